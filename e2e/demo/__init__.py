@@ -1,0 +1,1 @@
+"""The service that breaks, its monitoring, and the people who complain about it."""

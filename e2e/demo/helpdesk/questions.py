@@ -1,0 +1,67 @@
+"""What shoppers ask, ten questions a topic: some in the words of an article's title, some in the words of a page
+that a revision merges into it, some in words that only its keywords have."""
+
+from __future__ import annotations
+
+QUESTIONS: dict[str, tuple[str, ...]] = {
+    "returns": (
+        "How do returns work?",
+        "When is a refund paid?",
+        "What are the rules for returns and refunds?",
+        "Can I exchange a jacket?",
+        "How long is an exchange possible?",
+        "What do I do with an unwanted lamp?",
+        "How can I send something back?",
+        "When do I see my money?",
+        "It does not fit, what now?",
+        "I changed my mind, what can I do?",
+    ),
+    "delivery": (
+        "What are your delivery times?",
+        "How long does delivery take?",
+        "Is delivery possible on Saturdays?",
+        "Where is the tracking number?",
+        "My parcel has no tracking, is that normal?",
+        "When will it arrive?",
+        "Which courier do you use?",
+        "How fast is shipping?",
+        "When do you dispatch?",
+        "Does anything go to the islands?",
+    ),
+    "invoices": (
+        "Where do I find my invoice?",
+        "Can I have a receipt?",
+        "How long do you keep invoices and receipts?",
+        "Do you issue tax documents?",
+        "Which tax document do I get from you?",
+        "I need a bill for my employer",
+        "Is VAT shown separately?",
+        "My bookkeeping asks for something, what can you give me?",
+        "Can it be in the name of my company?",
+        "My accountant wants it in writing",
+    ),
+    "warranty": (
+        "How long is the warranty?",
+        "What does the warranty period cover?",
+        "Is there a warranty on lamps?",
+        "Do you repair kettles?",
+        "What does a repair cost?",
+        "It is broken, what can I do?",
+        "I have a faulty toaster",
+        "Is there a guarantee?",
+        "Where do I report a defect?",
+        "Can I get a spare lid?",
+    ),
+    "vouchers": (
+        "How long is a gift voucher valid?",
+        "Can I pay with a voucher?",
+        "Are gift vouchers valid everywhere?",
+        "Where do I enter a promotion code?",
+        "Can I use two promotion codes at once?",
+        "How do I redeem it?",
+        "Is my coupon still good?",
+        "Can I combine discounts?",
+        "How do I see my balance?",
+        "Is a coupon good abroad?",
+    ),
+}

@@ -1,0 +1,174 @@
+"""What a decision may ask for: a closed union of effects, each idempotent, each with its precondition on the world."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import Any, Literal
+
+from opsloop.api.evalcase import EvalCase, EvalRequest
+from opsloop.api.incident import Incident, IncidentSpec, Page
+from opsloop.api.meta import Model
+
+
+@dataclass(frozen=True, slots=True)
+class SetTemplate:
+    """Replace the user's Deployment's whole pod template by JSON patch, if it still is `expect` (digest)."""
+
+    deployment: str
+    expect: str
+    template: Mapping[str, Any]
+    digest: str
+
+
+@dataclass(frozen=True, slots=True)
+class EnsureRevision:
+    """Store a pod template as a ControllerRevision (create only)."""
+
+    release: str
+    digest: str
+    number: int
+    template: Mapping[str, Any]
+    keep: bool = False  # True: no owner reference, it survives the Release (blocked, named by an Incident)
+
+
+@dataclass(frozen=True, slots=True)
+class EnsureCanary:
+    """Server-side apply of the canary Deployment at `replicas`, its pods dark until their gate is opened."""
+
+    release: str
+    deployment: str
+    digest: str
+    template: Mapping[str, Any]
+    selector: Mapping[str, str]
+    replicas: int
+
+
+@dataclass(frozen=True, slots=True)
+class DeleteCanary:
+    """Delete the canary Deployment with its pods."""
+
+    release: str
+
+
+@dataclass(frozen=True, slots=True)
+class SetGates:
+    """Open or close the readiness gate of these canary pods. Closing is safety and needs no record."""
+
+    release: str
+    pods: tuple[str, ...]
+    open: bool
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class RunEvals:
+    """Ask the cases of canary pods and live pods, interleaved; the outcome comes back as a fact."""
+
+    release: str
+    digest: str
+    step: int
+    cases: tuple[EvalCase, ...]
+    repeats: int
+    canary_ips: tuple[str, ...]
+    live_selector: Mapping[str, str]
+    live_digest: str
+
+
+@dataclass(frozen=True, slots=True)
+class CreateIncident:
+    """Create (only); AlreadyExists is a Conflict: observe again and join."""
+
+    name: str
+    spec: IncidentSpec
+    labels: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class SendPage:
+    """Call the pager with a key by which it folds repeats."""
+
+    incident: str
+    title: str
+    page: Page
+    details: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class StorePostmortem:
+    """Server-side apply of the Incident's postmortem ConfigMap, owned by the Incident."""
+
+    incident: Incident
+    name: str
+    markdown: str
+
+
+@dataclass(frozen=True, slots=True)
+class CreateEvalCase:
+    """Create (only), without an owner: retention must not erase memory."""
+
+    name: str
+    spec: Mapping[str, Any]  # EvalCaseSpec dump
+    labels: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class StartQuarantine:
+    """Create a quarantined pod of a stored template: no Service selects it, nothing scrapes it, nothing owns it."""
+
+    case: str
+    release: str
+    digest: str
+    pod: str
+    template: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class ProbeQuarantine:
+    """Ask one quarantined pod; the reply comes back as a fact."""
+
+    case: str
+    digest: str
+    pod_ip: str
+    request: EvalRequest
+
+
+@dataclass(frozen=True, slots=True)
+class StopQuarantine:
+    """Delete quarantined pods."""
+
+    case: str
+    pods: tuple[str, ...]
+
+
+Action = (
+    SetTemplate | EnsureRevision | EnsureCanary | DeleteCanary | SetGates | RunEvals | CreateIncident | SendPage
+    | StorePostmortem | CreateEvalCase | StartQuarantine | ProbeQuarantine | StopQuarantine
+)  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """A Kubernetes Event on the decided object, posted once per (object, reason)."""
+
+    reason: str
+    message: str
+    type: Literal["Normal", "Warning"] = "Normal"
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """What follows from the facts, in the order in which it is carried out.
+
+    1. `safety`: weight-0 writes; they wait for nothing, not even for our own status.
+    2. `status`: the whole new status, stored under the observed resourceVersion before any act (record first). None = unchanged.
+       Intent and what readers see are one write: an act's outcome is only known to the next observe.
+    3. `actions`, in order.
+    4. `events`.
+    `look_again` is the latest time for the next look; None = when something changes.
+    """
+
+    safety: tuple[Action, ...] = ()
+    status: Model | None = None
+    actions: tuple[Action, ...] = ()
+    events: tuple[Event, ...] = ()
+    look_again: timedelta | None = None

@@ -1,0 +1,248 @@
+"""What was observed, as plain data: the only input of a decision besides `now`."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any, Literal
+
+from opsloop.api.evalcase import EvalCase
+from opsloop.api.incident import Incident, TicketExample
+from opsloop.api.release import CaseResult, Release, Tier
+from opsloop.api.runbook import Runbook
+
+
+@dataclass(frozen=True, slots=True)
+class Unknown:
+    """A reading that says nothing; `reason` is a constant of `core.slo` (NoSeries, QueryFailed, Stale, NoEvents ...)."""
+
+    reason: str
+    detail: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Value:
+    """Event counts over a window and the share of the window's seconds for which data exists.
+
+    Refuses NaN, infinity and impossible counts, so that a rule that forgets Unknown fails early.
+    """
+
+    bad: float
+    total: float
+    coverage: float = 1.0
+
+    def __post_init__(self) -> None:
+        if not (0 <= self.bad <= self.total < float("inf") and self.total > 0 and 0 <= self.coverage <= 1):
+            raise ValueError(f"not a reading: bad={self.bad} total={self.total} coverage={self.coverage}")
+
+    @property
+    def error_ratio(self) -> float:
+        """Bad share of the events that were seen."""
+        return self.bad / self.total
+
+    @property
+    def lower(self) -> float:
+        """Error ratio when all missing time was good: what may open."""
+        return self.coverage * self.error_ratio
+
+    @property
+    def upper(self) -> float:
+        """Error ratio when all missing time was bad: what may resolve and promote."""
+        return self.coverage * self.error_ratio + 1 - self.coverage
+
+
+Reading = Value | Unknown
+
+
+@dataclass(frozen=True, slots=True)
+class TierVerdict:
+    """One tier, decided alone. `firing` None means unknown."""
+
+    tier: Tier
+    firing: bool | None
+    long: Reading
+    short: Reading
+    burn_long: float | None
+    burn_short: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What the SLO of one Release says at one tick.
+
+    band: ok (no tier's short window above 1), slow (burning above 1 or a ticket tier fires), fast (a page tier fires), unknown.
+    back: True if the short windows are surely (upper bound) below burn 1, False if surely not, None if unknown.
+    """
+
+    at: datetime
+    objective: float
+    tiers: tuple[TierVerdict, ...]
+    band: Literal["ok", "slow", "fast", "unknown"]
+    firing: TierVerdict | None
+    back: bool | None
+    reason: str
+    burning: bool = False  # the shortest short window burns above its tier's factor (lower bound): harm is here now
+
+
+@dataclass(frozen=True, slots=True)
+class Readings:
+    """Everything read for one Release on the last tick. `by_version` is over the analysis window."""
+
+    verdict: Verdict | None = None
+    bake: Reading | None = None
+    by_version: Mapping[str, Reading] = field(default_factory=dict)
+    onset: datetime | None = None  # first instant of the present stretch of burn above 1, as Prometheus shows it
+
+
+@dataclass(frozen=True, slots=True)
+class WorkloadFacts:
+    """The user's Deployment as the API server returned it."""
+
+    name: str
+    uid: str
+    template: dict[str, Any]
+    digest: str
+    resource_version: str
+    replicas: int
+    selector: Mapping[str, str]
+    settled: bool  # observed, all replicas updated and available, none of an older template left
+    manager: str = ""  # field manager that last wrote the template
+    written_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class PodFacts:
+    """A canary (or quarantined) pod."""
+
+    name: str
+    digest: str  # of the revision it was started from (label opsloop.dev/revision)
+    ip: str
+    containers_ready: bool
+    in_traffic: bool  # its readiness gate is open
+    ready: bool
+    failing: str = ""  # e.g. CrashLoopBackOff, ImagePullBackOff
+    deleting: bool = False
+    labels: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class CanaryFacts:
+    """The canary Deployment that opsloop owns."""
+
+    digest: str
+    replicas: int
+    pods: tuple[PodFacts, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class EvalOutcome:
+    """What a finished eval run of one canary digest at one step said."""
+
+    digest: str
+    step: int
+    results: tuple[CaseResult, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ReleaseFacts:
+    """For `core.rollout.decide`."""
+
+    release: Release
+    workload: WorkloadFacts | None
+    canary: CanaryFacts | None
+    templates: Mapping[str, dict[str, Any]]  # digest → stored template (ControllerRevisions of this Release)
+    incidents: tuple[Incident, ...]  # whose root is this Release
+    readings: Readings
+    cases: tuple[EvalCase, ...]  # selected by the Release
+    eval_outcome: EvalOutcome | None
+
+
+@dataclass(frozen=True, slots=True)
+class ReleaseView:
+    """What the Incident and correlation decisions know of one Release."""
+
+    release: Release
+    readings: Readings
+    changed_at: datetime | None = None  # when the live revision became live
+
+
+@dataclass(frozen=True, slots=True)
+class Alert:
+    """One alert of an Alertmanager body, or of the ledger."""
+
+    fingerprint: str
+    status: Literal["firing", "resolved"]
+    starts_at: datetime
+    labels: Mapping[str, str]
+    annotations: Mapping[str, str]
+    received_at: datetime
+    ends_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Ticket:
+    """A user's report as the intake stored it."""
+
+    id: str
+    subject: str
+    body: str
+    channel: str
+    reporter: str
+    created_at: datetime
+    received_at: datetime
+    example: TicketExample | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Ledger:
+    """All alerts and linked tickets of one Incident (its owned ConfigMap)."""
+
+    alerts: tuple[Alert, ...] = ()
+    tickets: tuple[dict[str, Any], ...] = ()  # LinkedTicket dumps
+
+
+@dataclass(frozen=True, slots=True)
+class IncidentFacts:
+    """For `core.incident.decide`."""
+
+    incident: Incident
+    root: ReleaseView | None
+    releases: tuple[ReleaseView, ...]  # all of the namespace
+    incidents: tuple[Incident, ...]  # all of the namespace
+    runbooks: tuple[Runbook, ...]
+    eval_cases: tuple[EvalCase, ...]  # of the root release
+    ledger: Ledger
+    postmortem: str | None  # the stored Markdown
+
+
+@dataclass(frozen=True, slots=True)
+class RunbookFacts:
+    """For `core.runbook.decide`. `allowed` answers a SubjectAccessReview per release: may the account patch the Deployment?"""
+
+    runbook: Runbook
+    incidents: tuple[Incident, ...]
+    releases: tuple[Release, ...]
+    allowed: Mapping[str, bool]
+
+
+@dataclass(frozen=True, slots=True)
+class EvalCaseFacts:
+    """For `core.evals.decide`. `pods` are this case's quarantined pods, `outcome` what they answered (role → ProofRun parts)."""
+
+    case: EvalCase
+    release: Release | None
+    templates: Mapping[str, dict[str, Any]]
+    pods: tuple[PodFacts, ...]
+    outcomes: Mapping[str, tuple[bool, str]]  # digest → (passed, message)
+    service_selectors: tuple[Mapping[str, str], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class ProbeReply:
+    """What a pod answered to an eval request; status 0 with `error` set means that no reply came."""
+
+    status: int
+    body: str
+    error: str = ""
+
+
+LONGEST_LOOK = timedelta(seconds=300)

@@ -1,0 +1,1 @@
+"""Ways in: the operator process, the intake, the command line."""

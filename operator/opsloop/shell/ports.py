@@ -1,0 +1,147 @@
+"""The outside world as the shell sees it: Protocols two or three methods wide.
+
+Every method raises errors of `opsloop.errors` only: Conflict, Unavailable, NotFound, AlreadyExists, Forbidden, Invalid.
+Objects are plain dicts as the API server returns them (JSON, camel case).
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Protocol
+
+from opsloop.api.evalcase import EvalRequest
+from opsloop.core.facts import ProbeReply
+
+Object = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Resource:
+    """A namespaced resource type, for example apps/v1 deployments."""
+
+    api_version: str
+    kind: str
+    plural: str
+
+
+RELEASES = Resource("opsloop.dev/v1alpha1", "Release", "releases")
+INCIDENTS = Resource("opsloop.dev/v1alpha1", "Incident", "incidents")
+RUNBOOKS = Resource("opsloop.dev/v1alpha1", "Runbook", "runbooks")
+EVALCASES = Resource("opsloop.dev/v1alpha1", "EvalCase", "evalcases")
+DEPLOYMENTS = Resource("apps/v1", "Deployment", "deployments")
+CONTROLLERREVISIONS = Resource("apps/v1", "ControllerRevision", "controllerrevisions")
+REPLICASETS = Resource("apps/v1", "ReplicaSet", "replicasets")
+PODS = Resource("v1", "Pod", "pods")
+SERVICES = Resource("v1", "Service", "services")
+CONFIGMAPS = Resource("v1", "ConfigMap", "configmaps")
+LEASES = Resource("coordination.k8s.io/v1", "Lease", "leases")
+EVENTS = Resource("v1", "Event", "events")
+
+
+class Reader(Protocol):
+    """Reads the API server, live."""
+
+    async def get(self, resource: Resource, namespace: str, name: str) -> Object:
+        """One object. NotFound where it is not there."""
+        ...
+
+    async def list(self, resource: Resource, namespace: str, labels: Mapping[str, str] | None = None) -> list[Object]:
+        """All objects of a namespace ("" = all namespaces) that carry these labels."""
+        ...
+
+
+class Writer(Protocol):
+    """Writes the API server. Every call checks the leadership fence first (LeadershipLost)."""
+
+    async def create(self, resource: Resource, namespace: str, body: Object) -> Object:
+        """AlreadyExists where the name is taken."""
+        ...
+
+    async def apply(self, resource: Resource, namespace: str, body: Object) -> Object:
+        """Server-side apply (field manager opsloop, force) of an object that opsloop owns."""
+        ...
+
+    async def delete(self, resource: Resource, namespace: str, name: str, uid: str = "") -> None:
+        """Delete in the background; NotFound is success. With `uid`, only that very object."""
+        ...
+
+    async def json_patch(self, resource: Resource, namespace: str, name: str, ops: Sequence[Object]) -> Object:
+        """JSON patch; a failed `test` is a Conflict."""
+        ...
+
+    async def replace(self, resource: Resource, namespace: str, body: Object) -> Object:
+        """PUT of the whole object; the resourceVersion in its metadata makes a stale one a Conflict."""
+        ...
+
+    async def replace_status(self, resource: Resource, namespace: str, body: Object) -> Object:
+        """PUT of /status; the resourceVersion in its metadata makes a stale one a Conflict. Returns the stored object."""
+        ...
+
+    async def patch_pod_condition(self, namespace: str, pod: str, uid: str, condition: Object) -> Object:
+        """Strategic merge of one status condition of that very pod (`uid` may be empty)."""
+        ...
+
+
+class Access(Protocol):
+    """Who is calling, and may they?"""
+
+    async def review_token(self, token: str, audience: str) -> tuple[str, tuple[str, ...]] | None:
+        """(user name, groups) of a valid token, else None. Unavailable where the API server cannot say."""
+        ...
+
+    async def allowed(self, user: str, groups: Sequence[str], verb: str, group: str, plural: str, namespace: str, name: str = "") -> bool:
+        """SubjectAccessReview."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """One series of an instant query."""
+
+    labels: Mapping[str, str]
+    value: float
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Series:
+    """One series of a range query."""
+
+    labels: Mapping[str, str]
+    points: tuple[tuple[datetime, float], ...]
+
+
+class Telemetry(Protocol):
+    """A Prometheus-compatible HTTP API. A partial answer (warnings) raises Unavailable."""
+
+    async def instant(self, query: str, at: datetime | None = None) -> list[Sample]:
+        """/api/v1/query."""
+        ...
+
+    async def range(self, query: str, start: datetime, end: datetime, step: float) -> list[Series]:
+        """/api/v1/query_range; step in seconds."""
+        ...
+
+
+class Prober(Protocol):
+    """Sends eval requests to pods; never raises for what the pod does."""
+
+    async def ask(self, pod_ip: str, request: EvalRequest) -> ProbeReply:
+        """One request with X-Opsloop-Eval."""
+        ...
+
+
+class Pager(Protocol):
+    """Pages a person."""
+
+    async def page(self, payload: Object) -> None:
+        """POST; returns when the receiver answered 2xx, else raises Unavailable or Permanent."""
+        ...
+
+
+class Clock(Protocol):
+    """Wall time, for decisions and stamps."""
+
+    def now(self) -> datetime:
+        """Time-zone aware UTC."""
+        ...
