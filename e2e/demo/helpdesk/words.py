@@ -6,10 +6,11 @@ import re
 import unicodedata
 
 _WORD = re.compile(r"[a-z0-9]+")
-_SAYS_NOTHING = frozenset(
-    """a an and any are as at by can do does for from get give have how i in is it its me my no not of on or our
-    so that the there they thing this to us was we what when where which will with you your""".split()
-)
+_FILLER = """
+    a an and any are as at by can do does for from get give have how i in is it its me my no not of on or our
+    so that the there they thing this to us was we what when where which will with you your
+"""
+_SAYS_NOTHING = frozenset(_FILLER.split())
 
 
 def fold(text: str) -> frozenset[str]:

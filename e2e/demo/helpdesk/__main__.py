@@ -1,0 +1,62 @@
+"""`python3 -m helpdesk web|answers|catalog|shoppers|receiver`; addresses and the seed come by environment."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sys
+from collections.abc import Callable, Mapping
+
+from aiohttp import web
+
+from . import catalog, receiver, shoppers
+from . import web as web_part
+from .answers import app as answers
+from .answers import engine
+from .articles import articles
+from .serving import PORT, Service, serve
+
+Environment = Mapping[str, str]
+
+
+def _web(service: Service, env: Environment) -> web.Application:
+    return web_part.application(service, env.get("ANSWERS_URL", "http://answers:8080"))
+
+
+def _answers(service: Service, env: Environment) -> web.Application:
+    return answers.application(service, engine.choose, env.get("CATALOG_URL", "http://catalog:8080"))
+
+
+def _catalog(service: Service, env: Environment) -> web.Application:
+    seed = int(env.get("CATALOG_SEED", "1"))
+    return catalog.application(service, lambda: articles(seed))
+
+
+def _shoppers(service: Service, env: Environment) -> web.Application:
+    rate = float(env.get("RATE", "30"))
+    catalog_url = env.get("CATALOG_URL", "http://catalog:8080")
+    return shoppers.application(service, env.get("WEB_URL", "http://web:8080"), catalog_url, rate)
+
+
+def _receiver(service: Service, env: Environment) -> web.Application:
+    return receiver.application(service, env.get("PAGE_TOKEN") or None)
+
+
+PARTS: dict[str, Callable[[Service, Environment], web.Application]] = {
+    "web": _web, "answers": _answers, "catalog": _catalog, "shoppers": _shoppers, "receiver": _receiver,
+}  # fmt: skip
+
+
+def main(arguments: list[str]) -> int:
+    if len(arguments) != 1 or arguments[0] not in PARTS:
+        print(f"usage: python3 -m helpdesk {'|'.join(PARTS)}", file=sys.stderr)
+        return 2
+    service = Service()
+    app = PARTS[arguments[0]](service, os.environ)
+    asyncio.run(serve(service, app, host=os.environ.get("HOST", "0.0.0.0"), port=int(os.environ.get("PORT", PORT)),
+                      lame_duck=float(os.environ.get("LAME_DUCK_SECONDS", "3"))))  # fmt: skip
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

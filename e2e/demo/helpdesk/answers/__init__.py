@@ -1,0 +1,1 @@
+"""`answers`: picks the article that answers a question. How it picks is the engine, and differs by version."""

@@ -1,0 +1,145 @@
+"""`shoppers`: people who ask all day and know when an answer is wrong.
+
+What is right they have from the shop's public pages, which say it themselves; never from what `answers` says.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import time
+from collections.abc import AsyncIterator, Iterator, Sequence
+
+import aiohttp
+from aiohttp import web
+from prometheus_client import Counter, Histogram
+
+from .articles import Article
+from .calling import Caller
+from .questions import QUESTIONS
+from .serving import LATENCY_BUCKETS, Service
+
+ROUTES = ("/ask", "/chat")
+PATIENCE_SECONDS = 2.0
+MOST_AT_ONCE = 200
+FORGET_AFTER_SECONDS = 600.0
+UNKNOWN = "unknown"
+
+Key = tuple[str, ...]
+
+
+def expectations(public_pages: Sequence[Article]) -> dict[str, str]:
+    """Topic → the text that answers a question about it."""
+    return {page["topic"]: page["body"] for page in public_pages if page["body"] and page["topic"] in QUESTIONS}
+
+
+def rounds(draw: random.Random) -> Iterator[tuple[str, str, str]]:
+    """(route, topic, question) for ever: each question once a round on each route, in a new order each round."""
+    everything = [(route, topic, asked) for route in ROUTES for topic in QUESTIONS for asked in QUESTIONS[topic]]
+    while True:
+        draw.shuffle(everything)
+        yield from everything
+
+
+def verdict(status: int, answer: object, expected: str) -> tuple[str, str]:
+    """(verdict, reason) of an answer that came in time."""
+    if status != 200:
+        return "bad", "error"
+    return ("good", "ok") if answer == expected else ("bad", "wrong")
+
+
+class Tally:
+    """Counts by what served; forgets series of pods that are long gone, so that a long drill stays small."""
+
+    def __init__(self, service: Service) -> None:
+        labels = ["service", "verdict", "version", "pod", "route", "topic", "reason"]
+        self._answers = Counter("shop_answers_total", "Answers as a shopper judges them", labels,
+                                registry=service.registry)  # fmt: skip
+        self._seconds = Histogram("shop_answer_seconds", "Time that a shopper waited", ["version", "route"],
+                                  registry=service.registry, buckets=LATENCY_BUCKETS)  # fmt: skip
+        self.skipped = Counter("shop_skipped_total", "Questions not asked: too many were open",
+                               registry=service.registry)  # fmt: skip
+        self._last: dict[Key, float] = {}
+
+    def count(self, now: float, said: dict[str, object], route: str, topic: str, why: tuple[str, str]) -> None:
+        judged, reason = why
+        for service, version, pod in (("answers", "version", "pod"), ("web", "webVersion", "webPod")):
+            served_by = (str(said.get(version, UNKNOWN)), str(said.get(pod, UNKNOWN)))
+            key = (service, judged, *served_by, route, topic, reason)
+            self._answers.labels(*key).inc()
+            self._last[key] = now
+
+    def waited(self, seconds: float, said: dict[str, object], route: str) -> None:
+        self._seconds.labels(str(said.get("version", UNKNOWN)), route).observe(seconds)
+
+    def forget(self, now: float) -> None:
+        for key in [key for key, last in self._last.items() if now - last > FORGET_AFTER_SECONDS]:
+            self._answers.remove(*key)
+            del self._last[key]
+
+
+async def ask(caller: Caller, web_url: str, tally: Tally, asked: tuple[str, str, str], expected: str) -> None:
+    """One question of one shopper, counted once for `answers` and once for `web`."""
+    route, topic, question = asked
+    began = time.monotonic()
+    said: dict[str, object] = {}
+    try:
+        reply = await caller.get(f"{web_url}{route}", q=question)
+        said = reply.body
+        why = verdict(reply.status, said.get("answer"), expected)
+    except TimeoutError:
+        why = "bad", "timeout"
+    except aiohttp.ClientError:
+        why = "bad", "error"
+    now = time.monotonic()
+    tally.count(now, said, route, topic, why)
+    tally.waited(now - began, said, route)
+
+
+async def shop(caller: Caller, web_url: str, catalog_url: str, tally: Tally, rate: float) -> None:
+    """Ask `rate` questions a second, evenly, for ever; late answers do not slow the next question down."""
+    expected = await _learn(caller, catalog_url)
+    open_questions: set[asyncio.Task[None]] = set()
+    due = time.monotonic()
+    forget_at = due + 60
+    for asked in rounds(random.Random()):
+        if len(open_questions) >= MOST_AT_ONCE:
+            tally.skipped.inc()
+        else:
+            task = asyncio.create_task(ask(caller, web_url, tally, asked, expected[asked[1]]))
+            open_questions.add(task)
+            task.add_done_callback(open_questions.discard)
+        now = time.monotonic()
+        due = max(due + 1 / rate, now - 1)  # after a pause of the machine: no burst of more than a second
+        await asyncio.sleep(max(0.0, due - now))
+        if now >= forget_at:
+            tally.forget(now)
+            forget_at = now + 60
+
+
+async def _learn(caller: Caller, catalog_url: str) -> dict[str, str]:
+    """What is right, from the public pages; waits until they can be read and cover every topic."""
+    while True:
+        try:
+            reply = await caller.get(f"{catalog_url}/articles")
+            expected = expectations(reply.body.get("articles", []))
+            if expected.keys() == QUESTIONS.keys():
+                return expected
+        except (TimeoutError, aiohttp.ClientError) as not_yet:
+            print(f"the catalog cannot be read yet: {type(not_yet).__name__}", flush=True)
+        await asyncio.sleep(0.5)
+
+
+def application(service: Service, web_url: str, catalog_url: str, rate: float) -> web.Application:
+    tally = Tally(service)
+    caller = Caller(timeout=PATIENCE_SECONDS)
+
+    async def shopping(_: web.Application) -> AsyncIterator[None]:
+        async with caller:
+            job = asyncio.create_task(shop(caller, web_url, catalog_url, tally, rate))
+            yield
+            job.cancel()
+
+    app = service.application()
+    app.cleanup_ctx.append(shopping)
+    return app
