@@ -1,0 +1,300 @@
+"""An API server in memory: just what the ports Reader and Writer promise, no more.
+
+The contract suite (tests/contract/test_kube.py) runs the same tests on this and on the real one.
+"""
+
+import copy
+import itertools
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from opsloop.api.meta import format_time
+from opsloop.errors import AlreadyExists, Conflict, NotFound
+from opsloop.shell import ports
+from opsloop.shell.ports import PODS, Object, Resource
+from tests.fakes.clock import FakeClock
+
+RESOURCES = {value.kind: value for value in vars(ports).values() if isinstance(value, Resource)}
+WITH_STATUS = {"releases", "incidents", "runbooks", "evalcases", "deployments", "replicasets", "pods", "services"}
+
+
+class FakeDeath(BaseException):
+    """The process died here; not an Exception, so that no handler in the product can survive it."""
+
+
+@dataclass(frozen=True)
+class Write:
+    """One call that tried to write; status writes have the verb `replace_status`."""
+
+    verb: str
+    resource: Resource
+    namespace: str
+    name: str
+    body: Any
+
+
+class FakeCluster:
+    """Reader and Writer over a dict. `writes` lists every write that took effect, in order."""
+
+    def __init__(self, *objects: Object, clock: FakeClock | None = None) -> None:
+        self.clock = clock or FakeClock()
+        self.writes: list[Write] = []
+        self.fence: Callable[[], None] = lambda: None
+        self.fail_next: list[Exception] = []  # raised one per call (read or write), before it takes effect
+        self._objects: dict[tuple[str, str, str], Object] = {}
+        self._applied: dict[tuple[str, str, str], Object] = {}
+        self._snapshot: dict[tuple[str, str, str], Object] | None = None
+        self._versions = itertools.count(1)
+        self._deadline: tuple[int, bool] | None = None
+        for item in objects:
+            self.seed(item)
+
+    # what a test does to the world, unlogged
+
+    def seed(self, body: Object) -> Object:
+        """Put an object, with its status, as somebody else would have (create or overwrite)."""
+        resource, meta = RESOURCES[body["kind"]], body["metadata"]
+        return self._store(resource, meta.get("namespace", ""), copy.deepcopy(body))
+
+    def remove(self, resource: Resource, namespace: str, name: str) -> None:
+        """Somebody else deletes it."""
+        self._objects.pop((resource.plural, namespace, name), None)
+
+    def find(self, resource: Resource, namespace: str, name: str) -> Object | None:
+        """What is stored now, whatever `stale_reads` says."""
+        return copy.deepcopy(self._objects.get((resource.plural, namespace, name)))
+
+    def written(self, verb: str = "", plural: str = "") -> list[Write]:
+        """The logged writes of one verb and/or plural."""
+        return [w for w in self.writes if verb in ("", w.verb) and plural in ("", w.resource.plural)]
+
+    @property
+    def stale_reads(self) -> bool:
+        """While True, get and list answer from the moment at which it was set."""
+        return self._snapshot is not None
+
+    @stale_reads.setter
+    def stale_reads(self, value: bool) -> None:
+        self._snapshot = copy.deepcopy(self._objects) if value else None
+
+    def die_at(self, n: int, after: bool = False) -> None:
+        """The n-th write from now (1 = the next) and all later ones raise FakeDeath; `after` = it took effect first."""
+        self._deadline = (n, after)
+
+    def revive(self) -> None:
+        """A new process: writes work again."""
+        self._deadline = None
+
+    # Reader
+
+    async def get(self, resource: Resource, namespace: str, name: str) -> Object:
+        self._maybe_fail()
+        source = self._objects if self._snapshot is None else self._snapshot
+        found = source.get((resource.plural, namespace, name))
+        if found is None:
+            raise NotFound(f"{resource.plural} {namespace}/{name} not found")
+        return copy.deepcopy(found)
+
+    async def list(self, resource: Resource, namespace: str, labels: Mapping[str, str] | None = None) -> list[Object]:
+        self._maybe_fail()
+        source = self._objects if self._snapshot is None else self._snapshot
+        return [
+            copy.deepcopy(item)
+            for (plural, ns, _), item in sorted(source.items())
+            if plural == resource.plural
+            and namespace in ("", ns)
+            and (labels or {}).items() <= item["metadata"].get("labels", {}).items()
+        ]
+
+    # Writer
+
+    async def create(self, resource: Resource, namespace: str, body: Object) -> Object:
+        def effect() -> Object:
+            if self._key(resource, namespace, body) in self._objects:
+                raise AlreadyExists(f"{resource.plural} {namespace}/{body['metadata']['name']} already exists")
+            fresh = copy.deepcopy(body)
+            if resource.plural in WITH_STATUS:
+                fresh.pop("status", None)
+            return self._store(resource, namespace, fresh)
+
+        return self._write("create", resource, namespace, body["metadata"]["name"], body, effect)
+
+    async def apply(self, resource: Resource, namespace: str, body: Object) -> Object:
+        def effect() -> Object:
+            key = self._key(resource, namespace, body)
+            old = copy.deepcopy(self._objects.get(key, {}))
+            _prune(old, self._applied.get(key, {}), body)
+            self._applied[key] = copy.deepcopy(body)
+            return self._store(resource, namespace, _merge(old, body))
+
+        return self._write("apply", resource, namespace, body["metadata"]["name"], body, effect)
+
+    async def delete(self, resource: Resource, namespace: str, name: str, uid: str = "") -> None:
+        def effect() -> Object:
+            key = (resource.plural, namespace, name)
+            found = self._objects.get(key)
+            if found and uid in ("", found["metadata"]["uid"]):
+                del self._objects[key]
+                self._applied.pop(key, None)
+            return {}
+
+        self._write("delete", resource, namespace, name, {"uid": uid}, effect)
+
+    async def json_patch(self, resource: Resource, namespace: str, name: str, ops: Sequence[Object]) -> Object:
+        def effect() -> Object:
+            old = self._existing(resource, namespace, name)
+            try:
+                new = json_patch(old, ops)
+            except (KeyError, IndexError, AssertionError, ValueError) as error:
+                raise Conflict(f"JSON patch of {resource.plural} {namespace}/{name} failed: {error}") from error
+            if resource.plural in WITH_STATUS:
+                _keep(new, old, "status")
+            return self._store(resource, namespace, new)
+
+        return self._write("json_patch", resource, namespace, name, list(ops), effect)
+
+    async def replace(self, resource: Resource, namespace: str, body: Object) -> Object:
+        def effect() -> Object:
+            old = self._current(resource, namespace, body)
+            new = copy.deepcopy(body)
+            if resource.plural in WITH_STATUS:
+                _keep(new, old, "status")
+            return self._store(resource, namespace, new)
+
+        return self._write("replace", resource, namespace, body["metadata"]["name"], body, effect)
+
+    async def replace_status(self, resource: Resource, namespace: str, body: Object) -> Object:
+        def effect() -> Object:
+            new = self._current(resource, namespace, body)
+            _keep(new, body, "status")
+            return self._store(resource, namespace, copy.deepcopy(new))
+
+        return self._write("replace_status", resource, namespace, body["metadata"]["name"], body, effect)
+
+    async def patch_pod_condition(self, namespace: str, pod: str, uid: str, condition: Object) -> Object:
+        def effect() -> Object:
+            new = self._existing(PODS, namespace, pod)
+            if uid not in ("", new["metadata"]["uid"]):
+                raise Conflict(f"pod {namespace}/{pod} is another one: uid {new['metadata']['uid']}")
+            conditions = new.setdefault("status", {}).setdefault("conditions", [])
+            old = next((c for c in conditions if c["type"] == condition["type"]), None)
+            if old is None:
+                conditions.append(copy.deepcopy(condition))
+            else:
+                old.update(copy.deepcopy(condition))
+            return self._store(PODS, namespace, new)
+
+        return self._write("patch_pod_condition", PODS, namespace, pod, condition, effect)
+
+    # inside
+
+    def _write(
+        self, verb: str, resource: Resource, namespace: str, name: str, body: Any, effect: Callable[[], Object]
+    ) -> Object:
+        self.fence()
+        self._maybe_fail()
+        left, after = self._deadline or (0, False)
+        if self._deadline:
+            self._deadline = (left - 1, after)
+            if left <= 1 and not (after and left == 1):
+                raise FakeDeath(f"died before {verb} {resource.plural} {namespace}/{name}")
+        result = copy.deepcopy(effect())
+        self.writes.append(Write(verb, resource, namespace, name, copy.deepcopy(body)))
+        if self._deadline and left == 1:
+            raise FakeDeath(f"died after {verb} {resource.plural} {namespace}/{name}")
+        return result
+
+    def _maybe_fail(self) -> None:
+        if self.fail_next:
+            raise self.fail_next.pop(0)
+
+    @staticmethod
+    def _key(resource: Resource, namespace: str, body: Object) -> tuple[str, str, str]:
+        return resource.plural, namespace, body["metadata"]["name"]
+
+    def _existing(self, resource: Resource, namespace: str, name: str) -> Object:
+        found = self.find(resource, namespace, name)
+        if found is None:
+            raise NotFound(f"{resource.plural} {namespace}/{name} not found")
+        return found
+
+    def _current(self, resource: Resource, namespace: str, body: Object) -> Object:
+        old = self._existing(resource, namespace, body["metadata"]["name"])
+        seen = body["metadata"].get("resourceVersion", "")
+        if seen not in ("", old["metadata"]["resourceVersion"]):
+            raise Conflict(f"{resource.plural} {namespace}/{body['metadata']['name']}: resourceVersion {seen} is stale")
+        return old
+
+    def _store(self, resource: Resource, namespace: str, new: Object) -> Object:
+        key = self._key(resource, namespace, new)
+        old = self._objects.get(key)
+        version = next(self._versions)
+        meta = new["metadata"] = dict(new["metadata"])
+        kept = (
+            old["metadata"]
+            if old
+            else {"uid": meta.get("uid") or f"uid-{version}", "creationTimestamp": format_time(self.clock.now())}
+        )
+        meta.update(namespace=namespace, uid=kept["uid"], creationTimestamp=kept["creationTimestamp"])
+        changed = old is None or old.get("spec") != new.get("spec")
+        meta["generation"] = (old or {}).get("metadata", {}).get("generation", meta.get("generation", 1) - 1) + changed
+        new.setdefault("apiVersion", resource.api_version)
+        new.setdefault("kind", resource.kind)
+        meta["resourceVersion"] = old["metadata"]["resourceVersion"] if old else ""
+        if new != old:  # like the real one: a write that changes nothing makes no new version
+            meta["resourceVersion"] = str(version)
+        self._objects[key] = new
+        return new
+
+
+def _keep(new: Object, source: Object, field: str) -> None:
+    new.pop(field, None)
+    if field in source:
+        new[field] = copy.deepcopy(source[field])
+
+
+def _merge(old: Object, new: Object) -> Object:
+    for key, value in new.items():
+        both = isinstance(value, dict) and isinstance(old.get(key), dict)
+        old[key] = _merge(old[key], value) if both else copy.deepcopy(value)
+    return old
+
+
+def _prune(stored: Object, before: Object, after: Object) -> None:
+    """Remove what the earlier apply set and this one no longer names."""
+    for key in before.keys() & stored.keys():
+        if key not in after:
+            del stored[key]
+        elif isinstance(before[key], dict) and isinstance(stored[key], dict) and isinstance(after[key], dict):
+            _prune(stored[key], before[key], after[key])
+
+
+def json_patch(document: Object, ops: Iterable[Object]) -> Object:
+    """RFC 6902's add, replace, remove and test on a copy. Raises KeyError, IndexError or AssertionError."""
+    result: Any = {"": copy.deepcopy(document)}
+    for op in ops:
+        *path, last = [p.replace("~1", "/").replace("~0", "~") for p in op["path"].split("/")]
+        parent = result
+        for part in path:
+            parent = parent[int(part) if isinstance(parent, list) else part]
+        _operate(parent, last, op)
+    return result[""]  # type: ignore[no-any-return]
+
+
+def _operate(parent: Any, last: str, op: Object) -> None:
+    index: Any = last if isinstance(parent, dict) else len(parent) if last == "-" else int(last)
+    match op["op"]:
+        case "add" if isinstance(parent, list):
+            parent.insert(index, copy.deepcopy(op["value"]))
+        case "add":
+            parent[index] = copy.deepcopy(op["value"])
+        case "replace":
+            parent[index]  # must exist
+            parent[index] = copy.deepcopy(op["value"])
+        case "remove":
+            del parent[index]
+        case "test":
+            assert parent[index] == op["value"], f"testing value {op['path']} failed"
+        case other:
+            raise ValueError(f"the fake does not know {other}")
