@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any, Literal
 
-from opsloop.api.evalcase import EvalCase, EvalRequest
+from opsloop.api.evalcase import EvalCase, EvalExpect, EvalRequest
 from opsloop.api.incident import Incident, IncidentSpec, Page
 from opsloop.api.meta import Model
 
@@ -130,6 +130,7 @@ class ProbeQuarantine:
     digest: str
     pod_ip: str
     request: EvalRequest
+    expect: EvalExpect
 
 
 @dataclass(frozen=True, slots=True)
