@@ -1,0 +1,88 @@
+"""Packages of another Debian release, without a change to the machine's own apt configuration."""
+
+from __future__ import annotations
+
+import os
+import re
+from pathlib import Path
+
+from . import paths
+from .report import Step, StepFailed, capture
+
+SUITE = "trixie"
+KEYRING = Path("/usr/share/keyrings/debian-archive-keyring.gpg")
+
+
+def mirrors(text: str) -> list[str]:
+    """Base addresses of the Debian main archive named in a .list or deb822 .sources text, in order."""
+    found: list[str] = []
+    for line in text.splitlines():
+        classic = re.match(r"\s*deb\s+(?:\[[^]]*\]\s+)?(\S+)\s+(\S+)\s+(.*)", line)
+        if classic and "main" in classic[3].split():
+            found.append(classic[1])
+    for stanza in re.split(r"\n\s*\n", text):
+        fields = dict(re.findall(r"^([A-Za-z-]+):[ \t]*(.*(?:\n[ \t]+.*)*)", stanza, re.MULTILINE))
+        if "deb" in fields.get("Types", "").split() and fields.get("Enabled", "yes").strip() != "no":
+            if "main" in fields.get("Components", "").split():
+                found += fields.get("URIs", "").split()
+    return [uri.rstrip("/") for uri in found if re.search(r"/debian/?$", uri)]
+
+
+def mirror() -> str:
+    """The machine's own Debian mirror: no host name is written down in the project."""
+    etc = Path("/etc/apt")
+    files = [etc / "sources.list", *sorted((etc / "sources.list.d").glob("*"))]
+    for file in files:
+        if file.is_file() and file.suffix in (".list", ".sources"):
+            for uri in mirrors(file.read_text(errors="replace")):
+                return uri
+    raise StepFailed("no Debian mirror found in /etc/apt", hint="set up an apt source for Debian main")
+
+
+class Private:
+    """apt with its own source list, lists and archives, all under our cache."""
+
+    def __init__(self) -> None:
+        self.root = paths.CACHE / "apt"
+        sources = self.root / f"{SUITE}.sources"
+        for part in ("lists/partial", "archives/partial"):
+            (self.root / part).mkdir(parents=True, exist_ok=True)
+        sources.write_text(
+            f"Types: deb\nURIs: {mirror()}\nSuites: {SUITE}\nComponents: main\nSigned-By: {KEYRING}\n"
+        )
+        self.options = [
+            f"-oDir::Etc::SourceList={sources}",
+            "-oDir::Etc::SourceParts=/dev/null",
+            f"-oDir::State::Lists={self.root}/lists",
+            "-oDir::State::status=/dev/null",
+            f"-oDir::Cache={self.root}",
+            "-oAPT::Sandbox::User=root",
+        ]
+
+    def download(self, step: Step, packages: list[str], into: Path) -> list[Path]:
+        """Fetch the packages' files into a folder."""
+        step.run(["apt-get", *self.options, "update"])
+        step.run(["apt-get", *self.options, "download", *packages], cwd=into)
+        return sorted(into.glob("*.deb"))
+
+
+def ensure_installed(step: Step, packages: list[str]) -> None:
+    """Install host packages that are missing; only root can, others are told what to install."""
+    wanted = [name for name in packages if not is_installed(name)]
+    if not wanted:
+        return
+    if os.geteuid() != 0:
+        raise step.fail(f"packages missing: {' '.join(wanted)} (install them as root)")
+    quiet = {"DEBIAN_FRONTEND": "noninteractive"}
+    install = ["apt-get", "install", "-y", "--no-install-recommends", *wanted]
+    try:
+        step.run(install, env=quiet)
+    except StepFailed:  # lists may be old or absent
+        step.run(["apt-get", "update"])
+        step.run(install, env=quiet)
+
+
+def is_installed(package: str) -> bool:
+    """Whether dpkg has the package configured."""
+    status = capture(["dpkg-query", "-W", "-f=${Status}", package])
+    return status is not None and status.endswith("ok installed")

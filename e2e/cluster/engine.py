@@ -1,0 +1,121 @@
+"""The container engine: the machine's docker if it answers, else a daemon of our own.
+
+Debian 12's docker cannot start privileged containers without CAP_SYS_RESOURCE, Debian 13's can; its
+packages are unpacked into the cache and the daemon is started by hand, with all its state in the cache.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import time
+from pathlib import Path
+
+from . import apt, paths, procs, store
+from .report import Step, StepFailed, capture, step
+
+PACKAGES = ["docker.io", "docker-cli", "containerd", "tini"]
+HOST_PACKAGES = ["runc", "iptables", "ca-certificates"]
+START_SECONDS = 60
+STOP_SECONDS = 30
+
+
+def answers(host: str | None = None) -> bool:
+    """Whether a docker daemon answers at the address (or at the machine's default one)."""
+    env = {"DOCKER_HOST": host} if host else None
+    return capture([paths.docker_cli(), "info", "-f", "{{.ID}}"], env=env, timeout=20) is not None
+
+
+def our_pid() -> int | None:
+    """The pid of our running daemon; None when it is not running or the pid now is someone else's."""
+    if not paths.PIDFILE.is_file():
+        return None
+    text = paths.PIDFILE.read_text().strip()
+    return int(text) if text.isdigit() and procs.is_ours(int(text), "dockerd") else None
+
+
+def ensure() -> None:
+    """Find or start the engine and set DOCKER_HOST (and PATH) for everything that follows."""
+    with step("container engine", "see the daemon's own log beside this one: dockerd.log") as current:
+        ours = f"unix://{paths.SOCKET}"
+        if our_pid() is not None and answers(ours):
+            current.outcome, host = "running (own)", ours
+        elif os.environ.get("DOCKER_HOST") != ours and answers():
+            current.outcome, host = "running (the machine's)", machine_host()
+        else:
+            start(current)
+            host = ours
+        paths.DOCKER_HOST_FILE.write_text(host + "\n")
+        use(host)
+
+
+def use(host: str) -> None:
+    """Point this process and all it starts (kind runs `docker` by name) at the engine."""
+    os.environ["DOCKER_HOST"] = host
+    folder = str(Path(paths.docker_cli()).parent)
+    if folder not in os.environ.get("PATH", "").split(":"):
+        os.environ["PATH"] = f"{os.environ.get('PATH', '')}:{folder}"
+
+
+def machine_host() -> str:
+    """The address of the machine's own engine, as its docker command sees it."""
+    asked = capture([paths.docker_cli(), "context", "inspect", "-f", "{{.Endpoints.docker.Host}}"])
+    return os.environ.get("DOCKER_HOST") or asked or "unix:///var/run/docker.sock"
+
+
+def start(current: Step) -> None:
+    """Start our own daemon, detached, after clearing what a killed one left."""
+    if os.geteuid() != 0:
+        raise current.fail("no docker answers, and only root can start one")
+    apt.ensure_installed(current, HOST_PACKAGES)
+    entry, cached = store.ensure_entry(
+        "engine", "docker", store.key_of(*PACKAGES, apt.SUITE), lambda into: unpack(current, into)
+    )
+    stop_daemon()
+    paths.RUN.mkdir(parents=True, exist_ok=True)
+    for stale in (paths.PIDFILE, paths.SOCKET):
+        store.remove(stale)
+    daemon = spawn(entry)
+    deadline = time.monotonic() + START_SECONDS
+    while not answers(f"unix://{paths.SOCKET}"):
+        if daemon.poll() is not None or time.monotonic() > deadline:
+            tail = (paths.LOGS / "dockerd.log").read_text(errors="replace").splitlines()[-8:]
+            raise StepFailed("\n    ".join(["our dockerd did not start", *tail]), paths.LOGS / "dockerd.log")
+        time.sleep(0.2)
+    current.outcome = "started" if cached else "fetched and started"
+
+
+def unpack(current: Step, into: Path) -> None:
+    """Fetch the engine's packages and unpack them without installing."""
+    debs = into / "debs"
+    debs.mkdir()
+    for deb in apt.Private().download(current, PACKAGES, debs):
+        current.run(["dpkg", "-x", deb, into])
+        deb.unlink()
+
+
+def spawn(entry: Path) -> subprocess.Popen[bytes]:
+    """The daemon in a session of its own, so that it outlives the command that started it."""
+    config = paths.RUN / "daemon.json"
+    config.write_text('{"log-opts": {"max-size": "50m"}}\n')
+    bins = f"{entry}/usr/sbin:{entry}/usr/bin"
+    command = [
+        f"{entry}/usr/sbin/dockerd", f"--host=unix://{paths.SOCKET}", f"--config-file={config}",
+        f"--data-root={paths.DATA_ROOT}", f"--exec-root={paths.RUN / 'exec'}", f"--pidfile={paths.PIDFILE}",
+        f"--userland-proxy-path={entry}/usr/sbin/docker-proxy", f"--init-path={entry}/usr/bin/docker-init",
+    ]  # fmt: skip
+    with (paths.LOGS / "dockerd.log").open("ab") as log:
+        return subprocess.Popen(
+            command, env={**os.environ, "PATH": f"{bins}:/usr/sbin:/usr/bin:/sbin:/bin"}, cwd="/",
+            stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True,
+        )  # fmt: skip
+
+
+def stop_daemon() -> int:
+    """Stop our daemon if it runs, then whatever it left; the number of processes ended the hard way."""
+    pid = our_pid()
+    if pid is not None:
+        procs.end(pid, signal.SIGTERM)
+        procs.wait_gone(pid, STOP_SECONDS)
+    return procs.end_leftovers()

@@ -1,0 +1,93 @@
+"""Programs built from Go modules whose versions are pinned in `go/<name>/go.mod` and `go.sum`."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+from pathlib import Path
+
+from . import paths, store
+from .report import Step, StepFailed, capture, step
+
+MODULES = paths.HERE / "go"
+KUBERNETES = [
+    f"k8s.io/kubernetes/cmd/{name}"
+    for name in (
+        "kube-apiserver", "kube-controller-manager", "kube-proxy", "kube-scheduler",
+        "kubeadm", "kubectl", "kubelet",
+    )
+]  # fmt: skip
+# module folder → what to build there; etcd's main package would be called `server` otherwise.
+PACKAGES = {
+    "kind": ["sigs.k8s.io/kind"],
+    "kubernetes": KUBERNETES,
+    "etcd": ["go.etcd.io/etcd/server/v3"],
+    "coredns": ["."],
+    "helm": ["helm.sh/helm/v3/cmd/helm"],
+}
+HINT = "needs Go 1.25 or newer and a Go module proxy; try again, the Go build cache keeps what was done"
+
+
+def go() -> str:
+    """The Go command, also when only its usual folder has it."""
+    found = shutil.which("go", path=f"{os.environ.get('PATH', '')}:/usr/local/go/bin:/usr/lib/go/bin")
+    if found is None:
+        raise StepFailed("Go is not installed", hint="install Go 1.25 or newer, or work where images can be pulled")
+    return found
+
+
+def pinned(name: str, module: str) -> str:
+    """The version of a module that a go.mod of ours requires."""
+    text = (MODULES / name / "go.mod").read_text()
+    found = re.search(rf"^(?:require\s+|\s+){re.escape(module)} (v\S+)", text, re.MULTILINE)
+    if not found:
+        raise StepFailed(f"{MODULES / name / 'go.mod'} requires no {module}")
+    return found[1]
+
+
+def kubernetes_version() -> str:
+    """The one Kubernetes version of the project."""
+    return pinned("kubernetes", "k8s.io/kubernetes")
+
+
+def ldflags(name: str) -> str:
+    """Small programs; Kubernetes must also be told its version, as its own build does."""
+    flags = "-s -w"
+    if name == "kubernetes":
+        version = kubernetes_version()
+        major, minor, _ = version.removeprefix("v").split(".", 2)
+        for package in ("k8s.io/component-base/version", "k8s.io/client-go/pkg/version"):
+            flags += f" -X {package}.gitVersion={version} -X {package}.gitMajor={major}"
+            flags += f" -X {package}.gitMinor={minor} -X {package}.gitTreeState=clean"
+    return flags
+
+
+def key(name: str) -> str:
+    """What the programs of a module folder depend on."""
+    version = capture([go(), "env", "GOVERSION"]) or "none"
+    return store.key_of_trees([MODULES / name], version, ldflags(name), *PACKAGES[name])
+
+
+def build(name: str) -> Path:
+    """The folder with the programs of one module folder, built when needed."""
+
+    with step(f"go {name}", HINT) as current:
+
+        def make(into: Path) -> None:
+            target = into / name if len(PACKAGES[name]) == 1 else f"{into}/"
+            command = [go(), "build", "-trimpath", "-ldflags", ldflags(name), "-o", target, *PACKAGES[name]]
+            current.run(command, cwd=MODULES / name, env={"CGO_ENABLED": "0"})
+
+        entry, cached = store.ensure_entry("go", name, key(name), make)
+        current.outcome = "cached" if cached else "built"
+    return entry
+
+
+def module_dir(current: Step, name: str, module: str) -> Path:
+    """Where the sources of a pinned module are, fetched when the module cache lost them."""
+    current.run([go(), "mod", "download", module], cwd=MODULES / name)
+    found = capture([go(), "-C", str(MODULES / name), "list", "-m", "-f", "{{.Dir}}", module])
+    if not found or not Path(found).is_dir():
+        raise current.fail(f"no sources of {module}")
+    return Path(found)

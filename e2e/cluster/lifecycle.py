@@ -1,0 +1,128 @@
+"""Create, check, repair and delete the cluster."""
+
+from __future__ import annotations
+
+import json
+import time
+
+from . import config, docker, engine, mode, node, paths, store, tools
+from .report import Step, capture, step
+
+READY_SECONDS = 180
+ANSWER_SECONDS = 20
+
+
+def kubectl(*words: str, timeout: float = 15) -> str | None:
+    """Output of kubectl against our cluster, or None."""
+    return capture([str(paths.KUBECTL), f"--kubeconfig={paths.KUBECONFIG}", *words], timeout=timeout)
+
+
+def api_answers() -> bool:
+    """Whether the API server says that it is ready."""
+    return kubectl("get", "--raw=/readyz", "--request-timeout=5s") == "ok"
+
+
+def up() -> None:
+    """A cluster that works, whatever was there before."""
+    engine.ensure()
+    tools.ensure()
+    if not healthy():
+        image = node.ensure()
+        create(image)
+    with step("cluster ready", f"look with {paths.KUBECTL} --kubeconfig {paths.KUBECONFIG} get pods -A") as current:
+        wait_ready(current)
+
+
+def healthy() -> bool:
+    """Whether the cluster can be kept; a half-made or broken one is deleted here."""
+    if not docker.exists(paths.NODE):
+        return False
+    with step("existing cluster", f"delete it by hand: docker rm -f -v {paths.NODE}") as current:
+        deadline = time.monotonic() + (ANSWER_SECONDS if docker.running(paths.NODE) else 0)
+        while True:
+            if not paths.KUBECONFIG.is_file():
+                capture([str(paths.KIND), "export", "kubeconfig", "--name", paths.CLUSTER,
+                         "--kubeconfig", str(paths.KUBECONFIG)])  # fmt: skip
+            if api_answers():
+                current.outcome = "answers"
+                return True
+            if time.monotonic() >= deadline:
+                break
+            time.sleep(1)
+        delete(current)
+        current.outcome = "does not answer, deleted"
+    return False
+
+
+def delete(current: Step) -> None:
+    """Delete the cluster, its kubeconfig, and the volumes of a node that kind no longer knows."""
+    current.run([paths.KIND, "delete", "cluster", "--name", paths.CLUSTER, "--kubeconfig", paths.KUBECONFIG])
+    if docker.exists(paths.NODE):
+        current.run(docker.docker("rm", "-f", "-v", paths.NODE))
+    store.remove(paths.KUBECONFIG)
+
+
+def create(image: str) -> None:
+    """`kind create cluster` with an empty audit log."""
+    with step("cluster", "the log has kubeadm's and kubelet's words; `down` then `up` starts afresh") as current:
+        store.remove(paths.KUBECONFIG)
+        for old in paths.AUDIT_LOG.parent.glob("audit*.log"):
+            store.remove(old)
+        written = config.prepare(own_cni=not mode.online())
+        command = [paths.KIND, "create", "cluster", "--name", paths.CLUSTER, "--image", image,
+                   "--config", written, "--kubeconfig", paths.KUBECONFIG]  # fmt: skip
+        current.run([*command, "--retain", "-v", "1"], timeout=600)
+        current.outcome = "created"
+
+
+def wait_ready(current: Step) -> None:
+    """Wait for the node and CoreDNS; on time-out say what was seen."""
+    started = time.monotonic()
+    while True:
+        seen = state()
+        if all(good for good, _ in seen):
+            break
+        if time.monotonic() - started > READY_SECONDS:
+            raise current.fail("not ready in time: " + "; ".join(text for _, text in seen))
+        time.sleep(0.5)
+    current.outcome = "; ".join(text for _, text in seen)
+
+
+def state() -> list[tuple[bool, str]]:
+    """What is true of the node and of CoreDNS right now."""
+    return [
+        condition("node", "Ready", kubectl("get", "node", paths.NODE, "-o", "json")),
+        condition("CoreDNS", "Available", kubectl("-n", "kube-system", "get", "deployment", "coredns", "-o", "json")),
+    ]
+
+
+def condition(what: str, kind: str, answer: str | None) -> tuple[bool, str]:
+    """Whether an object has a condition, and that in words."""
+    if answer is None:
+        return False, f"{what}: no answer"
+    for entry in json.loads(answer).get("status", {}).get("conditions", []):
+        if entry["type"] == kind:
+            good = entry["status"] == "True"
+            return good, f"{what} {kind}" if good else f"{what} not {kind}: {entry.get('message', '')}"
+    return False, f"{what}: no condition {kind} yet"
+
+
+def down() -> None:
+    """Delete the cluster and stop what `up` started; the caches stay."""
+    ours = engine.our_pid() is not None
+    host = paths.docker_host()
+    if ours or (host != f"unix://{paths.SOCKET}" and engine.answers(host)):
+        engine.use(host)
+        with step("delete cluster") as current:
+            current.outcome = "none there"
+            if docker.exists(paths.NODE):
+                tools.ensure("kind")
+                delete(current)
+                current.outcome = "deleted"
+            if ours:
+                capture(docker.docker("network", "rm", "kind"))
+    with step("stop engine", "see dockerd.log") as current:
+        left = engine.stop_daemon()
+        current.outcome = ("stopped" if ours else "none of ours ran") + (f", {left} leftovers ended" if left else "")
+        store.remove(paths.KUBECONFIG)
+        store.remove(paths.DOCKER_HOST_FILE)
