@@ -41,7 +41,9 @@ def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python3 -m e2e.demo.render", description=__doc__.splitlines()[0])
     parser.add_argument("--namespace", default=NAMESPACE)
     parser.add_argument("--operator-namespace", default=OPERATOR_NAMESPACE)
-    parser.add_argument("--seed", type=int, default=1, help="which catalog, and so which topic a bad version gets wrong")
+    parser.add_argument(
+        "--seed", type=int, default=1, help="which catalog, and so which topic a bad version gets wrong"
+    )
     chosen = parser.parse_args(arguments)
     try:
         sys.stdout.write(render(chosen.namespace, chosen.operator_namespace, chosen.seed))

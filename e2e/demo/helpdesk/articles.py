@@ -69,8 +69,9 @@ _OLD_SYSTEM: tuple[Callable[[str], str], ...] = (str.upper, str.title, lambda wo
 
 
 def revised_topic(seed: int) -> str:
-    """The topic that this seed's editors revised lately."""
-    return Random(f"revised topic {seed}").choice(TOPICS).name
+    """The topic that this seed's editors revised lately; five seeds in a row have each topic once."""
+    block, place = divmod(seed, len(TOPICS))
+    return Random(f"revised topics {block}").sample(TOPICS, len(TOPICS))[place].name
 
 
 def articles(seed: int) -> list[Article]:
