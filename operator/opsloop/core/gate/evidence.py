@@ -1,0 +1,194 @@
+"""What the gate looks at: what was found in the world, or why it could not be found.
+
+Nothing here is a claim of opsloop about itself. The Incident, the Releases and the EvalCase only point: at names,
+digests and times. Every number comes from where it happened (Prometheus, Alertmanager, the pager's receiver, ReplicaSets,
+pods asked again).
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+
+from opsloop.api.evalcase import EvalCase
+from opsloop.api.incident import Incident, TicketExample
+from opsloop.api.release import Release, Tier
+from opsloop.core.facts import Ledger
+
+LEAD = timedelta(seconds=30)  # looked at before the onset: an alert or a page may be a scrape earlier than the SLI
+
+
+@dataclass(frozen=True, slots=True)
+class Missing:
+    """Evidence that could not be had; a row that needs it is inconclusive, never passed."""
+
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class FiredAlert:
+    """One distinct alert (label set) that fired."""
+
+    labels: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class SliPoint:
+    """Events over a window that ends at `at`."""
+
+    at: datetime
+    bad: float
+    total: float
+
+    @property
+    def ratio(self) -> float | None:
+        """Bad share of the events; None where there were none."""
+        return self.bad / self.total if self.total > 0 else None
+
+
+@dataclass(frozen=True, slots=True)
+class SliSeries:
+    """The SLI over one window, instant by instant (`step` seconds apart), and the query that gave it."""
+
+    window: timedelta
+    step: float
+    points: tuple[SliPoint, ...]
+    source: str
+
+
+@dataclass(frozen=True, slots=True)
+class TierBurn:
+    """Both windows of one tier around the time of detection."""
+
+    tier: Tier
+    long: SliSeries
+    short: SliSeries
+
+
+@dataclass(frozen=True, slots=True)
+class PageSeen:
+    """One page as the receiver keeps it."""
+
+    dedup_key: str
+    incident: str
+    severity: str
+    received_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class ReplicaSetSeen:
+    """A ReplicaSet of the workload; the digest is of its template without what the Deployment controller added."""
+
+    name: str
+    digest: str
+    created_at: datetime
+    wanted: int
+    ready: int
+
+
+@dataclass(frozen=True, slots=True)
+class WorkloadSeen:
+    """The Deployment as it is now."""
+
+    name: str
+    digest: str
+    wanted: int
+    ready: int
+    replica_sets: tuple[ReplicaSetSeen, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class CaseRun:
+    """The EvalCase asked of one pod, now."""
+
+    digest: str
+    passed: bool
+    message: str
+    reply: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Replay:
+    """The EvalCase asked again: of quarantined pods of the bad and the good revision."""
+
+    bad: CaseRun | Missing
+    good: CaseRun | Missing
+
+
+@dataclass(frozen=True, slots=True)
+class LiveAnswer:
+    """The EvalCase asked of one live pod."""
+
+    pod: str
+    passed: bool
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class SentTicket:
+    """A ticket that was sent (file of --tickets); `expect_link` None = the file does not say."""
+
+    id: str
+    subject: str
+    expect_link: bool | None = None
+    example: TicketExample | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Desk:
+    """All that was filed: the ledger of every Incident, the tickets in the queue, inbox entries not filed yet.
+
+    A ticket is known by its id and by its subject.
+    """
+
+    ledgers: Mapping[str, Ledger]
+    queue: tuple[SentTicket, ...] = ()
+    inbox: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Served:
+    """Requests that a rejected version served during the shift."""
+
+    version: str
+    requests: float | Missing
+    source: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """What the caller of the gate decides."""
+
+    min_alerts: int = 10
+    tick: timedelta = timedelta(seconds=5)
+
+
+@dataclass(frozen=True, slots=True)
+class ShiftEvidence:
+    """Everything about one shift. `incident` None: the namespace has none. `case` None: there is no EvalCase."""
+
+    now: datetime
+    namespace: str
+    incident: Incident | Missing | None
+    incidents: tuple[Incident, ...] | Missing
+    releases: tuple[Release, ...] | Missing
+    alerts: tuple[FiredAlert, ...] | Missing
+    active_alerts: tuple[FiredAlert, ...] | Missing
+    desk: Desk | Missing
+    sent: tuple[SentTicket, ...] | None
+    burns: tuple[TierBurn, ...] | Missing
+    pages: tuple[PageSeen, ...] | Missing
+    sli: SliSeries | Missing
+    since_mitigated: SliPoint | Missing
+    workload: WorkloadSeen | Missing
+    case: EvalCase | Missing | None
+    replay: Replay | Missing
+    live: tuple[LiveAnswer, ...] | Missing
+    served: tuple[Served, ...] = ()
+    options: Options = field(default_factory=Options)
+
+
+def shift_of(incident: Incident, now: datetime) -> tuple[datetime, datetime]:
+    """Start and end of the episode: from shortly before the onset until it was resolved (or now)."""
+    status = incident.status
+    began = [t for t in (status.onset_at, status.detected_at, incident.spec.signal.at) if t]
+    return min(began) - LEAD, status.resolved_at or now

@@ -1,0 +1,102 @@
+"""Row 1, storm reduced: many alerts, one Incident.
+
+Distinct alerts are counted as Prometheus evaluated them (`ALERTS`), together with what Alertmanager still holds,
+not as the intake counted them.
+"""
+
+from collections.abc import Iterable, Mapping
+
+from opsloop.api.incident import Incident
+from opsloop.core.gate.evidence import Desk, FiredAlert, Missing, ShiftEvidence, shift_of
+from opsloop.core.gate.report import Findings
+from opsloop.core.gate.services import explained, service_of
+
+FILED_SHARE = 0.95  # a few alerts may stop firing before Alertmanager's group_wait lets them out
+INCIDENT_SHARE = 0.10
+_NOT_OF_THE_ALERT = frozenset({"__name__", "alertstate"})
+
+Labels = Mapping[str, str]
+
+
+def judge(evidence: ShiftEvidence, incident: Incident, found: Findings) -> str:
+    """How many distinct alerts fired, and where they went."""
+    for source in (evidence.alerts, evidence.desk, evidence.releases, evidence.incidents):
+        if isinstance(source, Missing):
+            found.gap(source.why)
+    if isinstance(evidence.alerts, Missing) or isinstance(evidence.releases, Missing):
+        return ""
+    fired = distinct((*evidence.alerts, *_active(evidence)))
+    services = explained(incident, evidence.releases)
+    ours = [labels for labels in fired if service_of(labels, services) in services]
+    found.fact(
+        "distinct alerts", len(fired), f'ALERTS{{alertstate="firing",namespace="{evidence.namespace}"}} of the shift'
+    )
+    found.fact(
+        "on its services", f"{len(ours)} on {', '.join(sorted(services))}", "label service, dependsOn of the Releases"
+    )
+    if not fired and not _looked(evidence):
+        found.gap("Prometheus has no data of the shift")
+        return ""
+    least = evidence.options.min_alerts
+    found.require(
+        len(ours) >= least, f"{len(ours)} distinct alerts fired on {incident.spec.service}'s services, not {least}"
+    )
+    _filed(evidence, incident, found, ours, services)
+    opened = _opened(evidence, incident, found, len(fired))
+    return f"{len(fired)} distinct alerts became {opened} incident(s); {len(ours)} of them are {incident.metadata.name}"
+
+
+def distinct(alerts: Iterable[FiredAlert]) -> list[Labels]:
+    """Label sets, each once, without what Prometheus adds to the series."""
+    sets = {frozenset((k, v) for k, v in alert.labels.items() if k not in _NOT_OF_THE_ALERT) for alert in alerts}
+    return [dict(pairs) for pairs in sorted(sets, key=sorted)]
+
+
+def _active(evidence: ShiftEvidence) -> tuple[FiredAlert, ...]:
+    return () if isinstance(evidence.active_alerts, Missing) else evidence.active_alerts
+
+
+def _looked(evidence: ShiftEvidence) -> bool:
+    """Does Prometheus remember the shift at all? A restarted one has no alerts and no events either."""
+    return not isinstance(evidence.sli, Missing) and any(point.total > 0 for point in evidence.sli.points)
+
+
+def _in(labels: Labels, ledger: Iterable[Labels]) -> bool:
+    """Alertmanager may have added external labels, so the ledger's set may be larger."""
+    return any(labels.items() <= filed.items() for filed in ledger)
+
+
+def _filed(
+    evidence: ShiftEvidence, incident: Incident, found: Findings, ours: list[Labels], services: frozenset[str]
+) -> None:
+    if isinstance(evidence.desk, Missing):
+        return
+    name = incident.metadata.name
+    ledger = _ledger(evidence.desk, name)
+    share = sum(_in(labels, ledger) for labels in ours) / len(ours) if ours else 0.0
+    strangers = [labels for labels in ledger if service_of(labels, services) not in services]
+    found.fact("filed on it", f"{share:.0%} of these, {len(ledger)} in all", f"ConfigMap {name}-ledger")
+    found.require(share >= FILED_SHARE, f"only {share:.0%} of the alerts on its services are in the ledger of {name}")
+    found.require(
+        not strangers, f"{len(strangers)} unrelated alert(s) are in the ledger of {name}: {_names(strangers)}"
+    )
+
+
+def _ledger(desk: Desk, incident: str) -> list[Labels]:
+    ledger = desk.ledgers.get(incident)
+    return [alert.labels for alert in ledger.alerts] if ledger else []
+
+
+def _names(alerts: list[Labels]) -> str:
+    return ", ".join(sorted({labels.get("alertname", "?") for labels in alerts}))
+
+
+def _opened(evidence: ShiftEvidence, incident: Incident, found: Findings, alerts: int) -> int:
+    if isinstance(evidence.incidents, Missing):
+        return 0
+    start, end = shift_of(incident, evidence.now)
+    opened = [i for i in evidence.incidents if start <= (i.metadata.creation_timestamp or i.spec.signal.at) <= end]
+    found.fact("incidents opened", len(opened), "Incidents created in the shift")
+    most = max(1.0, INCIDENT_SHARE * alerts)
+    found.require(len(opened) <= most, f"{alerts} alerts opened {len(opened)} incidents, more than one for ten")
+    return len(opened)
