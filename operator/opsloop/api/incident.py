@@ -2,9 +2,16 @@
 
 from typing import Literal
 
-from pydantic import Field
+from pydantic import ConfigDict, Field
 
-from opsloop.api.meta import Condition, Model, Name, ObjectMeta, Severity, Time
+from opsloop.api.meta import Condition, Model, Name, ObjectMeta, Severity, Text, Time
+from opsloop.api.schema import map_list, rules
+
+SAME_SIGNAL = ("self == oldSelf", "signal cannot be changed: it is what opened this Incident; add a note instead")
+SAME_ROOT = (
+    "(has(self.release) ? self.release : '') == (has(oldSelf.release) ? oldSelf.release : '')",
+    "release cannot be changed: a rollback is decided on the root Release; add a note instead",
+)
 
 
 class BurnSignal(Model):
@@ -42,14 +49,18 @@ class Note(Model):
 class IncidentSpec(Model):
     """Root release and opening signal (written at creation), and what people add."""
 
+    model_config = ConfigDict(json_schema_extra=rules(SAME_ROOT))
+
     release: str = Field(default="", max_length=253, description="Root Release; empty where no Release is concerned.")
     service: str = Field(max_length=253, description="Service that is harmed at the root.")
     title: str = Field(max_length=256, description="One line.")
-    signal: Signal = Field(description="What opened it.")
+    signal: Signal = Field(description="What opened it.", json_schema_extra=rules(SAME_SIGNAL))
     previous: str = Field(default="", max_length=253, description="Earlier Incident of the same root, if any.")
     owner: str = Field(default="", max_length=128, description="Team or role that owns it.")
-    notes: list[Note] = Field(default_factory=list, max_length=100, description="Notes of people, shown in the postmortem.")
-    links: list[str] = Field(default_factory=list, max_length=50, description="URLs people add.")
+    notes: list[Note] = Field(
+        default_factory=list, max_length=100, description="Notes of people, shown in the postmortem."
+    )
+    links: list[Text] = Field(default_factory=list, max_length=50, description="URLs people add.")
 
 
 class Evidence(Model):
@@ -89,7 +100,9 @@ class Play(Model):
     step: int = Field(ge=0, description="Index in its steps.")
     type: str = Field(max_length=32, description="rollback, wait or escalate.")
     attempt: int = Field(default=1, ge=1, description="Attempt number of this play.")
-    state: Literal["Requested", "Running", "Helped", "DidNotHelp", "Refused", "Done"] = Field(description="Where it is.")
+    state: Literal["Requested", "Running", "Helped", "DidNotHelp", "Refused", "Done"] = Field(
+        description="Where it is."
+    )
     reason: str = Field(default="", max_length=64, description="Named reason of the state.")
     message: str = Field(default="", max_length=512, description="One sentence.")
     requested_at: Time = Field(description="When it was asked for.")
@@ -100,7 +113,9 @@ class Play(Model):
 class Page(Model):
     """The one page of this Incident."""
 
-    state: Literal["Decided", "Sent", "Failed"] = Field(description="Decided is stored before the call, Sent after the 2xx.")
+    state: Literal["Decided", "Sent", "Failed"] = Field(
+        description="Decided is stored before the call, Sent after the 2xx."
+    )
     severity: Severity = Field(description="Severity it was sent with.")
     dedup_key: str = Field(max_length=128, description="Key by which the receiver folds repeats.")
     decided_at: Time = Field(description="When.")
@@ -125,7 +140,7 @@ class AlertCounts(Model):
     firing: int = Field(default=0, description="Of these, firing now.")
     first_at: Time | None = Field(default=None, description="Earliest startsAt.")
     last_at: Time | None = Field(default=None, description="Latest startsAt.")
-    by_service: dict[str, int] = Field(default_factory=dict, description="Distinct alerts by service.")
+    by_service: dict[str, int] = Field(default_factory=dict, max_length=1024, description="Distinct alerts by service.")
     sample: list[AlertSample] = Field(default_factory=list, max_length=10, description="The first few.")
 
 
@@ -156,7 +171,10 @@ class TimelineEntry(Model):
 
     key: str = Field(max_length=128, description="Unique in the timeline, for example rollback-1.")
     at: Time = Field(description="When it happened.")
-    type: str = Field(max_length=32, description="Onset, Detected, Alerts, Ticket, Paged, Play, Rollback, Mitigated, Resolved, Reopened ...")
+    type: str = Field(
+        max_length=32,
+        description="Onset, Detected, Alerts, Ticket, Paged, Play, Rollback, Mitigated, Resolved, Reopened ...",
+    )
     actor: str = Field(max_length=128, description="Component, never a person's name.")
     message: str = Field(max_length=1024, description="One sentence.")
     evidence: list[Evidence] = Field(default_factory=list, max_length=10, description="Numbers with their source.")
@@ -183,22 +201,35 @@ class IncidentStatus(Model):
     resolved_at: Time | None = Field(default=None, description="When it had been back for resolveAfter.")
     back_since: Time | None = Field(default=None, description="Since when the SLI is back without a break.")
     burn: BurnSignal | None = Field(default=None, description="Evidence of the burn that made it a page.")
-    affected: list[str] = Field(default_factory=list, max_length=64, description="Other Releases that breached because of it.")
+    affected: list[Name] = Field(
+        default_factory=list, max_length=64, description="Other Releases that breached because of it."
+    )
     cause: Cause | None = Field(default=None, description="Best explanation so far.")
     rollback: RollbackDecision | None = Field(default=None, description="The last decided rollback.")
     plays: list[Play] = Field(default_factory=list, max_length=32, description="What was tried.")
     page: Page | None = Field(default=None, description="The page.")
     alerts: AlertCounts = Field(default_factory=AlertCounts, description="Alerts of this Incident.")
-    tickets: list[LinkedTicket] = Field(default_factory=list, max_length=100, description="Linked tickets.")
+    tickets: list[LinkedTicket] = Field(
+        default_factory=list, max_length=100, description="Linked tickets.", json_schema_extra=map_list("id")
+    )
     reopened: int = Field(default=0, description="How often it was reopened.")
-    blocked: list[str] = Field(default_factory=list, max_length=20, description="Digests that this Incident got blocked.")
-    timeline: list[TimelineEntry] = Field(default_factory=list, max_length=200, description="What happened, in order.")
+    blocked: list[Text] = Field(
+        default_factory=list, max_length=20, description="Digests that this Incident got blocked."
+    )
+    timeline: list[TimelineEntry] = Field(
+        default_factory=list, max_length=200, description="What happened, in order.", json_schema_extra=map_list("key")
+    )
     folded: int = Field(default=0, description="Timeline entries that were folded away.")
     postmortem: str = Field(default="", max_length=253, description="ConfigMap that holds the postmortem.")
     eval_case: str = Field(default="", max_length=253, description="EvalCase captured from it.")
     fix: Fix | None = Field(default=None, description="The promotion after it.")
     merged_into: str = Field(default="", max_length=253, description="Incident that this one was merged into.")
-    conditions: list[Condition] = Field(default_factory=list, max_length=16, description="Mitigated, PostmortemWritten, RegressionCaptured, FixShipped, LoopClosed ...")
+    conditions: list[Condition] = Field(
+        default_factory=list,
+        max_length=16,
+        description="Mitigated, PostmortemWritten, RegressionCaptured, FixShipped, LoopClosed ...",
+        json_schema_extra=map_list("type"),
+    )
 
 
 class Incident(Model):

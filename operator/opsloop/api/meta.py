@@ -13,7 +13,8 @@ API_VERSION = f"{GROUP}/{VERSION}"
 
 _UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0, "w": 604800.0}
 _DURATION = re.compile(r"(\d+)(ms|s|m|h|d|w)")
-DURATION_PATTERN = r"^([0-9]+(ms|s|m|h|d|w))+$"
+# digits are few enough that a date minus any duration is still a date
+DURATION_PATTERN = r"^([0-9]{1,6}(ms|s|m)|[0-9]{1,5}h|[0-9]{1,4}d|[0-9]{1,3}w)+$"
 
 
 def parse_duration(text: Any) -> timedelta:
@@ -62,6 +63,8 @@ Time = Annotated[
 Severity = Literal["sev1", "sev2", "sev3", "sev4"]
 Digest = Annotated[str, Field(pattern=r"^[a-f0-9]{10,64}$", max_length=64)]
 Name = Annotated[str, Field(min_length=1, max_length=253)]
+Text = Annotated[str, Field(max_length=1024)]  # bounded, so that CEL's cost budget holds
+Label = Annotated[str, Field(max_length=63)]
 
 
 class Model(BaseModel):

@@ -5,39 +5,77 @@ from typing import Literal
 
 from pydantic import Field
 
-from opsloop.api.meta import Condition, Duration, Model, ObjectMeta, Severity, Time
+from opsloop.api.meta import Condition, Duration, Label, Model, Name, ObjectMeta, Severity, Time
+from opsloop.api.schema import map_list, rules, set_list
+
+ESCALATE_LAST = (
+    "!self.exists(s, s.type == 'escalate')"
+    " || (self.exists_one(s, s.type == 'escalate') && self[size(self) - 1].type == 'escalate')",
+    "steps: escalate pages a person and ends the Runbook, so it may only be the last step",
+)
 
 
 class Match(Model):
     """Which incidents; every given field must fit."""
 
-    causes: list[str] = Field(default_factory=list, max_length=16, description="Causes such as bad_release; empty means any.")
-    severities: list[Severity] = Field(default_factory=list, max_length=4, description="Severities; empty means any.")
-    release_labels: dict[str, str] = Field(default_factory=dict, description="Labels that the root Release must carry.")
+    causes: list[Name] = Field(
+        default_factory=list,
+        max_length=16,
+        description="Causes such as bad_release; empty means any.",
+        json_schema_extra=set_list(),
+    )
+    severities: list[Severity] = Field(
+        default_factory=list, max_length=4, description="Severities; empty means any.", json_schema_extra=set_list()
+    )
+    release_labels: dict[str, Label] = Field(
+        default_factory=dict, max_length=16, description="Labels that the root Release must carry."
+    )
 
 
 class RunbookStep(Model):
     """One play."""
 
-    type: Literal["rollback", "wait", "escalate"] = Field(description="rollback: to last-good. wait: watch only. escalate: page a person (always the end).")
-    timeout: Duration = Field(default=timedelta(minutes=5), description="How long the SLI may take to be back before the step counts as no help.")
+    type: Literal["rollback", "wait", "escalate"] = Field(
+        description="rollback: to last-good. wait: watch only. escalate: page a person (always the end)."
+    )
+    timeout: Duration = Field(
+        default=timedelta(minutes=5),
+        description="How long the SLI may take to be back before the step counts as no help.",
+    )
 
 
 class Safety(Model):
     """Limits on acting unattended."""
 
-    mode: Literal["auto", "approve", "dryRun"] = Field(default="auto", description="auto acts; approve waits for annotation opsloop.dev/approve on the Incident; dryRun only says what it would do.")
-    cooldown: Duration = Field(default=timedelta(minutes=1), description="Least time between two granted plays on one Release for different incidents.")
-    max_per_hour: int = Field(default=4, ge=1, le=1000, description="Most granted plays in an hour, over all incidents.")
+    mode: Literal["auto", "approve", "dryRun"] = Field(
+        default="auto",
+        description="auto acts; approve waits for annotation opsloop.dev/approve on the Incident; dryRun only says what it would do.",
+    )
+    cooldown: Duration = Field(
+        default=timedelta(minutes=1),
+        description="Least time between two granted plays on one Release for different incidents.",
+    )
+    max_per_hour: int = Field(
+        default=4, ge=1, le=1000, description="Most granted plays in an hour, over all incidents."
+    )
 
 
 class RunbookSpec(Model):
     """What people write."""
 
     match: Match = Field(default_factory=Match, description="For which incidents.")
-    steps: list[RunbookStep] = Field(min_length=1, max_length=16, description="Plays in order; escalate is added at the end where it is missing.")
+    steps: list[RunbookStep] = Field(
+        min_length=1,
+        max_length=16,
+        description="Plays in order; escalate is added at the end where it is missing.",
+        json_schema_extra=rules(ESCALATE_LAST),
+    )
     safety: Safety = Field(default_factory=Safety, description="Limits.")
-    service_account_name: str = Field(min_length=1, max_length=253, description="Account of this namespace on whose behalf it acts: each act is checked against its RBAC.")
+    service_account_name: str = Field(
+        min_length=1,
+        max_length=253,
+        description="Account of this namespace on whose behalf it acts: each act is checked against its RBAC.",
+    )
 
 
 class Grant(Model):
@@ -60,7 +98,9 @@ class RunbookStatus(Model):
     last_play: str = Field(default="", max_length=512, description="Last granted play, for reading.")
     last_play_at: Time | None = Field(default=None, description="When.")
     grants: list[Grant] = Field(default_factory=list, max_length=100, description="Recent answers, oldest first.")
-    conditions: list[Condition] = Field(default_factory=list, max_length=8, description="Ready ...")
+    conditions: list[Condition] = Field(
+        default_factory=list, max_length=8, description="Ready ...", json_schema_extra=map_list("type")
+    )
 
 
 class Runbook(Model):
