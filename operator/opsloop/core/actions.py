@@ -135,10 +135,11 @@ class ProbeQuarantine:
 
 @dataclass(frozen=True, slots=True)
 class StopQuarantine:
-    """Delete quarantined pods."""
+    """Delete quarantined pods; with `forget`, what this case's pods have answered is forgotten as well."""
 
     case: str
     pods: tuple[str, ...]
+    forget: bool = True
 
 
 Action = (
