@@ -25,6 +25,14 @@ class Unavailable(Retryable):
     """No answer, or one that says not now (refused, time-out, 429, 5xx)."""
 
 
+class TimedOut(Unavailable):
+    """No answer in time."""
+
+
+class Partial(Unavailable):
+    """The other side said itself that its answer is not whole (Prometheus' warnings)."""
+
+
 class Permanent(OpsloopError):
     """The same call will fail again."""
 
