@@ -1,0 +1,129 @@
+"""A Prometheus-compatible HTTP API (Prometheus, Thanos, Mimir, VictoriaMetrics) as the port `Telemetry`.
+
+Built on a function that fetches a path, so that the same code speaks over HTTP and through the API server's proxy.
+"""
+
+import json
+from collections.abc import Awaitable, Callable, Mapping
+from datetime import UTC, datetime
+from typing import Any, TypeVar
+
+import aiohttp
+
+from opsloop.errors import Forbidden, Invalid, NotFound, OpsloopError, Partial, TimedOut, Unavailable
+from opsloop.shell.ports import Sample, Series
+
+Fetch = Callable[[str, Mapping[str, str]], Awaitable[tuple[int, bytes]]]
+"""(path such as /api/v1/query, parameters) → (HTTP status, body). Raises aiohttp's, OSError, TimeoutError or our errors."""
+
+T = TypeVar("T")
+
+_BAD_QUERY = (400, 422)
+_REFUSED = (401, 403)
+_SHOWN = 300  # characters of a foreign message that are passed on
+
+
+class Prometheus:
+    """`Telemetry` over `fetch`."""
+
+    def __init__(self, fetch: Fetch) -> None:
+        self._fetch = fetch
+
+    @classmethod
+    def over_http(
+        cls, session: aiohttp.ClientSession, base_url: str, headers: Mapping[str, str] | None = None
+    ) -> "Prometheus":
+        """POSTs forms (expressions outgrow a URL) below `base_url`; time-outs are the session's or the caller's."""
+
+        async def fetch(path: str, params: Mapping[str, str]) -> tuple[int, bytes]:
+            async with session.post(
+                base_url.rstrip("/") + path, data=params, headers=headers, allow_redirects=False
+            ) as answer:
+                return answer.status, await answer.read()
+
+        return cls(fetch)
+
+    async def instant(self, query: str, at: datetime | None = None) -> list[Sample]:
+        """/api/v1/query. A scalar comes back as one sample without labels."""
+        params = {"query": query} if at is None else {"query": query, "time": _seconds(at)}
+        kind, result = await self._ask("/api/v1/query", params)
+        return _read(lambda: _samples(kind, result))
+
+    async def range(self, query: str, start: datetime, end: datetime, step: float) -> list[Series]:
+        """/api/v1/query_range; both ends are included, `step` in seconds."""
+        params = {"query": query, "start": _seconds(start), "end": _seconds(end), "step": f"{step:.3f}"}
+        kind, result = await self._ask("/api/v1/query_range", params)
+        return _read(lambda: _series(kind, result))
+
+    async def _ask(self, path: str, params: Mapping[str, str]) -> tuple[str, Any]:
+        try:
+            status, raw = await self._fetch(path, params)
+        except OpsloopError:
+            raise
+        except TimeoutError as error:
+            raise TimedOut("Prometheus did not answer in time") from error
+        except (aiohttp.ClientError, OSError) as error:
+            raise Unavailable(f"Prometheus cannot be reached: {error or type(error).__name__}"[:_SHOWN]) from error
+        body = _decode(raw)
+        _refuse(status, body, raw)
+        return _read(lambda: (str(body["data"]["resultType"]), body["data"]["result"]))
+
+
+def _seconds(at: datetime) -> str:
+    return f"{at.timestamp():.3f}"
+
+
+def _time(seconds: float) -> datetime:
+    return datetime.fromtimestamp(round(float(seconds), 3), UTC)
+
+
+def _decode(raw: bytes) -> dict[str, Any]:
+    """The JSON object, or an empty one for anything else (a proxy's error page)."""
+    try:
+        body = json.loads(raw)
+    except ValueError:
+        return {}
+    return body if isinstance(body, dict) else {}
+
+
+def _refuse(status: int, body: Mapping[str, Any], raw: bytes) -> None:
+    """Raise unless this is a whole success."""
+    said = str(body.get("error") or body.get("message") or raw[:_SHOWN].decode(errors="replace"))[:_SHOWN]
+    if status in _BAD_QUERY:
+        raise Invalid(f"Prometheus refuses the query: {said}")
+    if status in _REFUSED:
+        raise Forbidden(f"Prometheus answered {status}: {said}")
+    if status == 404:
+        raise NotFound(f"No Prometheus API there (404): {said}")
+    if status != 200:
+        raise Unavailable(f"Prometheus answered {status}: {said}")
+    if body.get("status") != "success":
+        raise Unavailable(f"Prometheus answered 200 without success: {said}")
+    if body.get("warnings"):
+        raise Partial(f"Prometheus' answer is not whole: {'; '.join(map(str, body['warnings']))}"[:_SHOWN])
+
+
+def _read(reader: Callable[[], T]) -> T:
+    """What `reader` takes out of an answer; an answer of another shape is Unavailable (something else speaks there)."""
+    try:
+        return reader()
+    except (KeyError, TypeError, ValueError, IndexError) as error:
+        raise Unavailable(f"Prometheus' answer has another shape than its API: {error!r}"[:_SHOWN]) from error
+
+
+def _samples(kind: str, result: Any) -> list[Sample]:
+    if kind == "scalar":
+        return [Sample({}, float(result[1]), _time(result[0]))]
+    if kind != "vector":
+        raise Invalid(f"The query gives a {kind}, not a vector")
+    if any("histogram" in one for one in result):
+        raise Invalid("The query gives native histograms, not numbers")
+    return [Sample(one["metric"], float(one["value"][1]), _time(one["value"][0])) for one in result]
+
+
+def _series(kind: str, result: Any) -> list[Series]:
+    if kind != "matrix":
+        raise Invalid(f"The range query gives a {kind}, not a matrix")
+    return [
+        Series(one["metric"], tuple((_time(at), float(value)) for at, value in one.get("values", ()))) for one in result
+    ]
