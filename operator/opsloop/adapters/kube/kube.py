@@ -1,0 +1,206 @@
+"""Reader, Writer and Access of `shell.ports` on one API server."""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from opsloop import names
+from opsloop.adapters.kube.transport import JSON_PATCH, Counter, Transport, _nothing, load, load_in_cluster
+from opsloop.errors import Conflict, Forbidden, NotFound, Unavailable
+from opsloop.shell.ports import PODS, Object, Resource
+
+APPLY = "application/apply-patch+yaml"  # JSON is YAML
+STRATEGIC = "application/strategic-merge-patch+json"
+MANAGED = {"fieldManager": names.FIELD_MANAGER}
+Fence = Callable[[], None]
+
+
+def _open() -> None:
+    """No fence."""
+
+
+class Kube:
+    """The API server. `fence` runs right before every write and raises LeadershipLost where this process may not write."""
+
+    def __init__(self, transport: Transport, fence: Fence = _open) -> None:
+        self._transport = transport
+        self._fence = fence
+
+    @classmethod
+    async def connect(
+        cls,
+        kubeconfig: str | None = None,
+        context: str | None = None,
+        timeout: float = 10.0,  # noqa: ASYNC109 - of the later calls, not of this one
+        fence: Fence = _open,
+        count: Counter = _nothing,
+    ) -> "Kube":
+        """From a kubeconfig file (None = KUBECONFIG or ~/.kube/config). Invalid where it cannot be read."""
+        return cls(Transport(await load(kubeconfig, context), timeout, count), fence)
+
+    @classmethod
+    def in_cluster(cls, timeout: float = 10.0, fence: Fence = _open, count: Counter = _nothing) -> "Kube":
+        """From the pod's service account. Invalid outside of a pod."""
+        return cls(Transport(load_in_cluster(), timeout, count), fence)
+
+    def fenced(self, fence: Fence) -> "Kube":
+        """The same connections behind another fence (the Lease elector itself writes without one)."""
+        return Kube(self._transport, fence)
+
+    @property
+    def server(self) -> str:
+        """Base URL of the API server."""
+        return self._transport.server
+
+    async def close(self) -> None:
+        """Close the connections."""
+        await self._transport.close()
+
+    # Reader
+
+    async def get(self, resource: Resource, namespace: str, name: str) -> Object:
+        """One object. NotFound where it is not there."""
+        return await self._transport.call("get", "GET", _path(resource, namespace, name), resource.plural)
+
+    async def list(self, resource: Resource, namespace: str, labels: Mapping[str, str] | None = None) -> list[Object]:
+        """All objects of a namespace ("" = all namespaces) with these labels, in one page: a continue token can expire."""
+        query = {"labelSelector": ",".join(f"{k}={v}" for k, v in labels.items())} if labels else None
+        answer = await self._transport.call("list", "GET", _path(resource, namespace), resource.plural, query)
+        named = {"apiVersion": resource.api_version, "kind": resource.kind}  # items of built-in lists come without
+        return [{**named, **item} for item in answer.get("items") or []]
+
+    # Writer
+
+    async def create(self, resource: Resource, namespace: str, body: Object) -> Object:
+        """AlreadyExists where the name is taken."""
+        return await self._write("create", "POST", _path(resource, namespace), resource, _typed(resource, body))
+
+    async def apply(self, resource: Resource, namespace: str, body: Object) -> Object:
+        """Server-side apply (field manager opsloop, force) of an object that opsloop owns."""
+        path = _path(resource, namespace, body["metadata"]["name"])
+        return await self._write("patch", "PATCH", path, resource, _typed(resource, body), APPLY, {"force": "true"})
+
+    async def delete(self, resource: Resource, namespace: str, name: str, uid: str = "") -> None:
+        """Delete in the background; NotFound is success. With `uid`, only that very object: another one there is success."""
+        body: Object = {"kind": "DeleteOptions", "apiVersion": "v1", "propagationPolicy": "Background"}
+        if uid:
+            body["preconditions"] = {"uid": uid}
+        call = self._transport.call(
+            "delete", "DELETE", _path(resource, namespace, name), resource.plural, None, body, before=self._fence
+        )
+        try:
+            await call
+        except NotFound:
+            return
+        except Conflict:  # of the precondition: that very object is gone
+            if not uid:
+                raise
+
+    async def json_patch(self, resource: Resource, namespace: str, name: str, ops: Sequence[Object]) -> Object:
+        """JSON patch; a failed `test` (or a path that is not there any more) is a Conflict."""
+        return await self._write("patch", "PATCH", _path(resource, namespace, name), resource, list(ops), JSON_PATCH)
+
+    async def replace(self, resource: Resource, namespace: str, body: Object) -> Object:
+        """PUT of the whole object; the resourceVersion in its metadata makes a stale one a Conflict."""
+        return await self._write(
+            "update", "PUT", _path(resource, namespace, body["metadata"]["name"]), resource, _typed(resource, body)
+        )
+
+    async def replace_status(self, resource: Resource, namespace: str, body: Object) -> Object:
+        """PUT of /status; the resourceVersion in its metadata makes a stale one a Conflict. Returns the stored object."""
+        path = _path(resource, namespace, body["metadata"]["name"]) + "/status"
+        return await self._write("update", "PUT", path, resource, _typed(resource, body))
+
+    async def patch_pod_condition(self, namespace: str, pod: str, uid: str, condition: Object) -> Object:
+        """Strategic merge of one status condition of that very pod (`uid` may be empty); another pod there is a Conflict."""
+        body: Object = {"status": {"conditions": [condition]}, **({"metadata": {"uid": uid}} if uid else {})}
+        return await self._write("patch", "PATCH", _path(PODS, namespace, pod) + "/status", PODS, body, STRATEGIC)
+
+    # Access (asks, stores nothing: no fence)
+
+    async def review_token(self, token: str, audience: str) -> tuple[str, tuple[str, ...]] | None:
+        """(user name, groups) of a token that is valid for the audience, else None. Unavailable where nobody can say."""
+        body = {
+            "apiVersion": "authentication.k8s.io/v1",
+            "kind": "TokenReview",
+            "spec": {"token": token, "audiences": [audience]},
+        }
+        status = await self._ask("/apis/authentication.k8s.io/v1/tokenreviews", "tokenreviews", body)
+        if not status.get("authenticated") or audience not in (status.get("audiences") or []):
+            return None
+        user = status.get("user") or {}
+        return user.get("username", ""), tuple(user.get("groups") or ())
+
+    async def allowed(
+        self, user: str, groups: Sequence[str], verb: str, group: str, plural: str, namespace: str, name: str = ""
+    ) -> bool:
+        """SubjectAccessReview; `plural` may be `releases/status`. Unavailable where nobody can say."""
+        resource, _, subresource = plural.partition("/")
+        attributes = {
+            "verb": verb,
+            "group": group,
+            "resource": resource,
+            "subresource": subresource,
+            "namespace": namespace,
+            "name": name,
+        }
+        spec = {"user": user, "groups": list(groups), "resourceAttributes": {k: v for k, v in attributes.items() if v}}
+        body = {"apiVersion": "authorization.k8s.io/v1", "kind": "SubjectAccessReview", "spec": spec}
+        status = await self._ask("/apis/authorization.k8s.io/v1/subjectaccessreviews", "subjectaccessreviews", body)
+        return bool(status.get("allowed"))
+
+    # more
+
+    async def token(self, namespace: str, service_account: str, audience: str, seconds: int = 3600) -> str:
+        """A token of a service account for one audience (TokenRequest); the API server wants at least 600 s."""
+        path = f"/api/v1/namespaces/{namespace}/serviceaccounts/{service_account}/token"
+        spec = {"audiences": [audience], "expirationSeconds": seconds}
+        body = {"apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest", "spec": spec}
+        answer = await self._transport.call("create", "POST", path, "serviceaccounts/token", None, body)
+        return str(answer["status"]["token"])
+
+    async def raw(
+        self,
+        method: str,
+        path: str,
+        query: Mapping[str, str] | None = None,
+        headers: Mapping[str, str] | None = None,
+        body: Any = None,
+        timeout: float | None = None,  # noqa: ASYNC109 - one call's deadline in seconds
+    ) -> tuple[int, bytes]:
+        """(status, body) of any path, for the API server's service and pod proxies. Unavailable where no answer came."""
+        return await self._transport.raw(method, path, query, headers, body, timeout)
+
+    # inside
+
+    async def _write(
+        self,
+        verb: str,
+        method: str,
+        path: str,
+        resource: Resource,
+        body: Any,
+        content: str = "application/json",
+        query: Mapping[str, str] | None = None,
+    ) -> Object:
+        merged = {**MANAGED, **(query or {})}
+        return await self._transport.call(
+            verb, method, path, resource.plural, merged, body, content, before=self._fence
+        )
+
+    async def _ask(self, path: str, plural: str, body: Object) -> Object:
+        try:
+            answer = await self._transport.call("create", "POST", path, plural, None, body)
+        except Forbidden as error:  # our own right to ask is missing: that says nothing about the caller
+            raise Unavailable(f"the operator may not create {plural}: {error}") from error
+        status: Object = answer.get("status") or {}
+        return status
+
+
+def _path(resource: Resource, namespace: str, name: str = "") -> str:
+    root = "/apis/" if "/" in resource.api_version else "/api/"
+    scope = f"/namespaces/{namespace}" if namespace else ""
+    return f"{root}{resource.api_version}{scope}/{resource.plural}" + (f"/{name}" if name else "")
+
+
+def _typed(resource: Resource, body: Object) -> Object:
+    return {"apiVersion": resource.api_version, "kind": resource.kind, **body}
