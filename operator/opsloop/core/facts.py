@@ -212,6 +212,7 @@ class IncidentFacts:
     eval_cases: tuple[EvalCase, ...]  # of the root release
     ledger: Ledger
     postmortem: str | None  # the stored Markdown
+    page_sent_at: datetime | None = None  # when the receiver answered 2xx, as this process saw it
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,240 @@
+"""The Incident's decision: what was seen, what is done, when it is over, what was learnt.
+
+Each part is a function over `Sheet`; the order is the order of the loop: see, page, mitigate, recover, learn, ship.
+"""
+
+from datetime import datetime, timedelta
+
+from opsloop.api.incident import IncidentStatus
+from opsloop.core import causes, incident_learn, incident_plays, ledger
+from opsloop.core.actions import Decision
+from opsloop.core.facts import IncidentFacts, ReleaseView, Value
+from opsloop.core.incident_sheet import Sheet, burn_signal, worse
+from opsloop.names import MITIGATED
+
+# Named reasons
+SLI_BACK = "SliBack"  # the SLI that opened it is surely (upper bound) back within its objective
+ALERTS_RESOLVED = "AlertsResolved"  # it has no burn, and all its alerts are resolved
+PERSON_SAID_SO = "PersonSaidSo"  # annotation opsloop.dev/mitigated
+NOT_BACK = "NotBack"  # the harm goes on
+TELEMETRY_UNKNOWN = "TelemetryUnknown"  # nobody can say: it holds
+MERGED = "Merged"  # a dependency's Incident explains it
+
+REOPEN_GRACE = timedelta(minutes=30)
+ALERTS_QUIET = timedelta(minutes=1)
+STAYS_OPEN = timedelta(hours=6)
+
+
+def decide(facts: IncidentFacts, now: datetime, grace: timedelta = REOPEN_GRACE) -> Decision:
+    """What follows for one Incident."""
+    sheet = Sheet(facts, now)
+    _open(sheet)
+    _evidence(sheet)
+    if sheet.status.merged_into or _merge(sheet):
+        return _finish(sheet)
+    _burn(sheet)
+    _onset(sheet)
+    incident_plays.page(sheet)
+    _affected(sheet)
+    _cause(sheet)
+    incident_plays.reopen(sheet, grace)
+    incident_plays.play(sheet)
+    _recover(sheet)
+    incident_learn.learn(sheet)
+    return _finish(sheet)
+
+
+def _finish(sheet: Sheet) -> Decision:
+    generation = sheet.facts.incident.metadata.generation
+    sheet.set(observed_generation=generation)
+    incident_learn.postmortem(sheet)
+    return sheet.decision()
+
+
+def _open(sheet: Sheet) -> None:
+    signal, status = sheet.facts.incident.spec.signal, sheet.status
+    if status.detected_at is not None:
+        return
+    sheet.set(detected_at=signal.at, severity=worse(status.severity, signal.severity), burn=signal.burn)
+    sheet.note("detected", signal.at, "Detected", "opsloop", signal.message or sheet.facts.incident.spec.title)
+    sheet.event("Opened", f"{signal.severity}: {sheet.facts.incident.spec.title}", "Warning")
+
+
+def _evidence(sheet: Sheet) -> None:
+    """Alerts and tickets of the ledger: counts are derived, so filing twice changes nothing."""
+    counts = ledger.counts(sheet.facts.ledger)
+    sheet.set(alerts=counts)
+    if counts.first_at is not None and counts.sample:
+        first = counts.sample[0]
+        about = f" on {first.service}" if first.service else ""
+        sheet.note("first-alert", counts.first_at, "Alerts", "alertmanager", f"first alert: {first.name}{about}")
+    tickets = ledger.tickets_of(sheet.facts.ledger)
+    sheet.set(tickets=tickets)
+    for ticket in tickets:
+        said = f'ticket {ticket.id} "{ticket.subject}" linked with score {ticket.score:.2f}'
+        sheet.note(f"ticket-{ticket.id}", ticket.received_at, "Ticket", "intake", said, ticket.evidence)
+
+
+def _merge(sheet: Sheet) -> bool:
+    """A dependency with an open burn Incident explains this one, unless this one already acts."""
+    root = sheet.facts.root
+    if root is None or sheet.status.phase not in ("Open",) or sheet.status.plays:
+        return False
+    views = {v.release.metadata.name: v for v in sheet.facts.releases}
+    near = causes.dependencies(root.release.metadata.name, views)
+    for other in sheet.facts.incidents:
+        hops = near.get(other.spec.release, 0) if other.spec.release else 0
+        if hops and other.status.burn and other.status.phase != "Resolved" and not other.status.merged_into:
+            if sheet.status.burn is None and not (root.readings.verdict and root.readings.verdict.firing):
+                continue  # alerts of its own, no harm that the dependency would explain
+            sheet.set(merged_into=other.metadata.name, phase="Resolved", resolved_at=sheet.now)
+            text = f"merged into {other.metadata.name}: {other.spec.release} explains it"
+            sheet.note("merged", sheet.now, "Merged", "opsloop", text)
+            sheet.condition("Mitigated", None, MERGED, text)
+            return True
+    return False
+
+
+def _burn(sheet: Sheet) -> None:
+    """A tier that fires on the root: evidence, and the severity that goes with it. Severity only rises."""
+    root, status = sheet.facts.root, sheet.status
+    verdict = root.readings.verdict if root else None
+    if verdict is None or verdict.firing is None or status.phase == "Resolved":
+        return
+    tier = verdict.firing.tier
+    signal = burn_signal(verdict)
+    if status.burn is None:
+        sheet.set(burn=signal, detected_at=verdict.at)
+        text = f"burn rate {signal.burn_long:.1f} over {signal.long} and {signal.burn_short:.1f} over {signal.short}"
+        sheet.note("burn", verdict.at, "Detected", "opsloop", f"{text}, both above {signal.factor:g}", burn=signal)
+        sheet.event("BurnRate", f"{tier.severity}: {text}", "Warning")
+    sheet.set(severity=worse(sheet.status.severity, tier.severity))
+
+
+def _onset(sheet: Sheet) -> None:
+    root, status = sheet.facts.root, sheet.status
+    if status.onset_at is not None or status.burn is None or root is None or root.readings.onset is None:
+        return
+    if status.resolved_at is not None:
+        return
+    sheet.set(onset_at=root.readings.onset)
+    text = f"{sheet.facts.incident.spec.service}: error ratio rose above the error budget"
+    sheet.note("onset", root.readings.onset, "Onset", "prometheus", text)
+
+
+def _affected(sheet: Sheet) -> None:
+    root = sheet.facts.root
+    if root is None or sheet.status.phase == "Resolved":
+        return
+    views = {v.release.metadata.name: v for v in sheet.facts.releases}
+    mine = root.release.metadata.name
+    for name, view in sorted(views.items()):
+        verdict = view.readings.verdict
+        harmed = name != mine and verdict is not None and verdict.firing is not None
+        if (
+            harmed
+            and verdict is not None
+            and mine in causes.dependencies(name, views)
+            and name not in sheet.status.affected
+        ):
+            sheet.set(affected=[*sheet.status.affected, name])
+            sheet.note(
+                f"affected-{name}", verdict.at, "Affected", "opsloop", f"{name} depends on {mine} and breaches too"
+            )
+
+
+def _cause(sheet: Sheet) -> None:
+    root, status = sheet.facts.root, sheet.status
+    if root is None or status.burn is None or status.phase == "Resolved":
+        return
+    settled = status.cause is not None and (status.cause.kind != "unknown") and status.cause.confidence >= 0.9
+    if settled or (status.plays and status.cause is not None and not _better_known(status, root)):
+        return
+    cause = causes.explain(root, sheet.facts.releases, status.onset_at or status.detected_at or sheet.now)
+    if status.cause is None or cause.confidence > status.cause.confidence:
+        sheet.set(cause=cause)
+    if cause.kind == "bad_release":
+        at = _live_since(root, cause.revision)
+        text = f"{cause.version} became live{', without a canary' if _uncanaried(root, cause.revision) else ''}"
+        sheet.note(f"change-{cause.revision}", at or sheet.now, "Change", "opsloop", text, cause.evidence[:4])
+
+
+def _better_known(status: IncidentStatus, root: ReleaseView) -> bool:
+    """The split by version came in after the play was chosen on nearness in time alone."""
+    blamed = status.cause.version if status.cause else ""
+    return isinstance(root.readings.by_version.get(blamed), Value) and len(root.readings.by_version) > 1
+
+
+def _live_since(root: ReleaseView, digest: str) -> datetime | None:
+    return next((r.live_since for r in root.release.status.revisions if r.digest == digest), None)
+
+
+def _uncanaried(root: ReleaseView, digest: str) -> bool:
+    return any(r.digest == digest and r.shipped_without_canary for r in root.release.status.revisions)
+
+
+def _recover(sheet: Sheet) -> None:
+    status = sheet.status
+    if status.phase == "Resolved":
+        return
+    back, reason = _is_back(sheet)
+    at = _seen_at(sheet)
+    if back is True and not incident_plays.rollback_pending(sheet):
+        sheet.set(back_since=status.back_since or at)
+        if status.phase != "Mitigated":
+            sheet.set(phase="Mitigated", mitigated_at=sheet.status.back_since)
+            incident_plays.helped(sheet)
+            sheet.note(f"mitigated-{status.reopened}", at, "Mitigated", "opsloop", _mitigated_text(sheet, reason))
+            sheet.event("Mitigated", _mitigated_text(sheet, reason))
+        sheet.condition("Mitigated", True, reason, _mitigated_text(sheet, reason))
+        _resolve(sheet)
+        return
+    sheet.set(back_since=None)
+    sheet.condition("Mitigated", None if back is None else False, reason, "the harm is not surely over")
+    if status.phase == "Mitigated" and back is False:
+        sheet.set(phase="Mitigating" if status.plays else "Open", mitigated_at=None)
+        sheet.note(f"relapse-{at.timestamp():.0f}", at, "Relapse", "opsloop", "the SLI left its objective again")
+    sheet.look(timedelta(seconds=30))
+
+
+def _mitigated_text(sheet: Sheet, reason: str) -> str:
+    if reason != SLI_BACK:
+        return {ALERTS_RESOLVED: "all its alerts are resolved"}.get(reason, "a person said that it is over")
+    root = sheet.facts.root
+    objective = root.release.spec.slo.objective if root and root.release.spec.slo else 0
+    return f"the SLI is back within its objective of {objective:.4g}"
+
+
+def _seen_at(sheet: Sheet) -> datetime:
+    root = sheet.facts.root
+    return root.readings.verdict.at if root and root.readings.verdict else sheet.now
+
+
+def _is_back(sheet: Sheet) -> tuple[bool | None, str]:
+    if sheet.facts.incident.metadata.annotations.get(MITIGATED) == "true" and sheet.status.burn is None:
+        return True, PERSON_SAID_SO
+    if sheet.status.burn is None:
+        counts = sheet.status.alerts
+        if counts.count:
+            return counts.firing == 0, ALERTS_RESOLVED if counts.firing == 0 else NOT_BACK
+        return False, NOT_BACK
+    root = sheet.facts.root
+    verdict = root.readings.verdict if root else None
+    if verdict is None or verdict.back is None:
+        return None, TELEMETRY_UNKNOWN
+    return verdict.back, SLI_BACK if verdict.back else NOT_BACK
+
+
+def _resolve(sheet: Sheet) -> None:
+    status, root = sheet.status, sheet.facts.root
+    assert status.back_since is not None
+    spec = root.release.spec.slo if root else None
+    hold = spec.resolve_after if spec and status.burn else ALERTS_QUIET
+    left = hold - (sheet.now - status.back_since)
+    if left > timedelta(0):
+        sheet.look(left)
+        return
+    sheet.set(phase="Resolved", resolved_at=sheet.now)
+    held = f"held for {hold.total_seconds():.0f} s"
+    sheet.note(f"resolved-{status.reopened}", sheet.now, "Resolved", "opsloop", held)
+    sheet.event("Resolved", held)
