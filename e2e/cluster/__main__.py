@@ -6,7 +6,7 @@ import argparse
 import sys
 import time
 
-from . import engine, images, lifecycle, status, store, tools
+from . import engine, images, lifecycle, paths, status, store, tools
 from .report import StepFailed, say
 
 
@@ -49,7 +49,7 @@ def main() -> int:
         if failure.hint:
             say(f"  try: {failure.hint}")
         if engine.our_pid() is not None:
-            say(f"  daemon's log: {engine.paths.LOGS / 'dockerd.log'}")
+            say(f"  daemon's log: {paths.LOGS / 'dockerd.log'}")
         return 1
     except KeyboardInterrupt:
         say("interrupted; run the same command again to go on")

@@ -22,9 +22,9 @@ def mirrors(text: str) -> list[str]:
             found.append(classic[1])
     for stanza in re.split(r"\n\s*\n", text):
         fields = dict(re.findall(r"^([A-Za-z-]+):[ \t]*(.*(?:\n[ \t]+.*)*)", stanza, re.MULTILINE))
-        if "deb" in fields.get("Types", "").split() and fields.get("Enabled", "yes").strip() != "no":
-            if "main" in fields.get("Components", "").split():
-                found += fields.get("URIs", "").split()
+        enabled = fields.get("Enabled", "yes").strip() != "no"
+        if enabled and "deb" in fields.get("Types", "").split() and "main" in fields.get("Components", "").split():
+            found += fields.get("URIs", "").split()
     return [uri.rstrip("/") for uri in found if re.search(r"/debian/?$", uri)]
 
 
@@ -47,9 +47,7 @@ class Private:
         sources = self.root / f"{SUITE}.sources"
         for part in ("lists/partial", "archives/partial"):
             (self.root / part).mkdir(parents=True, exist_ok=True)
-        sources.write_text(
-            f"Types: deb\nURIs: {mirror()}\nSuites: {SUITE}\nComponents: main\nSigned-By: {KEYRING}\n"
-        )
+        sources.write_text(f"Types: deb\nURIs: {mirror()}\nSuites: {SUITE}\nComponents: main\nSigned-By: {KEYRING}\n")
         self.options = [
             f"-oDir::Etc::SourceList={sources}",
             "-oDir::Etc::SourceParts=/dev/null",

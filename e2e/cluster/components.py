@@ -51,9 +51,7 @@ def ensure(entries: dict[str, Path], base_id: str, containerd_config: Path) -> l
     return sorted(refs)
 
 
-def ensure_one(
-    current: Step, name: str, images: list[str], entries: dict[str, Path], base_id: str
-) -> bool:
+def ensure_one(current: Step, name: str, images: list[str], entries: dict[str, Path], base_id: str) -> bool:
     """Make one component's image where needed and tag it; True when something was made."""
     if name == "pause":
         program = compile_pause(current) / "pause"

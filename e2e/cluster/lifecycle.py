@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import time
+from pathlib import Path
 
 from . import config, docker, engine, mode, node, paths, store, tools
 from .report import Step, capture, step
@@ -69,7 +70,7 @@ def create(image: str) -> None:
         for old in paths.AUDIT_LOG.parent.glob("audit*.log"):
             store.remove(old)
         written = config.prepare(own_cni=not mode.online())
-        command = [paths.KIND, "create", "cluster", "--name", paths.CLUSTER, "--image", image,
+        command: list[str | Path] = [paths.KIND, "create", "cluster", "--name", paths.CLUSTER, "--image", image,
                    "--config", written, "--kubeconfig", paths.KUBECONFIG]  # fmt: skip
         current.run([*command, "--retain", "-v", "1"], timeout=600)
         current.outcome = "created"
@@ -93,7 +94,15 @@ def state() -> list[tuple[bool, str]]:
     return [
         condition("node", "Ready", kubectl("get", "node", paths.NODE, "-o", "json")),
         condition("CoreDNS", "Available", kubectl("-n", "kube-system", "get", "deployment", "coredns", "-o", "json")),
+        pod_answers(),
     ]
+
+
+def pod_answers() -> tuple[bool, str]:
+    """Whether a CoreDNS pod answers the API server: conditions may be stale after a killed daemon."""
+    service = "/api/v1/namespaces/kube-system/services/kube-dns:metrics/proxy/metrics"
+    answer = kubectl("get", f"--raw={service}", "--request-timeout=5s")
+    return (False, "no CoreDNS pod answers") if answer is None else (True, "a CoreDNS pod answers")
 
 
 def condition(what: str, kind: str, answer: str | None) -> tuple[bool, str]:

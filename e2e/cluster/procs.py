@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import time
@@ -13,7 +14,7 @@ from . import paths
 def program_of(pid: int) -> Path | None:
     """The file a process runs, or None when it is gone or not ours to look at."""
     try:
-        return Path(os.readlink(f"/proc/{pid}/exe").removesuffix(" (deleted)"))
+        return Path(str(Path(f"/proc/{pid}/exe").readlink()).removesuffix(" (deleted)"))
     except OSError:
         return None
 
@@ -40,10 +41,8 @@ def children(pid: int) -> list[int]:
 
 def end(pid: int, sig: signal.Signals) -> None:
     """Send a signal to a process that may just have gone by itself."""
-    try:
+    with contextlib.suppress(ProcessLookupError):
         os.kill(pid, sig)
-    except ProcessLookupError:
-        pass
 
 
 def wait_gone(pid: int, seconds: float) -> bool:

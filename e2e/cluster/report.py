@@ -35,9 +35,7 @@ def say(text: str) -> None:
 def capture(cmd: Sequence[str], *, env: Mapping[str, str] | None = None, timeout: float = 60) -> str | None:
     """Output of a short question, or None when the command fails, is missing or hangs."""
     try:
-        done = subprocess.run(
-            cmd, env={**os.environ, **(env or {})}, capture_output=True, text=True, timeout=timeout
-        )
+        done = subprocess.run(cmd, env={**os.environ, **(env or {})}, capture_output=True, text=True, timeout=timeout)
     except (OSError, subprocess.TimeoutExpired):
         return None
     return done.stdout.strip() if done.returncode == 0 else None
