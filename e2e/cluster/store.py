@@ -79,7 +79,9 @@ def ensure_entry(kind: str, name: str, key: str, make: Callable[[Path], None]) -
 
 def remove(path: Path) -> None:
     """Delete a folder or file of ours; refuse anything that is not inside the cache."""
-    if paths.CACHE not in path.absolute().parents:
+    plain = Path(os.path.normpath(path.absolute()))  # without `..`
+    real = plain.parent.resolve() / plain.name  # without links on the way; a link itself may be deleted
+    if paths.CACHE.resolve() not in real.parents:
         raise ValueError(f"{path} is not inside {paths.CACHE}")
     if path.is_dir() and not path.is_symlink():
         shutil.rmtree(path)

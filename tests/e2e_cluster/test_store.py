@@ -88,7 +88,10 @@ def test_an_entry_without_its_marker_is_made_again(cache: Path) -> None:
 
 def test_nothing_outside_the_cache_is_ever_deleted(cache: Path, tmp_path: Path) -> None:
     victim = write(tmp_path / "precious", "")
-    for path in (victim, cache, cache / ".." / "precious", Path("/")):
+    cache.mkdir()
+    (cache / "link").symlink_to(tmp_path)
+    for path in (victim, cache, cache / ".." / "precious", cache / "link" / "precious", cache / "..", Path("/")):
         with pytest.raises(ValueError, match="not inside"):
             store.remove(path)
-    assert victim.exists()
+    store.remove(cache / "link")
+    assert victim.exists() and not (cache / "link").exists()
