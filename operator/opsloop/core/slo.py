@@ -206,7 +206,7 @@ def meets(slo: Slo, reading: Reading, min_events: int) -> bool | None:
 class Judged:
     """What one reading says of a canary. unknown neither advances nor aborts."""
 
-    result: Literal["pass", "fail", "unknown"]
+    verdict: Literal["pass", "fail", "unknown"]
     reason: str
     message: str
 
@@ -232,8 +232,8 @@ def judge_canary(analysis: Analysis, objective: float, canary: Reading, live: Re
             "unknown", TOO_FEW_EVENTS, f"{canary.total:.0f} events of the canary, {analysis.min_events} are needed."
         )
     known = live if isinstance(live, Value) and live.total >= analysis.min_events else None
-    result, reason = _compare(analysis, budget_of(objective), canary, known)
-    return Judged(result, reason, _shares(canary, known))
+    verdict, reason = _compare(analysis, budget_of(objective), canary, known)
+    return Judged(verdict, reason, _shares(canary, known))
 
 
 def _compare(
