@@ -1,0 +1,81 @@
+"""Background tasks by slot: at most one a slot, started once for what is wanted, cancelled when something else is."""
+
+import asyncio
+import logging
+from collections.abc import Callable, Coroutine
+from dataclasses import dataclass
+from typing import Any
+
+Key = tuple[str, str, str]  # (kind, namespace, name)
+Slot = tuple[str, ...]
+
+log = logging.getLogger(__name__)
+
+
+@dataclass
+class _Job:
+    wanted: object
+    task: "asyncio.Task[None]"
+    finished_at: float | None = None  # loop time
+
+
+class Jobs:
+    """Starts, replaces and ends jobs. When one ends by itself, `on_done` wakes the name that waits for it."""
+
+    def __init__(self, on_done: Callable[[Key], None], again_after: float, most: int) -> None:
+        """`again_after`: seconds after which a finished, inconclusive job may be repeated; `most`: jobs at once."""
+        self._on_done = on_done
+        self._again_after = again_after
+        self._most = most
+        self._jobs: dict[Slot, _Job] = {}
+
+    def wanted(self, slot: Slot) -> object:
+        """What the slot's job was asked to do, None where there is none."""
+        return self._jobs[slot].wanted if slot in self._jobs else None
+
+    def needless(self, slot: Slot, wanted: object, conclusive: bool) -> bool:
+        """Is just this under way, or done with a result that stands, or done so recently that repeating is no use?"""
+        job = self._jobs.get(slot)
+        if job is None or job.wanted != wanted:
+            return False
+        if job.finished_at is None or conclusive:
+            return True
+        return asyncio.get_running_loop().time() - job.finished_at < self._again_after
+
+    @property
+    def full(self) -> bool:
+        """Are as many under way as there may be? What does not fit is asked for again at a later look."""
+        return sum(not job.task.done() for job in self._jobs.values()) >= self._most
+
+    def begin(self, slot: Slot, wanted: object, work: Coroutine[Any, Any, None], key: Key) -> None:
+        """Start `work` in the slot, in place of what was there."""
+        self.drop(slot)
+        task = asyncio.create_task(work, name="-".join(slot))
+        job = self._jobs[slot] = _Job(wanted, task)
+        task.add_done_callback(lambda done: self._ended(slot, job, key, done))
+
+    def _ended(self, slot: Slot, job: _Job, key: Key, task: "asyncio.Task[None]") -> None:
+        if task.cancelled() or self._jobs.get(slot) is not job:
+            return
+        if task.exception() is not None:
+            log.error("job %s failed", task.get_name(), exc_info=task.exception())
+        job.finished_at = task.get_loop().time()
+        self._on_done(key)
+
+    def drop(self, slot: Slot) -> None:
+        """Cancel and forget the slot's job."""
+        job = self._jobs.pop(slot, None)
+        if job is not None:
+            job.task.cancel()
+
+    def slots(self) -> list[Slot]:
+        """All slots that hold a job, done or not."""
+        return list(self._jobs)
+
+    async def close(self) -> None:
+        """Cancel everything and wait until it has ended."""
+        tasks = [job.task for job in self._jobs.values()]
+        self._jobs.clear()
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
