@@ -1,0 +1,28 @@
+# The operator. The build context holds this file and wheels/: every locked wheel, its hash checked when it was
+# fetched, and the project's own (`make images` prepares it). Nothing is downloaded by pip in here.
+FROM debian:trixie-slim AS build
+RUN apt-get update && apt-get install -y --no-install-recommends python3 python3-venv
+COPY wheels /wheels
+RUN python3 -m venv /opt/opsloop \
+ && /opt/opsloop/bin/pip install --quiet --no-index --no-deps --no-compile /wheels/*.whl \
+ && /opt/opsloop/bin/pip check \
+ && /opt/opsloop/bin/pip uninstall --quiet --yes pip \
+ && python3 -m compileall -q -j 0 --invalidation-mode unchecked-hash /opt/opsloop/lib
+
+FROM debian:trixie-slim
+RUN apt-get update \
+ && apt-get install -y --no-install-recommends python3 \
+ && rm -rf /var/lib/apt/lists/*
+COPY --from=build /opt/opsloop /opt/opsloop
+# The root file system is read-only in the pod: bytecode was compiled above. Two arenas keep the heap small.
+ENV PATH=/opt/opsloop/bin:/usr/bin:/bin \
+    PYTHONDONTWRITEBYTECODE=1 \
+    PYTHONUNBUFFERED=1 \
+    PYTHONNOUSERSITE=1 \
+    MALLOC_ARENA_MAX=2 \
+    HOME=/tmp
+USER 65532:65532
+WORKDIR /tmp
+EXPOSE 8080 8081
+ENTRYPOINT ["opsloop"]
+CMD ["operator"]
