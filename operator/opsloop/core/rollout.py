@@ -3,13 +3,13 @@
 Order matters: safety before progress. Each part is a function over `Draft`, which gathers the parts of one Decision.
 """
 
-from datetime import datetime, timedelta
+from datetime import datetime
 
 from opsloop.api.incident import Incident
 from opsloop.core import conditions, revisions, rollout_canary, rollout_live, weights
-from opsloop.core.actions import Decision, DeleteCanary, SetGates
+from opsloop.core.actions import Decision
 from opsloop.core.draft import Draft
-from opsloop.core.facts import CanaryFacts, ReleaseFacts
+from opsloop.core.facts import ReleaseFacts
 from opsloop.names import incident_number
 
 # Named reasons
@@ -45,25 +45,13 @@ def _workload_missing(draft: Draft) -> None:
     message = f"there is no Deployment {name} in this namespace; create it or correct spec.workloadRef.name"
     draft.condition("WorkloadMissing", True, WORKLOAD_MISSING, message)
     draft.set(phase="Pending")
-    if draft.facts.canary:
-        _close_and_delete(draft, draft.facts.canary)
+    rollout_canary.clear_canary(draft, WORKLOAD_MISSING)
 
 
 def _clean_up_canary(draft: Draft) -> None:
     target = draft.status.target
-    if draft.facts.canary and (target is None or target.state in CLOSED):
-        _close_and_delete(draft, draft.facts.canary)
-
-
-def _close_and_delete(draft: Draft, canary: CanaryFacts) -> None:
-    """Traffic before pods: close every gate first; a kept-alive connection ends only with its pod, so delete at once."""
-    opened = tuple(p.name for p in canary.pods if p.in_traffic and not p.deleting)
-    name = draft.facts.release.metadata.name
-    if opened:
-        reason = draft.status.target.reason if draft.status.target else WORKLOAD_MISSING
-        draft.safety(SetGates(name, opened, open=False, reason=reason))
-    draft.act(DeleteCanary(name))
-    draft.look(timedelta(seconds=1))
+    if target is None or target.state in CLOSED:
+        rollout_canary.clear_canary(draft, target.reason if target else "NoTarget")
 
 
 def _summarize(draft: Draft) -> None:

@@ -4,7 +4,7 @@ from datetime import timedelta
 
 from opsloop.api.release import Blocked, CaseResult, Promotion, Revision, Step, Target
 from opsloop.core import evals, revisions, slo, weights
-from opsloop.core.actions import EnsureCanary, EnsureRevision, RunEvals, SetGates, SetTemplate
+from opsloop.core.actions import DeleteCanary, EnsureCanary, EnsureRevision, RunEvals, SetGates, SetTemplate
 from opsloop.core.draft import Draft
 from opsloop.core.facts import PodFacts, Unknown
 from opsloop.core.rollout_live import ACTIVE, LIVE_CHANGED, cancel
@@ -32,6 +32,19 @@ WEIGHT_LOWER = "WeightLower"  # fewer pods in traffic than decided: a hold until
 DARK = -1
 PROGRESS_DEADLINE = timedelta(minutes=5)
 TICK = timedelta(seconds=1)
+
+
+def clear_canary(draft: Draft, reason: str) -> None:
+    """Traffic before pods: close every gate first; a kept-alive connection ends only with its pod, so delete at once."""
+    canary = draft.facts.canary
+    if canary is None:
+        return
+    opened = tuple(p.name for p in canary.pods if p.in_traffic and not p.deleting)
+    name = draft.facts.release.metadata.name
+    if opened:
+        draft.safety(SetGates(name, opened, open=False, reason=reason))
+    draft.act(DeleteCanary(name))
+    draft.look(TICK)
 
 
 def follow_spec(draft: Draft) -> None:
@@ -87,6 +100,7 @@ def _new_target(draft: Draft, target: Target, template: dict[str, object]) -> No
         return
     draft.condition("Blocked", False, "Allowed", f"{target.version} may be tried")
     cancel(draft, NEW_TARGET, f"the spec asks for {target.version}")
+    clear_canary(draft, NEW_TARGET)
     revision = known or Revision(
         digest=target.digest,
         number=revisions.next_number(draft.status.revisions),
@@ -158,7 +172,10 @@ def _ensure_pods(draft: Draft, target: Target, count: int) -> bool:
     canary, workload = draft.facts.canary, draft.facts.workload
     assert workload is not None
     name = draft.facts.release.metadata.name
-    if canary is None or canary.digest != target.digest or canary.replicas < count:
+    if canary is not None and canary.digest != target.digest:
+        clear_canary(draft, NEW_TARGET)
+        return False
+    if canary is None or canary.replicas < count:
         template = draft.facts.templates[target.digest]
         draft.act(EnsureCanary(name, workload.name, target.digest, template, workload.selector, count))
         _hold(draft, WAITING_FOR_PODS, f"{count} canary pods of {target.version} are wanted")
@@ -291,7 +308,7 @@ def _gates_as_decided(draft: Draft, target: Target) -> bool:
 def _analysed_well(draft: Draft, target: Target) -> bool:
     """False when the canary was rejected on its SLI. Unknown is not a failure here."""
     judged = _judged(draft, target)
-    if judged is not None and judged.result == "fail":
+    if judged is not None and judged.verdict == "fail":
         _reject(draft, target, ANALYSIS_FAILED, judged.message)
         return False
     return True
@@ -310,7 +327,7 @@ def _judged(draft: Draft, target: Target) -> slo.Judged | None:
 
 def _known_good(draft: Draft, target: Target) -> bool:
     judged = _judged(draft, target)
-    if judged is None or judged.result == "pass":
+    if judged is None or judged.verdict == "pass":
         return True
     policy = draft.facts.release.spec.unknown_telemetry
     if policy == "continue":
