@@ -1,0 +1,167 @@
+"""Names to look at: de-duplicated, one at a time per name, with a backoff per name; active only while this process leads.
+
+What controller-runtime's workqueue promises and kopf does not (design: kopf.md §7). A change, a due time or a changed
+reading only puts a name here; nothing in it says what happened.
+"""
+
+import asyncio
+import logging
+import random
+from collections.abc import Awaitable, Callable, Iterable
+from datetime import timedelta
+
+from opsloop.errors import Conflict, LeadershipLost, Permanent, Retryable
+
+Key = tuple[str, str, str]  # (kind, namespace, name)
+Handler = Callable[[Key], Awaitable[timedelta | None]]  # the answer: look again after this long, None = when woken
+Hook = Callable[[Key, str, float], None]  # (key, result, seconds of the handling)
+
+FIRST_BACKOFF = 0.5
+LONGEST_BACKOFF = 300.0
+CONFLICT_DELAY = 0.05  # our own watch brings the newer object in about this time
+CONFLICTS = 5  # so many in a row are nothing to worry about; then they back off like any error
+RESULTS = ("ok", "conflict", "retryable", "permanent", "timeout", "error")
+
+log = logging.getLogger("opsloop.queue")
+
+
+def _nothing(key: Key, result: str, seconds: float) -> None:
+    """Measure nothing."""
+
+
+class Queue:
+    """`run` it once; `lead` starts and `unlead` stops the handling."""
+
+    def __init__(
+        self,
+        handler: Handler,
+        workers: int = 4,
+        limit: float = 60.0,
+        hook: Hook = _nothing,
+        jitter: Callable[[], float] = random.random,
+    ) -> None:
+        self._handler, self._workers, self._limit, self._hook, self._jitter = handler, workers, limit, hook, jitter
+        self._waiting: asyncio.Queue[Key] = asyncio.Queue()
+        self._dirty: dict[Key, float] = {}  # key -> loop time since when it waits
+        self._active: set[Key] = set()
+        self._timers: dict[Key, asyncio.TimerHandle] = {}
+        self._failures: dict[Key, int] = {}
+        self._conflicts: dict[Key, int] = {}
+        self._led = False
+
+    @property
+    def depth(self) -> int:
+        """Names that wait for a worker."""
+        return len(self._dirty)
+
+    @property
+    def oldest(self) -> float:
+        """Seconds that the longest waiting name has waited; 0 if none."""
+        return asyncio.get_running_loop().time() - min(self._dirty.values()) if self._dirty else 0.0
+
+    def lead(self, keys: Iterable[Key]) -> None:
+        """From now on names are handled, these first."""
+        self._led = True
+        for key in keys:
+            self.enqueue(key)
+
+    def unlead(self) -> None:
+        """Drop everything; what is being handled runs on, its writes stopped by the fence."""
+        self._led = False
+        for timer in self._timers.values():
+            timer.cancel()
+        for memory in (self._dirty, self._timers, self._failures, self._conflicts):
+            memory.clear()
+
+    def enqueue(self, key: Key) -> None:
+        """Look at this name soon, once, however often it is called before that. Dropped while not leading."""
+        if not self._led or key in self._dirty:
+            return
+        self._dirty[key] = asyncio.get_running_loop().time()
+        if key not in self._active:
+            self._waiting.put_nowait(key)
+
+    def enqueue_after(self, key: Key, seconds: float) -> None:
+        """Look at this name in so many seconds at the latest; of several such times the earliest holds."""
+        if not self._led:
+            return
+        loop = asyncio.get_running_loop()
+        due, timer = loop.time() + max(0.0, seconds), self._timers.get(key)
+        if timer is not None:
+            if timer.when() <= due:
+                return
+            timer.cancel()
+        self._timers[key] = loop.call_at(due, self._due, key)
+
+    async def run(self) -> None:
+        """Handle names until cancelled. Raises LeadershipLost (and what is not an Exception) as soon as a handler does."""
+        tasks = [asyncio.create_task(self._work(), name=f"worker-{n}") for n in range(self._workers)]
+        try:
+            done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+            done.pop().result()
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+
+    def _due(self, key: Key) -> None:
+        self._timers.pop(key, None)
+        self.enqueue(key)
+
+    async def _work(self) -> None:
+        while True:
+            key = await self._waiting.get()
+            if key in self._active or key not in self._dirty:  # left over from before an unlead
+                continue
+            del self._dirty[key]
+            self._active.add(key)
+            if timer := self._timers.pop(key, None):
+                timer.cancel()  # this handling says anew when to look again
+            try:
+                await self._handle(key)
+            finally:
+                self._active.discard(key)
+                if key in self._dirty:
+                    self._waiting.put_nowait(key)
+
+    async def _handle(self, key: Key) -> None:
+        loop = asyncio.get_running_loop()
+        started = loop.time()
+        try:
+            async with asyncio.timeout(self._limit):
+                again = await self._handler(key)
+        except LeadershipLost:
+            raise
+        except Exception as error:
+            result = self._failed(key, error)
+        else:
+            result = "ok"
+            self._failures.pop(key, None)
+            self._conflicts.pop(key, None)
+            if again is not None:
+                self.enqueue_after(key, again.total_seconds())
+        self._hook(key, result, loop.time() - started)
+
+    def _failed(self, key: Key, error: Exception) -> str:
+        name, extra = "/".join(key), {"object": "/".join(key)}
+        conflicts = self._conflicts[key] = self._conflicts.get(key, 0) + 1 if isinstance(error, Conflict) else 0
+        if 0 < conflicts <= CONFLICTS:
+            self.enqueue_after(key, CONFLICT_DELAY)
+            return "conflict"
+        delay = self._backoff(key, error)
+        self.enqueue_after(key, delay)
+        match error:
+            case Retryable() | Permanent():
+                log.warning("%s: %s: %s; again in %.1f s", name, type(error).__name__, error, delay, extra=extra)
+                return "conflict" if conflicts else "retryable" if isinstance(error, Retryable) else "permanent"
+            case TimeoutError():
+                log.warning("%s: took longer than %.0f s; again in %.1f s", name, self._limit, delay, extra=extra)
+                return "timeout"
+        log.error("%s: %s; again in %.1f s", name, error, delay, exc_info=error, extra=extra)
+        return "error"
+
+    def _backoff(self, key: Key, error: Exception) -> float:
+        failures = self._failures[key] = self._failures.get(key, 0) + 1
+        delay = min(FIRST_BACKOFF * 2.0 ** min(failures - 1, 20), LONGEST_BACKOFF) * (1 - 0.2 * self._jitter())
+        asked = error.after if isinstance(error, Retryable) else None
+        return max(delay, asked or 0.0)
