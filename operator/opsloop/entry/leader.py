@@ -1,0 +1,215 @@
+"""Which replica may write: a Lease of our own, and a fence that every write passes.
+
+Safe rules (design: kopf.md §2, which says why kubernetes.aio.leaderelection and kopf's peering are not used):
+a deadline on every call; a clock that no wall-clock jump moves; take over only after *we* saw the same (holder,
+renewTime) for the whole duration; every PUT carries the resourceVersion; renewed = the time *before* the PUT; past the
+deadline the process ends, checked at the top of the loop and right before every write. Holder names are unique per
+process, so that a restarted container never takes its predecessor's Lease for its own.
+"""
+
+import asyncio
+import logging
+import os
+import time
+import uuid
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Protocol
+
+from opsloop.errors import AlreadyExists, Conflict, LeadershipLost, NotFound
+from opsloop.shell.ports import LEASES, Object, Resource
+
+LOST = 3  # exit code of a process that lost the Lease
+log = logging.getLogger("opsloop.leader")
+
+
+class LeaseStore(Protocol):
+    """The unfenced API server."""
+
+    async def get(self, resource: Resource, namespace: str, name: str) -> Object:
+        """NotFound where it is not there."""
+        ...
+
+    async def create(self, resource: Resource, namespace: str, body: Object) -> Object:
+        """AlreadyExists where somebody was faster."""
+        ...
+
+    async def replace(self, resource: Resource, namespace: str, body: Object) -> Object:
+        """Conflict where the resourceVersion is stale."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Timing:
+    """Seconds. `deadline` must be well below `duration`: the difference is the margin between two holders."""
+
+    duration: float = 15.0
+    deadline: float = 10.0
+    retry: float = 2.0
+
+
+def unique_identity(pod: str) -> str:
+    """`pod_8hex`."""
+    return f"{pod}_{uuid.uuid4().hex[:8]}"
+
+
+def boottime() -> float:
+    """Seconds since boot, those in which the machine was suspended included."""
+    return time.clock_gettime(time.CLOCK_BOOTTIME) if hasattr(time, "CLOCK_BOOTTIME") else time.monotonic()
+
+
+class Elector:
+    """`run` it as a task for as long as the process lives; `release` it after the workers have stopped."""
+
+    def __init__(
+        self,
+        store: LeaseStore,
+        namespace: str,
+        name: str,
+        identity: str,
+        gained: Callable[[], None],
+        timing: Timing = Timing(),
+        clock: Callable[[], float] = boottime,
+        die: Callable[[int], None] = os._exit,
+    ) -> None:
+        self._store, self._namespace, self._name, self._identity = store, namespace, name, identity
+        self._gained, self._timing, self._clock, self._die = gained, timing, clock, die
+        self._lease: Object | None = None  # as last read or written; its resourceVersion goes into the next PUT
+        self._seen: tuple[str, str] | None = None  # (holder, renewTime) of another holder ...
+        self._seen_at = 0.0  # ... and since when we see exactly that
+        self._renewed: float | None = None  # None: not leading
+        self._released = False
+        self._beat = clock()
+
+    @property
+    def leading(self) -> bool:
+        """Does this process hold the Lease, by its own clock?"""
+        return self._renewed is not None and self._clock() < self._renewed + self._timing.deadline
+
+    @property
+    def holder(self) -> str:
+        """Who holds it, as last read ("" = nobody)."""
+        return str(((self._lease or {}).get("spec") or {}).get("holderIdentity") or "")
+
+    def alive(self) -> bool:
+        """Has the loop turned lately? For /livez."""
+        return self._clock() - self._beat < 2 * self._timing.duration
+
+    def fence(self) -> None:
+        """Call right before every write. Raises LeadershipLost where this process must not write; ends it past the deadline."""
+        if self._renewed is not None and not self.leading:
+            self._end(f"not renewed for {self._clock() - self._renewed:.1f} s")
+        if self._renewed is None:
+            raise LeadershipLost(
+                f"{self._identity} does not hold Lease {self._namespace}/{self._name} (holder: {self.holder or 'nobody'})"
+            )
+
+    async def run(self) -> None:
+        """Try and renew until cancelled or released."""
+        while not self._released:
+            self._beat = now = self._clock()
+            if self._renewed is not None and not self.leading:
+                self._end(f"not renewed for {now - self._renewed:.1f} s")
+            try:
+                async with asyncio.timeout(self._patience(now)):
+                    await self._turn()
+            except (LeadershipLost, asyncio.CancelledError):
+                raise
+            except Exception as error:
+                log.warning("lease %s/%s: %s: %s", self._namespace, self._name, type(error).__name__, error)
+            await asyncio.sleep(min(self._timing.retry, self._left()))
+
+    async def release(self) -> None:
+        """Give it back at once, so that the other replica need not wait. Nothing may write afterwards; never raises."""
+        lease, led = self._lease, self._renewed is not None
+        self._renewed, self._released = None, True  # closes the fence first
+        if not led or lease is None:
+            return
+        try:
+            async with asyncio.timeout(self._timing.deadline / 3):
+                await self._store.replace(LEASES, self._namespace, self._body(lease, ""))
+        except Exception as error:
+            log.warning("lease %s/%s not released: %s", self._namespace, self._name, error)
+
+    def _patience(self, now: float) -> float:
+        """A third of the deadline for a turn, and never beyond the deadline itself."""
+        third = self._timing.deadline / 3
+        return third if self._renewed is None else max(0.001, min(third, self._renewed + self._timing.deadline - now))
+
+    def _left(self) -> float:
+        if self._renewed is None:
+            return self._timing.retry
+        return max(0.0, self._renewed + self._timing.deadline - self._clock())
+
+    async def _turn(self) -> None:
+        if self._renewed is None or self._lease is None:
+            await self._look()
+        else:
+            await self._renew(self._lease)
+
+    async def _renew(self, lease: Object) -> None:
+        """One PUT; after an answer that was lost the stored resourceVersion is another one, so read it and try once more."""
+        try:
+            await self._write(lease)
+        except NotFound:  # somebody deleted it; a standby that knew us waits before it makes a new one
+            await self._write(None)
+        except Conflict:
+            fresh = await self._store.get(LEASES, self._namespace, self._name)
+            if fresh["spec"].get("holderIdentity") != self._identity:
+                self._end(f"taken by {fresh['spec'].get('holderIdentity') or 'nobody'}")
+            await self._write(fresh)
+
+    async def _look(self) -> None:
+        """As a standby: take the Lease if it is free, was given back, or has not moved for its duration."""
+        lease: Object | None
+        try:
+            lease = await self._store.get(LEASES, self._namespace, self._name)
+        except NotFound:
+            lease = None
+        known, self._lease = self._seen is not None, lease
+        spec, now = (lease or {}).get("spec") or {}, self._clock()
+        holder, seen = spec.get("holderIdentity") or "", (spec.get("holderIdentity") or "", spec.get("renewTime") or "")
+        if seen != self._seen:
+            self._seen, self._seen_at = seen, now
+        free = not known if lease is None else holder in ("", self._identity)  # deleted under its holder: not free yet
+        if free or now - self._seen_at >= max(self._timing.duration, float(spec.get("leaseDurationSeconds") or 0)):
+            await self._write(lease)
+
+    async def _write(self, lease: Object | None) -> None:
+        """Become or stay the holder; AlreadyExists and Conflict mean that somebody was faster."""
+        before, gaining = self._clock(), self._renewed is None
+        body = self._body(lease, self._identity)
+        try:
+            call = self._store.create if lease is None else self._store.replace
+            self._lease = await call(LEASES, self._namespace, body)
+        except (AlreadyExists, Conflict):
+            if gaining:
+                return  # the next turn sees who holds it
+            raise
+        self._renewed = before
+        if gaining and self.leading:
+            log.info("lease %s/%s gained by %s", self._namespace, self._name, self._identity)
+            self._gained()
+
+    def _body(self, lease: Object | None, holder: str) -> Object:
+        now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")  # for readers; no decision looks at it
+        old = (lease or {}).get("spec") or {}
+        changed = holder != (old.get("holderIdentity") or "")
+        spec = {
+            "holderIdentity": holder,
+            "leaseDurationSeconds": max(1, round(self._timing.duration)),
+            "acquireTime": now if changed else old.get("acquireTime", now),
+            "renewTime": now,
+            "leaseTransitions": int(old.get("leaseTransitions") or 0) + (changed and bool(holder)),
+        }
+        metadata = dict((lease or {}).get("metadata") or {"name": self._name, "namespace": self._namespace})
+        metadata.pop("managedFields", None)
+        return {"apiVersion": LEASES.api_version, "kind": LEASES.kind, "metadata": metadata, "spec": spec}
+
+    def _end(self, why: str) -> None:
+        """The process must not go on: another one may write by now. (Does not return unless `die` is a test's.)"""
+        log.error("lease %s/%s lost: %s", self._namespace, self._name, why)
+        self._renewed = None
+        self._die(LOST)
+        raise LeadershipLost(why)
