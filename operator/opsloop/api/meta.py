@@ -48,6 +48,12 @@ def format_time(value: datetime) -> str:
     return value.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.") + f"{value.microsecond // 1000:03d}Z"
 
 
+def parse_time(text: str) -> datetime:
+    """RFC 3339 as a time-zone aware datetime. Raises ValueError."""
+    parsed = datetime.fromisoformat(text)
+    return parsed if parsed.tzinfo else parsed.replace(tzinfo=UTC)
+
+
 Duration = Annotated[
     timedelta,
     BeforeValidator(parse_duration),
