@@ -9,23 +9,31 @@ import asyncio
 import random
 import time
 from collections.abc import AsyncIterator, Iterator, Sequence
+from typing import Protocol
 
 import aiohttp
 from aiohttp import web
 from prometheus_client import Counter, Histogram
 
 from .articles import Article
-from .calling import Caller
+from .calling import Caller, Reply
 from .questions import QUESTIONS
 from .serving import LATENCY_BUCKETS, Service
 
 ROUTES = ("/ask", "/chat")
 PATIENCE_SECONDS = 2.0
+OPENING_SECONDS = 30.0
 MOST_AT_ONCE = 200
 FORGET_AFTER_SECONDS = 600.0
 UNKNOWN = "unknown"
 
 Key = tuple[str, ...]
+
+
+class Asks(Protocol):
+    """The part of a Caller that shoppers need."""
+
+    async def get(self, url: str, *, q: str) -> Reply: ...
 
 
 def expectations(public_pages: Sequence[Article]) -> dict[str, str]:
@@ -99,6 +107,7 @@ async def ask(caller: Caller, web_url: str, tally: Tally, asked: tuple[str, str,
 async def shop(caller: Caller, web_url: str, catalog_url: str, tally: Tally, rate: float) -> None:
     """Ask `rate` questions a second, evenly, for ever; late answers do not slow the next question down."""
     expected = await _learn(caller, catalog_url)
+    await opening(caller, web_url)
     open_questions: set[asyncio.Task[None]] = set()
     due = time.monotonic()
     forget_at = due + 60
@@ -128,6 +137,21 @@ async def _learn(caller: Caller, catalog_url: str) -> dict[str, str]:
         except (TimeoutError, aiohttp.ClientError) as not_yet:
             print(f"the catalog cannot be read yet: {type(not_yet).__name__}", flush=True)
         await asyncio.sleep(0.5)
+
+
+async def opening(caller: Asks, web_url: str, pause: float = 0.5) -> None:
+    """Wait until the shop answers for the first time: nobody shops while it is being built.
+
+    Not for ever, since shoppers that come back in the middle of an outage have to see it.
+    """
+    come_anyway = time.monotonic() + OPENING_SECONDS
+    while time.monotonic() < come_anyway:
+        try:
+            if (await caller.get(f"{web_url}/ask", q="hello")).status == 200:
+                return
+        except (TimeoutError, aiohttp.ClientError) as not_yet:
+            print(f"the shop is not open yet: {type(not_yet).__name__}", flush=True)
+        await asyncio.sleep(pause)
 
 
 def application(service: Service, web_url: str, catalog_url: str, rate: float) -> web.Application:

@@ -1,13 +1,9 @@
 """What the parts do over real connections on this machine: metrics, evals, passing on, judging, and going away."""
 
 import asyncio
-import os
-import signal
-import socket
-import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from pathlib import Path
+from typing import ClassVar
 
 import aiohttp
 import pytest
@@ -19,7 +15,7 @@ from e2e.demo.helpdesk import web as web_part
 from e2e.demo.helpdesk.answers import app as answers
 from e2e.demo.helpdesk.answers import v1, v2
 from e2e.demo.helpdesk.articles import articles
-from e2e.demo.helpdesk.calling import Caller
+from e2e.demo.helpdesk.calling import Caller, Reply
 from e2e.demo.helpdesk.serving import EVAL_HEADER, Service
 from e2e.demo.tickets import linked_ticket
 
@@ -79,7 +75,7 @@ async def test_a_defect_of_the_engine_is_a_server_error_that_says_in_which_versi
 
 
 async def test_web_says_bad_gateway_when_no_answers_pod_can_be_reached() -> None:
-    async with _client(web_part.application(Service(), f"http://127.0.0.1:{_free_port()}")) as front:
+    async with _client(web_part.application(Service(), "http://127.0.0.1:1")) as front:
         assert (await front.get("/ask", params={"q": "x"})).status == 502
 
 
@@ -173,6 +169,28 @@ async def test_a_question_that_nobody_answers_in_time_is_a_timeout_of_an_unknown
     assert 'reason="timeout"' in counted and 'version="unknown"' in counted
 
 
+async def test_nobody_shops_before_the_shop_answers_for_the_first_time() -> None:
+    class Building:
+        """A shop that cannot be reached, then has no answers, then is open."""
+
+        stages: ClassVar[list[Reply | Exception]] = [
+            aiohttp.ClientError(),
+            TimeoutError(),
+            Reply(503, {}),
+            Reply(200, {}),
+        ]
+
+        async def get(self, url: str, *, q: str) -> Reply:
+            stage = self.stages.pop(0)
+            if isinstance(stage, Exception):
+                raise stage
+            return stage
+
+    shop = Building()
+    await shoppers.opening(shop, "http://web", pause=0)
+    assert shop.stages == []
+
+
 async def test_counts_of_pods_long_gone_are_forgotten() -> None:
     service = Service()
     tally = shoppers.Tally(service)
@@ -183,65 +201,3 @@ async def test_counts_of_pods_long_gone_are_forgotten() -> None:
         lines = await _metric(read, "shop_answers_total{")
     assert [line for line in lines if 'pod="old"' in line] == []
     assert [line for line in lines if 'pod="new"' in line] != []
-
-
-async def test_a_stopped_part_says_not_ready_goes_on_serving_and_finishes_what_it_began() -> None:
-    asked, answered = asyncio.Event(), asyncio.Event()
-
-    async def slow_search(request: web.Request) -> web.Response:
-        if request.query["q"] == "slow":
-            asked.set()
-            await answered.wait()
-        return web.json_response({"articles": []})
-
-    slow_catalog = web.Application()
-    slow_catalog.router.add_get("/search", slow_search)
-    async with _client(slow_catalog) as stored, aiohttp.ClientSession() as session:
-        port = _free_port()
-        url = f"http://127.0.0.1:{port}"
-        env = {"PORT": str(port), "HOST": "127.0.0.1", "LAME_DUCK_SECONDS": "0.4", "CATALOG_URL": _url(stored)}
-        process = await asyncio.create_subprocess_exec(
-            sys.executable,
-            "-m",
-            "e2e.demo.helpdesk",
-            "answers",
-            cwd=Path(__file__).parents[2],
-            env={**os.environ, **env},
-        )
-        try:
-            await _until(session, f"{url}/readyz", 200)
-            in_flight = asyncio.create_task(_status(session, f"{url}/ask?q=slow"))
-            await asked.wait()
-            process.send_signal(signal.SIGTERM)
-            await _until(session, f"{url}/readyz", 503)
-            assert await _status(session, f"{url}/ask?q=new") == 200, "serves while others learn that it goes"
-            await _until(session, f"{url}/readyz", None)
-            answered.set()
-            assert await in_flight == 200, "what it began before the end is finished"
-            assert await asyncio.wait_for(process.wait(), 10) == 0
-        finally:
-            answered.set()
-            if process.returncode is None:
-                process.kill()
-                await process.wait()
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
-async def _status(session: aiohttp.ClientSession, url: str) -> int | None:
-    """The status code; None when nobody listens."""
-    try:
-        async with session.get(url, headers={"Connection": "close"}) as response:
-            return response.status
-    except aiohttp.ClientConnectionError:
-        return None
-
-
-async def _until(session: aiohttp.ClientSession, url: str, wanted: int | None) -> None:
-    async with asyncio.timeout(15):
-        while await _status(session, url) != wanted:  # noqa: ASYNC110  # another process cannot set an Event
-            await asyncio.sleep(0.02)
