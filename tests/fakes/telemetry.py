@@ -1,0 +1,113 @@
+"""A Prometheus whose series are spans of traffic: what `core.promql` asks is computed from them, exactly.
+
+It understands the parts that opsloop's own expressions are made of (their `opsloop` label says what they ask), and
+replies to any other query only what it was told in `scripted`.
+"""
+
+import asyncio
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+
+from opsloop.api.meta import parse_duration
+from opsloop.errors import OpsloopError
+from opsloop.shell.ports import Sample, Series
+
+_PART = re.compile(r'"opsloop", "((?:[^"\\]|\\.)*)", "", ""')
+_POINTS = 120
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """Traffic of one version: events per second and the share of them that is bad."""
+
+    start: datetime
+    end: datetime
+    rps: float
+    error: float = 0.0
+    version: str = "v1"
+
+    def seconds(self, start: datetime, end: datetime) -> float:
+        return max(0.0, (min(self.end, end) - max(self.start, start)).total_seconds())
+
+    def share(self, kind: str) -> float:
+        return {"total": 1.0, "good": 1 - self.error, "bad": self.error}[kind]
+
+
+@dataclass(slots=True)
+class FakeTelemetry:
+    """Telemetry port. `failure` is raised by every call, `stalled` never answers, `refused` are parts of bad queries."""
+
+    spans: list[Span] = field(default_factory=list)
+    failure: OpsloopError | None = None
+    stalled: bool = False
+    refused: dict[str, OpsloopError] = field(default_factory=dict)
+    scripted: dict[str, list[Sample] | list[Series] | OpsloopError] = field(default_factory=dict)
+    instants: list[str] = field(default_factory=list)
+    ranges: list[tuple[str, datetime, datetime, float]] = field(default_factory=list)
+
+    def serve(
+        self, start: datetime, seconds: float, rps: float = 50, error: float = 0.0, version: str = "v1"
+    ) -> datetime:
+        """Add traffic; returns its end, where the next span may start."""
+        end = start + timedelta(seconds=seconds)
+        self.spans.append(Span(start, end, rps, error, version))
+        return end
+
+    async def instant(self, query: str, at: datetime | None = None) -> list[Sample]:
+        self.instants.append(query)
+        await self._misbehave(query)
+        if query in self.scripted:
+            return [one for one in self._script(query) if isinstance(one, Sample)]
+        assert at is not None, "opsloop always says of which second it asks"
+        numbers = [(part, self._number(part, at)) for part in self.asked(query)]
+        return [Sample({"opsloop": part}, value, at) for part, value in numbers if value is not None]
+
+    async def range(self, query: str, start: datetime, end: datetime, step: float) -> list[Series]:
+        self.ranges.append((query, start, end, step))
+        await self._misbehave(query)
+        if query in self.scripted:
+            return [one for one in self._script(query) if isinstance(one, Series)]
+        points, count = [], int((end - start).total_seconds() / step) + 1
+        for at in (start + timedelta(seconds=step * n) for n in range(count)):
+            window = parse_duration(self.asked(query)[0].split(":")[1])
+            if total := self._count("total", window, at):
+                points.append((at, (self._count("bad", window, at) or 0.0) / total))
+        return [Series({"opsloop": self.asked(query)[0]}, tuple(points))] if points else []
+
+    @staticmethod
+    def asked(query: str) -> list[str]:
+        """The labels of the parts that an expression of opsloop is made of."""
+        return [part.replace("$$", "$") for part in _PART.findall(query)]
+
+    async def _misbehave(self, query: str) -> None:
+        if self.stalled:
+            await asyncio.Event().wait()
+        if self.failure is not None:
+            raise self.failure
+        for part, error in self.refused.items():
+            if part in query:
+                raise error
+
+    def _script(self, query: str) -> Iterable[Sample | Series]:
+        answer = self.scripted[query]
+        if isinstance(answer, OpsloopError):
+            raise answer
+        return answer
+
+    def _number(self, part: str, at: datetime) -> float | None:
+        kind, span, *version = part.split(":", 2)
+        window = parse_duration(span)
+        return self._covered(window, at) if kind == "covered" else self._count(kind, window, at, *version)
+
+    def _count(self, kind: str, window: timedelta, at: datetime, version: str | None = None) -> float | None:
+        """Events in the window; None where the series do not exist, as a counter that was never incremented."""
+        spans = [s for s in self.spans if version in (None, s.version) and s.seconds(at - window, at) > 0]
+        counted = [s.rps * s.share(kind) * s.seconds(at - window, at) for s in spans if s.share(kind) > 0]
+        return sum(counted) if counted else None
+
+    def _covered(self, window: timedelta, at: datetime) -> float | None:
+        moments = [at - window * (n + 0.5) / _POINTS for n in range(_POINTS)]
+        seen = sum(any(s.start <= moment < s.end for s in self.spans) for moment in moments)
+        return seen / _POINTS if seen else None
