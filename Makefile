@@ -1,0 +1,66 @@
+# Targets set up all that they need by themselves: a virtual environment here, everything else under ~/.cache/opsloop/.
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+
+PYTHON ?= python3
+SEED ?= 1
+TICKET ?=
+VENV := .venv
+PY := $(VENV)/bin/python
+STAMP := $(VENV)/.ready-$(shell cat requirements-dev.lock pyproject.toml 2>/dev/null | cksum | cut -d' ' -f1)
+
+.PHONY: help drill demo test unit check cluster cluster-delete images install generate bench soak e2e
+
+help: ## this list
+	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-15s %s\n", $$1, $$2}'
+
+$(STAMP): requirements-dev.lock pyproject.toml
+	@echo "python environment in $(VENV) ($$($(PYTHON) --version))"
+	@test -x $(PY) || $(PYTHON) -m venv $(VENV)
+	@$(PY) -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-dev.lock
+	@$(PY) -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	@rm -f $(VENV)/.ready-* && touch $(STAMP)
+
+drill: $(STAMP) cluster images ## one shift on a kind cluster: break, detect, roll back, learn, fix, gate (SEED=n, TICKET=file)
+	@$(PY) -m e2e.drill --seed $(SEED) $(if $(TICKET),--ticket "$(TICKET)")
+
+demo: $(STAMP) cluster images ## the drill narrated for a person, pausing at each stage
+	@$(PY) -m e2e.drill --seed $(SEED) --narrate $(if $(TICKET),--ticket "$(TICKET)")
+
+test: check unit e2e ## check, unit and the stories on kind
+
+unit: $(STAMP) ## unit, property and contract tests against the fakes: no cluster, seconds
+	@$(PY) -m pytest tests
+
+check: $(STAMP) ## format, lint, types, import contracts, generated files
+	@$(VENV)/bin/ruff format --check --quiet .
+	@$(VENV)/bin/ruff check --quiet .
+	@$(VENV)/bin/mypy
+	@$(VENV)/bin/lint-imports
+	@$(PY) tools/generate.py --check
+
+e2e: $(STAMP) cluster images
+	@$(PY) -m e2e.stories
+
+cluster: ## a working kind cluster, from public images or built offline
+	@$(PYTHON) -m e2e.cluster up
+
+cluster-delete: ## delete it, and stop the container engine that we started
+	@$(PYTHON) -m e2e.cluster down
+
+images: cluster ## build the operator's and the demo's images and load them on the node
+	@$(PYTHON) -m e2e.cluster images
+
+install: images ## install the operator with its Helm chart into the cluster (namespace opsloop-system)
+	@eval "$$($(PYTHON) -m e2e.cluster tools | sed 's/^/export /')"; \
+	"$$HELM" upgrade --install opsloop charts/opsloop --namespace opsloop-system --create-namespace --wait --timeout 120s
+
+generate: $(STAMP) ## CRDs from the models, manifests from the chart
+	@$(PY) tools/generate.py
+
+bench: $(STAMP) cluster images ## reaction times, API requests and memory of the operator over one shift, as a table
+	@$(PY) -m e2e.bench
+
+soak: $(STAMP) cluster images ## longer stories: more seeds, the operator killed at more places
+	@$(PY) -m e2e.stories --soak
