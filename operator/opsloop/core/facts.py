@@ -47,7 +47,7 @@ class Value:
     @property
     def upper(self) -> float:
         """Error ratio when all missing time was bad: what may resolve and promote."""
-        return self.coverage * self.error_ratio + 1 - self.coverage
+        return self.coverage * self.error_ratio + (1 - self.coverage)
 
 
 Reading = Value | Unknown
