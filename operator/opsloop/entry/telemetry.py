@@ -1,0 +1,195 @@
+"""What the process says about itself: JSON logs, /metrics, /livez and /readyz."""
+
+import asyncio
+import json
+import logging
+import sys
+import time
+from collections.abc import Callable
+from typing import Any, TextIO
+
+from aiohttp import web
+from prometheus_client import (
+    CONTENT_TYPE_LATEST,
+    CollectorRegistry,
+    Counter,
+    Gauge,
+    Histogram,
+    ProcessCollector,
+    generate_latest,
+)
+
+from opsloop.api.meta import format_duration
+from opsloop.core.facts import Reading, Value, Verdict
+from opsloop.shell.queue import Key, Queue
+
+SILENCE = 900.0  # seconds without a watch event or a resync after which the process is not alive
+LAG = 5.0  # seconds that the event loop may be late
+BEAT = 1.0
+BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)
+
+
+class JsonFormatter(logging.Formatter):
+    """One line of JSON per record: ts, level, logger, message, object (where known), error (a traceback)."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Never raises for what was logged."""
+        when = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(record.created)) + f".{int(record.msecs):03d}Z"
+        line: dict[str, Any] = {
+            "ts": when,
+            "level": record.levelname.lower(),
+            "logger": record.name,
+            "message": record.getMessage(),
+        }
+        about = getattr(record, "object", None) or getattr(record, "k8s_ref", None)  # ours, or kopf's
+        if about:
+            line["object"] = about
+        if record.exc_info:
+            line["error"] = self.formatException(record.exc_info)
+        return json.dumps(line, default=str, ensure_ascii=False)
+
+
+def setup_logging(level: int = logging.INFO, stream: TextIO | None = None) -> None:
+    """JSON on stderr (or `stream`). kopf's line per event is left out."""
+    handler = logging.StreamHandler(stream or sys.stderr)
+    handler.setFormatter(JsonFormatter())
+    logging.basicConfig(level=level, handlers=[handler], force=True)
+    for name in ("kopf.objects", "aiohttp.access", "asyncio"):
+        logging.getLogger(name).setLevel(logging.WARNING)
+
+
+class Metrics:
+    """All metrics of one process, in a registry of its own."""
+
+    def __init__(self) -> None:
+        self.registry = CollectorRegistry()
+        r = self.registry
+        self._reconciles = Counter(
+            "opsloop_reconciles", "Reconciles by kind and result.", ["kind", "result"], registry=r
+        )
+        self._seconds = Histogram(
+            "opsloop_reconcile_seconds", "Duration of a reconcile.", ["kind"], buckets=BUCKETS, registry=r
+        )
+        self._depth = Gauge("opsloop_queue_depth", "Names that wait.", registry=r)
+        self._oldest = Gauge("opsloop_queue_oldest_seconds", "How long the oldest of them has waited.", registry=r)
+        self._leader = Gauge("opsloop_leader", "1 on the replica that holds the Lease.", registry=r)
+        self._lag = Gauge("opsloop_loop_lag_seconds", "How late the event loop was at its last beat.", registry=r)
+        self._api = Counter(
+            "opsloop_api_requests", "Requests to the API server.", ["verb", "resource", "code"], registry=r
+        )
+        self._intake = Counter("opsloop_intake_requests", "Requests to the intake.", ["route", "code"], registry=r)
+        exact = ["namespace", "release", "window"]
+        self._burn = Gauge(
+            "opsloop_release_burn_rate", "Error budget burn rate; absent while unknown.", exact, registry=r
+        )
+        self._sli = Gauge("opsloop_release_sli_ratio", "Share of good events; absent while unknown.", exact, registry=r)
+        self._windows: dict[tuple[str, str], set[str]] = {}
+        ProcessCollector(registry=r)
+
+    def watch(self, queue: Queue, leading: Callable[[], bool]) -> None:
+        """Read these whenever somebody scrapes."""
+        self._depth.set_function(lambda: queue.depth)
+        self._oldest.set_function(lambda: queue.oldest)
+        self._leader.set_function(lambda: float(leading()))
+
+    def reconciled(self, key: Key, result: str, seconds: float) -> None:
+        """The queue's hook."""
+        self._reconciles.labels(key[0], result).inc()
+        self._seconds.labels(key[0]).observe(seconds)
+
+    def api(self, verb: str, resource: str, code: str) -> None:
+        """The Kube adapter's counter."""
+        self._api.labels(verb, resource, code).inc()
+
+    def intake(self, route: str, code: int) -> None:
+        """One answered request of the intake; `route` is a pattern, never a path that a caller chose."""
+        self._intake.labels(route, str(code)).inc()
+
+    def loop_lag(self, seconds: float) -> None:
+        """How late the event loop was."""
+        self._lag.set(seconds)
+
+    def release(self, namespace: str, release: str, verdict: Verdict | None) -> None:
+        """The exact readings of one tick; None forgets the Release."""
+        readings: dict[str, tuple[Reading, float]] = {}
+        for tier in verdict.tiers if verdict else ():
+            budget = 1 - verdict.objective if verdict else 1.0
+            readings[format_duration(tier.tier.long)] = (tier.long, budget)
+            readings[format_duration(tier.tier.short)] = (tier.short, budget)
+        known = {window: (value, budget) for window, (value, budget) in readings.items() if isinstance(value, Value)}
+        for window, (value, budget) in known.items():
+            self._burn.labels(namespace, release, window).set(value.error_ratio / budget)
+            self._sli.labels(namespace, release, window).set(1 - value.error_ratio)
+        for window in self._windows.get((namespace, release), set()) - known.keys():
+            self._burn.remove(namespace, release, window)
+            self._sli.remove(namespace, release, window)
+        self._windows[namespace, release] = set(known)
+
+
+class Health:
+    """Is it alive, is it ready? `beat` it as a task, `touch` it when a watch spoke or a resync ended."""
+
+    def __init__(
+        self,
+        elector_alive: Callable[[], bool],
+        ready: Callable[[], bool],
+        metrics: Metrics,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._elector_alive, self._ready, self._metrics, self._clock = elector_alive, ready, metrics, clock
+        self._touched = self._beaten = clock()
+        self._late = 0.0
+
+    def touch(self) -> None:
+        """The API server spoke to us."""
+        self._touched = self._clock()
+
+    async def beat(self) -> None:
+        """Measure how late the event loop is, until cancelled."""
+        while True:
+            self._beaten = self._clock()
+            await asyncio.sleep(BEAT)
+            self._late = max(0.0, self._clock() - self._beaten - BEAT)
+            self._metrics.loop_lag(self._late)
+
+    def problems(self) -> list[str]:
+        """Why it is not alive; empty = it is."""
+        silent, late = self._clock() - self._touched, max(self._late, self._clock() - self._beaten - BEAT)
+        return [
+            *([f"no watch event and no resync for {silent:.0f} s"] if silent > SILENCE else []),
+            *([f"the event loop is {late:.1f} s late"] if late > LAG else []),
+            *([] if self._elector_alive() else ["the Lease elector does not turn"]),
+        ]
+
+    def waits_for(self) -> list[str]:
+        """Why it is not ready; empty = it is. A standby is ready too."""
+        return [] if self._ready() else ["the first LIST is not done"]
+
+
+def build_app(metrics: Metrics, health: Health) -> web.Application:
+    """/metrics, /livez, /readyz."""
+
+    async def serve_metrics(_: web.Request) -> web.Response:
+        return web.Response(body=generate_latest(metrics.registry), headers={"Content-Type": CONTENT_TYPE_LATEST})
+
+    async def livez(_: web.Request) -> web.Response:
+        return _answer(health.problems())
+
+    async def readyz(_: web.Request) -> web.Response:
+        return _answer(health.waits_for())
+
+    app = web.Application()
+    app.add_routes([web.get("/metrics", serve_metrics), web.get("/livez", livez), web.get("/readyz", readyz)])
+    return app
+
+
+async def serve(app: web.Application, port: int, host: str | None = None) -> web.AppRunner:
+    """Listen; `cleanup()` of the result stops it."""
+    runner = web.AppRunner(app, access_log=None)
+    await runner.setup()
+    await web.TCPSite(runner, host, port).start()
+    return runner
+
+
+def _answer(problems: list[str]) -> web.Response:
+    return web.json_response({"ok": not problems, "problems": problems}, status=503 if problems else 200)
