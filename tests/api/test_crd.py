@@ -1,0 +1,235 @@
+"""CRDs that a real API server takes: structural, described everywhere, bounded where a person writes."""
+
+import re
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from opsloop.api.crd import crd, crds, object_schema, structural
+from opsloop.api.kinds import EVALCASE, INCIDENT, KINDS, RELEASE, RUNBOOK, Kind
+
+Schema = dict[str, Any]
+each_kind = pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.name)
+
+
+def nodes(schema: Schema, path: str = "") -> Iterator[tuple[str, Schema]]:
+    """Every node with its path, as kubectl explain spells it."""
+    yield path, schema
+    for name, sub in schema.get("properties", {}).items():
+        yield from nodes(sub, f"{path}.{name}")
+    for key, mark in (("items", "[]"), ("additionalProperties", "{}")):
+        if isinstance(schema.get(key), dict):
+            yield from nodes(schema[key], path + mark)
+
+
+def at(kind: Kind, path: str) -> Schema:
+    return dict(nodes(object_schema(kind)))[path]
+
+
+def rules_at(kind: Kind, path: str) -> list[str]:
+    return [rule["rule"] for rule in at(kind, path).get("x-kubernetes-validations", [])]
+
+
+@each_kind
+def test_every_field_is_described(kind: Kind) -> None:
+    """Fields, not list items of plain scalars; metadata is the API server's."""
+    bare = [
+        path
+        for path, node in nodes(object_schema(kind))
+        if path != ".metadata" and not re.search(r"(\[\]|\{\})$", path) and not node.get("description", "").strip()
+    ]
+    assert bare == []
+
+
+@each_kind
+def test_every_description_is_one_line_for_a_person(kind: Kind) -> None:
+    assert [path for path, node in nodes(object_schema(kind)) if "\n" in node.get("description", "")] == []
+
+
+@each_kind
+def test_the_schema_is_structural(kind: Kind) -> None:
+    for path, node in nodes(object_schema(kind)):
+        assert node.get("type") in {"object", "array", "string", "integer", "number", "boolean"}, path
+        assert not {"$ref", "anyOf", "allOf", "oneOf", "const", "title", "$defs"} & node.keys(), path
+        assert not ("properties" in node and "additionalProperties" in node), path
+        assert isinstance(node.get("exclusiveMinimum", False), bool), path
+        if node["type"] == "array":
+            assert "items" in node, path
+        if path not in ("", ".metadata") and node["type"] == "object":
+            assert "properties" in node or "additionalProperties" in node, path
+
+
+@each_kind
+def test_everything_that_people_write_is_bounded(kind: Kind) -> None:
+    """CEL's cost budget is computed from these bounds, and so is the size of an object."""
+    bound = {"string": "maxLength", "array": "maxItems"}
+    for path, node in nodes(at(kind, ".spec"), ".spec"):
+        if node["type"] in bound:
+            assert bound[node["type"]] in node or "enum" in node or node.get("format") == "date-time", path
+        if "additionalProperties" in node:
+            assert "maxProperties" in node, path
+
+
+@each_kind
+def test_every_list_in_status_ends(kind: Kind) -> None:
+    assert [
+        path for path, node in nodes(object_schema(kind)) if node["type"] == "array" and "maxItems" not in node
+    ] == []
+
+
+@each_kind
+def test_status_has_no_defaults(kind: Kind) -> None:
+    """Status says what was measured; the API server must not invent any of it."""
+    assert [path for path, node in nodes(at(kind, ".status")) if "default" in node] == []
+
+
+@each_kind
+def test_keys_of_lists_are_required_fields(kind: Kind) -> None:
+    for path, node in nodes(object_schema(kind)):
+        for key in node.get("x-kubernetes-list-map-keys", []):
+            assert key in node["items"]["required"], path
+
+
+@each_kind
+def test_rules_name_their_field_in_a_sentence(kind: Kind) -> None:
+    for path, node in nodes(object_schema(kind)):
+        for rule in node.get("x-kubernetes-validations", []):
+            assert len(rule["message"]) > 30, path
+            assert "\n" not in rule["rule"] + rule["message"], path
+
+
+@each_kind
+def test_conditions_are_told_apart_by_type(kind: Kind) -> None:
+    node = at(kind, ".status.conditions")
+    assert (node["x-kubernetes-list-type"], node["x-kubernetes-list-map-keys"]) == ("map", ["type"])
+
+
+@each_kind
+def test_printer_columns_point_at_fields(kind: Kind) -> None:
+    known = dict(nodes(object_schema(kind)))
+    for column in kind.columns:
+        if column.path == ".metadata.creationTimestamp":
+            continue
+        node = known[column.path]
+        expected = "string" if column.type == "date" else column.type
+        assert node["type"] == expected, column
+
+
+NARROW = [
+    pytest.param(RELEASE, ["Phase", "Version", "Weight", "Burn", "Incident", "Age"], id="Release"),
+    pytest.param(INCIDENT, ["Severity", "Phase", "Service", "Title", "Alerts", "Age"], id="Incident"),
+    pytest.param(RUNBOOK, ["Mode", "Last play", "Age"], id="Runbook"),
+    pytest.param(EVALCASE, ["Origin", "Proven", "Last result", "Age"], id="EvalCase"),
+]
+
+
+@pytest.mark.parametrize(("kind", "names"), NARROW)
+def test_columns_answer_at_a_glance(kind: Kind, names: list[str]) -> None:
+    columns = crd(kind)["spec"]["versions"][0]["additionalPrinterColumns"]
+    assert [column["name"] for column in columns if "priority" not in column] == names
+
+
+def test_four_kinds_with_their_short_names_in_one_category() -> None:
+    names = {name: document["spec"]["names"] for name, document in crds().items()}
+    assert {name: found["shortNames"] for name, found in names.items()} == {
+        "opsloop.dev_releases.yaml": ["rel"],
+        "opsloop.dev_incidents.yaml": ["inc"],
+        "opsloop.dev_runbooks.yaml": ["rb"],
+        "opsloop.dev_evalcases.yaml": ["ec"],
+    }
+    assert all(found["categories"] == ["opsloop"] for found in names.values())
+
+
+@pytest.mark.parametrize(
+    ("kind", "path", "default"),
+    [
+        pytest.param(RELEASE, ".spec.slo.period", "30d", id="a timedelta is a duration string"),
+        pytest.param(RELEASE, ".spec.strategy.canary.steps[].hold", "0s", id="no time at all is 0s"),
+        pytest.param(RELEASE, ".spec.strategy", {}, id="an object with defaults of its own is an empty object"),
+        pytest.param(
+            RELEASE,
+            ".spec.strategy.canary.steps",
+            [{"weight": 20}, {"weight": 50}, {"weight": 100}],
+            id="a list of objects says only what differs",
+        ),
+        pytest.param(RELEASE, ".spec.paused", False, id="false is a default too"),
+        pytest.param(RELEASE, ".spec.evals.margin", 0.0, id="and so is zero"),
+        pytest.param(RELEASE, ".spec.slo", None, id="absent stays absent"),
+        pytest.param(RELEASE, ".spec.dependsOn", None, id="an empty list is absent"),
+        pytest.param(EVALCASE, ".spec.expect.status", None, id="the expected status is not filled in for anybody"),
+        pytest.param(RUNBOOK, ".spec.safety.mode", "auto", id="a literal"),
+    ],
+)
+def test_defaults_say_what_applies(kind: Kind, path: str, default: Any) -> None:
+    assert at(kind, path).get("default") == default
+
+
+@pytest.mark.parametrize(
+    ("kind", "path"),
+    [
+        pytest.param(RELEASE, "", id="the length of a Release's name"),
+        pytest.param(RELEASE, ".spec.workloadRef.name", id="one Deployment for ever"),
+        pytest.param(RELEASE, ".spec.slo", id="tiers that the objective can reach"),
+        pytest.param(RELEASE, ".spec.slo.sli", id="good or bad"),
+        pytest.param(RELEASE, ".spec.slo.sli.good", id="a window in good"),
+        pytest.param(RELEASE, ".spec.slo.sli.bad", id="a window in bad"),
+        pytest.param(RELEASE, ".spec.slo.sli.total", id="a window in total"),
+        pytest.param(RELEASE, ".spec.slo.tiers[]", id="short before long"),
+        pytest.param(RELEASE, ".spec.strategy.canary.steps", id="weights that rise to 100"),
+        pytest.param(INCIDENT, ".spec", id="one root for ever"),
+        pytest.param(INCIDENT, ".spec.signal", id="one signal for ever"),
+        pytest.param(RUNBOOK, ".spec.steps", id="escalate last"),
+        pytest.param(EVALCASE, ".spec", id="where a regression comes from"),
+        pytest.param(EVALCASE, ".spec.expect", id="an expectation that says something"),
+    ],
+)
+def test_rules_are_where_they_apply(kind: Kind, path: str) -> None:
+    """That they hold is shown on a real API server: tests/contract/test_admission.py."""
+    assert rules_at(kind, path)
+
+
+@pytest.mark.parametrize(
+    ("node", "expected"),
+    [
+        pytest.param(
+            {"$ref": "#/$defs/T", "description": "Field."},
+            {"type": "string", "description": "Field. Type."},
+            id="a reference is put in place, its field's words first",
+        ),
+        pytest.param(
+            {"$ref": "#/$defs/T"}, {"type": "string", "description": "Type."}, id="without words of the field, the type's"
+        ),
+        pytest.param(
+            {"type": "number", "exclusiveMinimum": 0, "exclusiveMaximum": 1},
+            {"type": "number", "minimum": 0, "exclusiveMinimum": True, "maximum": 1, "exclusiveMaximum": True},
+            id="exclusive bounds are flags beside the bound",
+        ),
+        pytest.param({"type": "string", "const": "a"}, {"type": "string", "enum": ["a"]}, id="a constant is an enum of one"),
+        pytest.param({"type": "string", "title": "T"}, {"type": "string"}, id="pydantic's titles are left out"),
+        pytest.param(
+            {"type": "object", "properties": {"title": {"type": "string"}}},
+            {"type": "object", "properties": {"title": {"type": "string"}}},
+            id="but a field may be called title",
+        ),
+        pytest.param(
+            {"type": "object", "properties": {}, "additionalProperties": False},
+            {"type": "object", "properties": {}},
+            id="additionalProperties never stands beside properties",
+        ),
+        pytest.param(
+            {"type": "object", "additionalProperties": {"type": "string", "title": "V"}},
+            {"type": "object", "additionalProperties": {"type": "string"}},
+            id="a map keeps the type of its values",
+        ),
+    ],
+)  # fmt: skip
+def test_one_node(node: Schema, expected: Schema) -> None:
+    defs = {"T": {"type": "string", "description": "Type.", "title": "T"}}
+    assert structural(node, defs) == expected
+
+
+def test_rules_of_field_and_type_both_apply() -> None:
+    key = "x-kubernetes-validations"
+    found = structural({"$ref": "#/$defs/T", key: [{"rule": "b"}]}, {"T": {"type": "object", key: [{"rule": "a"}]}})
+    assert [rule["rule"] for rule in found[key]] == ["a", "b"]

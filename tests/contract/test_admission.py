@@ -1,0 +1,316 @@
+"""What a real API server says to objects that are not right: our sentence, which names the field and what would be.
+
+Runs where OPSLOOP_CONTRACT_KUBECONFIG names a cluster (1.30 or later). Applies crds/ and, under a name of its own and for
+its own namespace only, the policy of manifests/ that guards annotations.
+"""
+
+import copy
+import json
+import os
+import time
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+KUBECONFIG = os.environ.get("OPSLOOP_CONTRACT_KUBECONFIG", "")
+pytestmark = pytest.mark.skipif(not KUBECONFIG, reason="OPSLOOP_CONTRACT_KUBECONFIG names no cluster")
+
+ROOT = Path(__file__).resolve().parents[2]
+Object = dict[str, Any]
+PLURALS = {"Release": "releases", "Incident": "incidents", "Runbook": "runbooks", "EvalCase": "evalcases"}
+GROUP = "/apis/opsloop.dev/v1alpha1"
+POLICIES = "/apis/admissionregistration.k8s.io/v1"
+RBAC = "/apis/rbac.authorization.k8s.io/v1"
+
+GOOD = {
+    "Release": {
+        "workloadRef": {"name": "answers"},
+        "version": "v1",
+        "images": {"answers": "opsloop/helpdesk:v1"},
+        "strategy": {"canary": {"steps": [{"weight": 20, "hold": "30s"}, {"weight": 50}, {"weight": 100}]}},
+        "slo": {
+            "objective": 0.99,
+            "sli": {"bad": 'sum(increase(a{v="bad"}[{{window}}]))', "total": "sum(increase(a[{{window}}]))"},
+            "tiers": [
+                {"long": "1m", "short": "5s", "factor": 14.4, "severity": "sev1"},
+                {"long": "3d", "short": "90m", "factor": 1, "severity": "sev3"},
+            ],
+        },
+        "evals": {"port": 8080, "ask": {"path": "/ask?q={{asked}}"}},
+        "dependsOn": ["catalog"],
+    },
+    "Incident": {
+        "release": "answers",
+        "service": "answers",
+        "title": "answers burns its budget 20 times",
+        "signal": {
+            "kind": "burn",
+            "at": "2026-11-23T14:00:00.250Z",
+            "severity": "sev1",
+            "burn": {
+                "long": "1m", "short": "5s", "factor": 14.4, "burnLong": 20.0, "burnShort": 20, "errorRatio": 0.2,
+                "bad": 50, "total": 250, "objective": 0.99,
+            },
+        },
+    },
+    "Runbook": {
+        "steps": [{"type": "rollback", "timeout": "2m"}, {"type": "escalate"}],
+        "serviceAccountName": "on-call-robot",
+    },
+    "EvalCase": {
+        "release": "answers",
+        "request": {"path": "/ask?q=refund", "port": 8080},
+        "expect": {"field": "answer", "equals": "30 days"},
+        "origin": {"kind": "regression", "incident": "answers-1"},
+        "proof": {"bad": "0123456789abcdef", "good": "fedcba9876543210"},
+        "mustPass": True,
+    },
+}  # fmt: skip
+
+
+class Api:
+    """Just enough of an API client to see what the server answers."""
+
+    def __init__(self) -> None:
+        from kubernetes import client, config
+
+        config.load_kube_config(KUBECONFIG)
+        self.client = client.ApiClient()
+
+    def call(self, method: str, path: str, body: Any = None, kind: str = "json", user: str = "") -> tuple[int, Object]:
+        """HTTP status and decoded answer."""
+        headers = {"Accept": "application/json", "Content-Type": f"application/{kind}"}
+        if user:
+            headers["Impersonate-User"] = user
+        sent = json.dumps(body) if kind.endswith("yaml") else body  # JSON is YAML
+        answer = self.client.call_api(method, self.client.configuration.host + path, headers, sent)
+        decoded: Object = json.loads(answer.read())
+        return int(answer.status), decoded
+
+    def apply(self, path: str, body: Object) -> Object:
+        """Server-side apply."""
+        status, answer = self.call(
+            "PATCH",
+            f"{path}/{body['metadata']['name']}?fieldManager=admission-test&force=true",
+            body,
+            "apply-patch+yaml",
+        )
+        assert status in (200, 201), answer
+        return answer
+
+
+@pytest.fixture(scope="module")
+def api() -> Api:
+    return Api()
+
+
+@pytest.fixture(scope="module")
+def namespace(api: Api) -> Iterator[str]:
+    """A namespace of its own, with the CRDs served and established."""
+    crds = [yaml.safe_load(path.read_text()) for path in sorted((ROOT / "crds").glob("*.yaml"))]
+    for crd in crds:
+        api.apply("/apis/apiextensions.k8s.io/v1/customresourcedefinitions", crd)
+    name = f"admission-{uuid.uuid4().hex[:8]}"
+    assert api.call("POST", "/api/v1/namespaces", {"metadata": {"name": name}})[0] == 201
+    until(lambda: all(api.call("GET", f"{GROUP}/namespaces/{name}/{plural}")[0] == 200 for plural in PLURALS.values()))
+    yield name
+    api.call("DELETE", f"/api/v1/namespaces/{name}")
+
+
+def until(true: Any, seconds: float = 30) -> None:
+    end = time.monotonic() + seconds
+    while not true():
+        assert time.monotonic() < end, "the API server did not get there"
+        time.sleep(0.2)
+
+
+def at(kind: str, **changes: Any) -> Object:
+    """A good object with some paths (a__b__0__c) of its spec replaced; None removes one."""
+    spec = copy.deepcopy(GOOD[kind])
+    for path, value in changes.items():
+        *parents, last = (int(part) if part.isdigit() else part for part in path.split("__"))
+        node: Any = spec
+        for parent in parents:
+            node = node[parent]
+        if value is None:
+            del node[last]
+        else:
+            node[last] = value
+    return {"apiVersion": "opsloop.dev/v1alpha1", "kind": kind, "metadata": {"name": "case"}, "spec": spec}
+
+
+def named(name: str, body: Object) -> Object:
+    return {**body, "metadata": {**body["metadata"], "name": name}}
+
+
+def annotated(body: Object, **annotations: str) -> Object:
+    keys = {f"opsloop.dev/{key.replace('_', '-')}": value for key, value in annotations.items()}
+    return {**body, "metadata": {**body["metadata"], "annotations": keys}}
+
+
+def create(api: Api, namespace: str, body: Object, dry: bool = True, user: str = "") -> tuple[int, Object]:
+    query = "?fieldValidation=Strict" + ("&dryRun=All" if dry else "")
+    return api.call("POST", f"{GROUP}/namespaces/{namespace}/{PLURALS[body['kind']]}{query}", body, user=user)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        *(pytest.param(at(kind), id=f"a good {kind}") for kind in GOOD),
+        pytest.param(at("Release", slo=None, evals=None, strategy=None), id="a Release of three lines"),
+        pytest.param(at("Release", slo__tiers=[]), id="a Release that takes the default tiers"),
+        pytest.param(at("Release", slo__sli={"good": "a[{{window}}]", "total": "b[{{window}}]"}), id="good instead of bad"),
+        pytest.param(at("Release", strategy__canary__steps=[{"weight": 100}]), id="one step, straight to 100"),
+        pytest.param(at("Release", slo__tiers__0__long="1d2h", slo__tiers__0__short="25h"), id="days against hours"),
+        pytest.param(named("r" * 45, at("Release")), id="a Release with the longest name"),
+        pytest.param(at("Runbook", steps=[{"type": "wait"}]), id="a Runbook that leaves escalate to us"),
+        pytest.param(at("EvalCase", expect={"status": 404}), id="an EvalCase about the status alone"),
+        pytest.param(at("EvalCase", expect={"contains": "30"}), id="an EvalCase about the whole body"),
+        pytest.param(at("EvalCase", origin=None, proof=None), id="a manual EvalCase without proof"),
+        pytest.param(at("Incident", signal={"kind": "ticket", "at": "2026-11-23T14:00:00Z", "severity": "sev4"}), id="an Incident from a ticket"),
+    ],
+)  # fmt: skip
+def test_right_objects_are_taken(api: Api, namespace: str, body: Object) -> None:
+    status, answer = create(api, namespace, body)
+    assert status == 201, answer
+
+
+TIER = "slo__tiers__0__"
+STEPS = "strategy__canary__steps"
+REFUSED = [
+    pytest.param(at("Release", slo__sli__good="a[{{window}}]"), "slo.sli: give exactly one of good and bad", id="both good and bad"),
+    pytest.param(at("Release", slo__sli__bad=None), "slo.sli: give exactly one of good and bad", id="neither good nor bad"),
+    pytest.param(at("Release", slo__sli__bad="a[5m]"), "slo.sli.bad must contain {{window}}", id="a bad query over a fixed window"),
+    pytest.param(at("Release", slo__sli={"good": "a", "total": "b[{{window}}]"}), "slo.sli.good must contain {{window}}", id="a good query without a window"),
+    pytest.param(at("Release", slo__sli__total="a[5m]"), "slo.sli.total must contain {{window}}", id="a total query over a fixed window"),
+    pytest.param(at("Release", slo__objective=1), "slo.objective", id="an objective of 1 leaves no budget"),
+    pytest.param(at("Release", slo__objective=0.9), "the objective cannot reach this factor", id="14.4 times on an objective of 0.9"),
+    pytest.param(at("Release", **{f"{TIER}factor": 100}), "the objective cannot reach this factor", id="100 times on an objective of 0.99"),
+    pytest.param(at("Release", **{f"{TIER}short": "1m"}), "short must be longer than 0s and shorter than long", id="windows of one length"),
+    pytest.param(at("Release", **{f"{TIER}short": "60001ms"}), "shorter than long", id="short longer by a millisecond"),
+    pytest.param(at("Release", **{f"{TIER}long": "6d", f"{TIER}short": "1w"}), "shorter than long", id="a week against six days"),
+    pytest.param(at("Release", **{f"{TIER}short": "0s"}), "short must be longer than 0s", id="a short window of nothing"),
+    pytest.param(at("Release", **{f"{TIER}long": "1 hour"}), "slo.tiers[0].long", id="a duration in words"),
+    pytest.param(at("Release", slo__period="0d"), "slo.period must be longer than 0s", id="a period of nothing"),
+    pytest.param(at("Release", strategy__canary__analysis={"window": "0s"}), "analysis.window must be longer than 0s", id="an analysis of nothing"),
+    pytest.param(at("Release", **{STEPS: [{"weight": 50}, {"weight": 20}, {"weight": 100}]}), "weights must rise from step to step", id="weights that fall"),
+    pytest.param(at("Release", **{STEPS: [{"weight": 50}, {"weight": 50}, {"weight": 100}]}), "weights must rise from step to step", id="weights that stay"),
+    pytest.param(at("Release", **{STEPS: [{"weight": 20}, {"weight": 50}]}), "the last weight must be 100", id="a canary that never ends"),
+    pytest.param(at("Release", **{STEPS: []}), "strategy.canary.steps", id="a canary without steps"),
+    pytest.param(at("Release", dependsOn=["a", "a"]), "dependsOn[1]", id="a dependency twice"),
+    pytest.param(at("Release", images={}), "spec.images", id="a version without images"),
+    pytest.param(at("Release", weight=5), 'unknown field "spec.weight"', id="a field that is none"),
+    pytest.param(named("r" * 46, at("Release")), "metadata.name must be at most 45 characters", id="a Release whose Incidents could not be named"),
+    pytest.param(at("Runbook", steps=[]), "spec.steps", id="a Runbook without steps"),
+    pytest.param(at("Runbook", steps=[{"type": "escalate"}, {"type": "rollback"}]), "may only be the last step", id="escalate before the rollback"),
+    pytest.param(at("Runbook", steps=[{"type": "escalate"}, {"type": "escalate"}]), "may only be the last step", id="escalate twice"),
+    pytest.param(at("Runbook", steps=[{"type": "scale"}]), "spec.steps[0].type", id="a step that does not exist"),
+    pytest.param(at("Runbook", serviceAccountName=None), "spec.serviceAccountName", id="a Runbook on nobody's behalf"),
+    pytest.param(at("EvalCase", expect={}), "expect must say what a right reply looks like", id="an EvalCase that was emptied"),
+    pytest.param(at("EvalCase", expect={"field": "answer", "status": 200}), "say with equals or contains what must be there", id="a field without a value"),
+    pytest.param(at("EvalCase", expect={"contains": ""}), "expect.contains must not be empty", id="a text that is in every reply"),
+    pytest.param(at("EvalCase", origin={"kind": "regression"}), "origin.incident must name the Incident", id="a regression from nowhere"),
+    pytest.param(at("EvalCase", proof=None), "proof must name the bad and the good revision", id="a regression without proof"),
+    pytest.param(at("EvalCase", request__path="http://elsewhere/"), "spec.request.path", id="a host in the path"),
+    pytest.param(at("Incident", signal__severity="high"), "spec.signal.severity", id="a severity that is none"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("body", "sentence"), REFUSED)
+def test_wrong_objects_are_refused_with_a_sentence(api: Api, namespace: str, body: Object, sentence: str) -> None:
+    status, answer = create(api, namespace, body)
+    assert status in (400, 422), answer
+    assert sentence in answer["message"]
+
+
+FIXED = [
+    pytest.param("Release", "workloadRef", {"name": "web"}, "workloadRef.name cannot be changed", id="another Deployment for a Release"),
+    pytest.param("Incident", "signal", {"severity": "sev4"}, "signal cannot be changed", id="a milder signal afterwards"),
+    pytest.param("Incident", "release", "web", "release cannot be changed", id="another root for an Incident"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("kind", "field", "value", "sentence"), FIXED)
+def test_what_is_written_once_stays(api: Api, namespace: str, kind: str, field: str, value: Any, sentence: str) -> None:
+    body = named(f"fixed-{field.lower()}", at(kind))
+    assert create(api, namespace, body, dry=False)[0] == 201
+    path = f"{GROUP}/namespaces/{namespace}/{PLURALS[kind]}/{body['metadata']['name']}"
+    status, answer = api.call("PATCH", path, {"spec": {field: value}}, "merge-patch+json")
+    assert (status, sentence in answer["message"]) == (422, True), answer
+    assert api.call("PATCH", path, {"metadata": {"labels": {"team": "x"}}}, "merge-patch+json")[0] == 200
+
+
+def test_the_api_server_fills_in_what_applies(api: Api, namespace: str) -> None:
+    _, answer = create(api, namespace, at("Release", slo__tiers=None, strategy=None))
+    spec = answer["spec"]
+    assert [step["weight"] for step in spec["strategy"]["canary"]["steps"]] == [20, 50, 100]
+    assert spec["slo"]["period"] == "30d"
+    assert spec["unknownTelemetry"] == "hold"
+
+
+@pytest.fixture(scope="module")
+def guarded(api: Api, namespace: str) -> Iterator[str]:
+    """The policy of manifests/, for this namespace only; `editor` may edit everything, `lead` may decide as well."""
+    documents = list(yaml.safe_load_all((ROOT / "manifests" / "opsloop.yaml").read_text()))
+    policy, binding = (
+        next(found for found in documents if found["kind"] == kind)
+        for kind in ("ValidatingAdmissionPolicy", "ValidatingAdmissionPolicyBinding")
+    )
+    on_call = next(found for found in documents if found["metadata"]["name"].endswith("-on-call"))
+    for found in (policy, binding):
+        found["metadata"]["name"] = namespace
+    where = {"matchLabels": {"kubernetes.io/metadata.name": namespace}}
+    binding["spec"] |= {"policyName": namespace, "matchResources": {"namespaceSelector": where}}
+    edit = {"apiGroups": ["opsloop.dev"], "resources": ["*"], "verbs": ["get", "create", "patch", "update"]}
+    grant(api, namespace, "editor", [edit])
+    grant(api, namespace, "lead", [edit, *on_call["rules"]])
+    api.apply(f"{POLICIES}/validatingadmissionpolicies", policy)
+    api.apply(f"{POLICIES}/validatingadmissionpolicybindings", binding)
+    probe = annotated(at("Release"), approve="v1")
+    until(lambda: create(api, namespace, probe, user="editor")[0] != 201)
+    yield namespace
+    api.call("DELETE", f"{POLICIES}/validatingadmissionpolicybindings/{namespace}")
+    api.call("DELETE", f"{POLICIES}/validatingadmissionpolicies/{namespace}")
+
+
+def grant(api: Api, namespace: str, user: str, rules: list[Object]) -> None:
+    path, group = f"{RBAC}/namespaces/{namespace}", RBAC.removeprefix("/apis/")
+    named_so = {"apiVersion": group, "metadata": {"name": user}}
+    who = {"kind": "User", "name": user, "apiGroup": "rbac.authorization.k8s.io"}
+    to = {"kind": "Role", "name": user, "apiGroup": "rbac.authorization.k8s.io"}
+    api.apply(f"{path}/roles", {**named_so, "kind": "Role", "rules": rules})
+    api.apply(f"{path}/rolebindings", {**named_so, "kind": "RoleBinding", "roleRef": to, "subjects": [who]})
+
+
+DECISIONS = [
+    ("Release", "approve"), ("Release", "unblock"), ("Release", "retry"),
+    ("Incident", "approve"), ("Incident", "mitigated"), ("Incident", "waive_regression"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("kind", "decision"), DECISIONS)
+def test_a_decision_needs_the_verb_of_its_name(api: Api, guarded: str, kind: str, decision: str) -> None:
+    body = annotated(at(kind), **{decision: "x"})
+    status, answer = create(api, guarded, body, user="editor")
+    verb = decision.replace("_", "-")
+    assert status == 403, answer
+    assert f"annotation opsloop.dev/{verb} may only be set by somebody with the verb {verb}" in answer["message"]
+    assert create(api, guarded, body, user="lead")[0] == 201
+
+
+def test_only_a_changed_decision_is_guarded(api: Api, guarded: str) -> None:
+    body = annotated(named("decided", at("Release")), approve="v1")
+    assert create(api, guarded, body, dry=False, user="lead")[0] == 201
+    path = f"{GROUP}/namespaces/{guarded}/releases/decided"
+
+    def edit(change: Object) -> int:
+        return api.call("PATCH", path, change, "merge-patch+json", user="editor")[0]
+
+    assert edit({"spec": {"paused": True}}) == 200, "the annotation is there and stays the same"
+    assert edit({"metadata": {"annotations": {"opsloop.dev/approve": "v2"}}}) == 403
+    assert edit({"metadata": {"annotations": {"opsloop.dev/approve": None}}}) == 200, "taking it away is free"
+    assert edit({"metadata": {"annotations": {"opsloop.dev/approve": "v1"}}}) == 403
