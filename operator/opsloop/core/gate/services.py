@@ -1,11 +1,9 @@
 """Which services one Incident explains: its root, and all that depend on it."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 
 from opsloop.api.incident import Incident
 from opsloop.api.release import Release
-
-_ENTITY_LABELS = ("service", "app", "deployment", "workload")
 
 
 def dependents(root: str, releases: Iterable[Release]) -> frozenset[str]:
@@ -27,12 +25,3 @@ def explained(incident: Incident, releases: Iterable[Release]) -> frozenset[str]
     roots = {incident.spec.release} | dependents(incident.spec.release, releases)
     workloads = {r.spec.workload_ref.name for r in releases if r.metadata.name in roots}
     return frozenset((roots | workloads | {incident.spec.service}) - {""})
-
-
-def service_of(labels: Mapping[str, str], known: Iterable[str]) -> str:
-    """The service that an alert is about: what a label says, else by its pod's name, else empty."""
-    for key in _ENTITY_LABELS:
-        if labels.get(key):
-            return labels[key]
-    pod = labels.get("pod", "")
-    return max((name for name in known if pod.startswith(f"{name}-")), key=len, default="")

@@ -7,9 +7,11 @@ not as the intake counted them.
 from collections.abc import Iterable, Mapping
 
 from opsloop.api.incident import Incident
+from opsloop.core.facts import Alert
 from opsloop.core.gate.evidence import Desk, FiredAlert, Missing, ShiftEvidence, shift_of
 from opsloop.core.gate.report import Findings
-from opsloop.core.gate.services import explained, service_of
+from opsloop.core.gate.services import explained
+from opsloop.core.labels import service_of
 
 FILED_SHARE = 0.95  # a few alerts may stop firing before Alertmanager's group_wait lets them out
 INCIDENT_SHARE = 0.10
@@ -61,9 +63,19 @@ def _looked(evidence: ShiftEvidence) -> bool:
     return not isinstance(evidence.sli, Missing) and any(point.total > 0 for point in evidence.sli.points)
 
 
-def _in(labels: Labels, ledger: Iterable[Labels]) -> bool:
-    """Alertmanager may have added external labels, so the ledger's set may be larger."""
-    return any(labels.items() <= filed.items() for filed in ledger)
+def _is_filed(labels: Labels, ledger: Iterable[Alert]) -> bool:
+    """By fingerprint; or by labels, since Prometheus adds its external labels on the way to Alertmanager."""
+    mark = fingerprint(labels)
+    return any(alert.fingerprint == mark or labels.items() <= alert.labels.items() for alert in ledger)
+
+
+def fingerprint(labels: Labels) -> str:
+    """Alertmanager's: FNV-1a, 64 bit, over the sorted names and values, each followed by the byte 255."""
+    value = 0xCBF29CE484222325
+    for part in (text for name in sorted(labels) for text in (name, labels[name])):
+        for byte in (*part.encode(), 255):
+            value = ((value ^ byte) * 0x100000001B3) & 0xFFFFFFFFFFFFFFFF
+    return f"{value:016x}"
 
 
 def _filed(
@@ -73,18 +85,22 @@ def _filed(
         return
     name = incident.metadata.name
     ledger = _ledger(evidence.desk, name)
-    share = sum(_in(labels, ledger) for labels in ours) / len(ours) if ours else 0.0
-    strangers = [labels for labels in ledger if service_of(labels, services) not in services]
-    found.fact("filed on it", f"{share:.0%} of these, {len(ledger)} in all", f"ConfigMap {name}-ledger")
+    share = sum(_is_filed(labels, ledger) for labels in ours) / len(ours) if ours else 0.0
+    strangers = [alert.labels for alert in ledger if service_of(alert.labels, services) not in services]
+    found.fact(
+        "filed on it",
+        f"{share:.0%} of these, {len({a.fingerprint for a in ledger})} in all",
+        f"ConfigMap {name}-ledger",
+    )
     found.require(share >= FILED_SHARE, f"only {share:.0%} of the alerts on its services are in the ledger of {name}")
     found.require(
         not strangers, f"{len(strangers)} unrelated alert(s) are in the ledger of {name}: {_names(strangers)}"
     )
 
 
-def _ledger(desk: Desk, incident: str) -> list[Labels]:
+def _ledger(desk: Desk, incident: str) -> tuple[Alert, ...]:
     ledger = desk.ledgers.get(incident)
-    return [alert.labels for alert in ledger.alerts] if ledger else []
+    return ledger.alerts if ledger else ()
 
 
 def _names(alerts: list[Labels]) -> str:

@@ -1,0 +1,87 @@
+"""The gate's report for people and for machines."""
+
+import json
+import os
+import shutil
+import sys
+import textwrap
+
+from opsloop.core.gate.report import FAILED, PASSED, Fact, GateReport, Row, Verdict
+
+_MARKS: dict[Verdict, str] = {"passed": "✓", "failed": "✗", "inconclusive": "?"}
+_PLAIN_MARKS: dict[Verdict, str] = {"passed": "+", "failed": "x", "inconclusive": "?"}
+_COLOURS: dict[Verdict, str] = {"passed": "32", "failed": "31;1", "inconclusive": "33"}
+_NARROW, _WIDE = 80, 150
+
+
+def table(report: GateReport, namespace: str, width: int = 0, colour: bool | None = None) -> str:
+    """Mark, name and sentence of each row, its evidence below, the verdict at the end."""
+    width = width or min(_WIDE, max(_NARROW, shutil.get_terminal_size((120, 24)).columns))
+    colour = _colourful() if colour is None else colour
+    name_width = max((len(row.name) for row in report.rows), default=0)
+    lines = [line for row in report.rows for line in _row(row, name_width, width, colour)]
+    return "\n".join([*lines, "", verdict(report, namespace)])
+
+
+def verdict(report: GateReport, namespace: str) -> str:
+    """One line, last."""
+    where = f"{report.incident} in {namespace}" if report.incident else f"namespace {namespace}"
+    if report.exit_code == PASSED:
+        return f"gate passed: {len(report.rows)} of {len(report.rows)} rows ({where})"
+    if report.exit_code == FAILED:
+        open_ = report.named("inconclusive")
+        tail = f"; inconclusive: {', '.join(open_)}" if open_ else ""
+        return f"gate failed: {', '.join(report.named('failed'))}{tail} ({where})"
+    return f"gate inconclusive: {', '.join(report.named('inconclusive'))} ({where})"
+
+
+def as_json(report: GateReport, namespace: str) -> str:
+    """One object."""
+    rows = [
+        {
+            "name": row.name,
+            "verdict": row.verdict,
+            "sentence": row.sentence,
+            "evidence": [{"name": fact.name, "value": fact.value, "source": fact.source} for fact in row.evidence],
+        }
+        for row in report.rows
+    ]
+    named = {0: "passed", 1: "failed", 3: "inconclusive"}[report.exit_code]
+    whole = {
+        "namespace": namespace,
+        "incident": report.incident,
+        "verdict": named,
+        "exitCode": report.exit_code,
+        "rows": rows,
+    }
+    return json.dumps(whole, indent=2, ensure_ascii=False)
+
+
+def _row(row: Row, name_width: int, width: int, colour: bool) -> list[str]:
+    mark = (_MARKS if _can_say(_MARKS[row.verdict]) else _PLAIN_MARKS)[row.verdict]
+    if colour:
+        mark = f"\033[{_COLOURS[row.verdict]}m{mark}\033[0m"
+    room = max(30, width - name_width - 4)
+    first, *rest = textwrap.wrap(row.sentence, room) or [""]
+    lines = [f"{mark} {row.name:<{name_width}}  {first}".rstrip()]
+    lines += [" " * (name_width + 4) + line for line in rest]
+    return [*lines, *(_fact(fact, row.evidence, width) for fact in row.evidence)]
+
+
+def _fact(fact: Fact, beside: tuple[Fact, ...], width: int) -> str:
+    names = max(len(other.name) for other in beside)
+    said = f"    {fact.name:<{names}}  {fact.value}"
+    line = " ".join(f"{said}  [{fact.source}]".split("\n")) if fact.source else said
+    return line if len(line) <= width else line[: width - 1] + "…"
+
+
+def _can_say(text: str) -> bool:
+    try:
+        text.encode(sys.stdout.encoding or "utf-8")
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def _colourful() -> bool:
+    return sys.stdout.isatty() and "NO_COLOR" not in os.environ and os.environ.get("TERM") != "dumb"

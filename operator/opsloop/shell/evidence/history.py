@@ -1,0 +1,131 @@
+"""What Prometheus remembers of the shift: alerts, the SLI instant by instant, burn at detection, who was served."""
+
+import asyncio
+import math
+import re
+from datetime import datetime, timedelta
+
+from opsloop.api.incident import Incident
+from opsloop.api.meta import format_duration
+from opsloop.api.release import Release, Sli, Slo, Tier
+from opsloop.core import promql
+from opsloop.core import slo as slo_rules
+from opsloop.core.gate.evidence import FiredAlert, Missing, Served, SliPoint, SliSeries, TierBurn, shift_of
+from opsloop.errors import Invalid
+from opsloop.shell.evidence.sources import had
+from opsloop.shell.ports import Sample, Series, Telemetry
+
+MOST_POINTS = 5000
+_SELECTOR = re.compile(r"[a-zA-Z_:][a-zA-Z0-9_:]*\{[^}]*\{\{\s*version\s*\}\}[^}]*\}")
+_VERSION = re.compile(r"\{\{\s*version\s*\}\}")
+
+
+def _queries(sli: Sli, window: timedelta) -> tuple[str, str]:
+    """(all events, the good or bad ones) over a window."""
+    single = promql.single_queries(sli, window)
+    total = single.pop(f"{promql.FIELD}.total")
+    return total, next(iter(single.values()))
+
+
+async def fired(telemetry: Telemetry, namespace: str, incident: Incident, now: datetime) -> tuple[FiredAlert, ...]:
+    """Every label set that was firing at any evaluation of the shift (a range selector misses none between steps)."""
+    start, end = shift_of(incident, now)
+    seconds = math.ceil((end - start).total_seconds())
+    query = f'count_over_time(ALERTS{{alertstate="firing",namespace="{namespace}"}}[{seconds}s])'
+    return tuple(FiredAlert(dict(sample.labels)) for sample in await telemetry.instant(query, end))
+
+
+async def sli_series(
+    telemetry: Telemetry, sli: Sli, window: timedelta, start: datetime, end: datetime, step: float = 1.0
+) -> SliSeries:
+    """Bad and all events over `window`, every `step` seconds (more where that would be too many points)."""
+    step = max(step, (end - start).total_seconds() / MOST_POINTS)
+    total_query, part_query = _queries(sli, window)
+    totals, parts = await asyncio.gather(
+        telemetry.range(total_query, start, end, step), telemetry.range(part_query, start, end, step)
+    )
+    known = _points(parts)
+    points = tuple(
+        SliPoint(at, _bad(known.get(at, 0.0), total, sli), total) for at, total in sorted(_points(totals).items())
+    )
+    return SliSeries(window, step, points, f"{total_query} every {step:g} s")
+
+
+def _bad(part: float, total: float, sli: Sli) -> float:
+    """Bad events; extrapolation may make a part larger than the whole."""
+    return min(total, max(0.0, part if sli.bad else total - part))
+
+
+def _points(series: list[Series]) -> dict[datetime, float]:
+    """Instant → sum over the series; NaN and infinity are no data."""
+    points: dict[datetime, float] = {}
+    for one in series:
+        for at, value in one.points:
+            if math.isfinite(value):
+                points[at] = points.get(at, 0.0) + max(0.0, value)
+    return points
+
+
+def head_window(slo: Slo) -> timedelta:
+    """The shortest short window of a tier that pages: what Mitigated is decided on."""
+    tiers = slo_rules.tiers_of(slo)
+    paging = [tier for tier in tiers if tier.severity in slo_rules.PAGING]
+    if not tiers:
+        raise Invalid("the SLO has no tier that its objective can reach")
+    return min(tier.short for tier in paging or tiers)
+
+
+def slo_of(releases: tuple[Release, ...] | Missing, incident: Incident) -> tuple[Release, Slo] | Missing:
+    """The root Release and its SLO."""
+    if isinstance(releases, Missing):
+        return releases
+    for release in releases:
+        if release.metadata.name == incident.spec.release and release.spec.slo is not None:
+            return release, release.spec.slo
+    return Missing(f"there is no Release {incident.spec.release!r} with an SLO")
+
+
+async def burns(telemetry: Telemetry, slo: Slo, detected: datetime, tick: timedelta) -> tuple[TierBurn, ...]:
+    """Both windows of every sev1 tier within one tick of the detection."""
+
+    async def both(tier: Tier) -> TierBurn:
+        span = (detected - tick, detected + tick)
+        long, short = await asyncio.gather(
+            sli_series(telemetry, slo.sli, tier.long, *span), sli_series(telemetry, slo.sli, tier.short, *span)
+        )
+        return TierBurn(tier, long, short)
+
+    return tuple(await asyncio.gather(*(both(t) for t in slo_rules.tiers_of(slo) if t.severity == "sev1")))
+
+
+async def whole(telemetry: Telemetry, sli: Sli, start: datetime, end: datetime) -> SliPoint:
+    """All events from `start` to `end` as one number."""
+    window = timedelta(seconds=max(1, math.ceil((end - start).total_seconds())))
+    totals, parts = await asyncio.gather(*(telemetry.instant(query, end) for query in _queries(sli, window)))
+    total = _sum(totals)
+    return SliPoint(end, _bad(_sum(parts), total, sli), total)
+
+
+def _sum(samples: list[Sample]) -> float:
+    return sum(max(0.0, sample.value) for sample in samples if math.isfinite(sample.value))
+
+
+async def served(telemetry: Telemetry, sli: Sli, version: str, metric: str, start: datetime, end: datetime) -> Served:
+    """Events that a version had since `start`. The highest value of its counters counts, not their increase:
+
+    a counter that appears with its first event never increases.
+    """
+    window = timedelta(seconds=math.ceil((end - start).total_seconds()))
+    selector = metric or next(iter(_SELECTOR.findall(sli.total)), "")
+    if not selector:
+        return Served(version, Missing("the SLI does not tell versions apart; name a counter with --served-metric"))
+    mine, all_ = (
+        f"sum(max_over_time({_VERSION.sub(pattern, selector)}[{format_duration(window)}]))"
+        for pattern in (promql.version_pattern(version), ".*")
+    )
+    both = await had("Prometheus", asyncio.gather(telemetry.instant(mine, end), telemetry.instant(all_, end)))
+    if isinstance(both, Missing):
+        return Served(version, both, mine)
+    if _sum(both[1]) <= 0:
+        return Served(version, Missing("the counter shows no version at all in the shift"), mine)
+    return Served(version, _sum(both[0]), mine)

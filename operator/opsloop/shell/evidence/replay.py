@@ -1,0 +1,150 @@
+"""The regression case asked again, now: of quarantined pods of the bad and the good revision, and of the live pods."""
+
+import asyncio
+from datetime import timedelta
+from typing import Any
+
+from opsloop import names
+from opsloop.api.evalcase import EvalCase
+from opsloop.api.release import Release
+from opsloop.core import evals, quarantine
+from opsloop.core.facts import ProbeReply
+from opsloop.core.gate.evidence import CaseRun, LiveAnswer, Missing, Replay
+from opsloop.core.revisions import digest
+from opsloop.errors import Invalid, Unavailable
+from opsloop.shell.evidence.cluster import without_hash
+from opsloop.shell.evidence.sources import World, had
+from opsloop.shell.ports import CONTROLLERREVISIONS, DEPLOYMENTS, PODS, REPLICASETS, SERVICES, Object
+
+TRIES = 3  # for an answer at all; a wrong answer is an answer
+MOST_LIVE = 10  # live pods that are asked
+
+
+async def replay(world: World, case: EvalCase, release: Release) -> Replay:
+    """Both revisions side by side; their pods are removed whatever happens."""
+    if release.spec.evals and release.spec.evals.quarantine == "never":
+        raise Invalid(
+            f"Release {release.metadata.name} says evals.quarantine: never, so no old revision may be started"
+        )
+    if case.spec.proof is None:
+        raise Invalid(f"EvalCase {case.metadata.name} names no revisions that prove it")
+    bad, good = await asyncio.gather(
+        *(had("quarantine", _run(world, case, release, d)) for d in (case.spec.proof.bad, case.spec.proof.good))
+    )
+    return Replay(bad, good)
+
+
+async def _run(world: World, case: EvalCase, release: Release, wanted: str) -> CaseRun:
+    """One revision: start its stored template, ask, remove."""
+    name = release.metadata.name
+    stored = await world.cluster.get(CONTROLLERREVISIONS, world.namespace, names.revision_name(name, wanted))
+    template = stored.get("data") or {}
+    if digest(template) != wanted:
+        raise Invalid(f"the template stored as {wanted} has digest {digest(template)}")
+    pod = quarantine.pod_from_template(
+        case=f"gate-{case.metadata.name}",  # another label than the reconciler's, which tidies up its own pods
+        release=name,
+        digest=wanted,
+        name=quarantine.pod_name(f"gate-{case.metadata.name}", wanted, _attempt(world)),
+        namespace=world.namespace,
+        template=template,
+        service_selectors=await _selectors(world),
+    )
+    created = await world.cluster.create(PODS, world.namespace, pod)
+    try:
+        await _until_ready(world, pod["metadata"]["name"])
+        reply = await _ask(world, pod["metadata"]["name"], case)
+    finally:
+        await asyncio.shield(_remove(world, created))
+    fit, why = evals.fits(case.spec.expect, reply)
+    if fit == "no_answer":
+        raise Unavailable(why)
+    return CaseRun(wanted, fit == "passed", why, reply.body)
+
+
+def _attempt(world: World) -> int:
+    """Two gates at once, or one after another, use different pods."""
+    return int(world.clock.now().timestamp() * 1000) % 1_000_000_000
+
+
+async def _selectors(world: World) -> list[dict[str, str]]:
+    services = await world.cluster.list(SERVICES, world.namespace)
+    return [(service.get("spec") or {}).get("selector") or {} for service in services]
+
+
+async def _until_ready(world: World, name: str) -> None:
+    """Raises Unavailable with what the kubelet says, once the pod has failed or patience is over."""
+    deadline = world.clock.now() + timedelta(seconds=world.patience)
+    while True:
+        status = (await world.cluster.get(PODS, world.namespace, name)).get("status") or {}
+        if is_ready(status):
+            return
+        if status.get("phase") in ("Failed", "Succeeded"):
+            raise Unavailable(
+                f"pod {name} ended ({status.get('reason') or status['phase']}) {_waits_for(status)}".strip()
+            )
+        if world.clock.now() >= deadline:
+            raise Unavailable(f"pod {name} is not ready after {world.patience:g} s {_waits_for(status)}".strip())
+        await asyncio.sleep(world.pause)
+
+
+def is_ready(status: dict[str, Any]) -> bool:
+    """Condition Ready."""
+    return any(c.get("type") == "Ready" and c.get("status") == "True" for c in status.get("conditions") or [])
+
+
+def _waits_for(status: dict[str, Any]) -> str:
+    states = [c.get("state") or {} for c in status.get("containerStatuses") or []]
+    reasons = [s[k].get("reason", "") for s in states for k in ("waiting", "terminated") if s.get(k)]
+    return f"({', '.join(filter(None, reasons))})" if any(reasons) else ""
+
+
+async def _ask(world: World, pod: str, case: EvalCase) -> ProbeReply:
+    for _ in range(TRIES - 1):
+        reply = await world.prober.ask(pod, case.spec.request)
+        if reply.status:
+            return reply
+        await asyncio.sleep(world.pause)
+    return await world.prober.ask(pod, case.spec.request)
+
+
+async def _remove(world: World, pod: Object) -> None:
+    """What cannot be removed ends by itself (activeDeadlineSeconds)."""
+    meta = pod["metadata"]
+    await had("remove", world.cluster.delete(PODS, world.namespace, meta["name"], meta.get("uid", "")))
+
+
+async def live_answers(world: World, case: EvalCase, deployment_name: str) -> tuple[LiveAnswer, ...]:
+    """Ready pods of the Deployment's current template, each asked once; at most MOST_LIVE of them."""
+    pods = await _current_pods(world, deployment_name)
+    replies = await asyncio.gather(*(_ask(world, pod, case) for pod in pods))
+    answers = []
+    for pod, reply in zip(pods, replies, strict=True):
+        fit, why = evals.fits(case.spec.expect, reply)
+        if fit == "no_answer":
+            raise Unavailable(f"live pod {pod}: {why}")
+        answers.append(LiveAnswer(pod, fit == "passed", why))
+    return tuple(answers)
+
+
+async def _current_pods(world: World, deployment_name: str) -> list[str]:
+    deployment = await world.cluster.get(DEPLOYMENTS, world.namespace, deployment_name)
+    live = digest(deployment["spec"]["template"])
+    sets = await world.cluster.list(REPLICASETS, world.namespace)
+    owners = {
+        rs["metadata"]["uid"]
+        for rs in sets
+        if _owned_by(rs, {deployment["metadata"]["uid"]}) and digest(without_hash(rs["spec"]["template"])) == live
+    }
+    pods = await world.cluster.list(PODS, world.namespace)
+    mine = [p for p in pods if _owned_by(p, owners) and is_ready(p.get("status") or {})]
+    return sorted(p["metadata"]["name"] for p in mine if not p["metadata"].get("deletionTimestamp"))[:MOST_LIVE]
+
+
+def _owned_by(item: Object, uids: set[str]) -> bool:
+    return any(owner.get("uid") in uids for owner in item["metadata"].get("ownerReferences") or [])
+
+
+def missing_case(case: EvalCase | Missing | None) -> Missing:
+    """Why nothing could be asked."""
+    return case if isinstance(case, Missing) else Missing("there is no EvalCase that could be asked")
