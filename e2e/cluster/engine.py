@@ -35,6 +35,12 @@ def our_pid() -> int | None:
     return int(text) if text.isdigit() and procs.is_ours(int(text), "dockerd") else None
 
 
+def has_containers() -> bool:
+    """Whether our daemon's data still has containers, whether it runs or not."""
+    folder = paths.DATA_ROOT / "containers"
+    return folder.is_dir() and any(folder.iterdir())
+
+
 def ensure() -> None:
     """Find or start the engine and set DOCKER_HOST (and PATH) for everything that follows."""
     with step("container engine", "see the daemon's own log beside this one: dockerd.log") as current:

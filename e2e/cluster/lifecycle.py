@@ -118,6 +118,8 @@ def condition(what: str, kind: str, answer: str | None) -> tuple[bool, str]:
 
 def down() -> None:
     """Delete the cluster and stop what `up` started; the caches stay."""
+    if engine.our_pid() is None and engine.has_containers():
+        engine.ensure()  # our daemon was killed: only a running one can delete what it left
     ours = engine.our_pid() is not None
     host = paths.docker_host()
     if ours or (host != f"unix://{paths.SOCKET}" and engine.answers(host)):
@@ -132,6 +134,8 @@ def down() -> None:
                 capture(docker.docker("network", "rm", "kind"))
     with step("stop engine", "see dockerd.log") as current:
         left = engine.stop_daemon()
-        current.outcome = ("stopped" if ours else "none of ours ran") + (f", {left} leftovers ended" if left else "")
-        store.remove(paths.KUBECONFIG)
-        store.remove(paths.DOCKER_HOST_FILE)
+        current.outcome = "stopped" if ours else "none of ours ran"
+        if left:
+            current.outcome += f", {left} leftovers ended"
+        for file in (paths.KUBECONFIG, paths.DOCKER_HOST_FILE, paths.PIDFILE, paths.SOCKET):
+            store.remove(file)
