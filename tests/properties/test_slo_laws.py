@@ -1,0 +1,131 @@
+"""What holds of every verdict, whatever the readings are."""
+
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+
+from hypothesis import assume, given
+from hypothesis import strategies as st
+
+from opsloop.api.release import Analysis, Sli, Slo, Tier
+from opsloop.core import slo
+from opsloop.core.facts import Reading, Unknown, Value
+
+AT = datetime(2026, 1, 5, 9, 0, tzinfo=UTC)
+WINDOWS = [timedelta(seconds=n) for n in (5, 30, 60, 360)]
+SLI = Sli(good="g[{{window}}]", total="t[{{window}}]")
+
+shares = st.floats(0, 1)
+values = st.builds(
+    lambda bad, total, coverage: Value(bad * total, total, coverage), shares, st.floats(1, 1e6), shares | st.just(1.0)
+)
+unknowns = st.sampled_from([Unknown(slo.NO_SERIES), Unknown(slo.TIMEOUT), Unknown(slo.NAN)])
+readings = st.dictionaries(st.sampled_from(WINDOWS), values | unknowns)
+tiers = st.builds(
+    Tier,
+    long=st.sampled_from(WINDOWS[2:]),
+    short=st.sampled_from(WINDOWS[:2]),
+    factor=st.floats(1, 50),
+    severity=st.sampled_from(["sev1", "sev2", "sev3", "sev4"]),
+)
+objectives = st.builds(
+    Slo, objective=st.floats(0.5, 0.9999), sli=st.just(SLI), tiers=st.lists(tiers, min_size=1, max_size=4)
+)
+
+
+@given(objectives, readings)
+def test_a_verdict_never_contradicts_itself(objective: Slo, known: dict[timedelta, Reading]) -> None:
+    verdict = slo.judge(objective, known, AT)
+    pages = [v for v in verdict.tiers if v.firing and v.tier.severity in slo.PAGING]
+    assert (verdict.firing is None) == (not any(v.firing for v in verdict.tiers))
+    assert (verdict.band == "fast") == bool(pages)
+    assert not (verdict.back and pages)
+    assert not (verdict.back and verdict.burning)
+    assert verdict.reason
+
+
+@given(objectives, readings, st.sampled_from(WINDOWS))
+def test_losing_a_reading_opens_nothing_and_clears_nothing(
+    objective: Slo, known: dict[timedelta, Reading], lost: timedelta
+) -> None:
+    """Unknown is neither healthy nor failing: without one window no tier fires and none is back that was not before."""
+    before = slo.judge(objective, known, AT)
+    after = slo.judge(objective, {w: r for w, r in known.items() if w != lost}, AT)
+    for old, new in zip(before.tiers, after.tiers, strict=True):
+        assert new.firing is None or new.firing == old.firing
+    paging = any(v.firing for v in before.tiers if v.tier.severity in slo.PAGING)
+    assert not after.back or before.back or paging
+
+
+@given(objectives, readings, shares)
+def test_less_coverage_never_decides_what_more_did_not(
+    objective: Slo, known: dict[timedelta, Reading], share: float
+) -> None:
+    thinner = {w: replace(r, coverage=r.coverage * share) if isinstance(r, Value) else r for w, r in known.items()}
+    before, after = slo.judge(objective, known, AT), slo.judge(objective, thinner, AT)
+    for old, new in zip(before.tiers, after.tiers, strict=True):
+        assert not new.firing or old.firing
+    assert not after.burning or before.burning
+
+
+@given(objectives, values, values)
+def test_what_fires_truly_burns_and_what_is_quiet_truly_does_not(objective: Slo, long: Value, short: Value) -> None:
+    """Fill the missing seconds in the way that contradicts the verdict most: it stands."""
+    budget = slo.budget_of(objective.objective)
+    for tier in slo.judge(objective, {w: long if w in WINDOWS[2:] else short for w in WINDOWS}, AT).tiers:
+        limit = tier.tier.factor * budget
+        if tier.firing:
+            assert min(long.lower, short.lower) > limit
+            assert long.bad >= objective.min_bad_events
+        if tier.firing is False:
+            assert min(long.upper, short.upper) <= limit or long.bad < objective.min_bad_events
+
+
+@given(st.floats(0.01, 0.999999), st.integers(1, 400))
+def test_default_tiers_are_reachable_and_in_order(objective: float, days: int) -> None:
+    chosen, dropped = slo.default_tiers(objective, timedelta(days=days))
+    assert len(chosen) + len(dropped) == 4
+    assert all(slo.reachable(t.factor, objective) and t.short < t.long for t in chosen)
+    assert [t.factor for t in chosen] == sorted((t.factor for t in chosen), reverse=True)
+
+
+@given(st.floats(0.5, 0.999), st.integers(1, 365))
+def test_a_tier_that_fires_for_its_whole_long_window_spends_its_share_of_the_budget(
+    objective: float, days: int
+) -> None:
+    shares_spent = [
+        t.factor * (t.long / timedelta(days=days)) for t in slo.default_tiers(0.9999, timedelta(days=days))[0]
+    ]
+    for spent, share in zip(shares_spent, (0.02, 0.05, 0.10, 0.10), strict=True):
+        assert abs(spent - share) < 0.002
+
+
+@given(values, values, st.floats(0.5, 0.9999), shares)
+def test_a_canary_that_is_worse_is_never_judged_better(
+    canary: Value, live: Value, objective: float, more: float
+) -> None:
+    analysis = Analysis(min_events=1)
+    worse = replace(canary, bad=canary.bad + (canary.total - canary.bad) * more)
+    order = ["fail", "unknown", "pass"]
+    first = slo.judge_canary(analysis, objective, canary, live).verdict
+    second = slo.judge_canary(analysis, objective, worse, live).verdict
+    assert order.index(second) <= order.index(first)
+
+
+@given(values, values, st.floats(0.5, 0.9999))
+def test_a_canary_passes_only_where_missing_time_cannot_change_it(canary: Value, live: Value, objective: float) -> None:
+    judged = slo.judge_canary(Analysis(min_events=1), objective, canary, live)
+    assume(judged.verdict == "pass")
+    assert canary.upper <= slo.budget_of(objective) or canary.upper <= live.lower
+
+
+@given(st.lists(st.tuples(st.integers(0, 1), st.booleans()), max_size=30))
+def test_the_onset_is_a_point_that_burns_and_no_later_stretch_begins(series: list[tuple[int, bool]]) -> None:
+    points = [(AT + timedelta(seconds=n), float("nan") if gap else float(bad)) for n, (bad, gap) in enumerate(series)]
+    found = slo.onset(points, 0.99)
+    seen = [(at, ratio) for at, ratio in points if ratio == ratio]
+    if found is None:
+        assert not any(ratio for _, ratio in seen)
+    else:
+        tail = [ratio for at, ratio in seen if at >= found]
+        assert tail[0] == 1
+        assert tail == sorted(tail, reverse=True)
