@@ -1,0 +1,77 @@
+"""Which service an alert is about, read from its labels; and how bad the alert says it is."""
+
+import re
+from collections.abc import Collection, Iterator, Mapping
+
+from opsloop.core.facts import Alert
+
+# What names the culprit, most telling first. `service` and `job` often name the exporter, so they are asked late or checked.
+_DIRECT = (
+    "service_name",
+    "destination_service_name",
+    "destination_canonical_service",
+    "destination_workload",
+    "destination_service",
+)
+_OBJECT = ("deployment", "statefulset", "daemonset", "workload", "horizontalpodautoscaler", "consumergroup")
+_SERVICE = ("service", "app", "app_kubernetes_io_name", "application", "component")
+_LAST = ("job_name", "cronjob", "slo", "container", "job", "release")
+_NAMESPACE = ("exported_namespace", "destination_service_namespace", "destination_workload_namespace", "namespace")
+_POD = re.compile(r"^(?P<deployment>.+?)(-[0-9a-z]{6,10}-[0-9a-z]{5}|-\d{1,4})$")
+_EXPORTER = re.compile(
+    r"kube-state-metrics|node-exporter|blackbox|kubelet|apiserver|prometheus|alertmanager|cadvisor|pushgateway"
+)
+_SLO_TAIL = re.compile(r"-(requests|latency|errors|availability|quality|slo)$")
+_FAILURE = re.compile(
+    r"error|fail|down|unavailable|wrong|incorrect|latency|slow|timeout|crash|oom|unreachable|burn|norequests|nodatabase"
+    r"|notready|mismatch|rolloutstuck|waiting|saturation|lag|inactive|5xx",
+    re.IGNORECASE,
+)
+KEPT = (*_DIRECT, *_OBJECT, *_SERVICE, *_LAST, *_NAMESPACE, "pod", "alertname", "severity")
+
+CRITICAL = frozenset({"critical", "page", "emergency", "fatal", "error", "high", "p1", "sev1"})
+WARNING = frozenset({"warning", "warn", "medium", "ticket", "p2", "sev2", "sev3"})
+
+
+def service_of(labels: Mapping[str, str], known: Collection[str] = ()) -> str:
+    """The service, a known name first (a Release or its workload); "" where the labels name none."""
+    first = ""
+    for name in _candidates(labels):
+        if name in known:
+            return name
+        if not first and not _EXPORTER.search(name):
+            first = name
+    return first
+
+
+def namespace_of(labels: Mapping[str, str]) -> str:
+    """The namespace that the alert is about, "" where it says none."""
+    return next((labels[name] for name in _NAMESPACE if labels.get(name)), "")
+
+
+def name_of(alert: Alert) -> str:
+    """alertname, or "alert"."""
+    return alert.labels.get("alertname") or "alert"
+
+
+def loudness(alert: Alert) -> int:
+    """2 critical, 1 warning, 0 informational or not said."""
+    severity = alert.labels.get("severity", "").lower()
+    return 2 if severity in CRITICAL else 1 if severity in WARNING else 0
+
+
+def is_failure(alert: Alert) -> bool:
+    """True: it tells of failing or slow requests or pods, not of a stale index, a full disk or a certificate."""
+    return loudness(alert) == 2 or (loudness(alert) == 1 and bool(_FAILURE.search(name_of(alert))))
+
+
+def _candidates(labels: Mapping[str, str]) -> Iterator[str]:
+    for label in (*_DIRECT, *_OBJECT, *_SERVICE):
+        if labels.get(label):
+            yield labels[label].split(".")[0]  # destination_service may be a host name
+    if match := _POD.match(labels.get("pod", "")):
+        yield match["deployment"].removesuffix("-canary")
+        yield match["deployment"]
+    for label in _LAST:
+        if labels.get(label):
+            yield _SLO_TAIL.sub("", labels[label])
