@@ -29,10 +29,13 @@ def main() -> int:
     parser.add_argument("only", nargs="*", help="images: only those whose name contains one of these words")
     chosen = parser.parse_args()
     started = time.monotonic()
-    if chosen.command == "status":
-        print(status.text())
-        return 0
     try:
+        if chosen.command == "status":
+            print(status.text())
+            return 0
+        if chosen.command == "tools" and tools.present():
+            print(tools.shell_lines())
+            return 0
         with store.lock():
             if chosen.command == "up":
                 lifecycle.up()

@@ -10,7 +10,7 @@ from .docker import LABEL, docker, image_id, image_key
 from .report import Step, step
 
 IMAGE = f"debian:{apt.SUITE}-slim"
-HINT = "debootstrap needs root and a Debian mirror; with an old archive keyring update debian-archive-keyring"
+HINT = "where no image can be pulled: OPSLOOP_MODE=offline; debootstrap needs root, a mirror and a recent keyring"
 
 
 def ensure() -> str:

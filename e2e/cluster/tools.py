@@ -16,6 +16,15 @@ def ensure(*names: str) -> None:
         link(paths.BIN / name, golang.build(SOURCES[name]) / name)
 
 
+def present() -> bool:
+    """Whether all tools are there and current, so that asking for them need not wait for a long build."""
+    for name, source in SOURCES.items():
+        program = paths.CACHE / "go" / f"{source}-{golang.key(source)}" / name
+        if not program.is_file() or (paths.BIN / name).resolve() != program.resolve():
+            return False
+    return True
+
+
 def link(at: Path, to: Path) -> None:
     """A symbolic link that is replaced in one move, so that no reader ever misses it."""
     if at.is_symlink() and at.resolve() == to.resolve():
