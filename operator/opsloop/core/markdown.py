@@ -43,11 +43,7 @@ def block(value: str, most: int = 2000) -> str:
 
 def _no_block(line: str) -> str:
     """A line that starts no heading, list, rule or nested quotation."""
-    return re.sub(r"^(#|>|[-+=~]|\d+[.)])", r"\\\1", line) if not re.match(r"^\d", line) else _no_number(line)
-
-
-def _no_number(line: str) -> str:
-    return re.sub(r"^(\d+)([.)])", r"\1\\\2", line)
+    return re.sub(r"^(\d*)([#>\-+=~.)])", r"\1\\\2", line)
 
 
 def table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
