@@ -188,6 +188,29 @@ def test_the_verdict_at_a_glance(
     assert (verdict.band, verdict.reason, verdict.back, verdict.burning) == (band, reason, back, burning)
 
 
+@pytest.mark.parametrize(
+    ("short", "long", "sentence"),
+    [
+        pytest.param(errors(0), errors(0), "", id="a known verdict has nothing to excuse"),
+        pytest.param(
+            Unknown(slo.QUERY_FAILED, "spec.slo.sli.good: parse error"),
+            NOTHING,
+            "5s: QueryFailed: spec.slo.sli.good: parse error",
+            id="a refused query names the field",
+        ),
+        pytest.param(errors(0.02), NOTHING, "1m: NoSeries", id="the long window is missing"),
+        pytest.param(
+            errors(0, 9, 0.5),
+            errors(0, 9, 0.25),
+            "data exist for a part of the window only (5s 50%, 1m 25%)",
+            id="gaps are shown in per cent",
+        ),
+    ],
+)
+def test_why_a_verdict_is_unknown(short: Reading, long: Reading, sentence: str) -> None:
+    assert slo.unknown_because(slo.judge(objective(FAST), reads(w1m=long, w5s=short), AT)) == sentence
+
+
 def test_one_stray_error_is_no_burn() -> None:
     quiet = reads(w1m=errors(0.001, 1000), w5s=errors(0.05, 20), w6m=errors(0.0001, 10_000), w30s=errors(0.01, 100))
     verdict = slo.judge(objective(FAST, SLOW), quiet, AT)

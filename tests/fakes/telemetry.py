@@ -46,6 +46,7 @@ class FakeTelemetry:
     scripted: dict[str, list[Sample] | list[Series] | OpsloopError] = field(default_factory=dict)
     instants: list[str] = field(default_factory=list)
     ranges: list[tuple[str, datetime, datetime, float]] = field(default_factory=list)
+    moments: list[float] = field(default_factory=list)  # the loop's time of each instant query
 
     def serve(
         self, start: datetime, seconds: float, rps: float = 50, error: float = 0.0, version: str = "v1"
@@ -57,6 +58,7 @@ class FakeTelemetry:
 
     async def instant(self, query: str, at: datetime | None = None) -> list[Sample]:
         self.instants.append(query)
+        self.moments.append(asyncio.get_running_loop().time())
         await self._misbehave(query)
         if query in self.scripted:
             return [one for one in self._script(query) if isinstance(one, Sample)]

@@ -192,6 +192,19 @@ def _burns_slowly(slo: Slo, verdict: TierVerdict) -> bool:
     return enough and verdict.burn_short is not None and verdict.burn_short > 1
 
 
+def unknown_because(verdict: Verdict) -> str:
+    """Why a verdict is unknown, in a sentence with the field or the error; empty where it is known."""
+    head = _head(verdict.tiers)
+    if verdict.band != "unknown" or head is None:
+        return ""
+    spans = ((head.tier.short, head.short), (head.tier.long, head.long))
+    for window, reading in spans:
+        if isinstance(reading, Unknown):
+            return f"{format_duration(window)}: {reading.reason}{': ' if reading.detail else ''}{reading.detail}"
+    seen = ", ".join(f"{format_duration(w)} {r.coverage:.0%}" for w, r in spans if isinstance(r, Value))
+    return f"data exist for a part of the window only ({seen})"
+
+
 def meets(slo: Slo, reading: Reading, min_events: int) -> bool | None:
     """Does the bake window meet the objective? None while unknown: too few events, or data for too few seconds."""
     if isinstance(reading, Unknown) or reading.total < min_events:
