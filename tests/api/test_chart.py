@@ -1,0 +1,152 @@
+"""What is installed: permissions that can be read in one look, a pod that can do nothing else."""
+
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from tools import generate
+
+Object = dict[str, Any]
+HELM = generate.helm()
+needs_helm = pytest.mark.skipif(not HELM, reason="no helm: $HELM, ~/.cache/opsloop/bin or the PATH")
+
+
+def rendered() -> list[Object]:
+    return list(yaml.safe_load_all((generate.MANIFESTS / "opsloop.yaml").read_text()))
+
+
+def render(*settings: str) -> subprocess.CompletedProcess[str]:
+    sets = [word for setting in settings for word in ("--set", setting)]
+    words = [str(HELM), "template", "opsloop", str(generate.CHART), "-n", "ops", "--kube-version", "1.34.0", *sets]
+    return subprocess.run(words, capture_output=True, text=True, check=False)
+
+
+def objects(*settings: str) -> list[Object]:
+    return [found for found in yaml.safe_load_all(render(*settings).stdout) if found]
+
+
+def of_kind(documents: list[Object], kind: str) -> list[Object]:
+    return [found for found in documents if found["kind"] == kind]
+
+
+def one(documents: list[Object], kind: str) -> Object:
+    (found,) = of_kind(documents, kind)
+    return found
+
+
+def verbs(rules: list[Object], resource: str) -> set[str]:
+    return {verb for rule in rules if resource in rule["resources"] for verb in rule["verbs"]}
+
+
+def operators_rules() -> list[Object]:
+    roles = {found["metadata"]["name"]: found for found in rendered() if found["kind"] in ("ClusterRole", "Role")}
+    bound = [found for found in rendered() if found["kind"].endswith("Binding") and "roleRef" in found]
+    return [rule for binding in bound for rule in roles[binding["roleRef"]["name"]]["rules"]]
+
+
+@pytest.mark.parametrize("resource", ["secrets", "nodes", "serviceaccounts", "pods/exec", "roles", "clusterroles", "*"])
+def test_what_it_may_never_touch(resource: str) -> None:
+    assert verbs(operators_rules(), resource) == set()
+
+
+@pytest.mark.parametrize("resource", ["releases", "incidents", "runbooks", "evalcases"])
+def test_specs_belong_to_people(resource: str) -> None:
+    assert not {"update", "patch", "delete", "*"} & verbs(operators_rules(), resource)
+
+
+def test_no_rule_uses_a_wildcard() -> None:
+    assert [rule for rule in operators_rules() if "*" in rule["verbs"] + rule["resources"] + rule["apiGroups"]] == []
+
+
+def test_the_pod_is_restricted() -> None:
+    pod = one(rendered(), "Deployment")["spec"]["template"]["spec"]
+    (container,) = pod["containers"]
+    assert pod["securityContext"]["runAsUser"] == 65532
+    assert pod["securityContext"]["runAsNonRoot"] is True
+    assert pod["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}
+    assert container["securityContext"] == {
+        "allowPrivilegeEscalation": False,
+        "readOnlyRootFilesystem": True,
+        "capabilities": {"drop": ["ALL"]},
+    }
+    assert container["startupProbe"]["periodSeconds"] * container["startupProbe"]["failureThreshold"] >= 60
+
+
+def test_every_setting_that_is_passed_is_one_that_the_operator_reads() -> None:
+    settings = pytest.importorskip("opsloop.entry.settings")
+    known = {settings.variable(item) for item in settings.Settings.__dataclass_fields__}
+    (container,) = one(rendered(), "Deployment")["spec"]["template"]["spec"]["containers"]
+    given = {item["name"]: item.get("value", "x") for item in container["env"]}
+    assert given.keys() <= known
+    assert settings.load(given, []).tick.total_seconds() == 5
+
+
+def test_services_select_the_pod_and_its_named_ports() -> None:
+    template = one(rendered(), "Deployment")["spec"]["template"]
+    named = {port["name"]: port["containerPort"] for port in template["spec"]["containers"][0]["ports"]}
+    services = {found["metadata"]["name"]: found["spec"] for found in of_kind(rendered(), "Service")}
+    assert services.keys() == {"opsloop-intake", "opsloop-metrics"}
+    for spec in services.values():
+        assert spec["selector"].items() <= template["metadata"]["labels"].items()
+        assert named[spec["ports"][0]["targetPort"]] == spec["ports"][0]["port"]
+
+
+@needs_helm
+def test_in_chosen_namespaces_nothing_namespaced_is_granted_cluster_wide() -> None:
+    found = objects("watchNamespaces={shop,billing}")
+    bound = {binding["roleRef"]["name"] for binding in of_kind(found, "ClusterRoleBinding")}
+    wide = [
+        rule for role in of_kind(found, "ClusterRole") if role["metadata"]["name"] in bound for rule in role["rules"]
+    ]
+    assert {name for rule in wide for name in rule["resources"]} == {
+        "tokenreviews", "subjectaccessreviews", "namespaces", "customresourcedefinitions",
+    }  # fmt: skip
+    assert {role["metadata"]["namespace"] for role in of_kind(found, "Role")} == {"shop", "billing", "ops"}
+    where = one(found, "ValidatingAdmissionPolicyBinding")["spec"]["matchResources"]["namespaceSelector"]
+    assert where["matchExpressions"][0]["values"] == ["shop", "billing"]
+
+
+@needs_helm
+def test_two_installs_do_not_share_a_cluster_scoped_name() -> None:
+    words = [str(HELM), "template", "opsloop", str(generate.CHART), "-n", "other", "--kube-version", "1.34.0"]
+    other = list(yaml.safe_load_all(subprocess.run(words, capture_output=True, text=True, check=True).stdout))
+
+    def wide(documents: list[Object]) -> set[str]:
+        return {found["metadata"]["name"] for found in documents if "namespace" not in found["metadata"]}
+
+    assert wide(other) and not wide(other) & wide(objects())
+
+
+@needs_helm
+@pytest.mark.parametrize(("replicas", "budgets"), [(1, 0), (2, 1)])
+def test_a_budget_only_where_there_is_a_second_pod(replicas: int, budgets: int) -> None:
+    assert len(of_kind(objects(f"replicas={replicas}"), "PodDisruptionBudget")) == budgets
+
+
+@needs_helm
+def test_the_pagers_token_is_mounted_as_the_file_that_is_named() -> None:
+    pod = one(objects("pager.tokenSecret.name=page"), "Deployment")["spec"]["template"]["spec"]
+    (container,) = pod["containers"]
+    named = {item["name"]: item.get("value") for item in container["env"]}["OPSLOOP_PAGER_TOKEN_FILE"]
+    (mount,) = (found for found in container["volumeMounts"] if found["name"] == "pager-token")
+    (volume,) = (found["secret"] for found in pod["volumes"] if found["name"] == "pager-token")
+    assert named == str(Path(mount["mountPath"]) / volume["items"][0]["path"])
+
+
+@needs_helm
+@pytest.mark.parametrize(
+    ("setting", "sentence"),
+    [
+        pytest.param("tick=soon", "/tick", id="a duration that is none"),
+        pytest.param("replica=2", "'replica' not allowed", id="a value that does not exist"),
+        pytest.param("prometheus.url=prometheus:9090", "/prometheus/url", id="an address without a scheme"),
+        pytest.param("watchNamespaces={Shop}", "/watchNamespaces/0", id="a namespace that cannot be one"),
+    ],
+)
+def test_wrong_values_are_refused_by_name(setting: str, sentence: str) -> None:
+    done = render(setting)
+    assert done.returncode != 0
+    assert sentence in done.stderr
