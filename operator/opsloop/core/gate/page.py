@@ -6,6 +6,7 @@ from opsloop.api.incident import Incident
 from opsloop.core.gate.evidence import Missing, PageSeen, ShiftEvidence, SliSeries, TierBurn, shift_of
 from opsloop.core.gate.report import Findings
 from opsloop.core.gate.services import dependents
+from opsloop.core.slo import budget_of
 
 _PAGING = ("sev1", "sev2")
 
@@ -38,7 +39,7 @@ def _burn(evidence: ShiftEvidence, incident: Incident, found: Findings) -> str:
     tiers = [tier for tier in evidence.burns if tier.tier.severity == "sev1"]
     if not found.require(bool(tiers), f"Release {incident.spec.release} has no tier of severity sev1"):
         return ""
-    read = [(t, *_rates(t, 1 - objective, incident, evidence.options.tick)) for t in tiers]
+    read = [(t, *_rates(t, budget_of(objective), incident, evidence.options.tick)) for t in tiers]
     for tier, long, short in read:
         found.fact(
             f"burn over {_name(tier)}", f"{_say(long)} & {_say(short)}, factor {tier.tier.factor:g}", tier.long.source

@@ -12,6 +12,7 @@ from opsloop.api.incident import Incident
 from opsloop.api.release import Release
 from opsloop.core.gate.evidence import Missing, ShiftEvidence, SliPoint, SliSeries, shift_of
 from opsloop.core.gate.report import Findings
+from opsloop.core.slo import budget_of
 
 LEAST_LOOK = timedelta(seconds=30)  # the SLI must have spoken without a pause for at least so long, up to now
 
@@ -79,7 +80,7 @@ def _history(evidence: ShiftEvidence, incident: Incident, found: Findings) -> tu
     if release is None or release.spec.slo is None:
         found.gap(f"there is no Release {incident.spec.release!r} with an SLO")
         return None
-    return evidence.sli, 1 - release.spec.slo.objective
+    return evidence.sli, budget_of(release.spec.slo.objective)
 
 
 def _page_factor(evidence: ShiftEvidence) -> float:
