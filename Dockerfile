@@ -12,7 +12,7 @@ RUN python3 -m venv /opt/opsloop \
 FROM debian:trixie-slim
 RUN apt-get update \
  && apt-get install -y --no-install-recommends python3 \
- && rm -rf /var/lib/apt/lists/*
+ && rm -rf /var/lib/apt/lists/* /var/cache/apt/* /var/log/*
 COPY --from=build /opt/opsloop /opt/opsloop
 # The root file system is read-only in the pod: bytecode was compiled above. Two arenas keep the heap small.
 ENV PATH=/opt/opsloop/bin:/usr/bin:/bin \
