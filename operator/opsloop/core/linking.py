@@ -88,10 +88,9 @@ class Match:
 
 def link(ticket: Ticket, judged: Triage, candidates: Iterable[Candidate]) -> Match | None:
     """The candidate with the highest score of at least THRESHOLD; of equals the one with more alerts."""
-    text = own_words(ticket)
-    if judged.category not in HARM or is_over(text):
-        return None
     fits = [c for c in candidates if c.severity != "sev4" and _in_time(ticket, c)]
+    if judged.category not in HARM or not fits or is_over(text := own_words(ticket)):
+        return None
     matches = [match for c in fits if (match := _match(ticket, text, c)).score >= THRESHOLD]
     return max(matches, key=lambda m: (m.score, len(m.candidate.alerts), m.candidate.incident), default=None)
 
