@@ -111,7 +111,9 @@ def test_verdicts(bad_passed: bool, good_passed: bool, truth: str, reason: str) 
 def test_what_is_proven_stays_proven_and_nothing_is_written() -> None:
     before = running(pods=BOTH, outcomes=AS_HOPED)
     settled = after(decide(before, at(20)), before, pods=(), outcomes={})
-    assert decide(settled, at(500)) == Decision()
+    tidied = after(decide(settled, at(22)), settled)
+    assert (tidied.case.status.proven, tidied.case.status.started_at) == ("True", None)
+    assert decide(tidied, at(500)) == Decision()
 
 
 def test_after_the_verdict_pods_are_stopped_until_they_are_gone() -> None:
@@ -119,7 +121,7 @@ def test_after_the_verdict_pods_are_stopped_until_they_are_gone() -> None:
     settled = after(decide(before, at(20)), before)
     assert isinstance(decide(settled, at(21)).actions[0], StopQuarantine)
     leaving = replace(settled, pods=tuple(replace(p, deleting=True) for p in BOTH), outcomes={})
-    assert decide(leaving, at(22)).actions == ()
+    assert decide(leaving, at(22)) == Decision(look_again=timedelta(seconds=2))
 
 
 @pytest.mark.parametrize(

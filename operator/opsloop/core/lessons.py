@@ -1,70 +1,7 @@
 """What an incident teaches, each sentence from a fact: gaps of the system, what went well, what to do, what to ask."""
 
-from dataclasses import dataclass
-from datetime import datetime
-
-from opsloop.api.evalcase import EvalCase
-from opsloop.api.incident import BurnSignal, Incident
-from opsloop.api.release import Release, Revision, RollbackRecord
-from opsloop.core import revisions
 from opsloop.core.markdown import clock, code, day, plain, span, text
-
-
-@dataclass(frozen=True, slots=True)
-class Story:
-    """An incident with what belongs to it."""
-
-    incident: Incident
-    release: Release | None
-    case: EvalCase | None
-
-    @property
-    def name(self) -> str:
-        """Name of the Incident."""
-        return self.incident.metadata.name
-
-    @property
-    def burn(self) -> BurnSignal | None:
-        """The burn that made it a page, else the one that opened it."""
-        return self.incident.status.burn or self.incident.spec.signal.burn
-
-    @property
-    def blamed(self) -> Revision | None:
-        """The revision that the cause names, where the Release still knows it."""
-        cause = self.incident.status.cause
-        return self.revision(cause.revision) if cause and cause.kind == "bad_release" else None
-
-    @property
-    def rollback(self) -> RollbackRecord | None:
-        """The rollback that was carried out for this incident."""
-        done = self.release.status.rollback if self.release else None
-        return done if done and done.incident == self.name and done.state in ("Written", "Done") else None
-
-    @property
-    def first_ticket_at(self) -> datetime | None:
-        """When the first linked ticket came in."""
-        return min((t.received_at for t in self.incident.status.tickets), default=None)
-
-    def revision(self, digest: str) -> Revision | None:
-        """A revision of the Release."""
-        return revisions.find(self.release.status.revisions, digest) if self.release else None
-
-    def version(self, digest: str) -> str:
-        """A revision as people call it, in Markdown: version and short digest."""
-        known = self.revision(digest)
-        return f"{code(known.version)} (revision {code(digest[:8])})" if known else f"revision {code(digest[:8])}"
-
-    @property
-    def blamed_version(self) -> str:
-        """The cause's revision as people call it."""
-        cause = self.incident.status.cause
-        if cause is None or not cause.revision:
-            return "the blamed revision"
-        return (
-            f"{code(cause.version)} (revision {code(cause.revision[:8])})"
-            if cause.version
-            else self.version(cause.revision)
-        )
+from opsloop.core.story import Story
 
 
 def gaps(story: Story) -> list[str]:
@@ -148,7 +85,9 @@ def _mitigation_gaps(story: Story) -> list[str]:
 def went_well(story: Story) -> list[str]:
     """Only what the record shows."""
     status, found = story.incident.status, []
-    if status.onset_at and status.detected_at and story.incident.spec.signal.kind == "burn":
+    first_ticket, detected = story.first_ticket_at, status.detected_at
+    first = detected is not None and (first_ticket is None or detected <= first_ticket)
+    if status.onset_at and detected and first and story.incident.spec.signal.kind == "burn":
         found.append(
             f"The burn rate was noticed {span(status.onset_at, status.detected_at)} after onset, without a person."
         )
@@ -161,7 +100,7 @@ def went_well(story: Story) -> list[str]:
         )
     if status.blocked:
         found.append(f"{_versions(story, status.blocked)} blocked: it cannot be promoted again by mistake.")
-    found += _rejected_fix(story)
+    found += _rejected_fixes(story)
     if story.case and story.case.status.proven == "True":
         found.append(
             f"The regression case {code(story.case.metadata.name)} is proven: it fails on the bad revision and passes on the good one."
@@ -174,13 +113,23 @@ def _versions(story: Story, digests: list[str]) -> str:
     return f"{told} is" if len(digests) == 1 else f"{told} are"
 
 
-def _rejected_fix(story: Story) -> list[str]:
-    target = story.release.status.target if story.release else None
-    since = story.incident.status.detected_at
-    if target is None or target.state != "Rejected" or since is None or target.started_at < since:
+def _rejected_fixes(story: Story) -> list[str]:
+    """Later versions that were rejected as this incident's revision should have been."""
+    if story.release is None:
         return []
-    dark = " before it served any user" if target.evals_step is None else ""
-    return [f"{code(target.version)} was rejected{dark}: {text(target.message) or text(target.reason)}."]
+    target, found = story.release.status.target, []
+    for revision in story.release.status.revisions:
+        blocked = revision.blocked
+        if blocked is None or blocked.incident != story.name or revision.digest in story.incident.status.blocked:
+            continue
+        is_target = target is not None and target.digest == revision.digest
+        dark = is_target and target is not None and target.evals_step is None
+        served = "before it served any user" if dark else "and never became live"
+        if revision.live_since is None:
+            found.append(
+                f"{story.version(revision.digest)} was rejected {served}: {text(blocked.message) or text(blocked.reason)}."
+            )
+    return found
 
 
 def actions(story: Story) -> list[tuple[bool, str]]:

@@ -97,8 +97,9 @@ def length(value: timedelta) -> str:
 
 
 def percent(share: float) -> str:
-    """A share in percent with up to two decimals: 20 %, 20.4 %, 0.05 %."""
-    return f"{share * 100:.2f}".rstrip("0").rstrip(".") + " %"
+    """A share in percent, with decimals where they say something: 20 %, 20.4 %, 0.05 %."""
+    digits = 1 if 0.01 <= share <= 0.99 else 3
+    return f"{share * 100:.{digits}f}".rstrip("0").rstrip(".") + " %"
 
 
 def number(value: float) -> str:

@@ -7,7 +7,6 @@ from opsloop.api.evalcase import EvalCase
 from opsloop.api.incident import Evidence, Incident, TimelineEntry
 from opsloop.api.release import Release
 from opsloop.core import lessons
-from opsloop.core.lessons import Story
 from opsloop.core.markdown import (
     UNKNOWN,
     block,
@@ -24,18 +23,21 @@ from opsloop.core.markdown import (
     text,
 )
 from opsloop.core.markdown import table as table_of
+from opsloop.core.story import Story
+from opsloop.core.summary import summary
 
 _INTRO = (
     "*Written by opsloop from what was measured and done. It asks what the system allowed, not who did it;"
     " what only people can know is under “Open questions”.*"
 )
+_PROVISIONAL = "**This incident is not over: what follows is provisional.**"
 
 
 def render(incident: Incident, release: Release | None, eval_case: EvalCase | None) -> str:
     """The whole postmortem. What is not known is called unknown."""
     story = Story(incident, release, eval_case)
     sections = (
-        ("Summary", _summary(story)),
+        ("Summary", summary(story)),
         ("Impact", _impact(story)),
         ("The four times", _times(story)),
         ("Timeline", _timeline(story)),
@@ -62,58 +64,8 @@ def _head(story: Story) -> str:
     ]
     if spec.owner:
         facts.append(f"owner {text(spec.owner, 80)}")
-    return f"# Postmortem: {text(spec.title, 200)}\n\n{' · '.join(facts)}\n\n{_INTRO}"
-
-
-# --- summary
-
-
-def _summary(story: Story) -> str:
-    return " ".join((_what_happened(story), _why(story), _how_it_ended(story)))
-
-
-def _what_happened(story: Story) -> str:
-    status, service, burn = story.incident.status, code(story.incident.spec.service), story.burn
-    since = status.onset_at or status.detected_at
-    begin = f"On {day(since)} from {clock(since)} UTC" if since else "From an unknown time on"
-    if burn is not None:
-        allowed = percent(1 - burn.objective)
-        return (
-            f"{begin}, {percent(burn.error_ratio)} of what {service} did for its users went wrong; its objective of"
-            f" {percent(burn.objective)} allows {allowed}, so the error budget burned {number(burn.burn_short)} times too fast."
-        )
-    signal = story.incident.spec.signal
-    said = f": {quoted(signal.message)}" if signal.message else ""
-    source = {"alerts": "alerts said", "ticket": "a user reported", "burn": "the SLO said"}[signal.kind]
-    return f"{begin}, {source} that {service} was in trouble{said}."
-
-
-def _why(story: Story) -> str:
-    cause, blamed = story.incident.status.cause, story.blamed
-    if cause is None or cause.kind == "unknown":
-        return "The cause is not known."
-    if cause.kind == "dependency":
-        return f"The evidence points to what it depends on: {code(cause.release) or UNKNOWN}."
-    if blamed and blamed.shipped_without_canary:
-        by = f"{code(blamed.manager)} had put it" if blamed.manager else "it had been put"
-        when = f" at {clock(blamed.live_since)} UTC" if blamed.live_since else ""
-        return f"The evidence points to version {story.blamed_version}; {by} live{when} without a canary."
-    return f"The evidence points to version {story.blamed_version}."
-
-
-def _how_it_ended(story: Story) -> str:
-    status, start = story.incident.status, story.incident.status.onset_at
-    base, of = (start, "after onset") if start else (status.detected_at, "after detection")
-    parts = [f"It was detected {span(start, status.detected_at)} after onset"] if start and status.detected_at else []
-    if status.mitigated_at is None:
-        parts.append("it is not mitigated yet" if parts else "It is not mitigated yet")
-        return " and ".join(parts) + "."
-    done = story.rollback
-    how = f" by a rollback to {story.version(done.to_digest)}" if done else ""
-    parts.append(f"{'it was' if not parts else ''} mitigated {span(base, status.mitigated_at)} {of}{how}".strip())
-    parts.append(f"resolved {span(base, status.resolved_at)} {of}" if status.resolved_at else "is not resolved yet")
-    told = ", ".join(parts[:-1]) + f" and {parts[-1]}."
-    return told[0].upper() + told[1:]
+    provisional = "" if status.phase == "Resolved" else f"\n\n{_PROVISIONAL}"
+    return f"# Postmortem: {text(spec.title, 200)}\n\n{' · '.join(facts)}\n\n{_INTRO}{provisional}"
 
 
 # --- impact and times
@@ -150,7 +102,8 @@ def _impact(story: Story) -> str:
 def _harm_lasted(story: Story) -> str:
     status = story.incident.status
     if status.mitigated_at is None:
-        return f"not over; began {stamp(status.onset_at)}" + (" UTC" if status.onset_at else "")
+        began = f"since {stamp(status.onset_at)} UTC" if status.onset_at else "it is not known since when"
+        return f"not over; {began}"
     return f"{span(status.onset_at, status.mitigated_at)}, from onset to mitigation"
 
 
@@ -192,9 +145,15 @@ def _times(story: Story) -> str:
     rows, before = [], None
     for what, at in times:
         first = what == "Onset"
-        rows.append((what, stamp(at), "" if first else span(status.onset_at, at), "" if first else span(before, at)))
+        told = "not yet" if at is None and _ahead(status.phase, what) else stamp(at)
+        rows.append((what, told, "–" if first else span(status.onset_at, at), "–" if first else span(before, at)))
         before = at
     return table_of(("What", "When (UTC)", "Since onset", "Since the one before"), rows)
+
+
+def _ahead(phase: str, what: str) -> bool:
+    """Has it not happened, rather than not been seen?"""
+    return (what == "Mitigated" and phase in ("Open", "Mitigating")) or (what == "Resolved" and phase != "Resolved")
 
 
 def _timeline(story: Story) -> str:
@@ -217,7 +176,7 @@ def _timeline_row(entry: TimelineEntry, one_day: bool) -> tuple[str, str, str, s
 
 def _evidence(evidence: Evidence) -> str:
     source = f" ({code(evidence.source)})" if evidence.source else ""
-    return f"{text(evidence.name)} {text(evidence.value)}{source}"
+    return f"{text(evidence.name)}: {text(evidence.value)}{source}"
 
 
 # --- cause and the rest
@@ -229,7 +188,8 @@ def _cause(story: Story) -> str:
         said = "Unknown. Nothing that was measured points to one change."
         confidence = ""
     else:
-        subject = story.blamed_version if cause.kind == "bad_release" else code(cause.release) or UNKNOWN
+        revision = f" (revision {code(cause.revision)} of {code(cause.release)})" if cause.revision else ""
+        subject = code(cause.version) + revision if cause.kind == "bad_release" else code(cause.release) or UNKNOWN
         kind = "a bad release" if cause.kind == "bad_release" else "a dependency"
         confidence = f", confidence {percent(cause.confidence)}" if cause.confidence else ""
         said = f"**{subject}**: {kind}{confidence}."

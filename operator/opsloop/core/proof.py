@@ -69,7 +69,7 @@ def prove(facts: EvalCaseFacts, status: EvalCaseStatus, now: datetime) -> Next:
     if case.spec.origin.kind == "manual":
         return _settled(facts, status, "NotNeeded", NOT_NEEDED, "a person wrote this case; it gates as it is")
     if status.reason in _FINAL:
-        return Next(status, _message(status), _stop(facts))
+        return _tidy(facts, status)
     obstacle = _obstacle(facts)
     if obstacle:
         nothing_runs = status.model_copy(update={"started_at": None})
@@ -79,6 +79,13 @@ def prove(facts: EvalCaseFacts, status: EvalCaseStatus, now: datetime) -> Next:
     if status.started_at is None or status.reason in _FAILED_ATTEMPT:
         return _between_attempts(facts, status, case.spec.proof, now)
     return _running(facts, status, case.spec.proof, now)
+
+
+def _tidy(facts: EvalCaseFacts, status: EvalCaseStatus) -> Next:
+    """The verdict is stored. `startedAt` goes when the pods have gone; until then they are looked for."""
+    if facts.pods or facts.outcomes:
+        return Next(status, _message(status), _stop(facts), LOOK)
+    return Next(status.model_copy(update={"started_at": None}), _message(status))
 
 
 def _settled(facts: EvalCaseFacts, status: EvalCaseStatus, proven: str, reason: str, message: str) -> Next:
@@ -144,8 +151,9 @@ def _verdict(facts: EvalCaseFacts, status: EvalCaseStatus, pair: ProofPair, now:
         (False, False): FAILS_ON_GOOD,
         (True, False): INVERTED,
     }[on_bad[0], on_good[0]]
-    settled = status.model_copy(update=runs)
-    return _settled(facts, settled, "True" if reason == PROVEN else "False", reason, _told(settled))
+    proven = "True" if reason == PROVEN else "False"
+    settled = status.model_copy(update={**runs, "proven": proven, "reason": reason})
+    return Next(settled, _told(settled), _stop(facts), LOOK)
 
 
 def _told(status: EvalCaseStatus) -> str:

@@ -112,7 +112,7 @@ def pod(obj: Object) -> PodFacts:
 
 def _failing(status: Object) -> str:
     if status.get("phase") == "Failed":
-        return status.get("reason", "Failed")
+        return str(status.get("reason", "Failed"))
     for container in status.get("containerStatuses", []):
         waiting = container.get("state", {}).get("waiting", {})
         if waiting.get("reason") in FAILING:
@@ -201,7 +201,9 @@ async def evalcase_facts(world: World, namespace: str, name: str) -> EvalCaseFac
     if case is None:
         return None
     release = next((r for r in world.cache.releases(namespace) if r.metadata.name == case.spec.release), None)
-    settled = case.status.proven in ("True", "False") and case.status.observed_generation == case.metadata.generation
+    status = case.status
+    current = status.observed_generation == case.metadata.generation
+    settled = current and status.proven in ("True", "False") and status.started_at is None  # its pods are gone
     if case.spec.proof is None or settled:
         return EvalCaseFacts(case, release, {}, (), world.evals.proof_outcomes(namespace, name))
     pods = await world.reader.list(PODS, namespace, {QUARANTINE: label_value(name)})
