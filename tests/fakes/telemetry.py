@@ -6,7 +6,7 @@ replies to any other query only what it was told in `scripted`.
 
 import asyncio
 import re
-from collections.abc import Iterable
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
@@ -43,7 +43,7 @@ class FakeTelemetry:
     failure: OpsloopError | None = None
     stalled: bool = False
     refused: dict[str, OpsloopError] = field(default_factory=dict)
-    scripted: dict[str, list[Sample] | list[Series] | OpsloopError] = field(default_factory=dict)
+    scripted: dict[str, Sequence[Sample | Series] | OpsloopError] = field(default_factory=dict)
     instants: list[str] = field(default_factory=list)
     ranges: list[tuple[str, datetime, datetime, float]] = field(default_factory=list)
     moments: list[float] = field(default_factory=list)  # the loop's time of each instant query
@@ -92,7 +92,7 @@ class FakeTelemetry:
             if part in query:
                 raise error
 
-    def _script(self, query: str) -> Iterable[Sample | Series]:
+    def _script(self, query: str) -> Sequence[Sample | Series]:
         answer = self.scripted[query]
         if isinstance(answer, OpsloopError):
             raise answer
