@@ -29,10 +29,19 @@ from opsloop.core.gate.evidence import (
     WorkloadSeen,
 )
 from opsloop.core.gate.storm import fingerprint
+from opsloop.core.revisions import digest
 
 NS, INCIDENT = "shop", "answers-1"
 START = datetime(2026, 11, 23, 10, 0, tzinfo=UTC)
-V1, V2, V3, V4 = ("1" * 16, "2" * 16, "3" * 16, "4" * 16)
+
+
+def template(version: str) -> dict[str, Any]:
+    """Pod template of `answers` as the API server returns it."""
+    container = {"name": "answers", "image": f"helpdesk:{version}", "ports": [{"containerPort": 8080}]}
+    return {"metadata": {"labels": {"app": "answers"}}, "spec": {"containers": [container]}}
+
+
+V1, V2, V3, V4 = (digest(template(version)) for version in ("v1", "v2", "v3", "v4"))
 WRONG, RIGHT = "You can send anything back within 21 days.", "You can send anything back within 90 days."
 SLO = {
     "objective": 0.99,
