@@ -1,0 +1,43 @@
+"""`python -m e2e.drill --seed 1`: the drill on the cluster that `make cluster` made."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from pathlib import Path
+
+from e2e.api import Api
+from e2e.drill.progress import Progress, StageFailed
+from e2e.drill.run import run
+from e2e.drill.shift import Shift
+from e2e.drill.stages import look_around
+
+
+def main() -> int:
+    """Exit code of the gate; 1 where the shift did not come to it; 2 usage."""
+    parser = argparse.ArgumentParser(prog="make drill", description="One shift: break, detect, roll back, learn, fix.")
+    parser.add_argument("--seed", type=int, default=1, help="which topic breaks, and how the tickets are worded")
+    parser.add_argument("--ticket", type=Path, help="a ticket of your own (JSON with id, subject, body)")
+    parser.add_argument("--narrate", action="store_true", help="pause at each stage and say what happens")
+    chosen = parser.parse_args()
+    extra = []
+    if chosen.ticket:
+        try:
+            extra = [json.loads(chosen.ticket.read_text())]
+        except (OSError, ValueError) as error:
+            parser.error(f"--ticket {chosen.ticket}: {error}")
+    progress = Progress(narrate=chosen.narrate)
+    with Api() as api:
+        shift = Shift(api, progress, "shop", "opsloop-system", chosen.seed, extra)
+        try:
+            code = run(shift)
+        except StageFailed as failure:
+            progress.say(f"FAILED {failure}")
+            code = 1
+    print("\nThe cluster stays for looking around:\n" + look_around(shift))
+    return code
+
+
+if __name__ == "__main__":
+    sys.exit(main())
