@@ -5,7 +5,7 @@ from typing import Any
 
 from opsloop import names
 from opsloop.adapters.kube.transport import JSON_PATCH, Counter, Transport, _nothing, load, load_in_cluster
-from opsloop.errors import Conflict, Forbidden, NotFound, Unavailable
+from opsloop.errors import Conflict, Forbidden, Invalid, NotFound, Unavailable
 from opsloop.shell.ports import PODS, Object, Resource
 
 APPLY = "application/apply-patch+yaml"  # JSON is YAML
@@ -113,7 +113,12 @@ class Kube:
     async def patch_pod_condition(self, namespace: str, pod: str, uid: str, condition: Object) -> Object:
         """Strategic merge of one status condition of that very pod (`uid` may be empty); another pod there is a Conflict."""
         body: Object = {"status": {"conditions": [condition]}, **({"metadata": {"uid": uid}} if uid else {})}
-        return await self._write("patch", "PATCH", _path(PODS, namespace, pod) + "/status", PODS, body, STRATEGIC)
+        try:
+            return await self._write("patch", "PATCH", _path(PODS, namespace, pod) + "/status", PODS, body, STRATEGIC)
+        except Invalid as error:  # how the API server says that the uid is another pod's: "field is immutable"
+            if uid and "metadata.uid" in str(error):
+                raise Conflict(str(error)) from error
+            raise
 
     # Access (asks, stores nothing: no fence)
 
