@@ -15,12 +15,14 @@ RUN apt-get update \
  && rm -rf /var/lib/apt/lists/* /var/cache/apt/* /var/log/*
 COPY --from=build /opt/opsloop /opt/opsloop
 # The root file system is read-only in the pod: bytecode was compiled above. Two arenas keep the heap small.
+# USER: kopf asks who it runs as, and a number without an entry in passwd has no name.
 ENV PATH=/opt/opsloop/bin:/usr/bin:/bin \
     PYTHONDONTWRITEBYTECODE=1 \
     PYTHONUNBUFFERED=1 \
     PYTHONNOUSERSITE=1 \
     MALLOC_ARENA_MAX=2 \
-    HOME=/tmp
+    HOME=/tmp \
+    USER=opsloop
 USER 65532:65532
 WORKDIR /tmp
 EXPOSE 8080 8081
