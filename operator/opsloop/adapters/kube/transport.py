@@ -97,8 +97,10 @@ class Transport:
         body: Any = None,
         timeout: float | None = None,  # noqa: ASYNC109 - the deadline of one call, in seconds
     ) -> tuple[int, bytes]:
-        """Any path, any answer. Unavailable only where none came."""
+        """Any path, any answer. Unavailable only where none came. A body of bytes goes out as it is."""
         sent = {"Content-Type": JSON, **(headers or {})}
+        if isinstance(body, bytes | str):
+            body = _as_sent(sent, body)
         status, _, data = await self._send(
             method.lower(), "raw", method, path, query, sent, body, timeout or self._timeout
         )
