@@ -16,6 +16,13 @@ from typing import Literal
 from opsloop.api.meta import format_duration
 from opsloop.api.release import Analysis, Slo, Tier
 from opsloop.core.facts import Reading, TierVerdict, Unknown, Value, Verdict
+from opsloop.core.tiers import budget_of as budget_of
+from opsloop.core.tiers import default_tiers as default_tiers
+from opsloop.core.tiers import reachable as reachable
+from opsloop.core.tiers import tier_name as tier_name
+from opsloop.core.tiers import tiers_of as tiers_of
+from opsloop.core.tiers import unreachable_sentence as unreachable_sentence
+from opsloop.core.tiers import windows_of as windows_of
 
 # Reasons of an unknown reading.
 NO_SERIES = "NoSeries"  # Prometheus holds no such series in the window
@@ -48,69 +55,6 @@ UNDECIDED = "Undecided"  # neither surely good nor surely bad yet
 
 PAGING = ("sev1", "sev2")
 SURELY_BAD = 3  # fewer bad events of a canary than this may be chance and abort nothing
-
-_BASE = timedelta(days=30)
-_SHORTEST_UNSCALED = timedelta(days=28)
-_HOUR = timedelta(hours=1)
-_DEFAULTS: tuple[tuple[float, timedelta, timedelta, Literal["sev1", "sev2", "sev3"]], ...] = (
-    (0.02, _HOUR, timedelta(minutes=5), "sev1"),
-    (0.05, 6 * _HOUR, timedelta(minutes=30), "sev2"),
-    (0.10, 24 * _HOUR, 2 * _HOUR, "sev3"),
-    (0.10, 72 * _HOUR, 6 * _HOUR, "sev3"),
-)  # share of the budget spent in the long window, long, short, severity
-
-
-def budget_of(objective: float) -> float:
-    """Share of events that may be bad; rounded, so that 10 bad of 100 meet an objective of 0.9."""
-    return round(1 - objective, 12)
-
-
-def default_tiers(objective: float, period: timedelta) -> tuple[list[Tier], list[str]]:
-    """The four tiers of the period, and a sentence for each that the objective cannot reach and that is left out.
-
-    factor = share of the budget · period / long window. Periods under four weeks shrink the windows and keep the
-    factors of 30 days: with windows of days in a period of a week a factor would fall below 1 and fire within budget.
-    """
-    shrink = period / _BASE if period < _SHORTEST_UNSCALED else 1.0
-    tiers, dropped = [], []
-    for share, long, short, severity in _DEFAULTS:
-        factor = round(share * (period / (long * shrink)), 6)
-        tier = Tier(long=_seconds(long * shrink), short=_seconds(short * shrink), factor=factor, severity=severity)
-        if reachable(factor, objective):
-            tiers.append(tier)
-        else:
-            dropped.append(f"The default tier {tier_name(tier)} is left out: {unreachable_sentence(factor, objective)}")
-    return tiers, dropped
-
-
-def _seconds(window: timedelta) -> timedelta:
-    return timedelta(seconds=max(1, round(window.total_seconds())))
-
-
-def reachable(factor: float, objective: float) -> bool:
-    """Can a service with this objective ever burn faster than `factor`? At most every event is bad: burn 1/b."""
-    return factor * budget_of(objective) < 1
-
-
-def unreachable_sentence(factor: float, objective: float) -> str:
-    """Why a tier can never fire."""
-    most = 1 / budget_of(objective)
-    return f"with an objective of {objective:g} the burn rate is at most {most:.4g} and never exceeds {factor:g}"
-
-
-def tier_name(tier: Tier) -> str:
-    """For people: `1h & 5m at 14.4`."""
-    return f"{format_duration(tier.long)} & {format_duration(tier.short)} at {tier.factor:g}"
-
-
-def tiers_of(slo: Slo) -> list[Tier]:
-    """The tiers that are judged: the written ones, else the defaults of the period."""
-    return list(slo.tiers) or default_tiers(slo.objective, slo.period)[0]
-
-
-def windows_of(slo: Slo) -> frozenset[timedelta]:
-    """All windows that `judge` wants readings of."""
-    return frozenset(window for tier in tiers_of(slo) for window in (tier.long, tier.short))
 
 
 def judge(slo: Slo, readings: Mapping[timedelta, Reading], at: datetime) -> Verdict:
