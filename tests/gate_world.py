@@ -11,7 +11,10 @@ from typing import Any
 from urllib.parse import parse_qs
 
 from opsloop import names
-from opsloop.core import codec, ledger
+from opsloop.core import ledger
+from opsloop.core.facts import Ticket
+from opsloop.core.queue import encode_queue
+from opsloop.core.triage import Queued, Triage
 from opsloop.errors import Unavailable
 from opsloop.shell.ports import PODS, Object, Resource
 from tests import gate_shift as shift
@@ -203,10 +206,10 @@ def config_map(name: str, label: str, value: str, **parts: Any) -> Object:
 
 
 def queue(*ids: str) -> Object:
-    tickets = [{"id": id_, "subject": f"subject of {id_}"} for id_ in ids]
-    return config_map(
-        "opsloop-tickets", names.TICKETS, "true", binaryData={"tickets.json.gz": codec.pack({"tickets": tickets})}
-    )
+    triage = Triage("billing", "sev4", "billing-team")
+    tickets = [Ticket(id_, f"subject of {id_}", "", "web", "", at(20), at(20)) for id_ in ids]
+    data = encode_queue([Queued(ticket, triage) for ticket in tickets])
+    return config_map("opsloop-tickets", names.TICKETS, "true", binaryData=data)
 
 
 def after_the_shift() -> ShopCluster:

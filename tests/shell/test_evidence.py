@@ -200,8 +200,6 @@ async def test_quarantine_never_is_respected() -> None:
 
 
 async def _releases(cluster: ShopCluster) -> list[Object]:
-    from opsloop.shell.ports import RELEASES
-
     return await cluster.list(RELEASES, NS)
 
 

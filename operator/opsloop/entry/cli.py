@@ -5,7 +5,6 @@ Exit codes: 0 done (gate: passed), 1 gate failed, 2 wrong usage or an error that
 
 import argparse
 import asyncio
-import importlib
 import sys
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
@@ -59,7 +58,9 @@ async def _run(arguments: argparse.Namespace, connect: Connect) -> int:
 
 def _operator() -> int:
     """Loaded late: reading a postmortem needs no kopf."""
-    importlib.import_module("opsloop.entry.main").run()
+    from opsloop.entry.main import run
+
+    run()
     return 0
 
 

@@ -50,7 +50,7 @@ def world_of(arguments: argparse.Namespace, cluster: Cluster) -> World:
         return await cluster.raw("GET", prometheus.base + path, parameters, timeout=SLOW)
 
     async def pod(method: str, path: str, headers: dict[str, str], body: bytes, timeout: float) -> tuple[int, bytes]:  # noqa: ASYNC109
-        return await cluster.raw(method, path, None, *_encodable(headers, body), timeout=timeout)
+        return await cluster.raw(method, path, None, *encodable(headers, body), timeout=timeout)
 
     return World(
         cluster=cluster,
@@ -64,7 +64,7 @@ def world_of(arguments: argparse.Namespace, cluster: Cluster) -> World:
     )
 
 
-def _encodable(headers: dict[str, str], body: bytes) -> tuple[dict[str, str], Any]:
+def encodable(headers: dict[str, str], body: bytes) -> tuple[dict[str, str], Any]:
     """The Kubernetes client encodes what is declared as JSON once more, so it gets the object."""
     if not body:
         return headers, None

@@ -8,7 +8,7 @@ from opsloop import names
 from opsloop.api.incident import Incident, LinkedTicket, TimelineEntry
 from opsloop.core import ledger
 from opsloop.errors import NotFound
-from opsloop.shell.evidence.desk import desk
+from opsloop.shell.evidence.desk import desk, queue
 from opsloop.shell.ports import CONFIGMAPS, INCIDENTS, Reader
 
 POSTMORTEM_KEY = "postmortem.md"
@@ -73,8 +73,9 @@ async def tickets(arguments: argparse.Namespace, reader: Reader) -> int:
     linked = [(name, t) for name, book in sorted(filed.ledgers.items()) for t in ledger.tickets_of(book)]
     for name, ticket in linked:
         _print_linked(name, ticket)
-    for waiting in filed.queue:
-        print(f"{waiting.id}  in the queue, linked to nothing  {waiting.subject}")
+    for waiting in await queue(reader, arguments.namespace):
+        triage = waiting.triage
+        print(f"{waiting.ticket.id}  in the queue  {triage.category} → {triage.route}  {waiting.ticket.subject}")
     if filed.inbox:
         print(f"{filed.inbox} inbox entries are not filed yet")
     print(f"{len(linked)} linked, {len(filed.queue)} in the queue")

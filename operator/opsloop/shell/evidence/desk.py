@@ -3,39 +3,36 @@
 import asyncio
 
 from opsloop import names
-from opsloop.core import codec, ledger
+from opsloop.core import ledger
 from opsloop.core.facts import Ledger
 from opsloop.core.gate.evidence import Desk, SentTicket
-from opsloop.errors import Invalid
+from opsloop.core.queue import decode_queue
+from opsloop.core.triage import Queued
 from opsloop.shell.ports import CONFIGMAPS, Object, Reader
 
 
 async def desk(reader: Reader, namespace: str) -> Desk:
     """All of the namespace."""
-    every = await asyncio.gather(*(reader.list(CONFIGMAPS, namespace, labels) for labels in _LABELS))
-    ledgers, queues, inbox = every
-    mine = [item for item in ledgers if names.LEDGER in item["metadata"].get("labels", {})]
+    books, waiting, inbox = await asyncio.gather(
+        reader.list(CONFIGMAPS, namespace), queue(reader, namespace), reader.list(CONFIGMAPS, namespace, _INBOX)
+    )
+    filed = [item for item in books if names.LEDGER in (item["metadata"].get("labels") or {})]
     return Desk(
-        ledgers={item["metadata"]["labels"][names.LEDGER]: _ledger(item) for item in mine},
-        queue=tuple(ticket for item in queues for ticket in queued(item)),
+        ledgers={item["metadata"]["name"].removesuffix(_SUFFIX): _ledger(item) for item in filed},
+        queue=tuple(SentTicket(q.ticket.id, q.ticket.subject) for q in waiting),
         inbox=len(inbox),
     )
 
 
-_LABELS: tuple[dict[str, str] | None, ...] = (None, {names.TICKETS: "true"}, {names.INBOX: "true"})
+_INBOX = {names.INBOX: "true"}
+_SUFFIX = names.ledger_name("")  # a label may be shorter than an Incident's name, so the name tells whose it is
 
 
 def _ledger(item: Object) -> Ledger:
     return ledger.decode(item.get("binaryData") or {})
 
 
-def queued(item: Object) -> list[SentTicket]:
-    """Tickets of one `opsloop-tickets` ConfigMap."""
-    data = item.get("binaryData") or {}
-    found = []
-    for key in sorted(data):
-        tickets = codec.unpack(data, key).get("tickets")
-        if not isinstance(tickets, list):
-            raise Invalid(f"ConfigMap {item['metadata']['name']}: {key} holds no tickets")
-        found += [SentTicket(str(t.get("id", "")), str(t.get("subject", ""))) for t in tickets if isinstance(t, dict)]
-    return found
+async def queue(reader: Reader, namespace: str) -> tuple[Queued, ...]:
+    """Tickets that no Incident explains."""
+    stored = await reader.list(CONFIGMAPS, namespace, {names.TICKETS: "true"})
+    return tuple(ticket for item in stored for ticket in decode_queue(item.get("binaryData") or {}))

@@ -1,0 +1,270 @@
+"""The command line: one table, one verdict line, four exit codes, and one clear line for what a person must mend."""
+
+import argparse
+import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from opsloop import names
+from opsloop.core.gate.report import Fact, GateReport, Row
+from opsloop.entry import cli, cli_gate, cli_show, cli_table
+from opsloop.errors import Invalid
+from opsloop.shell.evidence import gather
+from opsloop.shell.evidence.desk import desk
+from opsloop.shell.evidence.sources import Cluster
+from opsloop.shell.ports import CONFIGMAPS, EVALCASES, INCIDENTS
+from tests.gate_shift import INCIDENT, NS, at, stamp
+from tests.gate_world import ShopCluster, after_the_shift, config_map
+
+
+@pytest.fixture
+def shop(monkeypatch: pytest.MonkeyPatch) -> ShopCluster:
+    cluster = after_the_shift()
+    monkeypatch.setattr(cli_gate, "SystemClock", lambda: cluster.clock)
+    return cluster
+
+
+def run(cluster: ShopCluster, *argv: str) -> int:
+    @asynccontextmanager
+    async def connect(kubeconfig: str | None, context: str | None) -> AsyncIterator[Cluster]:
+        yield cluster
+
+    return cli.main(argv, connect)
+
+
+def test_a_good_shift_is_exit_0_with_seven_marked_rows_and_a_verdict(
+    shop: ShopCluster, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(shop, "gate", "-n", NS, "--rejected", "v3") == 0
+    said = capsys.readouterr()
+    marked = [line for line in said.out.splitlines() if line.startswith("✓")]
+    assert len(marked) == 7
+    assert said.out.splitlines()[-1] == "gate passed: 7 of 7 rows (answers-1 in shop)"
+    assert said.err == ""
+
+
+def test_a_failed_row_is_exit_1_and_named_in_the_last_line(
+    shop: ShopCluster, capsys: pytest.CaptureFixture[str]
+) -> None:
+    shop.pages = []
+    assert run(shop, "gate", "-n", NS) == 1
+    out = capsys.readouterr().out
+    assert "✗ page sev1" in out
+    assert out.splitlines()[-1] == "gate failed: page sev1 (answers-1 in shop)"
+
+
+def test_missing_evidence_is_exit_3(shop: ShopCluster, capsys: pytest.CaptureFixture[str]) -> None:
+    shop.away = {"receiver"}
+    assert run(shop, "gate", "-n", NS) == 3
+    out = capsys.readouterr().out
+    assert "? page sev1" in out
+    assert out.splitlines()[-1] == "gate inconclusive: page sev1 (answers-1 in shop)"
+
+
+def test_json_has_the_rows_with_their_evidence(shop: ShopCluster, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(shop, "gate", "-n", NS, "--json") == 0
+    report = json.loads(capsys.readouterr().out)
+    assert (report["verdict"], report["exitCode"], report["incident"], len(report["rows"])) == (
+        "passed",
+        0,
+        INCIDENT,
+        7,
+    )
+    assert all(set(row) == {"name", "verdict", "sentence", "evidence"} for row in report["rows"])
+    assert all(set(fact) == {"name", "value", "source"} for row in report["rows"] for fact in row["evidence"])
+
+
+@pytest.mark.parametrize(
+    ("argv", "says"),
+    [
+        pytest.param(["gate"], "--namespace", id="no namespace"),
+        pytest.param([], "COMMAND", id="no command"),
+        pytest.param(["gate", "-n", NS, "--min-alerts", "0"], "at least 1", id="a storm of no alerts"),
+        pytest.param(["gate", "-n", NS, "--tick", "0"], "--tick", id="no time between ticks"),
+        pytest.param(["gate", "-n", NS, "--tick", "soon"], "--tick", id="a tick that is no number"),
+        pytest.param(["weather"], "invalid choice", id="a command that does not exist"),
+    ],
+)
+def test_wrong_usage_is_exit_2(
+    shop: ShopCluster, capsys: pytest.CaptureFixture[str], argv: list[str], says: str
+) -> None:
+    with pytest.raises(SystemExit) as ended:
+        run(shop, *argv)
+    assert ended.value.code == 2
+    assert says in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("argv", "says"),
+    [
+        pytest.param(["gate", "-n", NS, "--incident", "answers-9"], "'answers-9'", id="an incident that is not there"),
+        pytest.param(["gate", "-n", NS, "--prometheus", "prometheus"], "'prometheus' is not a service", id="no port"),
+        pytest.param(["gate", "-n", NS, "--tickets", "/nowhere.json"], "/nowhere.json", id="a file that is not there"),
+        pytest.param(["postmortem", "-n", NS, "answers-9"], "no Incident 'answers-9'", id="postmortem of no incident"),
+        pytest.param(["postmortem", "-n", NS, INCIDENT], "no postmortem yet", id="a postmortem that is not written"),
+        pytest.param(["timeline", "-n", NS, "answers-9"], "no Incident 'answers-9'", id="timeline of no incident"),
+    ],
+)
+def test_what_a_person_must_mend_is_one_line_and_exit_2(
+    shop: ShopCluster, capsys: pytest.CaptureFixture[str], argv: list[str], says: str
+) -> None:
+    assert run(shop, *argv) == 2
+    said = capsys.readouterr()
+    assert said.out == ""
+    assert said.err.startswith("opsloop: ") and says in said.err
+    assert said.err.count("\n") == 1
+
+
+def test_a_kubeconfig_that_is_not_there_is_one_line_and_exit_2(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    assert cli.main(["gate", "-n", NS, "--kubeconfig", str(tmp_path / "none")]) == 2
+    said = capsys.readouterr().err
+    assert "kubeconfig" in said and said.count("\n") == 1
+
+
+def test_an_api_server_that_does_not_answer_is_inconclusive(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    """Port 9 of this machine: nobody listens there."""
+    cluster = {"name": "c", "cluster": {"server": "http://127.0.0.1:9"}}
+    config = {
+        "apiVersion": "v1",
+        "kind": "Config",
+        "clusters": [cluster],
+        "users": [{"name": "u", "user": {}}],
+        "contexts": [{"name": "x", "context": {"cluster": "c", "user": "u"}}],
+        "current-context": "x",
+    }
+    path = tmp_path / "config"
+    path.write_text(json.dumps(config))
+    assert cli.main(["gate", "-n", NS, "--kubeconfig", str(path)]) == 3
+    assert capsys.readouterr().out.splitlines()[-1].startswith("gate inconclusive: storm reduced, page sev1")
+
+
+def tickets_file(tmp_path: Path, content: Any) -> str:
+    path = tmp_path / "tickets.json"
+    path.write_text(content if isinstance(content, str) else json.dumps(content))
+    return str(path)
+
+
+def test_tickets_that_were_sent_are_all_accounted_for(
+    shop: ShopCluster, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    sent = [{"id": "HD-1", "expect_link": True}, {"id": "HD-2", "expect_link": False}, {"id": "HD-3"}]
+    assert run(shop, "gate", "-n", NS, "--tickets", tickets_file(tmp_path, sent)) == 0
+    assert run(shop, "gate", "-n", NS, "--tickets", tickets_file(tmp_path, {"tickets": [*sent, {"id": "HD-4"}]})) == 1
+    assert "lost: HD-4" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("content", "says"),
+    [
+        pytest.param("{", "not JSON", id="not JSON"),
+        pytest.param({"ticket": []}, "not a list of tickets", id="an object without tickets"),
+        pytest.param(["HD-1"], "not a list of tickets", id="a list of words"),
+        pytest.param([{"body": "help"}], "neither id nor subject", id="a ticket that nobody could find again"),
+        pytest.param([{"id": "a", "expect_link": "yes"}], "not true or false", id="an expectation in words"),
+    ],
+)
+def test_a_wrong_tickets_file_says_where(tmp_path: Path, content: Any, says: str) -> None:
+    with pytest.raises(Invalid, match=says):
+        cli_gate.sent_tickets(tickets_file(tmp_path, content))
+
+
+def test_options_reach_the_rows(shop: ShopCluster, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(shop, "gate", "-n", NS, "--min-alerts", "41") == 1
+    assert "40 distinct alerts fired" in capsys.readouterr().out
+    shop.counted["v9"] = 3.0
+    selector = 'shop_answers_total{version=~"{{version}}"}'
+    assert run(shop, "gate", "-n", NS, "--rejected", "v9", "--served-metric", selector) == 1
+    assert "rejected v9 served 3 requests" in capsys.readouterr().out
+
+
+async def test_a_posted_eval_reaches_the_pod_as_it_was_written() -> None:
+    """The Kubernetes client encodes what is declared as JSON, so it must get the object and not the text."""
+    json_headers = {"Content-Type": "application/json"}
+    assert cli_gate.encodable(json_headers, b'{"q": 1}') == (json_headers, {"q": 1})
+    assert cli_gate.encodable(json_headers, b"") == (json_headers, None)
+    assert cli_gate.encodable({"Content-Type": "text/csv"}, b"a,b") == ({"Content-Type": "text/csv"}, b"a,b")
+    assert cli_gate.encodable(json_headers, b"not json") == ({"Content-Type": "text/plain"}, b"not json")
+
+
+def test_postmortem_prints_what_is_stored(shop: ShopCluster, capsys: pytest.CaptureFixture[str]) -> None:
+    data = {"postmortem.md": "# answers-1\n\nIt broke.\n"}
+    shop.seed(config_map(names.postmortem_name(INCIDENT), names.INCIDENT, INCIDENT, data=data))
+    assert run(shop, "postmortem", "-n", NS, INCIDENT) == 0
+    assert capsys.readouterr().out == "# answers-1\n\nIt broke.\n"
+
+
+async def _with_timeline(shop: ShopCluster) -> None:
+    incident = await shop.get(INCIDENTS, NS, INCIDENT)
+    fact = {"name": "burn", "value": "20x", "source": "Prometheus"}
+    incident["status"]["timeline"] = [
+        {"key": "b", "at": stamp(75.25), "type": "Mitigated", "actor": "opsloop", "message": "back"},
+        {"key": "a", "at": stamp(15), "type": "Detected", "actor": "opsloop", "message": "burns", "evidence": [fact]},
+    ]
+    shop.seed(incident)
+
+
+async def test_timeline_is_relative_to_the_onset_and_in_order(capsys: pytest.CaptureFixture[str]) -> None:
+    cluster = after_the_shift()
+    await _with_timeline(cluster)
+    assert await cli_show.timeline(argparse.Namespace(namespace=NS, incident=INCIDENT), cluster) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0] == "answers-1: answers burns its budget (sev1, Resolved)"
+    assert lines[2].split() == ["+0:15.0", "Detected", "burns", "(opsloop)"]
+    assert lines[3].strip() == "burn: 20x  [Prometheus]"
+    assert lines[4].split()[0] == "+1:15.2"
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [(0, "+0:00.0"), (65.24, "+1:05.2"), (-5, "-0:05.0"), (3723.96, "+1:02:04.0"), (59.96, "+1:00.0")],
+)
+def test_relative_times(seconds: float, text: str) -> None:
+    assert cli_show.since(at(0), at(seconds)) == text
+
+
+def test_tickets_lists_links_and_queue(shop: ShopCluster, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(shop, "tickets", "-n", NS) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0].startswith("HD-1  linked to answers-1 (90%)  wrong-answer → answers-team")
+    assert lines[1] == "HD-2  in the queue  billing → billing-team  subject of HD-2"
+    assert lines[-1] == "1 linked, 2 in the queue"
+
+
+async def test_an_object_that_cannot_be_read_is_one_line(shop: ShopCluster, capsys: pytest.CaptureFixture[str]) -> None:
+    case = await shop.get(EVALCASES, NS, "answers-1-regression")
+    case["spec"]["request"] = {"path": "no-slash", "port": 8080}
+    shop.seed(case)
+    found = await gather(cli_gate.world_of(cli.parser().parse_args(["gate", "-n", NS]), shop))
+    assert "spec.request.path" in getattr(found.case, "why", "")
+
+
+def test_rows_wrap_and_align_at_eighty_columns() -> None:
+    rows = (
+        Row("storm reduced", "passed", "word " * 40, (Fact("n", "1", "a " * 60), Fact("longer", "2", ""))),
+        Row("fix promoted", "inconclusive", "", ()),
+    )
+    lines = cli_table.table(GateReport(INCIDENT, rows), NS, width=80, colour=False).splitlines()
+    assert all(len(line) <= 80 for line in lines[:-1])
+    assert lines[0].startswith("✓ storm reduced  word")
+    assert lines[1].startswith(" " * 17 + "word")
+    assert any(line.startswith("    longer  2") for line in lines)
+    assert lines[-1] == "gate inconclusive: fix promoted (answers-1 in shop)"
+
+
+def test_colour_marks_only_the_mark() -> None:
+    rows = (Row("fix promoted", "failed", "no", ()),)
+    assert cli_table.table(GateReport("", rows), NS, 80, True).startswith("\033[31;1m✗\033[0m fix promoted  no")
+
+
+async def test_the_ledger_of_a_long_name_is_found_by_its_objects_name() -> None:
+    cluster = after_the_shift()
+    stored = await cluster.get(CONFIGMAPS, NS, names.ledger_name(INCIDENT))
+    stored["metadata"]["labels"] = {names.LEDGER: "answ"}
+    cluster.seed(stored)
+    assert set((await desk(cluster, NS)).ledgers) == {INCIDENT, "catalog-1"}
