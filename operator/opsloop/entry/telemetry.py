@@ -78,6 +78,7 @@ class Metrics:
             "opsloop_api_requests", "Requests to the API server.", ["verb", "resource", "code"], registry=r
         )
         self._intake = Counter("opsloop_intake_requests", "Requests to the intake.", ["route", "code"], registry=r)
+        self._stored = Counter("opsloop_intake_stored", "Alerts and tickets that were stored.", ["route"], registry=r)
         exact = ["namespace", "release", "window"]
         self._burn = Gauge(
             "opsloop_release_burn_rate", "Error budget burn rate; absent while unknown.", exact, registry=r
@@ -101,9 +102,10 @@ class Metrics:
         """The Kube adapter's counter."""
         self._api.labels(verb, resource, code).inc()
 
-    def intake(self, route: str, code: int) -> None:
+    def intake(self, route: str, code: int, stored: int = 0) -> None:
         """One answered request of the intake; `route` is a pattern, never a path that a caller chose."""
         self._intake.labels(route, str(code)).inc()
+        self._stored.labels(route).inc(stored)
 
     def loop_lag(self, seconds: float) -> None:
         """How late the event loop was."""

@@ -1,0 +1,90 @@
+from datetime import timedelta
+
+import pytest
+
+from opsloop.entry.settings import Settings, load
+from opsloop.errors import Invalid
+
+
+def test_nothing_set_gives_the_documented_defaults() -> None:
+    settings = load({})
+    assert settings == Settings(pod_name=settings.pod_name)
+    assert settings.pod_name, "the host name"
+    assert (settings.tick, settings.prometheus_resolution) == (timedelta(seconds=5), timedelta(seconds=15))
+    assert (settings.intake_port, settings.metrics_port, settings.workers) == (8080, 8081, 4)
+    assert (settings.token_audience, settings.lease_name) == ("opsloop", "opsloop")
+    assert settings.reopen_grace == timedelta(minutes=30)
+    assert settings.namespaces == ()
+
+
+def test_every_variable_is_read() -> None:
+    settings = load(
+        {
+            "OPSLOOP_NAMESPACES": "shop, billing,",
+            "OPSLOOP_POD_NAMESPACE": "ops",
+            "OPSLOOP_POD_NAME": "opsloop-0",
+            "OPSLOOP_PROMETHEUS_URL": "http://prometheus:9090/",
+            "OPSLOOP_PROMETHEUS_RESOLUTION": "1s",
+            "OPSLOOP_TICK": "500ms",
+            "OPSLOOP_PAGER_URL": "https://pager/x",
+            "OPSLOOP_PAGER_TOKEN_FILE": "/t",
+            "OPSLOOP_INTAKE_PORT": "1",
+            "OPSLOOP_METRICS_PORT": "2",
+            "OPSLOOP_TOKEN_AUDIENCE": "a",
+            "OPSLOOP_WORKERS": "3",
+            "OPSLOOP_LEASE_NAME": "lease",
+            "OPSLOOP_REOPEN_GRACE": "0s",
+        }
+    )
+    assert settings == Settings(
+        namespaces=("shop", "billing"),
+        pod_namespace="ops",
+        pod_name="opsloop-0",
+        prometheus_url="http://prometheus:9090",
+        prometheus_resolution=timedelta(seconds=1),
+        tick=timedelta(milliseconds=500),
+        pager_url="https://pager/x",
+        pager_token_file="/t",
+        intake_port=1,
+        metrics_port=2,
+        token_audience="a",
+        workers=3,
+        lease_name="lease",
+        reopen_grace=timedelta(0),
+    )
+
+
+def test_a_flag_overrides_its_variable() -> None:
+    assert load({"OPSLOOP_TICK": "5s"}, ["--tick", "1s", "--namespaces", "shop"]).tick == timedelta(seconds=1)
+
+
+def test_an_empty_variable_is_as_good_as_none() -> None:
+    assert load({"OPSLOOP_TICK": "", "OPSLOOP_NAMESPACES": "", "OPSLOOP_PAGER_URL": ""}).tick == timedelta(seconds=5)
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "message"),
+    [
+        pytest.param("TICK", "5", "'5' is not a duration; write for example", id="a duration without a unit"),
+        pytest.param("TICK", "0s", "must be longer than 0s", id="a tick of nothing"),
+        pytest.param("WORKERS", "0", "'0' is not a whole number from 1 to 64", id="no workers"),
+        pytest.param("WORKERS", "many", "'many' is not a whole number", id="a number in words"),
+        pytest.param("INTAKE_PORT", "99999", "from 0 to 65535", id="a port that does not exist"),
+        pytest.param("PROMETHEUS_URL", "prometheus:9090", "write for example http://", id="a URL without a scheme"),
+        pytest.param(
+            "NAMESPACES", "shop;billing", "write for example shop,billing", id="a list with the wrong separator"
+        ),
+        pytest.param("LEASE_NAME", "My Lease", "lower case", id="a name that Kubernetes refuses"),
+    ],
+)
+def test_what_is_wrong_names_the_variable_and_what_would_be_right(name: str, value: str, message: str) -> None:
+    with pytest.raises(Invalid, match=f"OPSLOOP_{name}: .*{message}"):
+        load({f"OPSLOOP_{name}": value})
+    flag = f"--{name.lower().replace('_', '-')}"
+    with pytest.raises(Invalid, match=f"{flag}: "):
+        load({}, [flag, value])
+
+
+def test_all_that_is_wrong_is_said_at_once() -> None:
+    with pytest.raises(Invalid, match=r"OPSLOOP_TICK: .*; OPSLOOP_WORKERS: "):
+        load({"OPSLOOP_TICK": "x", "OPSLOOP_WORKERS": "x"})

@@ -1,0 +1,189 @@
+import asyncio
+import io
+import json
+import logging
+import sys
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+
+import aiohttp
+import pytest
+
+from opsloop.api.release import Tier
+from opsloop.core.facts import Reading, TierVerdict, Unknown, Value, Verdict
+from opsloop.entry.telemetry import LAG, SILENCE, Health, Metrics, build_app, serve, setup_logging
+from opsloop.shell.queue import Key, Queue
+
+
+@pytest.fixture
+def stream() -> Iterator[io.StringIO]:
+    root = logging.getLogger()
+    handlers, level = root.handlers[:], root.level
+    out = io.StringIO()
+    setup_logging(stream=out)
+    yield out
+    root.handlers[:] = handlers
+    root.setLevel(level)
+
+
+def lines(stream: io.StringIO) -> list[dict[str, object]]:
+    return [json.loads(line) for line in stream.getvalue().splitlines()]
+
+
+def test_a_log_line_is_one_line_of_json_with_its_object(stream: io.StringIO) -> None:
+    logging.getLogger("opsloop.x").warning("first %s\nsecond", "line", extra={"object": "Release/shop/web"})
+    (line,) = lines(stream)
+    assert line.pop("ts", "")
+    assert line == {
+        "level": "warning",
+        "logger": "opsloop.x",
+        "message": "first line\nsecond",
+        "object": "Release/shop/web",
+    }
+
+
+def test_a_traceback_stays_in_the_line(stream: io.StringIO) -> None:
+    try:
+        raise ValueError("bug")
+    except ValueError:
+        logging.getLogger("opsloop.x").exception("failed")
+    (line,) = lines(stream)
+    assert "ValueError: bug" in str(line["error"])
+
+
+def test_kopfs_line_per_event_is_left_out_and_its_objects_are_named(stream: io.StringIO) -> None:
+    ref = {"kind": "Release", "name": "web", "namespace": "shop"}
+    logging.getLogger("kopf.objects").info("Handler 'feed' succeeded.", extra={"k8s_ref": ref})
+    logging.getLogger("kopf.objects").error("Handler failed.", extra={"k8s_ref": ref})
+    (line,) = lines(stream)
+    assert (line["message"], line["object"]) == ("Handler failed.", ref)
+
+
+def sample(metrics: Metrics, name: str, **labels: str) -> float | None:
+    return metrics.registry.get_sample_value(name, labels)
+
+
+def verdict(long: Reading, short: Reading) -> Verdict:
+    tier = Tier(long=timedelta(minutes=1), short=timedelta(seconds=5), factor=14.4, severity="sev1")
+    tiers = (TierVerdict(tier, None, long, short, None, None),)
+    return Verdict(datetime(2026, 1, 5, tzinfo=UTC), 0.99, tiers, "unknown", None, None, "")
+
+
+def test_exact_readings_by_window_and_absent_while_unknown() -> None:
+    metrics, labels = Metrics(), {"namespace": "shop", "release": "web"}
+    metrics.release("shop", "web", verdict(Value(20, 100), Value(0, 10)))
+    assert sample(metrics, "opsloop_release_burn_rate", **labels, window="1m") == pytest.approx(20)
+    assert sample(metrics, "opsloop_release_sli_ratio", **labels, window="1m") == pytest.approx(0.8)
+    assert sample(metrics, "opsloop_release_sli_ratio", **labels, window="5s") == 1
+    metrics.release("shop", "web", verdict(Unknown("NoSeries"), Value(1, 10)))
+    assert sample(metrics, "opsloop_release_burn_rate", **labels, window="1m") is None
+    assert sample(metrics, "opsloop_release_burn_rate", **labels, window="5s") == pytest.approx(10)
+    metrics.release("shop", "web", None)
+    assert sample(metrics, "opsloop_release_burn_rate", **labels, window="5s") is None
+
+
+def test_counts_by_kind_result_verb_and_code() -> None:
+    metrics = Metrics()
+    metrics.reconciled(("Release", "shop", "web"), "ok", 0.2)
+    metrics.reconciled(("Release", "shop", "web"), "conflict", 0.2)
+    metrics.api("update", "releases", "409")
+    metrics.intake("alerts", 202, 3)
+    assert sample(metrics, "opsloop_reconciles_total", kind="Release", result="conflict") == 1
+    assert sample(metrics, "opsloop_reconcile_seconds_count", kind="Release") == 2
+    assert sample(metrics, "opsloop_api_requests_total", verb="update", resource="releases", code="409") == 1
+    assert sample(metrics, "opsloop_intake_requests_total", route="alerts", code="202") == 1
+    assert sample(metrics, "opsloop_intake_stored_total", route="alerts") == 3
+
+
+async def test_queue_and_leader_are_read_when_somebody_scrapes() -> None:
+    async def handler(key: Key) -> None: ...
+
+    metrics, queue = Metrics(), Queue(handler)
+    metrics.watch(queue, lambda: True)
+    queue.lead([("Release", "shop", "web")])
+    assert sample(metrics, "opsloop_queue_depth") == 1
+    assert sample(metrics, "opsloop_leader") == 1
+    assert (sample(metrics, "opsloop_queue_oldest_seconds") or 0) >= 0
+
+
+class Situation:
+    """A process of which each part can be made to fail."""
+
+    def __init__(self) -> None:
+        self.time, self.elector, self.listed = 0.0, True, True
+        self.health = Health(lambda: self.elector, lambda: self.listed, Metrics(), lambda: self.time)
+
+
+def silent(s: Situation) -> None:
+    s.time = SILENCE + 1
+
+
+def stuck(s: Situation) -> None:
+    s.time = LAG + 1.5
+
+
+def no_elector(s: Situation) -> None:
+    s.elector = False
+
+
+@pytest.mark.parametrize(
+    ("happens", "problem"),
+    [
+        pytest.param(silent, "no watch event and no resync", id="the API server has not spoken for 15 minutes"),
+        pytest.param(stuck, "the event loop is", id="the event loop is late"),
+        pytest.param(no_elector, "Lease elector", id="the elector does not turn"),
+    ],
+)
+def test_what_is_not_alive(happens: object, problem: str) -> None:
+    situation = Situation()
+    assert situation.health.problems() == []
+    assert callable(happens)
+    happens(situation)
+    assert any(problem in p for p in situation.health.problems())
+
+
+def test_a_resync_or_an_event_ends_the_silence() -> None:
+    situation = Situation()
+    silent(situation)
+    situation.health.touch()
+    assert not any("no watch event" in p for p in situation.health.problems())
+
+
+@pytest.mark.looptime
+async def test_the_beat_measures_how_late_the_loop_is() -> None:
+    loop, metrics, skipped = asyncio.get_running_loop(), Metrics(), 0.0
+    health = Health(lambda: True, lambda: True, metrics, lambda: loop.time() + skipped)
+    beat = asyncio.create_task(health.beat())
+    await asyncio.sleep(3.5)
+    assert health.problems() == []
+    skipped = 10.0  # something blocked the loop for 10 s
+    await asyncio.sleep(1)
+    assert any("event loop" in p for p in health.problems())
+    assert sample(metrics, "opsloop_loop_lag_seconds") == pytest.approx(10)
+    await asyncio.sleep(2)
+    assert health.problems() == []
+    beat.cancel()
+
+
+async def test_the_endpoints_answer() -> None:
+    situation = Situation()
+    metrics = Metrics()
+    metrics.api("get", "releases", "200")
+    runner = await serve(build_app(metrics, situation.health), 0, "127.0.0.1")
+    port = runner.addresses[0][1]
+
+    async def ask(path: str) -> tuple[int, str]:
+        async with session.get(f"http://127.0.0.1:{port}{path}") as answer:
+            return answer.status, await answer.text()
+
+    async with aiohttp.ClientSession() as session:
+        status, text = await ask("/metrics")
+        assert status == 200
+        assert 'opsloop_api_requests_total{code="200",resource="releases",verb="get"} 1.0' in text
+        if sys.platform == "linux":
+            assert "process_resident_memory_bytes" in text
+        assert (await ask("/livez"))[0] == (await ask("/readyz"))[0] == 200
+        situation.elector = situation.listed = False
+        assert await ask("/livez") == (503, '{"ok": false, "problems": ["the Lease elector does not turn"]}')
+        assert await ask("/readyz") == (503, '{"ok": false, "problems": ["the first LIST is not done"]}')
+    await runner.cleanup()
