@@ -39,19 +39,16 @@ app.kubernetes.io/part-of: opsloop
   verbs: [create]
 - apiGroups: [opsloop.dev]
   resources: [releases/status, incidents/status, runbooks/status, evalcases/status]
-  verbs: [get, update, patch]
+  verbs: [update]
 - apiGroups: [apps]
-  resources: [deployments]  # patch: the template of yours; the rest: the canary beside it
-  verbs: [get, list, watch, create, update, patch, delete]
+  resources: [deployments]  # patch: the pod template of yours; the rest: the canary beside it
+  verbs: [get, list, watch, create, patch, delete]
 - apiGroups: [apps]
   resources: [controllerrevisions]  # the pod templates of revisions
-  verbs: [get, list, create, update, patch, delete]
-- apiGroups: [apps]
-  resources: [replicasets]
-  verbs: [get, list]
+  verbs: [get, list, create, patch]
 - apiGroups: [""]
   resources: [pods]  # create, delete: quarantined pods that prove a regression case
-  verbs: [get, list, create, delete]
+  verbs: [list, create, delete]
 - apiGroups: [""]
   resources: [pods/status]  # the readiness gate of canary pods
   verbs: [patch]
