@@ -1,0 +1,203 @@
+"""What the intake accepts and how it says no; and that what it stores comes back."""
+
+import copy
+import json
+import random
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+
+from opsloop.core.codec import ENTRY, MAX_OBJECT, Entry, decode_entry, encode_entries
+from opsloop.core.intake import MAX_ALERTS, fingerprint_of, parse_alerts, parse_json, parse_ticket
+from opsloop.errors import Invalid
+from tests.situations import NOW, alert, ticket
+
+ALERT: dict[str, Any] = {
+    "status": "firing",
+    "labels": {"alertname": "ServiceWrongAnswers", "service": "answers", "severity": "critical"},
+    "annotations": {"summary": "answers gives wrong answers"},
+    "startsAt": "2026-01-05T08:59:57.123456789Z",
+    "endsAt": "0001-01-01T00:00:00Z",
+    "generatorURL": "http://prometheus:9090/graph",
+    "fingerprint": "6d9bfad6be4996e7",
+}
+BODY: dict[str, Any] = {
+    "version": "4",
+    "groupKey": '{}:{alertname="ServiceWrongAnswers"}',
+    "truncatedAlerts": 0,
+    "status": "firing",
+    "receiver": "opsloop",
+    "groupLabels": {},
+    "commonLabels": {},
+    "commonAnnotations": {},
+    "externalURL": "http://alertmanager:9093",
+    "alerts": [ALERT],
+}
+
+
+def body(path: str = "", value: Any = None) -> dict[str, Any]:
+    """BODY with one field set; a value of `...` removes it."""
+    changed = copy.deepcopy(BODY)
+    target: Any = changed
+    *parents, last = [int(p) if p.isdigit() else p for p in path.split(".")] if path else [""]
+    for part in parents:
+        target = target[part]
+    if value is ...:
+        del target[last]
+    elif path:
+        target[last] = value
+    return changed
+
+
+def test_a_body_as_alertmanager_sends_it_is_accepted() -> None:
+    (found,) = parse_alerts(body(), NOW)
+    assert (found.fingerprint, found.status, found.ends_at, found.received_at) == (
+        "6d9bfad6be4996e7",
+        "firing",
+        None,
+        NOW,
+    )
+    assert found.starts_at == datetime(2026, 1, 5, 8, 59, 57, 123456, UTC)
+    assert found.labels == ALERT["labels"] and found.annotations == ALERT["annotations"]
+
+
+@pytest.mark.parametrize(
+    ("change", "field", "expected"),
+    [
+        pytest.param(("future", {"a": 1}), "status", "firing", id="an unknown field is no mistake"),
+        pytest.param(("alerts.0.future", 1), "status", "firing", id="nor in an alert"),
+        pytest.param(("groupKey", ...), "status", "firing", id="a person's curl may leave out the group"),
+        pytest.param(("alerts.0.annotations", ...), "annotations", {}, id="an alert needs no annotations"),
+        pytest.param(("alerts.0.fingerprint", ...), "fingerprint", fingerprint_of(ALERT["labels"]), id="a missing fingerprint is computed"),
+        pytest.param(("alerts.0.fingerprint", ""), "fingerprint", fingerprint_of(ALERT["labels"]), id="an empty one as well"),
+        pytest.param(("alerts.0.startsAt", "2026-01-05T10:00:00+01:00"), "starts_at", NOW, id="an offset is read"),
+        pytest.param(("alerts.0.endsAt", "2026-01-05T09:00:00Z"), "ends_at", None, id="the end of a firing alert is only a time-out"),
+        pytest.param(("alerts.0.annotations.summary", "x" * 5000), "annotations", {"summary": "x" * 1024}, id="long prose is cut"),
+    ],
+)  # fmt: skip
+def test_tolerated(change: tuple[str, Any], field: str, expected: Any) -> None:
+    assert getattr(parse_alerts(body(*change), NOW)[0], field) == expected
+
+
+def test_a_resolved_alert_has_its_end() -> None:
+    changed = body("alerts.0.status", "resolved")
+    changed["alerts"][0]["endsAt"] = "2026-01-05T09:00:00Z"
+    assert parse_alerts(changed, NOW)[0].ends_at == NOW
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        pytest.param(("version", "3"), 'version: "3" is not supported; Alertmanager sends "4"', id="another version"),
+        pytest.param(("version", ...), "version: null is not supported", id="no version"),
+        pytest.param(("groupKey", 4), "groupKey: 4 is not a string", id="a number as group key"),
+        pytest.param(("alerts", ...), "alerts: null is not a list of alerts", id="no alerts"),
+        pytest.param(("alerts", {}), "alerts: {} is not a list of alerts", id="alerts as an object"),
+        pytest.param(("alerts", [ALERT, 7]), "alerts[1]: 7 is not a JSON object", id="an alert that is a number"),
+        pytest.param(("alerts.0.status", "burning"), 'alerts[0].status: "burning" is neither "firing" nor "resolved"', id="another status"),
+        pytest.param(("alerts.0.startsAt", "yesterday"), 'alerts[0].startsAt: "yesterday" is not an RFC 3339 time such as', id="a day in words"),
+        pytest.param(("alerts.0.startsAt", "2026-02-30T00:00:00Z"), 'alerts[0].startsAt: "2026-02-30T00:00:00Z" is not', id="a day that is not"),
+        pytest.param(("alerts.0.startsAt", "2026-01-05T09:00:00"), "alerts[0].startsAt:", id="a time without a zone"),
+        pytest.param(("alerts.0.startsAt", "0001-01-01T00:00:00Z"), "alerts[0].startsAt: the zero time", id="a start that is not set"),
+        pytest.param(("alerts.0.startsAt", 1767603600), "alerts[0].startsAt: 1767603600 is not", id="a time stamp"),
+        pytest.param(("alerts.0.startsAt", ...), "alerts[0].startsAt: null is not", id="no start"),
+        pytest.param(("alerts.0.endsAt", "9999-12-31T23:59:59-23:59"), "alerts[0].endsAt:", id="a time after all times"),
+        pytest.param(("alerts.0.labels", {}), "alerts[0].labels: empty", id="no labels"),
+        pytest.param(("alerts.0.labels", ["a"]), 'alerts[0].labels: ["a"] is not a JSON object', id="labels as a list"),
+        pytest.param(("alerts.0.labels.service", 5), "alerts[0].labels.service: 5 is not a string", id="a label that is a number"),
+        pytest.param(("alerts.0.labels.service", "x" * 2049), "alerts[0].labels.service: 2049 characters are too many", id="a long label"),
+        pytest.param(("alerts.0.labels.service", "\ud800"), "alerts[0].labels.service: holds half", id="text that is no text"),
+        pytest.param(("alerts.0.labels", {str(n): "" for n in range(65)}), "alerts[0].labels: 65 are too many", id="many labels"),
+        pytest.param(("alerts.0.fingerprint", "f" * 65), "alerts[0].fingerprint: 65 characters", id="a long fingerprint"),
+        pytest.param(("alerts.0.annotations", "x"), 'alerts[0].annotations: "x" is not a JSON object', id="annotations as text"),
+    ],
+)  # fmt: skip
+def test_a_malformed_body_is_refused_by_the_path_of_its_field(change: tuple[str, Any], message: str) -> None:
+    with pytest.raises(Invalid) as error:
+        parse_alerts(body(*change), NOW)
+    assert str(error.value).startswith(message)
+
+
+@pytest.mark.parametrize("other", [None, [], "x", 5, True, float("nan")])
+def test_a_body_that_is_no_object_is_refused(other: Any) -> None:
+    for parse in (parse_alerts, parse_ticket):
+        with pytest.raises(Invalid, match=r"body: .* is not a JSON object"):
+            parse(other, NOW)
+
+
+def test_too_many_alerts_are_refused() -> None:
+    with pytest.raises(Invalid, match="alerts: 10001 are too many"):
+        parse_alerts(body("alerts", [ALERT] * (MAX_ALERTS + 1)), NOW)
+
+
+@pytest.mark.parametrize("raw", [b"", b"{", b"\xff", b"[" * 100_000])
+def test_what_is_not_json_is_refused(raw: bytes) -> None:
+    with pytest.raises(Invalid, match="body: not JSON"):
+        parse_json(raw)
+
+
+TICKET: dict[str, Any] = {
+    "id": "HD-1",
+    "subject": "Wrong answers",
+    "body": "since this morning",
+    "channel": "web",
+    "reporter": "ana@example.org",
+    "example": {"asked": "How do returns work?", "got": "21 days", "expected": "30 days"},
+}
+
+
+def test_a_ticket_is_created_when_it_is_sent_unless_it_says_otherwise() -> None:
+    found = parse_ticket(TICKET, NOW)
+    assert (found.id, found.created_at, found.received_at) == ("HD-1", NOW, NOW)
+    assert found.example is not None and found.example.expected == "30 days"
+    assert parse_ticket(TICKET | {"createdAt": "2026-01-05T08:00:00Z"}, NOW).created_at.hour == 8
+
+
+def test_a_ticket_without_an_id_gets_the_same_one_each_time() -> None:
+    bare = {"subject": "Wrong answers", "body": "today"}
+    assert parse_ticket(bare, NOW).id == parse_ticket(bare, NOW).id != parse_ticket(bare | {"body": "now"}, NOW).id
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        pytest.param({"subject": "", "body": " "}, "subject: empty, as is body", id="no text"),
+        pytest.param({"id": "a b"}, 'id: "a b" is not 1 to 128 characters', id="an id with a space"),
+        pytest.param({"id": 7}, "id: 7 is not a string", id="an id that is a number"),
+        pytest.param({"body": "x" * 20_000}, "body: 20000 characters are too many", id="a novel"),
+        pytest.param({"createdAt": "now"}, 'createdAt: "now" is not an RFC 3339 time', id="now in words"),
+        pytest.param({"example": "x"}, 'example: "x" is not a JSON object', id="an example as text"),
+        pytest.param(
+            {"example": {"asked": "a"}}, "example.expected: missing", id="an example without what was expected"
+        ),
+        pytest.param(
+            {"example": {"asked": "a", "expected": "b", "got": "x" * 1025}}, "example.got: ", id="a long example"
+        ),
+    ],
+)
+def test_a_malformed_ticket_is_refused(change: dict[str, Any], message: str) -> None:
+    with pytest.raises(Invalid) as error:
+        parse_ticket(TICKET | change, NOW)
+    assert str(error.value).startswith(message)
+
+
+def test_what_is_stored_comes_back() -> None:
+    alerts = (alert("A", "b"), alert("A", "c", "resolved"))
+    tickets = (parse_ticket(TICKET, NOW), ticket("x"))
+    assert [decode_entry(d) for d in encode_entries(alerts, tickets)] == [Entry(alerts, tickets)]
+
+
+def test_much_is_split_into_objects_that_the_api_server_takes() -> None:
+    noise = random.Random(1)
+    alerts = [alert("A", "b", fp=f"{n}", pod="".join(noise.choices("0123456789abcdef", k=1000))) for n in range(3000)]
+    parts = encode_entries(alerts, [ticket("x")])
+    assert len(parts) > 1 and all(len(json.dumps(part)) < MAX_OBJECT + 100 for part in parts)
+    entries = [decode_entry(part) for part in parts]
+    assert [a for e in entries for a in e.alerts] == alerts and len([t for e in entries for t in e.tickets]) == 1
+
+
+@pytest.mark.parametrize("data", [{}, {ENTRY: "!"}, {ENTRY: "aGVsbG8="}, {ENTRY: ""}])
+def test_what_opsloop_did_not_write_is_said_to_be_so(data: dict[str, str]) -> None:
+    with pytest.raises(Invalid, match=f"binaryData.{ENTRY}"):
+        decode_entry(data)
