@@ -6,7 +6,15 @@ Each part is a function over `Sheet`; the order is the order of the loop: see, p
 from datetime import datetime, timedelta
 
 from opsloop.api.incident import IncidentStatus
-from opsloop.core import causes, incident_learn, incident_plays, ledger
+from opsloop.core import (
+    causes,
+    incident_learn,
+    incident_page,
+    incident_plays,
+    incident_reopen,
+    incident_rollback,
+    ledger,
+)
 from opsloop.core.actions import Decision
 from opsloop.core.facts import IncidentFacts, ReleaseView, Value
 from opsloop.core.incident_sheet import Sheet, burn_signal, worse
@@ -34,10 +42,10 @@ def decide(facts: IncidentFacts, now: datetime, grace: timedelta = REOPEN_GRACE)
         return _finish(sheet)
     _burn(sheet)
     _onset(sheet)
-    incident_plays.page(sheet)
+    incident_page.page(sheet)
     _affected(sheet)
     _cause(sheet)
-    incident_plays.reopen(sheet, grace)
+    incident_reopen.reopen(sheet, grace)
     incident_plays.play(sheet)
     _recover(sheet)
     incident_learn.learn(sheet)
@@ -179,7 +187,7 @@ def _recover(sheet: Sheet) -> None:
         return
     back, reason = _is_back(sheet)
     at = _seen_at(sheet)
-    if back is True and not incident_plays.rollback_pending(sheet):
+    if back is True and not incident_rollback.rollback_pending(sheet):
         sheet.set(back_since=status.back_since or at)
         if status.phase != "Mitigated":
             sheet.set(phase="Mitigated", mitigated_at=sheet.status.back_since)

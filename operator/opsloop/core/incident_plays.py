@@ -1,16 +1,15 @@
-"""Paging and plays: one page for one Incident, Runbook steps in order, each verified by the SLI, escalation last."""
+"""Plays: the Runbook's steps in order, each granted first and verified by the SLI, escalation last."""
 
 from datetime import timedelta
 
-from opsloop.api.incident import Page, Play, RollbackDecision
+from opsloop.api.incident import Play
 from opsloop.api.runbook import Grant, Runbook, RunbookStep
 from opsloop.core import causes, revisions
-from opsloop.core.actions import SendPage
+from opsloop.core.incident_page import ESCALATED, escalate
+from opsloop.core.incident_rollback import decide_rollback, next_attempt
 from opsloop.core.incident_sheet import PAGING, Sheet
 
 # Named reasons
-SEVERITY = "Severity"  # the severity pages
-ESCALATED = "Escalated"  # the runbook is at its end, or there is none
 NO_RUNBOOK = "NoRunbook"  # no Runbook matches cause, severity and labels
 NO_LAST_GOOD = "NoLastGood"  # there is nothing to roll back to
 CAUSE_NOT_A_RELEASE = "CauseNotARelease"  # a rollback needs a revision to blame
@@ -18,122 +17,8 @@ LIVE_IS_ANOTHER = "LiveIsAnother"  # the blamed revision is not live any more
 DEPENDENCY_BREACHING = "DependencyBreaching"  # nothing is rolled back on a dependent while what it depends on breaches
 TIMED_OUT = "TimedOut"  # the SLI was not back in time
 RELEASE_REFUSED = "ReleaseRefused"  # the Release refused the rollback
-STANDING_GRANT = "StandingGrant"  # a blocked revision came back: the earlier grant of this Incident stands
-CONTESTED = "Contested"  # somebody keeps pushing a blocked revision: opsloop stops writing and escalates
-BLOCKED_PUSHED = "BlockedRevisionPushed"  # a revision that this Incident blocked is live again
-BREACH_AGAIN = "BreachedAgain"  # the SLI breached again inside the grace time
 
-MOST_REPUSH_ROLLBACKS = 2
-PAGE_RETRY = timedelta(seconds=10)
 ENDED = ("Helped", "DidNotHelp", "Refused", "Done")
-
-
-def page(sheet: Sheet) -> None:
-    """Page once: decided and stored before the call; the key lets the receiver fold a repeat after a crash."""
-    status = sheet.status
-    if status.page is None:
-        if status.severity in PAGING and status.phase != "Resolved" and not sheet.facts.incident.status.merged_into:
-            _decide_page(sheet, SEVERITY)
-        return
-    if status.page.state == "Decided":
-        sent = sheet.facts.page_sent_at
-        if sent is None:
-            _send(sheet)
-            return
-        sheet.set(page=status.page.model_copy(update={"state": "Sent", "sent_at": sent}))
-        sheet.note("paged", sent, "Paged", "opsloop", f"one {status.page.severity} page was delivered")
-        sheet.event("Paged", f"{status.page.severity}: {sheet.facts.incident.spec.title}")
-
-
-def _decide_page(sheet: Sheet, reason: str) -> None:
-    new = Page(
-        state="Decided",
-        severity=sheet.status.severity,
-        dedup_key=sheet.facts.incident.metadata.uid or sheet.name,
-        decided_at=sheet.now,
-        reason=reason,
-    )
-    sheet.set(page=new)
-    _send(sheet)
-
-
-def _send(sheet: Sheet) -> None:
-    status, spec = sheet.status, sheet.facts.incident.spec
-    assert status.page is not None
-    details = {"service": spec.service, "phase": status.phase, "reason": status.page.reason}
-    if status.burn:
-        details["burn"] = f"{status.burn.burn_long:g}x over {status.burn.long}, {status.burn.error_ratio:.1%} bad"
-    sheet.act(SendPage(sheet.name, spec.title, status.page, details))
-    sheet.look(PAGE_RETRY)
-
-
-def reopen(sheet: Sheet, grace: timedelta) -> None:
-    """A blocked revision that came back, or a new breach inside the grace time, opens the Incident again."""
-    status, root = sheet.status, sheet.facts.root
-    if root is None or not status.burn:
-        return
-    mine = [r.digest for r in root.release.status.revisions if r.blocked and r.blocked.incident == sheet.name]
-    if mine != status.blocked:
-        sheet.set(blocked=mine)
-    live = revisions.find(root.release.status.revisions, root.release.status.live)
-    pending = rollback_pending(sheet)
-    if live and live.digest in mine and not pending and not _just_decided(sheet, live.digest):
-        _blocked_again(sheet, live.digest, f"{live.version} by {live.manager or 'an unknown manager'}")
-        return
-    verdict = root.readings.verdict
-    resolved = status.resolved_at
-    if status.phase == "Resolved" and resolved and sheet.now - resolved <= grace and verdict and verdict.firing:
-        if verdict.at <= resolved:
-            return
-        _open_again(sheet, BREACH_AGAIN, "the SLI breached again")
-        sheet.set(cause=None)
-
-
-def _just_decided(sheet: Sheet, live: str) -> bool:
-    """The Release has this very rollback in hand: live is still `from` until its write lands."""
-    wanted, root = sheet.status.rollback, sheet.facts.root
-    record = root.release.status.rollback if root else None
-    if wanted is None or wanted.from_digest != live:
-        return False
-    answered = record is not None and (record.incident, record.attempt) == (sheet.name, wanted.attempt)
-    return not (answered and record is not None and record.state in ("Done", "Refused"))
-
-
-def _open_again(sheet: Sheet, reason: str, text: str) -> None:
-    count = sheet.status.reopened + 1
-    sheet.set(phase="Mitigating", reopened=count, mitigated_at=None, resolved_at=None, back_since=None)
-    sheet.note(f"reopened-{count}", sheet.now, "Reopened", "opsloop", text)
-    sheet.event("Reopened", f"{reason}: {text}", "Warning")
-
-
-def _blocked_again(sheet: Sheet, live: str, who: str) -> None:
-    status, root = sheet.status, sheet.facts.root
-    assert root is not None
-    if any(c.type == CONTESTED and c.status == "True" for c in status.conditions):
-        return
-    granted = [p for p in status.plays if p.type == "rollback" and p.state in ("Helped", "Running")]
-    repushed = sum(1 for p in status.plays if p.reason == STANDING_GRANT)
-    _open_again(sheet, BLOCKED_PUSHED, f"blocked revision {who} is live again")
-    target = revisions.rollback_target(root.release.status.revisions, live)
-    if repushed >= MOST_REPUSH_ROLLBACKS or not granted or target is None:
-        text = f"blocked revision {who} keeps coming back: opsloop stops writing, a person must decide"
-        sheet.condition(CONTESTED, True, CONTESTED, text)
-        escalate(sheet, CONTESTED, text)
-        return
-    attempt = _next_attempt(sheet)
-    again = granted[-1].model_copy(
-        update={
-            "attempt": attempt,
-            "state": "Running",
-            "reason": STANDING_GRANT,
-            "message": f"blocked revision {who} was pushed again",
-            "requested_at": sheet.now,
-            "started_at": sheet.now,
-            "ended_at": None,
-        }
-    )
-    sheet.set(plays=[*status.plays, again])
-    _decide_rollback(sheet, live, target[0].digest, attempt, target[1])
 
 
 def play(sheet: Sheet) -> None:
@@ -169,7 +54,7 @@ def _next(sheet: Sheet, last: Play | None) -> None:
         runbook=book.metadata.name,
         step=index,
         type=step.type,
-        attempt=_next_attempt(sheet) if step.type == "rollback" else 1,
+        attempt=next_attempt(sheet) if step.type == "rollback" else 1,
         state="Requested",
         requested_at=sheet.now,
     )
@@ -267,27 +152,7 @@ def _start(sheet: Sheet, current: Play) -> None:
         _end(sheet, current, "Refused", NO_LAST_GOOD, "no proven or adopted revision to roll back to")
         return
     _replace(sheet, running)
-    _decide_rollback(sheet, cause.revision, target[0].digest, current.attempt, target[1])
-
-
-def _decide_rollback(sheet: Sheet, from_digest: str, to_digest: str, attempt: int, proven: bool) -> None:
-    root = sheet.facts.root
-    assert root is not None
-    known = root.release.status.revisions
-    bad, good = revisions.find(known, from_digest), revisions.find(known, to_digest)
-    wanted = RollbackDecision(
-        release=root.release.metadata.name, from_digest=from_digest, to_digest=to_digest, attempt=attempt, at=sheet.now
-    )
-    sheet.set(rollback=wanted, phase="Mitigating", back_since=None)
-    kind = "last-good" if proven else "adopted and unproven"
-    text = f"roll back {bad.version if bad else from_digest} to {good.version if good else to_digest} ({kind})"
-    sheet.note(f"rollback-{attempt}", sheet.now, "Play", "opsloop", text)
-    sheet.event("Rollback", text, "Warning")
-    sheet.look(timedelta(seconds=5))
-
-
-def _next_attempt(sheet: Sheet) -> int:
-    return 1 + max((p.attempt for p in sheet.status.plays if p.type == "rollback"), default=0)
+    decide_rollback(sheet, cause.revision, target[0].digest, current.attempt, target[1])
 
 
 def _replace(sheet: Sheet, new: Play) -> None:
@@ -310,29 +175,3 @@ def helped(sheet: Sheet) -> None:
     if current and current.state == "Running":
         done = {"state": "Helped", "reason": "SliBack", "ended_at": sheet.now}
         _replace(sheet, current.model_copy(update=done))
-
-
-def rollback_pending(sheet: Sheet) -> bool:
-    """A decided rollback that the Release has not finished or refused yet."""
-    wanted, root = sheet.status.rollback, sheet.facts.root
-    current = sheet.status.plays[-1] if sheet.status.plays else None
-    if wanted is None or root is None or current is None or current.type != "rollback" or current.state != "Running":
-        return False
-    record = root.release.status.rollback
-    if record is None or (record.incident, record.attempt) != (sheet.name, wanted.attempt):
-        return root.release.status.live == wanted.from_digest
-    return record.state in ("Recorded", "Written")
-
-
-def escalate(sheet: Sheet, reason: str, text: str) -> None:
-    """The last play: a person. One page for one Incident: where it was sent already, the timeline says so."""
-    done = Play(
-        runbook="", step=0, type="escalate", state="Done", reason=reason, message=text, requested_at=sheet.now,
-        ended_at=sheet.now,
-    )  # fmt: skip
-    sheet.set(plays=[*sheet.status.plays, done][-32:])
-    sheet.condition("Acting", False, reason, text)
-    sheet.note(f"escalated-{len(sheet.status.plays)}", sheet.now, "Escalated", "opsloop", text)
-    sheet.event("Escalated", text, "Warning")
-    if sheet.status.page is None:
-        _decide_page(sheet, ESCALATED)

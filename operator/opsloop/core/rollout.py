@@ -6,7 +6,7 @@ Order matters: safety before progress. Each part is a function over `Draft`, whi
 from datetime import datetime
 
 from opsloop.api.incident import Incident
-from opsloop.core import conditions, revisions, rollout_canary, rollout_live, weights
+from opsloop.core import conditions, revisions, rollout_canary, rollout_live, rollout_parts, rollout_target, weights
 from opsloop.core.actions import Decision
 from opsloop.core.draft import Draft
 from opsloop.core.facts import ReleaseFacts
@@ -33,7 +33,7 @@ def decide(facts: ReleaseFacts, now: datetime) -> Decision:
         rollout_live.lift_block(draft)
         rollout_live.bake(draft)
         rollout_live.roll_back(draft)
-        rollout_canary.follow_spec(draft)
+        rollout_target.follow_spec(draft)
         rollout_canary.advance(draft)
         _clean_up_canary(draft)
     _summarize(draft)
@@ -45,13 +45,13 @@ def _workload_missing(draft: Draft) -> None:
     message = f"there is no Deployment {name} in this namespace; create it or correct spec.workloadRef.name"
     draft.condition("WorkloadMissing", True, WORKLOAD_MISSING, message)
     draft.set(phase="Pending")
-    rollout_canary.clear_canary(draft, WORKLOAD_MISSING)
+    rollout_parts.clear_canary(draft, WORKLOAD_MISSING)
 
 
 def _clean_up_canary(draft: Draft) -> None:
     target = draft.status.target
     if target is None or target.state in CLOSED:
-        rollout_canary.clear_canary(draft, target.reason if target else "NoTarget")
+        rollout_parts.clear_canary(draft, target.reason if target else "NoTarget")
 
 
 def _summarize(draft: Draft) -> None:

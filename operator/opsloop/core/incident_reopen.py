@@ -1,0 +1,85 @@
+"""Reopening: a blocked revision that came back, or a new breach inside the grace time."""
+
+from datetime import timedelta
+
+from opsloop.core import revisions
+from opsloop.core.incident_page import escalate
+from opsloop.core.incident_rollback import decide_rollback, next_attempt, rollback_pending
+from opsloop.core.incident_sheet import Sheet
+
+# Named reasons
+STANDING_GRANT = "StandingGrant"  # a blocked revision came back: the earlier grant of this Incident stands
+CONTESTED = "Contested"  # somebody keeps pushing a blocked revision: opsloop stops writing and escalates
+BLOCKED_PUSHED = "BlockedRevisionPushed"  # a revision that this Incident blocked is live again
+BREACH_AGAIN = "BreachedAgain"  # the SLI breached again inside the grace time
+
+MOST_REPUSH_ROLLBACKS = 2
+
+
+def reopen(sheet: Sheet, grace: timedelta) -> None:
+    """A blocked revision that came back, or a new breach inside the grace time, opens the Incident again."""
+    status, root = sheet.status, sheet.facts.root
+    if root is None or not status.burn:
+        return
+    mine = [r.digest for r in root.release.status.revisions if r.blocked and r.blocked.incident == sheet.name]
+    if mine != status.blocked:
+        sheet.set(blocked=mine)
+    live = revisions.find(root.release.status.revisions, root.release.status.live)
+    pending = rollback_pending(sheet)
+    if live and live.digest in mine and not pending and not _just_decided(sheet, live.digest):
+        _blocked_again(sheet, live.digest, f"{live.version} by {live.manager or 'an unknown manager'}")
+        return
+    verdict = root.readings.verdict
+    resolved = status.resolved_at
+    if status.phase == "Resolved" and resolved and sheet.now - resolved <= grace and verdict and verdict.firing:
+        if verdict.at <= resolved:
+            return
+        _open_again(sheet, BREACH_AGAIN, "the SLI breached again")
+        sheet.set(cause=None)
+
+
+def _just_decided(sheet: Sheet, live: str) -> bool:
+    """The Release has this very rollback in hand: live is still `from` until its write lands."""
+    wanted, root = sheet.status.rollback, sheet.facts.root
+    record = root.release.status.rollback if root else None
+    if wanted is None or wanted.from_digest != live:
+        return False
+    answered = record is not None and (record.incident, record.attempt) == (sheet.name, wanted.attempt)
+    return not (answered and record is not None and record.state in ("Done", "Refused"))
+
+
+def _open_again(sheet: Sheet, reason: str, text: str) -> None:
+    count = sheet.status.reopened + 1
+    sheet.set(phase="Mitigating", reopened=count, mitigated_at=None, resolved_at=None, back_since=None)
+    sheet.note(f"reopened-{count}", sheet.now, "Reopened", "opsloop", text)
+    sheet.event("Reopened", f"{reason}: {text}", "Warning")
+
+
+def _blocked_again(sheet: Sheet, live: str, who: str) -> None:
+    status, root = sheet.status, sheet.facts.root
+    assert root is not None
+    if any(c.type == CONTESTED and c.status == "True" for c in status.conditions):
+        return
+    granted = [p for p in status.plays if p.type == "rollback" and p.state in ("Helped", "Running")]
+    repushed = sum(1 for p in status.plays if p.reason == STANDING_GRANT)
+    _open_again(sheet, BLOCKED_PUSHED, f"blocked revision {who} is live again")
+    target = revisions.rollback_target(root.release.status.revisions, live)
+    if repushed >= MOST_REPUSH_ROLLBACKS or not granted or target is None:
+        text = f"blocked revision {who} keeps coming back: opsloop stops writing, a person must decide"
+        sheet.condition(CONTESTED, True, CONTESTED, text)
+        escalate(sheet, CONTESTED, text)
+        return
+    attempt = next_attempt(sheet)
+    again = granted[-1].model_copy(
+        update={
+            "attempt": attempt,
+            "state": "Running",
+            "reason": STANDING_GRANT,
+            "message": f"blocked revision {who} was pushed again",
+            "requested_at": sheet.now,
+            "started_at": sheet.now,
+            "ended_at": None,
+        }
+    )
+    sheet.set(plays=[*status.plays, again])
+    decide_rollback(sheet, live, target[0].digest, attempt, target[1])
