@@ -26,6 +26,7 @@ class Link:
     cluster: FakeCluster
     mode: str = "ok"  # ok, cut, hang, lost
     calls: int = 0
+    delay: float = 0.0
 
     async def _through(self, call: Callable[..., Any], *args: Any) -> Object:
         self.calls += 1
@@ -33,6 +34,7 @@ class Link:
             raise Unavailable("refused")
         if self.mode == "hang":
             await asyncio.sleep(10_000)
+        await asyncio.sleep(self.delay)
         result: Object = await call(*args)
         if self.mode == "lost":
             self.mode = "ok"
@@ -167,6 +169,21 @@ async def test_a_released_lease_is_taken_within_one_retry() -> None:
         assert 21 <= b.gained_at[0] <= 23.1
         assert len(a.gained_at) == 1, "a released elector must not come back"
         assert a.died_at is None
+
+
+async def test_a_release_waits_for_a_renewal_under_way_and_nothing_opens_the_fence_again() -> None:
+    with replicas() as (a, b):
+        a.start()
+        await asyncio.sleep(1)
+        b.start()
+        a.link.delay = 0.5
+        await asyncio.sleep(1.2)  # a renewal began at 2.0
+        await a.elector.release()
+        assert not a.may_write()
+        await asyncio.sleep(10)
+        assert not a.may_write()
+        assert a.died_at is None
+        assert 2.5 <= b.gained_at[0] <= 5.6
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ import asyncio
 import dataclasses
 import logging
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
 import kopf
@@ -107,8 +107,10 @@ async def _resync_kind(
 class Resync:
     """`run` it as a task: a LIST at the start, every 10 minutes, and soon after `request`."""
 
-    def __init__(self, once: Callable[[], Any], retry: float = 5.0) -> None:
-        self._once, self._retry = once, retry
+    def __init__(
+        self, once: Callable[[], Awaitable[int]], succeeded: Callable[[], None] = lambda: None, retry: float = 5.0
+    ) -> None:
+        self._once, self._succeeded, self._retry = once, succeeded, retry
         self._wanted = asyncio.Event()
         self.done = asyncio.Event()  # the first one succeeded: ready
 
@@ -124,6 +126,7 @@ class Resync:
             try:
                 dropped = await self._once()
                 self.done.set()
+                self._succeeded()
                 log.log(logging.WARNING if dropped else logging.INFO, "resynced; %d objects had gone unseen", dropped)
             except Exception as error:
                 log.warning("resync: %s", error)

@@ -80,12 +80,13 @@ class Elector:
         self._seen_at = 0.0  # ... and since when we see exactly that
         self._renewed: float | None = None  # None: not leading
         self._released = False
+        self._turning = asyncio.Lock()
         self._beat = clock()
 
     @property
     def leading(self) -> bool:
         """Does this process hold the Lease, by its own clock?"""
-        return self._renewed is not None and self._clock() < self._renewed + self._timing.deadline
+        return self._held() and not self._late()
 
     @property
     def holder(self) -> str:
@@ -98,9 +99,9 @@ class Elector:
 
     def fence(self) -> None:
         """Call right before every write. Raises LeadershipLost where this process must not write; ends it past the deadline."""
-        if self._renewed is not None and not self.leading:
-            self._end(f"not renewed for {self._clock() - self._renewed:.1f} s")
-        if self._renewed is None:
+        if self._held() and self._late():
+            self._end("not renewed in time")
+        if not self._held():
             raise LeadershipLost(
                 f"{self._identity} does not hold Lease {self._namespace}/{self._name} (holder: {self.holder or 'nobody'})"
             )
@@ -109,10 +110,10 @@ class Elector:
         """Try and renew until cancelled or released."""
         while not self._released:
             self._beat = now = self._clock()
-            if self._renewed is not None and not self.leading:
-                self._end(f"not renewed for {now - self._renewed:.1f} s")
+            if self._held() and self._late():
+                self._end("not renewed in time")
             try:
-                async with asyncio.timeout(self._patience(now)):
+                async with self._turning, asyncio.timeout(self._patience(now)):
                     await self._turn()
             except (LeadershipLost, asyncio.CancelledError):
                 raise
@@ -121,16 +122,21 @@ class Elector:
             await asyncio.sleep(min(self._timing.retry, self._left()))
 
     async def release(self) -> None:
-        """Give it back at once, so that the other replica need not wait. Nothing may write afterwards; never raises."""
-        lease, led = self._lease, self._renewed is not None
-        self._renewed, self._released = None, True  # closes the fence first
-        if not led or lease is None:
-            return
+        """Give it back at once, so that the other replica need not wait. Stop what writes before; never raises."""
+        self._released = True  # closes the fence first
         try:
-            async with asyncio.timeout(self._timing.deadline / 3):
-                await self._store.replace(LEASES, self._namespace, self._body(lease, ""))
+            async with asyncio.timeout(self._timing.deadline / 3), self._turning:  # a renewal under way goes before
+                if self._renewed is not None and self._lease is not None and not self._late():
+                    await self._store.replace(LEASES, self._namespace, self._body(self._lease, ""))
         except Exception as error:
             log.warning("lease %s/%s not released: %s", self._namespace, self._name, error)
+        self._renewed = None
+
+    def _held(self) -> bool:
+        return self._renewed is not None and not self._released
+
+    def _late(self) -> bool:
+        return self._renewed is not None and self._clock() >= self._renewed + self._timing.deadline
 
     def _patience(self, now: float) -> float:
         """A third of the deadline for a turn, and never beyond the deadline itself."""
@@ -143,6 +149,8 @@ class Elector:
         return max(0.0, self._renewed + self._timing.deadline - self._clock())
 
     async def _turn(self) -> None:
+        if self._released:
+            return
         if self._renewed is None or self._lease is None:
             await self._look()
         else:
