@@ -32,7 +32,9 @@ async def operate(settings: Settings) -> None:
         kube = base.fenced(elector.fence)
         operator = Operator(settings, kube, session, metrics)
         metrics.watch(operator.queue, lambda: elector.leading)
-        again = Resync(lambda: resync(kube, operator.cache, operator.changed, settings.namespaces))
+        again = Resync(
+            lambda: resync(kube, operator.cache, operator.changed, settings.namespaces), lambda: health.touch()
+        )
         health = Health(elector.alive, again.done.is_set, metrics)
         servers = [
             await serve(build_app(metrics, health), settings.metrics_port),
@@ -49,7 +51,7 @@ async def operate(settings: Settings) -> None:
         tasks: dict[str, asyncio.Task[Any]] = {
             "elector": asyncio.create_task(elector.run()),
             "queue": asyncio.create_task(operator.queue.run()),
-            "resync": asyncio.create_task(_resynced(again, health)),
+            "resync": asyncio.create_task(again.run()),
             "beat": asyncio.create_task(health.beat()),
             "lead": asyncio.create_task(_lead(gained, again, operator)),
             "stop": asyncio.create_task(stop.wait()),
@@ -60,6 +62,9 @@ async def operate(settings: Settings) -> None:
         tasks["signals"] = asyncio.create_task(_own_signals(ready, stop))
         code = await _first_end(tasks)
         operator.queue.unlead()
+        for writer in (tasks["queue"], tasks["lead"]):  # who may write must have stopped before another one may begin
+            writer.cancel()
+        await asyncio.wait([tasks["queue"], tasks["lead"]], timeout=5)
         await elector.release()
         for server in servers:
             await server.cleanup()
@@ -80,13 +85,6 @@ def _intake(settings: Settings, kube: Kube, operator: Operator, elector: Elector
         intake_routes(kube, operator.inbox, lambda: elector.leading, settings.token_audience, metrics.intake)
     )
     return app
-
-
-async def _resynced(again: Resync, health: Health) -> None:
-    watch = asyncio.create_task(again.run())
-    await again.done.wait()
-    health.touch()
-    await watch
 
 
 async def _lead(gained: asyncio.Event, again: Resync, operator: Operator) -> None:
