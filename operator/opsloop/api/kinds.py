@@ -110,8 +110,6 @@ EVALCASE = Kind(
     plural="evalcases",
     short="ec",
     sentence="One executable expectation of a service; a regression case names the Incident that it came from.",
-    max_name=63,
-    why_max_name="it is a label value on the pods that prove it",
     columns=(
         Column("Origin", ".spec.origin.kind", "manual or regression."),
         Column("Proven", ".status.proven", "True: fails on the bad revision and passes on the good one."),
