@@ -20,6 +20,7 @@ from opsloop.shell.ports import (
     EVALCASES,
     INCIDENTS,
     PODS,
+    RELEASES,
     REPLICASETS,
     SERVICES,
     Object,

@@ -2,7 +2,7 @@
 
 from opsloop.api.incident import Incident
 from opsloop.core.gate.evidence import Missing, ReplicaSetSeen, ShiftEvidence, WorkloadSeen
-from opsloop.core.gate.recovery import refused_digests, release_of
+from opsloop.core.gate.recovery import named, refused_digests, release_of
 from opsloop.core.gate.report import Findings
 
 
@@ -24,14 +24,17 @@ def _promoted(evidence: ShiftEvidence, incident: Incident, found: Findings) -> s
         return ""
     release, live = release_of(evidence, incident), evidence.workload.digest
     promotion = release.status.promotion if release else None
-    found.fact("live revision", live, f"digest of Deployment {evidence.workload.name}'s template")
+    found.fact(
+        "live revision", named(evidence, incident, live), f"digest of Deployment {evidence.workload.name}'s template"
+    )
     if (
         not found.require(promotion is not None, f"nothing was promoted on {incident.spec.release}")
         or promotion is None
     ):
         return ""
     found.require(
-        live == promotion.digest, f"live is {live}, not the promoted {promotion.digest} ({promotion.version})"
+        live == promotion.digest,
+        f"live is {named(evidence, incident, live)}, not the promoted {promotion.digest} ({promotion.version})",
     )
     _is_new(evidence, incident, live, found)
     _complete(evidence.workload, incident, found)
@@ -39,12 +42,13 @@ def _promoted(evidence: ShiftEvidence, incident: Incident, found: Findings) -> s
 
 
 def _is_new(evidence: ShiftEvidence, incident: Incident, live: str, found: Findings) -> None:
+    said = named(evidence, incident, live)
     found.require(
-        live not in refused_digests(evidence, incident), f"the live revision {live} was rolled back or refused"
+        live not in refused_digests(evidence, incident), f"the live revision {said} was rolled back or refused"
     )
     found.require(
         live not in before(evidence, incident),
-        f"the live revision {live} is the one from before the incident, not a fix",
+        f"the live revision {said} is the one from before the incident, not a fix",
     )
 
 

@@ -31,6 +31,13 @@ def refused_digests(evidence: ShiftEvidence, incident: Incident) -> frozenset[st
     return frozenset((blocked | blamed | set(incident.status.blocked)) - {""})
 
 
+def named(evidence: ShiftEvidence, incident: Incident, digest: str) -> str:
+    """`v2 (bc0a68f915e0b003)`: the digest with the version label that the Release knows it by."""
+    release = release_of(evidence, incident)
+    version = next((r.version for r in release.status.revisions if r.digest == digest), "") if release else ""
+    return f"{version} ({digest})" if version else digest
+
+
 def resolved(evidence: ShiftEvidence, incident: Incident, found: Findings) -> str:
     """Row 4: phase, harm before, the SLI back from mitigated to resolved, nothing refused is live."""
     status, name = incident.status, incident.metadata.name
@@ -167,8 +174,9 @@ def _not_refused(evidence: ShiftEvidence, incident: Incident, found: Findings) -
     if isinstance(evidence.releases, Missing):
         found.gap(evidence.releases.why)
     live, refused = evidence.workload.digest, refused_digests(evidence, incident)
-    found.fact("live revision", live, f"digest of Deployment {evidence.workload.name}'s template")
-    found.require(live not in refused, f"the live revision {live} is one that was rolled back or refused")
+    said = named(evidence, incident, live)
+    found.fact("live revision", said, f"digest of Deployment {evidence.workload.name}'s template")
+    found.require(live not in refused, f"the live revision {said} is one that was rolled back or refused")
 
 
 def _seconds(value: timedelta) -> str:

@@ -3,7 +3,7 @@
 from opsloop.api.evalcase import EvalCase, ProofPair
 from opsloop.api.incident import Incident
 from opsloop.core.gate.evidence import CaseRun, Missing, ShiftEvidence
-from opsloop.core.gate.recovery import refused_digests
+from opsloop.core.gate.recovery import named, refused_digests
 from opsloop.core.gate.report import Findings
 
 
@@ -20,10 +20,11 @@ def judge(evidence: ShiftEvidence, incident: Incident, found: Findings) -> str:
         return ""
     _was_live(evidence, proof, found)
     refused = refused_digests(evidence, incident)
-    found.require(proof.bad in refused, f"revision {proof.bad} of the case is not the one that this Incident blames")
-    found.require(proof.good not in refused, f"revision {proof.good}, which should pass, is refused itself")
+    bad, good = (named(evidence, incident, digest) for digest in (proof.bad, proof.good))
+    found.require(proof.bad in refused, f"revision {bad} of the case is not the one that this Incident blames")
+    found.require(proof.good not in refused, f"revision {good}, which should pass, is refused itself")
     _replayed(evidence, proof, found)
-    return f"{case.metadata.name}, asked again now, fails on {proof.bad} and passes on {proof.good}"
+    return f"{case.metadata.name}, asked again now, fails on {bad} and passes on {good}"
 
 
 def _pair(case: EvalCase, incident: Incident, found: Findings) -> ProofPair | None:

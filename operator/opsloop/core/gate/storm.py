@@ -81,11 +81,11 @@ def fingerprint(labels: Labels) -> str:
 def _filed(
     evidence: ShiftEvidence, incident: Incident, found: Findings, ours: list[Labels], services: frozenset[str]
 ) -> None:
-    if isinstance(evidence.desk, Missing):
+    if isinstance(evidence.desk, Missing) or not ours:
         return
     name = incident.metadata.name
     ledger = _ledger(evidence.desk, name)
-    share = sum(_is_filed(labels, ledger) for labels in ours) / len(ours) if ours else 0.0
+    share = sum(_is_filed(labels, ledger) for labels in ours) / len(ours)
     strangers = [alert.labels for alert in ledger if service_of(alert.labels, services) not in services]
     found.fact(
         "filed on it",
@@ -114,5 +114,7 @@ def _opened(evidence: ShiftEvidence, incident: Incident, found: Findings, alerts
     opened = [i for i in evidence.incidents if start <= (i.metadata.creation_timestamp or i.spec.signal.at) <= end]
     found.fact("incidents opened", len(opened), "Incidents created in the shift")
     most = max(1.0, INCIDENT_SHARE * alerts)
-    found.require(len(opened) <= most, f"{alerts} alerts opened {len(opened)} incidents, more than one for ten")
+    found.require(
+        not alerts or len(opened) <= most, f"{alerts} alerts opened {len(opened)} incidents, more than one for ten"
+    )
     return len(opened)
