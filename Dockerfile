@@ -1,13 +1,16 @@
-# The operator. The build context holds this file and wheels/: every locked wheel, its hash checked when it was
-# fetched, and the project's own (`make images` prepares it). Nothing is downloaded by pip in here.
+# The operator. The build context holds this file, wheels/ (every locked wheel, its hash checked when it was fetched)
+# and own/ (the project's); `make images` prepares it. Nothing is downloaded by pip in here.
 FROM debian:trixie-slim AS build
 RUN apt-get update && apt-get install -y --no-install-recommends python3 python3-venv
 COPY wheels /wheels
 RUN python3 -m venv /opt/opsloop \
  && /opt/opsloop/bin/pip install --quiet --no-index --no-deps --no-compile /wheels/*.whl \
- && /opt/opsloop/bin/pip check \
- && /opt/opsloop/bin/pip uninstall --quiet --yes pip \
  && python3 -m compileall -q -j 0 --invalidation-mode unchecked-hash /opt/opsloop/lib
+COPY own /own
+RUN /opt/opsloop/bin/pip install --quiet --no-index --no-deps --no-compile /own/*.whl \
+ && /opt/opsloop/bin/pip check \
+ && python3 -m compileall -q --invalidation-mode unchecked-hash /opt/opsloop/lib/python3.13/site-packages/opsloop \
+ && /opt/opsloop/bin/pip uninstall --quiet --yes pip
 
 FROM debian:trixie-slim
 RUN apt-get update \

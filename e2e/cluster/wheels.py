@@ -49,7 +49,7 @@ def build_own(current: Step, into: Path) -> None:
 
 
 def context(current: Step, dockerfile: Path) -> Path:
-    """A folder with Dockerfile and wheels/, from entries keyed by the lock and by the sources."""
+    """A folder with Dockerfile, wheels/ and own/, from entries keyed by the lock and by the sources."""
     missing = [path.name for path in [LOCK, *SOURCES] if not path.exists()]
     if missing:
         raise current.fail(f"not in the repository yet: {', '.join(missing)}")
@@ -59,9 +59,11 @@ def context(current: Step, dockerfile: Path) -> Path:
     own, _ = store.ensure_entry("wheels", "own", own_key, lambda into: build_own(current, into))
 
     def make(into: Path) -> None:
-        (into / "wheels").mkdir()
-        for wheel in sorted([*locked.glob("*.whl"), *own.glob("*.whl")]):
-            shutil.copy(wheel, into / "wheels" / wheel.name)
+        # Two folders, so that a change of our own sources leaves the layer of the locked wheels as it is.
+        for folder, wheels in (("wheels", locked), ("own", own)):
+            (into / folder).mkdir()
+            for wheel in sorted(wheels.glob("*.whl")):
+                shutil.copy2(wheel, into / folder / wheel.name)
         shutil.copy(dockerfile, into / "Dockerfile")
 
     key = store.key_of_trees([dockerfile], locked_key, own_key)

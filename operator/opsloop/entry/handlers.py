@@ -8,7 +8,7 @@ import dataclasses
 import logging
 import os
 from collections.abc import Awaitable, Callable, Sequence
-from typing import Any
+from typing import Any, cast
 
 import kopf
 
@@ -67,6 +67,7 @@ async def run_kopf(
         registry=registry,
         settings=settings,
         standalone=True,
+        identity=cast(Any, "opsloop"),  # else kopf asks for the user name, which a pod's uid does not have
         clusterwide=not namespaces,
         namespaces=tuple(namespaces),
         stop_flag=stop_flag,

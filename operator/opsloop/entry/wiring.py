@@ -137,7 +137,7 @@ class Operator:
     def _hot(self, key: tuple[str, str]) -> bool:
         """Read by version and wake every tick: an Incident is open, or harm is in the making."""
         verdict = self.store.of(key).verdict
-        if verdict is not None and verdict.band != "ok":
+        if verdict is not None and verdict.band in ("slow", "fast"):
             return True
         namespace, name = key
         return any(i.spec.release == name and i.status.phase != "Resolved" for i in self.cache.incidents(namespace))
