@@ -7,7 +7,7 @@ from opsloop.api.incident import TicketExample
 from opsloop.api.release import CaseResult, EvalAsk, Evals
 from opsloop.core.evals import case_name, fits, from_ticket, gate, gating, why_no_case
 from opsloop.core.facts import ProbeReply
-from tests.core.learn import BAD, GOOD, case, proven, release, ticket
+from tests.core.learn import BAD, GOOD, T0, case, proven, release, ticket
 
 RIGHT = '{"answer": " After 14 days. ", "version": "v1"}'
 
@@ -102,6 +102,12 @@ def test_a_failed_gate_names_the_case_and_what_it_said() -> None:
 )
 def test_gating(one: Any, counts: bool) -> None:
     assert gating([one], release()) == ((one,) if counts else ())
+
+
+def test_a_case_that_is_being_deleted_gates_nothing() -> None:
+    leaving = case(kind="manual")
+    meta = leaving.metadata.model_copy(update={"deletion_timestamp": T0})
+    assert gating([leaving.model_copy(update={"metadata": meta})], release()) == ()
 
 
 def test_only_cases_with_the_wanted_labels_gate() -> None:

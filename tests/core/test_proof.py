@@ -86,6 +86,15 @@ def test_a_pod_that_vanished_before_it_answered_is_started_again_under_its_name(
     assert [(a.digest, a.pod) for a in decision.actions if isinstance(a, StartQuarantine)] == [(BAD, f"{CASE}-{BAD}-1")]
 
 
+def test_a_pod_that_vanished_after_it_answered_is_not_started_again() -> None:
+    decision = decide(running(pods=(pod(GOOD),), outcomes={BAD: (False, "x")}), at(10))
+    assert [type(a) for a in decision.actions] == [ProbeQuarantine]
+
+
+def test_a_pod_on_its_way_out_is_not_asked() -> None:
+    assert decide(running(pods=tuple(replace(p, deleting=True) for p in BOTH)), at(10)).actions == ()
+
+
 @pytest.mark.parametrize(
     ("bad_passed", "good_passed", "truth", "reason"),
     [

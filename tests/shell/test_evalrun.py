@@ -14,7 +14,7 @@ from opsloop.core.evals import gate
 from opsloop.core.facts import ProbeReply
 from opsloop.errors import Unavailable
 from opsloop.shell.evalrun import EvalRunner
-from opsloop.shell.jobs import Key
+from opsloop.shell.jobs import Jobs, Key
 from tests.core.learn import BAD, CASE, GOOD, case
 from tests.fakes.cluster import FakeCluster
 from tests.fakes.prober import SILENT, FakeProber, Pod, in_turn, says
@@ -324,3 +324,44 @@ async def test_forgetting_a_case_forgets_all_its_revisions_and_no_other_case(wor
     world.runner.forget_proof("shop", CASE)
     assert world.runner.proof_outcomes("shop", CASE) == {}
     assert world.runner.proof_outcomes("shop", "other") == {BAD: (True, "")}
+
+
+# --- jobs
+
+
+async def _nothing() -> None:
+    return None
+
+
+async def _for_ever() -> None:
+    await asyncio.Event().wait()
+
+
+async def test_a_job_that_was_dropped_as_it_ended_wakes_nobody() -> None:
+    woken: list[Key] = []
+    jobs = Jobs(woken.append, again_after=0, most=4)
+    jobs.begin(("a",), "w", _nothing(), ("Release", "shop", "answers"))
+    await asyncio.sleep(0)  # it has ended, and what is to follow has not run yet
+    jobs.drop(("a",))
+    await asyncio.sleep(0)
+    assert woken == []
+
+
+async def test_there_are_not_more_jobs_than_allowed() -> None:
+    jobs = Jobs(lambda _: None, again_after=0, most=1)
+    assert not jobs.full
+    jobs.begin(("a",), "w", _for_ever(), ("Release", "shop", "answers"))
+    assert jobs.full
+    await jobs.close()
+    assert not jobs.full
+
+
+async def test_a_run_with_unanswered_cases_is_not_repeated_at_once(world: World) -> None:
+    world.runner = EvalRunner(world.cluster, world.prober, world.wake, pause=0, again_after=60)
+    world.prober.pods[CANARY_1] = world.prober.pods[CANARY_2] = SILENT
+    await world.run(run_evals())
+    asked = len(world.prober.asked)
+    world.runner.start_run("shop", run_evals())
+    for _ in range(20):
+        await asyncio.sleep(0)
+    assert len(world.prober.asked) == asked
