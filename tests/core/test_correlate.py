@@ -5,8 +5,9 @@ from datetime import timedelta
 import pytest
 
 from opsloop.core import correlate
-from opsloop.core.correlate import SETTLE, CorrelateFacts, CorrelatePlan, alert_severity, decide, relevant, slug
+from opsloop.core.correlate import SETTLE, CorrelateFacts, CorrelatePlan, decide, relevant
 from opsloop.core.facts import Alert, Ledger, ReleaseView
+from opsloop.core.opening import alert_severity, slug
 from tests.situations import FAST, NOW, NS, alert, at, incident, ledger, shop, ticket, view
 
 
@@ -216,10 +217,17 @@ OPEN = incident("web-1", "alerts", ledger(WEB))
         ),
         pytest.param(
             alert("ServiceErrorRatioHigh", "web", start=60),
-            (incident("web-1", "alerts", ledger(WEB), phase="Resolved", resolvedAt=at(-60)),),
+            (incident("web-1", "burn", ledger(WEB), phase="Resolved", resolvedAt=at(-60)),),
             correlate.SAME_FINGERPRINT,
             "web-1",
-            id="within the grace time it fires again into the resolved incident",
+            id="within the grace time it fires again into the resolved incident that a breach would reopen",
+        ),
+        pytest.param(
+            alert("ServiceErrorRatioHigh", "web", start=60),
+            (incident("web-1", "alerts", ledger(WEB), phase="Resolved", resolvedAt=at(-60)),),
+            correlate.OWN,
+            "web-2",
+            id="but not into one that nothing reopens: there nobody would see it",
         ),
         pytest.param(
             alert("ServiceErrorRatioHigh", "web", start=60),
@@ -307,6 +315,12 @@ def test_begun_and_ended_between_two_looks_is_still_an_incident() -> None:
             (incident("answers-1", phase="Resolved", resolvedAt=at(-600)),),
             {},
             id="within the grace time the resolved one is reopened, not doubled",
+        ),
+        pytest.param(
+            shop(answers="fired"),
+            (incident("answers-1", "alerts", phase="Resolved", resolvedAt=at(-600)),),
+            {"answers-2": "sev1"},
+            id="a resolved one that had only alerts is not reopened, so the burn opens its own",
         ),
         pytest.param(
             shop(answers="fired"),

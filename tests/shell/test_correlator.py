@@ -13,9 +13,10 @@ from opsloop.core.ledger import counts, merge
 from opsloop.core.queue import decode_queue
 from opsloop.errors import Conflict, Unavailable
 from opsloop.names import INBOX, ledger_name
-from opsloop.shell.correlator import QUEUE, RELIST, Correlator, Key
+from opsloop.shell.correlator import RELIST, Correlator, Key
 from opsloop.shell.inbox import Inbox
 from opsloop.shell.ports import CONFIGMAPS, INCIDENTS
+from opsloop.shell.shelf import QUEUE
 from tests.fakes.clock import FakeClock
 from tests.fakes.cluster import FakeCluster, FakeDeath
 from tests.situations import NOW, NS, alert, shop, ticket

@@ -17,7 +17,9 @@ from opsloop.core.labels import is_failure, namespace_of, service_of
 from opsloop.core.ledger import firing_now
 
 GAP = timedelta(minutes=10)  # alerts further apart than this are not one storm
-REOPEN_GRACE = timedelta(minutes=30)  # a Resolved Incident of this root takes a new breach (core.incident reopens it)
+REOPEN_GRACE = timedelta(
+    minutes=30
+)  # a Resolved Incident that burned takes a new breach of its root (core.incident reopens it)
 
 
 class State(Enum):
@@ -84,11 +86,21 @@ def is_open(incident: Incident) -> bool:
     )
 
 
-def in_grace(incident: Incident, now: datetime) -> bool:
+def in_grace(incident: Incident, now: datetime, grace: timedelta = REOPEN_GRACE) -> bool:
     """Resolved, but so recently that a new breach of its root is the same episode."""
     ended = incident.status.resolved_at
     gone = incident.status.merged_into or incident.metadata.deletion_timestamp
-    return incident.status.phase == "Resolved" and not gone and ended is not None and now - ended <= REOPEN_GRACE
+    return incident.status.phase == "Resolved" and not gone and ended is not None and now - ended <= grace
+
+
+def burned(incident: Incident) -> bool:
+    """It is about an SLO's breach: only such an Incident is reopened (by core.incident, when its root breaches again)."""
+    return incident.spec.signal.kind == "burn" or incident.status.burn is not None
+
+
+def reopens(incident: Incident, now: datetime, grace: timedelta = REOPEN_GRACE) -> bool:
+    """What happens to its root now belongs to it, though it is Resolved."""
+    return in_grace(incident, now, grace) and burned(incident)
 
 
 def root_of(incident: Incident) -> str:
@@ -111,7 +123,12 @@ class Situation:
     """State of every service, and the root that explains an alert on one of them."""
 
     def __init__(
-        self, topology: Topology, incidents: Sequence[Incident], failing: Mapping[str, datetime], now: datetime
+        self,
+        topology: Topology,
+        incidents: Sequence[Incident],
+        failing: Mapping[str, datetime],
+        now: datetime,
+        grace: timedelta = REOPEN_GRACE,
     ) -> None:
         """`failing`: service → earliest start of its failure alerts that fire now."""
         self.topology = topology
@@ -121,7 +138,7 @@ class Situation:
         for incident in order:  # the oldest open one of a root is the one that people look at
             if is_open(incident):
                 self.open.setdefault(root_of(incident), incident)
-        self.recent = {root_of(i): i for i in order if in_grace(i, now) and root_of(i) not in self.open}
+        self.recent = {root_of(i): i for i in order if reopens(i, now, grace) and root_of(i) not in self.open}
         self._harm: dict[str, Harm] = {}
 
     def harm(self, name: str) -> Harm:
@@ -180,8 +197,7 @@ class Situation:
         return State.HEALTHY if verdict is not None and verdict.band == "ok" else State.UNCLEAR
 
     def _burned(self, name: str) -> bool:
-        incident = self.open.get(name)
-        return incident is not None and (incident.spec.signal.kind == "burn" or incident.status.burn is not None)
+        return name in self.open and burned(self.open[name])
 
     def _since(self, name: str) -> float:
         since = self.harm(name).since
