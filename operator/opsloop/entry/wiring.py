@@ -109,7 +109,7 @@ class Operator:
             wake=self.queue.enqueue,
             grace_seconds=settings.reopen_grace.total_seconds(),
         )
-        self.correlator = Correlator(NamespaceView(self.world))
+        self.correlator = Correlator(NamespaceView(self.world), settings.reopen_grace)
         url = settings.prometheus_url
         telemetry: Telemetry = Prometheus.over_http(session, url) if url else NoTelemetry()
         self.poller = Poller(
