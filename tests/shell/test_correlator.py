@@ -13,7 +13,7 @@ from opsloop.core.ledger import counts, merge
 from opsloop.core.queue import decode_queue
 from opsloop.errors import Conflict, Unavailable
 from opsloop.names import INBOX, ledger_name
-from opsloop.shell.correlator import RELIST, Correlator, Key
+from opsloop.shell.correlator import Correlator, Key
 from opsloop.shell.inbox import Inbox
 from opsloop.shell.ports import CONFIGMAPS, INCIDENTS
 from opsloop.shell.shelf import QUEUE
@@ -162,16 +162,21 @@ async def test_a_burn_alone_needs_no_read_after_the_first_look(cluster: FakeClus
     assert world.reads == [] and [(w.verb, w.name) for w in cluster.writes] == [("create", "answers-1")]
 
 
-async def test_at_rest_nothing_is_asked_until_the_relist(cluster: FakeCluster) -> None:
+async def test_at_rest_nothing_is_asked(cluster: FakeCluster) -> None:
     world = Shop(cluster, shop())
     correlator = Correlator(world)
     for _ in range(5):
         await correlator.reconcile_namespace(NS)
     assert world.reads == ["list configmaps", f"get {QUEUE}"]
-    fill(cluster, [STALE])  # its hint was lost
-    cluster.clock.advance(RELIST.total_seconds())
+
+
+async def test_what_a_dead_process_had_stored_is_found_at_the_resync(cluster: FakeCluster) -> None:
+    correlator = Correlator(Shop(cluster, shop()))
     await correlator.reconcile_namespace(NS)
-    assert list(stored(cluster)) == ["catalog-1"] and cluster.written("status") == []
+    fill(cluster, [STALE])  # nobody hinted
+    assert await correlator.leftovers() == {NS} == await correlator.leftovers([NS, "other"])
+    await correlator.reconcile_namespace(NS)
+    assert list(stored(cluster)) == ["catalog-1"] and await correlator.leftovers() == set()
 
 
 async def test_a_cache_that_lags_never_makes_a_second_incident(cluster: FakeCluster) -> None:

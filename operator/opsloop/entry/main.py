@@ -32,9 +32,13 @@ async def operate(settings: Settings) -> None:
         kube = base.fenced(elector.fence)
         operator = Operator(settings, kube, session, metrics)
         metrics.watch(operator.queue, lambda: elector.leading)
-        again = Resync(
-            lambda: resync(kube, operator.cache, operator.changed, settings.namespaces), lambda: health.touch()
-        )
+
+        async def relist() -> int:
+            dropped = await resync(kube, operator.cache, operator.changed, settings.namespaces)
+            await operator.file_leftovers()
+            return dropped
+
+        again = Resync(relist, lambda: health.touch())
         health = Health(elector.alive, again.done.is_set, metrics)
         servers = [
             await serve(build_app(metrics, health), settings.metrics_port),

@@ -123,6 +123,11 @@ class Operator:
         for key in wakes(kind, obj, self.cache):
             self.queue.enqueue(key)
 
+    async def file_leftovers(self) -> None:
+        """What a process that died had stored and not filed, also where a namespace has nothing else of ours."""
+        for namespace in await self.correlator.leftovers(self.settings.namespaces):
+            self.queue.enqueue(("Namespace", namespace, namespace))
+
     async def _handle(self, key: Key) -> timedelta | None:
         if key[0] == "Namespace":
             return await self.correlator.reconcile_namespace(key[1])

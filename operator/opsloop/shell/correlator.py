@@ -24,7 +24,6 @@ from opsloop.shell.shelf import Shelf
 log = logging.getLogger(__name__)
 
 CACHE_LAG = timedelta(minutes=1)  # an Incident of ours that the cache does not show for so long was deleted
-RELIST = timedelta(minutes=5)  # an inbox entry whose hint was lost is found at the latest then
 Key = tuple[str, str, str]  # kind, namespace, name
 
 
@@ -71,7 +70,6 @@ class _Memory:
     shelf: Shelf
     hints: int = 1  # the first look lists
     listed: int = 0  # hints that the last LIST answered
-    listed_at: datetime | None = None
     created: dict[str, tuple[datetime, Incident]] = field(default_factory=dict)  # not yet shown by the cache
 
 
@@ -89,6 +87,19 @@ class Correlator:
     def hint(self, namespace: str) -> None:
         """Something new lies in the inbox (`Inbox.on_commit`)."""
         self._of(namespace).hints += 1
+
+    async def leftovers(self, namespaces: Sequence[str] = ()) -> set[str]:
+        """Namespaces with inbox entries: what a process that died had stored and not filed. Empty = look in all.
+
+        To be asked on gaining leadership and at each resync; each found namespace then wants a pass.
+        """
+        found: set[str] = set()
+        for namespace in namespaces or ("",):
+            items = await self._world.reader.list(CONFIGMAPS, namespace, {INBOX: "true"})
+            found |= {item["metadata"]["namespace"] for item in items}
+        for namespace in found:
+            self.hint(namespace)
+        return found
 
     def forget(self, namespace: str = "") -> None:
         """Trust nothing in memory: on gaining leadership (all), after a Conflict (one)."""
@@ -113,7 +124,7 @@ class Correlator:
     async def _pass(self, namespace: str) -> timedelta | None:
         memory, now = self._of(namespace), self._world.clock.now()
         hints = memory.hints
-        inbox = await self._list_inbox(namespace, memory, now)
+        inbox = await self._list_inbox(namespace, memory)
         facts = await self._observe(namespace, memory, inbox, now)
         plan = decide(facts, now)
         await self._apply(namespace, memory, facts, plan)
@@ -123,13 +134,11 @@ class Correlator:
 
     # observe
 
-    async def _list_inbox(self, namespace: str, memory: _Memory, now: datetime) -> Inbox:
+    async def _list_inbox(self, namespace: str, memory: _Memory) -> Inbox:
         """No call where nothing is expected."""
-        due = memory.listed_at is None or now - memory.listed_at >= RELIST
-        if memory.hints == memory.listed and not due:
+        if memory.hints == memory.listed:
             return {}
         found = await self._world.reader.list(CONFIGMAPS, namespace, {INBOX: "true"})
-        memory.listed_at = now
         await memory.shelf.load_queue()
         return {item["metadata"]["name"]: (item["metadata"]["uid"], entry) for item in found if (entry := _entry(item))}
 
