@@ -30,7 +30,7 @@ MERGED = "Merged"  # a dependency's Incident explains it
 
 REOPEN_GRACE = timedelta(minutes=30)
 ALERTS_QUIET = timedelta(minutes=1)
-STAYS_OPEN = timedelta(hours=6)
+MOST_AFFECTED = 64
 
 
 def decide(facts: IncidentFacts, now: datetime, grace: timedelta = REOPEN_GRACE) -> Decision:
@@ -40,12 +40,12 @@ def decide(facts: IncidentFacts, now: datetime, grace: timedelta = REOPEN_GRACE)
     _evidence(sheet)
     if sheet.status.merged_into or _merge(sheet):
         return _finish(sheet)
+    incident_reopen.reopen(sheet, grace)
     _burn(sheet)
     _onset(sheet)
     incident_page.page(sheet)
     _affected(sheet)
     _cause(sheet)
-    incident_reopen.reopen(sheet, grace)
     incident_plays.play(sheet)
     _recover(sheet)
     incident_learn.learn(sheet)
@@ -76,7 +76,7 @@ def _evidence(sheet: Sheet) -> None:
         first = counts.sample[0]
         about = f" on {first.service}" if first.service else ""
         sheet.note("first-alert", counts.first_at, "Alerts", "alertmanager", f"first alert: {first.name}{about}")
-    tickets = ledger.tickets_of(sheet.facts.ledger)
+    tickets = ledger.tickets_of(sheet.facts.ledger)[:100]
     sheet.set(tickets=tickets)
     for ticket in tickets:
         said = f'ticket {ticket.id} "{ticket.subject}" linked with score {ticket.score:.2f}'
@@ -144,6 +144,7 @@ def _affected(sheet: Sheet) -> None:
             and verdict is not None
             and mine in causes.dependencies(name, views)
             and name not in sheet.status.affected
+            and len(sheet.status.affected) < MOST_AFFECTED
         ):
             sheet.set(affected=[*sheet.status.affected, name])
             sheet.note(
@@ -158,7 +159,8 @@ def _cause(sheet: Sheet) -> None:
     settled = status.cause is not None and (status.cause.kind != "unknown") and status.cause.confidence >= 0.9
     if settled or (status.plays and status.cause is not None and not _better_known(status, root)):
         return
-    cause = causes.explain(root, sheet.facts.releases, status.onset_at or status.detected_at or sheet.now)
+    began = (root.readings.onset or sheet.now) if status.reopened else (status.onset_at or status.detected_at)
+    cause = causes.explain(root, sheet.facts.releases, began or sheet.now)
     if status.cause is None or cause.confidence > status.cause.confidence:
         sheet.set(cause=cause)
     if cause.kind == "bad_release":

@@ -4,7 +4,7 @@ from datetime import timedelta
 
 from opsloop.api.incident import Page, Play
 from opsloop.core.actions import SendPage
-from opsloop.core.incident_sheet import PAGING, Sheet
+from opsloop.core.incident_sheet import MOST_PLAYS, PAGING, Sheet
 
 # Named reasons
 SEVERITY = "Severity"  # the severity pages
@@ -59,7 +59,7 @@ def escalate(sheet: Sheet, reason: str, text: str) -> None:
         runbook="", step=0, type="escalate", state="Done", reason=reason, message=text, requested_at=sheet.now,
         ended_at=sheet.now,
     )  # fmt: skip
-    sheet.set(plays=[*sheet.status.plays, done][-32:])
+    sheet.set(plays=[*sheet.status.plays, done][-MOST_PLAYS:])
     sheet.condition("Acting", False, reason, text)
     sheet.note(f"escalated-{len(sheet.status.plays)}", sheet.now, "Escalated", "opsloop", text)
     sheet.event("Escalated", text, "Warning")

@@ -6,8 +6,8 @@ from opsloop.api.incident import Play
 from opsloop.api.runbook import Grant, Runbook, RunbookStep
 from opsloop.core import causes, revisions
 from opsloop.core.incident_page import ESCALATED, escalate
-from opsloop.core.incident_rollback import decide_rollback, next_attempt
-from opsloop.core.incident_sheet import PAGING, Sheet
+from opsloop.core.incident_rollback import STANDING_GRANT, decide_rollback, next_attempt
+from opsloop.core.incident_sheet import MOST_PLAYS, PAGING, Sheet, contested
 
 # Named reasons
 NO_RUNBOOK = "NoRunbook"  # no Runbook matches cause, severity and labels
@@ -17,6 +17,7 @@ LIVE_IS_ANOTHER = "LiveIsAnother"  # the blamed revision is not live any more
 DEPENDENCY_BREACHING = "DependencyBreaching"  # nothing is rolled back on a dependent while what it depends on breaches
 TIMED_OUT = "TimedOut"  # the SLI was not back in time
 RELEASE_REFUSED = "ReleaseRefused"  # the Release refused the rollback
+SLI_BACK = "SliBack"  # the SLI was back while the play ran
 
 ENDED = ("Helped", "DidNotHelp", "Refused", "Done")
 
@@ -30,9 +31,17 @@ def play(sheet: Sheet) -> None:
     if current and current.state not in ENDED:
         _continue(sheet, current)
         return
-    if current and current.type == "escalate":
+    if contested(sheet) or (current and current.type == "escalate" and not _anew(sheet, current)):
         return
     _next(sheet, current)
+
+
+def _anew(sheet: Sheet, last: Play) -> bool:
+    """A reopened Incident begins its Runbook anew; one that had none begins when one fits (a cause became known)."""
+    reopened = next((e.at for e in sheet.status.timeline if e.key == f"reopened-{sheet.status.reopened}"), None)
+    if reopened is not None and last.requested_at < reopened:
+        return True
+    return last.reason == NO_RUNBOOK and matching(sheet) is not None
 
 
 def _next(sheet: Sheet, last: Play | None) -> None:
@@ -45,7 +54,8 @@ def _next(sheet: Sheet, last: Play | None) -> None:
         escalate(sheet, NO_RUNBOOK, "no Runbook matches: a person must act")
         return
     steps = [*book.spec.steps, RunbookStep(type="escalate")]
-    index = last.step + 1 if last and last.runbook == book.metadata.name else 0
+    same = last is not None and last.runbook == book.metadata.name and not _anew(sheet, last)
+    index = last.step + 1 if last is not None and same else 0
     step = steps[min(index, len(steps) - 1)]
     if step.type == "escalate":
         escalate(sheet, ESCALATED, "the Runbook's plays did not help: a person must act")
@@ -54,11 +64,11 @@ def _next(sheet: Sheet, last: Play | None) -> None:
         runbook=book.metadata.name,
         step=index,
         type=step.type,
-        attempt=next_attempt(sheet) if step.type == "rollback" else 1,
+        attempt=next_attempt(sheet, step.type),
         state="Requested",
         requested_at=sheet.now,
     )
-    sheet.set(plays=[*sheet.status.plays, asked])
+    sheet.set(plays=[*sheet.status.plays, asked][-MOST_PLAYS:])
     sheet.condition("Acting", True, "Requested", f"{book.metadata.name}: {step.type} is asked for")
 
 
@@ -161,6 +171,7 @@ def _replace(sheet: Sheet, new: Play) -> None:
 
 
 def _end(sheet: Sheet, current: Play, state: str, reason: str, message: str) -> None:
+    reason = _kept(current, reason)
     done = {"state": state, "reason": reason, "message": message[:500], "ended_at": sheet.now}
     _replace(sheet, Play.model_validate({**dict(current), **done}))
     sheet.note(
@@ -169,9 +180,14 @@ def _end(sheet: Sheet, current: Play, state: str, reason: str, message: str) -> 
     sheet.look(timedelta(0))
 
 
+def _kept(current: Play, reason: str) -> str:
+    """Rollbacks on the standing grant are counted by their reason, so that it stays."""
+    return STANDING_GRANT if current.reason == STANDING_GRANT else reason
+
+
 def helped(sheet: Sheet) -> None:
     """The SLI is back while a play runs: it helped."""
     current = sheet.status.plays[-1] if sheet.status.plays else None
     if current and current.state == "Running":
-        done = {"state": "Helped", "reason": "SliBack", "ended_at": sheet.now}
+        done = {"state": "Helped", "reason": _kept(current, SLI_BACK), "ended_at": sheet.now}
         _replace(sheet, current.model_copy(update=done))

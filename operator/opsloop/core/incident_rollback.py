@@ -6,6 +6,8 @@ from opsloop.api.incident import RollbackDecision
 from opsloop.core import revisions
 from opsloop.core.incident_sheet import Sheet
 
+STANDING_GRANT = "StandingGrant"  # a blocked revision came back: the earlier grant of this Incident stands
+
 
 def decide_rollback(sheet: Sheet, from_digest: str, to_digest: str, attempt: int, proven: bool) -> None:
     """Store the decision; it holds only while live is `from_digest` and this Incident is not Resolved."""
@@ -24,9 +26,9 @@ def decide_rollback(sheet: Sheet, from_digest: str, to_digest: str, attempt: int
     sheet.look(timedelta(seconds=5))
 
 
-def next_attempt(sheet: Sheet) -> int:
+def next_attempt(sheet: Sheet, type_: str = "rollback") -> int:
     """Attempts only go up, so that each is carried out at most once."""
-    return 1 + max((p.attempt for p in sheet.status.plays if p.type == "rollback"), default=0)
+    return 1 + max((p.attempt for p in sheet.status.plays if p.type == type_), default=0)
 
 
 def rollback_pending(sheet: Sheet) -> bool:

@@ -10,13 +10,22 @@ from opsloop.core import conditions
 from opsloop.core.actions import Action, Decision, Event
 from opsloop.core.facts import IncidentFacts, Value, Verdict
 
+CONTESTED = "Contested"  # somebody keeps pushing a blocked revision: opsloop stops writing and escalates
+
 PAGING = ("sev1", "sev2")
+MOST_PLAYS = 32
 MOST_ENTRIES = 200
+MOMENTS = ("Relapse", "Mitigated", "Resolved", "Reopened", "Escalated")  # told once, at a transition
 
 
 def worse(a: Severity, b: Severity) -> Severity:
     """The more severe of two; sev1 is the worst."""
     return min(a, b)
+
+
+def contested(sheet: "Sheet") -> bool:
+    """A person must decide: opsloop has stopped writing."""
+    return conditions.is_true(sheet.status.conditions, CONTESTED)
 
 
 def burn_signal(verdict: Verdict) -> BurnSignal:
@@ -66,15 +75,22 @@ class Sheet:
         evidence: Sequence[Evidence] = (),
         burn: BurnSignal | None = None,
     ) -> None:
-        """Add a timeline entry once per key, in order of time; the middle is folded when it grows past 200."""
+        """Add a timeline entry once per key, in order of time; past 200, moments in the middle are folded.
+
+        Only moments are folded: what is derived from the facts on every look would come back with the next one.
+        """
+        key = key[:128]
         if any(e.key == key for e in self.status.timeline):
             return
         proof = list(evidence)[:10] or ([_burn_evidence(burn)] if burn else [])
-        entry = TimelineEntry(key=key[:128], at=at, type=type_, actor=actor, message=message[:1000], evidence=proof)
+        entry = TimelineEntry(key=key, at=at, type=type_, actor=actor, message=message[:1000], evidence=proof)
         timeline = sorted([*self.status.timeline, entry], key=lambda e: e.at)
         folded = self.status.folded
         if len(timeline) > MOST_ENTRIES:
-            del timeline[MOST_ENTRIES // 2]
+            moments = [e for e in timeline if e.type in MOMENTS and e is not entry]
+            if not moments:
+                return
+            timeline.remove(moments[len(moments) // 2])
             folded += 1
         self.set(timeline=timeline, folded=folded)
 

@@ -9,6 +9,7 @@ from typing import Any
 
 from opsloop.api.release import Blocked, Revision
 
+LONGEST_VERSION = 128
 RESTARTED_AT = "kubectl.kubernetes.io/restartedAt"
 
 
@@ -57,7 +58,7 @@ def version_of(images: Mapping[str, str], wanted: Mapping[str, str], label: str)
     tail = image.rsplit("/", 1)[-1]
     if "@" in tail:
         return tail.rsplit("@", 1)[-1][:24]
-    return tail.rsplit(":", 1)[-1] if ":" in tail else tail
+    return (tail.rsplit(":", 1)[-1] if ":" in tail else tail)[:LONGEST_VERSION]
 
 
 def find(revisions: Sequence[Revision], digest_: str) -> Revision | None:
@@ -103,8 +104,14 @@ def _live_since(revision: Revision) -> datetime:
     return revision.live_since
 
 
-def prune(revisions: Sequence[Revision], keep: set[str], most: int = 20) -> list[Revision]:
-    """At most `most` revisions: blocked ones and those in `keep` stay, then the newest."""
+def prune(revisions: Sequence[Revision], keep: set[str], most: int = 20, hardest: int = 40) -> list[Revision]:
+    """At most `most` revisions: those in `keep` stay, then blocked ones (at most `hardest` in all), then the newest."""
     free = [r for r in revisions if r.digest not in keep and r.blocked is None]
-    drop = {r.digest for r in sorted(free, key=lambda r: r.number)[: max(0, len(revisions) - most)]}
+    blocked = [r for r in revisions if r.digest not in keep and r.blocked is not None]
+    drop = _oldest(free, len(revisions) - most)
+    drop |= _oldest(blocked, len(revisions) - len(drop) - hardest)
     return [r for r in revisions if r.digest not in drop]
+
+
+def _oldest(revisions: Sequence[Revision], count: int) -> set[str]:
+    return {r.digest for r in sorted(revisions, key=lambda r: r.number)[: max(0, count)]}

@@ -54,6 +54,18 @@ def _clean_up_canary(draft: Draft) -> None:
         rollout_parts.clear_canary(draft, target.reason if target else "NoTarget")
 
 
+def _forget_old(draft: Draft) -> None:
+    """The list of revisions is bounded; what anything refers to stays."""
+    status = draft.status
+    named = {status.live, status.last_good}
+    named |= {status.target.digest} if status.target else set()
+    named |= {status.rollback.from_digest, status.rollback.to_digest} if status.rollback else set()
+    base = revisions.base(status.revisions)
+    pruned = revisions.prune(status.revisions, named | ({base.digest} if base else set()))
+    if len(pruned) < len(status.revisions):
+        draft.set(revisions=pruned)
+
+
 def _summarize(draft: Draft) -> None:
     facts, status = draft.facts, draft.status
     workload, verdict = facts.workload, facts.readings.verdict
@@ -76,6 +88,7 @@ def _summarize(draft: Draft) -> None:
         last_good=_last_good(draft),
         last_episode=max([status.last_episode, *(_number(i) for i in facts.incidents)]),
     )
+    _forget_old(draft)
     _telemetry_condition(draft)
     _drift_condition(draft)
     if workload is not None:

@@ -8,11 +8,22 @@ from opsloop.core.actions import EnsureCanary, SetGates, SetTemplate
 from opsloop.core.draft import Draft
 from opsloop.core.rollout_judge import analysed_well, evals_passed, known_good
 from opsloop.core.rollout_live import ACTIVE, LIVE_CHANGED, cancel
-from opsloop.core.rollout_parts import HOLDING, NEW_TARGET, TICK, clear_canary, ended, hold, hold_kept, pods_of, reject
+from opsloop.core.rollout_parts import (
+    HOLDING,
+    NEW_TARGET,
+    TICK,
+    WEIGHT_UNREACHABLE,
+    clear_canary,
+    ended,
+    hold,
+    hold_kept,
+    pods_of,
+    reject,
+    unreachable,
+)
 from opsloop.names import APPROVE
 
 # Named reasons
-WEIGHT_UNREACHABLE = "WeightUnreachable"  # a step needs more canary pods than allowed
 INCIDENT_OPEN = "IncidentOpen"  # an Incident opened on this Release in mid-canary
 PODS_FAILING = "PodsFailing"  # the canary's pods do not start
 PAUSED = "Paused"  # spec.paused
@@ -30,6 +41,7 @@ def advance(draft: Draft) -> None:
     if target is None or target.state not in ACTIVE:
         draft.condition("Held", False, "NoCanary", "no canary is in progress")
         return
+    _close_surplus(draft, target)
     if target.started_at == draft.now or target.digest not in draft.facts.templates:
         draft.look(TICK)
         return  # recorded just now: the record is stored before anything is started
@@ -83,8 +95,7 @@ def _ensure_pods(draft: Draft, target: Target, count: int) -> bool:
 
 def _dark(draft: Draft, target: Target) -> None:
     step = _steps(draft)[0]
-    canary = draft.facts.release.spec.strategy.canary
-    if step.weight < 100 and (why := weights.refusal(step.weight, _stable(draft), canary.max_canary_replicas)):
+    if why := unreachable(draft):
         draft.set(target=ended(draft, target, "Refused", WEIGHT_UNREACHABLE, why))
         return
     count = 1 if step.weight == 100 else weights.pods_for(step.weight, _stable(draft))
@@ -136,7 +147,6 @@ def _step(draft: Draft, target: Target) -> None:
     if not analysed_well(draft, target):
         return
     if not _ensure_pods(draft, target, target.pods):
-        _close_surplus(draft, target)
         return
     if not _gates_as_decided(draft, target):
         return
@@ -156,6 +166,7 @@ def _step(draft: Draft, target: Target) -> None:
 
 
 def _close_surplus(draft: Draft, target: Target) -> None:
+    """A weight found higher than decided (0 while dark) is lowered at once, whatever else is going on."""
     opened = [p for p in pods_of(draft) if p.in_traffic]
     surplus = tuple(p.name for p in opened[target.pods :])
     if surplus:
@@ -167,7 +178,6 @@ def _gates_as_decided(draft: Draft, target: Target) -> bool:
     """Healing only lowers: too many gates are closed at once; too few are opened only while the step is being reached."""
     name = draft.facts.release.metadata.name
     opened = [p for p in pods_of(draft) if p.in_traffic]
-    _close_surplus(draft, target)
     if len(opened) > target.pods:
         return False
     if len(opened) == target.pods:

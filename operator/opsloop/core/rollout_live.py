@@ -1,6 +1,6 @@
 """What is live: adoption, our own writes landing, changes by hand, last-good, and rollbacks for Incidents."""
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from opsloop.api.incident import Incident, RollbackDecision
 from opsloop.api.release import Blocked, Revision, RollbackRecord
@@ -72,7 +72,8 @@ def _drifted(draft: Draft, workload: WorkloadFacts) -> None:
     spec = draft.facts.release.spec
     images = revisions.images_of(workload.template)
     old = revisions.find(draft.status.revisions, workload.digest)
-    by_hand = {"reason": DRIFTED, "manager": workload.manager, "shipped_without_canary": True, "live_since": draft.now}
+    since = _changed_at(draft, workload)
+    by_hand = {"reason": DRIFTED, "manager": workload.manager, "shipped_without_canary": True, "live_since": since}
     if old is None:
         revision = Revision(
             digest=workload.digest,
@@ -82,16 +83,24 @@ def _drifted(draft: Draft, workload: WorkloadFacts) -> None:
             reason=DRIFTED,
             manager=workload.manager,
             shipped_without_canary=True,
-            live_since=draft.now,
+            live_since=since,
             first_seen=draft.now,
         )
     elif old.proven_at and old.blocked is None:
-        revision = old.model_copy(update={"live_since": draft.now, "manager": workload.manager})
+        revision = old.model_copy(update={"live_since": since, "manager": workload.manager})
     else:
         revision = old.model_copy(update=by_hand)
     draft.set(live=workload.digest, revisions=revisions.put(draft.status.revisions, revision))
     draft.event(DRIFTED, f"{revision.version} was pushed by {workload.manager or 'an unknown manager'}", "Warning")
     cancel(draft, LIVE_CHANGED, f"the live Deployment was changed to {revision.version} by hand")
+
+
+def _changed_at(draft: Draft, workload: WorkloadFacts) -> datetime:
+    """When the template was written, which may be long before a restarted operator sees it; never before what it replaced."""
+    before = revisions.find(draft.status.revisions, draft.status.live)
+    earliest = before.live_since if before and before.live_since else draft.now
+    written = workload.written_at or draft.now
+    return min(draft.now, max(written, earliest))
 
 
 def cancel(draft: Draft, reason: str, message: str) -> None:
@@ -208,7 +217,7 @@ def _continue(draft: Draft, record: RollbackRecord) -> None:
     workload = draft.facts.workload
     assert workload is not None
     draft.look(timedelta(seconds=1))
-    if workload.digest == record.from_digest:
+    if workload.digest == record.from_digest and record.state == "Recorded":
         _write(draft, record.from_digest, record.to_digest)
     elif workload.digest != record.to_digest:
         draft.set(rollback=record.model_copy(update={"state": "Refused", "reason": LIVE_CHANGED}))

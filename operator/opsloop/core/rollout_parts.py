@@ -3,7 +3,7 @@
 from datetime import timedelta
 
 from opsloop.api.release import Blocked, CaseResult, Target
-from opsloop.core import revisions
+from opsloop.core import revisions, weights
 from opsloop.core.actions import DeleteCanary, EnsureRevision, SetGates
 from opsloop.core.draft import Draft
 from opsloop.core.facts import PodFacts
@@ -11,6 +11,7 @@ from opsloop.core.facts import PodFacts
 # Named reasons
 NEW_TARGET = "NewTarget"  # the spec asks for a third revision: weight 0, from the first step
 HOLDING = "Holding"  # the step's hold is not over
+WEIGHT_UNREACHABLE = "WeightUnreachable"  # a step needs more canary pods than allowed
 
 TICK = timedelta(seconds=1)
 
@@ -67,6 +68,14 @@ def hold(draft: Draft, reason: str, message: str) -> None:
 def hold_kept(draft: Draft, reason: str, message: str) -> None:
     """Within its hold a canary is on its way, not held up."""
     draft.condition("Held", False, reason, message)
+
+
+def unreachable(draft: Draft) -> str:
+    """Why some weight of the spec cannot be reached by pods beside the live ones; empty where all can."""
+    canary, workload = draft.facts.release.spec.strategy.canary, draft.facts.workload
+    stable = workload.replicas if workload else 0
+    wanted = (step.weight for step in canary.steps if step.weight < 100)
+    return next((why for w in wanted if (why := weights.refusal(w, stable, canary.max_canary_replicas))), "")
 
 
 def pods_of(draft: Draft) -> tuple[PodFacts, ...]:

@@ -4,14 +4,17 @@ from opsloop.api.release import Revision, Target
 from opsloop.core import revisions
 from opsloop.core.actions import EnsureRevision
 from opsloop.core.draft import Draft
+from opsloop.core.rollout_judge import ANALYSIS_FAILED, EVAL_FAILED
 from opsloop.core.rollout_live import cancel
-from opsloop.core.rollout_parts import NEW_TARGET, TICK, clear_canary, ended
+from opsloop.core.rollout_parts import NEW_TARGET, TICK, WEIGHT_UNREACHABLE, clear_canary, ended, unreachable
 from opsloop.names import RETRY
 
 # Named reasons
 BLOCKED = "Blocked"  # the wanted revision was rolled back or rejected before
 UNKNOWN_CONTAINER = "UnknownContainer"  # spec.images names a container that the Deployment does not have
 SPEC_BACK_TO_LIVE = "SpecBackToLive"  # the spec asks for what is live: a clean cancel
+
+BLOCKING = (BLOCKED, EVAL_FAILED, ANALYSIS_FAILED)  # a target that ended for these has a blocked revision
 
 
 def follow_spec(draft: Draft) -> None:
@@ -23,7 +26,7 @@ def follow_spec(draft: Draft) -> None:
     retry = facts.release.metadata.annotations.get(RETRY, "")
     old = status.target
     asked = old is not None and (old.version, old.images, old.retry) == (spec.version, spec.images, retry)
-    if old is not None and asked and not _unblocked(draft, old):
+    if old is not None and asked and not _unblocked(draft, old) and not _reachable_now(draft, old):
         return
     base = revisions.base(status.revisions) or revisions.find(status.revisions, status.live)
     template = facts.templates.get(base.digest) if base else None
@@ -44,14 +47,21 @@ def follow_spec(draft: Draft) -> None:
 
 
 def _unblocked(draft: Draft, target: Target) -> bool:
+    """It was ended for its block, and a person has lifted that. What the cluster did is tried again on retry only."""
     revision = revisions.find(draft.status.revisions, target.digest)
-    refused = target.state in ("Refused", "Rejected") and target.reason != UNKNOWN_CONTAINER
-    return refused and target.digest != draft.status.live and revision is not None and revision.blocked is None
+    blocked = target.state in ("Refused", "Rejected") and target.reason in BLOCKING
+    return blocked and target.digest != draft.status.live and (revision is None or revision.blocked is None)
+
+
+def _reachable_now(draft: Draft, target: Target) -> bool:
+    """It was refused for its weights, and the spec or the Deployment changed so that all of them can be reached."""
+    return target.state == "Refused" and target.reason == WEIGHT_UNREACHABLE and not unreachable(draft)
 
 
 def _already_live(draft: Draft, target: Target) -> None:
     cancel(draft, SPEC_BACK_TO_LIVE, "the spec asks for what is live")
     draft.set(target=ended(draft, target, "Promoted", SPEC_BACK_TO_LIVE, "live is what the spec asks for"))
+    draft.condition("Blocked", False, "Allowed", f"{target.version} is live")
 
 
 def _new_target(draft: Draft, target: Target, template: dict[str, object]) -> None:
