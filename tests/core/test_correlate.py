@@ -137,6 +137,27 @@ def test_forty_alerts_on_web_and_answers_are_one_incident_on_answers_and_the_one
             id="but an alert that tells of no failure does not make it one",
         ),
         pytest.param(
+            [alert("NoRequestsReceived", "db", severity="critical", seen=-20), alert("HighErrors", "front", seen=-20)],
+            {"releases": (view("front", "no-slo", ("db",)), view("db", "no-slo"))},
+            {"front-1": 2},
+            id="that nobody calls a service is its caller's harm, not the service's",
+        ),
+        pytest.param(
+            [
+                alert("NoMessagesConsumed", "billing", severity="critical", seen=-20),
+                alert("HighErrors", "front", seen=-20),
+            ],
+            {"releases": (view("front", "no-slo", ("queue",)), view("billing", "no-slo", ("queue",)))},
+            {"front-1": 2},
+            id="also where the caller hands over by a queue",
+        ),
+        pytest.param(
+            [alert("NoRequestsReceived", "db", severity="critical", seen=-20)],
+            {"releases": (view("front", "healthy", ("db",)), view("db", "no-slo"))},
+            {"db-1": 1},
+            id="with healthy callers it is an incident of its own",
+        ),
+        pytest.param(
             [alert("HighErrors", "a", seen=-20)],
             {"releases": (view("a", "burning", ("b",)), view("b", "healthy", ("a",)))},
             {"a-1": 1},

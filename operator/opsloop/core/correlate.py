@@ -16,13 +16,14 @@ from datetime import datetime, timedelta
 from opsloop.api.incident import Incident, IncidentSpec, LinkedTicket
 from opsloop.core.actions import CreateIncident
 from opsloop.core.facts import Alert, Ledger, ReleaseView, Ticket, Verdict
-from opsloop.core.labels import name_of
-from opsloop.core.ledger import firing_now
+from opsloop.core.filed import filed
+from opsloop.core.labels import is_starved, name_of
 from opsloop.core.linking import Candidate
 from opsloop.core.opening import for_alerts, for_burn, slug
 from opsloop.core.situation import REOPEN_GRACE as REOPEN_GRACE
-from opsloop.core.situation import Situation, State, Topology, failing_services, in_grace, is_open, reopens
+from opsloop.core.situation import Situation, State, in_grace, is_open
 from opsloop.core.ticketing import candidate, sort_tickets
+from opsloop.core.topology import Topology, failing_services
 from opsloop.core.triage import Queued
 
 SETTLE = timedelta(seconds=10)  # longest time for which an alert waits for its dependencies' state
@@ -108,7 +109,7 @@ class _Pass:
         failing = failing_services(facts.alerts, facts.ledgers, opened, self.topology, facts.namespace, facts.owners)
         self.world = Situation(self.topology, facts.incidents, failing, now, facts.grace)
         self.creates: dict[str, CreateIncident] = {}  # by root
-        self.index = _index(facts, now)
+        self.index = filed(facts.incidents, facts.ledgers, now, facts.grace)
         self.heard = {(a.fingerprint, a.starts_at) for a in facts.alerts if a.status == "firing"}
 
     def plan(self) -> CorrelatePlan:
@@ -130,7 +131,8 @@ class _Pass:
         service = self._root_name(alert)
         if alert.status == "resolved" and (alert.fingerprint, alert.starts_at) not in self.heard:
             return self._place_unheard(alert, service)
-        if root := self.world.harmed_root(service, alert.starts_at):
+        starved_by = self.world.starved_by(service, alert.starts_at) if is_starved(alert) else ""
+        if root := starved_by or self.world.harmed_root(service, alert.starts_at):
             if self._has_open(root) or self._dependencies_are_healthy(root) or self._waited(alert):
                 return root, EXPLAINED, self._existing(root)
             return "", DEPENDENCY_UNCLEAR, ""
@@ -230,26 +232,3 @@ class _Pass:
             view = self.topology.views.get(spec.release)
             found.append(candidate(name, spec, incident, (*held, *fresh.get(name, [])), view, self._root_name))
         return found
-
-
-@dataclass(frozen=True, slots=True)
-class _Index:
-    """Where what is already filed lies."""
-
-    episodes: Mapping[tuple[str, datetime], str]
-    holders: Mapping[str, str]  # fingerprint → Incident that takes a further episode: open, else one that reopens
-    firing: Mapping[str, str]  # fingerprint → Incident, open or closed, by whose ledger it fires
-
-
-def _index(facts: CorrelateFacts, now: datetime) -> _Index:
-    episodes: dict[tuple[str, datetime], str] = {}
-    holders: dict[str, str] = {}
-    firing: dict[str, str] = {}
-    for incident in sorted(facts.incidents, key=lambda i: (is_open(i), i.spec.signal.at)):  # an open one overrides
-        name = incident.metadata.name
-        alerts = facts.ledgers.get(name, Ledger()).alerts
-        episodes |= {(a.fingerprint, a.starts_at): name for a in alerts}
-        firing |= dict.fromkeys(firing_now(alerts), name)
-        if is_open(incident) or reopens(incident, now, facts.grace):
-            holders |= {a.fingerprint: name for a in alerts}
-    return _Index(episodes, holders, firing)

@@ -23,9 +23,12 @@ _EXPORTER = re.compile(
 )
 _SLO_TAIL = re.compile(r"-(requests|latency|errors|availability|quality|slo)$")
 _FAILURE = re.compile(
-    r"error|fail|down|unavailable|wrong|incorrect|latency|slow|timeout|crash|oom|unreachable|burn|norequests|nodatabase"
+    r"error|fail|down|unavailable|wrong|incorrect|latency|slow|timeout|crash|oom|unreachable|burn"
     r"|notready|mismatch|rolloutstuck|waiting|saturation|lag|inactive|5xx",
     re.IGNORECASE,
+)
+_STARVED = re.compile(
+    r"no_?(requests|traffic|calls|database|messages|consumers)|traffic_?(drop|low)|low_?traffic", re.IGNORECASE
 )
 KEPT = (*_DIRECT, *_OBJECT, *_SERVICE, *_LAST, *_NAMESPACE, "pod", "alertname", "severity")
 
@@ -62,7 +65,14 @@ def loudness(alert: Alert) -> int:
 
 def is_failure(alert: Alert) -> bool:
     """True: it tells of failing or slow requests or pods, not of a stale index, a full disk or a certificate."""
+    if is_starved(alert):
+        return False
     return loudness(alert) == 2 or (loudness(alert) == 1 and bool(_FAILURE.search(name_of(alert))))
+
+
+def is_starved(alert: Alert) -> bool:
+    """True: nobody calls the service any more. That is the callers' harm and says nothing against the service."""
+    return _STARVED.search(name_of(alert)) is not None
 
 
 def _candidates(labels: Mapping[str, str]) -> Iterator[str]:

@@ -12,9 +12,7 @@ from enum import Enum
 
 from opsloop.api.incident import Incident
 from opsloop.api.meta import Severity
-from opsloop.core.facts import Alert, Ledger, ReleaseView
-from opsloop.core.labels import is_failure, namespace_of, service_of
-from opsloop.core.ledger import firing_now
+from opsloop.core.topology import Topology
 
 GAP = timedelta(minutes=10)  # alerts further apart than this are not one storm
 REOPEN_GRACE = timedelta(
@@ -36,47 +34,6 @@ class Harm:
 
     state: State
     since: datetime | None = None
-
-
-class Topology:
-    """`dependsOn` of all Releases of a namespace."""
-
-    def __init__(self, releases: Sequence[ReleaseView]) -> None:
-        self.views = {
-            view.release.metadata.name: view for view in releases if not view.release.metadata.deletion_timestamp
-        }
-        self._needs = {name: tuple(view.release.spec.depends_on) for name, view in self.views.items()}
-        self._alias = {view.release.spec.workload_ref.name: name for name, view in self.views.items()}
-        self._alias |= {needed: needed for needs in self._needs.values() for needed in needs}
-        self._alias |= {name: name for name in self.views}
-
-    def root_name(self, alert: Alert, namespace: str, owners: Mapping[str, str]) -> str:
-        """The Release (or a name in some dependsOn) that the alert is about; else its bare service; else ""."""
-        known = self._alias | {service: owner for service, owner in owners.items() if owner in self.views}
-        found = service_of(alert.labels, known)
-        about = namespace_of(alert.labels)
-        if about not in ("", namespace):  # a service of the same name elsewhere is another service
-            return f"{about}-{found}" if found else ""
-        return known.get(found, found)
-
-    def is_node(self, name: str) -> bool:
-        """True: it is a Release here or something that a Release depends on."""
-        return name in self._alias
-
-    def has_slo(self, name: str) -> bool:
-        """True: a Release with an SLO decides on the severity."""
-        return name in self.views and self.views[name].release.spec.slo is not None
-
-    def dependencies(self, name: str) -> dict[str, int]:
-        """All that `name` needs, with the least number of hops. Cycles end; `name` is not in it."""
-        hops, frontier = {name: 0}, [name]
-        for current in frontier:
-            for needed in self._needs.get(current, ()):
-                if needed not in hops:
-                    hops[needed] = hops[current] + 1
-                    frontier.append(needed)
-        del hops[name]
-        return hops
 
 
 def is_open(incident: Incident) -> bool:
@@ -160,6 +117,20 @@ class Situation:
         harmed = {n: hops for n, hops in reach.items() if self.harm(n).state is State.HARMED and self._around(n, at)}
         return self.deepest(harmed)
 
+    def starved_by(self, name: str, at: datetime) -> str:
+        """For an alert that says nobody calls `name`: the root of the nearest harmed caller, "" = none.
+
+        A caller may hand over by a queue: then both depend on the queue.
+        """
+        mine = self.topology.dependencies(name).keys()
+        callers: dict[str, int] = {}
+        for other in self.topology.views.keys() - {name}:
+            needs = self.topology.dependencies(other)
+            if name in needs or mine & needs.keys():
+                callers[other] = needs.get(name, len(needs))
+        roots = (self.harmed_root(caller, at) for caller in sorted(callers, key=lambda n: (callers[n], n)))
+        return next((root for root in roots if root), "")
+
     def burning_root(self, name: str) -> str:
         """The deepest burning service among `name` (taken as burning) and what it needs."""
         reach = self.topology.dependencies(name)
@@ -212,32 +183,3 @@ class Situation:
     def _belongs(incident: Incident, at: datetime) -> bool:
         ended = incident.status.resolved_at or at
         return began(incident) - GAP <= at <= ended + GAP
-
-
-def failing_services(
-    alerts: Sequence[Alert],
-    ledgers: Mapping[str, Ledger],
-    open_names: frozenset[str],
-    topology: Topology,
-    namespace: str,
-    owners: Mapping[str, str],
-) -> dict[str, datetime]:
-    """Service → earliest start of a failure alert that fires on it now, by the inbox and by open Incidents' ledgers."""
-    heard = [*alerts, *(a for name in open_names if name in ledgers for a in ledgers[name].alerts)]
-    firing = firing_now(_settled(heard))
-    found: dict[str, datetime] = {}
-    for alert in heard:
-        name = topology.root_name(alert, namespace, owners)
-        if name and alert.fingerprint in firing and is_failure(alert):
-            found[name] = min(alert.starts_at, found.get(name, alert.starts_at))
-    return found
-
-
-def _settled(alerts: Sequence[Alert]) -> list[Alert]:
-    """One alert per episode, resolved where any notification says so."""
-    episodes: dict[tuple[str, datetime], Alert] = {}
-    for alert in alerts:
-        key = alert.fingerprint, alert.starts_at
-        if key not in episodes or alert.status == "resolved":
-            episodes[key] = alert
-    return list(episodes.values())
