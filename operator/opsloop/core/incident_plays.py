@@ -191,3 +191,4 @@ def helped(sheet: Sheet) -> None:
     if current and current.state == "Running":
         done = {"state": "Helped", "reason": _kept(current, SLI_BACK), "ended_at": sheet.now}
         _replace(sheet, current.model_copy(update=done))
+        sheet.condition("Acting", False, SLI_BACK, f"{current.type} helped")
