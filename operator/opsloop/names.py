@@ -16,6 +16,8 @@ WAIVE = "opsloop.dev/waive-regression"  # annotation "true" on an Incident: no E
 GATE = "opsloop.dev/in-traffic"  # readiness gate (pod condition type) of canary pods
 EVAL_HEADER = "X-Opsloop-Eval"  # header of eval requests, so that a service can leave them out of its SLI
 FIELD_MANAGER = "opsloop"
+GATE_OPEN = "opsloop-open"  # field manager of a patch that opens a gate: told apart in an audit log without bodies
+GATE_CLOSE = "opsloop-close"  # the same for one that closes it
 
 
 def revision_name(release: str, digest: str) -> str:

@@ -207,6 +207,7 @@ async def test_each_call_goes_where_the_api_reference_says(server: Server, kube:
     await kube.replace_status(RELEASES, "shop", body)
     await kube.json_patch(DEPLOYMENTS, "shop", "a", [])
     await kube.patch_pod_condition("shop", "p", "u", {"type": "x", "status": "True"})
+    await kube.patch_pod_condition("shop", "p", "", {"type": "x", "status": "False"})
     await kube.delete(CONFIGMAPS, "shop", "a", "u")
     own = "/apis/opsloop.dev/v1alpha1"
     assert [f"{method} {path} {kind}" for method, path, kind, _ in server.asked] == [
@@ -217,7 +218,8 @@ async def test_each_call_goes_where_the_api_reference_says(server: Server, kube:
         "PUT /api/v1/namespaces/shop/configmaps/a?fieldManager=opsloop application/json",
         f"PUT {own}/namespaces/shop/releases/a/status?fieldManager=opsloop application/json",
         "PATCH /apis/apps/v1/namespaces/shop/deployments/a?fieldManager=opsloop application/json-patch+json",
-        "PATCH /api/v1/namespaces/shop/pods/p/status?fieldManager=opsloop application/strategic-merge-patch+json",
+        "PATCH /api/v1/namespaces/shop/pods/p/status?fieldManager=opsloop-open application/strategic-merge-patch+json",
+        "PATCH /api/v1/namespaces/shop/pods/p/status?fieldManager=opsloop-close application/strategic-merge-patch+json",
         "DELETE /api/v1/namespaces/shop/configmaps/a application/json",
     ]
     assert json.loads(server.asked[3][3]) == {"apiVersion": "apps/v1", "kind": "Deployment", **body}
