@@ -227,7 +227,7 @@ async def test_each_call_goes_where_the_api_reference_says(server: Server, kube:
         "metadata": {"uid": "u"},
         "status": {"conditions": [{"type": "x", "status": "True"}]},
     }
-    assert json.loads(server.asked[8][3])["preconditions"] == {"uid": "u"}
+    assert json.loads(server.asked[9][3])["preconditions"] == {"uid": "u"}
     assert {(h["Authorization"], h["User-Agent"]) for h in server.headers} == {("Bearer secret", "opsloop")}
 
 
