@@ -6,6 +6,7 @@ SHELL := /bin/bash
 PYTHON ?= python3
 SEED ?= 1
 TICKET ?=
+PROMETHEUS ?=
 VENV := .venv
 PY := $(VENV)/bin/python
 STAMP := $(VENV)/.ready-$(shell cat requirements-dev.lock pyproject.toml 2>/dev/null | cksum | cut -d' ' -f1)
@@ -52,9 +53,11 @@ cluster-delete: ## delete it, and stop the container engine that we started
 images: cluster ## build the operator's and the demo's images and load them on the node
 	@$(PYTHON) -m e2e.cluster images
 
-install: images ## install the operator with its Helm chart into the cluster (namespace opsloop-system)
+install: images ## the operator by its Helm chart, for all namespaces (PROMETHEUS=http://service.namespace:9090)
 	@eval "$$($(PYTHON) -m e2e.cluster tools | sed 's/^/export /')"; \
-	"$$HELM" upgrade --install opsloop charts/opsloop --namespace opsloop-system --create-namespace --wait --timeout 120s
+	"$$KUBECTL" apply --server-side --force-conflicts -f crds/; \
+	"$$HELM" upgrade --install opsloop charts/opsloop --namespace opsloop-system --create-namespace --skip-crds \
+	  --set image.tag=dev $(if $(PROMETHEUS),--set "prometheus.url=$(PROMETHEUS)") --wait --timeout 120s
 
 generate: $(STAMP) ## CRDs from the models, manifests from the chart
 	@$(PY) tools/generate.py

@@ -45,7 +45,7 @@ app.kubernetes.io/part-of: opsloop
   verbs: [get, list, watch, create, patch, delete]
 - apiGroups: [apps]
   resources: [controllerrevisions]  # the pod templates of revisions
-  verbs: [get, list, create, patch]
+  verbs: [get, list, create, delete]
 - apiGroups: [""]
   resources: [pods]  # create, delete: quarantined pods that prove a regression case
   verbs: [list, create, delete]

@@ -195,6 +195,9 @@ class IncidentStatus(Model):
     observed_generation: int = Field(default=0, description="Generation of the spec that this status speaks of.")
     phase: Literal["Open", "Mitigating", "Mitigated", "Resolved"] = Field(default="Open", description="Where it is.")
     severity: Severity = Field(default="sev4", description="Present severity; only rises.")
+    title: str = Field(
+        default="", max_length=256, description="One line: the harm where an SLO shows it, else spec.title."
+    )
     onset_at: Time | None = Field(default=None, description="When harm began, as Prometheus shows it.")
     detected_at: Time | None = Field(default=None, description="When opsloop saw the burn (or the first alert).")
     mitigated_at: Time | None = Field(default=None, description="When the SLI was back.")

@@ -81,7 +81,7 @@ INCIDENT = Kind(
         Column("Severity", ".status.severity", "Present severity; sev1 and sev2 page."),
         Column("Phase", ".status.phase", "Open, Mitigating, Mitigated or Resolved."),
         Column("Service", ".spec.service", "Service that is harmed at the root."),
-        Column("Title", ".spec.title", "One line."),
+        Column("Title", ".status.title", "One line: the harm where an SLO shows it."),
         Column("Alerts", ".status.alerts.count", "Distinct alerts.", "integer"),
         AGE,
         Column("Cause", ".status.cause.kind", "Best explanation so far.", wide=True),

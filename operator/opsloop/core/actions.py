@@ -22,13 +22,16 @@ class SetTemplate:
 
 @dataclass(frozen=True, slots=True)
 class EnsureRevision:
-    """Store a pod template as a ControllerRevision (create only)."""
+    """Store a pod template as a ControllerRevision (create only).
+
+    Without an owner: what an Incident or EvalCase names must survive the Release, and an owner could not be taken away
+    later (the API server re-encodes `data` on a patch and then calls it changed). The shell removes what nobody names.
+    """
 
     release: str
     digest: str
     number: int
     template: Mapping[str, Any]
-    keep: bool = False  # True: no owner reference, it survives the Release (blocked, named by an Incident)
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,7 @@ Each part is a function over `Sheet`; the order is the order of the loop: see, p
 
 from datetime import datetime, timedelta
 
-from opsloop.api.incident import IncidentStatus
+from opsloop.api.incident import BurnSignal, IncidentStatus
 from opsloop.core import (
     causes,
     incident_learn,
@@ -14,6 +14,7 @@ from opsloop.core import (
     incident_reopen,
     incident_rollback,
     ledger,
+    opening,
 )
 from opsloop.core.actions import Decision
 from opsloop.core.facts import IncidentFacts, ReleaseView, Value
@@ -63,15 +64,25 @@ def _open(sheet: Sheet) -> None:
     signal, status = sheet.facts.incident.spec.signal, sheet.status
     if status.detected_at is not None:
         return
-    sheet.set(detected_at=signal.at, severity=worse(status.severity, signal.severity), burn=signal.burn)
+    severity = worse(status.severity, signal.severity)
+    sheet.set(detected_at=signal.at, severity=severity, burn=signal.burn, title=_title(sheet, signal.burn))
     sheet.note("detected", signal.at, "Detected", "opsloop", signal.message or sheet.facts.incident.spec.title)
     sheet.event("Opened", f"{signal.severity}: {sheet.facts.incident.spec.title}", "Warning")
+
+
+def _title(sheet: Sheet, burn: BurnSignal | None) -> str:
+    """The harm in one line; what opened it says less once an SLO shows what users feel."""
+    spec = sheet.facts.incident.spec
+    if burn is None:
+        return spec.title
+    return f"{spec.service}: {burn.error_ratio:.0%} of events bad, error budget burning {burn.burn_short:.0f}x"[:256]
 
 
 def _evidence(sheet: Sheet) -> None:
     """Alerts and tickets of the ledger: counts are derived, so filing twice changes nothing."""
     counts = ledger.counts(sheet.facts.ledger)
     sheet.set(alerts=counts)
+    _louder(sheet)
     if counts.first_at is not None and counts.sample:
         first = counts.sample[0]
         about = f" on {first.service}" if first.service else ""
@@ -81,6 +92,14 @@ def _evidence(sheet: Sheet) -> None:
     for ticket in tickets:
         said = f'ticket {ticket.id} "{ticket.subject}" linked with score {ticket.score:.2f}'
         sheet.note(f"ticket-{ticket.id}", ticket.received_at, "Ticket", "intake", said, ticket.evidence)
+
+
+def _louder(sheet: Sheet) -> None:
+    """Where no SLO decides, a critical alert that comes after a warning makes it page. Severity only rises."""
+    root, firing = sheet.facts.root, [a for a in sheet.facts.ledger.alerts if a.status == "firing"]
+    has_slo = root is not None and root.release.spec.slo is not None
+    if firing and sheet.status.phase != "Resolved":
+        sheet.set(severity=worse(sheet.status.severity, opening.alert_severity(firing, has_slo)))
 
 
 def _merge(sheet: Sheet) -> bool:
@@ -112,7 +131,7 @@ def _burn(sheet: Sheet) -> None:
     tier = verdict.firing.tier
     signal = burn_signal(verdict)
     if status.burn is None:
-        sheet.set(burn=signal, detected_at=verdict.at)
+        sheet.set(burn=signal, detected_at=verdict.at, title=_title(sheet, signal))
         text = f"burn rate {signal.burn_long:.1f} over {signal.long} and {signal.burn_short:.1f} over {signal.short}"
         sheet.note("burn", verdict.at, "Detected", "opsloop", f"{text}, both above {signal.factor:g}", burn=signal)
         sheet.event("BurnRate", f"{tier.severity}: {text}", "Warning")

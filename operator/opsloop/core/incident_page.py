@@ -27,7 +27,7 @@ def page(sheet: Sheet) -> None:
             return
         sheet.set(page=status.page.model_copy(update={"state": "Sent", "sent_at": sent}))
         sheet.note("paged", sent, "Paged", "opsloop", f"one {status.page.severity} page was delivered")
-        sheet.event("Paged", f"{status.page.severity}: {sheet.facts.incident.spec.title}")
+        sheet.event("Paged", f"{status.page.severity}: {status.title}")
 
 
 def decide_page(sheet: Sheet, reason: str) -> None:
@@ -49,7 +49,7 @@ def _send(sheet: Sheet) -> None:
     details = {"service": spec.service, "phase": status.phase, "reason": status.page.reason}
     if status.burn:
         details["burn"] = f"{status.burn.burn_long:g}x over {status.burn.long}, {status.burn.error_ratio:.1%} bad"
-    sheet.act(SendPage(sheet.name, spec.title, status.page, details))
+    sheet.act(SendPage(sheet.name, status.title or spec.title, status.page, details))
     sheet.look(PAGE_RETRY)
 
 

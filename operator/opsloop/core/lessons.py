@@ -49,8 +49,9 @@ def _detection_gaps(story: Story) -> list[str]:
     first_ticket, detected = story.first_ticket_at, status.detected_at
     if signal.kind == "ticket":
         found.append("**A user noticed before any monitor did.** Neither an SLO nor an alert opened this incident.")
-    elif first_ticket and detected and first_ticket < detected:
-        found.append(f"**Users told us before the alert did:** {span(first_ticket, detected)} earlier.")
+    elif first_ticket and detected and first_ticket < min(detected, status.alerts.first_at or detected):
+        told = min(detected, status.alerts.first_at or detected)
+        found.append(f"**Users told us before any monitor did:** {span(first_ticket, told)} earlier.")
     if signal.kind == "burn" and status.alerts.count == 0:
         found.append("**Detected by the SLO only.** No alert rule fired for this harm.")
     if signal.kind != "burn" and story.release is not None and story.release.spec.slo is None:
@@ -93,10 +94,10 @@ def went_well(story: Story) -> list[str]:
         )
     if status.alerts.count > 1 and status.page and status.page.state == "Sent":
         found.append(f"{status.alerts.count} alerts became one incident and one page.")
-    done = story.rollback
-    if done and done.done_at:
+    done, times = story.rollback, story.first_rollback
+    if done and times:
         found.append(
-            f"The rollback to {story.version(done.to_digest)} was complete {span(done.at, done.done_at)} after it was decided."
+            f"The rollback to {story.version(done.to_digest)} was complete {span(*times)} after it was decided."
         )
     if status.blocked:
         found.append(f"{_versions(story, status.blocked)} blocked: it cannot be promoted again by mistake.")

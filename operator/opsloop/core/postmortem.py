@@ -65,7 +65,7 @@ def _head(story: Story) -> str:
     if spec.owner:
         facts.append(f"owner {text(spec.owner, 80)}")
     provisional = "" if status.phase == "Resolved" else f"\n\n{_PROVISIONAL}"
-    return f"# Postmortem: {text(spec.title, 200)}\n\n{' · '.join(facts)}\n\n{_INTRO}{provisional}"
+    return f"# Postmortem: {text(story.incident.status.title or spec.title, 200)}\n\n{' · '.join(facts)}\n\n{_INTRO}{provisional}"
 
 
 # --- impact and times

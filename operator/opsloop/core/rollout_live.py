@@ -186,10 +186,6 @@ def _start(draft: Draft, incident: Incident, wanted: RollbackDecision) -> None:
         at=draft.now,
     )
     draft.set(revisions=revisions.block(draft.status.revisions, wanted.from_digest, why))
-    bad = revisions.find(draft.status.revisions, wanted.from_digest)
-    if bad is not None and bad.digest in draft.facts.templates:
-        keep = draft.facts.templates[bad.digest]
-        draft.act(EnsureRevision(draft.facts.release.metadata.name, bad.digest, bad.number, keep, keep=True))
     cancel(draft, ROLLED_BACK, f"live is rolled back for {incident.metadata.name}")
     _record(draft, incident, wanted, "Recorded", "")
     draft.event("RollbackStarted", f"to {to.version} for {incident.metadata.name}", "Warning")

@@ -4,7 +4,7 @@ from datetime import timedelta
 
 from opsloop.api.release import Blocked, CaseResult, Target
 from opsloop.core import revisions, weights
-from opsloop.core.actions import DeleteCanary, EnsureRevision, SetGates
+from opsloop.core.actions import DeleteCanary, SetGates
 from opsloop.core.draft import Draft
 from opsloop.core.facts import PodFacts
 
@@ -45,11 +45,6 @@ def reject(draft: Draft, target: Target, reason: str, message: str, block: bool 
             reason=reason, message=message[:1000], incident=_failed_incident(draft, target.evals), at=draft.now
         )
         draft.set(revisions=revisions.block(draft.status.revisions, target.digest, blocked))
-        number = revisions.find(draft.status.revisions, target.digest)
-        template = draft.facts.templates.get(target.digest)
-        if number and template is not None:
-            release = draft.facts.release.metadata.name
-            draft.act(EnsureRevision(release, target.digest, number.number, template, keep=True))
     draft.event("Rejected", f"{target.version}: {message}", "Warning")
 
 

@@ -93,7 +93,10 @@ def _status(facts: RunbookFacts, grants: list[Grant], now: datetime) -> RunbookS
     old = facts.runbook.status
     granted = [g for g in grants if g.granted]
     last = granted[-1] if granted else None
-    text = f"step {last.step} for {last.incident}" if last else old.last_play
+    steps = facts.runbook.spec.steps
+    text = old.last_play
+    if last:
+        text = f"{steps[last.step].type if last.step < len(steps) else 'a step that is gone'} for {last.incident}"
     message = f"{facts.runbook.spec.safety.mode}: plays are answered"
     return RunbookStatus(
         observed_generation=facts.runbook.metadata.generation,

@@ -41,6 +41,25 @@ class Story:
         return done if done and done.incident == self.name and done.state in ("Written", "Done") else None
 
     @property
+    def changed_at(self) -> datetime | None:
+        """When the blamed revision first became live; pushed again later, its liveSince is a later time."""
+        blamed = self.blamed
+        if blamed is None:
+            return None
+        return self._at(f"change-{blamed.digest}") or blamed.live_since
+
+    @property
+    def first_rollback(self) -> tuple[datetime, datetime] | None:
+        """(decided, available again) of the first rollback that the timeline tells of, else of the last."""
+        decided, done = self._at("rollback-1"), self._at("rolled-back-1")
+        if (decided is None or done is None) and self.rollback is not None:
+            decided, done = self.rollback.at, self.rollback.done_at
+        return (decided, done) if decided and done else None
+
+    def _at(self, key: str) -> datetime | None:
+        return next((e.at for e in self.incident.status.timeline if e.key == key), None)
+
+    @property
     def first_ticket_at(self) -> datetime | None:
         """When the first linked ticket came in."""
         return min((t.received_at for t in self.incident.status.tickets), default=None)

@@ -33,7 +33,7 @@ def _why(story: Story) -> str:
         return f"The evidence points to what it depends on: {code(cause.release) or UNKNOWN}."
     if blamed and blamed.shipped_without_canary:
         by = f"{code(blamed.manager)} had put it" if blamed.manager else "it had been put"
-        when = f" at {clock(blamed.live_since)} UTC" if blamed.live_since else ""
+        when = f" at {clock(story.changed_at)} UTC" if story.changed_at else ""
         return f"The evidence points to {story.blamed_version}; {by} live{when} without a canary."
     return f"The evidence points to {story.blamed_version}."
 

@@ -34,7 +34,7 @@ async def timeline(arguments: argparse.Namespace, reader: Reader) -> int:
     status = incident.status
     entries = sorted(status.timeline, key=lambda entry: entry.at)
     zero = status.onset_at or (entries[0].at if entries else incident.spec.signal.at)
-    print(f"{incident.metadata.name}: {incident.spec.title} ({status.severity}, {status.phase})")
+    print(f"{incident.metadata.name}: {status.title or incident.spec.title} ({status.severity}, {status.phase})")
     print(
         f"0:00 is the onset, {zero:%Y-%m-%d %H:%M:%S} UTC"
         if status.onset_at

@@ -26,6 +26,7 @@ from opsloop.shell.ports import Clock, Object, Reader, Sample, Series, Telemetry
 from opsloop.shell.queue import Key, Queue
 from opsloop.shell.readings import Poller, ReadingStore
 from opsloop.shell.reconcile import reconcile
+from opsloop.shell.retire import orphans
 from opsloop.shell.wake import wakes, wakes_for_reading
 from opsloop.shell.world import World
 
@@ -124,9 +125,11 @@ class Operator:
             self.queue.enqueue(key)
 
     async def file_leftovers(self) -> None:
-        """What a process that died had stored and not filed, also where a namespace has nothing else of ours."""
+        """What a process that died had stored and not filed, and stored templates whose Release went meanwhile."""
         for namespace in await self.correlator.leftovers(self.settings.namespaces):
             self.queue.enqueue(("Namespace", namespace, namespace))
+        for key in await orphans(self.world, self.settings.namespaces):
+            self.queue.enqueue(("Release", *key))
 
     async def _handle(self, key: Key) -> timedelta | None:
         if key[0] == "Namespace":

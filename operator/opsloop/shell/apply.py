@@ -1,7 +1,6 @@
 """Carries a Decision out, in its order: safety, record, actions, events. Each act is idempotent and keeps its precondition."""
 
 import asyncio
-import copy
 import logging
 from collections.abc import Mapping
 from typing import Any
@@ -27,7 +26,7 @@ from opsloop.core.actions import (
 )
 from opsloop.core.quarantine import pod_from_template
 from opsloop.errors import AlreadyExists, Conflict, Invalid, NotFound
-from opsloop.names import CANARY, GATE, RELEASE, REVISION, canary_name, revision_name
+from opsloop.names import CANARY, GATE, canary_name
 from opsloop.shell import owned
 from opsloop.shell.ports import (
     CONFIGMAPS,
@@ -57,10 +56,12 @@ async def carry_out(world: World, kind: str, obj: Object, decision: Decision) ->
         await act(world, namespace, obj, action)
     if decision.status is not None:
         await _store_status(world, kind, obj, decision.status)
-    for action in decision.actions:
-        await act(world, namespace, obj, action)
-    for event in decision.events:
-        await world.events.post(obj, event)
+    try:
+        for action in decision.actions:
+            await act(world, namespace, obj, action)
+    finally:  # the turn is stored: people are told of it even where an act has to be tried again
+        for event in decision.events:
+            await world.events.post(obj, event)
 
 
 async def _store_status(world: World, kind: str, obj: Object, status: Model) -> None:
@@ -87,7 +88,7 @@ async def act(world: World, namespace: str, obj: Object, action: Action) -> None
         case SetTemplate():
             await _set_template(world, namespace, action)
         case EnsureRevision():
-            await _ensure_revision(world, namespace, obj, action)
+            await _ensure_revision(world, namespace, action)
         case EnsureCanary():
             body = owned.canary_deployment(obj, action)
             world.cache.put("Deployment", await world.writer.apply(DEPLOYMENTS, namespace, body))
@@ -152,38 +153,12 @@ async def _set_template(world: World, namespace: str, action: SetTemplate) -> No
         world.wake(key)
 
 
-async def _ensure_revision(world: World, namespace: str, obj: Object, action: EnsureRevision) -> None:
+async def _ensure_revision(world: World, namespace: str, action: EnsureRevision) -> None:
     known = world.memory.templates.setdefault((namespace, action.release), {})
-    mark = (namespace, action.release, action.digest)
-    name = revision_name(action.release, action.digest)
-    if action.digest not in known or (action.keep and mark not in world.memory.kept):
-        labels = {RELEASE: action.release, REVISION: action.digest}
-        body = {
-            "apiVersion": "apps/v1",
-            "kind": "ControllerRevision",
-            "metadata": {
-                "name": name,
-                "namespace": namespace,
-                "labels": labels,
-                **owned.owner(obj, unless=action.keep),
-            },
-            "revision": action.number,
-            "data": copy.deepcopy(dict(action.template)),
-        }
-        created = await _create_if_absent(world, CONTROLLERREVISIONS, namespace, body)
-        if action.keep and not created:
-            await _disown(world, namespace, name)
+    if action.digest not in known:
+        body = owned.controller_revision(namespace, action)
+        await _create_if_absent(world, CONTROLLERREVISIONS, namespace, body)
     known[action.digest] = action.template
-    if action.keep:
-        world.memory.kept.add(mark)
-
-
-async def _disown(world: World, namespace: str, name: str) -> None:
-    """A blocked revision survives its Release: memory of what was bad must not go with it."""
-    stored = await world.reader.get(CONTROLLERREVISIONS, namespace, name)
-    if stored["metadata"].get("ownerReferences"):
-        ops: list[Object] = [{"op": "remove", "path": "/metadata/ownerReferences"}]
-        await world.writer.json_patch(CONTROLLERREVISIONS, namespace, name, ops)
 
 
 async def _delete_canary(world: World, namespace: str, obj: Object, action: DeleteCanary) -> None:

@@ -11,8 +11,8 @@ from opsloop.core.actions import Event
 from opsloop.errors import AlreadyExists, NotFound
 from opsloop.shell.ports import EVENTS, Object, Writer
 
-BURST = 10.0
-REFILL = 1 / 300  # tokens per second and object, as kubectl's event correlator has it
+BURST = 40.0  # one whole story of an object: adoption, drift, rollback, a rejected canary, a promotion
+REFILL = 1 / 60  # tokens per second and object
 REMEMBERED = 2048  # objects and events; the oldest are forgotten
 log = logging.getLogger("opsloop.events")
 

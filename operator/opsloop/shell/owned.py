@@ -4,15 +4,15 @@ import copy
 from typing import Any
 
 from opsloop.api.meta import API_VERSION
-from opsloop.core.actions import EnsureCanary, StorePostmortem
-from opsloop.names import CANARY, GATE, INCIDENT, RELEASE, REVISION, canary_name
+from opsloop.core.actions import EnsureCanary, EnsureRevision, StorePostmortem
+from opsloop.names import CANARY, GATE, INCIDENT, RELEASE, REVISION, canary_name, revision_name
 from opsloop.shell.ports import Object
 
+MANAGED = {"app.kubernetes.io/managed-by": "opsloop"}
 
-def owner(obj: Object, unless: bool = False) -> Object:
-    """{"ownerReferences": […]} to this object; {} with `unless`."""
-    if unless:
-        return {}
+
+def owner(obj: Object) -> Object:
+    """{"ownerReferences": […]} to this object."""
     meta = obj["metadata"]
     reference = {
         "apiVersion": obj.get("apiVersion", API_VERSION),
@@ -21,6 +21,21 @@ def owner(obj: Object, unless: bool = False) -> Object:
         "uid": meta["uid"],
     }
     return {"ownerReferences": [reference]}
+
+
+def controller_revision(namespace: str, action: EnsureRevision) -> Object:
+    """A stored pod template. It has no owner; `shell.retire` removes it when nobody names it any more."""
+    return {
+        "apiVersion": "apps/v1",
+        "kind": "ControllerRevision",
+        "metadata": {
+            "name": revision_name(action.release, action.digest),
+            "namespace": namespace,
+            "labels": {RELEASE: action.release, REVISION: action.digest, **MANAGED},
+        },
+        "revision": action.number,
+        "data": copy.deepcopy(dict(action.template)),
+    }
 
 
 def canary_deployment(release: Object, action: EnsureCanary) -> Object:
@@ -41,7 +56,7 @@ def canary_deployment(release: Object, action: EnsureCanary) -> Object:
         "metadata": {
             "name": canary_name(action.deployment),
             "namespace": release["metadata"]["namespace"],
-            "labels": {CANARY: action.release, RELEASE: action.release, "app.kubernetes.io/managed-by": "opsloop"},
+            "labels": {CANARY: action.release, RELEASE: action.release, **MANAGED},
             **owner(release),
         },
         "spec": {
@@ -62,7 +77,7 @@ def postmortem(incident: Object, action: StorePostmortem) -> Object:
         "metadata": {
             "name": action.name,
             "namespace": incident["metadata"]["namespace"],
-            "labels": {INCIDENT: name, "app.kubernetes.io/managed-by": "opsloop"},
+            "labels": {INCIDENT: name, **MANAGED},
             **owner(incident),
         },
         "data": {"postmortem.md": action.markdown},

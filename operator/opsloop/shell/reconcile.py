@@ -2,11 +2,13 @@
 
 from datetime import timedelta
 
+from opsloop.api.release import ReleaseStatus
 from opsloop.core import evals, incident, rollout, runbook
 from opsloop.core.actions import Decision
 from opsloop.shell import observe
 from opsloop.shell.apply import carry_out
 from opsloop.shell.queue import Key
+from opsloop.shell.retire import retire
 from opsloop.shell.world import World
 
 
@@ -15,12 +17,16 @@ async def reconcile(world: World, key: Key) -> timedelta | None:
     kind, namespace, name = key
     obj = world.cache.get(kind, namespace, name)
     if obj is None or "deletionTimestamp" in obj["metadata"]:
+        if kind == "Release":
+            await retire(world, namespace, name, known=())
         world.memory.forget(kind, namespace, name)
         return None
     decision = await _decide(world, kind, namespace, name)
     if decision is None:
         return None
     await carry_out(world, kind, obj, decision)
+    if isinstance(decision.status, ReleaseStatus):
+        await retire(world, namespace, name, known=[r.digest for r in decision.status.revisions])
     return decision.look_again
 
 

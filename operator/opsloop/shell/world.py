@@ -32,7 +32,6 @@ class Memory:
     templates: dict[Name, dict[str, Mapping[str, Any]]] = field(default_factory=dict)  # of a Release: digest → template
     ledgers: dict[Name, Ledger] = field(default_factory=dict)  # of an Incident
     postmortems: dict[Name, str | None] = field(default_factory=dict)  # of an Incident
-    kept: set[tuple[str, str, str]] = field(default_factory=set)  # (ns, release, digest) without an owner already
 
     def forget(self, kind: str, namespace: str, name: str) -> None:
         """The object is gone."""
