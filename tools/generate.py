@@ -2,6 +2,7 @@
 
     models (operator/opsloop/api)  ->  crds/  =  charts/opsloop/crds/
     charts/opsloop                 ->  manifests/   (helm template; for `kubectl apply -k manifests`)
+    operator/opsloop/core          ->  docs/reasons.md
 
 CRDs need Python only. Manifests need helm: $HELM, the one that e2e/cluster builds, or the one on the PATH. Where there
 is none, --check compares two hashes in manifests/.rendered-from instead: of the chart that was rendered and of what
@@ -18,9 +19,10 @@ from pathlib import Path
 import yaml
 
 ROOT = Path(__file__).resolve().parent.parent
-sys.path.insert(0, str(ROOT / "operator"))  # works without an installed package
+sys.path[:0] = [str(ROOT), str(ROOT / "operator")]  # works without an installed package
 
 from opsloop.api.crd import crds  # noqa: E402
+from tools import reasons  # noqa: E402
 
 CHART = ROOT / "charts" / "opsloop"
 MANIFESTS = ROOT / "manifests"
@@ -52,6 +54,11 @@ def crd_files() -> Generated:
     for name, document in crds().items():
         found[ROOT / "crds" / name] = found[CHART / "crds" / name] = dump(document)
     return found
+
+
+def doc_files() -> Generated:
+    """Pages that are made from the code."""
+    return Generated({ROOT / "docs" / "reasons.md": reasons.page()})
 
 
 def helm() -> str | None:
@@ -127,7 +134,7 @@ def check() -> list[str]:
     """One sentence for each stale file."""
     binary = helm()
     files = crd_files()
-    old = stale(files)
+    old = stale(Generated({**files, **doc_files()}))
     if binary:
         rendered = manifest_files(binary)
         old += different(rendered)
@@ -143,6 +150,7 @@ def check() -> list[str]:
 def generate() -> None:
     """Write all files; manifests only where a helm is found."""
     write(crd_files())
+    write(doc_files())
     binary = helm()
     if binary is None:
         sys.exit("crds written; no helm for manifests: set HELM, or run `make cluster` once, which builds one")

@@ -8,7 +8,7 @@ import pytest
 
 from tools import generate
 
-FOLDERS = ("crds", "charts", "manifests")
+FOLDERS = ("crds", "charts", "manifests", "docs")
 
 
 @pytest.fixture
