@@ -8,6 +8,7 @@ from e2e.drill.progress import StageFailed
 from e2e.drill.shift import Shift
 from e2e.drill.stages import Kills
 from e2e.drill.watch import Watch
+from e2e.recorder import Recorder
 
 NO_KILLS = Kills()
 WATCHED = ("sev1 Mitigating", "sev1 Mitigated", "sev1 Resolved")
@@ -16,7 +17,7 @@ WATCHED = ("sev1 Mitigating", "sev1 Mitigated", "sev1 Resolved")
 def run(shift: Shift, kills: Kills = NO_KILLS) -> int:
     """Prepare, all stages, gate; the gate's exit code. Raises StageFailed."""
     prepare(shift)
-    watch = Watch(shift.namespace)
+    watch, recorder = Watch(shift.namespace), Recorder("releases", shift.namespace)
     shift.progress.restart()
     try:
         stages.break_it(shift)
@@ -29,6 +30,7 @@ def run(shift: Shift, kills: Kills = NO_KILLS) -> int:
         stages.promote_v4(shift, kills)
     finally:
         watch.stop()
+        shift.versions = recorder.stop()
     _check_watch(watch)
     shift.progress.stage("verify", "the gate scores the shift, recomputed where it happened")
     code, text = shift.gate()

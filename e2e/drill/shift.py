@@ -18,6 +18,7 @@ from e2e.cluster import paths
 from e2e.demo import render
 from e2e.demo.tickets import tickets
 from e2e.drill.progress import Progress, StageFailed
+from e2e.recorder import Version
 
 OBJECTS = paths.REPO / "e2e" / "demo" / "opsloop"
 CRDS = paths.REPO / "crds"
@@ -39,6 +40,7 @@ class Shift:
     marks: dict[str, float] = field(default_factory=dict)
     alerts: dict[str, Object] = field(default_factory=dict)  # fingerprint → alert, as Alertmanager's API listed it
     weights: list[int] = field(default_factory=list)
+    versions: list[Version] = field(default_factory=list)  # each stored status of the Releases
 
     @property
     def release_name(self) -> str:

@@ -30,7 +30,7 @@ def break_it(shift: Shift) -> None:
     shift.broke = time.time()
     shift.set_image("v2")
     shift.mark("pushed")
-    paused = shift.api.service(shift.namespace, "catalog:8080", "/admin/pause-refresh", "POST")
+    paused = shift.api.service(shift.namespace, "catalog:8080", "/admin/pause-refresh?seconds=60", "POST")
     if paused is None:
         raise StageFailed("catalog did not answer to /admin/pause-refresh")
 

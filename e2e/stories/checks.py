@@ -1,0 +1,149 @@
+"""What must hold after a shift, counted where it happened: the API server's audit log, Prometheus, the ledger."""
+
+from __future__ import annotations
+
+import base64
+import gzip
+import json
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from e2e import audit, gates
+from e2e.api import kubectl
+from e2e.drill.progress import StageFailed
+from e2e.drill.shift import Shift
+from e2e.history import back_at, breach_at
+
+TICK = timedelta(seconds=5)
+SLACK = timedelta(seconds=2)  # resolution of Prometheus and of the audit log, and one look of a busy machine
+
+
+def acts_once(shift: Shift, rollbacks: int, promotions: int) -> None:
+    """Each rollback and promotion happened once, and no gate was opened that had not been decided."""
+    mine = audit.requests(audit.operator_user(shift.ops), shift.began)
+    writes = audit.rollbacks(mine, shift.namespace, "answers")
+    if len(writes) != rollbacks + promotions:
+        raise StageFailed(f"{len(writes)} template writes in the audit log, not {rollbacks} + {promotions}: {writes}")
+    decided = gates.decided_by_status(shift.versions, mine, shift.namespace, "answers")
+    wrong = gates.undecided_openings(audit.requests(since=shift.began), decided, shift.namespace)
+    if wrong or not decided:
+        raise StageFailed(f"gates were opened that no recorded step had decided: {wrong}; decided were {decided}")
+    forbidden = audit.forbidden(mine)
+    if forbidden:
+        raise StageFailed(f"the operator asked for what it may not do: {forbidden[:5]}")
+    opened = len(gates.openings(mine, shift.namespace))
+    shift.progress.say(
+        f"audit log: {len(writes)} template writes, {opened} gates opened, none undecided, no 403, {len(mine)} requests"
+    )
+
+
+def times(shift: Shift) -> None:
+    """The Incident's times against Prometheus and the audit log, within one tick."""
+    status = shift.incident()
+    entries = {e["key"]: _time(e["at"]) for e in status["timeline"]}
+    since, until = datetime.fromtimestamp(shift.broke, UTC), entries["resolved-0"]
+    breach = breach_at(shift.api, shift.namespace, since, until)
+    back = back_at(shift.api, shift.namespace, entries["rollback-1"], until)
+    people, mine = _template_writes(shift)
+    written = datetime.fromtimestamp(mine[0].time, UTC)
+    seen = {
+        "change": (entries[_key(entries, "change-")], datetime.fromtimestamp(people[0].time, UTC)),
+        "detected": (_time(status["detectedAt"]), breach),
+        "rollback": (entries["rollback-1"], written),
+        "mitigated": (entries["mitigated-0"], back),
+    }
+    for name, (told, measured) in seen.items():
+        off = told - measured
+        shift.progress.say(
+            f"   {name}: told {told:%H:%M:%S.%f}, measured {measured:%H:%M:%S.%f}, off {off.total_seconds():+.1f} s"
+        )
+        if abs(off) > TICK + SLACK:
+            raise StageFailed(f"{name} is told as {told}, but was {measured}")
+
+
+def _template_writes(shift: Shift) -> tuple[list[audit.Request], list[audit.Request]]:
+    """PATCHes of Deployment answers since the break: (by others, by the operator)."""
+    user = audit.operator_user(shift.ops)
+    found = audit.rollbacks(audit.requests(since=shift.broke), shift.namespace, "answers")
+    return [r for r in found if r.user != user], [r for r in found if r.user == user]
+
+
+def _key(entries: dict[str, datetime], prefix: str) -> str:
+    return next(k for k in entries if k.startswith(prefix))
+
+
+def _time(text: str) -> datetime:
+    return datetime.fromisoformat(text)
+
+
+def storm_is_on_one_incident(shift: Shift) -> None:
+    """Every alert that Alertmanager listed on answers and web is in the ledger of answers-1, once; catalog's is not."""
+    ledger = _ledger(shift, "answers-1")
+    filed = {a["fingerprint"] for a in ledger}
+    listed = {f for f, a in shift.alerts.items() if a["labels"].get("service") in ("answers", "web")}
+    lost, foreign = listed - filed, [a for a in ledger if a["labels"].get("service") == "catalog"]
+    counted = shift.incident()["alerts"]["count"]
+    if lost or foreign or counted != len(filed):
+        raise StageFailed(
+            f"lost {len(lost)} of {len(listed)}, foreign {len(foreign)}, counted {counted} of {len(filed)}"
+        )
+    others = [i["metadata"]["name"] for i in shift.incidents() if i["metadata"]["name"] != "answers-1"]
+    if others != ["catalog-1"]:
+        raise StageFailed(f"besides answers-1 there should be catalog-1 alone; there is {others}")
+    pages = (shift.api.service(shift.namespace, "receiver:8080", "/pages") or {}).get("pages", [])
+    keys = {p["dedup_key"] for p in pages}
+    if len(keys) != 1:
+        raise StageFailed(f"one page, not {len(keys)}: {pages}")
+    shift.progress.say(f"ledger: {len(filed)} distinct alerts, none of the {len(listed)} listed is lost; one page")
+
+
+def _ledger(shift: Shift, incident: str) -> list[dict[str, Any]]:
+    found = shift.api.get("configmaps", shift.namespace, f"{incident}-ledger")
+    if found is None:
+        raise StageFailed(f"there is no ledger of {incident}")
+    packed = next(iter(found["binaryData"].values()))
+    content = json.loads(gzip.decompress(base64.b64decode(packed)))
+    return list(content["alerts"])
+
+
+def forge(shift: Shift) -> None:
+    """Write an Incident and statuses by hand, as an administrator could, that tell of a perfect shift."""
+    now = datetime.now(UTC)
+    at = [
+        (now - timedelta(seconds=s)).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+        for s in (200, 150, 100, 60)
+    ]
+    incident = {
+        "apiVersion": "opsloop.dev/v1alpha1",
+        "kind": "Incident",
+        "metadata": {"name": "answers-1"},
+        "spec": {
+            "release": "answers",
+            "service": "answers",
+            "title": "forged",
+            "signal": {"kind": "alerts", "at": at[0], "severity": "sev1", "message": "forged"},
+        },
+    }
+    shift.apply([incident])
+    live = shift.status()["live"]
+    status = {
+        "phase": "Resolved",
+        "severity": "sev1",
+        "onsetAt": at[0],
+        "detectedAt": at[1],
+        "mitigatedAt": at[2],
+        "resolvedAt": at[3],
+        "burn": {"long": "1m", "short": "5s", "factor": 14.4, "burnLong": 20, "burnShort": 20, "errorRatio": 0.2,
+                 "bad": 300, "total": 1500, "objective": 0.99},
+        "cause": {"kind": "bad_release", "release": "answers", "revision": "0" * 16, "version": "v2", "confidence": 1},
+        "alerts": {"count": 54, "firing": 0},
+        "page": {"state": "Sent", "severity": "sev1", "dedupKey": "forged", "decidedAt": at[1], "sentAt": at[1]},
+        "rollback": {"release": "answers", "fromDigest": "0" * 16, "toDigest": live, "attempt": 1, "at": at[1]},
+        "blocked": ["0" * 16],
+        "evalCase": "answers-1-regression",
+        "fix": {"digest": live, "version": "v4", "at": at[3], "casePassed": True},
+    }  # fmt: skip
+    patch = json.dumps({"status": status})
+    kubectl(
+        "-n", shift.namespace, "patch", "incident", "answers-1", "--subresource=status", "--type=merge", "-p", patch
+    )

@@ -1,0 +1,105 @@
+"""The stories themselves. Each raises StageFailed with what it saw; returning is passing."""
+
+from __future__ import annotations
+
+import json
+import time
+
+from e2e.api import Api, kubectl
+from e2e.drill import run, stages
+from e2e.drill.prepare import clear, prepare
+from e2e.drill.progress import Progress, StageFailed
+from e2e.drill.shift import Shift
+from e2e.stories import checks
+
+GATE_FAILED = 1
+
+
+def _shift(api: Api, name: str, seed: int) -> Shift:
+    return Shift(api, Progress(prefix=f"{name:<12} "), name, f"{name}-ops", seed)
+
+
+def whole_shift(api: Api, name: str, seed: int) -> None:
+    """A bad release from intake to a closed loop; then the regression case is emptied, and the gate must notice."""
+    shift = _shift(api, name, seed)
+    code = run.run(shift)
+    if code:
+        raise StageFailed(f"the gate ended with {code}")
+    checks.acts_once(shift, rollbacks=2, promotions=1)
+    checks.times(shift)
+    checks.storm_is_on_one_incident(shift)
+    _empty_the_case(shift)
+    _must_fail(shift, "regression case catches the bad release")
+    clear(shift)
+
+
+def _empty_the_case(shift: Shift) -> None:
+    """Sabotage of the system: the case still exists, but expects nothing that v2 could get wrong."""
+    patch = [{"op": "replace", "path": "/spec/expect", "value": {"status": 200}}]
+    kubectl("-n", shift.namespace, "patch", "evalcase", "answers-1-regression", "--type=json", "-p", json.dumps(patch))
+    shift.progress.say("sabotage: the EvalCase was emptied")
+
+
+def _must_fail(shift: Shift, row: str) -> None:
+    code, text = shift.gate()
+    failed = [line for line in text.splitlines() if line.startswith("✗")]
+    if code != GATE_FAILED or not any(row in line for line in failed):
+        raise StageFailed(f"the gate should have failed on {row!r}; it ended with {code}:\n{text}")
+    shift.progress.say(f"the gate ended with {code} and named: {row}")
+
+
+def killed_shift(api: Api, name: str, seed: int) -> None:
+    """The same story while the operator is killed in mid-storm, mid-rollback and mid-canary; the end is the same."""
+    shift = _shift(api, name, seed)
+    code = run.run(shift, stages.Kills(storm=True, rollback=True, canary=True))
+    if code:
+        raise StageFailed(f"the gate ended with {code}")
+    checks.acts_once(shift, rollbacks=2, promotions=1)
+    checks.storm_is_on_one_incident(shift)
+    clear(shift)
+
+
+def no_runbook(api: Api, name: str, seed: int) -> None:
+    """The Runbook is gone: a person is paged, nothing is rolled back, and the gate says that it is not resolved."""
+    shift = _shift(api, name, seed)
+    prepare(shift)
+    kubectl("-n", shift.namespace, "delete", "runbook", "bad-release")
+    shift.progress.say("sabotage: the Runbook was deleted")
+    stages.break_it(shift)
+    stages.storm(shift, run.NO_KILLS)
+    stages.detect(shift)
+    shift.progress.wait("the Incident to be escalated", 30, lambda: _escalated(shift))
+    _must_fail(shift, "incident resolved")
+    if not shift.live_image().endswith(":v2"):
+        raise StageFailed(f"without a Runbook nothing may be rolled back, but live is {shift.live_image()}")
+    shift.set_image("v1")
+    shift.progress.wait("a person's own rollback to resolve it", 120, lambda: _resolved(shift))
+    clear(shift)
+
+
+def _escalated(shift: Shift) -> tuple[object, str]:
+    plays = [f"{p['type']} {p['state']} {p.get('reason')}" for p in shift.incident().get("plays", [])]
+    return any(p.startswith("escalate") for p in plays), f"plays {plays}"
+
+
+def _resolved(shift: Shift) -> tuple[object, str]:
+    phase = shift.incident().get("phase")
+    return phase == "Resolved", f"phase {phase}, {shift.sli()}"
+
+
+def idle_forgery(api: Api, name: str, seed: int) -> None:
+    """Statuses that claim a whole shift, on a shop where nothing happened: not a pass."""
+    shift = _shift(api, name, seed)
+    prepare(shift)
+    checks.forge(shift)
+    code, text = shift.gate()
+    passed = [line for line in text.splitlines() if line.startswith("✓")]
+    if code == 0 or passed:
+        raise StageFailed(f"forged statuses passed (exit {code}):\n{text}")
+    shift.progress.say(f"forged statuses on an idle cluster: gate exit code {code}, no row passed")
+    clear(shift)
+
+
+def seconds(started: float) -> str:
+    """For the closing table."""
+    return f"{time.monotonic() - started:6.1f} s"
