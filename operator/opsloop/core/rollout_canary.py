@@ -21,6 +21,7 @@ from opsloop.core.rollout_parts import (
     reject,
     unreachable,
 )
+from opsloop.core.rollout_target import stored
 from opsloop.names import APPROVE
 
 # Named reasons
@@ -42,7 +43,7 @@ def advance(draft: Draft) -> None:
         draft.condition("Held", False, "NoCanary", "no canary is in progress")
         return
     _close_surplus(draft, target)
-    if target.started_at == draft.now or target.digest not in draft.facts.templates:
+    if target.started_at == draft.now or not stored(draft, target):
         draft.look(TICK)
         return  # recorded just now: the record is stored before anything is started
     draft.look(TICK)

@@ -5,7 +5,7 @@ from opsloop.core import revisions
 from opsloop.core.actions import EnsureRevision
 from opsloop.core.draft import Draft
 from opsloop.core.rollout_judge import ANALYSIS_FAILED, EVAL_FAILED
-from opsloop.core.rollout_live import cancel
+from opsloop.core.rollout_live import TEMPLATE_MISSING, cancel
 from opsloop.core.rollout_parts import NEW_TARGET, TICK, WEIGHT_UNREACHABLE, clear_canary, ended, unreachable
 from opsloop.names import RETRY
 
@@ -44,6 +44,23 @@ def follow_spec(draft: Draft) -> None:
         _already_live(draft, target)
     else:
         _new_target(draft, target, wanted)
+
+
+def stored(draft: Draft, target: Target) -> bool:
+    """Is the target's template stored? If not, the process died right after recording it: it is made from the base again."""
+    if target.digest in draft.facts.templates:
+        return True
+    base = revisions.base(draft.status.revisions) or revisions.find(draft.status.revisions, draft.status.live)
+    template = draft.facts.templates.get(base.digest) if base else None
+    revision = revisions.find(draft.status.revisions, target.digest)
+    if template is None or revision is None:
+        return False  # stored by this very pass; the next one sees it
+    wanted, _ = revisions.with_images(template, target.images)
+    if revisions.digest(wanted) == target.digest:
+        draft.act(EnsureRevision(draft.facts.release.metadata.name, target.digest, revision.number, wanted))
+    else:
+        cancel(draft, TEMPLATE_MISSING, "its template is not stored and what it was made from has changed")
+    return False
 
 
 def _unblocked(draft: Draft, target: Target) -> bool:
