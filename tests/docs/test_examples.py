@@ -1,0 +1,41 @@
+"""The README's examples are the files in docs/examples/, and the files are what the operator reads."""
+
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from opsloop.api.kinds import KINDS
+from opsloop.api.meta import API_VERSION
+
+ROOT = Path(__file__).resolve().parents[2]
+EXAMPLES = sorted((ROOT / "docs" / "examples").glob("*.yaml"))
+MODELS = {kind.name: kind.model for kind in KINDS}
+BLOCK = re.compile(r"^```yaml\n(.*?)^```$", re.DOTALL | re.MULTILINE)
+
+
+def ours() -> list[dict[str, Any]]:
+    return [d for path in EXAMPLES for d in yaml.safe_load_all(path.read_text()) if d["apiVersion"] == API_VERSION]
+
+
+def test_each_of_the_four_kinds_has_an_example() -> None:
+    assert {d["kind"] for d in ours()} == set(MODELS)
+
+
+@pytest.mark.parametrize("document", [pytest.param(d, id=f"{d['kind']} {d['metadata']['name']}") for d in ours()])
+def test_the_operator_reads_every_field_of_an_example(document: dict[str, Any]) -> None:
+    """A field that the model does not know, or spells otherwise, is missing from what it gives back."""
+    read = MODELS[document["kind"]].model_validate(document)
+    assert read.model_dump(mode="json", by_alias=True, exclude_unset=True)["spec"] == document["spec"]
+
+
+@pytest.mark.parametrize("path", [pytest.param(p, id=p.name) for p in EXAMPLES])
+def test_the_readme_shows_an_example_word_for_word(path: Path) -> None:
+    assert path.read_text() in BLOCK.findall((ROOT / "README.md").read_text())
+
+
+def test_the_readme_shows_no_other_object_of_ours() -> None:
+    shown = [block for block in BLOCK.findall((ROOT / "README.md").read_text()) if API_VERSION in block]
+    assert sorted(shown) == sorted(p.read_text() for p in EXAMPLES)

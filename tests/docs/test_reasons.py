@@ -1,0 +1,71 @@
+"""What people look up in docs/ is what the code says: reasons, condition types, annotations, metrics, settings."""
+
+import ast
+import re
+from dataclasses import fields
+from pathlib import Path
+
+import pytest
+
+from opsloop import names
+from opsloop.entry.settings import Settings, variable
+from opsloop.entry.telemetry import Metrics
+from tools import reasons
+
+ROOT = Path(__file__).resolve().parents[2]
+CORE = ROOT / "operator" / "opsloop" / "core"
+PAGE = (ROOT / "docs" / "reasons.md").read_text()
+OPERATIONS = (ROOT / "docs" / "operations.md").read_text()
+DECISIONS = ("approve", "unblock", "retry", "mitigated", "waive-regression")
+
+
+def calls_of_condition() -> list[tuple[str, ast.Call]]:
+    """(file, call) of every `….condition(type, value, reason, message)` in core."""
+    return [
+        (path.name, node)
+        for path in sorted(CORE.glob("*.py"))
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr == "condition"
+    ]
+
+
+def literal(node: ast.expr) -> str:
+    """The string that is written there, else ""."""
+    return node.value if isinstance(node, ast.Constant) and isinstance(node.value, str) else ""
+
+
+def test_the_page_of_reasons_is_current() -> None:
+    assert reasons.page() == PAGE
+
+
+def test_every_named_reason_has_a_sentence() -> None:
+    assert [r for r in reasons.reasons() if not r.sentence] == []
+
+
+def test_a_reason_that_is_written_in_place_is_on_the_page_too() -> None:
+    known = {r.value for r in reasons.reasons()} | set(reasons.IN_PLACE)
+    written = {(file, literal(call.args[2])) for file, call in calls_of_condition() if literal(call.args[2])}
+    assert {(file, reason) for file, reason in written if reason not in known} == set()
+
+
+def test_every_condition_type_is_explained() -> None:
+    types = {literal(call.args[0]) for _, call in calls_of_condition()} - {""}
+    assert {t for t in types if f"`{t}`" not in OPERATIONS} == set()
+
+
+@pytest.mark.parametrize("word", DECISIONS)
+def test_every_annotation_by_which_people_decide_is_explained_and_guarded(word: str) -> None:
+    annotation = f"opsloop.dev/{word}"
+    assert annotation in vars(names).values()
+    assert f"`{annotation}`" in OPERATIONS
+    assert f'"{word}"' in (ROOT / "charts" / "opsloop" / "templates" / "guard.yaml").read_text()
+
+
+def test_every_metric_is_explained_and_none_that_does_not_exist() -> None:
+    made = {metric.name for metric in Metrics().registry.collect() if metric.name.startswith("opsloop_")}
+    told = {re.sub(r"_total$", "", name) for name in re.findall(r"`(opsloop_[a-z_]+)`", OPERATIONS)}
+    assert told == made
+
+
+def test_every_setting_is_listed() -> None:
+    assert {variable(f.name) for f in fields(Settings) if f"`{variable(f.name)}`" not in OPERATIONS} == set()
