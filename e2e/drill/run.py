@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from e2e.drill import stages
 from e2e.drill.prepare import prepare
 from e2e.drill.progress import StageFailed
@@ -14,9 +16,10 @@ NO_KILLS = Kills()
 WATCHED = ("sev1 Mitigating", "sev1 Mitigated", "sev1 Resolved")
 
 
-def run(shift: Shift, kills: Kills = NO_KILLS) -> int:
-    """Prepare, all stages, gate; the gate's exit code. Raises StageFailed."""
+def run(shift: Shift, kills: Kills = NO_KILLS, prepared: Callable[[], None] = lambda: None) -> int:
+    """Prepare, all stages, gate; the gate's exit code. Raises StageFailed. `prepared` is called before the first stage."""
     prepare(shift)
+    prepared()
     watch, recorder = Watch(shift.namespace), Recorder("releases", shift.namespace)
     shift.progress.restart()
     try:
