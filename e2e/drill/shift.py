@@ -169,9 +169,13 @@ def manifests(shift: Shift) -> str:
     return render.render(shift.namespace, shift.ops, shift.seed)
 
 
-def install_operator(shift: Shift) -> None:
-    """CRDs, then the chart, scoped to the shop's namespace."""
+def apply_crds() -> None:
+    """By kubectl: helm installs CRDs once and never again."""
     kubectl("apply", "--server-side", "--force-conflicts", "-f", str(CRDS))
+
+
+def install_operator(shift: Shift) -> None:
+    """The chart, scoped to the shop's namespace."""
     values: dict[str, Any] = {
         "image": {"tag": "dev"},
         "watchNamespaces": [shift.namespace],

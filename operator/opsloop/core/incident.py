@@ -222,7 +222,13 @@ def _recover(sheet: Sheet) -> None:
     sheet.condition("Mitigated", None if back is None else False, reason, "the harm is not surely over")
     if status.phase == "Mitigated" and back is False:
         sheet.set(phase="Mitigating" if status.plays else "Open", mitigated_at=None)
-        sheet.note(f"relapse-{at.timestamp():.0f}", at, "Relapse", "opsloop", "the SLI left its objective again")
+        sheet.note(
+            f"relapse-{at.timestamp():.0f}",
+            at,
+            "Relapse",
+            "opsloop",
+            "its alerts fire again" if status.burn is None else "the SLI left its objective again",
+        )
     sheet.look(timedelta(seconds=30))
 
 
