@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, Literal
 
 from opsloop.api.evalcase import EvalCase, EvalCaseSpec
 from opsloop.api.incident import BurnSignal, Incident, IncidentSpec, IncidentStatus, Signal
@@ -76,7 +76,9 @@ def release(
     )
 
 
-def workload(image: str = "shop:v1", settled: bool = True, replicas: int = 4, manager: str = "kubectl-set") -> WorkloadFacts:
+def workload(
+    image: str = "shop:v1", settled: bool = True, replicas: int = 4, manager: str = "kubectl-set"
+) -> WorkloadFacts:
     return WorkloadFacts(
         name="answers",
         uid="uid-d",
@@ -116,10 +118,9 @@ def verdict(error_ratio: float | None, when: datetime = T0) -> Verdict:
         return Verdict(when, 0.99, (tier,), "unknown", None, None, "NoSeries")
     reading, burn = value(error_ratio), error_ratio / 0.01
     tier = TierVerdict(TIER, burn > 14.4, reading, reading, burn, burn)
-    band = "fast" if burn > 14.4 else "slow" if burn > 1 else "ok"
-    return Verdict(
-        when, 0.99, (tier,), band, tier if tier.firing else None, burn <= 1, "Read", burning=burn > 14.4
-    )  # type: ignore[arg-type]
+    band: Literal["ok", "slow", "fast"] = "fast" if burn > 14.4 else "slow" if burn > 1 else "ok"
+    firing = tier if tier.firing else None
+    return Verdict(when, 0.99, (tier,), band, firing, burn <= 1, "Read", burning=burn > 14.4)
 
 
 def readings(error_ratio: float | None, when: datetime = T0, **changes: Any) -> Readings:
@@ -127,7 +128,15 @@ def readings(error_ratio: float | None, when: datetime = T0, **changes: Any) -> 
 
 
 BURN = BurnSignal(
-    long="1m", short="5s", factor=14.4, burn_long=20, burn_short=20, error_ratio=0.2, bad=200, total=1000, objective=0.99
+    long="1m",
+    short="5s",
+    factor=14.4,
+    burn_long=20,
+    burn_short=20,
+    error_ratio=0.2,
+    bad=200,
+    total=1000,
+    objective=0.99,
 )
 
 

@@ -87,7 +87,7 @@ class Shop:
         """`kubectl set image`: behind the Release's back."""
         found = self._get(DEPLOYMENTS, "answers")
         found["spec"]["template"]["spec"]["containers"][0]["image"] = f"shop:{version}"
-        fields = {"f:spec": {"f:template": {}}}
+        fields: Object = {"f:spec": {"f:template": {}}}
         stamp = self.clock.now().strftime("%Y-%m-%dT%H:%M:%SZ")
         found["metadata"]["managedFields"] = [{"manager": manager, "time": stamp, "fieldsV1": fields}]
         self.cluster.seed(found)
@@ -178,7 +178,8 @@ class Shop:
             _set(status, "ContainersReady", True)
             gates = [g["conditionType"] for g in pod["spec"].get("readinessGates", [])]
             _set(status, "Ready", all(_is(pod, gate) for gate in gates))
-        self.prober.pods[status["podIP"]] = lambda asked, version=version_of(pod): self._answer(asked, version)
+        version = version_of(pod)
+        self.prober.pods[status["podIP"]] = lambda asked: self._answer(asked, version)
         if json.dumps(status) != before:
             self.cluster.seed({"kind": "Pod", "metadata": meta, "spec": pod["spec"], "status": status})
 

@@ -141,7 +141,9 @@ async def test_a_ticket_is_stored_and_its_id_comes_back(rig: Rig) -> None:
             {"json": {**BODY, "version": "3"}}, 400, 'version: "3" is not supported', id="with an old version"
         ),
         pytest.param({"path": "tickets", "json": {}}, 400, "subject: empty", id="with an empty ticket"),
-        pytest.param({"data": BytesIO(b" " * (MAX_BODY + 1))}, 413, f"body: more than {MAX_BODY} bytes", id="with too much"),
+        pytest.param(
+            {"data": BytesIO(b" " * (MAX_BODY + 1))}, 413, f"body: more than {MAX_BODY} bytes", id="with too much"
+        ),
     ],
 )
 async def test_refused(rig: Rig, request_: dict[str, Any], status: int, message: str) -> None:

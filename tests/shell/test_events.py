@@ -78,9 +78,7 @@ async def test_other_reasons_and_other_objects_are_other_events(cluster: FakeClu
     assert len(made(cluster)) == 3
 
 
-async def test_a_flapping_object_is_cut_to_a_burst_and_one_per_minute(
-    cluster: FakeCluster, clock: FakeClock
-) -> None:
+async def test_a_flapping_object_is_cut_to_a_burst_and_one_per_minute(cluster: FakeCluster, clock: FakeClock) -> None:
     events = poster(cluster, clock)
     for _ in range(1000):
         await events.post(RELEASE, Event("Flap", "x"))

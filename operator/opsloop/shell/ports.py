@@ -89,7 +89,9 @@ class Access(Protocol):
         """(user name, groups) of a valid token, else None. Unavailable where the API server cannot say."""
         ...
 
-    async def allowed(self, user: str, groups: Sequence[str], verb: str, group: str, plural: str, namespace: str, name: str = "") -> bool:
+    async def allowed(
+        self, user: str, groups: Sequence[str], verb: str, group: str, plural: str, namespace: str, name: str = ""
+    ) -> bool:
         """SubjectAccessReview."""
         ...
 
