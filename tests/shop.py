@@ -1,14 +1,14 @@
 """A shop in memory: an API server that tells of changes, a Deployment controller, traffic by version, pods that answer.
 
-Only what the outside world does lives here. One `tick` is one second of it; `operator_world.py` runs opsloop beside it.
+One `tick` is one second of the outside world; `operator_world.py` runs opsloop beside it.
 """
 
 import json
 from collections.abc import Callable
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Any
 
-from opsloop.api.meta import format_time
 from opsloop.api.release import Release
 from opsloop.core import revisions, slo
 from opsloop.core.codec import encode_entries
@@ -68,14 +68,13 @@ class Shop:
         self.cluster = TellingCluster(self.clock)
         self.prober = FakeProber()
         self.served: list[tuple[datetime, dict[str, tuple[float, float]]]] = []  # second → version → (bad, total)
+        self.errors = dict(ERRORS)
         self.dark = False  # Prometheus has nothing to say
         self._ips = iter(range(1, 100_000))
-        meta = {"name": "answers", "namespace": NS}
-        labels = {"app": "answers"}
+        meta, labels = {"name": "answers", "namespace": NS}, {"app": "answers"}
         spec = {"replicas": 4, "selector": {"matchLabels": labels}, "template": template("shop:v1")}
-        self.cluster.seed({"kind": "Deployment", "metadata": dict(meta), "spec": spec})
-        self.cluster.seed({"kind": "Service", "metadata": dict(meta), "spec": {"selector": labels}})
-        for obj in (release, runbook):
+        service = {"kind": "Service", "metadata": dict(meta), "spec": {"selector": labels}}
+        for obj in ({"kind": "Deployment", "metadata": dict(meta), "spec": spec}, service, release, runbook):
             if obj is not None:
                 self.cluster.seed(obj)
         for _ in range(4):
@@ -87,9 +86,9 @@ class Shop:
         """`kubectl set image`: behind the Release's back."""
         found = self._get(DEPLOYMENTS, "answers")
         found["spec"]["template"]["spec"]["containers"][0]["image"] = f"shop:{version}"
-        fields: Object = {"f:spec": {"f:template": {}}}
-        stamp = self.clock.now().strftime("%Y-%m-%dT%H:%M:%SZ")
-        found["metadata"]["managedFields"] = [{"manager": manager, "time": stamp, "fieldsV1": fields}]
+        fields = {"f:spec": {"f:template": {}}}
+        at = self.clock.now().strftime("%Y-%m-%dT%H:%M:%SZ")
+        found["metadata"]["managedFields"] = [{"manager": manager, "time": at, "fieldsV1": fields}]
         self.cluster.seed(found)
 
     def ship(self, version: str, **spec: Any) -> None:
@@ -100,7 +99,7 @@ class Shop:
 
     def annotate(self, resource: Resource, name: str, **annotations: str) -> None:
         found = self._get(resource, name)
-        found["metadata"].setdefault("annotations", {}).update({f"opsloop.dev/{k}": v for k, v in annotations.items()})
+        found["metadata"]["annotations"] = {f"opsloop.dev/{k}": v for k, v in annotations.items()}
         self.cluster.seed(found)
 
     def report(self, name: str, alerts: tuple[Alert, ...] = (), tickets: tuple[Ticket, ...] = ()) -> None:
@@ -143,9 +142,9 @@ class Shop:
         new = [p for p in pods if p["metadata"]["labels"]["pod-template-hash"] == revision]
         old = [p for p in pods if p not in new]
         ready = [p for p in new if _is(p, "ContainersReady")]
-        for pod in old[spec["replicas"] - len(ready) :] if len(ready) < spec["replicas"] else old:
+        for pod in old[max(0, spec["replicas"] - len(ready)) :]:
             self.cluster.remove(PODS, NS, pod["metadata"]["name"])
-            old.remove(pod) if pod in old else None
+            old.remove(pod)
         for _ in range(min(2, spec["replicas"] - len(new))):
             new.append(self._start(name, revision, spec["template"]))
         for pod in new[spec["replicas"] :]:
@@ -178,13 +177,12 @@ class Shop:
             _set(status, "ContainersReady", True)
             gates = [g["conditionType"] for g in pod["spec"].get("readinessGates", [])]
             _set(status, "Ready", all(_is(pod, gate) for gate in gates))
-        version = version_of(pod)
-        self.prober.pods[status["podIP"]] = lambda asked: self._answer(asked, version)
+        self.prober.pods[status["podIP"]] = partial(self._answer, version_of(pod))
         if json.dumps(status) != before:
             self.cluster.seed({"kind": "Pod", "metadata": meta, "spec": pod["spec"], "status": status})
 
     @staticmethod
-    def _answer(asked: Asked, version: str) -> ProbeReply:
+    def _answer(version: str, asked: Asked) -> ProbeReply:
         wrong = ERRORS[version] > 0 and "boots" in asked.path  # v2 and v3 are wrong about boots, always
         return ProbeReply(200, json.dumps({"answer": "30 days" if not wrong else "7 days"}))
 
@@ -205,7 +203,7 @@ class Shop:
         for pod in pods:
             version, share = version_of(pod), RPS / len(pods)
             bad, total = counts.get(version, (0.0, 0.0))
-            counts[version] = (bad + share * ERRORS[version], total + share)
+            counts[version] = (bad + share * self.errors[version], total + share)
         self.served.append((self.clock.now(), {} if self.dark else counts))
 
     def _over(self, window: timedelta, version: str = "") -> Reading:
@@ -252,7 +250,3 @@ def _set(status: Object, condition: str, value: bool) -> None:
         conditions.append(wanted)
     else:
         found.update(wanted)
-
-
-def stamp(at: datetime) -> str:
-    return format_time(at)
