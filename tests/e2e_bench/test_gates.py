@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -59,6 +60,8 @@ DECIDED = [(10.0, 1), (20.0, 4), (30.0, 0)]
         pytest.param(
             [gate(11, "a", "opsloop"), gate(12, "b")], [(12, 2, 1)], id="a patch that does not say counts as open"
         ),
+        pytest.param([gate(11, "a"), replace(gate(12, "b", ""), user="system:node:n")], [], id="a kubelet reports"),
+        pytest.param([gate(11, "a"), replace(gate(12, "b", ""), user="admin")], [(12, 2, 1)], id="a person opens one"),
         pytest.param([gate(12, "b"), gate(11, "a")], [(12, 2, 1)], id="in whatever order they are given"),
     ],
 )
