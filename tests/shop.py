@@ -80,8 +80,7 @@ class Shop:
         for _ in range(4):
             self._controllers()
 
-    # people and other programs
-
+    # people
     def set_image(self, version: str, manager: str = "kubectl-set") -> None:
         """`kubectl set image`: behind the Release's back."""
         found = self._get(DEPLOYMENTS, "answers")
@@ -114,7 +113,6 @@ class Shop:
         return found
 
     # the cluster
-
     def tick(self) -> None:
         """One second passes."""
         self.clock.advance(1)

@@ -6,7 +6,7 @@ from opsloop.api.incident import Incident
 from opsloop.core import conditions
 from opsloop.shell.ports import INCIDENTS, RELEASES
 from tests.builders import V1, V4
-from tests.shift import Shift, resolved, seconds
+from tests.shift import Shift, resolved, seconds, story
 from tests.shop import NS, version_of
 
 pytestmark = [pytest.mark.asyncio, pytest.mark.looptime]
