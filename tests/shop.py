@@ -85,7 +85,7 @@ class Shop:
         """`kubectl set image`: behind the Release's back."""
         found = self._get(DEPLOYMENTS, "answers")
         found["spec"]["template"]["spec"]["containers"][0]["image"] = f"shop:{version}"
-        fields = {"f:spec": {"f:template": {}}}
+        fields: Object = {"f:spec": {"f:template": {}}}
         at = self.clock.now().strftime("%Y-%m-%dT%H:%M:%SZ")
         found["metadata"]["managedFields"] = [{"manager": manager, "time": at, "fieldsV1": fields}]
         self.cluster.seed(found)

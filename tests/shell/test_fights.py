@@ -62,9 +62,10 @@ async def test_pushed_while_opsloop_was_down_it_is_still_blamed_and_rolled_back(
     await shift.until("resolved", lambda: resolved(shift))
 
 
-async def test_after_the_loop_is_closed_the_bad_version_pushed_again_reopens_and_goes_at_once() -> None:
+async def test_hours_after_the_loop_is_closed_the_bad_version_pushed_again_reopens_and_goes_at_once() -> None:
     shift = Shift()
     await shift.play(stop=False)
+    shift.shop.clock.advance(7200)
     shift.shop.set_image("v2")
     await shift.until("v4 is written back", lambda: shift.wrote() == ["v1", "v4", "v4"], most=4)
     await shift.until("resolved", lambda: resolved(shift))

@@ -52,7 +52,11 @@ def _fresh(incident: Incident, now: datetime) -> bool:
 
 
 def _of_release(namespace: str, name: str, cache: Cache) -> set[Key]:
-    waiting = (i for i in cache.incidents(namespace) if i.spec.release == name and not _closed(i))
+    release = cache.model(Release, namespace, name)
+    live = release.status.live if release else ""
+    waiting = (
+        i for i in cache.incidents(namespace) if i.spec.release == name and (not _closed(i) or live in i.status.blocked)
+    )  # a blocked revision that is live again reopens also what was closed long ago
     cases = {("EvalCase", namespace, c.metadata.name) for c in cache.evalcases(namespace) if c.spec.release == name}
     return {("Namespace", namespace, namespace)} | _incidents(waiting) | cases
 
