@@ -1,10 +1,10 @@
 """Runs inside the cluster (`kubectl exec … python3 -`, standard library only): asks a Service and says who answered.
 
-    asker.py new  HOST CLIENTS REQUESTS           a new connection for each request
-    asker.py kept HOST CLIENTS REQUESTS           one connection per client for all of its requests
+    asker.py new  HOST CLIENTS REQUESTS ROUNDS    a new connection for each request
+    asker.py kept HOST CLIENTS REQUESTS ROUNDS    one connection per client for all of its requests of a round
     asker.py hold HOST CLIENTS SECONDS new|kept   until the time is over; prints `started` when all clients are under way
 
-Prints JSON: for new and kept {version: count}, for hold [[Unix time of the request, client, version], …].
+Prints JSON: for new and kept a {version: count} per round, for hold [[Unix time of the request, client, version], …].
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ import time
 from collections import Counter
 from collections.abc import Callable
 
-PAUSE = 0.01  # seconds between two requests of a client that holds on
+PAUSE = 0.05  # seconds between two requests of a client that holds on
 
 Answer = tuple[float, int, str]
 
@@ -30,23 +30,27 @@ class Client:
         self._connection: http.client.HTTPConnection | None = None
 
     def ask(self) -> Answer:
-        """Time of the request, client, version of the pod that answered."""
+        """Time of the request (when its connection stood), client, version of the pod that answered."""
         for _ in range(20):
-            asked = time.time()
             try:
-                return asked, self.number, self._once()
+                connection = self._connected()
+                asked = time.time()
+                return asked, self.number, self._once(connection)
             except (OSError, http.client.HTTPException):
                 self._connection = None
         raise SystemExit(f"{self.host} does not answer")
 
-    def _once(self) -> str:
-        connection = self._connection or http.client.HTTPConnection(self.host, 8080, timeout=5)
+    def _connected(self) -> http.client.HTTPConnection:
+        if self._connection is None:
+            self._connection = http.client.HTTPConnection(self.host, 8080, timeout=5)
+            self._connection.connect()
+        return self._connection
+
+    def _once(self, connection: http.client.HTTPConnection) -> str:
         connection.request("GET", "/search?q=invoice")
         reply = connection.getresponse()
         version = str(json.loads(reply.read())["version"])
-        if self.keep and not reply.will_close:
-            self._connection = connection
-        else:
+        if reply.will_close or not self.keep:
             connection.close()
             self._connection = None
         return version
@@ -76,17 +80,20 @@ def hold(client: Client, seconds: float) -> list[Answer]:
     return answers
 
 
-def main(mode: str, host: str, clients: str, amount: str, how: str = "") -> None:
+def main(mode: str, host: str, clients: str, amount: str, last: str) -> None:
     """See above."""
-    made = [Client(host, n, keep="kept" in (mode, how)) for n in range(int(clients))]
-    if mode != "hold":
-        each = int(amount) // len(made)
-        answers = together(made, lambda c: [c.ask() for _ in range(each)])
-        print(json.dumps(Counter(version for _, _, version in answers)))
+    numbers = range(int(clients))
+    if mode == "hold":
+        held = [Client(host, n, keep=last == "kept") for n in numbers]
+        together(held, lambda c: [c.ask()])
+        print("started", flush=True)
+        print(json.dumps(together(held, lambda c: hold(c, float(amount)))))
         return
-    together(made, lambda c: [c.ask()])
-    print("started", flush=True)
-    print(json.dumps(together(made, lambda c: hold(c, float(amount)))))
+    each, rounds = int(amount) // len(numbers) // int(last), []
+    for _ in range(int(last)):
+        answers = together([Client(host, n, mode == "kept") for n in numbers], lambda c: [c.ask() for _ in range(each)])
+        rounds.append(Counter(version for _, _, version in answers))
+    print(json.dumps(rounds))
 
 
 if __name__ == "__main__":
