@@ -9,6 +9,7 @@ from opsloop.api.incident import BurnSignal, IncidentStatus
 from opsloop.core import (
     causes,
     incident_learn,
+    incident_merge,
     incident_page,
     incident_plays,
     incident_reopen,
@@ -27,7 +28,6 @@ ALERTS_RESOLVED = "AlertsResolved"  # it has no burn, and all its alerts are res
 PERSON_SAID_SO = "PersonSaidSo"  # annotation opsloop.dev/mitigated
 NOT_BACK = "NotBack"  # the harm goes on
 TELEMETRY_UNKNOWN = "TelemetryUnknown"  # nobody can say: it holds
-MERGED = "Merged"  # a dependency's Incident explains it
 
 REOPEN_GRACE = timedelta(minutes=30)
 ALERTS_QUIET = timedelta(minutes=1)
@@ -39,7 +39,7 @@ def decide(facts: IncidentFacts, now: datetime, grace: timedelta = REOPEN_GRACE)
     sheet = Sheet(facts, now)
     _open(sheet)
     _evidence(sheet)
-    if sheet.status.merged_into or _merge(sheet):
+    if sheet.status.merged_into or incident_merge.merge(sheet):
         return _finish(sheet)
     incident_reopen.reopen(sheet, grace)
     _burn(sheet)
@@ -102,31 +102,16 @@ def _louder(sheet: Sheet) -> None:
         sheet.set(severity=worse(sheet.status.severity, opening.alert_severity(firing, has_slo)))
 
 
-def _merge(sheet: Sheet) -> bool:
-    """A dependency with an open burn Incident explains this one, unless this one already acts."""
-    root = sheet.facts.root
-    if root is None or sheet.status.phase not in ("Open",) or sheet.status.plays:
-        return False
-    views = {v.release.metadata.name: v for v in sheet.facts.releases}
-    near = causes.dependencies(root.release.metadata.name, views)
-    for other in sheet.facts.incidents:
-        hops = near.get(other.spec.release, 0) if other.spec.release else 0
-        if hops and other.status.burn and other.status.phase != "Resolved" and not other.status.merged_into:
-            if sheet.status.burn is None and not (root.readings.verdict and root.readings.verdict.firing):
-                continue  # alerts of its own, no harm that the dependency would explain
-            sheet.set(merged_into=other.metadata.name, phase="Resolved", resolved_at=sheet.now)
-            text = f"merged into {other.metadata.name}: {other.spec.release} explains it"
-            sheet.note("merged", sheet.now, "Merged", "opsloop", text)
-            sheet.condition("Mitigated", None, MERGED, text)
-            return True
-    return False
-
-
 def _burn(sheet: Sheet) -> None:
-    """A tier that fires on the root: evidence, and the severity that goes with it. Severity only rises."""
+    """A tier that fires on the root: evidence, and the severity that goes with it. Severity only rises.
+
+    While what it depends on is harmed, the dependency's Incident pages and this one waits to be merged.
+    """
     root, status = sheet.facts.root, sheet.status
     verdict = root.readings.verdict if root else None
     if verdict is None or verdict.firing is None or status.phase == "Resolved":
+        return
+    if status.burn is None and incident_merge.harmed_dependencies(sheet):
         return
     tier = verdict.firing.tier
     signal = burn_signal(verdict)

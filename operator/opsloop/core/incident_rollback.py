@@ -32,7 +32,10 @@ def next_attempt(sheet: Sheet, type_: str = "rollback") -> int:
 
 
 def rollback_pending(sheet: Sheet) -> bool:
-    """A decided rollback that the Release has not finished or refused yet."""
+    """A decided rollback that the Release has not finished or refused yet, or whose effect has not been read yet.
+
+    A reading from before the end of the rollback says nothing about it: the SLI must have been read since.
+    """
     wanted, root = sheet.status.rollback, sheet.facts.root
     current = sheet.status.plays[-1] if sheet.status.plays else None
     if wanted is None or root is None or current is None or current.type != "rollback" or current.state != "Running":
@@ -40,4 +43,7 @@ def rollback_pending(sheet: Sheet) -> bool:
     record = root.release.status.rollback
     if record is None or (record.incident, record.attempt) != (sheet.name, wanted.attempt):
         return root.release.status.live == wanted.from_digest
+    if record.state == "Done" and record.done_at is not None:
+        verdict = root.readings.verdict
+        return verdict is None or verdict.at < record.done_at
     return record.state in ("Recorded", "Written")
