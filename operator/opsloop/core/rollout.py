@@ -6,7 +6,16 @@ Order matters: safety before progress. Each part is a function over `Draft`, whi
 from datetime import datetime
 
 from opsloop.api.incident import Incident
-from opsloop.core import conditions, revisions, rollout_canary, rollout_live, rollout_parts, rollout_target, weights
+from opsloop.core import (
+    conditions,
+    revisions,
+    rollout_canary,
+    rollout_live,
+    rollout_parts,
+    rollout_rollback,
+    rollout_target,
+    weights,
+)
 from opsloop.core.actions import Decision
 from opsloop.core.draft import Draft
 from opsloop.core.facts import ReleaseFacts
@@ -32,7 +41,7 @@ def decide(facts: ReleaseFacts, now: datetime) -> Decision:
         rollout_live.track(draft)
         rollout_live.lift_block(draft)
         rollout_live.bake(draft)
-        rollout_live.roll_back(draft)
+        rollout_rollback.roll_back(draft)
         rollout_target.follow_spec(draft)
         rollout_canary.advance(draft)
         _clean_up_canary(draft)

@@ -2,10 +2,9 @@
 
 from datetime import datetime, timedelta
 
-from opsloop.api.incident import Incident, RollbackDecision
-from opsloop.api.release import Blocked, Revision, RollbackRecord
+from opsloop.api.release import Revision
 from opsloop.core import revisions, slo
-from opsloop.core.actions import EnsureRevision, SetTemplate
+from opsloop.core.actions import EnsureRevision
 from opsloop.core.draft import Draft
 from opsloop.core.facts import WorkloadFacts
 from opsloop.names import UNBLOCK
@@ -14,9 +13,7 @@ from opsloop.names import UNBLOCK
 ADOPTED = "Adopted"  # first apply: what runs becomes revision 1, and nothing moves
 DRIFTED = "Drifted"  # the live template was changed by somebody else
 LIVE_CHANGED = "LiveChanged"  # a change by hand in mid-canary, or before a rollback could be written
-ROLLED_BACK = "RolledBack"  # an Incident had this revision rolled back
 TEMPLATE_MISSING = "TemplateMissing"  # the template to go back to is not stored
-TARGET_BLOCKED = "TargetBlocked"  # the revision to go back to is itself blocked
 
 ACTIVE = ("Dark", "Stepping", "Promoting")
 
@@ -149,83 +146,3 @@ def bake(draft: Draft) -> None:
         proven = revision.model_copy(update={"proven_at": draft.now})
         draft.set(revisions=revisions.put(draft.status.revisions, proven))
         draft.event("Proven", f"{revision.version} met its SLO for the bake time: it is last-good")
-
-
-def roll_back(draft: Draft) -> None:
-    """Carry out what an open Incident decided: recorded and blocked first, written with a precondition, then watched."""
-    record = draft.status.rollback
-    if record and record.state in ("Recorded", "Written"):
-        _continue(draft, record)
-        return
-    for incident in draft.facts.incidents:
-        wanted = incident.status.rollback
-        if wanted and incident.status.phase != "Resolved" and not _answered(record, incident, wanted):
-            _start(draft, incident, wanted)
-            return
-
-
-def _answered(record: RollbackRecord | None, incident: Incident, wanted: RollbackDecision) -> bool:
-    name = incident.metadata.name
-    return record is not None and (record.incident, record.attempt) == (name, wanted.attempt)
-
-
-def _start(draft: Draft, incident: Incident, wanted: RollbackDecision) -> None:
-    if wanted.from_digest != draft.status.live:
-        return  # the decision holds only while live = from: it says nothing about what is live now
-    to = revisions.find(draft.status.revisions, wanted.to_digest)
-    if to is None or wanted.to_digest not in draft.facts.templates:
-        _record(draft, incident, wanted, "Refused", TEMPLATE_MISSING)
-        return
-    if to.blocked is not None:
-        _record(draft, incident, wanted, "Refused", TARGET_BLOCKED)
-        return
-    why = Blocked(
-        reason=ROLLED_BACK,
-        message=f"rolled back to {to.version}: {incident.spec.title}"[:1000],
-        incident=incident.metadata.name,
-        at=draft.now,
-    )
-    draft.set(revisions=revisions.block(draft.status.revisions, wanted.from_digest, why))
-    cancel(draft, ROLLED_BACK, f"live is rolled back for {incident.metadata.name}")
-    _record(draft, incident, wanted, "Recorded", "")
-    draft.event("RollbackStarted", f"to {to.version} for {incident.metadata.name}", "Warning")
-    _write(draft, wanted.from_digest, wanted.to_digest)
-
-
-def _record(draft: Draft, incident: Incident, wanted: RollbackDecision, state: str, reason: str) -> None:
-    record = RollbackRecord.model_validate(
-        {
-            "incident": incident.metadata.name,
-            "attempt": wanted.attempt,
-            "from_digest": wanted.from_digest,
-            "to_digest": wanted.to_digest,
-            "state": state,
-            "reason": reason,
-            "at": draft.now,
-        }
-    )
-    draft.set(rollback=record)
-    if state == "Refused":
-        draft.event("RollbackRefused", f"{reason} for {incident.metadata.name}", "Warning")
-
-
-def _continue(draft: Draft, record: RollbackRecord) -> None:
-    workload = draft.facts.workload
-    assert workload is not None
-    draft.look(timedelta(seconds=1))
-    if workload.digest == record.from_digest and record.state == "Recorded":
-        _write(draft, record.from_digest, record.to_digest)
-    elif workload.digest != record.to_digest:
-        draft.set(rollback=record.model_copy(update={"state": "Refused", "reason": LIVE_CHANGED}))
-    elif workload.settled:
-        draft.set(rollback=record.model_copy(update={"state": "Done", "done_at": draft.now}))
-        restored = revisions.find(draft.status.revisions, record.to_digest)
-        draft.event("RolledBack", f"{restored.version if restored else record.to_digest} is live and available again")
-    elif record.state == "Recorded":
-        draft.set(rollback=record.model_copy(update={"state": "Written"}))
-
-
-def _write(draft: Draft, from_digest: str, to_digest: str) -> None:
-    workload = draft.facts.workload
-    assert workload is not None
-    draft.act(SetTemplate(workload.name, from_digest, draft.facts.templates[to_digest], to_digest))

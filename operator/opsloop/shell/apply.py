@@ -56,12 +56,27 @@ async def carry_out(world: World, kind: str, obj: Object, decision: Decision) ->
         await act(world, namespace, obj, action)
     if decision.status is not None:
         await _store_status(world, kind, obj, decision.status)
+    elif any(_raises(action) for action in decision.actions):
+        await _check_current(world, kind, obj)
     try:
         for action in decision.actions:
             await act(world, namespace, obj, action)
     finally:  # the turn is stored: people are told of it even where an act has to be tried again
         for event in decision.events:
             await world.events.post(obj, event)
+
+
+def _raises(action: Action) -> bool:
+    """Does it bring anything to users? What it stands on was stored by an earlier look."""
+    return isinstance(action, SetTemplate) or (isinstance(action, SetGates) and action.open)
+
+
+async def _check_current(world: World, kind: str, obj: Object) -> None:
+    """Where no status is stored in the same turn, nothing refuses a stale cache (a new leader's): so the object is read."""
+    meta = obj["metadata"]
+    stored = await world.reader.get(KINDS[kind], meta["namespace"], meta["name"])
+    if stored["metadata"].get("resourceVersion") != meta.get("resourceVersion"):
+        raise Conflict(f"{kind} {meta['namespace']}/{meta['name']} changed since it was decided on")
 
 
 async def _store_status(world: World, kind: str, obj: Object, status: Model) -> None:
