@@ -17,7 +17,7 @@ import time
 from collections import Counter
 from collections.abc import Callable
 
-PAUSE = 0.05  # seconds between two requests of a client that holds on
+RATE = 200  # requests in a second of all clients that hold on
 
 Answer = tuple[float, int, str]
 
@@ -71,12 +71,12 @@ def together(clients: list[Client], work: Callable[[Client], list[Answer]]) -> l
     return sorted(answer for answers in found for answer in answers)
 
 
-def hold(client: Client, seconds: float) -> list[Answer]:
+def hold(client: Client, seconds: float, pause: float) -> list[Answer]:
     """Ask until the time is over."""
     answers, ends = [], time.time() + seconds
     while time.time() < ends:
         answers.append(client.ask())
-        time.sleep(PAUSE)
+        time.sleep(pause)
     return answers
 
 
@@ -87,7 +87,7 @@ def main(mode: str, host: str, clients: str, amount: str, last: str) -> None:
         held = [Client(host, n, keep=last == "kept") for n in numbers]
         together(held, lambda c: [c.ask()])
         print("started", flush=True)
-        print(json.dumps(together(held, lambda c: hold(c, float(amount)))))
+        print(json.dumps(together(held, lambda c: hold(c, float(amount), len(held) / RATE))))
         return
     each, rounds = int(amount) // len(numbers) // int(last), []
     for _ in range(int(last)):

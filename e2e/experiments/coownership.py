@@ -219,9 +219,11 @@ def check(rows: list[dict[str, Any]]) -> None:
         refused,
         "a restore from a stale observation is refused whenever the template was written since, also by a restart",
     )
-    seen = all(row["then seen as"] == "opsloop" for way, row in ours if way.new_revision and not way.only_adds)
+    named = [row["then seen as"] == "opsloop" for way, row in ours if way.new_revision and not way.only_adds]
+    require(all(named), "our write is seen as opsloop's, except where it only took fields away")
+    blind = [row["seen as"] for way, row in ours if way.only_removes]
     require(
-        seen, "our write is seen as opsloop's, except where it only took fields away: managedFields do not tell of that"
+        blind == ["kubectl-client-side-apply"], "nor is a user's write that only takes away: an earlier one is named"
     )
     require(all(row["old file"] == GOOD for _, row in ours), "the good file applied again afterwards changes nothing")
     require(any(row["restored"] == "NO" for row in theirs), "a forced server-side apply does not: it is no alternative")

@@ -30,7 +30,7 @@ from opsloop.shell.ports import CONFIGMAPS, DEPLOYMENTS, PODS, SERVICES, Object
 
 NS = "exp-share"
 STABLE, TRIED = "v1", "v4"
-CLIENTS, REQUESTS, ROUNDS, REPEATS = 10, 2000, 10, 5
+CLIENTS, REQUESTS, ROUNDS, REPEATS, SESSIONS = 10, 2000, 10, 5, 40
 LABELS = {"app": "shop"}
 
 
@@ -111,10 +111,10 @@ async def counts(mode: str, requests: int, rounds: int = 1) -> list[dict[str, in
     raise RuntimeError("kubectl exec does not work")
 
 
-async def held(how: str, seconds: float) -> asyncio.subprocess.Process:
+async def held(how: str, seconds: float, clients: int = CLIENTS) -> asyncio.subprocess.Process:
     """Clients that go on asking; returns when all of them have begun."""
     for _ in range(5):
-        process = await start("hold", "shop", CLIENTS, seconds, how)
+        process = await start("hold", "shop", clients, seconds, how)
         assert process.stdout is not None
         if await process.stdout.readline() == b"started\n":
             return process
@@ -174,11 +174,11 @@ async def moves(shop: Shop) -> list[tuple[float, float]]:
 
 async def sessions(shop: Shop) -> dict[str, Any]:
     """What kept-alive connections do when the gate moves and when the pod goes."""
-    process = await held("kept", 3)
+    process = await held("kept", 3, SESSIONS)
     opened = await shop.gate(True)
     before = [version for at, _, version in await answers(process) if at > opened + 0.5]
 
-    process = await held("kept", 9)  # connections made with the gate open
+    process = await held("kept", 8, SESSIONS)  # connections made with the gate open
     await asyncio.sleep(1)
     closed = await shop.gate(False)
     await asyncio.sleep(2)
@@ -187,7 +187,7 @@ async def sessions(shop: Shop) -> dict[str, Any]:
     pinned = {client for at, client in seen if closed + 1 < at < gone}
     return {
         "connected before it opened: to the canary": before.count(TRIED),
-        "connected while open": f"{len({c for at, c in seen if at < closed})} of {CLIENTS} clients",
+        "connected while open": f"{len({c for at, c in seen if at < closed})} of {SESSIONS} clients",
         "still on it 1 s after the gate closed": f"{len(pinned)} clients",
         "pods deleted → last request, s": round(seen[-1][0] - gone, 2) if seen else None,
     }

@@ -82,6 +82,10 @@ class User:
         """kubectl set env."""
         return self._kubectl("set", "env", f"deployment/{self.name}", f"{EXTRA['name']}={EXTRA['value']}")
 
+    def unset_env(self) -> str:
+        """kubectl set env NAME-: it only takes away."""
+        return self._kubectl("set", "env", f"deployment/{self.name}", "MODE-")
+
     def restart(self) -> str:
         """kubectl rollout restart; its annotation has seconds, so two in one second are one."""
         return self._kubectl("rollout", "restart", f"deployment/{self.name}")
@@ -112,6 +116,7 @@ class Way:
     new_revision: bool = True  # False: the digest must stay
     touches_template: bool = True
     only_adds: bool = False  # nothing that was there is changed, so restoring only takes away
+    only_removes: bool = False  # the change itself only takes away
     replicas: int = 1
 
 
@@ -120,6 +125,7 @@ WAYS = (
     Way("server-side apply", User.server_apply, lambda u: u.server_apply(BAD)),
     Way("set image", User.client_apply, User.set_image),
     Way("set env", User.client_apply, User.set_env, only_adds=True),
+    Way("set env, removing", User.client_apply, User.unset_env, only_removes=True),
     Way("rollout restart", User.client_apply, User.restart, new_revision=False),
     Way("helm upgrade", User.helm_upgrade, lambda u: u.helm_upgrade(BAD)),
     Way("scale", User.client_apply, User.scale, new_revision=False, touches_template=False, replicas=2),
