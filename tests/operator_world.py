@@ -82,7 +82,9 @@ class Operator:
             events=self.events,
             wake=self.queue.enqueue,
         )
-        self.correlator = Correlator(NamespaceView(self.world))
+        surroundings = NamespaceView(self.world)
+        self.correlator = Correlator(surroundings)
+        surroundings.ledger = self.correlator.ledger
         self._told: object = None
         self._running = asyncio.create_task(self.queue.run())
         self.queue.lead(cache.keys())

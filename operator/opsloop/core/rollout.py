@@ -60,6 +60,7 @@ def _workload_missing(draft: Draft) -> None:
 def _clean_up_canary(draft: Draft) -> None:
     target = draft.status.target
     if target is None or target.state in CLOSED:
+        rollout_parts.no_canary(draft)  # in the write that says how it ended
         rollout_parts.clear_canary(draft, target.reason if target else "NoTarget")
 
 

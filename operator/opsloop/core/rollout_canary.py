@@ -17,6 +17,7 @@ from opsloop.core.rollout_parts import (
     ended,
     hold,
     hold_kept,
+    no_canary,
     pods_of,
     reject,
     unreachable,
@@ -34,13 +35,14 @@ WEIGHT_LOWER = "WeightLower"  # fewer pods in traffic than decided: a hold until
 
 DARK = -1
 PROGRESS_DEADLINE = timedelta(minutes=5)
+TEMPLATE_GOES = "the Deployment gets the promoted template"
 
 
 def advance(draft: Draft) -> None:
     """Move the active target on by at most one recorded step."""
     target = draft.status.target
     if target is None or target.state not in ACTIVE:
-        draft.condition("Held", False, "NoCanary", "no canary is in progress")
+        no_canary(draft)
         return
     _close_surplus(draft, target)
     if target.started_at == draft.now or not stored(draft, target):
@@ -79,7 +81,7 @@ def _ensure_pods(draft: Draft, target: Target, count: int) -> bool:
     if canary is None or canary.replicas < count:
         template = draft.facts.templates[target.digest]
         draft.act(EnsureCanary(name, workload.name, target.digest, template, workload.selector, count))
-        hold(draft, WAITING_FOR_PODS, f"{count} canary pods of {target.version} are wanted")
+        hold(draft, WAITING_FOR_PODS, _starting(target, count))
         return False
     ready = [p for p in pods_of(draft) if p.containers_ready]
     if len(ready) >= count:
@@ -90,8 +92,13 @@ def _ensure_pods(draft: Draft, target: Target, count: int) -> bool:
         why = f"{failing.name}: {failing.failing}" if failing else f"{len(ready)} of {count} ready"
         reject(draft, target, PODS_FAILING, f"canary pods do not start ({why})", block=False)
     else:
-        hold(draft, WAITING_FOR_PODS, f"{len(ready)} of {count} canary pods are ready")
+        hold(draft, WAITING_FOR_PODS, _starting(target, count))
     return False
+
+
+def _starting(target: Target, count: int) -> str:
+    """Without how many are ready: one write for all of them, and not one for each."""
+    return f"canary pods of {target.version} are starting, {count} in all are wanted"
 
 
 def _dark(draft: Draft, target: Target) -> None:
@@ -127,6 +134,7 @@ def _record_step(draft: Draft, target: Target, index: int) -> None:
     if step.weight == 100:
         changes = {"state": "Promoting", "step": index, "weight": 100, "reached_at": None}
         draft.set(target=target.model_copy(update=changes))
+        hold_kept(draft, HOLDING, TEMPLATE_GOES)
         draft.event("Promoting", f"{target.version}: weight 100, the Deployment gets its template")
         return
     if why := weights.refusal(step.weight, _stable(draft), canary.max_canary_replicas):
@@ -135,6 +143,7 @@ def _record_step(draft: Draft, target: Target, index: int) -> None:
     pods = weights.pods_for(step.weight, _stable(draft))
     changes = {"state": "Stepping", "step": index, "weight": step.weight, "pods": pods, "reached_at": None}
     draft.set(target=target.model_copy(update=changes))
+    hold_kept(draft, HOLDING, f"weight {step.weight} is being reached")
     draft.event(f"Weight{step.weight}", f"{target.version}: weight {step.weight} decided, {pods} canary pods")
 
 
@@ -154,7 +163,8 @@ def _step(draft: Draft, target: Target) -> None:
     reached = draft.status.target.reached_at if draft.status.target else None
     left = steps[target.step].hold - (draft.now - (reached or draft.now))
     if left > timedelta(0):
-        hold_kept(draft, HOLDING, f"weight {target.weight} is held for {steps[target.step].hold.total_seconds():.0f} s")
+        held = f"held for {steps[target.step].hold.total_seconds():.0f} s" if reached else "being reached"
+        hold_kept(draft, HOLDING, f"weight {target.weight} is {held}")
         draft.look(min(left, TICK))
         return
     current = draft.status.target
@@ -207,7 +217,7 @@ def _promote(draft: Draft, target: Target) -> None:
             return
         template = draft.facts.templates[target.digest]
         draft.act(SetTemplate(workload.name, draft.status.live, template, target.digest))
-        hold_kept(draft, HOLDING, "the Deployment gets the promoted template")
+        hold_kept(draft, HOLDING, TEMPLATE_GOES)
         return
     if not workload.settled:
         hold_kept(draft, WAITING_FOR_PODS, "the Deployment rolls out; the canary serves meanwhile")
@@ -218,5 +228,4 @@ def _promote(draft: Draft, target: Target) -> None:
         target=target.model_copy(update=done),
         promotion=Promotion(digest=target.digest, version=target.version, at=draft.now, cases=passed),
     )
-    draft.condition("Held", False, "Promoted", f"{target.version} is promoted")
     draft.event("Promoted", f"{target.version} is live, proven on {len(passed)} eval cases")

@@ -65,6 +65,11 @@ def hold_kept(draft: Draft, reason: str, message: str) -> None:
     draft.condition("Held", False, reason, message)
 
 
+def no_canary(draft: Draft) -> None:
+    """Nothing is on its way that could be held up."""
+    draft.condition("Held", False, "NoCanary", "no canary is in progress")
+
+
 def unreachable(draft: Draft) -> str:
     """Why some weight of the spec cannot be reached by pods beside the live ones; empty where all can."""
     canary, workload = draft.facts.release.spec.strategy.canary, draft.facts.workload

@@ -1,7 +1,7 @@
 """The composition root: which adapter stands behind which port, and who wakes whom."""
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 
 import aiohttp
@@ -11,7 +11,7 @@ from opsloop.adapters.pager import NoPager, WebhookPager
 from opsloop.adapters.prober import HttpProber
 from opsloop.adapters.prometheus import Prometheus
 from opsloop.api.incident import Incident
-from opsloop.core.facts import ReleaseView
+from opsloop.core.facts import Ledger, ReleaseView
 from opsloop.entry.settings import Settings
 from opsloop.entry.telemetry import Metrics
 from opsloop.errors import Unavailable
@@ -21,6 +21,7 @@ from opsloop.shell.evalrun import EvalRunner
 from opsloop.shell.events import EventPoster
 from opsloop.shell.inbox import Inbox
 from opsloop.shell.observe import view
+from opsloop.shell.pace import Pace
 from opsloop.shell.paging import PageSender
 from opsloop.shell.ports import Clock, Object, Reader, Sample, Series, Telemetry, Writer
 from opsloop.shell.queue import Key, Queue
@@ -61,6 +62,7 @@ class NamespaceView:
         self.reader: Reader = world.reader
         self.writer: Writer = world.writer
         self.clock: Clock = world.clock
+        self.ledger: Callable[[str, str], Ledger | None] = lambda namespace, incident: None
 
     def releases(self, namespace: str) -> Sequence[ReleaseView]:
         """Of the watch cache, with their latest readings."""
@@ -76,9 +78,14 @@ class NamespaceView:
         return {workload: release for workload, release in pairs if workload != release}
 
     def wake(self, key: Key) -> None:
-        """The correlator wrote this Incident's ledger: read it again."""
-        if key[0] == "Incident":
-            self._world.memory.ledgers.pop(key[1:], None)
+        """The correlator, its one writer, wrote this Incident's ledger: take over what it stored, else read it again."""
+        kind, namespace, name = key
+        if kind == "Incident":
+            stored = self.ledger(namespace, name)
+            if stored is None:
+                self._world.memory.ledgers.pop((namespace, name), None)
+            else:
+                self._world.memory.ledgers[namespace, name] = stored
         self._world.wake(key)
 
 
@@ -110,7 +117,10 @@ class Operator:
             wake=self.queue.enqueue,
             grace_seconds=settings.reopen_grace.total_seconds(),
         )
-        self.correlator = Correlator(NamespaceView(self.world), settings.reopen_grace)
+        surroundings = NamespaceView(self.world)
+        self.correlator = Correlator(surroundings, settings.reopen_grace)
+        surroundings.ledger = self.correlator.ledger
+        self.filing = Pace(self.queue.enqueue_after)
         url = settings.prometheus_url
         telemetry: Telemetry = Prometheus.over_http(session, url) if url else NoTelemetry()
         self.poller = Poller(
@@ -153,7 +163,7 @@ class Operator:
     def _stored(self, namespace: str) -> None:
         """The intake stored something: file it, and read the SLIs at once."""
         self.correlator.hint(namespace)
-        self.queue.enqueue(("Namespace", namespace, namespace))
+        self.filing.ask(("Namespace", namespace, namespace))
         self.poller.nudge()
 
 

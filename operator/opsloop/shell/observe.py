@@ -156,7 +156,7 @@ async def ledger_of(world: World, namespace: str, incident: str) -> Ledger:
             known = ledger.decode(stored.get("binaryData") or {})
         except NotFound:
             known = Ledger()
-        world.memory.ledgers[namespace, incident] = known
+        return world.memory.ledgers.setdefault((namespace, incident), known)  # the correlator may have been faster
     return known
 
 
