@@ -7,7 +7,7 @@ from opsloop.core import revisions, slo
 from opsloop.core.actions import EnsureRevision
 from opsloop.core.draft import Draft
 from opsloop.core.facts import WorkloadFacts
-from opsloop.names import UNBLOCK
+from opsloop.names import FIELD_MANAGER, UNBLOCK
 
 # Named reasons
 ADOPTED = "Adopted"  # first apply: what runs becomes revision 1, and nothing moves
@@ -69,8 +69,8 @@ def _drifted(draft: Draft, workload: WorkloadFacts) -> None:
     spec = draft.facts.release.spec
     images = revisions.images_of(workload.template)
     old = revisions.find(draft.status.revisions, workload.digest)
-    since = _changed_at(draft, workload)
-    by_hand = {"reason": DRIFTED, "manager": workload.manager, "shipped_without_canary": True, "live_since": since}
+    manager, since = _change(draft, workload)
+    by_hand = {"reason": DRIFTED, "manager": manager, "shipped_without_canary": True, "live_since": since}
     if old is None:
         revision = Revision(
             digest=workload.digest,
@@ -78,26 +78,32 @@ def _drifted(draft: Draft, workload: WorkloadFacts) -> None:
             version=revisions.version_of(images, spec.images, spec.version),
             images=images,
             reason=DRIFTED,
-            manager=workload.manager,
+            manager=manager,
             shipped_without_canary=True,
             live_since=since,
             first_seen=draft.now,
         )
     elif old.proven_at and old.blocked is None:
-        revision = old.model_copy(update={"live_since": since, "manager": workload.manager})
+        revision = old.model_copy(update={"live_since": since, "manager": manager})
     else:
         revision = old.model_copy(update=by_hand)
     draft.set(live=workload.digest, revisions=revisions.put(draft.status.revisions, revision))
-    draft.event(DRIFTED, f"{revision.version} was pushed by {workload.manager or 'an unknown manager'}", "Warning")
+    draft.event(DRIFTED, f"{revision.version} was pushed by {manager or 'an unknown manager'}", "Warning")
     cancel(draft, LIVE_CHANGED, f"the live Deployment was changed to {revision.version} by hand")
 
 
-def _changed_at(draft: Draft, workload: WorkloadFacts) -> datetime:
-    """When the template was written, which may be long before a restarted operator sees it; never before what it replaced."""
+def _change(draft: Draft, workload: WorkloadFacts) -> tuple[str, datetime]:
+    """(manager, time) of the change that made this template live, which may be long before a restarted operator sees it.
+
+    managedFields do not tell of a writer who only took fields away (`kubectl set env NAME-`): the last one that they name
+    is then an earlier one, whose time would make a fresh revision look baked (docs/decisions/whole-template-by-json-patch.md).
+    """
     before = revisions.find(draft.status.revisions, draft.status.live)
-    earliest = before.live_since if before and before.live_since else draft.now
-    written = workload.written_at or draft.now
-    return min(draft.now, max(written, earliest))
+    since = before.live_since if before else None
+    written = workload.written_at
+    if written is None or workload.manager == FIELD_MANAGER or (since and written <= since):
+        return "", draft.now
+    return workload.manager, min(draft.now, written)
 
 
 def cancel(draft: Draft, reason: str, message: str) -> None:
