@@ -20,7 +20,7 @@ SECTIONS = (
         "Release",
         "`status.conditions[].reason` (`Held`, `Blocked`, `Drifted`, `WorkloadMissing`), `status.target.reason`, "
         "`status.revisions[].reason` and `.blocked.reason`, `status.rollback.reason`.",
-        ("rollout", "rollout_live", "rollout_target", "rollout_canary", "rollout_parts", "rollout_judge"),
+        ("rollout", "rollout_live", "rollout_target", "rollout_canary", "rollout_parts", "rollout_judge", "rollout_rollback"),
     ),
     (
         "Readings of an SLI",
@@ -31,7 +31,7 @@ SECTIONS = (
     (
         "Incident",
         "`status.conditions[].reason`, `status.plays[].reason`, `status.page.reason`, the timeline.",
-        ("incident", "incident_page", "incident_plays", "incident_reopen", "incident_rollback", "incident_learn",
+        ("incident", "incident_merge", "incident_page", "incident_plays", "incident_reopen", "incident_rollback", "incident_learn",
          "incident_sheet"),
     ),
     ("Cause of an Incident", "`status.cause.reason`.", ("causes",)),
