@@ -82,12 +82,13 @@ class Shop:
 
     # people
     def set_image(self, version: str, manager: str = "kubectl-set") -> None:
-        """`kubectl set image`: behind the Release's back."""
+        """`kubectl set image`: behind the Release's back. Without a manager, managedFields stay: fields were only removed."""
         found = self._get(DEPLOYMENTS, "answers")
         found["spec"]["template"]["spec"]["containers"][0]["image"] = f"shop:{version}"
         fields: Object = {"f:spec": {"f:template": {}}}
         at = self.clock.now().strftime("%Y-%m-%dT%H:%M:%SZ")
-        found["metadata"]["managedFields"] = [{"manager": manager, "time": at, "fieldsV1": fields}]
+        if manager:
+            found["metadata"]["managedFields"] = [{"manager": manager, "time": at, "fieldsV1": fields}]
         self.cluster.seed(found)
 
     def ship(self, version: str, **spec: Any) -> None:

@@ -136,3 +136,16 @@ async def test_the_deployment_goes_and_comes_back(shift: Shift) -> None:
     await seconds(shift, 10)
     assert not conditions.is_true(shift.release().status.conditions, "WorkloadMissing")
     assert shift.wrote() == []
+
+
+@story
+async def test_a_change_that_only_takes_away_is_as_old_as_it_is_seen_and_is_baked_anew(shift: Shift) -> None:
+    """managedFields then name an earlier writer and time (e2e/experiments/coownership.py)."""
+    shift.shop.set_image("v4", manager="helm")
+    await shift.until("v4 is last-good", lambda: bool(shift.release().status.revisions[-1].proven_at))
+    changed_at = shift.shop.clock.now()
+    shift.shop.set_image("v3", manager="")
+    await seconds(shift, 2)
+    fresh = shift.release().status.revisions[-1]
+    assert (fresh.version, fresh.manager, fresh.proven_at) == ("v3", "", None)
+    assert fresh.live_since is not None and fresh.live_since >= changed_at
