@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from e2e.experiments import orphans
-from e2e.experiments.lab import dry_run, namespace, require, show, world_of
+from e2e.experiments.lab import differences, dry_run, namespace, require, show, world_of
 from e2e.experiments.ways import BAD, GOOD, NEW, WAYS, User, Way, manifest
 from opsloop.adapters.kube.kube import Kube
 from opsloop.core.actions import EnsureRevision, SetTemplate
@@ -175,20 +175,6 @@ def replica_set(first: set[str], before: dict[str, Object], now: dict[str, Objec
     if set(now) - set(before):
         return "a new one"
     return "the first again" if active in first else "the changed one"
-
-
-def differences(wanted: Any, found: Any, path: str = "") -> list[str]:
-    """Paths at which two templates differ; list items go by name."""
-    if isinstance(wanted, dict) and isinstance(found, dict):
-        keys = sorted(set(wanted) | set(found))
-        return [d for k in keys for d in differences(wanted.get(k), found.get(k), f"{path}.{k}" if path else k)]
-    if (
-        isinstance(wanted, list)
-        and isinstance(found, list)
-        and all(isinstance(i, dict) and "name" in i for i in wanted)
-    ):
-        return differences({i["name"]: i for i in wanted}, {i["name"]: i for i in found}, path)
-    return [] if wanted == found else [path.replace("spec.containers.", "").replace("metadata.", "")]
 
 
 def _yes(holds: bool) -> str:

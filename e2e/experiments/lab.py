@@ -56,6 +56,20 @@ async def dry_run(kube: Kube, method: str, path: str, body: Any, content: str = 
     return status, json.loads(answer)
 
 
+def differences(wanted: Any, found: Any, path: str = "") -> list[str]:
+    """Paths at which two templates differ; list items go by name."""
+    if isinstance(wanted, dict) and isinstance(found, dict):
+        keys = sorted(set(wanted) | set(found))
+        return [d for k in keys for d in differences(wanted.get(k), found.get(k), f"{path}.{k}" if path else k)]
+    if (
+        isinstance(wanted, list)
+        and isinstance(found, list)
+        and all(isinstance(i, dict) and "name" in i for i in wanted)
+    ):
+        return differences({i["name"]: i for i in wanted}, {i["name"]: i for i in found}, path)
+    return [] if wanted == found else [path.replace("spec.containers.", "").replace("metadata.", "")]
+
+
 def show(title: str, rows: Sequence[Mapping[str, object]]) -> None:
     """A Markdown table, aligned, on stdout."""
     cells = [[str(key) for key in rows[0]], *([str(value) for value in row.values()] for row in rows)]

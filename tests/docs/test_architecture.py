@@ -1,0 +1,78 @@
+"""docs/architecture.md and docs/decisions/ speak of files, tests and names that exist."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+PACKAGE = ROOT / "operator" / "opsloop"
+ARCHITECTURE = ROOT / "docs" / "architecture.md"
+PAGES = [ARCHITECTURE, *sorted((ROOT / "docs" / "decisions").glob("*.md"))]
+CODE = re.compile(r"`([^`\n]+)`")
+MODULE = re.compile(r"(api|core|shell|adapters|entry)((?:/[a-z_]+)+)(?:\.([A-Za-z_]+))?")
+
+
+def quoted(page: Path) -> list[str]:
+    return CODE.findall(page.read_text())
+
+
+def missing(text: str) -> str:
+    """What a quoted piece of text speaks of and is not there; "" where it is, or where it speaks of something else."""
+    if re.fullmatch(r"(tests|e2e|tools|docs|charts)/[\w./-]+(::\w+)?", text):
+        path, _, test = text.partition("::")
+        if not (ROOT / path).exists() and not (ROOT / f"{path}.py").exists():
+            return path
+        return "" if not test or f"def {test}(" in (ROOT / path).read_text() else test
+    if found := MODULE.fullmatch(text):
+        folder = PACKAGE / (found[1] + found[2])
+        if folder.is_dir():
+            return "" if found[3] in (None, "py") else text
+        if not folder.with_suffix(".py").exists():
+            return str(folder)
+        name = found[3] or ""
+        known = name in ("", "py") or re.search(rf"\b{name}\b", folder.with_suffix(".py").read_text())
+        return "" if known else text
+    return ""
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda p: p.stem)
+def test_what_a_page_points_at_exists(page: Path) -> None:
+    assert [gone for text in quoted(page) if (gone := missing(text))] == []
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda p: p.stem)
+def test_links_lead_to_files(page: Path) -> None:
+    links = re.findall(r"\]\(([^)#]+)\)", page.read_text())
+    assert [link for link in links if not link.startswith("http") and not (page.parent / link).exists()] == []
+
+
+@pytest.mark.parametrize("page", [p for p in PAGES if p.parent.name == "decisions"], ids=lambda p: p.stem)
+def test_a_record_is_short_and_in_the_index(page: Path) -> None:
+    assert len(page.read_text().splitlines()) <= 40
+    index = (page.parent / "README.md").read_text()
+    assert page.name == "README.md" or f"({page.name})" in index
+
+
+def test_the_house_names_every_module() -> None:
+    house = ARCHITECTURE.read_text().split("```")[1]
+    words = set(re.findall(r"[a-z_]+", house))
+    rooms = {p.stem for p in PACKAGE.rglob("*.py") if p.parent.name not in ("gate", "evidence", "kube")}
+    told = {f"{head}{word}" for head in ("rollout", "incident", "cli", "") for word in words} | words
+    assert sorted(rooms - told - {"__init__", "cli_gate", "cli_show", "cli_table"}) == []
+
+
+@pytest.mark.parametrize(
+    ("text", "gone"),
+    [
+        pytest.param("tests/shift.py", "", id="a file that is there"),
+        pytest.param("tests/nowhere.py", "tests/nowhere.py", id="a file that is not"),
+        pytest.param("tests/docs/test_architecture.py::test_nothing", "test_nothing", id="a test that is not"),
+        pytest.param("core/weights", "", id="a module"),
+        pytest.param("core/facts.Value", "", id="a name in a module"),
+        pytest.param("core/facts.Nothing", "core/facts.Nothing", id="a name that is not there"),
+        pytest.param("kubectl apply", "", id="something else"),
+    ],
+)
+def test_the_check_itself(text: str, gone: str) -> None:
+    assert missing(text) == gone
