@@ -89,6 +89,15 @@ def _answer(facts: RunbookFacts, grants: list[Grant], incident: Incident, play: 
     return answer(True, GRANTED, f"{play.type} on behalf of ServiceAccount {account}")
 
 
+def _remembered(grants: list[Grant], now: datetime) -> list[Grant]:
+    """What limits are counted from is forgotten last: no number of refusals makes room for one more play."""
+    counted = [g for g in grants if g.granted and now - g.at < HOUR][-MOST_GRANTS:]
+    room = MOST_GRANTS - len(counted)
+    others = [g for g in grants if g not in counted]
+    kept = [*(others[-room:] if room else []), *counted]
+    return sorted(kept, key=grants.index)
+
+
 def _status(facts: RunbookFacts, grants: list[Grant], now: datetime) -> RunbookStatus:
     old = facts.runbook.status
     granted = [g for g in grants if g.granted]
@@ -102,6 +111,6 @@ def _status(facts: RunbookFacts, grants: list[Grant], now: datetime) -> RunbookS
         observed_generation=facts.runbook.metadata.generation,
         last_play=text,
         last_play_at=last.at if last else old.last_play_at,
-        grants=grants[-MOST_GRANTS:],
+        grants=_remembered(grants, now),
         conditions=conditions.put(old.conditions, "Ready", "True", "Ready", message, now),
     )

@@ -1,0 +1,123 @@
+"""The Runbook's answers: limits over many incidents, access, approval."""
+
+from datetime import datetime, timedelta
+from typing import Any
+
+import pytest
+
+from opsloop.api.incident import Incident
+from opsloop.api.runbook import Grant, Runbook
+from opsloop.core import runbook as decisions
+from opsloop.core.facts import RunbookFacts
+from tests.builders import at, incident, release, runbook
+
+NOW = at(1000)
+
+
+def asking(name: str = "answers-1", type_: str = "rollback", attempt: int = 1, state: str = "Requested", book: str = "bad-release", **meta: Any) -> Incident:  # fmt: skip
+    play = {"runbook": book, "step": 0, "type": type_, "attempt": attempt, "state": state, "requestedAt": at(990)}
+    return incident(name, {"plays": [play]}, **meta)
+
+
+def grant(
+    before: float, incident: str = "other-1", release: str = "answers", granted: bool = True, attempt: int = 1
+) -> Grant:
+    when = NOW - timedelta(seconds=before)
+    return Grant(incident=incident, release=release, step=0, attempt=attempt, granted=granted, reason="x", at=when)
+
+
+def with_grants(*grants: Grant, **safety: Any) -> Runbook:
+    book = runbook(**safety)
+    return book.model_copy(update={"status": book.status.model_copy(update={"grants": list(grants)})})
+
+
+def answers(
+    book: Runbook, *incidents: Incident, allowed: dict[str, bool] | None = None, now: datetime = NOW
+) -> list[Grant]:
+    """Grants that this look adds."""
+    access = {"answers": True} if allowed is None else allowed
+    decision = decisions.decide(RunbookFacts(book, incidents, (release(),), access), now)
+    old = len(book.status.grants)
+    return decision.status.grants[old:] if decision.status else []  # type: ignore[attr-defined]
+
+
+APPROVED = {"annotations": {"opsloop.dev/approve": "rollback-1"}}
+
+
+@pytest.mark.parametrize(
+    ("book", "ask", "allowed", "reason"),
+    [
+        pytest.param(runbook(), asking(), None, "Granted", id="within all limits it is granted"),
+        pytest.param(runbook(), asking(), {"answers": False}, "Forbidden", id="an account that may not patch the Deployment is refused"),
+        pytest.param(runbook(), asking(), {}, None, id="without an access review there is no answer"),
+        pytest.param(runbook(mode="dryRun"), asking(), None, "DryRun", id="dryRun only says what it would do"),
+        pytest.param(runbook(mode="dryRun"), asking(), {"answers": False}, "DryRun", id="dryRun asks for no access"),
+        pytest.param(runbook(mode="approve"), asking(), None, None, id="approve waits for a person"),
+        pytest.param(runbook(mode="approve"), asking(**APPROVED), None, "Granted", id="approved, it is granted"),
+        pytest.param(runbook(mode="approve"), asking(attempt=2, **APPROVED), None, None, id="an approval is for one attempt"),
+        pytest.param(runbook(mode="approve"), asking(**APPROVED), {"answers": False}, "Forbidden", id="an approval is no access"),
+        pytest.param(runbook(), asking(type_="wait"), {}, "Granted", id="watching needs no access"),
+        pytest.param(with_grants(grant(30), cooldown="1m"), asking(), None, "Cooldown", id="another incident's play on the same Release was a moment ago"),
+        pytest.param(with_grants(grant(90), cooldown="1m"), asking(), None, "Granted", id="the cooldown is over"),
+        pytest.param(with_grants(grant(30, release="web"), cooldown="1m"), asking(), None, "Granted", id="another Release's cooldown does not matter"),
+        pytest.param(with_grants(grant(30, "answers-1"), cooldown="1m"), asking(attempt=2), None, "Granted", id="the same incident has no cooldown"),
+        pytest.param(with_grants(grant(30, granted=False), cooldown="1m"), asking(), None, "Granted", id="a refusal begins no cooldown"),
+        pytest.param(with_grants(grant(3000, "a-1", "a"), grant(2000, "b-1", "b"), maxPerHour=2), asking(), None, "TooManyThisHour", id="the hour's plays are used up, by whomever"),
+        pytest.param(with_grants(grant(3700, "a-1", "a"), grant(2000, "b-1", "b"), maxPerHour=2), asking(), None, "Granted", id="an hour ago is over"),
+        pytest.param(with_grants(grant(3000, "a-1", granted=False), maxPerHour=1), asking(), None, "Granted", id="refusals are not counted"),
+    ],
+)  # fmt: skip
+def test_the_answer_to_a_play(
+    book: Runbook, ask: Incident, allowed: dict[str, bool] | None, reason: str | None
+) -> None:
+    assert [g.reason for g in answers(book, ask, allowed=allowed)] == ([reason] if reason else [])
+
+
+@pytest.mark.parametrize(
+    "ask",
+    [
+        pytest.param(asking(state="Running"), id="that runs already"),
+        pytest.param(asking(state="Refused"), id="that was refused"),
+        pytest.param(asking(book="other"), id="of another Runbook"),
+    ],
+)
+def test_no_answer_to_a_play(ask: Incident) -> None:
+    assert answers(runbook(), ask) == []
+
+
+def test_a_play_is_answered_once_whatever_the_answer_was() -> None:
+    assert answers(with_grants(grant(5, "answers-1", granted=False)), asking()) == []
+
+
+def test_two_incidents_at_once_do_not_slip_through_the_limit_together() -> None:
+    both = answers(runbook(maxPerHour=1), asking("answers-1"), asking("answers-2"))
+    assert [(g.incident, g.granted) for g in both] == [("answers-1", True), ("answers-2", False)]
+
+
+def test_a_refusal_for_access_says_what_to_grant() -> None:
+    (refused,) = answers(runbook(), asking(), allowed={"answers": False})
+    assert "ServiceAccount runbook" in refused.message and "patch" in refused.message
+
+
+def test_the_memory_of_answers_is_bounded_and_keeps_the_newest() -> None:
+    many = [grant(4000 - n, f"old-{n}") for n in range(100)]
+    decision = decisions.decide(RunbookFacts(with_grants(*many), (asking(),), (release(),), {"answers": True}), NOW)
+    grants = decision.status.grants  # type: ignore[union-attr]
+    assert len(grants) <= 100 and grants[-1].incident == "answers-1"
+
+
+def test_no_number_of_refusals_makes_room_for_one_more_play() -> None:
+    many = [grant(3000, "a-1"), *(grant(2000 - n, f"old-{n}", granted=False) for n in range(99))]
+    book, seen = with_grants(*many, maxPerHour=1), RunbookFacts
+    for n in range(60):
+        ask = asking(f"answers-{n}")
+        status = decisions.decide(seen(book, (ask,), (release(),), {"answers": True}), NOW).status
+        book = book.model_copy(update={"status": status})
+    assert {g.reason for g in book.status.grants if g.incident.startswith("answers-")} == {"TooManyThisHour"}
+
+
+def test_nothing_is_written_when_nothing_is_asked() -> None:
+    book = runbook()
+    first = decisions.decide(RunbookFacts(book, (), (), {}), NOW)
+    settled = book.model_copy(update={"status": first.status})
+    assert decisions.decide(RunbookFacts(settled, (), (), {}), at(2000)).status is None

@@ -1,0 +1,224 @@
+"""Any order of looks, stale reads, deaths, people and weather: the laws of the loop hold at every single effect."""
+
+import copy
+import os
+from collections import Counter
+from datetime import timedelta
+from typing import Any
+
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import Bundle, RuleBasedStateMachine, initialize, invariant, precondition, rule
+
+from opsloop.core import conditions
+from opsloop.names import RETRY, UNBLOCK
+from tests.builders import runbook
+from tests.core_world import BAD, CoreWorld, State
+
+DEEP = os.environ.get("HYPOTHESIS_PROFILE") == "soak"
+SEVERITY = {"sev1": 4, "sev2": 3, "sev3": 2, "sev4": 1}
+RATIOS: list[float | None] = [0.0, 0.0, 0.5, None]
+
+
+class LawfulWorld(CoreWorld):
+    """Laws over what is stored, besides those over effects."""
+
+    fresh = True  # what is looked at is not stale
+
+    def on_status(self, kind: str, old: Any, new: Any) -> None:
+        if kind == "release":
+            self._release(old.status, new.status)
+        elif kind != "runbook":
+            self._incident(old.status, new.status)
+
+    def _release(self, old: Any, new: Any) -> None:
+        before, record = old.rollback, new.rollback
+        if record and record.state == "Recorded" and (before is None or before.state != "Recorded"):
+            self.effects.pop((record.incident, record.attempt), None)
+            cause = next(i for i in self.store.incidents if i.metadata.name == record.incident)
+            if self.fresh:
+                assert cause.status.phase != "Resolved", "a Resolved Incident caused a rollback"
+            assert record.from_digest == self.store.workload.digest or not self.fresh, "live is not what is rolled back"
+        if self.canary_telemetry is None:
+            assert self._steps(new) <= max(0, self._steps(old)), "an unknown reading of the canary raised its weight"
+        known = {r.digest: r for r in old.revisions}
+        for revision in new.revisions:
+            if self.telemetry is None and revision.digest in known:
+                assert revision.proven_at == known[revision.digest].proven_at, "proven on unknown telemetry"
+        assert len(new.revisions) <= 50 and len(new.conditions) <= 16
+
+    @staticmethod
+    def _steps(status: Any) -> int:
+        target = status.target
+        return target.weight if target and target.state in ("Stepping", "Promoting", "Promoted") and target.step else 0
+
+    def _incident(self, old: Any, new: Any) -> None:
+        assert SEVERITY[new.severity] >= SEVERITY[old.severity], "severity fell"
+        if self.telemetry is None and old.phase != new.phase:
+            assert new.phase not in ("Mitigated", "Resolved"), "unknown telemetry ended an Incident"
+        keys = [e.key for e in new.timeline]
+        assert len(keys) == len(set(keys)) <= 200, "the timeline tells a thing twice"
+        assert [e.at for e in new.timeline] == sorted(e.at for e in new.timeline)
+        if old.page is not None:
+            assert new.page is not None and new.page.dedup_key == old.page.dedup_key, "a second page"
+        attempts = [p.attempt for p in new.plays if p.type == "rollback"]
+        assert attempts == sorted(set(attempts)), "an attempt number was used twice"
+        if conditions.is_true(old.conditions, "Contested") and conditions.is_true(new.conditions, "Contested"):
+            assert new.rollback == old.rollback, "a contested revision was rolled back once more"
+
+
+class Loop(RuleBasedStateMachine):
+    """One shop and its opsloop."""
+
+    pasts = Bundle("pasts")
+
+    @initialize(evals=st.booleans())
+    def begin(self, evals: bool) -> None:
+        self.world = LawfulWorld(evals)
+        for _ in range(4):
+            self.world.look("release")
+            self.world.now += timedelta(seconds=10)
+
+    # opsloop looks
+
+    @rule(which=st.integers(0, 3), times=st.integers(1, 3))
+    def look(self, which: int, times: int) -> None:
+        for _ in range(times):
+            kinds = self.world.kinds(self.world.store)
+            self.world.look(kinds[which % len(kinds)])
+
+    @rule(seconds=st.sampled_from([1, 5]), rounds=st.integers(1, 20))
+    def time_passes(self, seconds: int, rounds: int) -> None:
+        """Honest weather: what users see is what the pods that serve them are worth."""
+        self._live(seconds, rounds, honest=True)
+
+    @rule(rounds=st.integers(5, 20))
+    def more_time_passes(self, rounds: int) -> None:
+        self._live(5, rounds, honest=True)
+
+    @rule(seconds=st.sampled_from([1, 5, 20]), rounds=st.integers(1, 8))
+    def time_passes_in_any_weather(self, seconds: int, rounds: int) -> None:
+        self._live(seconds, rounds, honest=False)
+
+    def _live(self, seconds: int, rounds: int, honest: bool) -> None:
+        world = self.world
+        for _ in range(rounds):
+            world.now += timedelta(seconds=seconds)
+            world.run_pods()
+            if honest:
+                world.settle()
+                world.telemetry = 0.5 if world.store.workload.digest in BAD else 0.0
+                world.canary_telemetry = 0.5 if world.store.canary and world.store.canary.digest in BAD else 0.0
+            world.correlate()
+            for kind in world.kinds(world.store):
+                world.look(kind)
+
+    @rule(target=pasts)
+    def remember(self) -> tuple[State, Counter[str]]:
+        return self.world.store, copy.copy(self.world.versions)
+
+    @rule(past=pasts, which=st.integers(0, 3))
+    def look_at_the_past(self, past: tuple[State, Counter[str]], which: int) -> None:
+        """Everything in the cache is old."""
+        seen, versions = past
+        kinds = [k for k in self.world.kinds(seen) if k in self.world.kinds(self.world.store)]
+        self.world.fresh = False
+        self.world.look(kinds[which % len(kinds)], seen, versions)
+        self.world.fresh = True
+
+    @rule(past=pasts, which=st.integers(0, 3))
+    def look_with_others_of_the_past(self, past: tuple[State, Counter[str]], which: int) -> None:
+        """Its own object is current, what it reads of the others is old."""
+        now, kinds = self.world.store, self.world.kinds(self.world.store)
+        kind = kinds[which % len(kinds)]
+        old = past[0]
+        self.world.fresh = False
+        if kind == "release":
+            names = {i.metadata.name for i in old.incidents}
+            mixed = [i for i in now.incidents if i.metadata.name not in names]
+            self.world.look(
+                kind, State(now.release, (*old.incidents, *mixed), now.runbook, old.workload, old.canary, now.templates)
+            )
+        elif kind != "runbook":
+            self.world.look(
+                kind, State(old.release, now.incidents, old.runbook, now.workload, now.canary, now.templates)
+            )
+        self.world.fresh = True
+
+    @rule(writes=st.integers(1, 4), after=st.booleans(), which=st.integers(0, 3))
+    def look_and_die(self, writes: int, after: bool, which: int) -> None:
+        self.world.budget, self.world.after = writes, after
+        kinds = self.world.kinds(self.world.store)
+        self.world.look(kinds[which % len(kinds)])
+        self.world.budget = None
+        self.world.outcome = None  # a new process remembers no eval run
+        self.world.sent = None
+
+    # people
+
+    @rule(version=st.sampled_from(["v1", "v2", "v2", "v3", "v4"]), manager=st.sampled_from(["kubectl-set", "argocd"]))
+    def push_by_hand(self, version: str, manager: str) -> None:
+        self.world.push(version, manager)
+
+    @rule(version=st.sampled_from(["v1", "v3", "v4", "v5"]))
+    def ship(self, version: str) -> None:
+        self.world.edit(version=version, images={"answers": f"shop:{version}"})
+
+    @rule(paused=st.booleans())
+    def pause(self, paused: bool) -> None:
+        self.world.edit(paused=paused)
+
+    @rule(value=st.sampled_from("ab"))
+    def retry(self, value: str) -> None:
+        self.world.edit({RETRY: value})
+
+    @rule()
+    def unblock(self) -> None:
+        blocked = [r.digest for r in self.world.store.release.status.revisions if r.blocked]
+        if blocked:
+            self.world.edit({UNBLOCK: blocked[0]})
+
+    @rule()
+    def write_or_remove_the_runbook(self) -> None:
+        self.world.put(runbook=None if self.world.store.runbook else runbook())
+        self.world.versions["runbook"] += 1
+
+    # weather
+
+    @rule(ratio=st.sampled_from(RATIOS))
+    def users_see(self, ratio: float | None) -> None:
+        self.world.telemetry = ratio
+
+    @rule(ratio=st.sampled_from(RATIOS))
+    def canary_shows(self, ratio: float | None) -> None:
+        self.world.canary_telemetry = ratio
+
+    @rule()
+    def deployment_settles(self) -> None:
+        self.world.settle()
+
+    @precondition(lambda self: self.world.store.canary is not None)
+    @rule()
+    def a_canary_pod_vanishes(self) -> None:
+        self.world.lose_pod()
+
+    # laws that hold between any two steps
+
+    @invariant()
+    def it_comes_to_rest(self) -> None:
+        """Looked at again and again at one instant, nothing changes any more after a few rounds."""
+        if not hasattr(self, "world") or self.world.writes % 5:
+            return
+        twin = copy.copy(self.world)
+        twin.versions, twin.effects = Counter(self.world.versions), Counter(self.world.effects)
+        twin.quiesce()
+
+
+Loop.TestCase.settings = settings(
+    max_examples=1500 if DEEP else 60,
+    stateful_step_count=60 if DEEP else 30,
+    deadline=None,
+    suppress_health_check=list(HealthCheck),
+    print_blob=True,
+)
+TestLoop = Loop.TestCase
