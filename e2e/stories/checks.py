@@ -20,12 +20,13 @@ SLACK = timedelta(seconds=2)  # resolution of Prometheus and of the audit log, a
 
 def acts_once(shift: Shift, rollbacks: int, promotions: int) -> None:
     """Each rollback and promotion happened once, and no gate was opened that had not been decided."""
-    mine = audit.requests(audit.operator_user(shift.ops), shift.began)
+    until = shift.marks["closed"]
+    mine = audit.requests(audit.operator_user(shift.ops), shift.began, until)
     writes = audit.rollbacks(mine, shift.namespace, "answers")
     if len(writes) != rollbacks + promotions:
         raise StageFailed(f"{len(writes)} template writes in the audit log, not {rollbacks} + {promotions}: {writes}")
     decided = gates.decided_by_status(shift.versions, mine, shift.namespace, "answers")
-    wrong = gates.undecided_openings(audit.requests(since=shift.began), decided, shift.namespace)
+    wrong = gates.undecided_openings(audit.requests(since=shift.began, until=until), decided, shift.namespace)
     if wrong or not decided:
         raise StageFailed(f"gates were opened that no recorded step had decided: {wrong}; decided were {decided}")
     forbidden = audit.forbidden(mine)
@@ -79,7 +80,7 @@ def _time(text: str) -> datetime:
 def storm_is_on_one_incident(shift: Shift) -> None:
     """Every alert that Alertmanager listed on answers and web is in the ledger of answers-1, once; catalog's is not."""
     ledger = _ledger(shift, "answers-1")
-    filed = {a["fingerprint"] for a in ledger}
+    filed = {a["fp"] for a in ledger}
     listed = {f for f, a in shift.alerts.items() if a["labels"].get("service") in ("answers", "web")}
     lost, foreign = listed - filed, [a for a in ledger if a["labels"].get("service") == "catalog"]
     counted = shift.incident()["alerts"]["count"]

@@ -21,7 +21,7 @@ from .questions import QUESTIONS
 from .serving import LATENCY_BUCKETS, Service
 
 ROUTES = ("/ask", "/chat")
-PATIENCE_SECONDS = 2.0
+PATIENCE_SECONDS = 5.0
 OPENING_SECONDS = 30.0
 MOST_AT_ONCE = 200
 FORGET_AFTER_SECONDS = 600.0

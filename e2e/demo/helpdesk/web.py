@@ -10,7 +10,7 @@ from .serving import EVAL_HEADER, Service, question_of
 
 
 def application(service: Service, answers_url: str) -> web.Application:
-    caller = Caller(timeout=1.5)
+    caller = Caller(timeout=4.0)
 
     async def passed_on(request: web.Request) -> web.Response:
         question = question_of(request)
