@@ -5,9 +5,10 @@ from typing import Any
 
 import pytest
 
+from opsloop.core.facts import Alert
 from opsloop.names import ledger_name
 from opsloop.shell.ports import Object, Resource
-from tests.shift import Shift, story
+from tests.shift import Shift, seconds, story
 
 pytestmark = [pytest.mark.asyncio, pytest.mark.looptime]
 
@@ -62,3 +63,23 @@ async def test_a_ledger_that_the_correlator_wrote_is_not_read_again(shift: Shift
     incident = shift.incident()
     assert incident is not None and incident.status.alerts.count == 20
     assert read.count(ledger_name("answers-1")) == 0
+
+
+@story
+async def test_alerts_that_end_one_by_one_rewrite_the_postmortem_once(shift: Shift) -> None:
+    await shift.mitigate()
+    await shift.learn()
+    incident = shift.incident()
+    assert incident is not None and incident.status.alerts.firing == 20
+    stored = shift.shop.cluster.written("apply", "configmaps")
+    for n in range(20):
+        now = shift.shop.clock.now()
+        labels = {"alertname": "PodWrongAnswers", "pod": f"p{n}", "service": "answers", "severity": "critical"}
+        began = incident.status.alerts.first_at
+        assert began is not None
+        shift.shop.report(f"end-{n}", (Alert(f"f{n}", "resolved", began, labels, {}, now, now),), ())
+        shift.operator.hint()
+        await seconds(shift, 1)
+    ended = shift.incident()
+    assert ended is not None and ended.status.alerts.firing == 0
+    assert len(shift.shop.cluster.written("apply", "configmaps")) - len(stored) == 1

@@ -112,7 +112,8 @@ def _alerts(story: Story) -> str:
     if not alerts.count:
         return "none"
     by = ", ".join(f"{code(s)} {n}" for s, n in sorted(alerts.by_service.items(), key=lambda kv: (-kv[1], kv[0]))[:8])
-    return f"{alerts.count} distinct" + (f" ({by})" if by else "") + f"; {alerts.firing} still firing"
+    ended = "some still fire" if alerts.firing else "all ended"  # how many would rewrite the document with each of them
+    return f"{alerts.count} distinct" + (f" ({by})" if by else "") + f"; {ended}"
 
 
 def _tickets(story: Story) -> str:
