@@ -2,8 +2,9 @@
 
 from datetime import timedelta
 
+from opsloop.api.incident import Incident
 from opsloop.api.release import Promotion, Step, Target
-from opsloop.core import weights
+from opsloop.core import conditions, weights
 from opsloop.core.actions import EnsureCanary, SetGates, SetTemplate
 from opsloop.core.draft import Draft
 from opsloop.core.rollout_judge import analysed_well, evals_passed, known_good
@@ -11,6 +12,7 @@ from opsloop.core.rollout_live import ACTIVE, LIVE_CHANGED, cancel
 from opsloop.core.rollout_parts import (
     HOLDING,
     NEW_TARGET,
+    PODS_READY,
     TICK,
     WEIGHT_UNREACHABLE,
     clear_canary,
@@ -49,9 +51,7 @@ def advance(draft: Draft) -> None:
         draft.look(TICK)
         return  # recorded just now: the record is stored before anything is started
     draft.look(TICK)
-    opened = next(
-        (i for i in draft.facts.incidents if i.status.phase in ("Open", "Mitigating") and i.status.burn), None
-    )
+    opened = next((i for i in draft.facts.incidents if _opened_meanwhile(i, target)), None)
     if opened and target.state != "Promoting":
         cancel(draft, INCIDENT_OPEN, f"{opened.metadata.name} is open; annotate opsloop.dev/retry to start again")
     elif target.state == "Promoting":
@@ -60,6 +60,13 @@ def advance(draft: Draft) -> None:
         _dark(draft, target)
     else:
         _step(draft, target)
+
+
+def _opened_meanwhile(incident: Incident, target: Target) -> bool:
+    """A target that is younger than the harm may be its fix: that one goes its way, compared with live."""
+    status = incident.status
+    harm = status.phase in ("Open", "Mitigating") and status.burn is not None
+    return harm and (status.detected_at is None or target.started_at <= status.detected_at)
 
 
 def _steps(draft: Draft) -> list[Step]:
@@ -81,19 +88,29 @@ def _ensure_pods(draft: Draft, target: Target, count: int) -> bool:
     if canary is None or canary.replicas < count:
         template = draft.facts.templates[target.digest]
         draft.act(EnsureCanary(name, workload.name, target.digest, template, workload.selector, count))
+        _waited_for_pods(draft, target)
         hold(draft, WAITING_FOR_PODS, _starting(target, count))
         return False
     ready = [p for p in pods_of(draft) if p.containers_ready]
     if len(ready) >= count:
+        draft.condition(PODS_READY, True, "Ready", "as many canary pods as wanted are ready")
         return True
     failing = next((p for p in pods_of(draft) if p.failing), None)
-    waited = draft.now - (target.reached_at or target.started_at)
+    waited = _waited_for_pods(draft, target)
     if waited > PROGRESS_DEADLINE or (failing and waited > timedelta(seconds=60)):
         why = f"{failing.name}: {failing.failing}" if failing else f"{len(ready)} of {count} ready"
         reject(draft, target, PODS_FAILING, f"canary pods do not start ({why})", block=False)
     else:
         hold(draft, WAITING_FOR_PODS, _starting(target, count))
     return False
+
+
+def _waited_for_pods(draft: Draft, target: Target) -> timedelta:
+    """How long pods of this target have been missing: neither its holds nor an earlier target's wait are counted."""
+    draft.condition(PODS_READY, False, WAITING_FOR_PODS, "fewer canary pods are ready than wanted")
+    since = conditions.get(draft.status.conditions, PODS_READY)
+    assert since is not None
+    return draft.now - max(since.last_transition_time, target.started_at)
 
 
 def _starting(target: Target, count: int) -> str:
@@ -192,7 +209,10 @@ def _gates_as_decided(draft: Draft, target: Target) -> bool:
     if len(opened) > target.pods:
         return False
     if len(opened) == target.pods:
-        if target.reached_at is None and all(p.ready for p in opened):
+        if target.reached_at is None and not all(p.ready for p in opened):
+            hold_kept(draft, HOLDING, f"weight {target.weight} is being reached")
+            return False
+        if target.reached_at is None:
             draft.set(target=target.model_copy(update={"reached_at": draft.now}))
         return True
     if target.reached_at is not None:

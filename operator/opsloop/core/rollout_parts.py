@@ -3,7 +3,7 @@
 from datetime import timedelta
 
 from opsloop.api.release import Blocked, CaseResult, Target
-from opsloop.core import revisions, weights
+from opsloop.core import conditions, revisions, weights
 from opsloop.core.actions import DeleteCanary, SetGates
 from opsloop.core.draft import Draft
 from opsloop.core.facts import PodFacts
@@ -13,6 +13,7 @@ NEW_TARGET = "NewTarget"  # the spec asks for a third revision: weight 0, from t
 HOLDING = "Holding"  # the step's hold is not over
 WEIGHT_UNREACHABLE = "WeightUnreachable"  # a step needs more canary pods than allowed
 
+PODS_READY = "CanaryPodsReady"  # condition: its transition says since when canary pods are missing
 TICK = timedelta(seconds=1)
 
 
@@ -68,6 +69,8 @@ def hold_kept(draft: Draft, reason: str, message: str) -> None:
 def no_canary(draft: Draft) -> None:
     """Nothing is on its way that could be held up."""
     draft.condition("Held", False, "NoCanary", "no canary is in progress")
+    if conditions.get(draft.status.conditions, PODS_READY):
+        draft.condition(PODS_READY, None, "NoCanary", "no canary is in progress")
 
 
 def unreachable(draft: Draft) -> str:
