@@ -70,7 +70,7 @@ class CoreWorld:
 
     def __init__(self, evals: bool = False) -> None:
         self.now = T0
-        spec = {"evals": EVALS} if evals else {}
+        spec: dict[str, Any] = {"evals": EVALS} if evals else {}
         self.store = State(release=release(dependsOn=[], **spec), runbook=new_runbook())
         self.versions: Counter[str] = Counter()
         self.telemetry: float | None = 0.0  # error ratio of what users see; None = unknown

@@ -41,7 +41,7 @@ def answers(
     return decision.status.grants[old:] if decision.status else []  # type: ignore[attr-defined]
 
 
-APPROVED = {"annotations": {"opsloop.dev/approve": "rollback-1"}}
+APPROVED: dict[str, Any] = {"annotations": {"opsloop.dev/approve": "rollback-1"}}
 
 
 @pytest.mark.parametrize(
