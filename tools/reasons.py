@@ -31,7 +31,7 @@ SECTIONS = (
     (
         "Incident",
         "`status.conditions[].reason`, `status.plays[].reason`, `status.page.reason`, the timeline.",
-        ("incident", "incident_merge", "incident_page", "incident_plays", "incident_reopen", "incident_rollback", "incident_learn",
+        ("incident", "incident_recover", "incident_merge", "incident_page", "incident_plays", "incident_reopen", "incident_rollback", "incident_learn",
          "incident_sheet"),
     ),
     ("Cause of an Incident", "`status.cause.reason`.", ("causes",)),

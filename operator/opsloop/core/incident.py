@@ -12,25 +12,16 @@ from opsloop.core import (
     incident_merge,
     incident_page,
     incident_plays,
+    incident_recover,
     incident_reopen,
-    incident_rollback,
     ledger,
     opening,
 )
 from opsloop.core.actions import Decision
 from opsloop.core.facts import IncidentFacts, ReleaseView, Value
 from opsloop.core.incident_sheet import Sheet, burn_signal, worse
-from opsloop.names import MITIGATED
-
-# Named reasons
-SLI_BACK = "SliBack"  # the SLI that opened it is surely (upper bound) back within its objective
-ALERTS_RESOLVED = "AlertsResolved"  # it has no burn, and all its alerts are resolved
-PERSON_SAID_SO = "PersonSaidSo"  # annotation opsloop.dev/mitigated
-NOT_BACK = "NotBack"  # the harm goes on
-TELEMETRY_UNKNOWN = "TelemetryUnknown"  # nobody can say: it holds
 
 REOPEN_GRACE = timedelta(minutes=30)
-ALERTS_QUIET = timedelta(minutes=1)
 MOST_AFFECTED = 64
 
 
@@ -48,7 +39,7 @@ def decide(facts: IncidentFacts, now: datetime, grace: timedelta = REOPEN_GRACE)
     _affected(sheet)
     _cause(sheet)
     incident_plays.play(sheet)
-    _recover(sheet)
+    incident_recover.recover(sheet)
     incident_learn.learn(sheet)
     return _finish(sheet)
 
@@ -185,76 +176,3 @@ def _live_since(root: ReleaseView, digest: str) -> datetime | None:
 
 def _uncanaried(root: ReleaseView, digest: str) -> bool:
     return any(r.digest == digest and r.shipped_without_canary for r in root.release.status.revisions)
-
-
-def _recover(sheet: Sheet) -> None:
-    status = sheet.status
-    if status.phase == "Resolved":
-        return
-    back, reason = _is_back(sheet)
-    at = _seen_at(sheet)
-    if back is True and not incident_rollback.rollback_pending(sheet):
-        sheet.set(back_since=status.back_since or at)
-        if status.phase != "Mitigated":
-            sheet.set(phase="Mitigated", mitigated_at=sheet.status.back_since)
-            incident_plays.helped(sheet)
-            sheet.note(f"mitigated-{status.reopened}", at, "Mitigated", "opsloop", _mitigated_text(sheet, reason))
-            sheet.event("Mitigated", _mitigated_text(sheet, reason))
-        sheet.condition("Mitigated", True, reason, _mitigated_text(sheet, reason))
-        _resolve(sheet)
-        return
-    sheet.set(back_since=None)
-    sheet.condition("Mitigated", None if back is None else False, reason, "the harm is not surely over")
-    if status.phase == "Mitigated" and back is False:
-        sheet.set(phase="Mitigating" if status.plays else "Open", mitigated_at=None)
-        sheet.note(
-            f"relapse-{at.timestamp():.0f}",
-            at,
-            "Relapse",
-            "opsloop",
-            "its alerts fire again" if status.burn is None else "the SLI left its objective again",
-        )
-    sheet.look(timedelta(seconds=30))
-
-
-def _mitigated_text(sheet: Sheet, reason: str) -> str:
-    if reason != SLI_BACK:
-        return {ALERTS_RESOLVED: "all its alerts are resolved"}.get(reason, "a person said that it is over")
-    root = sheet.facts.root
-    objective = root.release.spec.slo.objective if root and root.release.spec.slo else 0
-    return f"the SLI is back within its objective of {objective:.4g}"
-
-
-def _seen_at(sheet: Sheet) -> datetime:
-    root = sheet.facts.root
-    return root.readings.verdict.at if root and root.readings.verdict else sheet.now
-
-
-def _is_back(sheet: Sheet) -> tuple[bool | None, str]:
-    if sheet.facts.incident.metadata.annotations.get(MITIGATED) == "true" and sheet.status.burn is None:
-        return True, PERSON_SAID_SO
-    if sheet.status.burn is None:
-        counts = sheet.status.alerts
-        if counts.count:
-            return counts.firing == 0, ALERTS_RESOLVED if counts.firing == 0 else NOT_BACK
-        return False, NOT_BACK
-    root = sheet.facts.root
-    verdict = root.readings.verdict if root else None
-    if verdict is None or verdict.back is None:
-        return None, TELEMETRY_UNKNOWN
-    return verdict.back, SLI_BACK if verdict.back else NOT_BACK
-
-
-def _resolve(sheet: Sheet) -> None:
-    status, root = sheet.status, sheet.facts.root
-    assert status.back_since is not None
-    spec = root.release.spec.slo if root else None
-    hold = spec.resolve_after if spec and status.burn else ALERTS_QUIET
-    left = hold - (sheet.now - status.back_since)
-    if left > timedelta(0):
-        sheet.look(left)
-        return
-    sheet.set(phase="Resolved", resolved_at=sheet.now)
-    held = f"held for {hold.total_seconds():.0f} s"
-    sheet.note(f"resolved-{status.reopened}", sheet.now, "Resolved", "opsloop", held)
-    sheet.event("Resolved", held)

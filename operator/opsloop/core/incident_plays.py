@@ -186,9 +186,12 @@ def _kept(current: Play, reason: str) -> str:
 
 
 def helped(sheet: Sheet) -> None:
-    """The SLI is back while a play runs: it helped."""
+    """The SLI is back while a play runs: it helped. One that still waits for its grant is not wanted any more."""
     current = sheet.status.plays[-1] if sheet.status.plays else None
     if current and current.state == "Running":
         done = {"state": "Helped", "reason": _kept(current, SLI_BACK), "ended_at": sheet.now}
         _replace(sheet, current.model_copy(update=done))
         sheet.condition("Acting", False, SLI_BACK, f"{current.type} helped")
+    elif current and current.state == "Requested":
+        _end(sheet, current, "Refused", SLI_BACK, "the SLI was back before it was granted")
+        sheet.condition("Acting", False, SLI_BACK, f"{current.type} is not needed any more")
