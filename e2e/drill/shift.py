@@ -22,6 +22,7 @@ from e2e.recorder import Version
 
 OBJECTS = paths.REPO / "e2e" / "demo" / "opsloop"
 CRDS = paths.REPO / "crds"
+SEND_TRIES = 20  # two seconds apart: the help desk's form keeps trying while the operator restarts
 CHART = paths.REPO / "charts" / "opsloop"
 
 
@@ -105,14 +106,14 @@ class Shift:
     def send_tickets(self, chosen: list[Object]) -> None:
         """As the help desk's form would: with a token of its ServiceAccount."""
         token = kubectl("-n", self.namespace, "create", "token", "helpdesk-tickets", "--audience", "opsloop").strip()
-        for attempt in range(5):
+        for attempt in range(SEND_TRIES):
             try:
                 with port_forward(self.ops, "svc/opsloop-intake", 8080) as base:
                     for ticket in chosen:
                         _post(f"{base}/v1/namespaces/{self.namespace}/tickets", token, ticket)
                 return
             except (OSError, RuntimeError) as error:
-                if attempt == 4:
+                if attempt == SEND_TRIES - 1:
                     raise StageFailed(f"tickets could not be sent: {error}") from error
                 time.sleep(2)  # the operator's pod may just be starting
 

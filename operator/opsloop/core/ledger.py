@@ -45,6 +45,14 @@ def merge(ledger: Ledger, alerts: Iterable[Alert] = (), tickets: Iterable[Linked
     )
 
 
+def join(ledgers: Iterable[Ledger]) -> Ledger:
+    """One ledger of several: an Incident's own, and those of the Incidents that were merged into it."""
+    joined = Ledger()
+    for one in ledgers:
+        joined = merge(joined, one.alerts, tickets_of(one))
+    return joined
+
+
 def counts(ledger: Ledger) -> AlertCounts:
     """Exact counts of distinct fingerprints; the sample is the earliest few."""
     firing = firing_now(ledger.alerts)

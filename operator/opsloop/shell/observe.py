@@ -141,10 +141,17 @@ async def incident_facts(world: World, namespace: str, name: str) -> IncidentFac
         incidents=tuple(i for i in world.cache.incidents(namespace) if i.metadata.name != name),
         runbooks=tuple(world.cache.runbooks(namespace)),
         eval_cases=tuple(c for c in world.cache.evalcases(namespace) if c.spec.release == incident.spec.release),
-        ledger=await ledger_of(world, namespace, name),
+        ledger=await _with_merged(world, namespace, name),
         postmortem=await _postmortem(world, namespace, name),
         page_sent_at=world.pages.sent_at(page.dedup_key) if page else None,
     )
+
+
+async def _with_merged(world: World, namespace: str, name: str) -> Ledger:
+    """Its own ledger and those of the Incidents that were merged into it: their alerts and tickets are about its harm."""
+    merged = [i.metadata.name for i in world.cache.incidents(namespace) if i.status.merged_into == name]
+    own = await ledger_of(world, namespace, name)
+    return ledger.join([own, *[await ledger_of(world, namespace, m) for m in merged]]) if merged else own
 
 
 async def ledger_of(world: World, namespace: str, incident: str) -> Ledger:

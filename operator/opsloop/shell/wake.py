@@ -69,6 +69,8 @@ def _of_incident(incident: Incident | None, cache: Cache) -> set[Key]:
         found.add(("Release", namespace, incident.spec.release))
     if any(play.state == "Requested" for play in incident.status.plays):
         found |= {("Runbook", namespace, r.metadata.name) for r in cache.runbooks(namespace)}
+    if incident.status.merged_into:
+        found.add(("Incident", namespace, incident.status.merged_into))
     if incident.status.eval_case:
         found.add(("EvalCase", namespace, incident.status.eval_case))
     return found

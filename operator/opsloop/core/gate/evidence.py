@@ -12,6 +12,7 @@ from datetime import datetime, timedelta
 from opsloop.api.evalcase import EvalCase
 from opsloop.api.incident import Incident, TicketExample
 from opsloop.api.release import Release, Tier
+from opsloop.core import ledger
 from opsloop.core.facts import Ledger
 
 LEAD = timedelta(seconds=30)  # looked at before the onset: an alert or a page may be a scrape earlier than the SLI
@@ -185,6 +186,14 @@ class ShiftEvidence:
     live: tuple[LiveAnswer, ...] | Missing
     served: tuple[Served, ...] = ()
     options: Options = field(default_factory=Options)
+
+    def filed_on(self, incident: str) -> Ledger:
+        """What was filed on this Incident and on those that were merged into it; empty where nothing is known."""
+        if isinstance(self.desk, Missing):
+            return Ledger()
+        others = () if isinstance(self.incidents, Missing) else self.incidents
+        names = [incident, *(i.metadata.name for i in others if i.status.merged_into == incident)]
+        return ledger.join(self.desk.ledgers[n] for n in names if n in self.desk.ledgers)
 
 
 def shift_of(incident: Incident, now: datetime) -> tuple[datetime, datetime]:

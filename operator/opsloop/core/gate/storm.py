@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 
 from opsloop.api.incident import Incident
 from opsloop.core.facts import Alert
-from opsloop.core.gate.evidence import Desk, FiredAlert, Missing, ShiftEvidence, shift_of
+from opsloop.core.gate.evidence import FiredAlert, Missing, ShiftEvidence, shift_of
 from opsloop.core.gate.report import Findings
 from opsloop.core.gate.services import explained
 from opsloop.core.labels import service_of
@@ -84,7 +84,7 @@ def _filed(
     if isinstance(evidence.desk, Missing) or not ours:
         return
     name = incident.metadata.name
-    ledger = _ledger(evidence.desk, name)
+    ledger = evidence.filed_on(name).alerts
     share = sum(_is_filed(labels, ledger) for labels in ours) / len(ours)
     strangers = [alert.labels for alert in ledger if service_of(alert.labels, services) not in services]
     found.fact(
@@ -96,11 +96,6 @@ def _filed(
     found.require(
         not strangers, f"{len(strangers)} unrelated alert(s) are in the ledger of {name}: {_names(strangers)}"
     )
-
-
-def _ledger(desk: Desk, incident: str) -> tuple[Alert, ...]:
-    ledger = desk.ledgers.get(incident)
-    return ledger.alerts if ledger else ()
 
 
 def _names(alerts: list[Labels]) -> str:

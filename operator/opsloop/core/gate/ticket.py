@@ -20,8 +20,7 @@ def judge(evidence: ShiftEvidence, incident: Incident, found: Findings) -> str:
     if isinstance(evidence.desk, Missing):
         found.gap(evidence.desk.why)
         return ""
-    ledger = evidence.desk.ledgers.get(name)
-    linked = list(ledger.tickets) if ledger else []
+    linked = list(evidence.filed_on(name).tickets)
     found.fact("linked", ", ".join(str(t.get("id")) for t in linked) or "none", f"ConfigMap {name}-ledger")
     if not found.require(bool(linked), f"no ticket is linked to {name}"):
         return ""
