@@ -110,7 +110,7 @@ def still_open() -> Story:
     """Just detected: no cause, no rollback, nothing captured."""
     fresh = incident(
         phase="Open", severity="sev1", detected_at=at(12.4), burn=BURN, timeline=TIMELINE[1:2],
-        page={"state": "Failed", "severity": "sev1", "dedup_key": "k", "decided_at": at(12.4), "reason": "Unavailable"},
+        page={"state": "Decided", "severity": "sev1", "dedup_key": "k", "decided_at": at(12.4), "reason": "Unavailable"},
     )  # fmt: skip
     return Story(fresh, release(version="v1", revisions=_revisions()[:1]), None)
 

@@ -113,9 +113,7 @@ class Play(Model):
 class Page(Model):
     """The one page of this Incident."""
 
-    state: Literal["Decided", "Sent", "Failed"] = Field(
-        description="Decided is stored before the call, Sent after the 2xx."
-    )
+    state: Literal["Decided", "Sent"] = Field(description="Decided is stored before the call, Sent after the 2xx.")
     severity: Severity = Field(description="Severity it was sent with.")
     dedup_key: str = Field(max_length=128, description="Key by which the receiver folds repeats.")
     decided_at: Time = Field(description="When.")

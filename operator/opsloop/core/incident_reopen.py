@@ -2,6 +2,7 @@
 
 from datetime import timedelta
 
+from opsloop.api.incident import Play
 from opsloop.core import revisions
 from opsloop.core.incident_page import escalate
 from opsloop.core.incident_rollback import STANDING_GRANT, decide_rollback, next_attempt, rollback_pending
@@ -72,20 +73,27 @@ def _blocked_again(sheet: Sheet, live: str, who: str) -> None:
         sheet.condition(CONTESTED, True, CONTESTED, text)
         escalate(sheet, CONTESTED, text)
         return
-    attempt = next_attempt(sheet)
+    attempt, stands = next_attempt(sheet), _stands(sheet, granted[-1])
     again = granted[-1].model_copy(
         update={
             "attempt": attempt,
-            "state": "Running",
-            "reason": STANDING_GRANT,
+            "state": "Running" if stands else "Requested",
+            "reason": STANDING_GRANT if stands else "",
             "message": f"blocked revision {who} was pushed again",
             "requested_at": sheet.now,
-            "started_at": sheet.now,
+            "started_at": sheet.now if stands else None,
             "ended_at": None,
         }
     )
     sheet.set(plays=[*sheet.status.plays, again][-MOST_PLAYS:])
-    decide_rollback(sheet, live, target[0].digest, attempt, target[1])
+    if stands:
+        decide_rollback(sheet, live, target[0].digest, attempt, target[1])
+
+
+def _stands(sheet: Sheet, granted: Play) -> bool:
+    """A grant stands while the Runbook that gave it still acts by itself; set to approve or dryRun, it is asked anew."""
+    books = (b for b in sheet.facts.runbooks if b.metadata.name == granted.runbook)
+    return any(b.spec.safety.mode == "auto" for b in books)
 
 
 def _give_up_running(sheet: Sheet) -> None:

@@ -73,7 +73,7 @@ def _mitigation_gaps(story: Story) -> list[str]:
             found.append(
                 f"**A play {said}.** {code(play.type)} of runbook {code(play.runbook)}, attempt {play.attempt}{why}."
             )
-    if status.page and status.page.state == "Failed":
+    if status.page and status.page.state == "Decided":
         found.append(f"**The page did not reach anybody:** {text(status.page.reason) or 'reason unknown'}.")
     if status.reopened:
         times = "once" if status.reopened == 1 else f"{status.reopened} times"
@@ -152,7 +152,7 @@ def actions(story: Story) -> list[tuple[bool, str]]:
     found += [_case_action(story), *_fix_actions(story)]
     if status.cause is None or status.cause.kind == "unknown":
         found.append((False, "Find the cause: nothing that was measured points to one."))
-    if status.page and status.page.state == "Failed":
+    if status.page and status.page.state == "Decided":
         found.append((False, "Repair the way to the pager, and try it with a test page."))
     if story.incident.spec.signal.kind != "burn" and story.release is not None and story.release.spec.slo is None:
         found.append(

@@ -132,7 +132,7 @@ def _page(story: Story) -> str:
         return "nobody was paged"
     if page.state == "Sent":
         return f"one, {page.severity}, delivered {clock(page.sent_at)}"
-    return f"one, {page.severity}, {'not delivered' if page.state == 'Failed' else 'decided, delivery not confirmed'}"
+    return f"one, {page.severity}, not delivered"
 
 
 def _times(story: Story) -> str:

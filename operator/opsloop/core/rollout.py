@@ -14,6 +14,7 @@ from opsloop.core import (
     rollout_parts,
     rollout_rollback,
     rollout_target,
+    slo,
     weights,
 )
 from opsloop.core.actions import Decision
@@ -128,7 +129,12 @@ def _telemetry_condition(draft: Draft) -> None:
     if verdict is None:
         draft.condition("TelemetryKnown", None, "NotRead", "the SLI has not been read yet")
     elif verdict.band == "unknown":
-        draft.condition("TelemetryKnown", False, verdict.reason, "the SLI is unknown: nothing is decided on it")
+        draft.condition(
+            "TelemetryKnown",
+            False,
+            verdict.reason,
+            f"the SLI is unknown, so nothing is decided on it: {slo.unknown_because(verdict)}"[:500],
+        )
     else:
         draft.condition("TelemetryKnown", True, KNOWN, "the SLI is read")
 

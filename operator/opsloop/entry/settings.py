@@ -72,7 +72,9 @@ class Settings:
         default=timedelta(seconds=15), metadata=_about(_positive, "scrape and rule interval of that Prometheus")
     )
     tick: timedelta = field(default=timedelta(seconds=5), metadata=_about(_positive, "how often SLIs are read"))
-    pager_url: str = field(default="", metadata=_about(_url, "where pages are POSTed; empty = pages fail visibly"))
+    pager_url: str = field(
+        default="", metadata=_about(_url, "where pages are POSTed; empty = pages stay Decided and reach nobody")
+    )
     pager_token_file: str = field(default="", metadata=_about(str, "file with the pager's bearer token"))
     intake_port: int = field(default=8080, metadata=_about(_between(0, 65535), "port of the intake; 0 = any free one"))
     metrics_port: int = field(
