@@ -1,0 +1,104 @@
+"""Whatever happened, a decision comes to rest, survives being stored, and says nothing that the API server refuses."""
+
+from datetime import timedelta
+from typing import Any
+
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from opsloop.api.incident import IncidentStatus
+from opsloop.api.release import ReleaseStatus
+from opsloop.core.incident_sheet import Sheet
+from tests.builders import at, incident, incident_facts
+from tests.core_world import BAD, CoreWorld
+
+VERSIONS = st.sampled_from(["v1", "v2", "v3", "v4"])
+HAPPENINGS = st.lists(
+    st.one_of(
+        st.tuples(st.just("push"), VERSIONS),
+        st.tuples(st.just("ship"), VERSIONS),
+        st.tuples(st.just("live"), st.integers(1, 15)),
+        st.tuples(st.just("live"), st.integers(1, 15)),
+        st.tuples(st.just("silence"), st.integers(1, 5)),
+        st.tuples(st.just("pause"), st.booleans()),
+        st.tuples(st.just("lose"), st.none()),
+    ),
+    max_size=12,
+)
+
+
+def happen(world: CoreWorld, what: str, how: Any) -> None:
+    match what:
+        case "push":
+            world.push(how)
+        case "ship":
+            world.edit(version=how, images={"answers": f"shop:{how}"})
+        case "pause":
+            world.edit(paused=how)
+        case "lose":
+            world.lose_pod()
+        case _:
+            for _ in range(how):
+                _second(world, known=what == "live")
+
+
+def _second(world: CoreWorld, known: bool) -> None:
+    world.now += timedelta(seconds=5)
+    world.run_pods()
+    world.settle()
+    suffering = 0.5 if world.store.workload.digest in BAD else 0.0
+    world.telemetry = suffering if known else None
+    world.canary_telemetry = 0.0 if known else None
+    world.correlate()
+    for kind in world.kinds(world.store):
+        world.look(kind)
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
+@given(HAPPENINGS, st.booleans())
+def test_at_any_instant_it_comes_to_rest_within_ten_rounds_and_reads_back_as_it_was(
+    story: list[Any], evals: bool
+) -> None:
+    world = CoreWorld(evals)
+    for what, how in story:
+        happen(world, what, how)
+        world.quiesce(most=10)
+    status = world.store.release.status
+    assert ReleaseStatus.model_validate(status.dump()).dump() == status.dump()
+    for item in world.store.incidents:
+        assert IncidentStatus.model_validate(item.status.dump()) == item.status
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
+@given(HAPPENINGS)
+def test_left_alone_with_known_telemetry_it_ends_healthy_or_with_a_person_called(story: list[Any]) -> None:
+    """Nothing hangs for ever: no rollback in hand, no play running, no canary on its way unless it is held and says why."""
+    world = CoreWorld()
+    for what, how in story:
+        happen(world, what, how)
+    for _ in range(120):
+        _second(world, known=True)
+    status = world.store.release.status
+    assert status.rollback is None or status.rollback.state in ("Done", "Refused")
+    assert status.phase in ("Healthy", "Breaching", "Held")
+    for item in world.store.incidents:
+        running = [p for p in item.status.plays if p.state in ("Requested", "Running")]
+        assert running == [] and (item.status.phase == "Resolved" or item.status.plays[-1].type == "escalate")
+
+
+ENTRIES = st.tuples(
+    st.text("ab", min_size=1, max_size=200), st.integers(-500, 500), st.sampled_from(["Relapse", "Ticket"])
+)
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.lists(ENTRIES, max_size=40), st.integers(0, 199))
+def test_a_timeline_is_ordered_unique_and_bounded(entries: list[tuple[str, int, str]], already: int) -> None:
+    sheet = Sheet(incident_facts(incident(), None), at(0))
+    for n in range(already):
+        sheet.note(f"old-{n}", at(n), "Ticket", "opsloop", "x")
+    for key, when, type_ in entries:
+        sheet.note(key, at(when), type_, "opsloop", "x" * 3000)
+    timeline = sheet.status.timeline
+    assert len({e.key for e in timeline}) == len(timeline) <= 200
+    assert [e.at for e in timeline] == sorted(e.at for e in timeline)
