@@ -23,7 +23,7 @@ def _head(result: Numbers) -> str:
     load = ", ".join(f"{a:.1f} → {b:.1f}" for a, b in zip(machine["loadBefore"], machine["loadAfter"], strict=True))
     return (
         f"opsloop bench, {result['at']}: {len(result['shifts'])} shift(s), {machine['cores']} cores, "
-        f"load average (1 min) {load}"
+        f"load average (1 min) {load}; gate exit code {spread([s['gate'] for s in result['shifts']], '{:.0f}')}"
     )
 
 

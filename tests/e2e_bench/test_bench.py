@@ -120,7 +120,7 @@ SHIFT: dict[str, Any] = {
     "requests": {"update releases/status": 60, "list pods": 10}, "leases": 70, "refused": {"403": 0, "409": 1},
     "memory": {"before": 80.0, "max": 90.0, "rest": 85.0, "restarts": 0}, "cpuSeconds": 9.0,
     "rest": {"seconds": 60.0, "settled": 20.0, "leases": {"update leases": 30}, "requests": {"list releases": 1}, "other": 0},
-    "safety": {"undecided": 0},
+    "safety": {"undecided": 0}, "gate": 0,
 }  # fmt: skip
 
 
