@@ -201,3 +201,16 @@ def settled(item: Release) -> Release:
 def test_nothing_is_written_when_nothing_changed() -> None:
     decision = decide(facts(settled(release(dependsOn=[]))))
     assert (decision.status, decision.actions, decision.safety, decision.events) == (None, (), (), ())
+
+
+@pytest.mark.parametrize(
+    ("seen", "told"),
+    [
+        pytest.param(bad_live(wanting_rollback()), "RollbackStarted", id="a rollback begins"),
+        pytest.param(bad_live(wanting_rollback(to=V4)), "RollbackRefused", id="one is refused"),
+        pytest.param(bad_live(status={"rollback": record()}), "RollbackRefused", id="one is given up"),
+        pytest.param(bad_live(wanting_rollback(), status={"rollback": record("Written")}, workload=workload()), "RolledBack", id="one is done"),
+    ],
+)  # fmt: skip
+def test_people_are_told_of_rollbacks(seen: ReleaseFacts, told: str) -> None:
+    assert told in {e.reason for e in decide(seen).events}

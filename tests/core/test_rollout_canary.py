@@ -6,7 +6,7 @@ import pytest
 
 from opsloop.core.actions import DeleteCanary, EnsureCanary, SetTemplate
 from opsloop.core.facts import CanaryFacts, ReleaseFacts, Unknown
-from tests.builders import V4, at, evalcase, incident, readings, value
+from tests.builders import V4, at, evalcase, incident, readings, value, workload
 from tests.core.rollouts import (
     GOOD,
     NOW,
@@ -213,3 +213,15 @@ def test_an_incident(phase: str, detected: float, state: tuple[str, str]) -> Non
 
 def test_an_incident_without_a_burn_ends_no_canary() -> None:
     assert ends(step(incidents=(incident("answers-1", {"phase": "Open", "detectedAt": at(80)}),)))[0] == "Stepping"
+
+
+def test_a_weight_found_higher_does_not_advance() -> None:
+    found = after(step(canary=canary(3, 3))).target
+    assert found is not None and found.weight == 20
+
+
+def test_a_step_that_more_live_pods_put_out_of_reach_is_rejected_without_a_block() -> None:
+    seen = step(wants(canary={"maxCanaryReplicas": 4}), workload=workload(replicas=9))
+    status = after(seen)
+    assert ends(seen) == ("Rejected", "WeightUnreachable") and status.revisions[1].blocked is None
+    assert closes(seen) == {"c0"}

@@ -14,6 +14,7 @@ from tests.core.rollouts import (
     after,
     canary,
     closes,
+    decide,
     ends,
     facts,
     going,
@@ -86,3 +87,23 @@ def test_a_target_starts_from_the_last_change_by_hand_and_not_from_what_was_prom
     seen = facts(wants(images={"answers": "shop:v1"}), going(None, *known, live=V3), workload=workload("shop:v3"))
     found = after(seen).target
     assert found is not None and found.digest == V1
+
+
+def test_the_block_is_not_said_any_more_once_something_else_is_wanted() -> None:
+    said_before = {"type": "Blocked", "status": "True", "reason": "Blocked", "lastTransitionTime": at(9).isoformat()}
+    before = going(target("Refused", "v3", reason="Blocked"), ADOPTED, conditions=[said_before])
+    assert said(after(facts(wants("v4"), before)), "Blocked") == ("False", "Allowed")
+    assert said(after(facts(wants("v1"), before)), "Blocked") == ("False", "Allowed")
+
+
+@pytest.mark.parametrize(
+    ("item", "status", "told"),
+    [
+        pytest.param(wants("v4"), going(target("Promoted", "v1"), ADOPTED), {"CanaryStarted"}, id="a canary starts"),
+        pytest.param(wants("v4"), going(target("Promoted", "v1"), ADOPTED, BLOCKED), {"Refused"}, id="a blocked one is refused"),
+        pytest.param(wants("v1"), going(target("Stepping")), {"CanaryCancelled"}, id="back to live cancels it"),
+        pytest.param(wants("v3"), going(target("Stepping")), {"CanaryCancelled", "CanaryStarted"}, id="a third one cancels it and starts"),
+    ],
+)  # fmt: skip
+def test_people_are_told(item: Release, status: ReleaseStatus, told: set[str]) -> None:
+    assert {e.reason for e in decide(facts(item, status)).events} == told

@@ -13,7 +13,8 @@ from hypothesis.stateful import Bundle, RuleBasedStateMachine, initialize, invar
 from opsloop.core import conditions
 from opsloop.names import RETRY, UNBLOCK
 from tests.builders import runbook
-from tests.core_world import BAD, CoreWorld, State
+from tests.core_shop import BAD, State
+from tests.core_world import CoreWorld
 
 DEEP = os.environ.get("HYPOTHESIS_PROFILE") == "soak"
 SEVERITY = {"sev1": 4, "sev2": 3, "sev3": 2, "sev4": 1}
