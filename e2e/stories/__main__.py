@@ -65,6 +65,8 @@ def _run(name: str, story: Story, seed: int) -> tuple[float, str]:
         failure = traceback.format_exc()
         print(f"{name:<12} FAILED after {shifts.seconds(started)}:\n{failure}", flush=True)
         failure = failure.strip().splitlines()[-1]
+    if failure:
+        shifts.quieten(name)
     return time.monotonic() - started, failure
 
 
