@@ -61,8 +61,8 @@ def play(
     return Play.model_validate({**base, **more})
 
 
-WANTED = {"release": "answers", "fromDigest": V2, "toDigest": V1, "attempt": 1, "at": at(61)}
-ROLLED_BACK = {"plays": [play("Helped")], "rollback": WANTED}
+WANTED: dict[str, Any] = {"release": "answers", "fromDigest": V2, "toDigest": V1, "attempt": 1, "at": at(61)}
+ROLLED_BACK: dict[str, Any] = {"plays": [play("Helped")], "rollback": WANTED}
 
 
 def book(granted: bool | None = None, attempt: int = 1, step: int = 0, reason: str = "x", **spec: Any) -> Runbook:

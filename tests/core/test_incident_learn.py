@@ -10,8 +10,9 @@ from opsloop.api.release import Promotion
 from opsloop.core.actions import CreateEvalCase, StorePostmortem
 from opsloop.core.facts import IncidentFacts, Ledger
 from tests.builders import V1, V2, V4, at, evalcase, release
-from tests.core.incidents import ADOPTED, DONE, ROLLED_BACK, acts, after, burnt, facts, said, service, sli, told
 from tests.core.incidents import BLOCKED_BAD as BAD
+from tests.core.incidents import DONE, ROLLED_BACK, acts, after, burnt, facts, said, service, sli, told
+from tests.core.rollouts import ADOPTED
 
 EVALS = {"port": 8080, "ask": {"path": "/ask?q={{asked}}"}}
 EXAMPLE = {"asked": "how long?", "got": "7 days", "expected": "30 days"}

@@ -8,8 +8,6 @@ from opsloop.core.actions import SendPage
 from opsloop.core.facts import IncidentFacts
 from tests.builders import V1, V2, V3, at, readings, release, runbook, view
 from tests.core.incidents import (
-    ADOPTED,
-    BAD,
     BAD_CAUSE,
     DONE,
     NOW,
@@ -26,10 +24,10 @@ from tests.core.incidents import (
     service,
     sli,
     told,
-)  # fmt: skip
-from tests.core.rollouts import record, revision
+)
+from tests.core.rollouts import ADOPTED, BAD, record, revision  # fmt: skip
 
-TWO = {"steps": [{"type": "wait", "timeout": "30s"}, {"type": "rollback"}]}
+TWO: dict[str, Any] = {"steps": [{"type": "wait", "timeout": "30s"}, {"type": "rollback"}]}
 REQUESTED, RUNNING = play("Requested"), play("Running")
 
 
@@ -156,7 +154,7 @@ def test_an_unproven_target_is_said_to_be_unproven() -> None:
 
 # --- how it ends
 
-RUNS = {"rollback": WANTED}
+RUNS: dict[str, Any] = {"rollback": WANTED}
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,6 @@ from opsloop.api.release import Blocked
 from opsloop.core.facts import IncidentFacts
 from tests.builders import V1, V2, V3, at
 from tests.core.incidents import (
-    ADOPTED,
     BAD_CAUSE,
     BLOCKED_BAD,
     DONE,
@@ -22,8 +21,12 @@ from tests.core.incidents import (
     service,
     sli,
     told,
-)  # fmt: skip
-from tests.core.rollouts import record, revision
+)
+from tests.core.rollouts import (
+    ADOPTED,  # fmt: skip
+    record,
+    revision,
+)
 
 RUNNING = play("Running")
 AGAIN = service(known=(ADOPTED, BLOCKED_BAD), rollback=DONE)
@@ -100,7 +103,7 @@ def test_pushed_again_while_the_rollback_runs_gives_up_that_play_and_begins_anot
     assert [(p.attempt, p.state) for p in status.plays] == [(1, "DidNotHelp"), (2, "Running")]
 
 
-LATER = {"cause": BAD_CAUSE, **ROLLED_BACK}
+LATER: dict[str, Any] = {"cause": BAD_CAUSE, **ROLLED_BACK}
 THIRD = revision("v3", "Drifted", live_since=at(96), shipped_without_canary=True)
 
 

@@ -11,7 +11,6 @@ from opsloop.core.actions import StorePostmortem
 from opsloop.core.facts import IncidentFacts, Ledger
 from tests.builders import V1, at, incident, readings, release, view
 from tests.core.incidents import (
-    ADOPTED,
     DONE,
     NOW,
     ROLLED_BACK,
@@ -25,7 +24,8 @@ from tests.core.incidents import (
     service,
     sli,
     told,
-)  # fmt: skip
+)
+from tests.core.rollouts import ADOPTED  # fmt: skip
 
 BACK = sli(0.0)
 

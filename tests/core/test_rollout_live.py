@@ -192,3 +192,10 @@ def test_the_list_of_revisions_is_bounded_and_keeps_what_is_named() -> None:
     many = [revision(f"v{n}", "Canaried") for n in range(10, 45)]
     status = after(facts(status=going(target("Promoted"), ADOPTED, TRIED, *many)))
     assert len(status.revisions) <= 20 and {V1, V4} <= {r.digest for r in status.revisions}
+
+
+def test_a_third_one_pushed_while_a_rollback_is_in_hand_is_a_change_by_hand() -> None:
+    status = going(None, ADOPTED, BAD, live=V2, rollback=record())
+    found = after(facts(status=status, workload=by_hand("shop:v3")))
+    third = next(r for r in found.revisions if r.version == "v3")
+    assert found.live == third.digest and third.shipped_without_canary

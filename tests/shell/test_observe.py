@@ -180,7 +180,7 @@ async def test_access_is_that_of_the_runbooks_account_to_that_deployment() -> No
         asked.append(who)
         return False
 
-    on.access.allowed = allowed  # type: ignore[method-assign]
+    on.access.allowed = allowed  # type: ignore[method-assign,assignment]
     facts = await observe.runbook_facts(on.world, NS, "bad-release")
     assert facts is not None and facts.allowed == {"answers": False}
     ((user, groups, *what),) = asked
