@@ -61,8 +61,10 @@ async def test_killed_at_any_write_it_ends_the_same(after: bool) -> None:
     """All writes under HYPOTHESIS_PROFILE=soak, else each eighth, before and after at different ones."""
     whole = Shift()
     await whole.play()
-    for n in range(1 + after * EVERY // 2, len(whole.shop.cluster.writes) + 1, EVERY):
+    count = len(whole.shop.cluster.writes)
+    for n in range(1 + after * EVERY // 2, count + 1, EVERY):
         shift = Shift()
         shift.shop.cluster.die_at(n, after)
         await shift.play()
-        assert (n, shift.operator.deaths, shift.end()) == (n, 1, THE_END)
+        assert (n, shift.end()) == (n, THE_END)
+        assert shift.operator.deaths == 1 or n == count, "another shift may need one write less"
