@@ -15,6 +15,7 @@ from e2e.drill.shift import Shift
 from e2e.history import back_at, breach_at
 
 TICK = timedelta(seconds=5)
+FORGED = "answers-70"  # not a name that an alert of a slow start could have taken
 SLACK = timedelta(seconds=2)  # resolution of Prometheus and of the audit log, and one look of a busy machine
 
 
@@ -119,7 +120,7 @@ def forge(shift: Shift) -> None:
     incident = {
         "apiVersion": "opsloop.dev/v1alpha1",
         "kind": "Incident",
-        "metadata": {"name": "answers-1"},
+        "metadata": {"name": FORGED},
         "spec": {
             "release": "answers",
             "service": "answers",
@@ -147,6 +148,4 @@ def forge(shift: Shift) -> None:
         "fix": {"digest": live, "version": "v4", "at": at[3], "casePassed": True},
     }  # fmt: skip
     patch = json.dumps({"status": status})
-    kubectl(
-        "-n", shift.namespace, "patch", "incident", "answers-1", "--subresource=status", "--type=merge", "-p", patch
-    )
+    kubectl("-n", shift.namespace, "patch", "incident", FORGED, "--subresource=status", "--type=merge", "-p", patch)

@@ -92,7 +92,7 @@ def idle_forgery(api: Api, name: str, seed: int) -> None:
     shift = _shift(api, name, seed)
     prepare(shift)
     checks.forge(shift)
-    code, text = shift.gate()
+    code, text = shift.gate("--incident", checks.FORGED)
     passed = [line for line in text.splitlines() if line.startswith("✓")]
     if code == 0 or passed:
         raise StageFailed(f"forged statuses passed (exit {code}):\n{text}")

@@ -63,7 +63,7 @@ def _blocked_again(sheet: Sheet, live: str, who: str) -> None:
     assert root is not None
     if contested(sheet):
         return
-    granted = [p for p in status.plays if p.type == "rollback" and p.state in ("Helped", "Running")]
+    granted = [p for p in status.plays if p.type == "rollback" and p.started_at is not None]
     repushed = sum(1 for p in status.plays if p.reason == STANDING_GRANT)
     _open_again(sheet, BLOCKED_PUSHED, f"blocked revision {who} is live again")
     _give_up_running(sheet)
