@@ -21,7 +21,7 @@ from opsloop.core.actions import (
     StorePostmortem,
 )  # fmt: skip
 from opsloop.core.facts import CanaryFacts
-from opsloop.errors import Conflict, NotFound, Unavailable
+from opsloop.errors import Conflict, Invalid, NotFound, Unavailable
 from opsloop.names import CANARY, GATE, RELEASE, REVISION
 from opsloop.shell import apply, observe
 from opsloop.shell.ports import CONFIGMAPS, CONTROLLERREVISIONS, DEPLOYMENTS, EVALCASES, PODS, RELEASES
@@ -192,6 +192,13 @@ async def test_the_canary_is_seen_at_once_and_deleted_only_if_it_is_ours(on: Ben
 async def test_a_deployment_of_a_user_that_is_called_like_a_canary_is_not_deleted(on: Bench) -> None:
     on.seed(deployment("answers-canary"))
     await carry(on, DeleteCanary("answers"))
+    assert verbs(on) == []
+
+
+async def test_a_deployment_of_a_user_that_is_called_like_a_canary_is_not_taken_over(on: Bench) -> None:
+    on.seed(deployment("answers-canary"))
+    with pytest.raises(Invalid, match="answers-canary is not opsloop's"):
+        await carry(on, CANARY_)
     assert verbs(on) == []
 
 

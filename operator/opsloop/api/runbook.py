@@ -56,7 +56,7 @@ class Safety(Model):
         description="Least time between two granted plays on one Release for different incidents.",
     )
     max_per_hour: int = Field(
-        default=4, ge=1, le=1000, description="Most granted plays in an hour, over all incidents."
+        default=4, ge=1, le=50, description="Most granted plays in an hour, over all incidents; so many are remembered."
     )
 
 

@@ -105,8 +105,7 @@ async def act(world: World, namespace: str, obj: Object, action: Action) -> None
         case EnsureRevision():
             await _ensure_revision(world, namespace, action)
         case EnsureCanary():
-            body = owned.canary_deployment(obj, action)
-            world.cache.put("Deployment", await world.writer.apply(DEPLOYMENTS, namespace, body))
+            await _ensure_canary(world, namespace, obj, action)
         case DeleteCanary():
             await _delete_canary(world, namespace, obj, action)
         case RunEvals():
@@ -174,6 +173,18 @@ async def _ensure_revision(world: World, namespace: str, action: EnsureRevision)
         body = owned.controller_revision(namespace, action)
         await _create_if_absent(world, CONTROLLERREVISIONS, namespace, body)
     known[action.digest] = action.template
+
+
+async def _ensure_canary(world: World, namespace: str, obj: Object, action: EnsureCanary) -> None:
+    """A Deployment of that name which is not ours is a user's: an apply by force would take it over."""
+    body = owned.canary_deployment(obj, action)
+    name = body["metadata"]["name"]
+    known = world.cache.get("Deployment", namespace, name)
+    if known is not None and known["metadata"].get("labels", {}).get(CANARY) != action.release:
+        raise Invalid(
+            f"Deployment {namespace}/{name} is not opsloop's; rename it, the canary of {action.release} needs the name"
+        )
+    world.cache.put("Deployment", await world.writer.apply(DEPLOYMENTS, namespace, body))
 
 
 async def _delete_canary(world: World, namespace: str, obj: Object, action: DeleteCanary) -> None:
