@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any, Literal
 
 from opsloop.api.evalcase import EvalCase
@@ -244,6 +244,3 @@ class ProbeReply:
     status: int
     body: str
     error: str = ""
-
-
-LONGEST_LOOK = timedelta(seconds=300)
