@@ -71,6 +71,8 @@ def recovered(evidence: ShiftEvidence, incident: Incident, found: Findings) -> s
         return ""
     series, budget = known
     start, _ = shift_of(incident, evidence.now)
+    if isinstance(evidence.burns, Missing):  # a lower factor in its place would let a harmless bump count as harm
+        found.gap(f"the page tier's factor is not known: {evidence.burns.why}")
     _harm(series, budget, _page_factor(evidence), (start, mitigated), found)
     after = _between(series, mitigated, evidence.now)
     _stays_back(after, series, budget, evidence.options.tick, found, "since the recovery")
