@@ -23,9 +23,9 @@ from e2e.audit import Request, gate_patches, select
 from e2e.recorder import Version
 from opsloop import names
 from opsloop.core import weights
+from opsloop.core.rollout_live import ACTIVE
 from opsloop.shell.events import event_name
 
-ACTIVE = ("Dark", "Stepping", "Promoting")
 Decided = Sequence[tuple[float, int]]  # (from this instant on, so many canary pods may be in traffic)
 
 

@@ -20,6 +20,7 @@ from opsloop.core import (
 from opsloop.core.actions import Decision
 from opsloop.core.draft import Draft
 from opsloop.core.facts import ReleaseFacts
+from opsloop.core.rollout_live import ACTIVE
 from opsloop.names import incident_number
 
 # Named reasons
@@ -28,7 +29,6 @@ KNOWN = "Known"  # the SLI was read
 LIVE_AS_WANTED = "LiveAsWanted"  # nobody changed the Deployment behind the Release's back
 CHANGED_BY_HAND = "ChangedByHand"  # somebody other than opsloop wrote the live template
 
-ACTIVE = ("Dark", "Stepping", "Promoting")
 CLOSED = ("Rejected", "Cancelled", "Promoted", "Refused")
 
 

@@ -16,13 +16,13 @@ from datetime import datetime, timedelta
 from opsloop.api.release import Release, Slo
 from opsloop.core import promql, slo
 from opsloop.core.facts import Reading, Readings, Unknown, Verdict
+from opsloop.core.rollout_live import ACTIVE
 from opsloop.shell.ask import NO_ANSWER, Asker
 from opsloop.shell.ports import Clock, Telemetry
 
 Key = tuple[str, str]
 """(namespace, name) of a Release: `Release.key`."""
 
-ACTIVE = ("Dark", "Stepping", "Promoting")
 CONCURRENCY = 4
 _POINTS = 120  # a window moves by 1/120 between two reads
 _STALE = 3  # intervals

@@ -11,12 +11,12 @@ from opsloop.api.evalcase import EvalCase
 from opsloop.api.incident import Incident
 from opsloop.api.meta import Model
 from opsloop.api.release import Release
+from opsloop.core.rollout_live import ACTIVE
 from opsloop.shell.cache import Cache
 from opsloop.shell.ports import Object
 from opsloop.shell.queue import Key
 
 M = TypeVar("M", bound=Model)
-ACTIVE = ("Dark", "Stepping", "Promoting")  # target states in which a Release waits for eval cases
 AFTERGLOW = timedelta(minutes=30)  # a resolved Incident looks at readings this long: it may reopen
 
 
