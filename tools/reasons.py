@@ -20,25 +20,25 @@ SECTIONS = (
         "Release",
         "`status.conditions[].reason` (`Held`, `Blocked`, `Drifted`, `WorkloadMissing`), `status.target.reason`, "
         "`status.revisions[].reason` and `.blocked.reason`, `status.rollback.reason`.",
-        ("rollout", "rollout_live", "rollout_target", "rollout_canary", "rollout_parts", "rollout_judge", "rollout_rollback"),
+        ("release.decide", "release.live", "release.target", "release.canary", "release.pods", "release.analysis", "release.rollback"),
     ),
     (
         "Readings of an SLI",
         "`status.conditions` (`TelemetryKnown`) and the message of `Held`. Those up to `LowCoverage` mean *unknown*, which "
         "decides nothing.",
-        ("slo",),
+        ("slo.burn_rate",),
     ),
     (
         "Incident",
         "`status.conditions[].reason`, `status.plays[].reason`, `status.page.reason`, the timeline.",
-        ("incident", "incident_recover", "incident_merge", "incident_page", "incident_plays", "incident_reopen", "incident_rollback", "incident_learn",
-         "incident_sheet"),
+        ("incident.decide", "incident.recover", "incident.merge", "incident.paging", "incident.plays", "incident.reopen", "incident.rollback", "incident.followup",
+         "incident.state"),
     ),
-    ("Cause of an Incident", "`status.cause.reason`.", ("causes",)),
+    ("Cause of an Incident", "`status.cause.reason`.", ("incident.cause",)),
     ("Runbook", "`status.grants[].reason` of the Runbook and `status.plays[].reason` of the Incident.", ("runbook",)),
-    ("EvalCase", "`status.reason`: is the case proven?", ("proof",)),
-    ("Eval cases in a rollout", "The message of `Held` or of a rejected target.", ("evals",)),
-    ("Where an alert was filed", "The Incident's ledger and timeline.", ("correlate",)),
+    ("EvalCase", "`status.reason`: is the case proven?", ("evalcase.proof",)),
+    ("Eval cases in a rollout", "The message of `Held` or of a rejected target.", ("evalcase.decide",)),
+    ("Where an alert was filed", "The Incident's ledger and timeline.", ("correlation.decide",)),
 )  # fmt: skip
 
 # Reasons that are written in place because they only say that nothing is the matter, or that something is under way.
@@ -66,17 +66,17 @@ class Reason:
 
 def reasons() -> list[Reason]:
     """All of core, in the order of the files."""
-    return [reason for path in sorted(CORE.glob("*.py")) for reason in _of(path)]
+    return [reason for path in sorted(CORE.rglob("*.py")) for reason in _of(path)]
 
 
 def _of(path: Path) -> Iterator[Reason]:
-    comments = _comments(path)
+    comments, module = _comments(path), ".".join(path.relative_to(CORE).with_suffix("").parts)
     for node in ast.parse(path.read_text()).body:
         if isinstance(node, ast.Assign) and isinstance(node.value, ast.Constant) and isinstance(node.value.value, str):
             name = node.targets[0]
             shouted = isinstance(name, ast.Name) and name.id.isupper() and not name.id.startswith("_")
             if shouted and CAMEL.fullmatch(node.value.value):
-                yield Reason(path.stem, node.value.value, comments.get(node.end_lineno or node.lineno, ""))
+                yield Reason(module, node.value.value, comments.get(node.end_lineno or node.lineno, ""))
 
 
 def _comments(path: Path) -> dict[int, str]:

@@ -17,13 +17,13 @@ from e2e.experiments.lab import differences, dry_run, namespace, require, show, 
 from e2e.experiments.ways import BAD, GOOD, NEW, WAYS, User, Way, manifest
 from opsloop.adapters.kube.kube import Kube
 from opsloop.core.actions import EnsureRevision, SetTemplate
-from opsloop.core.revisions import digest
+from opsloop.core.release.revisions import digest
 from opsloop.errors import Conflict
-from opsloop.shell import observe
-from opsloop.shell.apply import act
-from opsloop.shell.cache import template_manager
 from opsloop.shell.ports import DEPLOYMENTS, REPLICASETS, Object
-from opsloop.shell.world import World
+from opsloop.shell.reconcile import observe
+from opsloop.shell.reconcile.apply import act
+from opsloop.shell.runtime import World
+from opsloop.shell.watch.cache import template_manager
 
 NS = "exp-coownership"
 PATH = f"/apis/apps/v1/namespaces/{NS}/deployments"

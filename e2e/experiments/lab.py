@@ -11,9 +11,9 @@ from typing import Any, cast
 from e2e.api import kubectl
 from e2e.cluster import paths
 from opsloop.adapters.kube.kube import Kube
-from opsloop.shell.cache import Cache
 from opsloop.shell.ports import Object
-from opsloop.shell.world import World
+from opsloop.shell.runtime import World
+from opsloop.shell.watch.cache import Cache
 
 JSON = "application/json"
 

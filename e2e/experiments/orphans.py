@@ -18,8 +18,8 @@ from e2e.experiments.lab import namespace, require, show
 from opsloop.adapters.kube.kube import Kube
 from opsloop.core.actions import EnsureRevision
 from opsloop.errors import OpsloopError
-from opsloop.shell import owned
 from opsloop.shell.ports import CONFIGMAPS, CONTROLLERREVISIONS, Object
+from opsloop.shell.reconcile import manifests as owned
 
 NS = "exp-orphans"
 BASE = f"/apis/apps/v1/namespaces/{NS}/controllerrevisions"

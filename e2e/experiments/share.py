@@ -20,13 +20,13 @@ from e2e.cluster import paths
 from e2e.experiments import asker
 from e2e.experiments.lab import namespace, require, show, world_of
 from opsloop.adapters.kube.kube import Kube
-from opsloop.core import weights
 from opsloop.core.actions import EnsureCanary, SetGates
 from opsloop.core.facts import PodFacts
+from opsloop.core.release import weights
 from opsloop.names import CANARY
-from opsloop.shell import observe
-from opsloop.shell.apply import act
 from opsloop.shell.ports import CONFIGMAPS, DEPLOYMENTS, PODS, SERVICES, Object
+from opsloop.shell.reconcile import observe
+from opsloop.shell.reconcile.apply import act
 
 NS = "exp-share"
 STABLE, TRIED = "v1", "v4"

@@ -11,7 +11,7 @@ from e2e.drill.prepare import clear
 from e2e.drill.progress import Progress, StageFailed
 from e2e.drill.shift import CRDS, Shift, manifests
 
-SUITES = ("tests/contract", "tests/entry/test_handlers.py")
+SUITES = ("tests/contract", "tests/entry/test_watches.py")
 
 
 def real_world(api: Api, name: str, seed: int) -> None:

@@ -1,7 +1,7 @@
 """What the port Telemetry promises, asked of the fake, of recorded replies of a Prometheus, and of a live one.
 
 The live one is the Prometheus at OPSLOOP_PROMETHEUS_URL; it needs no data. With OPSLOOP_RECORD=1 its replies replace
-the recorded ones: do that when a query here, or `core.promql`, changed.
+the recorded ones: do that when a query here, or `core.slo.promql`, changed.
 """
 
 import json
@@ -19,8 +19,8 @@ from aiohttp.test_utils import TestServer, unused_port
 
 from opsloop.adapters.prometheus import Prometheus
 from opsloop.api.release import Sli
-from opsloop.core import promql
 from opsloop.core.facts import Value
+from opsloop.core.slo import promql
 from opsloop.errors import Forbidden, Invalid, NotFound, OpsloopError, Partial, TimedOut, Unavailable
 from opsloop.shell.ports import Sample, Series, Telemetry
 from tests.fakes.telemetry import FakeTelemetry

@@ -3,7 +3,7 @@
 import pytest
 
 from opsloop.core import conditions
-from tests.builders import at
+from tests.builders.objects import at
 
 
 def test_the_time_moves_only_when_the_status_does() -> None:

@@ -11,7 +11,7 @@ import pytest
 from opsloop.core.codec import ENTRY, MAX_OBJECT, Entry, decode_entry, encode_entries
 from opsloop.core.intake import MAX_ALERTS, fingerprint_of, parse_alerts, parse_json, parse_ticket
 from opsloop.errors import Invalid
-from tests.situations import NOW, alert, ticket
+from tests.builders.correlation import NOW, alert, ticket
 
 ALERT: dict[str, Any] = {
     "status": "firing",

@@ -9,7 +9,7 @@ from opsloop.api.incident import Incident
 from opsloop.api.runbook import Grant, Runbook
 from opsloop.core import runbook as decisions
 from opsloop.core.facts import RunbookFacts
-from tests.builders import at, incident, release, runbook
+from tests.builders.objects import at, incident, release, runbook
 
 NOW = at(1000)
 

@@ -22,8 +22,8 @@ DECISIONS = ("approve", "unblock", "retry", "mitigated", "waive-regression")
 def calls_of_condition() -> list[tuple[str, ast.Call]]:
     """(file, call) of every `….condition(type, value, reason, message)` in core."""
     return [
-        (path.name, node)
-        for path in sorted(CORE.glob("*.py"))
+        (str(path.relative_to(CORE)), node)
+        for path in sorted(CORE.rglob("*.py"))
         for node in ast.walk(ast.parse(path.read_text()))
         if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr == "condition"
     ]

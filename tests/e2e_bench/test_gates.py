@@ -10,7 +10,7 @@ import pytest
 from e2e import gates
 from e2e.audit import Request
 from e2e.recorder import Version
-from opsloop.shell.events import event_name
+from opsloop.shell.notify.events import event_name
 
 OPEN, CLOSE = "opsloop-open", "opsloop-close"
 

@@ -11,14 +11,17 @@ import pytest
 
 from opsloop import names
 from opsloop.core.gate.report import Fact, GateReport, Row
-from opsloop.entry import cli, cli_gate, cli_show, cli_table
+from opsloop.entry.cli import commands as cli
+from opsloop.entry.cli import gate as cli_gate
+from opsloop.entry.cli import show as cli_show
+from opsloop.entry.cli import table as cli_table
 from opsloop.errors import Invalid
 from opsloop.shell.evidence import gather
 from opsloop.shell.evidence.desk import desk
 from opsloop.shell.evidence.sources import Cluster
 from opsloop.shell.ports import CONFIGMAPS, EVALCASES, INCIDENTS
-from tests.gate_shift import INCIDENT, NS, at, stamp
-from tests.gate_world import ShopCluster, after_the_shift, config_map
+from tests.builders.gate_shift import INCIDENT, NS, at, stamp
+from tests.fakes.gate_world import ShopCluster, after_the_shift, config_map
 
 
 @pytest.fixture

@@ -12,7 +12,7 @@ import pytest
 from opsloop.api.release import Tier
 from opsloop.core.facts import Reading, TierVerdict, Unknown, Value, Verdict
 from opsloop.entry.telemetry import LAG, SILENCE, Health, Metrics, build_app, serve, setup_logging
-from opsloop.shell.queue import Key, Queue
+from opsloop.shell.watch.workqueue import Key, Queue
 
 
 @pytest.fixture

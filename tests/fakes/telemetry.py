@@ -1,4 +1,4 @@
-"""A Prometheus whose series are spans of traffic: what `core.promql` asks is computed from them, exactly.
+"""A Prometheus whose series are spans of traffic: what `core.slo.promql` asks is computed from them, exactly.
 
 It understands the parts that opsloop's own expressions are made of (their `opsloop` label says what they ask), and
 replies to any other query only what it was told in `scripted`.

@@ -3,10 +3,10 @@
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from opsloop.core.correlate import CorrelateFacts, decide
+from opsloop.core.alerts.ledger import counts, decode, encode, merge
+from opsloop.core.correlation.decide import CorrelateFacts, decide
 from opsloop.core.facts import Alert, Ledger
-from opsloop.core.ledger import counts, decode, encode, merge
-from tests.situations import NOW, NS, alert, at, shop
+from tests.builders.correlation import NOW, NS, alert, at, shop
 
 alerts = st.builds(
     lambda name, service, status, start, seen, end: alert(

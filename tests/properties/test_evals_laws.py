@@ -13,12 +13,12 @@ from opsloop.api.evalcase import EvalCase, EvalExpect
 from opsloop.api.incident import TicketExample
 from opsloop.api.release import CaseResult
 from opsloop.core.actions import ProbeQuarantine, StartQuarantine, StopQuarantine
-from opsloop.core.evals import decide, fits, from_ticket, gate
+from opsloop.core.evalcase.decide import decide, fits, from_ticket, gate
+from opsloop.core.evalcase.quarantine import is_name, labels, pod_from_template, pod_name, selected_by
 from opsloop.core.facts import PodFacts, ProbeReply
-from opsloop.core.postmortem import render
-from opsloop.core.quarantine import is_name, labels, pod_from_template, pod_name, selected_by
-from tests.core.learn import BAD, CASE, GOOD, at, case, facts, release, template, ticket
-from tests.core.stories import hostile
+from opsloop.core.postmortem.document import render
+from tests.builders.learn import BAD, CASE, GOOD, at, case, facts, release, template, ticket
+from tests.builders.postmortems import hostile
 
 
 @st.composite

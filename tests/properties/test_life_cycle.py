@@ -8,10 +8,10 @@ from hypothesis import strategies as st
 
 from opsloop.api.incident import IncidentStatus
 from opsloop.api.release import ReleaseStatus
-from opsloop.core.incident_sheet import Sheet
-from tests.builders import at, incident, incident_facts
-from tests.core_shop import BAD
-from tests.core_world import CoreWorld
+from opsloop.core.incident.state import Sheet
+from tests.builders.objects import at, incident, incident_facts
+from tests.properties.core_shop import BAD
+from tests.properties.core_world import CoreWorld
 
 VERSIONS = st.sampled_from(["v1", "v2", "v3", "v4"])
 HAPPENINGS = st.lists(

@@ -7,8 +7,8 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from opsloop.api.release import Analysis, Sli, Slo, Tier
-from opsloop.core import slo
 from opsloop.core.facts import Reading, Unknown, Value
+from opsloop.core.slo import burn_rate as slo
 
 AT = datetime(2026, 1, 5, 9, 0, tzinfo=UTC)
 WINDOWS = [timedelta(seconds=n) for n in (5, 30, 60, 360)]

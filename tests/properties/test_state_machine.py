@@ -12,9 +12,9 @@ from hypothesis.stateful import Bundle, RuleBasedStateMachine, initialize, invar
 
 from opsloop.core import conditions
 from opsloop.names import RETRY, UNBLOCK
-from tests.builders import runbook
-from tests.core_shop import BAD, State
-from tests.core_world import CoreWorld
+from tests.builders.objects import runbook
+from tests.properties.core_shop import BAD, State
+from tests.properties.core_world import CoreWorld
 
 DEEP = os.environ.get("HYPOTHESIS_PROFILE") == "soak"
 SEVERITY = {"sev1": 4, "sev2": 3, "sev3": 2, "sev4": 1}

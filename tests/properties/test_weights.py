@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from opsloop.core.weights import pods_for, refusal, share
+from opsloop.core.release.weights import pods_for, refusal, share
 
 WEIGHTS, STABLE, CANARY = st.integers(1, 99), st.integers(0, 500), st.integers(0, 500)
 

@@ -15,8 +15,8 @@ import aiohttp
 from yarl import URL
 
 from opsloop.api.evalcase import EvalRequest
+from opsloop.core.evalcase.quarantine import is_name
 from opsloop.core.facts import ProbeReply
-from opsloop.core.quarantine import is_name
 from opsloop.errors import OpsloopError
 from opsloop.names import EVAL_HEADER
 

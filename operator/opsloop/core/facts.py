@@ -13,7 +13,7 @@ from opsloop.api.runbook import Runbook
 
 @dataclass(frozen=True, slots=True)
 class Unknown:
-    """A reading that says nothing; `reason` is a constant of `core.slo` (NoSeries, QueryFailed, Stale, NoEvents ...)."""
+    """A reading that says nothing; `reason` is a constant of `core.slo.burn_rate` (NoSeries, QueryFailed, Stale, NoEvents ...)."""
 
     reason: str
     detail: str = ""
@@ -144,7 +144,7 @@ class EvalOutcome:
 
 @dataclass(frozen=True, slots=True)
 class ReleaseFacts:
-    """For `core.rollout.decide`."""
+    """For `core.release.decide.decide`."""
 
     release: Release
     workload: WorkloadFacts | None
@@ -202,7 +202,7 @@ class Ledger:
 
 @dataclass(frozen=True, slots=True)
 class IncidentFacts:
-    """For `core.incident.decide`."""
+    """For `core.incident.decide.decide`."""
 
     incident: Incident
     root: ReleaseView | None
@@ -227,7 +227,7 @@ class RunbookFacts:
 
 @dataclass(frozen=True, slots=True)
 class EvalCaseFacts:
-    """For `core.evals.decide`. `pods` are this case's quarantined pods, `outcome` what they answered (role → ProofRun parts)."""
+    """For `core.evalcase.decide.decide`. `pods` are this case's quarantined pods, `outcome` what they answered (role → ProofRun parts)."""
 
     case: EvalCase
     release: Release | None

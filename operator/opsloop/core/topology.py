@@ -3,9 +3,9 @@
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 
+from opsloop.core.alerts.labels import is_failure, namespace_of, service_of
+from opsloop.core.alerts.ledger import firing_now
 from opsloop.core.facts import Alert, Ledger, ReleaseView
-from opsloop.core.labels import is_failure, namespace_of, service_of
-from opsloop.core.ledger import firing_now
 
 
 class Topology:

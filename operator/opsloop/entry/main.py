@@ -11,11 +11,11 @@ import aiohttp
 from aiohttp import web
 
 from opsloop.adapters.kube import Kube
-from opsloop.entry.handlers import Resync, build_registry, kopf_settings, resync, run_kopf
-from opsloop.entry.intake import intake_routes
-from opsloop.entry.leader import Elector, unique_identity
+from opsloop.entry.intake_http import intake_routes
+from opsloop.entry.leader_election import Elector, unique_identity
 from opsloop.entry.settings import Settings, load
 from opsloop.entry.telemetry import Health, Metrics, build_app, serve, setup_logging
+from opsloop.entry.watches import Resync, build_registry, kopf_settings, resync, run_kopf
 from opsloop.entry.wiring import Operator
 
 log = logging.getLogger("opsloop")

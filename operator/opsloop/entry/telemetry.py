@@ -21,7 +21,7 @@ from prometheus_client import (
 
 from opsloop.api.meta import format_duration
 from opsloop.core.facts import Reading, Value, Verdict
-from opsloop.shell.queue import Key, Queue
+from opsloop.shell.watch.workqueue import Key, Queue
 
 SILENCE = 900.0  # seconds without a watch event or a resync after which the process is not alive
 LAG = 5.0  # seconds that the event loop may be late

@@ -15,21 +15,21 @@ from opsloop.core.facts import Ledger, ReleaseView
 from opsloop.entry.settings import Settings
 from opsloop.entry.telemetry import Metrics
 from opsloop.errors import Unavailable
-from opsloop.shell.cache import Cache
-from opsloop.shell.correlator import Correlator
-from opsloop.shell.evalrun import EvalRunner
-from opsloop.shell.events import EventPoster
-from opsloop.shell.inbox import Inbox
-from opsloop.shell.observe import view
-from opsloop.shell.pace import Pace
-from opsloop.shell.paging import PageSender
+from opsloop.shell.evals.runner import EvalRunner
+from opsloop.shell.intake.correlator import Correlator
+from opsloop.shell.intake.inbox import Inbox
+from opsloop.shell.notify.events import EventPoster
+from opsloop.shell.notify.pages import PageSender
 from opsloop.shell.ports import Clock, Object, Reader, Sample, Series, Telemetry, Writer
-from opsloop.shell.queue import Key, Queue
-from opsloop.shell.readings import Poller, ReadingStore
-from opsloop.shell.reconcile import reconcile
-from opsloop.shell.retire import orphans
-from opsloop.shell.wake import wakes, wakes_for_reading
-from opsloop.shell.world import World
+from opsloop.shell.reconcile.garbage import orphans
+from opsloop.shell.reconcile.observe import view
+from opsloop.shell.reconcile.reconciler import reconcile
+from opsloop.shell.runtime import World
+from opsloop.shell.slo.poller import Poller, ReadingStore
+from opsloop.shell.watch.cache import Cache
+from opsloop.shell.watch.mapping import wakes, wakes_for_reading
+from opsloop.shell.watch.throttle import Pace
+from opsloop.shell.watch.workqueue import Key, Queue
 
 log = logging.getLogger("opsloop")
 
@@ -55,7 +55,7 @@ class NoTelemetry:
 
 
 class NamespaceView:
-    """What the correlator sees of its surroundings (`shell.correlator.World`)."""
+    """What the correlator sees of its surroundings (`shell.intake.correlator.World`)."""
 
     def __init__(self, world: World) -> None:
         self._world = world

@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 from opsloop.api.evalcase import EvalCase
 from opsloop.api.incident import Incident, TicketExample
 from opsloop.api.release import Release, Tier
-from opsloop.core import ledger
+from opsloop.core.alerts import ledger
 from opsloop.core.facts import Ledger
 
 LEAD = timedelta(seconds=30)  # looked at before the onset: an alert or a page may be a scrape earlier than the SLI

@@ -7,11 +7,11 @@ not as the intake counted them.
 from collections.abc import Iterable, Mapping
 
 from opsloop.api.incident import Incident
+from opsloop.core.alerts.labels import service_of
 from opsloop.core.facts import Alert
 from opsloop.core.gate.evidence import FiredAlert, Missing, ShiftEvidence, shift_of
 from opsloop.core.gate.report import Findings
 from opsloop.core.gate.services import explained
-from opsloop.core.labels import service_of
 
 FILED_SHARE = 0.95  # a few alerts may stop firing before Alertmanager's group_wait lets them out
 INCIDENT_SHARE = 0.10

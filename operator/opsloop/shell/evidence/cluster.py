@@ -8,7 +8,7 @@ from opsloop.api.incident import Incident
 from opsloop.api.meta import ObjectMeta
 from opsloop.api.release import Release
 from opsloop.core.gate.evidence import ReplicaSetSeen, WorkloadSeen
-from opsloop.core.revisions import digest
+from opsloop.core.release.revisions import digest
 from opsloop.errors import Invalid, NotFound
 from opsloop.shell.ports import DEPLOYMENTS, EVALCASES, INCIDENTS, RELEASES, REPLICASETS, Object, Reader
 

@@ -3,11 +3,11 @@
 import asyncio
 
 from opsloop import names
-from opsloop.core import ledger
+from opsloop.core.alerts import ledger
 from opsloop.core.facts import Ledger
 from opsloop.core.gate.evidence import Desk, SentTicket
-from opsloop.core.queue import decode_queue
-from opsloop.core.triage import Queued
+from opsloop.core.tickets.queue import decode_queue
+from opsloop.core.tickets.triage import Queued
 from opsloop.shell.ports import CONFIGMAPS, Object, Reader
 
 

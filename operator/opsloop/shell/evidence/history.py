@@ -8,9 +8,9 @@ from datetime import datetime, timedelta
 from opsloop.api.incident import Incident
 from opsloop.api.meta import format_duration
 from opsloop.api.release import Release, Sli, Slo, Tier
-from opsloop.core import promql
-from opsloop.core import slo as slo_rules
 from opsloop.core.gate.evidence import FiredAlert, Missing, Served, SliPoint, SliSeries, TierBurn, shift_of
+from opsloop.core.slo import burn_rate as slo_rules
+from opsloop.core.slo import promql
 from opsloop.errors import Invalid
 from opsloop.shell.evidence.sources import had
 from opsloop.shell.ports import Sample, Series, Telemetry

@@ -7,10 +7,11 @@ from typing import Any
 from opsloop import names
 from opsloop.api.evalcase import EvalCase
 from opsloop.api.release import Release
-from opsloop.core import evals, quarantine
+from opsloop.core.evalcase import decide as evals
+from opsloop.core.evalcase import quarantine
 from opsloop.core.facts import ProbeReply
 from opsloop.core.gate.evidence import CaseRun, LiveAnswer, Missing, Replay
-from opsloop.core.revisions import digest
+from opsloop.core.release.revisions import digest
 from opsloop.errors import Invalid, Unavailable
 from opsloop.shell.evidence.cluster import without_hash
 from opsloop.shell.evidence.sources import World, had

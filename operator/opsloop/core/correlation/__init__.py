@@ -1,0 +1,1 @@
+"""Correlation: which Incident each alert, ticket and burn belongs to."""

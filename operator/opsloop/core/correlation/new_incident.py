@@ -1,0 +1,106 @@
+"""What a new Incident says of itself: name, title, severity, signal, owner."""
+
+import hashlib
+import re
+from collections import Counter
+from collections.abc import Mapping, Sequence
+
+from opsloop.api.incident import Incident, IncidentSpec, Signal
+from opsloop.api.meta import Severity
+from opsloop.core.actions import CreateIncident
+from opsloop.core.alerts.labels import loudness, name_of
+from opsloop.core.facts import Alert, ReleaseView, TierVerdict, Verdict
+from opsloop.core.incident.state import burn_signal
+from opsloop.names import RELEASE, incident_name, incident_number
+
+LONGEST_LABEL = 63  # of a label's value in Kubernetes
+
+
+def for_alerts(
+    root: str, view: ReleaseView | None, alerts: Sequence[Alert], incidents: Sequence[Incident]
+) -> CreateIncident:
+    """The Incident that these alerts open."""
+    has_slo = view is not None and view.release.spec.slo is not None
+    message = describe(alerts)
+    seen_at = min(a.received_at for a in alerts)
+    signal = Signal(
+        kind="alerts", at=seen_at, severity=alert_severity(alerts, has_slo), message=f"{message} (on {root})"[:1024]
+    )
+    return _create(root, view, f"{root}: {message}", signal, _owner(alerts, view), incidents)
+
+
+def for_burn(
+    root: str, views: Mapping[str, ReleaseView], fired: Mapping[str, Verdict], incidents: Sequence[Incident]
+) -> CreateIncident:
+    """The Incident of `root` for the tiers that fired on it or on what depends on it (name → verdict)."""
+    tiers = {name: (verdict, verdict.firing) for name, verdict in fired.items() if verdict.firing}
+    name = min(tiers, key=lambda n: (n != root, tiers[n][1].tier.severity, n))
+    verdict, tier = tiers[name]
+    message = _burn_message(root, name, verdict, tier)
+    signal = Signal(
+        kind="burn", at=verdict.at, severity=tier.tier.severity, burn=burn_signal(verdict), message=message[:1024]
+    )
+    view = views.get(root)
+    return _create(root, view, f"{root} burns its error budget", signal, _owner((), view), incidents)
+
+
+def alert_severity(alerts: Sequence[Alert], has_slo: bool) -> Severity:
+    """Where an SLO exists the SLO decides who is paged: at most sev3. Elsewhere critical pages."""
+    loudest = max((loudness(a) for a in alerts), default=0)
+    if loudest == 2:
+        return "sev3" if has_slo else "sev2"
+    return "sev3" if loudest == 1 else "sev4"
+
+
+def describe(alerts: Sequence[Alert]) -> str:
+    """One line: the commonest alert among the loudest, and how many others."""
+    distinct = {a.fingerprint: a for a in alerts}.values()
+    loudest = max(loudness(a) for a in distinct)
+    names = Counter(name_of(a) for a in distinct if loudness(a) == loudest)
+    first = min(names, key=lambda name: (-names[name], name))
+    more = len(distinct) - 1
+    return first if not more else f"{first} and {more} more alert{'s' if more > 1 else ''}"
+
+
+def slug(text: str) -> str:
+    """A DNS label of at most 40 characters for a root that is no Release."""
+    plain = re.sub(r"[^a-z0-9]+", "-", text.lower()).strip("-")
+    if not plain or len(plain) > 40:
+        plain = f"{plain[:31].strip('-')}-{hashlib.sha256(text.encode()).hexdigest()[:8]}".strip("-")
+    return plain
+
+
+def _burn_message(root: str, name: str, verdict: Verdict, tier: TierVerdict) -> str:
+    burn = burn_signal(verdict)
+    said = f"{name} burns its error budget {burn.burn_short:.3g} times too fast"
+    said += f" (windows {burn.long} and {burn.short}, limit {tier.tier.factor:g})"
+    if name != root:
+        said += f"; {root}, which it depends on, burns too and is the root, though its own tier has not fired yet"
+    return said
+
+
+def _create(
+    root: str, view: ReleaseView | None, title: str, signal: Signal, owner: str, incidents: Sequence[Incident]
+) -> CreateIncident:
+    base = root if view else slug(root)
+    numbers = {incident_number(i.metadata.name, base): i.metadata.name for i in incidents}
+    latest = max(numbers, default=0)
+    number = 1 + max(latest, view.release.status.last_episode if view else 0)
+    spec = IncidentSpec(
+        release=root if view else "",
+        service=root,
+        title=title[:256],
+        signal=signal,
+        previous=numbers[latest] if latest else "",
+        owner=owner,
+    )
+    labels = {RELEASE: root} if view and len(root) <= LONGEST_LABEL else {}
+    return CreateIncident(name=incident_name(base, number), spec=spec, labels=labels)
+
+
+def _owner(alerts: Sequence[Alert], view: ReleaseView | None) -> str:
+    """The Release's team, else the one that most alerts name."""
+    if view and view.release.metadata.labels.get("team"):
+        return view.release.metadata.labels["team"][:128]
+    teams = Counter(a.labels["team"] for a in alerts if a.labels.get("team"))
+    return min(teams, key=lambda t: (-teams[t], t))[:128] if teams else ""

@@ -1,0 +1,1 @@
+"""The postmortem: a Markdown document made from an Incident."""

@@ -1,0 +1,232 @@
+"""What readings mean: burn-rate tiers, the verdict of a tick, the bake, the canary, the onset.
+
+    error ratio   e_W = bad_W / total_W
+    budget        b   = 1 − objective
+    burn          e_W / b
+
+A reading is an interval: with coverage c of the window its error ratio lies in [c·e, c·e + 1 − c]. Harm is stated on the
+lower bound, health on the upper; what lies between is unknown, and unknown decides nothing.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Literal
+
+from opsloop.api.meta import format_duration
+from opsloop.api.release import Analysis, Slo, Tier
+from opsloop.core.facts import Reading, TierVerdict, Unknown, Value, Verdict
+from opsloop.core.slo.tiers import budget_of as budget_of
+from opsloop.core.slo.tiers import default_tiers as default_tiers
+from opsloop.core.slo.tiers import reachable as reachable
+from opsloop.core.slo.tiers import tier_name as tier_name
+from opsloop.core.slo.tiers import tiers_of as tiers_of
+from opsloop.core.slo.tiers import unreachable_sentence as unreachable_sentence
+from opsloop.core.slo.tiers import windows_of as windows_of
+
+# Reasons of an unknown reading.
+NO_SERIES = "NoSeries"  # Prometheus holds no such series in the window
+NO_EVENTS = "NoEvents"  # the series exist, but nothing happened in the window
+NAN = "NotANumber"  # the query gave NaN
+INFINITE = "Infinite"  # the query gave an infinity
+NEGATIVE = "Negative"  # the query gave a count below zero
+QUERY_FAILED = "QueryFailed"  # Prometheus refused the query, or the Release's expression cannot be one
+UNREACHABLE = "TelemetryUnreachable"  # no answer from Prometheus, or one that says not now
+TIMEOUT = "TelemetryTimeout"  # no answer in time
+PARTIAL = "PartialResponse"  # Prometheus warned that its answer is not whole
+STALE = "Stale"  # the last answer is too old to speak of now
+NOT_READ = "NotRead"  # not read yet, or not asked for
+NOT_BY_VERSION = "NotByVersion"  # the SLI's expressions do not hold {{version}}, so versions cannot be told apart
+LOW_COVERAGE = "LowCoverage"  # data exist for too few seconds of the window to be sure
+
+# Reasons of a verdict that is known.
+TIER_FIRING = "TierFiring"  # both windows of a tier burn above its factor
+BURNING = "BurningAboveOne"  # the budget is spent faster than it comes in, below any tier's factor
+WITHIN_OBJECTIVE = "WithinObjective"  # surely at or above the objective
+TOO_FEW_BAD_EVENTS = "TooFewBadEvents"  # bad events were seen, but too few to mean anything
+
+# Reasons of a judged canary, besides WITHIN_OBJECTIVE and those of an unknown reading.
+TOO_FEW_EVENTS = "TooFewEvents"  # the canary served fewer events in the window than minEvents
+BELOW_FLOOR = "BelowAbortBelow"  # surely a smaller share of good events than abortBelow (default: the objective)
+WORSE_THAN_LIVE = "WorseThanLive"  # surely worse than live over the same seconds, by more than the margin
+BETTER_THAN_LIVE = "BetterThanLive"  # misses the objective, as live does, but is surely better than live by the margin
+LIVE_MISSES_TOO = "LiveMissesToo"  # misses the objective, but so does live: the canary cannot be blamed, nor cleared
+UNDECIDED = "Undecided"  # neither surely good nor surely bad yet
+
+PAGING = ("sev1", "sev2")
+SURELY_BAD = 3  # fewer bad events of a canary than this may be chance and abort nothing
+
+
+def judge(slo: Slo, readings: Mapping[timedelta, Reading], at: datetime) -> Verdict:
+    """The verdict of one tick; each tier is decided alone. A window without a reading is NotRead."""
+    verdicts = tuple(_judge_tier(slo, tier, readings) for tier in tiers_of(slo))
+    firing = min((v for v in verdicts if v.firing), key=lambda v: (v.tier.severity, -v.tier.factor), default=None)
+    band, reason = _band(slo, verdicts, firing)
+    head = _head(verdicts)
+    burning = head is not None and head.burn_short is not None and head.burn_short > head.tier.factor
+    return Verdict(at, slo.objective, verdicts, band, firing, _back(slo, verdicts), reason, burning)
+
+
+def _judge_tier(slo: Slo, tier: Tier, readings: Mapping[timedelta, Reading]) -> TierVerdict:
+    missing = Unknown(NOT_READ)
+    long, short = readings.get(tier.long, missing), readings.get(tier.short, missing)
+    budget = budget_of(slo.objective)
+    firing = _fires(tier, slo.min_bad_events, budget, long, short)
+    return TierVerdict(tier, firing, long, short, _burn(long, budget), _burn(short, budget))
+
+
+def _fires(tier: Tier, min_bad: int, budget: float, long: Reading, short: Reading) -> bool | None:
+    limit = tier.factor * budget
+    if any(isinstance(r, Value) and r.upper <= limit for r in (long, short)):
+        return False
+    few = isinstance(long, Value) and long.bad < min_bad
+    if few and isinstance(long, Value) and long.coverage == 1:
+        return False
+    sure = all(isinstance(r, Value) and r.lower > limit for r in (long, short))
+    return True if sure and not few else None
+
+
+def _burn(reading: Reading, budget: float) -> float | None:
+    """Burn that is sure (lower bound), None where nothing is known."""
+    return reading.lower / budget if isinstance(reading, Value) else None
+
+
+def _head(verdicts: Iterable[TierVerdict]) -> TierVerdict | None:
+    """The tier with the shortest short window among those that page, else among all: the fastest eye there is."""
+    every = list(verdicts)
+    paging = [v for v in every if v.tier.severity in PAGING]
+    return min(paging or every, key=lambda v: v.tier.short, default=None)
+
+
+def _back(slo: Slo, verdicts: tuple[TierVerdict, ...]) -> bool | None:
+    """Is the SLI back? Surely yes needs the shortest short window below burn 1, and no page tier that still fires:
+    after a long burn the longer short windows are still full of it, and would open again what was just closed."""
+    head, budget = _head(verdicts), budget_of(slo.objective)
+    if any(v.firing for v in verdicts if v.tier.severity in PAGING):
+        return False
+    if head is None or isinstance(head.short, Unknown):
+        return None
+    if head.short.upper < budget:
+        return True
+    return False if head.short.lower >= budget else None
+
+
+def _band(
+    slo: Slo, verdicts: tuple[TierVerdict, ...], firing: TierVerdict | None
+) -> tuple[Literal["ok", "slow", "fast", "unknown"], str]:
+    if firing is not None:
+        return ("fast" if firing.tier.severity in PAGING else "slow"), TIER_FIRING
+    if any(_burns_slowly(slo, v) for v in verdicts):
+        return "slow", BURNING
+    head = _head(verdicts)
+    if head is None:
+        return "unknown", NOT_READ
+    if isinstance(head.short, Unknown):
+        return "unknown", head.short.reason
+    if head.short.upper <= budget_of(slo.objective):
+        return "ok", WITHIN_OBJECTIVE
+    if isinstance(head.long, Value) and head.long.coverage == 1 and head.long.bad < slo.min_bad_events:
+        return "ok", TOO_FEW_BAD_EVENTS
+    return "unknown", LOW_COVERAGE if isinstance(head.long, Value) else head.long.reason
+
+
+def _burns_slowly(slo: Slo, verdict: TierVerdict) -> bool:
+    """Above burn 1 for sure, by enough bad events: one stray error in a window of seconds is no burn."""
+    enough = isinstance(verdict.long, Value) and verdict.long.bad >= slo.min_bad_events
+    return enough and verdict.burn_short is not None and verdict.burn_short > 1
+
+
+def unknown_because(verdict: Verdict) -> str:
+    """Why a verdict is unknown, in a sentence with the field or the error; empty where it is known."""
+    head = _head(verdict.tiers)
+    if verdict.band != "unknown" or head is None:
+        return ""
+    spans = ((head.tier.short, head.short), (head.tier.long, head.long))
+    for window, reading in spans:
+        if isinstance(reading, Unknown):
+            return f"{format_duration(window)}: {reading.reason}{': ' if reading.detail else ''}{reading.detail}"
+    seen = ", ".join(f"{format_duration(w)} {r.coverage:.0%}" for w, r in spans if isinstance(r, Value))
+    return f"data exist for a part of the window only ({seen})"
+
+
+def meets(slo: Slo, reading: Reading, min_events: int) -> bool | None:
+    """Does the bake window meet the objective? None while unknown: too few events, or data for too few seconds."""
+    if isinstance(reading, Unknown) or reading.total < min_events:
+        return None
+    budget = budget_of(slo.objective)
+    if reading.upper <= budget:
+        return True
+    return False if reading.lower > budget else None
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """What one reading says of a canary. unknown neither advances nor aborts."""
+
+    verdict: Literal["pass", "fail", "unknown"]
+    reason: str
+    message: str
+
+
+def judge_canary(analysis: Analysis, objective: float, canary: Reading, live: Reading) -> Judged:
+    """One reading of the canary, compared with live over the same seconds. The first line that holds decides:
+
+    1. unknown: no reading, or fewer than minEvents.
+    2. fail: surely more than `margin` worse than live; or surely below abortBelow.
+       At least 3 bad events: one or two are chance. Where abortBelow is not written (it is the objective then) and live
+       itself surely misses the objective, the canary is not blamed for what both suffer: see 4.
+    3. pass: surely within the objective and surely not more than `margin` worse than live.
+       Live is left out where it has no reading or fewer than minEvents.
+    4. live misses the objective too: pass if the canary is surely better by the margin (a fix that helps), else unknown.
+    5. unknown.
+    """
+    if isinstance(canary, Unknown):
+        return Judged(
+            "unknown", canary.reason, f"The canary has no reading: {canary.reason} {canary.detail}".strip() + "."
+        )
+    if canary.total < analysis.min_events:
+        return Judged(
+            "unknown", TOO_FEW_EVENTS, f"{canary.total:.0f} events of the canary, {analysis.min_events} are needed."
+        )
+    known = live if isinstance(live, Value) and live.total >= analysis.min_events else None
+    verdict, reason = _compare(analysis, budget_of(objective), canary, known)
+    return Judged(verdict, reason, _shares(canary, known))
+
+
+def _compare(
+    analysis: Analysis, budget: float, canary: Value, live: Value | None
+) -> tuple[Literal["pass", "fail", "unknown"], str]:
+    floor = budget if analysis.abort_below is None else budget_of(analysis.abort_below)
+    live_misses = live is not None and live.lower > budget
+    if canary.bad >= SURELY_BAD:
+        if live is not None and canary.lower - live.upper > analysis.margin:
+            return "fail", WORSE_THAN_LIVE
+        if canary.lower > floor and not (live_misses and analysis.abort_below is None):
+            return "fail", BELOW_FLOOR
+    if canary.upper <= budget and (live is None or canary.upper - live.lower <= analysis.margin):
+        return "pass", WITHIN_OBJECTIVE
+    if live is not None and live_misses:
+        better = live.lower - canary.upper >= analysis.margin
+        return ("pass", BETTER_THAN_LIVE) if better else ("unknown", LIVE_MISSES_TOO)
+    return "unknown", LOW_COVERAGE if canary.coverage < 1 else UNDECIDED
+
+
+def _shares(canary: Value, live: Value | None) -> str:
+    text = f"Canary {1 - canary.error_ratio:.2%} good of {canary.total:.0f} events"
+    text += f", live {1 - live.error_ratio:.2%} of {live.total:.0f}" if live else ", live without enough events"
+    return f"{text}, coverage {canary.coverage:.0%}." if canary.coverage < 1 else f"{text}."
+
+
+def onset(points: Iterable[tuple[datetime, float]], objective: float) -> datetime | None:
+    """First instant of the last contiguous stretch of burn above 1 in a series of error ratios, oldest first.
+
+    NaN (no events) neither ends nor begins a stretch. None where the burn never was above 1.
+    """
+    budget, start, inside = budget_of(objective), None, False
+    for at, ratio in points:
+        if ratio != ratio:
+            continue
+        if ratio > budget and not inside:
+            start = at
+        inside = ratio > budget
+    return start

@@ -1,0 +1,194 @@
+"""From a Release's SLI to one PromQL expression per tick, and from its answer to readings.
+
+Every part of the expression is one number with a label `opsloop` that says what it is:
+
+    good:1m        bad:1m       total:1m      sums over the window, all versions
+    covered:1m                                share of the window for which `total` had data
+    good:1m:v2     total:1m:v2                the same by version
+
+The user's expression is always inside `sum( )`, so that each part has at most one series.
+"""
+
+import json
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+from math import isinf, isnan
+from typing import Protocol
+
+from opsloop.api.meta import format_duration
+from opsloop.api.release import Sli
+from opsloop.core.facts import Reading, Unknown, Value
+from opsloop.core.slo import burn_rate as slo
+
+LABEL = "opsloop"
+FIELD = "spec.slo.sli"
+_POINTS = 120  # a window's coverage is looked at in at most this many points
+_INNER = 4  # a point is covered if `total` has data over this many scrape intervals before it
+_PLACE = {name: re.compile(r"\{\{\s*" + name + r"\s*\}\}") for name in ("window", "version")}
+_SPECIAL = re.compile(r"[.+*?()|{}\[\]$]")
+_UNSPEAKABLE = re.compile("[\\\\^\"'`\n]")
+
+Versions = Mapping[str, tuple[str, timedelta]]
+
+
+class Labelled(Protocol):
+    """One series of an answer (`shell.ports.Sample`)."""
+
+    @property
+    def labels(self) -> Mapping[str, str]:
+        """Its labels."""
+        ...
+
+    @property
+    def value(self) -> float:
+        """Its value; may be NaN or infinite."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Parsed:
+    """What one answer says: a reading for everything that was asked."""
+
+    windows: Mapping[timedelta, Reading]
+    versions: Mapping[str, Reading]
+
+
+def problem(sli: Sli) -> str:
+    """Why this SLI cannot be read, naming the field; empty where it can. (The CRD refuses these too.)"""
+    if (sli.good is None) == (sli.bad is None):
+        return f"{FIELD}: give exactly one of good and bad"
+    for field, query in _fields(sli).items():
+        if not _PLACE["window"].search(query):
+            return f"{FIELD}.{field} does not hold {{{{window}}}}, so that it would say the same of every window"
+    return ""
+
+
+def splits(sli: Sli) -> bool:
+    """Can the SLI be read by version? Both expressions must hold `{{version}}`."""
+    return all(_PLACE["version"].search(query) for query in _fields(sli).values())
+
+
+def _fields(sli: Sli) -> dict[str, str]:
+    counted = {"good": sli.good} if sli.good is not None else {"bad": sli.bad or ""}
+    return {**counted, "total": sli.total}
+
+
+def version_pattern(version: str) -> str:
+    """A regular expression for exactly this version that stands in any of PromQL's three kinds of quotes.
+
+    Backslashes mean different things in them, so special characters become classes (`1[.]2`); quotes, backslashes and
+    carets, which no version label needs, become "any one character".
+    """
+    return _UNSPEAKABLE.sub(".", _SPECIAL.sub(lambda found: f"[{found[0]}]", version))
+
+
+def _filled(query: str, window: timedelta, version: str = ".*") -> str:
+    return _PLACE["version"].sub(version, _PLACE["window"].sub(format_duration(window), query))
+
+
+def _named(expression: str, kind: str, window: timedelta, version: str | None = None) -> str:
+    label = ":".join([kind, format_duration(window), *([] if version is None else [version])])
+    quoted = json.dumps(label.replace("$", "$$"), ensure_ascii=False)
+    return f'label_replace({expression}, "{LABEL}", {quoted}, "", "")'
+
+
+def _sum(query: str, window: timedelta, version: str = ".*") -> str:
+    return f"sum({_filled(query, window, version)}\n)"  # the line break ends a comment in the user's expression
+
+
+def coverage_expression(total: str, window: timedelta, resolution: timedelta) -> str:
+    """Share of the window's points at which `total` had data; exactly 1 where it always had.
+
+    The denominator counts the same points of a constant: how many there are depends on how the window lies on the
+    clock, and differs by one between Prometheus 2 (both ends count) and 3 (the older end does not).
+    """
+    step = format_duration(max(resolution, window / _POINTS))
+    span = f"[{format_duration(window)}:{step}]"
+    inner = _sum(total, _INNER * resolution)
+    return f"count_over_time(({inner}){span}) / scalar(count_over_time(vector(1){span}))"
+
+
+def window_query(sli: Sli, windows: Iterable[timedelta], versions: Versions, resolution: timedelta) -> str:
+    """One expression that returns all that this tick wants of a Release.
+
+    `versions` names readings by version: name → (version label, window). Its windows are read overall as well, because
+    a version is compared with the whole. `resolution` is Prometheus' scrape interval. Empty where nothing is asked.
+    """
+    asked = sorted({*windows, *(window for _, window in versions.values())})
+    parts = []
+    for window in asked:
+        parts += [_named(_sum(query, window), kind, window) for kind, query in _fields(sli).items()]
+        parts.append(_named(coverage_expression(sli.total, window, resolution), "covered", window))
+    for name, (version, window) in sorted(versions.items()) if splits(sli) else ():
+        pattern = version_pattern(version)
+        parts += [_named(_sum(query, window, pattern), kind, window, name) for kind, query in _fields(sli).items()]
+    return "\nor ".join(parts)
+
+
+def range_query(sli: Sli, window: timedelta) -> str:
+    """The error ratio over a short window, one series: for the onset and for the gate. NaN where nothing happened."""
+    total = _sum(sli.total, window)
+    if sli.good is not None:
+        ratio = f"clamp_min(1 - {_sum(sli.good, window)} / {total}, 0)"
+    else:
+        ratio = f"clamp_max(({_sum(sli.bad or '', window)} or 0 * {total}) / {total}, 1)"
+    return _named(ratio, "ratio", window)
+
+
+def single_queries(sli: Sli, window: timedelta) -> dict[str, str]:
+    """Each expression of the SLI alone, by field: to find out which of them Prometheus refuses."""
+    return {f"{FIELD}.{field}": _sum(query, window) for field, query in _fields(sli).items()}
+
+
+def parse(samples: Iterable[Labelled], sli: Sli, windows: Iterable[timedelta], versions: Versions) -> Parsed:
+    """The readings that `window_query` with the same arguments asked for; nothing that was asked is missing."""
+    numbers = {sample.labels.get(LABEL, ""): sample.value for sample in samples}
+    asked = {*windows, *(window for _, window in versions.values())}
+    return Parsed(
+        windows={window: _overall(numbers, sli, window) for window in asked},
+        versions={name: _by_version(numbers, sli, name, window) for name, (_, window) in versions.items()},
+    )
+
+
+def _overall(numbers: Mapping[str, float], sli: Sli, window: timedelta) -> Reading:
+    span = format_duration(window)
+    total = numbers.get(f"total:{span}")
+    counted = numbers.get(f"good:{span}") if sli.good is not None else numbers.get(f"bad:{span}", 0.0)
+    return _reading(sli, counted, total, numbers.get(f"covered:{span}", 0.0))
+
+
+def _by_version(numbers: Mapping[str, float], sli: Sli, name: str, window: timedelta) -> Reading:
+    """A version without a single good (or bad) event has no such series; that is a zero where others have one.
+
+    Coverage is that of all versions together: seconds before a canary existed are not missing telemetry.
+    """
+    if not splits(sli):
+        return Unknown(slo.NOT_BY_VERSION, f"{FIELD}: write {{{{version}}}} into both expressions")
+    overall = _overall(numbers, sli, window)
+    if isinstance(overall, Unknown):
+        return overall
+    span = f"{format_duration(window)}:{name}"
+    kind = "good" if sli.good is not None else "bad"
+    return _reading(sli, numbers.get(f"{kind}:{span}", 0.0), numbers.get(f"total:{span}"), overall.coverage)
+
+
+def _reading(sli: Sli, counted: float | None, total: float | None, coverage: float) -> Reading:
+    """`counted` are good or bad events, as the SLI says. Counts are extrapolated by Prometheus, so that a part may
+    come out a little above the whole: it is cut."""
+    if total is None:
+        return Unknown(slo.NO_SERIES, f"{FIELD}.total matches no series in the window")
+    if counted is None:
+        return Unknown(slo.NO_SERIES, f"{FIELD}.good matches no series in the window")
+    for number in (counted, total, coverage):
+        if isnan(number):
+            return Unknown(slo.NAN, f"{FIELD} gave NaN")
+        if isinf(number):
+            return Unknown(slo.INFINITE, f"{FIELD} gave an infinity")
+        if number < 0:
+            return Unknown(slo.NEGATIVE, f"{FIELD} gave {number:g}; counts are never below zero")
+    if total == 0:
+        return Unknown(slo.NO_EVENTS, f"{FIELD}.total is 0 in the window")
+    bad = max(0.0, total - counted) if sli.good is not None else min(counted, total)
+    return Value(bad=bad, total=total, coverage=min(1.0, coverage))

@@ -1,0 +1,1 @@
+"""Tickets: triage, links to Incidents, and the queue of those that wait."""

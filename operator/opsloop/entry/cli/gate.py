@@ -1,0 +1,117 @@
+"""`opsloop gate`: wires the ports to the API server's proxies, gathers, judges, prints."""
+
+import argparse
+import json
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+from opsloop.adapters.prober import ProxyProber
+from opsloop.adapters.prometheus import Prometheus
+from opsloop.core.gate import judge
+from opsloop.core.gate.evidence import Options, SentTicket
+from opsloop.entry.cli import table as cli_table
+from opsloop.errors import Invalid
+from opsloop.shell.evidence import Address, World, gather
+from opsloop.shell.evidence.sources import Cluster
+
+SLOW = 30.0  # seconds; a range query over a whole shift
+
+
+class SystemClock:
+    """Clock port."""
+
+    def now(self) -> datetime:
+        """Time-zone aware UTC."""
+        return datetime.now(UTC)
+
+
+async def gate(arguments: argparse.Namespace, cluster: Cluster) -> int:
+    """Print the seven rows; the exit code says the verdict."""
+    sent = sent_tickets(arguments.tickets) if arguments.tickets else None
+    world = world_of(arguments, cluster)
+    evidence = await gather(world, arguments.incident, sent, arguments.rejected, arguments.served_metric)
+    report = judge(evidence)
+    print(
+        cli_table.as_json(report, arguments.namespace)
+        if arguments.json
+        else cli_table.table(report, arguments.namespace)
+    )
+    return report.exit_code
+
+
+def world_of(arguments: argparse.Namespace, cluster: Cluster) -> World:
+    """Everything over the one connection to the API server, with the caller's own rights."""
+    namespace = arguments.namespace
+    prometheus = Address.parse(arguments.prometheus, namespace)
+
+    async def query(path: str, parameters: Mapping[str, str]) -> tuple[int, bytes]:
+        return await cluster.raw("GET", prometheus.base + path, parameters, timeout=SLOW)
+
+    async def pod(method: str, path: str, headers: dict[str, str], body: bytes, timeout: float) -> tuple[int, bytes]:  # noqa: ASYNC109
+        return await cluster.raw(method, path, None, *encodable(headers, body), timeout=timeout)
+
+    return World(
+        cluster=cluster,
+        telemetry=Prometheus(query),
+        prober=ProxyProber(pod, namespace),
+        clock=SystemClock(),
+        namespace=namespace,
+        alertmanager=Address.parse(arguments.alertmanager, namespace),
+        pager=Address.parse(arguments.pager, namespace),
+        options=Options(min_alerts=arguments.min_alerts, tick=timedelta(seconds=arguments.tick)),
+    )
+
+
+def encodable(headers: dict[str, str], body: bytes) -> tuple[dict[str, str], Any]:
+    """The Kubernetes client encodes what is declared as JSON once more, so it gets the object."""
+    if not body:
+        return headers, None
+    declared = next((v for k, v in headers.items() if k.lower() == "content-type"), "")
+    if "json" not in declared.lower():
+        return headers, body
+    try:
+        return headers, json.loads(body)
+    except ValueError:
+        others = {k: v for k, v in headers.items() if k.lower() != "content-type"}
+        return {**others, "Content-Type": "text/plain"}, body
+
+
+def sent_tickets(path: str) -> tuple[SentTicket, ...]:
+    """The tickets of a JSON file: a list, or an object with `tickets`. Invalid says what is wrong with it."""
+    try:
+        content = json.loads(Path(path).read_text(encoding="utf-8"))
+    except OSError as error:
+        raise Invalid(f"--tickets {path}: {error.strerror or error}") from error
+    except ValueError as error:
+        raise Invalid(f"--tickets {path}: not JSON ({error})") from error
+    items = content.get("tickets") if isinstance(content, dict) else content
+    if not isinstance(items, list) or not all(isinstance(item, dict) for item in items):
+        raise Invalid(f"--tickets {path}: not a list of tickets")
+    return tuple(_sent(item, f"--tickets {path}: [{i}]") for i, item in enumerate(items))
+
+
+def _sent(item: Mapping[str, Any], where: str) -> SentTicket:
+    expect = item.get("expect_link", item.get("expectLink"))
+    if not (item.get("id") or item.get("subject")):
+        raise Invalid(f"{where} has neither id nor subject")
+    if expect is not None and not isinstance(expect, bool):
+        raise Invalid(f"{where}.expect_link: {expect!r} is not true or false")
+    return SentTicket(str(item.get("id", "")), str(item.get("subject", "")), expect)
+
+
+def count(text: str) -> int:
+    """A positive number, for argparse."""
+    value = int(text)
+    if value < 1:
+        raise argparse.ArgumentTypeError(f"{text} is not at least 1")
+    return value
+
+
+def seconds(text: str) -> float:
+    """A positive time, for argparse."""
+    value = float(text)
+    if not 0 < value < 3600:
+        raise argparse.ArgumentTypeError(f"{text} is not a time in seconds between 0 and 3600")
+    return value

@@ -1,0 +1,97 @@
+"""`opsloop postmortem`, `timeline` and `tickets`: what is stored, readable."""
+
+import argparse
+from collections.abc import Iterable
+from datetime import datetime
+
+from opsloop import names
+from opsloop.api.incident import Incident, LinkedTicket, TimelineEntry
+from opsloop.core.alerts import ledger
+from opsloop.errors import NotFound
+from opsloop.shell.evidence.desk import desk, queue
+from opsloop.shell.ports import CONFIGMAPS, INCIDENTS, Reader
+
+POSTMORTEM_KEY = "postmortem.md"
+
+
+async def postmortem(arguments: argparse.Namespace, reader: Reader) -> int:
+    """The Markdown as it is stored."""
+    incident: str = arguments.incident
+    await _incident(reader, arguments.namespace, incident)
+    try:
+        stored = await reader.get(CONFIGMAPS, arguments.namespace, names.postmortem_name(incident))
+    except NotFound:
+        raise NotFound(
+            f"Incident {incident} has no postmortem yet; it is written when the Incident is resolved"
+        ) from None
+    print(str((stored.get("data") or {}).get(POSTMORTEM_KEY, "")).rstrip("\n"))
+    return 0
+
+
+async def timeline(arguments: argparse.Namespace, reader: Reader) -> int:
+    """What happened, with times relative to the onset, and the evidence of each entry."""
+    incident = await _incident(reader, arguments.namespace, arguments.incident)
+    status = incident.status
+    entries = sorted(status.timeline, key=lambda entry: entry.at)
+    zero = status.onset_at or (entries[0].at if entries else incident.spec.signal.at)
+    print(f"{incident.metadata.name}: {status.title or incident.spec.title} ({status.severity}, {status.phase})")
+    print(
+        f"0:00 is the onset, {zero:%Y-%m-%d %H:%M:%S} UTC"
+        if status.onset_at
+        else f"0:00 is {zero:%Y-%m-%d %H:%M:%S} UTC"
+    )
+    for line in _lines(entries, zero):
+        print(line)
+    if status.folded:
+        print(f"({status.folded} earlier entries were folded away)")
+    return 0
+
+
+def _lines(entries: Iterable[TimelineEntry], zero: datetime) -> Iterable[str]:
+    entries = list(entries)
+    kinds = max((len(entry.type) for entry in entries), default=0)
+    for entry in entries:
+        yield f"{since(zero, entry.at):>9}  {entry.type:<{kinds}}  {entry.message} ({entry.actor})"
+        for fact in entry.evidence:
+            source = f"  [{fact.source}]" if fact.source else ""
+            yield f"{'':>9}  {'':<{kinds}}    {fact.name}: {fact.value}{source}"
+
+
+def since(zero: datetime, at: datetime) -> str:
+    """`+1:05.2`: minutes, seconds and tenths after `zero`; hours where there are some."""
+    tenths = round((at - zero).total_seconds() * 10)
+    sign, tenths = ("-" if tenths < 0 else "+"), abs(tenths)
+    minutes, rest = divmod(tenths, 600)
+    hours, minutes = divmod(minutes, 60)
+    clock = f"{hours}:{minutes:02d}" if hours else str(minutes)
+    return f"{sign}{clock}:{rest // 10:02d}.{rest % 10}"
+
+
+async def tickets(arguments: argparse.Namespace, reader: Reader) -> int:
+    """Linked ones with score and evidence, then the queue."""
+    filed = await desk(reader, arguments.namespace)
+    linked = [(name, t) for name, book in sorted(filed.ledgers.items()) for t in ledger.tickets_of(book)]
+    for name, ticket in linked:
+        _print_linked(name, ticket)
+    for waiting in await queue(reader, arguments.namespace):
+        triage = waiting.triage
+        print(f"{waiting.ticket.id}  in the queue  {triage.category} → {triage.route}  {waiting.ticket.subject}")
+    if filed.inbox:
+        print(f"{filed.inbox} inbox entries are not filed yet")
+    print(f"{len(linked)} linked, {len(filed.queue)} in the queue")
+    return 0
+
+
+def _print_linked(incident: str, ticket: LinkedTicket) -> None:
+    print(
+        f"{ticket.id}  linked to {incident} ({ticket.score:.0%})  {ticket.category} → {ticket.route}  {ticket.subject}"
+    )
+    for fact in ticket.evidence:
+        print(f"    {fact.name}: {fact.value}" + (f"  [{fact.source}]" if fact.source else ""))
+
+
+async def _incident(reader: Reader, namespace: str, name: str) -> Incident:
+    try:
+        return Incident.model_validate(await reader.get(INCIDENTS, namespace, name))
+    except NotFound:
+        raise NotFound(f"there is no Incident {name!r} in namespace {namespace}") from None

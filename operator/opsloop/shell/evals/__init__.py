@@ -1,0 +1,1 @@
+"""Running EvalCases and proofs in the background."""

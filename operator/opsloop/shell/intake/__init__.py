@@ -1,0 +1,1 @@
+"""From a stored alert or ticket to an Incident's ledger."""

@@ -1,0 +1,1 @@
+"""Reconciling one object: observe, decide, apply."""

@@ -1,0 +1,1 @@
+"""Reading the SLIs of all Releases from Prometheus."""

@@ -1,0 +1,95 @@
+"""Asks Prometheus about one SLI: every failure becomes an Unknown reading with its reason, none is raised."""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Collection
+from datetime import datetime, timedelta
+from typing import TypeVar
+
+from opsloop.api.release import Slo
+from opsloop.core.facts import Unknown
+from opsloop.core.slo import burn_rate as slo
+from opsloop.core.slo import promql
+from opsloop.errors import Invalid, OpsloopError, Partial, TimedOut
+from opsloop.shell.ports import Sample, Telemetry
+
+T = TypeVar("T")
+NO_ANSWER = frozenset({slo.QUERY_FAILED, slo.UNREACHABLE, slo.TIMEOUT, slo.PARTIAL})
+"""Reasons that say nothing of the service: Prometheus did not answer. All others are answers."""
+
+_RANGE_POINTS = 5000  # Prometheus refuses more than 11000
+
+log = logging.getLogger(__name__)
+
+
+class Asker:
+    """Queries, each with a time-out."""
+
+    def __init__(self, telemetry: Telemetry, patience: timedelta, resolution: timedelta) -> None:
+        """`patience` is how long one query may take, `resolution` is Prometheus' scrape interval."""
+        self._telemetry, self._patience, self._resolution = telemetry, patience, resolution
+
+    async def readings(
+        self, objective: Slo, windows: Collection[timedelta], versions: promql.Versions, at: datetime
+    ) -> promql.Parsed:
+        """A reading for everything that is asked, as of `at`, by one query."""
+        try:
+            samples = await self._samples(objective, windows, versions, at)
+        except OpsloopError as error:
+            failure = await self._explain(objective, error, at)
+            return promql.Parsed(dict.fromkeys(windows, failure), dict.fromkeys(versions, failure))
+        return promql.parse(samples, objective.sli, windows, versions)
+
+    async def onset(self, objective: Slo, at: datetime) -> datetime | None:
+        """When the present burn began, as the error ratio over the shortest page window shows it; None: not known.
+
+        Looked for in twice the longest page window, in steps of the scrape interval where Prometheus allows so many.
+        """
+        tiers = slo.tiers_of(objective)
+        paging = [tier for tier in tiers if tier.severity in slo.PAGING] or tiers
+        span = 2 * max(tier.long for tier in paging)
+        step = max(self._resolution.total_seconds(), 1.0, -(-span.total_seconds() // _RANGE_POINTS))
+        query = promql.range_query(objective.sli, min(tier.short for tier in paging))
+        try:
+            series = await self._in_time(self._telemetry.range(query, at - span, at, step))
+        except OpsloopError as error:
+            log.warning("the onset is not known yet: %s", error)
+            return None
+        return slo.onset(series[0].points, objective.objective) if series else None
+
+    async def _samples(
+        self, objective: Slo, windows: Collection[timedelta], versions: promql.Versions, at: datetime
+    ) -> list[Sample]:
+        if fault := promql.problem(objective.sli):
+            raise Invalid(fault)
+        query = promql.window_query(objective.sli, windows, versions, self._resolution)
+        return await self._in_time(self._telemetry.instant(query, at)) if query else []
+
+    async def _in_time(self, answer: Awaitable[T]) -> T:
+        seconds = self._patience.total_seconds()
+        try:
+            async with asyncio.timeout(seconds):
+                return await answer
+        except TimeoutError as error:
+            raise TimedOut(f"No answer within {seconds:g} s") from error
+
+    async def _explain(self, objective: Slo, error: OpsloopError, at: datetime) -> Unknown:
+        """The Unknown for a failed query. A refused one is asked again expression by expression, to name the field."""
+        if not isinstance(error, Invalid) or promql.problem(objective.sli):
+            return Unknown(_reason(error), str(error))
+        for field, query in promql.single_queries(objective.sli, min(slo.windows_of(objective))).items():
+            try:
+                await self._in_time(self._telemetry.instant(query, at))
+            except Invalid as refusal:
+                return Unknown(slo.QUERY_FAILED, f"{field}: {refusal}")
+            except OpsloopError:
+                break
+        return Unknown(slo.QUERY_FAILED, f"{promql.FIELD}: {error}")
+
+
+def _reason(error: OpsloopError) -> str:
+    if isinstance(error, TimedOut):
+        return slo.TIMEOUT
+    if isinstance(error, Partial):
+        return slo.PARTIAL
+    return slo.QUERY_FAILED if isinstance(error, Invalid) else slo.UNREACHABLE

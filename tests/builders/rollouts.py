@@ -1,0 +1,150 @@
+"""Releases in the middle of things, for the tables of the rollout."""
+
+from dataclasses import replace
+from typing import Any
+
+from opsloop.api.release import Blocked, CaseResult, Release, ReleaseStatus, Revision, RollbackRecord, Target
+from opsloop.core import conditions
+from opsloop.core.actions import Action, Decision, SetGates
+from opsloop.core.facts import CanaryFacts, PodFacts, ReleaseFacts
+from opsloop.core.release import decide as rollout
+from tests.builders.objects import T0, V1, V2, at, digest, incident, readings, release, release_facts, template, value
+
+NOW = at(100)
+TEMPLATES = {digest(f"shop:v{n}"): template(f"shop:v{n}") for n in range(1, 6)}
+BLOCK = Blocked(reason="RolledBack", message="it was bad", incident="answers-1", at=at(50))
+GOOD = value(0.0)
+
+
+def revision(version: str = "v1", reason: str = "Adopted", **more: Any) -> Revision:
+    base = {
+        "version": version,
+        "reason": reason,
+        "first_seen": T0,
+        "number": int(version[1:]),
+        "digest": digest(f"shop:{version}"),
+    }
+    return Revision.model_validate({**base, "images": {"answers": f"shop:{version}"}, **more})
+
+
+ADOPTED = revision(live_since=at(0), proven_at=at(20))
+BAD = revision("v2", "Drifted", live_since=at(60), shipped_without_canary=True, manager="kubectl-set")
+TRIED = revision("v4", "Canaried")
+
+
+def target(state: str = "Dark", version: str = "v4", **more: Any) -> Target:
+    base = {
+        "digest": digest(f"shop:{version}"),
+        "version": version,
+        "images": {"answers": f"shop:{version}"},
+        "started_at": at(70),
+    }
+    stepping = (
+        {"weight": 20, "pods": 1}
+        if state == "Stepping"
+        else {"weight": 100, "pods": 4, "step": 2}
+        if state == "Promoting"
+        else {}
+    )
+    return Target.model_validate({**base, **stepping, "state": state, **more})
+
+
+def pods(count: int = 1, opened: int = 0, version: str = "v4", **more: Any) -> tuple[PodFacts, ...]:
+    """Canary pods whose containers are ready; the first `opened` are in traffic."""
+    of = digest(f"shop:{version}")
+    return tuple(
+        replace(PodFacts(f"c{n}", of, f"10.0.0.{n}", True, n < opened, n < opened), **more) for n in range(count)
+    )
+
+
+def canary(count: int = 1, opened: int = 0, version: str = "v4", **more: Any) -> CanaryFacts:
+    return CanaryFacts(digest(f"shop:{version}"), count, pods(count, opened, version, **more))
+
+
+def going(state: Target | None = None, *known: Revision, live: str = V1, **status: Any) -> ReleaseStatus:
+    """v1 is live and v4 is on its way."""
+    found = known or (ADOPTED, TRIED)
+    return ReleaseStatus(live=live, revisions=list(found), target=state, **status)
+
+
+def facts(item: Release | None = None, status: ReleaseStatus | None = None, **more: Any) -> ReleaseFacts:
+    """The spec wants v4 unless told; all templates are stored; the SLI is met by live and canary."""
+    item = item or release(version="v4", dependsOn=[])
+    if status is not None:
+        item = item.model_copy(update={"status": status})
+    seen = readings(0.0, NOW, bake=GOOD, by_version={"v1": GOOD, "v2": GOOD, "v4": GOOD})
+    return release_facts(item, **{"templates": TEMPLATES, "readings": seen, **more})
+
+
+def decide(seen: ReleaseFacts) -> Decision:
+    return rollout.decide(seen, NOW)
+
+
+def after(seen: ReleaseFacts) -> ReleaseStatus:
+    """The status that the decision leads to."""
+    status = decide(seen).status
+    return status if isinstance(status, ReleaseStatus) else seen.release.status
+
+
+def acts(seen: ReleaseFacts, *kinds: type[Action]) -> list[Any]:
+    """Actions (and safety) of these kinds."""
+    decision = decide(seen)
+    return [a for a in (*decision.safety, *decision.actions) if isinstance(a, kinds)]
+
+
+def closes(seen: ReleaseFacts) -> set[str]:
+    """Pods that are taken out of traffic before anything else."""
+    return {p for a in decide(seen).safety if isinstance(a, SetGates) and not a.open for p in a.pods}
+
+
+def opens(seen: ReleaseFacts) -> set[str]:
+    return {p for a in acts(seen, SetGates) if a.open for p in a.pods}
+
+
+def said(status: ReleaseStatus, type_: str) -> tuple[str, str]:
+    found = conditions.get(status.conditions, type_)
+    return (found.status, found.reason) if found else ("", "")
+
+
+def wanting_rollback(
+    phase: str = "Mitigating", attempt: int = 1, name: str = "answers-1", from_: str = V2, to: str = V1
+) -> Any:
+    wanted = {"release": "answers", "fromDigest": from_, "toDigest": to, "attempt": attempt, "at": at(90)}
+    return incident(name, {"phase": phase, "rollback": wanted, "severity": "sev1"})
+
+
+def record(state: str = "Recorded", attempt: int = 1, name: str = "answers-1", **more: Any) -> RollbackRecord:
+    base = {"incident": name, "attempt": attempt, "from_digest": V2, "to_digest": V1, "state": state, "at": at(90)}
+    return RollbackRecord.model_validate({**base, **more})
+
+
+def wants(version: str = "v4", annotations: dict[str, str] | None = None, steps: Any = None, **spec: Any) -> Release:
+    meta = {"annotations": {f"opsloop.dev/{k}": v for k, v in (annotations or {}).items()}}
+    analysis = {"window": "10s", "minEvents": 10}
+    canary_spec: dict[str, Any] = {
+        "analysis": analysis,
+        **({"steps": steps} if steps else {}),
+        **spec.pop("canary", {}),
+    }
+    return release(version=version, meta=meta, dependsOn=[], strategy={"canary": canary_spec}, **spec)
+
+
+def ends(seen: ReleaseFacts) -> tuple[str, str]:
+    found = after(seen).target
+    return (found.state, found.reason) if found else ("", "")
+
+
+def dark(item: Release | None = None, **more: Any) -> ReleaseFacts:
+    return facts(item or wants(), going(target(**more.pop("target", {}))), **more)
+
+
+def step(item: Release | None = None, **more: Any) -> ReleaseFacts:
+    """v4 at 20 %, reached 50 s ago, unless told."""
+    base = {"reached_at": at(50)} | more.pop("target", {})
+    return facts(item or wants(), going(target("Stepping", **base)), **{"canary": canary(1, 1), **more})
+
+
+def result(
+    passed: int, runs: int = 1, must: bool = True, live: int = 1, case: str = "answers-1-regression"
+) -> CaseResult:
+    return CaseResult(case=case, must_pass=must, canary_passed=passed, canary_runs=runs, live_passed=live, live_runs=1)

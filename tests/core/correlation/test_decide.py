@@ -1,0 +1,445 @@
+"""Situations of an on-call engineer, and which Incident everything lands on."""
+
+from datetime import timedelta
+
+import pytest
+
+from opsloop.core.correlation import decide as correlate
+from opsloop.core.correlation.decide import SETTLE, CorrelateFacts, CorrelatePlan, decide, relevant
+from opsloop.core.correlation.new_incident import alert_severity, slug
+from opsloop.core.facts import Alert, Ledger, ReleaseView
+from tests.builders.correlation import FAST, NOW, NS, alert, at, incident, ledger, shop, ticket, view
+
+
+def plan(*alerts: Alert, now: float = 0, **facts: object) -> CorrelatePlan:
+    facts.setdefault("releases", shop())
+    return decide(CorrelateFacts(namespace=NS, alerts=alerts, **facts), at(now))  # type: ignore[arg-type]
+
+
+def where(result: CorrelatePlan) -> dict[str, list[str]]:
+    return {name: sorted(a.labels["alertname"] for a in alerts) for name, alerts in result.alerts.items()}
+
+
+WEB, ANSWERS = alert("ServiceErrorRatioHigh", "web"), alert("ServiceWrongAnswers", "answers", severity="critical")
+STALE = alert("CatalogIndexStale", "catalog", severity="info")
+
+
+# the storm
+
+
+def test_forty_alerts_on_web_and_answers_are_one_incident_on_answers_and_the_one_on_healthy_catalog_is_another() -> (
+    None
+):
+    storm = [alert("PodWrongAnswers", s, pod=f"{s}-7d9f8b6c5-x{n:04d}") for s in ("web", "answers") for n in range(20)]
+    result = plan(*storm, STALE, releases=shop(web="burning", answers="burning"))
+    assert {name: len(found) for name, found in result.alerts.items()} == {"answers-1": 40, "catalog-1": 1}
+    opened = {c.name: c.spec for c in result.creates}
+    assert opened["answers-1"].signal.severity == "sev3", "the SLO decides on the page"
+    assert opened["catalog-1"].signal.severity == "sev4"
+    assert opened["answers-1"].release == "answers"
+    assert result.look_again is None
+
+
+@pytest.mark.parametrize(
+    ("alerts", "facts", "homes"),
+    [
+        pytest.param(
+            [WEB],
+            {"releases": shop(answers="burning")},
+            {"answers-1": 1},
+            id="a victim's alert goes to the dependency that burns",
+        ),
+        pytest.param(
+            [WEB], {"releases": shop(catalog="fired")}, {"catalog-1": 1}, id="and to the deepest one, over two hops"
+        ),
+        pytest.param(
+            [WEB, ANSWERS],
+            {"releases": shop("burning", "burning", "burning")},
+            {"catalog-1": 2},
+            id="when all burn the deepest is the root",
+        ),
+        pytest.param(
+            [WEB],
+            {"incidents": (incident("answers-1", phase="Mitigated"),)},
+            {"answers-1": 1},
+            id="a late alert after the rollback goes to the incident that burned and is still open",
+        ),
+        pytest.param(
+            [WEB, ANSWERS],
+            {"releases": shop(answers="burning"), "incidents": (incident("catalog-1", "alerts", severity="sev4"),)},
+            {"answers-1": 2},
+            id="an open incident on a healthy dependency explains nothing",
+        ),
+        pytest.param(
+            [alert("ServiceErrorRatioHigh", "web", start=-3600, seen=-20)],
+            {"releases": (view("web", needs=("answers",)), view("answers", "fired", ("catalog",)), view("catalog"))},
+            {"web-1": 1},
+            id="what fired long before the harm is not explained by it",
+        ),
+        pytest.param(
+            [alert("Errors", destination_service="answers.shop.svc.cluster.local")],
+            {"releases": shop(answers="burning")},
+            {"answers-1": 1},
+            id="a mesh names a service by its host name",
+        ),
+        pytest.param(
+            [alert("KubePodNotReady", "kube-state-metrics", pod="answers-6b7c9d5f4d-x2x4z", job="kube-state-metrics")],
+            {"releases": shop(answers="burning")},
+            {"answers-1": 1},
+            id="the exporter's service label is not the culprit, the pod is",
+        ),
+        pytest.param(
+            [alert("KubePodCrashLooping", pod="answers-canary-6b7c9d5f4d-x2x4z")],
+            {"releases": shop(answers="burning")},
+            {"answers-1": 1},
+            id="a canary's pod is the release's",
+        ),
+        pytest.param(
+            [alert("Errors", "help")],
+            {"releases": (view("answers", "burning", workload="help"),)},
+            {"answers-1": 1},
+            id="an alert may name the workload instead of the release",
+        ),
+        pytest.param(
+            [alert("Errors", "ask-svc")],
+            {"releases": shop(answers="burning"), "owners": {"ask-svc": "answers"}},
+            {"answers-1": 1},
+            id="or a Service that leads to it",
+        ),
+        pytest.param(
+            [alert("Errors", "answers", namespace="staging")],
+            {"releases": shop(answers="burning")},
+            {"staging-answers-1": 1},
+            id="a service of the same name in another namespace is another one",
+        ),
+        pytest.param(
+            [alert("KubeCPUOvercommit")],
+            {},
+            {"kubecpuovercommit-1": 1},
+            id="an alert that names no service is an incident of its own",
+        ),
+        pytest.param(
+            [alert("High5xx", "a", seen=-20), alert("High5xx", "b", seen=-20)],
+            {"releases": (view("a", "burning"), view("b", "burning"))},
+            {"a-1": 1, "b-1": 1},
+            id="two storms at once with different roots are two",
+        ),
+        pytest.param(
+            [alert("HighErrors", "front", seen=-20), alert("PoolFailing", "db", severity="critical")],
+            {"releases": (view("front", "no-slo", ("db",)),)},
+            {"db-1": 2},
+            id="a dependency without an SLI is the root when failure alerts fire on it",
+        ),
+        pytest.param(
+            [alert("HighErrors", "front", seen=-20), alert("CertificateExpiry", "db")],
+            {"releases": (view("front", "no-slo", ("db",)),)},
+            {"db-1": 1, "front-1": 1},
+            id="but an alert that tells of no failure does not make it one",
+        ),
+        pytest.param(
+            [alert("NoRequestsReceived", "db", severity="critical", seen=-20), alert("HighErrors", "front", seen=-20)],
+            {"releases": (view("front", "no-slo", ("db",)), view("db", "no-slo"))},
+            {"front-1": 2},
+            id="that nobody calls a service is its caller's harm, not the service's",
+        ),
+        pytest.param(
+            [
+                alert("NoMessagesConsumed", "billing", severity="critical", seen=-20),
+                alert("HighErrors", "front", seen=-20),
+            ],
+            {"releases": (view("front", "no-slo", ("queue",)), view("billing", "no-slo", ("queue",)))},
+            {"front-1": 2},
+            id="also where the caller hands over by a queue",
+        ),
+        pytest.param(
+            [alert("NoRequestsReceived", "db", severity="critical", seen=-20)],
+            {"releases": (view("front", "healthy", ("db",)), view("db", "no-slo"))},
+            {"db-1": 1},
+            id="with healthy callers it is an incident of its own",
+        ),
+        pytest.param(
+            [alert("HighErrors", "a", seen=-20)],
+            {"releases": (view("a", "burning", ("b",)), view("b", "healthy", ("a",)))},
+            {"a-1": 1},
+            id="a circle in dependsOn ends",
+        ),
+    ],
+)
+def test_an_alert_lands_on_the_root_that_explains_it(
+    alerts: list[Alert], facts: dict[str, object], homes: dict[str, int]
+) -> None:
+    result = plan(*alerts, **facts)  # type: ignore[arg-type]
+    assert {name: len(found) for name, found in result.alerts.items()} == homes
+
+
+# waiting for the dependencies
+
+
+def test_an_alert_on_web_before_answers_burns_waits_and_then_goes_to_answers() -> None:
+    first = plan(WEB)
+    assert first.held == (WEB,) and not first.creates
+    assert [f.reason for f in first.filings] == [correlate.DEPENDENCY_UNCLEAR]
+    assert first.look_again == SETTLE
+    second = plan(WEB, now=4, releases=shop(answers="burning"))
+    assert where(second) == {"answers-1": ["ServiceErrorRatioHigh"]}
+
+
+def test_it_waits_no_longer_than_the_settling_time() -> None:
+    assert plan(WEB, now=9.9).held and plan(WEB, now=9.9).look_again == timedelta(seconds=0.1)
+    assert where(plan(WEB, now=10)) == {"web-1": ["ServiceErrorRatioHigh"]}
+
+
+def test_a_process_that_just_started_settles_from_its_own_first_look() -> None:
+    late = plan(WEB, now=20, since=at(15), releases=shop("unread", "unread", "unread"))
+    assert late.held == (WEB,), "readings are not there yet, though the alert is old"
+
+
+def test_an_alert_on_a_service_that_depends_on_nothing_waits_for_nothing() -> None:
+    assert not plan(STALE).held
+
+
+def test_while_answers_burns_and_catalogs_state_is_unknown_its_alerts_wait() -> None:
+    assert plan(ANSWERS, releases=shop(answers="burning", catalog="unknown")).held == (ANSWERS,)
+    assert not plan(
+        ANSWERS, releases=shop(answers="burning", catalog="unknown"), incidents=(incident("answers-1"),)
+    ).held
+
+
+# sticking
+
+
+OPEN = incident("web-1", "alerts", ledger(WEB))
+
+
+@pytest.mark.parametrize(
+    ("item", "incidents", "reason", "home"),
+    [
+        pytest.param(WEB, (OPEN,), correlate.SAME_EPISODE, "web-1", id="the same notification again goes where it is"),
+        pytest.param(
+            alert("ServiceErrorRatioHigh", "web", start=60),
+            (OPEN,),
+            correlate.SAME_FINGERPRINT,
+            "web-1",
+            id="a further episode as well",
+        ),
+        pytest.param(
+            alert("ServiceErrorRatioHigh", "web", "resolved"),
+            (incident("web-1", "alerts", ledger(WEB), phase="Resolved", resolvedAt=at(-7200)),),
+            correlate.SAME_EPISODE,
+            "web-1",
+            id="its end goes to the incident that holds its beginning, though that is closed",
+        ),
+        pytest.param(
+            alert("ServiceErrorRatioHigh", "web", "resolved", start=-6),
+            (incident("web-1", "alerts", ledger(WEB), phase="Resolved", resolvedAt=at(-7200)),),
+            correlate.SAME_FINGERPRINT,
+            "web-1",
+            id="also when Alertmanager moved its start",
+        ),
+        pytest.param(
+            alert("ServiceErrorRatioHigh", "web", start=60),
+            (incident("web-1", "burn", ledger(WEB), phase="Resolved", resolvedAt=at(-60)),),
+            correlate.SAME_FINGERPRINT,
+            "web-1",
+            id="within the grace time it fires again into the resolved incident that a breach would reopen",
+        ),
+        pytest.param(
+            alert("ServiceErrorRatioHigh", "web", start=60),
+            (incident("web-1", "alerts", ledger(WEB), phase="Resolved", resolvedAt=at(-60)),),
+            correlate.OWN,
+            "web-2",
+            id="but not into one that nothing reopens: there nobody would see it",
+        ),
+        pytest.param(
+            alert("ServiceErrorRatioHigh", "web", start=60),
+            (incident("web-1", "alerts", ledger(WEB), phase="Resolved", resolvedAt=at(-7200)),),
+            correlate.OWN,
+            "web-2",
+            id="long after it is a new incident",
+        ),
+        pytest.param(
+            WEB,
+            (incident("web-1", "alerts", ledger(WEB), phase="Resolved", mergedInto="answers-1"), incident("answers-1")),
+            correlate.SAME_EPISODE,
+            "answers-1",
+            id="a merged incident's alerts go to the one that took it over",
+        ),
+        pytest.param(
+            alert("Slow", "web", start=20),
+            (incident("answers-1", onsetAt=at(-300), phase="Resolved", resolvedAt=at(-30)),),
+            correlate.AFTERMATH,
+            "answers-1",
+            id="a straggler after the resolution belongs to the storm that was",
+        ),
+        pytest.param(
+            alert("Slow", "web", start=700),
+            (incident("answers-1", onsetAt=at(-300), phase="Resolved", resolvedAt=at(-30)),),
+            correlate.OWN,
+            "web-1",
+            id="but not ten minutes later",
+        ),
+    ],
+)
+def test_an_alert_stays_where_it_was_filed(item: Alert, incidents: tuple[object, ...], reason: str, home: str) -> None:
+    result = plan(item, now=60, incidents=incidents, ledgers={"web-1": ledger(WEB)})
+    assert [(f.reason, f.incident) for f in result.filings] == [(reason, home)]
+
+
+def test_the_end_of_an_alert_that_nobody_reported_opens_nothing() -> None:
+    result = plan(alert("ServiceErrorRatioHigh", "web", "resolved"), now=60)
+    assert [f.reason for f in result.filings] == [correlate.RESOLVED_UNHEARD] and not result.creates and not result.held
+
+
+def test_begun_and_ended_between_two_looks_is_still_an_incident() -> None:
+    result = plan(WEB, alert("ServiceErrorRatioHigh", "web", "resolved"), now=60)
+    assert {name: len(found) for name, found in result.alerts.items()} == {"web-1": 2}
+
+
+# burns
+
+
+@pytest.mark.parametrize(
+    ("releases", "incidents", "opened"),
+    [
+        pytest.param(shop(answers="fired"), (), {"answers-1": "sev1"}, id="a fast burn opens a sev1"),
+        pytest.param(shop(answers="fired-slow"), (), {"answers-1": "sev2"}, id="a slow one the severity of its tier"),
+        pytest.param(shop("fired", "fired"), (), {"answers-1": "sev1"}, id="a victim's burn opens none of its own"),
+        pytest.param(
+            shop("fired", "burning"), (), {"answers-1": "sev1"}, id="also when the root's own tier has not fired yet"
+        ),
+        pytest.param(
+            shop("fired", "unknown", "burning"), (), {"catalog-1": "sev1"}, id="the deepest that burns is the root"
+        ),
+        pytest.param(shop(answers="burning"), (), {}, id="burning without a fired tier opens nothing"),
+        pytest.param(shop("unknown", "unknown", "unknown"), (), {}, id="unknown opens nothing"),
+        pytest.param(shop(answers="fired"), (incident("answers-1"),), {}, id="one that is open is enough"),
+        pytest.param(
+            shop("fired", "healthy"),
+            (incident("answers-1", phase="Mitigated"),),
+            {},
+            id="nor for a victim that recovers later",
+        ),
+        pytest.param(
+            shop(answers="fired"),
+            (incident("catalog-1", "alerts", severity="sev4"),),
+            {"answers-1": "sev1"},
+            id="an alert on healthy catalog does not stand in the way of the page",
+        ),
+        pytest.param(
+            shop(answers="fired", catalog="unknown"),
+            (incident("catalog-1", "alerts", severity="sev3"),),
+            {"answers-1": "sev1"},
+            id="nor does one that has not paged",
+        ),
+        pytest.param(
+            shop(answers="fired"),
+            (incident("answers-1", phase="Resolved", resolvedAt=at(-600)),),
+            {},
+            id="within the grace time the resolved one is reopened, not doubled",
+        ),
+        pytest.param(
+            shop(answers="fired"),
+            (incident("answers-1", "alerts", phase="Resolved", resolvedAt=at(-600)),),
+            {"answers-2": "sev1"},
+            id="a resolved one that had only alerts is not reopened, so the burn opens its own",
+        ),
+        pytest.param(
+            shop(answers="fired"),
+            (incident("answers-1", phase="Resolved", resolvedAt=at(-1801)),),
+            {"answers-2": "sev1"},
+            id="after it there is a new one",
+        ),
+        pytest.param(
+            (view("a", "fired", lastEpisode=7),), (), {"a-8": "sev1"}, id="numbers go on where deleted incidents ended"
+        ),
+        pytest.param(
+            (view("a", "fired"), view("b", "fired")),
+            (),
+            {"a-1": "sev1", "b-1": "sev1"},
+            id="two that do not depend on each other are two",
+        ),
+    ],
+)
+def test_a_burn_opens_one_incident_at_its_root(
+    releases: tuple[ReleaseView, ...], incidents: tuple[object, ...], opened: dict[str, str]
+) -> None:
+    result = plan(releases=releases, incidents=incidents)
+    assert {c.name: c.spec.signal.severity for c in result.creates} == opened
+    assert all(c.spec.signal.kind == "burn" for c in result.creates)
+
+
+def test_the_burn_signal_carries_the_numbers_it_fired_on() -> None:
+    (created,) = plan(releases=shop(answers="fired")).creates
+    burn = created.spec.signal.burn
+    assert burn is not None and (burn.long, burn.short, burn.factor) == ("1m", "5s", FAST.factor)
+    assert (burn.burn_long, burn.error_ratio, burn.bad, burn.total, burn.objective) == (20.0, 0.2, 20, 100, 0.99)
+
+
+def test_a_signal_from_a_dependents_tier_says_so() -> None:
+    (created,) = plan(releases=shop("fired", "burning")).creates
+    assert "web burns" in created.spec.signal.message and "own tier has not fired" in created.spec.signal.message
+
+
+def test_alerts_of_the_same_pass_join_the_incident_that_the_burn_opens() -> None:
+    result = plan(WEB, ANSWERS, releases=shop("fired", "fired"))
+    assert [c.name for c in result.creates] == ["answers-1"] and len(result.alerts["answers-1"]) == 2
+
+
+def test_a_new_incident_names_the_earlier_one_and_the_owning_team() -> None:
+    old = incident("answers-3", phase="Resolved", resolvedAt=at(-9000))
+    (created,) = plan(releases=(view("answers", "fired", labels={"team": "helpdesk"}),), incidents=(old,)).creates
+    assert (created.name, created.spec.previous, created.spec.owner) == ("answers-4", "answers-3", "helpdesk")
+
+
+@pytest.mark.parametrize(
+    ("severity", "has_slo", "expected"),
+    [
+        pytest.param("critical", True, "sev3", id="where an SLO decides a critical alert does not page"),
+        pytest.param("critical", False, "sev2", id="without an SLO it does"),
+        pytest.param("warning", False, "sev3", id="a warning does not"),
+        pytest.param("info", False, "sev4", id="anything else is only visible"),
+    ],
+)
+def test_severity_of_alerts(severity: str, has_slo: bool, expected: str) -> None:
+    assert alert_severity([alert("A", "b", severity=severity)], has_slo) == expected
+
+
+# tickets
+
+
+def test_a_ticket_before_the_incident_waits_and_is_linked_when_it_opens() -> None:
+    complaint = ticket("Wrong answers since this morning", "Your help answers are wrong today.", created=-120)
+    first = plan(tickets=(complaint,))
+    assert [q.ticket.id for q in first.queue] == ["T-1"] and not first.tickets
+    second = plan(queue=first.queue, releases=shop(answers="fired"))
+    (found,) = second.tickets["answers-1"]
+    assert found.id == "T-1" and found.score >= 0.6 and {e.name for e in found.evidence} >= {"Time", "Service"}
+    assert second.queue == ()
+
+
+def test_a_ticket_that_came_too_early_stays_in_the_queue() -> None:
+    complaint = ticket("Wrong answers since this morning", "Your help answers are wrong.", created=-3600)
+    assert not plan(tickets=(complaint,), releases=shop(answers="fired")).tickets
+
+
+def test_a_linked_ticket_sent_again_is_nothing() -> None:
+    complaint = ticket("Wrong answers since this morning", "Your help answers are wrong.")
+    held = plan(tickets=(complaint,), releases=shop(answers="fired")).tickets["answers-1"]
+    again = plan(
+        tickets=(complaint,),
+        incidents=(incident("answers-1"),),
+        ledgers={"answers-1": Ledger(tickets=tuple(t.dump() for t in held))},
+    )
+    assert not again.tickets and not again.queue
+
+
+def test_relevant_incidents_are_open_lately_resolved_or_still_firing() -> None:
+    closed = incident("b-1", phase="Resolved", resolvedAt=at(-7200))
+    firing = incident("c-1", "alerts", ledger(WEB), phase="Resolved", resolvedAt=at(-7200))
+    recent = incident("d-1", phase="Resolved", resolvedAt=at(-60))
+    assert [i.metadata.name for i in relevant([incident("a-1"), closed, firing, recent], NOW)] == ["a-1", "c-1", "d-1"]
+
+
+@pytest.mark.parametrize("text", ["Node CPU 90%", "x" * 300, "", "Ünïcode/..//", "a.b.c"])
+def test_a_slug_is_always_a_dns_label_of_at_most_40_characters(text: str) -> None:
+    assert 0 < len(slug(text)) <= 40 and slug(text).strip("-") == slug(text) and slug(text).replace("-", "").isalnum()

@@ -1,0 +1,202 @@
+"""Plays: which Runbook, in which order, on whose word; rollbacks as an Incident decides them; reopening."""
+
+from typing import Any
+
+import pytest
+
+from opsloop.core.actions import SendPage
+from opsloop.core.facts import IncidentFacts
+from tests.builders.incidents import (
+    BAD_CAUSE,
+    DONE,
+    NOW,
+    WANTED,
+    acts,
+    after,
+    book,
+    burnt,
+    decide,
+    facts,
+    play,
+    plays,
+    said,
+    service,
+    sli,
+    told,
+)
+from tests.builders.objects import V1, V2, V3, at, readings, release, runbook, view
+from tests.builders.rollouts import ADOPTED, BAD, record, revision
+
+TWO: dict[str, Any] = {"steps": [{"type": "wait", "timeout": "30s"}, {"type": "rollback"}]}
+REQUESTED, RUNNING = play("Requested"), play("Running")
+
+
+def asked(*done: Any, books: Any = None, **more: Any) -> IncidentFacts:
+    status = more.pop("status", {})
+    return facts(
+        burnt("Mitigating", plays=list(done), **status), runbooks=(book(),) if books is None else books, **more
+    )
+
+
+# --- which play
+
+
+@pytest.mark.parametrize(
+    ("seen", "last"),
+    [
+        pytest.param(facts(burnt()), ("rollback", 1, "Requested", ""), id="the Runbook's first play is asked for"),
+        pytest.param(facts(burnt(), runbooks=()), ("escalate", 1, "Done", "NoRunbook"), id="no Runbook: a person"),
+        pytest.param(facts(burnt(cause=None), service(live=V1, known=(ADOPTED,))), ("escalate", 1, "Done", "NoRunbook"), id="an unknown cause matches no Runbook for bad releases"),
+        pytest.param(facts(burnt(), runbooks=(book(**TWO),)), ("wait", 1, "Requested", ""), id="plays come in their order"),
+        pytest.param(asked(play("DidNotHelp", "wait"), books=(book(**TWO),)), ("rollback", 1, "Requested", ""), id="one that did not help is followed by the next"),
+        pytest.param(asked(play("Refused", "wait"), books=(book(**TWO),)), ("rollback", 1, "Requested", ""), id="so is one that was refused"),
+        pytest.param(asked(play("DidNotHelp")), ("escalate", 1, "Done", "Escalated"), id="after the last one comes a person"),
+        pytest.param(asked(play("Helped")), ("escalate", 1, "Done", "Escalated"), id="a relapse after a play that helped goes on behind it"),
+        pytest.param(asked(play("Done", "escalate", book="", reason="NoRunbook")), ("rollback", 1, "Requested", ""), id="a Runbook that fits by now is begun"),
+        pytest.param(asked(play("Done", "escalate", book="", reason="Escalated")), ("escalate", 1, "Done", "Escalated"), id="after a person was called nothing more is done"),
+    ],
+)  # fmt: skip
+def test_the_next_play(seen: IncidentFacts, last: tuple[str, int, str, str]) -> None:
+    assert plays(seen)[-1] == last
+
+
+@pytest.mark.parametrize(
+    "seen",
+    [
+        pytest.param(facts(burnt("Mitigated"), seen=sli(0.0)), id="the harm is over"),
+        pytest.param(facts(burnt("Resolved"), seen=sli(0.0)), id="it is resolved"),
+        pytest.param(facts(burnt(severity="sev3", burn=None, cause=None), seen=sli(0.0)), id="users do not suffer"),
+        pytest.param(facts(burnt(mergedInto="catalog-1")), id="it is merged"),
+    ],
+)
+def test_no_play(seen: IncidentFacts) -> None:
+    assert plays(seen) == []
+
+
+def test_nothing_is_done_to_a_dependent_while_what_it_depends_on_breaches() -> None:
+    root = view(release(status=service().status, dependsOn=["catalog"]), sli(0.5))
+    catalog = view(release("catalog", dependsOn=[]), readings(0.5, NOW))
+    status = after(facts(burnt(), releases=(root, catalog)))
+    assert status.plays == [] and said(status, "Acting") == ("False", "DependencyBreaching")
+
+
+def named(name: str, **match: Any) -> Any:
+    item = runbook(name)
+    return item.model_copy(update={"spec": item.spec.model_validate({**item.spec.dump(), "match": match})})
+
+
+@pytest.mark.parametrize(
+    ("books", "chosen"),
+    [
+        pytest.param((named("b"), named("a")), "a", id="equally specific: by name"),
+        pytest.param((named("a"), named("z", causes=["bad_release"])), "z", id="the more specific one"),
+        pytest.param((named("a", causes=["bad_release"]), named("z", causes=["bad_release"], severities=["sev1"])), "z", id="by everything it asks for"),
+        pytest.param((named("a", severities=["sev2"]), named("z")), "z", id="another severity does not fit"),
+        pytest.param((named("a", releaseLabels={"team": "x"}), named("z")), "z", id="other labels do not fit"),
+        pytest.param((named("a", releaseLabels={"team": "search"}), named("z")), "a", id="its labels do"),
+        pytest.param((named("a", causes=["dependency"]),), "", id="none fits"),
+    ],
+)  # fmt: skip
+def test_which_runbook(books: Any, chosen: str) -> None:
+    seen = facts(burnt(), service(meta={"labels": {"team": "search"}}), runbooks=books)
+    assert after(seen).plays[-1].runbook == chosen
+
+
+# --- on whose word
+
+
+@pytest.mark.parametrize(
+    ("answer", "root", "state", "reason"),
+    [
+        pytest.param(book(), service(), "Requested", "", id="without an answer it waits"),
+        pytest.param(book(True, attempt=2), service(), "Requested", "", id="an answer to another attempt is none"),
+        pytest.param(book(True), service(), "Running", "", id="granted, it runs"),
+        pytest.param(book(False, reason="DryRun"), service(), "Refused", "DryRun", id="refused, it is over"),
+        pytest.param(book(True), service(live=V3), "Refused", "LiveIsAnother", id="the blamed revision is not live any more"),
+        pytest.param(book(True), service(known=(BAD,)), "Refused", "NoLastGood", id="there is nothing to roll back to"),
+        pytest.param(book(True), service(known=(revision("v1", "Drifted", live_since=at(0)), BAD)), "Refused", "NoLastGood", id="an unproven change by hand is nothing to roll back to"),
+    ],
+)  # fmt: skip
+def test_a_requested_rollback(answer: Any, root: Any, state: str, reason: str) -> None:
+    assert plays(asked(REQUESTED, books=(answer,), root=root))[0][2:] == (state, reason)
+
+
+@pytest.mark.parametrize("books", [(), (named("other"),)])
+def test_a_runbook_that_is_gone_refuses(books: Any) -> None:
+    assert plays(asked(REQUESTED, books=books))[0][2:] == ("Refused", "NoRunbook")
+
+
+@pytest.mark.parametrize(
+    ("cause", "reason"),
+    [
+        pytest.param({"kind": "unknown", "confidence": 0.95}, "CauseNotARelease", id="nobody to blame"),
+        pytest.param({**BAD_CAUSE, "release": "catalog"}, "CauseNotARelease", id="somebody else's revision"),
+    ],
+)
+def test_a_rollback_needs_a_revision_of_the_root_to_blame(cause: Any, reason: str) -> None:
+    assert plays(asked(REQUESTED, books=(book(True),), status={"cause": cause}))[0][2:] == ("Refused", reason)
+
+
+def test_a_granted_rollback_is_a_decision_for_the_release_to_carry_out() -> None:
+    seen = asked(REQUESTED, books=(book(True),))
+    status = after(seen)
+    assert status.rollback is not None
+    assert (status.rollback.release, status.rollback.from_digest, status.rollback.to_digest) == ("answers", V2, V1)
+    assert status.rollback.attempt == 1 and status.phase == "Mitigating" and decide(seen).actions == ()
+    assert "(last-good)" in next(e.message for e in status.timeline if e.key == "rollback-1")
+
+
+def test_an_unproven_target_is_said_to_be_unproven() -> None:
+    adopted = revision(live_since=at(0))
+    status = after(asked(REQUESTED, books=(book(True),), root=service(known=(adopted, BAD))))
+    assert "unproven" in next(e.message for e in status.timeline if e.key == "rollback-1")
+
+
+# --- how it ends
+
+RUNS: dict[str, Any] = {"rollback": WANTED}
+
+
+@pytest.mark.parametrize(
+    ("seen", "end"),
+    [
+        pytest.param(asked(RUNNING, status=RUNS, root=service(rollback=record())), ("Running", ""), id="the Release has it in hand"),
+        pytest.param(asked(RUNNING, status=RUNS, root=service(rollback=record("Refused", reason="TemplateMissing"))), ("DidNotHelp", "ReleaseRefused"), id="the Release refused it"),
+        pytest.param(asked(RUNNING, status=RUNS, root=service(rollback=DONE, live=V1)), ("Running", ""), id="done, and the SLI is not back yet"),
+        pytest.param(asked(RUNNING, status=RUNS, root=service(rollback=DONE, live=V1), seen=sli(0.0)), ("Helped", "SliBack"), id="done, and the SLI is back"),
+        pytest.param(asked(play(started_at=at(-30)), status=RUNS, root=service(rollback=DONE, live=V1)), ("DidNotHelp", "TimedOut"), id="the SLI was not back in time"),
+        pytest.param(asked(play("Running", "wait", started_at=at(60)), books=(book(**TWO),)), ("DidNotHelp", "TimedOut"), id="watching has an end as well"),
+        pytest.param(asked(play("Requested"), seen=sli(0.0)), ("Refused", "SliBack"), id="the SLI was back before anybody granted it"),
+    ],
+)  # fmt: skip
+def test_how_a_play_ends(seen: IncidentFacts, end: tuple[str, str]) -> None:
+    assert plays(seen)[0][2:] == end
+
+
+def test_a_done_rollback_is_told_with_its_time() -> None:
+    status = after(asked(RUNNING, status=RUNS, root=service(rollback=DONE, live=V1)))
+    assert next(e.at for e in status.timeline if e.key == "rolled-back-1") == at(80)
+
+
+def test_a_play_that_helped_ends_the_acting() -> None:
+    status = after(asked(RUNNING, status=RUNS, root=service(rollback=DONE, live=V1), seen=sli(0.0)))
+    assert said(status, "Acting") == ("False", "SliBack")
+
+
+# --- escalation
+
+
+def test_escalation_pages_where_nobody_was_paged_and_says_so() -> None:
+    seen = facts(burnt(page=None, severity="sev2"), runbooks=())
+    status = after(seen)
+    assert len(acts(seen, SendPage)) == 1 and status.page is not None and "escalated-1" in told(status)
+
+
+def test_one_page_for_one_incident() -> None:
+    seen = facts(burnt(), runbooks=())
+    assert acts(seen, SendPage) == [] and "escalated-1" in told(after(seen))
+
+
+def test_plays_are_bounded() -> None:
+    many = [play("DidNotHelp", attempt=n) for n in range(1, 33)]
+    assert len(after(asked(*many)).plays) == 32

@@ -1,0 +1,196 @@
+"""The postmortem against golden files (GOLDEN=write rewrites them: read the diff), and its rules as tables."""
+
+import os
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from opsloop.core.postmortem import lessons
+from opsloop.core.postmortem.document import render
+from opsloop.core.postmortem.markdown import block, code, length, number, percent, plain, span, text
+from opsloop.core.postmortem.subject import Story
+from tests.builders.learn import at, case, release
+from tests.builders.postmortems import BURN, STORIES, closed_loop, fix_open, hostile, incident, still_open
+
+GOLDEN = Path(__file__).parent / "golden"
+
+
+def rendered(story: Story) -> str:
+    return render(story.incident, story.release, story.case)
+
+
+@pytest.mark.parametrize("name", STORIES)
+def test_reads_as_the_golden_file(name: str) -> None:
+    path, said = GOLDEN / f"{name}.md", rendered(STORIES[name]())
+    if os.environ.get("GOLDEN") == "write":
+        path.write_text(said)
+    assert said == path.read_text()
+
+
+@pytest.mark.parametrize("name", STORIES)
+def test_the_same_incident_gives_the_same_text(name: str) -> None:
+    assert rendered(STORIES[name]()) == rendered(STORIES[name]())
+
+
+@pytest.mark.parametrize("name", STORIES)
+def test_tables_have_the_same_number_of_cells_in_each_row(name: str) -> None:
+    for table in re.findall(r"(?:^\|.*\n)+", rendered(STORIES[name]()), flags=re.MULTILINE):
+        assert len({len(re.findall(r"(?<!\\)\|", row)) for row in table.splitlines()}) == 1
+
+
+def test_no_name_of_a_person_is_in_it() -> None:
+    assert "Priya" not in rendered(closed_loop())
+    assert "Mallory" not in rendered(hostile())
+
+
+def test_foreign_text_makes_no_heading_link_markup_or_image() -> None:
+    said = rendered(hostile())
+    headings = [line for line in said.splitlines() if line.startswith("#")]
+    assert len(headings) == 12  # the title and eleven sections
+    assert not re.search(r"(?<!\\)<(?!https://ok)", said)
+    assert not re.search(r"(?<!\\)\[(?![ x]\])", said)
+    assert "javascript" not in said
+    assert "\u202e" not in said
+
+
+def test_what_is_not_known_is_called_unknown() -> None:
+    said = rendered(still_open())
+    assert "| Onset | unknown |" in said
+    assert "The cause is not known." in said
+    assert "None" not in said
+
+
+def with_status(story: Story, **changes: Any) -> Story:
+    status = story.incident.status.model_copy(update=changes)
+    return Story(story.incident.model_copy(update={"status": status}), story.release, story.case)
+
+
+GAPS = [
+    pytest.param(closed_loop(), "Shipped without a canary", True, id="the blamed revision was pushed by hand"),
+    pytest.param(fix_open(), "Shipped without a canary", False, id="the blamed revision went through a canary"),
+    pytest.param(with_status(closed_loop(), cause=None), "Shipped without a canary", False, id="no cause is known, so nothing is blamed"),
+    pytest.param(fix_open(), "The canary did not catch it", True, id="a canary let it pass"),
+    pytest.param(closed_loop(), "No eval case covered this", True, id="the case came from this incident"),
+    pytest.param(fix_open(), "`greeting`, `opening-hours` ran in the promotion and passed", True, id="cases ran and passed"),
+    pytest.param(still_open(), "No eval case covered this", False, id="nothing says which cases there were"),
+    pytest.param(fix_open(), "Users told us before any monitor did:** 2 min 12 s earlier", True, id="a ticket came first"),
+    pytest.param(closed_loop(), "Users told us", False, id="the ticket came after detection"),
+    pytest.param(still_open(), "Detected by the SLO only", True, id="no alert rule fired"),
+    pytest.param(closed_loop(), "Detected by the SLO only", False, id="alert rules fired as well"),
+    pytest.param(fix_open(), "unproven revision", True, id="the rollback went to what had only been adopted"),
+    pytest.param(closed_loop(), "unproven revision", False, id="the rollback went to a proven last-good"),
+    pytest.param(fix_open(), "**A play did not help.** `restart`", True, id="a play did not help"),
+    pytest.param(still_open(), "The page did not reach anybody", True, id="the page failed"),
+    pytest.param(fix_open(), "It came back once", True, id="it was reopened"),
+    pytest.param(hostile(), "No Release looks after this service", True, id="there is no Release"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("story", "sentence", "said"), GAPS)
+def test_gaps(story: Story, sentence: str, said: bool) -> None:
+    assert any(sentence in gap for gap in lessons.gaps(story)) == said
+
+
+ACTIONS = [
+    pytest.param(closed_loop(), True, "gates promotions of `answers` from now on (proven)", id="the case is proven"),
+    pytest.param(closed_loop(), True, "Fix `v4` promoted", id="the fix was promoted with the case"),
+    pytest.param(closed_loop(), False, "Put changes of `answers` through its Release", id="a hand pushed it"),
+    pytest.param(fix_open(), False, "until then it gates nothing (PassesOnBad)", id="the case is not proven"),
+    pytest.param(fix_open(), False, "Ship a fix of `v2`: still open, users have `v1` meanwhile", id="no fix yet"),
+    pytest.param(still_open(), False, "Find the cause", id="the cause is unknown"),
+    pytest.param(still_open(), False, "Write an EvalCase", id="there is no case"),
+    pytest.param(hostile(), False, "Write a Release", id="there is no Release"),
+]
+
+
+@pytest.mark.parametrize(("story", "done", "sentence"), ACTIONS)
+def test_actions(story: Story, done: bool, sentence: str) -> None:
+    assert [d for d, what in lessons.actions(story) if sentence in what] == [done]
+
+
+def test_a_fix_that_was_promoted_without_the_case_is_not_done() -> None:
+    fix = closed_loop().incident.status.fix
+    assert fix is not None
+    story = with_status(closed_loop(), fix=fix.model_copy(update={"case_passed": False}))
+    assert [done for done, what in lessons.actions(story) if "**without**" in what] == [False]
+
+
+def test_nothing_went_well_that_the_record_does_not_show() -> None:
+    assert lessons.went_well(still_open()) == []
+
+
+def test_what_a_user_saw_first_was_not_noticed_well() -> None:
+    assert any("was noticed 10 s after onset" in s for s in lessons.went_well(closed_loop()))
+    assert not any("was noticed" in s for s in lessons.went_well(fix_open()))
+
+
+def test_what_has_not_happened_is_told_from_what_was_not_seen() -> None:
+    assert "| Resolved | not yet |" in rendered(fix_open())
+    unseen = with_status(closed_loop(), mitigated_at=None)
+    assert "| Mitigated | unknown |" in rendered(unseen)
+
+
+def test_a_rejected_version_is_dark_only_while_its_canary_is_on_record() -> None:
+    story = closed_loop()
+    assert any("`v3` was rejected and never became live" in s for s in lessons.went_well(story))
+    assert story.release is not None
+    rejected = release(
+        revisions=story.release.status.revisions,
+        target={"digest": "3ebad3ebad3ebad3", "version": "v3", "state": "Rejected", "started_at": at(100)},
+    )
+    said = lessons.went_well(Story(story.incident, rejected, story.case))
+    assert any("`v3` was rejected before it served any user" in s for s in said)
+
+
+def test_two_revisions_of_one_version_are_told_apart() -> None:
+    story = fix_open()
+    assert story.release is not None
+    twins = [r.model_copy(update={"version": "v2"}) for r in story.release.status.revisions]
+    status = story.release.status.model_copy(update={"revisions": twins})
+    told = Story(story.incident, story.release.model_copy(update={"status": status}), None)
+    assert told.blamed_version == "`v2` (revision `badbadba`)"
+
+
+def test_an_incident_with_nothing_but_a_signal_can_be_rendered() -> None:
+    said = render(incident(), None, None)
+    assert "On an unknown date" not in said
+    assert "From an unknown time on, 20.4 %" in said
+    assert rendered(Story(incident(burn=BURN), release(), case())).startswith("# Postmortem: answers burns")
+
+
+@pytest.mark.parametrize(
+    ("seconds", "told"),
+    [(0, "0 s"), (0.25, "0.2 s"), (9.96, "10 s"), (12.4, "12 s"), (59.7, "1 min"), (65, "1 min 5 s"), (3725, "1 h 2 min"), (90000, "1 d 1 h")],
+)  # fmt: skip
+def test_lengths(seconds: float, told: str) -> None:
+    assert length(at(seconds) - at(0)) == told
+
+
+def test_spans() -> None:
+    assert span(at(0), at(65)) == "1 min 5 s"
+    assert span(at(65), at(0)) == "1 min 5 s earlier"
+    assert span(None, at(0)) == span(at(0), None) == "unknown"
+
+
+@pytest.mark.parametrize(
+    ("share", "told"), [(0.2, "20 %"), (0.2043, "20.4 %"), (0.0005, "0.05 %"), (0.999, "99.9 %"), (1, "100 %"), (0, "0 %")]
+)  # fmt: skip
+def test_percent(share: float, told: str) -> None:
+    assert percent(share) == told
+
+
+def test_numbers() -> None:
+    assert (number(96), number(20.44), number(12345)) == ("96", "20.4", "12,345")
+
+
+def test_text_is_cut_cleaned_and_escaped() -> None:
+    assert plain("a\x00b\u202e c\n\td" + "x" * 400, 9) == "a b c dx…"
+    assert text("a|b`c` <d> [e](f) *g* _h_ i_j \\") == "a\\|b\\`c\\` \\<d> \\[e\\](f) \\*g\\* \\_h\\_ i_j \\\\"
+    assert code("a`b|c") == "`a'b\\|c`"
+    assert code("") == ""
+
+
+def test_a_block_of_foreign_lines_stays_a_quotation() -> None:
+    assert block("# a\n1. b\n\n- c") == "> \\# a\n> 1\\. b\n>\n> \\- c"

@@ -1,0 +1,199 @@
+"""One expression per tick, and what its answer means."""
+
+import re
+from dataclasses import dataclass
+from datetime import timedelta
+
+import pytest
+
+from opsloop.api.meta import parse_duration
+from opsloop.api.release import Sli
+from opsloop.core.facts import Reading, Unknown, Value
+from opsloop.core.slo import burn_rate as slo
+from opsloop.core.slo import promql
+
+GOOD = 'increase(answers{verdict="good",version=~"{{version}}"}[{{window}}])'
+BAD = 'increase(answers{verdict="bad",version=~"{{version}}"}[{{window}}])'
+TOTAL = 'increase(answers{version=~"{{version}}"}[{{window}}])'
+BY_GOOD = Sli(good=GOOD, total=TOTAL)
+BY_BAD = Sli(bad=BAD, total=TOTAL)
+MINUTE, SECOND = timedelta(minutes=1), timedelta(seconds=1)
+VERSIONS = {"v2": ("v2", MINUTE)}
+
+
+@dataclass(frozen=True)
+class Number:
+    labels: dict[str, str]
+    value: float
+
+
+def numbers(**values: float) -> list[Number]:
+    """good_1m_v2=3 is the sample labelled good:1m:v2."""
+    return [Number({"opsloop": name.replace("_", ":")}, value) for name, value in values.items()]
+
+
+def test_the_whole_expression_of_one_window() -> None:
+    assert promql.window_query(BY_GOOD, [MINUTE], {}, SECOND) == (
+        'label_replace(sum(increase(answers{verdict="good",version=~".*"}[1m])\n), "opsloop", "good:1m", "", "")\n'
+        'or label_replace(sum(increase(answers{version=~".*"}[1m])\n), "opsloop", "total:1m", "", "")\n'
+        'or label_replace(count_over_time((sum(increase(answers{version=~".*"}[4s])\n))[1m:1s])'
+        ' / scalar(count_over_time(vector(1)[1m:1s])), "opsloop", "covered:1m", "", "")'
+    )
+
+
+def labels_of(query: str) -> list[str]:
+    return re.findall(r'"opsloop", "([^"]*)"', query)
+
+
+def test_every_part_is_asked_for_once() -> None:
+    query = promql.window_query(BY_BAD, [MINUTE, MINUTE, 5 * SECOND], VERSIONS, SECOND)
+    expected = "bad:5s total:5s covered:5s bad:1m total:1m covered:1m bad:1m:v2 total:1m:v2"
+    assert labels_of(query) == expected.split()
+
+
+def test_the_window_of_a_version_is_read_overall_too() -> None:
+    query = promql.window_query(BY_GOOD, [], VERSIONS, SECOND)
+    assert labels_of(query) == ["good:1m", "total:1m", "covered:1m", "good:1m:v2", "total:1m:v2"]
+
+
+def test_nothing_asked_is_no_query() -> None:
+    assert promql.window_query(BY_GOOD, [], {}, SECOND) == ""
+
+
+@pytest.mark.parametrize(
+    ("window", "resolution", "subquery", "inner"),
+    [
+        pytest.param("5s", "1s", "[5s:1s]", "[4s]", id="a short window is looked at in every scrape interval"),
+        pytest.param("1h", "15s", "[1h:30s]", "[1m]", id="an hour is looked at in 120 points"),
+        pytest.param("3d", "15s", "[3d:36m]", "[1m]", id="three days are looked at in 120 points"),
+        pytest.param("5m", "1m", "[5m:1m]", "[4m]", id="a slow scrape is looked at in its own steps"),
+    ],
+)
+def test_the_points_of_coverage(window: str, resolution: str, subquery: str, inner: str) -> None:
+    expression = promql.coverage_expression(TOTAL, parse_duration(window), parse_duration(resolution))
+    assert expression.count(subquery) == 2
+    assert expression.count(inner) == 1
+
+
+@pytest.mark.parametrize(
+    ("version", "pattern"),
+    [
+        pytest.param("v2", "v2", id="plain"),
+        pytest.param("1.2.3+build", "1[.]2[.]3[+]build", id="special characters stand for themselves"),
+        pytest.param("a|b", "a[|]b", id="no second version by the back door"),
+        pytest.param('v"2', "v.2", id="a quote cannot end the string"),
+        pytest.param("v\\2", "v.2", id="a backslash means different things in different quotes"),
+        pytest.param("v^2", "v.2", id="a caret cannot stand in a class"),
+        pytest.param("v[2]", "v[[]2[]]", id="brackets"),
+        pytest.param("$1", "[$]1", id="a dollar"),
+    ],
+)
+def test_a_version_becomes_a_pattern_for_any_quotes(version: str, pattern: str) -> None:
+    assert promql.version_pattern(version) == pattern
+
+
+def test_a_version_with_a_dollar_survives_label_replace() -> None:
+    assert '"good:1m:$$1"' in promql.window_query(BY_GOOD, [], {"$1": ("$1", MINUTE)}, SECOND)
+
+
+def test_braces_inside_label_strings_are_left_alone() -> None:
+    sli = Sli(good='g{path=~"/a{2}/.*",v="{{ version }}"}[{{ window }}]', total=TOTAL)
+    query = promql.window_query(sli, [MINUTE], {}, SECOND)
+    assert 'sum(g{path=~"/a{2}/.*",v=".*"}[1m]\n)' in query
+
+
+def test_a_comment_in_an_expression_does_not_swallow_what_follows() -> None:
+    sli = Sli(good=GOOD + " # all of them", total=TOTAL)
+    assert "# all of them\n)" in promql.window_query(sli, [MINUTE], {}, SECOND)
+
+
+@pytest.mark.parametrize(
+    ("sli", "problem"),
+    [
+        pytest.param(BY_GOOD, "", id="good and total"),
+        pytest.param(BY_BAD, "", id="bad and total"),
+        pytest.param(Sli(good=GOOD, bad=BAD, total=TOTAL), "spec.slo.sli: give exactly one of good and bad", id="both"),
+        pytest.param(Sli(total=TOTAL), "spec.slo.sli: give exactly one of good and bad", id="neither"),
+        pytest.param(
+            Sli(good="g", total=TOTAL),
+            "spec.slo.sli.good does not hold {{window}}, so that it would say the same of every window",
+            id="no window in good",
+        ),
+        pytest.param(
+            Sli(bad=BAD, total="t[1m]"),
+            "spec.slo.sli.total does not hold {{window}}, so that it would say the same of every window",
+            id="no window in total",
+        ),
+    ],
+)
+def test_what_cannot_be_read_is_named(sli: Sli, problem: str) -> None:
+    assert promql.problem(sli) == problem
+
+
+NO_SERIES_TOTAL = Unknown(slo.NO_SERIES, "spec.slo.sli.total matches no series in the window")
+
+
+@pytest.mark.parametrize(
+    ("sli", "values", "reading"),
+    [
+        pytest.param(BY_GOOD, {"good_1m": 80, "total_1m": 100, "covered_1m": 1}, Value(20, 100, 1.0), id="80 good of 100"),
+        pytest.param(BY_BAD, {"bad_1m": 20, "total_1m": 100, "covered_1m": 0.5}, Value(20, 100, 0.5), id="20 bad of 100, half seen"),
+        pytest.param(BY_BAD, {"total_1m": 100, "covered_1m": 1}, Value(0, 100, 1.0), id="no bad series: nothing bad happened"),
+        pytest.param(BY_GOOD, {"total_1m": 100, "covered_1m": 1}, Unknown(slo.NO_SERIES, "spec.slo.sli.good matches no series in the window"), id="no good series at all: a wrong name, not an outage"),
+        pytest.param(BY_GOOD, {"good_1m": 80}, NO_SERIES_TOTAL, id="no total"),
+        pytest.param(BY_GOOD, {}, NO_SERIES_TOTAL, id="an empty answer"),
+        pytest.param(BY_GOOD, {"good_1m": 0, "total_1m": 0, "covered_1m": 1}, Unknown(slo.NO_EVENTS, "spec.slo.sli.total is 0 in the window"), id="nothing happened"),
+        pytest.param(BY_GOOD, {"good_1m": float("nan"), "total_1m": 1}, Unknown(slo.NAN, "spec.slo.sli gave NaN"), id="not a number"),
+        pytest.param(BY_GOOD, {"good_1m": 1, "total_1m": float("inf")}, Unknown(slo.INFINITE, "spec.slo.sli gave an infinity"), id="infinite"),
+        pytest.param(BY_BAD, {"bad_1m": -1, "total_1m": 2}, Unknown(slo.NEGATIVE, "spec.slo.sli gave -1; counts are never below zero"), id="negative"),
+        pytest.param(BY_BAD, {"bad_1m": 100.2, "total_1m": 100, "covered_1m": 1}, Value(100, 100, 1.0), id="bad above total by extrapolation is cut"),
+        pytest.param(BY_GOOD, {"good_1m": 100.2, "total_1m": 100, "covered_1m": 1}, Value(0, 100, 1.0), id="good above total by extrapolation is cut"),
+        pytest.param(BY_GOOD, {"good_1m": 80, "total_1m": 100}, Value(20, 100, 0.0), id="no point of the window is covered"),
+        pytest.param(BY_GOOD, {"good_1m": 80, "total_1m": 100, "covered_1m": 1.01}, Value(20, 100, 1.0), id="coverage is at most 1"),
+    ],
+)  # fmt: skip
+def test_the_reading_of_a_window(sli: Sli, values: dict[str, float], reading: Reading) -> None:
+    parsed = promql.parse(numbers(**values), sli, [MINUTE], {})
+    assert parsed.windows == {MINUTE: reading}
+
+
+WHOLE = {"good_1m": 90, "bad_1m": 10, "total_1m": 100, "covered_1m": 0.9}
+
+
+@pytest.mark.parametrize(
+    ("sli", "values", "reading"),
+    [
+        pytest.param(BY_GOOD, WHOLE | {"good_1m_v2": 8, "total_1m_v2": 10}, Value(2, 10, 0.9), id="its own counts, the coverage of all"),
+        pytest.param(BY_GOOD, WHOLE | {"total_1m_v2": 10}, Value(10, 10, 0.9), id="no good series where others have one: all its events are bad"),
+        pytest.param(BY_BAD, WHOLE | {"total_1m_v2": 10}, Value(0, 10, 0.9), id="no bad series: none of its events is bad"),
+        pytest.param(BY_GOOD, WHOLE, NO_SERIES_TOTAL, id="this version is not there"),
+        pytest.param(BY_GOOD, {"total_1m_v2": 10}, NO_SERIES_TOTAL, id="nothing overall: the telemetry is not there"),
+        pytest.param(BY_GOOD, WHOLE | {"total_1m_v2": 0}, Unknown(slo.NO_EVENTS, "spec.slo.sli.total is 0 in the window"), id="it serves nobody"),
+        pytest.param(Sli(good="g[{{window}}]", total=TOTAL), WHOLE | {"good_1m_v2": 8, "total_1m_v2": 10}, Unknown(slo.NOT_BY_VERSION, "spec.slo.sli: write {{version}} into both expressions"), id="an SLI without {{version}} says nothing of one"),
+    ],
+)  # fmt: skip
+def test_the_reading_of_a_version(sli: Sli, values: dict[str, float], reading: Reading) -> None:
+    parsed = promql.parse(numbers(**values), sli, [], VERSIONS)
+    assert parsed.versions == {"v2": reading}
+
+
+def test_everything_asked_has_a_reading() -> None:
+    parsed = promql.parse([], BY_GOOD, [MINUTE, 5 * SECOND], VERSIONS)
+    assert set(parsed.windows) == {MINUTE, 5 * SECOND}
+    assert set(parsed.versions) == {"v2"}
+
+
+def test_the_error_ratio_over_time() -> None:
+    assert promql.range_query(Sli(good="g[{{window}}]", total="t[{{window}}]"), 5 * SECOND) == (
+        'label_replace(clamp_min(1 - sum(g[5s]\n) / sum(t[5s]\n), 0), "opsloop", "ratio:5s", "", "")'
+    )
+    assert promql.range_query(Sli(bad="b[{{window}}]", total="t[{{window}}]"), 5 * SECOND) == (
+        'label_replace(clamp_max((sum(b[5s]\n) or 0 * sum(t[5s]\n)) / sum(t[5s]\n), 1), "opsloop", "ratio:5s", "", "")'
+    )
+
+
+def test_each_expression_alone_is_named_by_its_field() -> None:
+    assert promql.single_queries(Sli(bad="b[{{window}}]", total="t[{{window}}]"), MINUTE) == {
+        "spec.slo.sli.bad": "sum(b[1m]\n)",
+        "spec.slo.sli.total": "sum(t[1m]\n)",
+    }

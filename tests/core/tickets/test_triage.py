@@ -1,0 +1,193 @@
+"""Tickets as users write them: what kind, how bad, whose, and which incident they are about."""
+
+import pytest
+
+from e2e.demo.tickets import tickets as demo_tickets
+from opsloop.api.incident import TicketExample
+from opsloop.core.facts import Ticket
+from opsloop.core.intake import parse_ticket
+from opsloop.core.tickets.linking import THRESHOLD, Candidate, link, linked, named_in
+from opsloop.core.tickets.queue import decode_queue, encode_queue
+from opsloop.core.tickets.triage import Queued, triage
+from tests.builders.correlation import alert, at, ticket
+
+WRONG = tuple(
+    alert(name, "answers") for name in ("ServiceWrongAnswers", "ServiceErrorRatioHigh", "ServiceLatencyP95High")
+)
+
+
+def candidate(
+    name: str = "answers-1", alerts: tuple[object, ...] = WRONG, burned: bool = True, **more: object
+) -> Candidate:
+    root = name.rpartition("-")[0]
+    fields: dict[str, object] = {
+        "incident": name,
+        "root": root,
+        "services": frozenset({root}),
+        "alerts": alerts,
+        "burned": burned,
+    }
+    fields |= {"onset": at(0), "ended": None, "severity": "sev1"} | more
+    return Candidate(**fields)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("text", "category", "severity"),
+    [
+        pytest.param("Nothing works, I cannot order anything right now", "outage", "sev1", id="cannot do it at all"),
+        pytest.param("Every second payment fails since this morning", "outage", "sev2", id="fails sometimes"),
+        pytest.param(
+            "Your answers are wrong today", "outage", "sev2", id="a wrong answer is a failure, though nothing is down"
+        ),
+        pytest.param(
+            "Pages take 40 seconds, but it did get there in the end", "performance", "sev2", id="slow, yet it works"
+        ),
+        pytest.param("First a long wait, then an error", "outage", "sev2", id="slow and then an error is an outage"),
+        pytest.param("Last week I could not pay for an hour, it is fine now", "outage", "sev3", id="over already"),
+        pytest.param("Typo in the cart, has been there for months", "bug", "sev3", id="a standing defect"),
+        pytest.param("I was charged twice for order A1, please refund", "billing", "sev3", id="money of one person"),
+        pytest.param("I forgot my password", "account", "sev3", id="one person's account"),
+        pytest.param(
+            "I see somebody else's name and address in my order history", "account", "sev1", id="other people's data"
+        ),
+        pytest.param("Do you ship to Norway? How long does it take?", "question", "sev4", id="a question"),
+        pytest.param("It would be lovely to have a dark mode", "feature_request", "sev4", id="a wish"),
+        pytest.param("", "question", "sev4", id="a text that says nothing harms nobody"),
+    ],
+)
+def test_category_and_severity_are_judged_from_the_text_alone(text: str, category: str, severity: str) -> None:
+    found = triage(ticket(text))
+    assert (found.category, found.severity) == (category, severity)
+
+
+@pytest.mark.parametrize(
+    ("text", "team", "route"),
+    [
+        pytest.param("Your answers are wrong today", "", "on-call", id="harm goes to who is on call"),
+        pytest.param("Your answers are wrong today", "helpdesk", "helpdesk", id="or to the team that owns the release"),
+        pytest.param("I was charged twice", "", "billing", id="money goes to billing"),
+    ],
+)
+def test_route(text: str, team: str, route: str) -> None:
+    assert triage(ticket(text), team).route == route
+
+
+def test_what_the_user_quotes_does_not_decide_on_the_kind() -> None:
+    example = TicketExample(
+        asked="When is a refund paid?", got="Your invoice is in my account", expected="Within 30 days"
+    )
+    text = 'I asked "When is a refund paid?" and was told "Your invoice is in my account", which is wrong since today'
+    assert triage(ticket("Wrong answer", text, example=example)).category == "outage"
+
+
+# linking
+
+
+@pytest.mark.parametrize("seed", range(1, 31))
+@pytest.mark.parametrize("seen", [WRONG, ()], ids=["with its alerts", "before any alert"])
+def test_of_the_demos_six_tickets_the_one_is_linked_and_the_five_are_not(seed: int, seen: tuple[object, ...]) -> None:
+    candidates = [
+        candidate(alerts=seen),
+        candidate("catalog-1", (alert("CatalogIndexStale", "catalog"),), False, severity="sev4"),
+    ]
+    for raw in demo_tickets(seed):
+        found = parse_ticket(raw, at(20))
+        match = link(found, triage(found), candidates)
+        assert (match.candidate.incident if match else None) == ("answers-1" if "example" in raw else None), raw[
+            "subject"
+        ]
+
+
+TODAY = "Your help answers are wrong since this morning"
+
+
+@pytest.mark.parametrize(
+    ("item", "others", "home"),
+    [
+        pytest.param(ticket(TODAY), [], "answers-1", id="a plain report without an example"),
+        pytest.param(ticket(TODAY, created=-1700), [], "answers-1", id="written before anybody noticed"),
+        pytest.param(ticket(TODAY, created=-1900), [], None, id="written too long before"),
+        pytest.param(
+            ticket("Every page shows errors right now"),
+            [],
+            "answers-1",
+            id="an outage that names no service but happens now",
+        ),
+        pytest.param(ticket("An item came broken"), [], None, id="time and a word alone are no link"),
+        pytest.param(ticket("Last week your answers were wrong"), [], None, id="last week's matter"),
+        pytest.param(
+            ticket("Wrong charge: refund my answers order, now"), [], None, id="billing, though it has all the words"
+        ),
+        pytest.param(ticket("How do I ask a question?"), [], None, id="a question about the service"),
+        pytest.param(
+            ticket("Card payment fails right now"),
+            [candidate("payment-1", (alert("HighErrors", "payment"),))],
+            "payment-1",
+            id="of two incidents the one whose service is meant",
+        ),
+        pytest.param(
+            ticket("The catalog is broken today"),
+            [candidate("catalog-1", (alert("Errors", "catalog"),), severity="sev4")],
+            None,
+            id="an incident that harms nobody explains no complaint",
+        ),
+    ],
+)
+def test_which_incident_a_ticket_is_about(item: Ticket, others: list[Candidate], home: str | None) -> None:
+    base = [] if home is None and others else [candidate()]
+    match = link(item, triage(item), [*base, *others])
+    assert (match.candidate.incident if match else None) == home
+
+
+def test_a_link_has_a_score_above_the_threshold_and_says_why() -> None:
+    item = ticket(TODAY)
+    match = link(item, triage(item), [candidate()])
+    assert match is not None and THRESHOLD <= match.score <= 1
+    assert {e.name: e.value for e in match.evidence} == {
+        "Time": "0 s after the onset",
+        "Symptom": "wrong",
+        "Service": "“answers” means answers",
+        "Present": "the text says that it happens now",
+    }
+    found = linked(Queued(item, triage(item)), match, "helpdesk")
+    assert (found.category, found.route, found.score) == ("outage", "helpdesk", match.score)
+
+
+def test_a_ticket_long_after_the_end_is_not_linked() -> None:
+    ended, item = candidate(ended=at(60)), ticket(TODAY, created=60 + 1801)
+    assert link(item, triage(item), [ended]) is None
+
+
+@pytest.mark.parametrize(
+    ("text", "service", "word"),
+    [
+        pytest.param("my basket is empty", "cart-api", "basket", id="as people call it"),
+        pytest.param("the reviews are gone", "product-reviews", "reviews", id="a part of the name"),
+        pytest.param("i made an advance", "ad", "", id="not a piece of another word"),
+    ],
+)
+def test_a_service_is_recognised_by_what_people_call_it(text: str, service: str, word: str) -> None:
+    assert named_in(text, service) == word
+
+
+# the queue
+
+
+def test_the_queue_comes_back_as_it_was_stored() -> None:
+    queue = tuple(
+        Queued(t, triage(t))
+        for t in (ticket("Dark mode"), ticket("x", id="T-2", example=TicketExample(asked="a", expected="b")))
+    )
+    assert decode_queue(encode_queue(queue)) == queue
+
+
+def test_a_queue_that_gets_too_long_loses_text_first() -> None:
+    import random
+
+    noise = random.Random(1)
+    texts = ["".join(noise.choices("abcdefghijklmnopqrstuvwxyz ", k=16_000)) for _ in range(120)]
+    queue = tuple(
+        Queued(t, triage(ticket("x"))) for t in (ticket("x", text, id=str(n)) for n, text in enumerate(texts))
+    )
+    kept = decode_queue(encode_queue(queue))
+    assert len(kept) == 120 and all(len(q.ticket.body) == 500 for q in kept)

@@ -1,0 +1,367 @@
+"""Eval runs and proofs in the background, over the fake cluster and fake pods."""
+
+import asyncio
+from collections.abc import AsyncIterator, Mapping
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from opsloop.api.evalcase import EvalCase
+from opsloop.api.release import CaseResult
+from opsloop.core.actions import ProbeQuarantine, RunEvals
+from opsloop.core.evalcase.decide import gate
+from opsloop.core.facts import ProbeReply
+from opsloop.errors import Unavailable
+from opsloop.shell.evals.jobs import Jobs, Key
+from opsloop.shell.evals.runner import EvalRunner
+from tests.builders.learn import BAD, CASE, GOOD, case
+from tests.fakes.cluster import FakeCluster
+from tests.fakes.prober import SILENT, FakeProber, Pod, in_turn, says
+
+RIGHT, WRONG = '{"answer": "After 14 days."}', '{"answer": "In June."}'
+CANARY_1, CANARY_2, LIVE_1, LIVE_2 = "10.0.0.1", "10.0.0.2", "10.0.1.1", "10.0.1.2"
+
+
+def live_pod(
+    name: str, ip: str, ready: bool = True, labels: Mapping[str, str] | None = None, **meta: Any
+) -> dict[str, Any]:
+    return {
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": {"name": name, "namespace": "shop", "labels": {"app": "answers", **(labels or {})}, **meta},
+        "status": {"podIP": ip, "conditions": [{"type": "Ready", "status": "True" if ready else "False"}]},
+    }
+
+
+class World:
+    """A runner with its fakes; `done` lists whom it woke."""
+
+    def __init__(self) -> None:
+        self.cluster = FakeCluster(live_pod("live-1", LIVE_1), live_pod("live-2", LIVE_2))
+        self.prober = FakeProber(
+            {CANARY_1: says(200, RIGHT), CANARY_2: says(200, RIGHT), LIVE_1: says(200, RIGHT), LIVE_2: says(200, RIGHT)}
+        )
+        self.done: list[Key] = []
+        self._woken = asyncio.Event()
+        self.runner = EvalRunner(self.cluster, self.prober, self.wake, at_once=4, pause=0, again_after=0)
+
+    def wake(self, key: Key) -> None:
+        self.done.append(key)
+        self._woken.set()
+
+    async def settled(self, times: int = 1) -> None:
+        async with asyncio.timeout(5):
+            while len(self.done) < times:
+                self._woken.clear()
+                await self._woken.wait()
+
+    async def run(self, action: RunEvals) -> tuple[CaseResult, ...]:
+        self.runner.start_run("shop", action)
+        await self.settled(len(self.done) + 1)
+        outcome = self.runner.outcome("shop", "answers")
+        assert outcome is not None
+        return outcome.results
+
+    async def prove(self, action: ProbeQuarantine) -> Mapping[str, tuple[bool, str]]:
+        self.runner.probe_quarantine("shop", action)
+        await self.settled(len(self.done) + 1)
+        return self.runner.proof_outcomes("shop", action.case)
+
+
+@pytest.fixture
+async def world() -> AsyncIterator[World]:
+    one = World()
+    yield one
+    await one.runner.close()
+
+
+def run_evals(*cases: EvalCase, **changes: Any) -> RunEvals:
+    values: dict[str, Any] = {
+        "release": "answers", "digest": BAD, "step": -1, "cases": cases or (case(),), "repeats": 1,
+        "canary_ips": (CANARY_1, CANARY_2), "live_selector": {"app": "answers"}, "live_digest": GOOD,
+    }  # fmt: skip
+    return RunEvals(**{**values, **changes})
+
+
+def probe(ip: str = CANARY_1, digest: str = BAD) -> ProbeQuarantine:
+    spec = case().spec
+    return ProbeQuarantine(CASE, digest, ip, spec.request, spec.expect)
+
+
+async def test_canary_and_live_are_counted_and_the_release_is_woken(world: World) -> None:
+    world.prober.pods[CANARY_1] = world.prober.pods[CANARY_2] = says(200, WRONG)
+    (result,) = await world.run(run_evals(repeats=3))
+    counts = (result.canary_passed, result.canary_runs, result.live_passed, result.live_runs)
+    assert counts == (0, 3, 3, 3)
+    assert result.message == 'wanted "After 14 days.", got "In June."'
+    assert result.must_pass
+    assert world.done == [("Release", "shop", "answers")]
+
+
+async def test_canary_and_live_take_turns_and_take_turns_in_being_first(world: World) -> None:
+    world.runner = EvalRunner(world.cluster, world.prober, world.wake, at_once=1, pause=0)
+    await world.run(run_evals(repeats=2))
+    assert sorted(a.pod for a in world.prober.asked) == [CANARY_1, CANARY_2, LIVE_1, LIVE_2]
+    by_turn = {CANARY_1: 0, LIVE_1: 0, CANARY_2: 1, LIVE_2: 1}
+    order = {turn: [a.pod for a in world.prober.asked if by_turn[a.pod] == turn] for turn in (0, 1)}
+    assert order == {0: [CANARY_1, LIVE_1], 1: [LIVE_2, CANARY_2]}
+
+
+@pytest.mark.parametrize(
+    "pod",
+    [
+        pytest.param(live_pod("x", "10.9.9.9", ready=False), id="that is not ready"),
+        pytest.param(live_pod("x", "10.9.9.9", labels={"opsloop.dev/canary": "answers"}), id="of the canary"),
+        pytest.param(live_pod("x", "10.9.9.9", deletionTimestamp="2026-01-05T10:00:00Z"), id="that is on its way out"),
+        pytest.param(live_pod("x", ""), id="without an address"),
+    ],
+)
+async def test_a_pod_is_not_asked_as_live(world: World, pod: dict[str, Any]) -> None:
+    world.cluster.seed(pod)
+    await world.run(run_evals(repeats=6))
+    assert {a.pod for a in world.prober.asked} == {CANARY_1, CANARY_2, LIVE_1, LIVE_2}
+
+
+async def test_without_a_selector_no_pod_counts_as_live(world: World) -> None:
+    (result,) = await world.run(run_evals(live_selector={}))
+    assert (result.canary_runs, result.live_runs) == (1, 0)
+
+
+async def test_a_pod_that_does_not_answer_is_not_a_failure_and_another_is_asked(world: World) -> None:
+    world.prober.pods[CANARY_1] = SILENT
+    (result,) = await world.run(run_evals())
+    assert (result.canary_passed, result.canary_runs) == (1, 1)
+
+
+async def test_no_answer_at_all_counts_as_no_run_and_gates_nothing(world: World) -> None:
+    world.prober.pods[CANARY_1] = world.prober.pods[CANARY_2] = SILENT
+    (result,) = await world.run(run_evals(repeats=2))
+    assert (result.canary_passed, result.canary_runs, result.live_runs) == (0, 0, 2)
+    assert "no answer" in result.message
+    assert gate([result], 0).verdict == "inconclusive"
+
+
+async def test_a_wrong_answer_is_not_asked_again_until_it_is_right(world: World) -> None:
+    world.prober.pods[CANARY_1] = in_turn(ProbeReply(200, WRONG), ProbeReply(200, RIGHT))
+    (result,) = await world.run(run_evals(canary_ips=(CANARY_1,)))
+    assert (result.canary_passed, result.canary_runs) == (0, 1)
+
+
+async def test_the_same_run_is_begun_once_and_its_outcome_stays(world: World) -> None:
+    action = run_evals()
+    world.runner.start_run("shop", action)
+    await world.run(action)
+    world.runner.start_run("shop", action)
+    await asyncio.sleep(0)
+    assert len(world.prober.asked) == 2
+    assert world.done == [("Release", "shop", "answers")]
+    outcome = world.runner.outcome("shop", "answers")
+    assert outcome and (outcome.digest, outcome.step) == (BAD, -1)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        pytest.param({"step": 0}, id="another step"),
+        pytest.param({"digest": GOOD}, id="another revision"),
+        pytest.param({"cases": (case(), case("two", kind="manual"))}, id="another case more"),
+        pytest.param({"cases": (case(generation=2),)}, id="an edited case"),
+    ],
+)
+async def test_is_another_run(world: World, changes: dict[str, Any]) -> None:
+    await world.run(run_evals())
+    action = replace(run_evals(), **changes)
+    world.runner.start_run("shop", action)
+    assert world.runner.outcome("shop", "answers") is None
+    await world.settled(2)
+    outcome = world.runner.outcome("shop", "answers")
+    assert outcome and (outcome.digest, outcome.step, len(outcome.results)) == (
+        action.digest, action.step, len(action.cases),
+    )  # fmt: skip
+
+
+async def test_a_run_with_unanswered_cases_may_be_repeated_and_its_old_outcome_stands_meanwhile(world: World) -> None:
+    world.prober.pods[CANARY_1] = world.prober.pods[CANARY_2] = SILENT
+    await world.run(run_evals())
+    world.prober.pods[CANARY_2] = says(200, RIGHT)
+    world.runner.start_run("shop", run_evals())
+    old = world.runner.outcome("shop", "answers")
+    assert old and old.results[0].canary_runs == 0
+    await world.settled(2)
+    new = world.runner.outcome("shop", "answers")
+    assert new and new.results[0].canary_runs == 1
+
+
+async def test_pods_are_listed_again_when_the_api_server_was_away(world: World) -> None:
+    world.cluster.fail_next.append(Unavailable("429"))
+    (result,) = await world.run(run_evals())
+    assert result.live_runs == 1
+
+
+async def test_an_api_server_that_stays_away_leaves_live_unasked(world: World) -> None:
+    world.cluster.fail_next += [Unavailable("429")] * 3
+    (result,) = await world.run(run_evals())
+    assert (result.canary_runs, result.live_runs) == (1, 0)
+
+
+async def test_not_more_requests_are_under_way_than_allowed(world: World) -> None:
+    under_way, most = 0, 0
+
+    class Slow(FakeProber):
+        async def ask(self, pod_ip: str, request: Any) -> ProbeReply:
+            nonlocal under_way, most
+            under_way += 1
+            most = max(most, under_way)
+            await asyncio.sleep(0)
+            under_way -= 1
+            return await super().ask(pod_ip, request)
+
+    world.runner = EvalRunner(world.cluster, Slow(world.prober.pods), world.wake, at_once=3, pause=0)
+    await world.run(run_evals(*(case(f"c{n}", kind="manual") for n in range(10)), repeats=4))
+    assert most == 3
+
+
+async def test_what_is_forgotten_is_stopped_and_wakes_nobody(world: World) -> None:
+    world.runner.start_run("shop", run_evals())
+    await asyncio.sleep(0)
+    world.runner.forget("shop", "answers")
+    for _ in range(50):
+        await asyncio.sleep(0)
+    assert world.runner.outcome("shop", "answers") is None
+    assert world.done == []
+
+
+async def test_runs_of_two_releases_do_not_touch_each_other(world: World) -> None:
+    await world.run(run_evals())
+    world.runner.start_run("shop", run_evals(release="web"))
+    await world.settled(2)
+    world.runner.forget("shop", "web")
+    assert world.runner.outcome("shop", "answers") is not None
+    assert world.runner.outcome("other", "answers") is None
+
+
+async def test_closing_ends_what_is_under_way(world: World) -> None:
+    world.runner.start_run("shop", run_evals())
+    world.runner.probe_quarantine("shop", probe())
+    before = asyncio.all_tasks()
+    await world.runner.close()
+    assert all(task.done() for task in before - {asyncio.current_task()})
+    assert world.done == []
+
+
+async def test_a_defect_in_a_run_wakes_the_release_and_leaves_no_outcome(
+    world: World, caplog: pytest.LogCaptureFixture
+) -> None:
+    def broken(_: object) -> ProbeReply:
+        raise RuntimeError("defect")
+
+    world.prober.pods[CANARY_1] = broken
+    world.runner.start_run("shop", run_evals())
+    await world.settled()
+    assert world.runner.outcome("shop", "answers") is None
+    assert "defect" in caplog.text
+
+
+# --- proofs
+
+
+@pytest.mark.parametrize(
+    ("pod", "outcome", "asked"),
+    [
+        pytest.param(says(200, RIGHT), (True, ""), 3, id="right each time passes"),
+        pytest.param(says(200, WRONG), (False, 'wanted "After 14 days.", got "In June."'), 1, id="wrong fails at once"),
+        pytest.param(
+            in_turn(ProbeReply(200, RIGHT), ProbeReply(200, RIGHT), ProbeReply(200, WRONG)),
+            (False, 'wanted "After 14 days.", got "In June."'), 3, id="right by chance is not right",
+        ),
+        pytest.param(
+            in_turn(ProbeReply(503, "starting"), ProbeReply(200, RIGHT)), (True, ""), 4, id="a server error at first may be its start"
+        ),
+        pytest.param(says(500, "x"), (False, "wanted HTTP 200, got 500: x"), 3, id="a server error that stays is a failure"),
+        pytest.param(in_turn(ProbeReply(0, "", "refused"), ProbeReply(200, RIGHT)), (True, ""), 4, id="no answer at first is asked again"),
+    ],
+)  # fmt: skip
+async def test_proofs(world: World, pod: Pod, outcome: tuple[bool, str], asked: int) -> None:
+    world.prober.pods[CANARY_1] = pod
+    assert await world.prove(probe()) == {BAD: outcome}
+    assert len(world.prober.asked) == asked
+    assert world.done == [("EvalCase", "shop", CASE)]
+
+
+async def test_a_pod_that_never_answers_proves_nothing_and_may_be_asked_again(world: World) -> None:
+    world.prober.pods[CANARY_1] = SILENT
+    assert await world.prove(probe()) == {}
+    world.prober.pods[CANARY_1] = says(200, RIGHT)
+    assert await world.prove(probe()) == {BAD: (True, "")}
+
+
+async def test_both_revisions_are_remembered_apart(world: World) -> None:
+    world.prober.pods[CANARY_1] = says(200, WRONG)
+    await world.prove(probe())
+    outcomes = await world.prove(probe(CANARY_2, GOOD))
+    assert {digest: passed for digest, (passed, _) in outcomes.items()} == {BAD: False, GOOD: True}
+
+
+async def test_a_proof_is_begun_once_a_pod(world: World) -> None:
+    await world.prove(probe())
+    world.runner.probe_quarantine("shop", probe())
+    await asyncio.sleep(0)
+    assert len(world.prober.asked) == 3
+
+
+async def test_another_pod_of_the_same_revision_is_asked_anew(world: World) -> None:
+    world.prober.pods[CANARY_2] = says(200, WRONG)
+    assert (await world.prove(probe()))[BAD][0]
+    assert not (await world.prove(probe(CANARY_2)))[BAD][0]
+
+
+async def test_forgetting_a_case_forgets_all_its_revisions_and_no_other_case(world: World) -> None:
+    await world.prove(probe())
+    await world.prove(probe(CANARY_2, GOOD))
+    other = replace(probe(), case="other")
+    await world.prove(other)
+    world.runner.forget_proof("shop", CASE)
+    assert world.runner.proof_outcomes("shop", CASE) == {}
+    assert world.runner.proof_outcomes("shop", "other") == {BAD: (True, "")}
+
+
+# --- jobs
+
+
+async def _nothing() -> None:
+    return None
+
+
+async def _for_ever() -> None:
+    await asyncio.Event().wait()
+
+
+async def test_a_job_that_was_dropped_as_it_ended_wakes_nobody() -> None:
+    woken: list[Key] = []
+    jobs = Jobs(woken.append, again_after=0, most=4)
+    jobs.begin(("a",), "w", _nothing(), ("Release", "shop", "answers"))
+    await asyncio.sleep(0)  # it has ended, and what is to follow has not run yet
+    jobs.drop(("a",))
+    await asyncio.sleep(0)
+    assert woken == []
+
+
+async def test_there_are_not_more_jobs_than_allowed() -> None:
+    jobs = Jobs(lambda _: None, again_after=0, most=1)
+    assert not jobs.full
+    jobs.begin(("a",), "w", _for_ever(), ("Release", "shop", "answers"))
+    assert jobs.full
+    await jobs.close()
+    assert not jobs.full
+
+
+async def test_a_run_with_unanswered_cases_is_not_repeated_at_once(world: World) -> None:
+    world.runner = EvalRunner(world.cluster, world.prober, world.wake, pause=0, again_after=60)
+    world.prober.pods[CANARY_1] = world.prober.pods[CANARY_2] = SILENT
+    await world.run(run_evals())
+    asked = len(world.prober.asked)
+    world.runner.start_run("shop", run_evals())
+    for _ in range(20):
+        await asyncio.sleep(0)
+    assert len(world.prober.asked) == asked

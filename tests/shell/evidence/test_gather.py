@@ -1,0 +1,342 @@
+"""Evidence is gathered where it happened; a source that fails is a gap in its own rows and nowhere else."""
+
+import copy
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from opsloop import names
+from opsloop.adapters.prober import ProxyProber
+from opsloop.adapters.prometheus import Prometheus
+from opsloop.core.gate import ROWS, judge
+from opsloop.core.gate.evidence import Missing, SentTicket, ShiftEvidence
+from opsloop.errors import Forbidden, Invalid, NotFound
+from opsloop.shell.evidence import Address, World, gather
+from opsloop.shell.evidence.sources import get_json
+from opsloop.shell.ports import (
+    CONFIGMAPS,
+    CONTROLLERREVISIONS,
+    EVALCASES,
+    INCIDENTS,
+    PODS,
+    RELEASES,
+    REPLICASETS,
+    SERVICES,
+    Object,
+)
+from tests.builders.gate_shift import INCIDENT, NS, RIGHT, V2, V4, incident
+from tests.fakes.gate_world import ShopCluster, after_the_shift, idle_with_forged_statuses, page
+
+STORM, PAGE, TICKET, RESOLVED, RECOVERED, REGRESSION, FIX = (name for name, _ in ROWS)
+
+
+def world_of(cluster: ShopCluster, **changes: Any) -> World:
+    prometheus = Address.parse("prometheus:9090", NS)
+
+    async def query(path: str, parameters: Any) -> tuple[int, bytes]:
+        return await cluster.raw("GET", prometheus.base + path, parameters)
+
+    async def pod(method: str, path: str, headers: dict[str, str], body: bytes, seconds: float) -> tuple[int, bytes]:
+        return await cluster.raw(method, path)
+
+    world = World(
+        cluster=cluster,
+        telemetry=Prometheus(query),
+        prober=ProxyProber(pod, NS),
+        clock=cluster.clock,
+        namespace=NS,
+        alertmanager=Address.parse("alertmanager:9093", NS),
+        pager=Address.parse("receiver:8080", NS),
+        patience=0,
+        pause=0,
+    )
+    return replace(world, **changes)
+
+
+async def look(cluster: ShopCluster, **asked: Any) -> ShiftEvidence:
+    return await gather(world_of(cluster), **asked)
+
+
+async def verdicts(cluster: ShopCluster, **asked: Any) -> dict[str, str]:
+    report = judge(await look(cluster, **asked))
+    return {row.name: f"{row.verdict}: {row.sentence}" for row in report.rows}
+
+
+async def test_a_good_shift_passes_all_seven_rows() -> None:
+    report = judge(await look(after_the_shift(), rejected=["v3"]))
+    assert report.exit_code == 0, [row for row in report.rows if row.verdict != "passed"]
+
+
+async def test_nothing_of_the_gate_stays_behind() -> None:
+    cluster = after_the_shift()
+    await look(cluster)
+    pods = await cluster.list(PODS, NS)
+    assert not [p for p in pods if names.QUARANTINE in p["metadata"]["labels"]]
+    assert len(cluster.written("create", "pods")) == 2
+
+
+async def test_the_pods_it_starts_are_not_those_of_the_evalcase_reconciler() -> None:
+    cluster = after_the_shift()
+    await look(cluster)
+    labels = {w.body["metadata"]["labels"][names.QUARANTINE] for w in cluster.written("create", "pods")}
+    assert labels == {"gate-answers-1-regression"}
+
+
+async def test_forged_statuses_on_an_idle_cluster_pass_no_row() -> None:
+    report = judge(await look(idle_with_forged_statuses()))
+    assert report.named("passed") == ()
+    assert report.exit_code == 1
+
+
+async def test_forged_statuses_where_nobody_asks_anything_pass_no_row() -> None:
+    cluster = idle_with_forged_statuses()
+    cluster.rate = 0
+    assert judge(await look(cluster)).named("passed") == ()
+
+
+@pytest.mark.parametrize(
+    ("service", "rows"),
+    [
+        pytest.param("prometheus", {STORM, PAGE, RESOLVED, RECOVERED, FIX}, id="Prometheus is away"),
+        pytest.param("receiver", {PAGE}, id="the pager's receiver is away"),
+        pytest.param("alertmanager", set(), id="Alertmanager only adds to what Prometheus remembers"),
+    ],
+)
+async def test_a_service_that_is_away_makes_its_rows_inconclusive(service: str, rows: set[str]) -> None:
+    cluster = after_the_shift()
+    cluster.away = {service}
+    report = judge(await look(cluster))
+    assert set(report.named("inconclusive")) == rows
+    assert report.named("failed") == ()
+
+
+async def sabotaged(cluster: ShopCluster, change: str) -> None:
+    """What a saboteur does to the system."""
+    case = await cluster.get(EVALCASES, NS, "answers-1-regression")
+    match change:
+        case "the case was emptied":
+            case["spec"]["expect"] = {"status": 200}
+            cluster.seed(case)
+        case "the case was deleted":
+            cluster.remove(EVALCASES, NS, "answers-1-regression")
+        case "the pager got two keys":
+            cluster.pages = [page(), page("again")]
+        case "the pager got nothing":
+            cluster.pages = []
+        case "no rule fired":
+            cluster.alerts = []
+        case "the ledger was deleted":
+            cluster.remove(CONFIGMAPS, NS, names.ledger_name(INCIDENT))
+        case "the rejected version served somebody":
+            cluster.counted["v3"] = 1.0
+        case "the harm came back":
+            cluster.bad_share = lambda second: 0.8 if 0 < second <= 39 or second > 200 else 0.0
+        case "live pods answer wrongly":
+            cluster.answer = lambda version: "no idea"
+
+
+@pytest.mark.parametrize(
+    ("change", "row"),
+    [
+        ("the case was emptied", REGRESSION),
+        ("the case was deleted", REGRESSION),
+        ("the pager got two keys", PAGE),
+        ("the pager got nothing", PAGE),
+        ("no rule fired", STORM),
+        ("the ledger was deleted", STORM),
+        ("the ledger was deleted", TICKET),
+        ("the rejected version served somebody", FIX),
+        ("the harm came back", RECOVERED),
+        ("live pods answer wrongly", FIX),
+    ],
+)
+async def test_sabotage_of_the_system_fails_its_row(change: str, row: str) -> None:
+    cluster = after_the_shift()
+    await sabotaged(cluster, change)
+    assert (await verdicts(cluster))[row].startswith("failed")
+
+
+async def test_a_counter_that_appeared_with_its_first_event_counts() -> None:
+    """increase() of such a counter is 0; its value is not."""
+    cluster = after_the_shift()
+    cluster.counted["v3"] = 1.0
+    assert "rejected v3 served 1 requests" in (await verdicts(cluster))[FIX]
+
+
+async def test_a_quarantined_pod_that_cannot_start_is_inconclusive_and_says_why() -> None:
+    cluster = after_the_shift()
+    waiting = {"state": {"waiting": {"reason": "ImagePullBackOff"}}}
+    cluster.pod_status = {"phase": "Pending", "containerStatuses": [waiting]}
+    found = await verdicts(cluster)
+    assert found[REGRESSION].startswith("inconclusive")
+    assert "ImagePullBackOff" in found[REGRESSION]
+    assert not [p for p in await cluster.list(PODS, NS) if names.QUARANTINE in p["metadata"]["labels"]]
+
+
+async def test_a_pod_that_ended_is_not_waited_for() -> None:
+    cluster = after_the_shift()
+    cluster.pod_status = {"phase": "Failed", "reason": "DeadlineExceeded"}
+    found = await gather(world_of(cluster, patience=1e9))
+    assert not isinstance(found.replay, Missing)
+    assert isinstance(found.replay.bad, Missing) and "DeadlineExceeded" in found.replay.bad.why
+
+
+async def test_a_template_that_is_not_what_its_name_says_proves_nothing() -> None:
+    cluster = after_the_shift()
+    stored = await cluster.get(CONTROLLERREVISIONS, NS, names.revision_name("answers", V2))
+    stored["data"]["spec"]["containers"][0]["image"] = "helpdesk:v9"
+    cluster.seed(stored)
+    assert (await verdicts(cluster))[REGRESSION].startswith("inconclusive")
+    assert len(cluster.written("create", "pods")) == 1
+
+
+async def test_quarantine_never_is_respected() -> None:
+    cluster = after_the_shift()
+    release = next(r for r in await _releases(cluster) if r["metadata"]["name"] == "answers")
+    release["spec"]["evals"]["quarantine"] = "never"
+    cluster.seed(release)
+    assert "quarantine: never" in (await verdicts(cluster))[REGRESSION]
+    assert cluster.written("create", "pods") == []
+
+
+async def _releases(cluster: ShopCluster) -> list[Object]:
+    return await cluster.list(RELEASES, NS)
+
+
+async def test_a_service_that_would_send_users_to_the_pod_stops_the_replay() -> None:
+    cluster = after_the_shift()
+    wide = {"spec": {"selector": {"app.kubernetes.io/managed-by": "opsloop"}}, "apiVersion": "v1", "kind": "Service"}
+    cluster.seed({**wide, "metadata": {"name": "wide", "namespace": NS}})
+    assert (await verdicts(cluster))[REGRESSION].startswith("inconclusive")
+    assert cluster.written("create", "pods") == []
+
+
+async def test_only_ready_pods_of_the_live_template_are_asked() -> None:
+    cluster = after_the_shift()
+    starting = copy.deepcopy(await cluster.get(PODS, NS, "answers-v4-0"))
+    starting["metadata"] = {**starting["metadata"], "name": "answers-v4-9"}
+    starting["status"] = {"phase": "Pending"}
+    cluster.seed(starting)
+    found = await look(cluster)
+    assert not isinstance(found.live, Missing)
+    assert [answer.pod for answer in found.live] == [f"answers-v4-{n}" for n in range(4)]
+
+
+async def test_the_digest_of_a_replica_set_is_that_of_its_deployment() -> None:
+    found = await look(after_the_shift())
+    assert not isinstance(found.workload, Missing)
+    assert found.workload.digest == V4
+    assert {rs.digest for rs in found.workload.replica_sets} >= {V2, V4}
+
+
+async def test_a_replica_set_of_somebody_else_is_not_counted() -> None:
+    cluster = after_the_shift()
+    other = await cluster.get(REPLICASETS, NS, "answers-v4")
+    other["metadata"] = {**other["metadata"], "name": "web-v4", "ownerReferences": [{"uid": "web"}]}
+    cluster.seed(other)
+    found = await look(cluster)
+    assert not isinstance(found.workload, Missing)
+    assert len(found.workload.replica_sets) == 3
+
+
+async def test_sent_tickets_are_looked_for_in_ledgers_and_queue() -> None:
+    sent = (SentTicket("HD-1", "", True), SentTicket("HD-2", "", False), SentTicket("HD-7", "lost one", False))
+    assert "lost: HD-7" in (await verdicts(after_the_shift(), sent=sent))[TICKET]
+
+
+async def test_an_incident_can_be_named() -> None:
+    found = await look(after_the_shift(), name="catalog-1")
+    assert not isinstance(found.incident, Missing) and found.incident is not None
+    assert found.incident.metadata.name == "catalog-1"
+
+
+async def test_a_name_that_is_not_there_is_the_callers_mistake() -> None:
+    with pytest.raises(NotFound, match="answers-9"):
+        await look(after_the_shift(), name="answers-9")
+
+
+async def test_the_newest_of_the_highest_severity_is_looked_at_and_merged_ones_are_not() -> None:
+    cluster = after_the_shift()
+    for name, root, created, status in (
+        ("answers-2", "answers", 100, {}),
+        ("answers-3", "answers", 150, {"mergedInto": "answers-2"}),
+        ("web-7", "web", 170, {"severity": "sev2"}),
+    ):
+        body = incident(name, root, created, **status).dump()
+        cluster.seed({"apiVersion": "opsloop.dev/v1alpha1", "kind": "Incident", **body})
+    found = await look(cluster)
+    assert not isinstance(found.incident, Missing) and found.incident is not None
+    assert found.incident.metadata.name == "answers-2"
+
+
+async def test_a_namespace_without_incidents_is_looked_at_no_further() -> None:
+    cluster = after_the_shift()
+    for item in await cluster.list(INCIDENTS, NS):
+        cluster.remove(INCIDENTS, NS, item["metadata"]["name"])
+    report = judge(await look(cluster))
+    assert report.exit_code == 1
+    assert cluster.writes == []
+
+
+async def test_a_case_is_found_by_its_origin_when_the_incident_does_not_name_it() -> None:
+    cluster = after_the_shift()
+    body = incident(evalCase="").dump()
+    cluster.seed({"apiVersion": "opsloop.dev/v1alpha1", "kind": "Incident", **body})
+    assert (await verdicts(cluster))[REGRESSION].startswith("passed")
+
+
+async def test_a_pod_that_stumbles_once_is_asked_again() -> None:
+    cluster = after_the_shift()
+    real = cluster.raw
+    failed: set[str] = set()
+
+    async def stumbling(method: str, path: str, *rest: Any, **more: Any) -> tuple[int, bytes]:
+        if "/pods/" in path and path not in failed:
+            failed.add(path)
+            return 503, b'{"kind":"Status","apiVersion":"v1","message":"no endpoints"}'
+        return await real(method, path, *rest, **more)
+
+    cluster.raw = stumbling  # type: ignore[method-assign]
+    assert (await verdicts(cluster))[REGRESSION].startswith("passed")
+
+
+@pytest.mark.parametrize(
+    ("text", "base"),
+    [
+        pytest.param("prometheus:9090", "/api/v1/namespaces/shop/services/prometheus:9090/proxy", id="a service here"),
+        pytest.param("mon/prom:80", "/api/v1/namespaces/mon/services/prom:80/proxy", id="a service elsewhere"),
+    ],
+)
+def test_addresses(text: str, base: str) -> None:
+    assert Address.parse(text, NS).base == base
+
+
+@pytest.mark.parametrize("text", ["prometheus", "prometheus:http", ":9090", ""])
+def test_what_is_no_address_is_refused_with_an_example(text: str) -> None:
+    with pytest.raises(Invalid, match="prometheus:9090"):
+        Address.parse(text, NS)
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "error"),
+    [
+        pytest.param(403, b"no", Forbidden, id="no right to use the proxy"),
+        pytest.param(404, b"{}", NotFound, id="no such service"),
+        pytest.param(200, b"<html>", Invalid, id="something else answers there"),
+    ],
+)
+async def test_answers_of_a_proxied_service_are_mapped(status: int, body: bytes, error: type[Exception]) -> None:
+    class Answers:
+        async def raw(self, *_: Any, **__: Any) -> tuple[int, bytes]:
+            return status, body
+
+    with pytest.raises(error):
+        await get_json(Answers(), Address.parse("receiver:8080", NS), "/pages")
+
+
+async def test_right_answers_are_part_of_the_replay() -> None:
+    found = await look(after_the_shift())
+    assert not isinstance(found.replay, Missing) and not isinstance(found.replay.good, Missing)
+    assert RIGHT in found.replay.good.reply
+    assert [s["metadata"]["name"] for s in await after_the_shift().list(SERVICES, NS)] == ["answers"]

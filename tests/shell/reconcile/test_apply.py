@@ -1,0 +1,234 @@
+"""Carrying out a decision: its order, its preconditions, and that nothing in it is done twice."""
+
+import asyncio
+from typing import Any
+
+import pytest
+
+from opsloop.api.incident import Page
+from opsloop.api.release import ReleaseStatus
+from opsloop.core.actions import (
+    Action,
+    CreateEvalCase,
+    Decision,
+    DeleteCanary,
+    EnsureCanary,
+    EnsureRevision,
+    Event,
+    SendPage,
+    SetGates,
+    SetTemplate,
+    StorePostmortem,
+)  # fmt: skip
+from opsloop.core.facts import CanaryFacts
+from opsloop.errors import Conflict, Invalid, NotFound, Unavailable
+from opsloop.names import CANARY, GATE, RELEASE, REVISION
+from opsloop.shell.ports import CONFIGMAPS, CONTROLLERREVISIONS, DEPLOYMENTS, EVALCASES, PODS, RELEASES
+from opsloop.shell.reconcile import apply, observe
+from tests.builders.objects import T0, V1, V2, V4, incident, template
+from tests.fakes.runtime import Bench, bench, deployment, pod
+from tests.sim.shop import NS
+
+CLOSE = SetGates("answers", ("c0",), open=False, reason="it is rejected")
+OPEN = SetGates("answers", ("c0",), open=True, reason="weight 20 decided")
+BACK = SetTemplate("answers", V1, template("shop:v2"), V2)
+REMEMBER = EnsureRevision("answers", V1, 1, template())
+CANARY_ = EnsureCanary("answers", "answers", V4, template("shop:v4"), {"app": "answers"}, 2)
+STATUS = ReleaseStatus(live=V1, phase="Healthy")
+
+
+async def carry(on: Bench, *actions: Action, **parts: Any) -> None:
+    decision = Decision(actions=actions, **parts)
+    await apply.carry_out(on.world, "Release", on.cached("Release"), decision)
+
+
+def verbs(on: Bench) -> list[str]:
+    return [f"{w.verb} {w.resource.plural}" for w in on.cluster.writes]
+
+
+@pytest.fixture
+def on() -> Bench:
+    return bench(pod("c0", {CANARY: "answers", REVISION: V4}, {"ContainersReady": "True"}))
+
+
+# --- the order
+
+
+async def test_safety_comes_before_the_status_and_acts_come_after_it(on: Bench) -> None:
+    await carry(on, BACK, safety=(CLOSE,), status=STATUS, events=(Event("X", "x"),))
+    assert verbs(on) == ["patch_pod_condition pods", "replace_status releases", "json_patch deployments"]
+    assert on.events.posted == [("answers", "X")]
+
+
+async def test_a_stale_read_changes_nothing_but_lowers_weights_all_the_same(on: Bench) -> None:
+    old = on.cached("Release")
+    on.cluster.seed({**old, "spec": {**old["spec"], "paused": True}})
+    with pytest.raises(Conflict):
+        await carry(on, BACK, safety=(CLOSE,), status=STATUS, events=(Event("X", "x"),))
+    assert verbs(on) == ["patch_pod_condition pods"] and on.events.posted == []
+
+
+@pytest.mark.parametrize(
+    "action", [pytest.param(OPEN, id="opens no gate"), pytest.param(BACK, id="writes no template")]
+)
+async def test_where_no_status_is_stored_a_stale_read(on: Bench, action: Action) -> None:
+    old = on.cached("Release")
+    on.cluster.seed({**old, "spec": {**old["spec"], "paused": True}})
+    with pytest.raises(Conflict):
+        await carry(on, action)
+    assert verbs(on) == []
+    on.see()
+    await carry(on, action)
+    assert len(verbs(on)) == 1
+
+
+async def test_closing_a_gate_asks_nobody(on: Bench) -> None:
+    await carry(on, CLOSE)
+    assert on.cluster.reads == [] and verbs(on) == ["patch_pod_condition pods"]
+
+
+async def test_the_status_that_was_stored_is_seen_at_once_and_wakes_who_is_concerned(on: Bench) -> None:
+    await carry(on, status=STATUS)
+    assert on.cached("Release")["status"]["live"] == V1 and ("Release", NS, "answers") in on.woken
+    await carry(on, status=STATUS.model_copy(update={"version": "v1"}))
+    assert on.cached("Release")["status"]["version"] == "v1", "no Conflict with our own write"
+
+
+async def test_the_status_is_written_whole_and_the_spec_is_left_alone(on: Bench) -> None:
+    await carry(on, status=STATUS)
+    stored = on.cluster.find(RELEASES, NS, "answers")
+    assert stored is not None and stored["spec"] == on.cached("Release")["spec"]
+    assert stored["metadata"]["generation"] == 1 and None not in stored["status"].values()
+
+
+async def test_an_act_that_fails_leaves_the_later_ones_undone_but_is_told_of(on: Bench) -> None:
+    on.cluster.remove(DEPLOYMENTS, NS, "answers")
+    with pytest.raises(NotFound):
+        await carry(on, BACK, REMEMBER, events=(Event("X", "x"),))
+    assert verbs(on) == [] and on.events.posted == [("answers", "X")]
+
+
+# --- the user's Deployment
+
+
+async def test_only_the_template_is_written_whole_with_a_test_of_what_was_observed(on: Bench) -> None:
+    before = on.cluster.find(DEPLOYMENTS, NS, "answers")
+    await carry(on, BACK)
+    (write,) = on.cluster.writes
+    assert [(op["op"], op["path"]) for op in write.body] == [("test", "/spec/template"), ("replace", "/spec/template")]
+    after = on.cluster.find(DEPLOYMENTS, NS, "answers")
+    assert before and after and {**after["spec"], "template": 0} == {**before["spec"], "template": 0}
+    assert after["spec"]["template"] == template("shop:v2")
+
+
+@pytest.mark.parametrize("seen", [pytest.param(True, id="seen"), pytest.param(False, id="not seen yet")])
+async def test_a_template_that_somebody_else_changed_is_not_overwritten(on: Bench, seen: bool) -> None:
+    on.cluster.seed(deployment(image="shop:v3"))
+    if seen:
+        on.see()
+    with pytest.raises(Conflict):
+        await carry(on, BACK)
+    assert verbs(on) == []
+
+
+async def test_writing_twice_is_refused_by_the_precondition(on: Bench) -> None:
+    await carry(on, BACK)
+    with pytest.raises(Conflict):
+        await carry(on, BACK)
+    assert verbs(on) == ["json_patch deployments"]
+
+
+# --- gates
+
+
+async def test_a_gate_says_why_and_only_its_condition_is_touched(on: Bench) -> None:
+    await carry(on, OPEN)
+    stored = on.cluster.find(PODS, NS, "c0")
+    assert stored is not None
+    conditions = {c["type"]: c for c in stored["status"]["conditions"]}
+    assert conditions[GATE]["status"] == "True" and conditions[GATE]["message"] == "weight 20 decided"
+    assert conditions["ContainersReady"]["status"] == "True"
+
+
+async def test_a_pod_that_is_gone_is_out_of_traffic(on: Bench) -> None:
+    await carry(on, SetGates("answers", ("gone", "c0"), open=False, reason="r"))
+    assert verbs(on) == ["patch_pod_condition pods"]
+
+
+async def test_all_gates_are_closed_even_if_one_cannot_be(on: Bench) -> None:
+    on.cluster.seed(pod("c1", {CANARY: "answers"}))
+    on.cluster.fail_next = [Unavailable("no")]
+    with pytest.raises(Unavailable):
+        await carry(on, status=STATUS, safety=(SetGates("answers", ("c0", "c1"), open=False, reason="r"),))
+    assert [w.name for w in on.cluster.writes] == ["c1"], "and the status waits until all are closed"
+
+
+# --- revisions and the canary
+
+
+async def test_a_template_is_stored_once_without_an_owner(on: Bench) -> None:
+    await carry(on, REMEMBER, REMEMBER)
+    assert verbs(on) == ["create controllerrevisions"]
+    stored = on.cluster.find(CONTROLLERREVISIONS, NS, f"answers-{V1}")
+    assert stored is not None and stored["data"] == template() and "ownerReferences" not in stored["metadata"]
+    assert stored["metadata"]["labels"][RELEASE] == "answers"
+
+
+async def test_one_that_a_former_process_stored_is_no_error_and_is_known_from_now_on(on: Bench) -> None:
+    await carry(on, REMEMBER)
+    on.world.memory.templates.clear()
+    await carry(on, REMEMBER)
+    assert (await observe.templates(on.world, NS, "answers")).keys() == {V1}
+
+
+async def test_the_canary_is_seen_at_once_and_deleted_only_if_it_is_ours(on: Bench) -> None:
+    await carry(on, CANARY_)
+    facts = await observe.release_facts(on.world, NS, "answers")
+    assert facts is not None and isinstance(facts.canary, CanaryFacts) and facts.canary.replicas == 2
+    await carry(on, DeleteCanary("answers"), DeleteCanary("answers"))
+    assert verbs(on) == ["apply deployments", "delete deployments"]
+
+
+async def test_a_deployment_of_a_user_that_is_called_like_a_canary_is_not_deleted(on: Bench) -> None:
+    on.seed(deployment("answers-canary"))
+    await carry(on, DeleteCanary("answers"))
+    assert verbs(on) == []
+
+
+async def test_a_deployment_of_a_user_that_is_called_like_a_canary_is_not_taken_over(on: Bench) -> None:
+    on.seed(deployment("answers-canary"))
+    with pytest.raises(Invalid, match="answers-canary is not opsloop's"):
+        await carry(on, CANARY_)
+    assert verbs(on) == []
+
+
+# --- the rest
+
+
+async def test_an_eval_case_is_created_once_and_never_overwritten(on: Bench) -> None:
+    made = CreateEvalCase("answers-1-regression", {"release": "answers"}, {RELEASE: "answers"})
+    await carry(on, made)
+    await carry(on, CreateEvalCase("answers-1-regression", {"release": "other"}))
+    stored = on.cluster.find(EVALCASES, NS, "answers-1-regression")
+    assert stored is not None and stored["spec"] == {"release": "answers"} and len(on.cluster.writes) == 1
+
+
+async def test_the_postmortem_is_owned_by_its_incident_and_remembered() -> None:
+    item = incident()
+    on = bench({"kind": "Incident", "metadata": {"name": "answers-1", "namespace": NS}, "spec": item.spec.dump()})
+    obj = on.cached("Incident", "answers-1")
+    decision = Decision(actions=(StorePostmortem(item, "answers-1-postmortem", "# Text"),))
+    await apply.carry_out(on.world, "Incident", obj, decision)
+    stored = on.cluster.find(CONFIGMAPS, NS, "answers-1-postmortem")
+    assert stored is not None and stored["data"] == {"postmortem.md": "# Text"}
+    assert stored["metadata"]["ownerReferences"][0]["uid"] == obj["metadata"]["uid"]
+    assert on.world.memory.postmortems[NS, "answers-1"] == "# Text" and ("Incident", NS, "answers-1") in on.woken
+
+
+async def test_a_page_does_not_hold_up_what_follows_it(on: Bench) -> None:
+    page = Page(state="Decided", severity="sev1", dedup_key="k", decided_at=T0)
+    on.pager.fail_next = [Unavailable("down")]
+    await carry(on, SendPage("answers-1", "t", page, {}), REMEMBER)
+    assert verbs(on) == ["create controllerrevisions"] and on.pager.pages == []
+    await asyncio.sleep(0)
+    await on.world.pages.close()

@@ -1,0 +1,215 @@
+"""Facts: from the watch caches where possible, live where they do not reach, and no more reads than that."""
+
+from typing import Any
+
+import pytest
+
+from opsloop.core.facts import WorkloadFacts
+from opsloop.names import CANARY, GATE, QUARANTINE, RELEASE, REVISION
+from opsloop.shell.ports import CONFIGMAPS
+from opsloop.shell.reconcile import observe
+from tests.builders.objects import V1, V4, evalcase, incident, runbook, template
+from tests.fakes.runtime import bench, deployment, pod
+from tests.sim.shop import NS
+
+IDLE = ["list controllerrevisions"]
+
+
+def counts(**changes: int) -> dict[str, Any]:
+    base = {"observedGeneration": 1, "replicas": 4, "updatedReplicas": 4, "availableReplicas": 4}
+    return deployment() | {
+        "status": {**base, **changes},
+        "metadata": {"name": "answers", "namespace": NS, "generation": 1},
+    }
+
+
+@pytest.mark.parametrize(
+    ("obj", "settled"),
+    [
+        pytest.param(counts(), True, id="observed, updated, available, nothing old left"),
+        pytest.param(counts(observedGeneration=0), False, id="the controller has not seen it yet"),
+        pytest.param(counts(updatedReplicas=3), False, id="not all pods are new"),
+        pytest.param(counts(availableReplicas=3), False, id="not all pods are available"),
+        pytest.param(counts(replicas=5), False, id="an old pod is left"),
+        pytest.param({**counts(), "status": {}}, False, id="no status at all"),
+    ],
+)
+def test_settled(obj: dict[str, Any], settled: bool) -> None:
+    assert observe.workload(obj).settled is settled
+
+
+def test_a_deployment_scaled_to_nothing_is_settled_and_one_without_replicas_has_one() -> None:
+    none = {**counts(replicas=0, updatedReplicas=0, availableReplicas=0)}
+    none["spec"] = {**none["spec"], "replicas": 0}
+    assert (observe.workload(none).settled, observe.workload(none).replicas) == (True, 0)
+    unset = {**counts(), "spec": {k: v for k, v in counts()["spec"].items() if k != "replicas"}}
+    assert observe.workload(unset).replicas == 1
+
+
+async def test_the_manager_of_the_template_comes_with_its_time() -> None:
+    fields = [{"manager": "kubectl-set", "time": "2026-01-05T09:00:00Z", "fieldsV1": {"f:spec": {"f:template": {}}}}]
+    on = bench()
+    on.seed(deployment(image="shop:v2", managedFields=fields))
+    facts = await observe.release_facts(on.world, NS, "answers")
+    assert facts is not None and isinstance(facts.workload, WorkloadFacts)
+    assert (facts.workload.manager, str(facts.workload.written_at)) == ("kubectl-set", "2026-01-05 09:00:00+00:00")
+
+
+READY = {"ContainersReady": "True", GATE: "True", "Ready": "True"}
+WAITING = [{"name": "answers", "state": {"waiting": {"reason": "ImagePullBackOff"}}}]
+
+
+@pytest.mark.parametrize(
+    ("obj", "said"),
+    [
+        pytest.param(pod("c0", {REVISION: V4}, READY), (True, True, True, ""), id="in traffic"),
+        pytest.param(pod("c0", {REVISION: V4}, {"ContainersReady": "True"}), (True, False, False, ""), id="dark"),
+        pytest.param(pod("c0", {REVISION: V4}, {**READY, GATE: "False", "Ready": "False"}), (True, False, False, ""), id="taken out"),
+        pytest.param(pod("c0", {REVISION: V4}), (False, False, False, ""), id="just made"),
+        pytest.param(pod("c0", {REVISION: V4}, containerStatuses=WAITING), (False, False, False, "answers: ImagePullBackOff"), id="its image cannot be pulled"),
+        pytest.param(pod("c0", {REVISION: V4}, phase="Failed", reason="Evicted"), (False, False, False, "Evicted"), id="evicted"),
+    ],
+)  # fmt: skip
+def test_a_pod(obj: dict[str, Any], said: tuple[bool, bool, bool, str]) -> None:
+    facts = observe.pod(obj)
+    assert (facts.containers_ready, facts.in_traffic, facts.ready, facts.failing) == said
+    assert (facts.digest, facts.deleting) == (V4, False)
+
+
+def test_a_pod_on_its_way_out() -> None:
+    going = pod("c0")
+    going["metadata"]["deletionTimestamp"] = "2026-01-05T09:00:00Z"
+    assert observe.pod(going).deleting
+
+
+async def test_a_release_that_is_gone_has_no_facts() -> None:
+    on = bench()
+    assert await observe.release_facts(on.world, NS, "other") is None
+    assert await observe.incident_facts(on.world, NS, "other") is None
+    assert await observe.runbook_facts(on.world, NS, "other") is None
+    assert await observe.evalcase_facts(on.world, NS, "other") is None
+
+
+async def test_stored_templates_are_read_once() -> None:
+    revision = {
+        "kind": "ControllerRevision",
+        "metadata": {"name": f"answers-{V1}", "namespace": NS, "labels": {RELEASE: "answers", REVISION: V1}},
+        "data": template(),
+    }
+    on = bench(revision)
+    for _ in range(3):
+        facts = await observe.release_facts(on.world, NS, "answers")
+        assert facts is not None and facts.templates == {V1: template()}
+    assert on.cluster.reads == IDLE
+
+
+async def test_canary_pods_are_listed_live_but_only_while_there_is_a_canary() -> None:
+    labels = {CANARY: "answers", REVISION: V4}
+    on = bench(pod("c0", labels, READY), pod("x", {"app": "answers"}, READY))
+    canary = deployment("answers-canary", "shop:v4", 1, labels={CANARY: "answers"})
+    canary["spec"]["template"] = template("shop:v4", **labels)
+    on.seed(canary)
+    facts = await observe.release_facts(on.world, NS, "answers")
+    assert facts is not None and facts.canary is not None
+    assert (facts.canary.digest, [p.name for p in facts.canary.pods]) == (V4, ["c0"])
+    assert "list pods" in on.cluster.reads
+
+
+async def test_a_deployment_that_is_only_called_like_a_canary_is_none() -> None:
+    on = bench(deployment("answers-canary"))
+    facts = await observe.release_facts(on.world, NS, "answers")
+    assert facts is not None and facts.canary is None and "list pods" not in on.cluster.reads
+
+
+def opened(name: str = "answers-1", **status: Any) -> dict[str, Any]:
+    item = incident(name)
+    return {"kind": "Incident", "metadata": {"name": name, "namespace": NS}, "spec": item.spec.dump(), "status": status}
+
+
+async def test_an_incident_sees_its_root_the_others_and_what_was_stored_beside_it_read_once() -> None:
+    written = {
+        "kind": "ConfigMap",
+        "metadata": {"name": "answers-1-postmortem", "namespace": NS},
+        "data": {"postmortem.md": "# X"},
+    }
+    on = bench(opened(), opened("answers-2"), written)
+    for _ in range(3):
+        facts = await observe.incident_facts(on.world, NS, "answers-1")
+        assert facts is not None and facts.root is not None and facts.postmortem == "# X"
+        assert [i.metadata.name for i in facts.incidents] == ["answers-2"] and facts.ledger.alerts == ()
+    assert on.cluster.reads == ["get configmaps answers-1-ledger", "get configmaps answers-1-postmortem"]
+    on.cluster.remove(CONFIGMAPS, NS, "answers-1-postmortem")
+    assert (again := await observe.incident_facts(on.world, NS, "answers-1")) and again.postmortem == "# X"
+
+
+def book() -> dict[str, Any]:
+    return {"kind": "Runbook", "metadata": {"name": "bad-release", "namespace": NS}, "spec": runbook().spec.dump()}
+
+
+def asks(state: str = "Requested", of: str = "bad-release") -> dict[str, Any]:
+    play = {
+        "runbook": of,
+        "step": 0,
+        "type": "rollback",
+        "attempt": 1,
+        "state": state,
+        "requestedAt": "2026-01-05T09:00:00Z",
+    }
+    return opened(plays=[play])
+
+
+@pytest.mark.parametrize(
+    ("item", "allowed"),
+    [
+        pytest.param(asks(), {"answers": True}, id="a play that asks is reviewed"),
+        pytest.param(asks("Running"), {}, id="one that runs is not"),
+        pytest.param(asks(of="other"), {}, id="nor one of another Runbook"),
+        pytest.param(opened(), {}, id="nor an Incident without plays"),
+    ],
+)
+async def test_access_is_reviewed_only_for_plays_that_ask(item: dict[str, Any], allowed: dict[str, bool]) -> None:
+    on = bench(item, book())
+    facts = await observe.runbook_facts(on.world, NS, "bad-release")
+    assert facts is not None and facts.allowed == allowed
+
+
+async def test_access_is_that_of_the_runbooks_account_to_that_deployment() -> None:
+    on, asked = bench(asks(), book()), []
+
+    async def allowed(*who: Any) -> bool:
+        asked.append(who)
+        return False
+
+    on.access.allowed = allowed  # type: ignore[method-assign,assignment]
+    facts = await observe.runbook_facts(on.world, NS, "bad-release")
+    assert facts is not None and facts.allowed == {"answers": False}
+    ((user, groups, *what),) = asked
+    assert user == "system:serviceaccount:shop:runbook" and f"system:serviceaccounts:{NS}" in groups
+    assert what == ["patch", "apps", "deployments", NS, "answers"]
+
+
+def case(**status: Any) -> dict[str, Any]:
+    item = evalcase(proven="Unknown")
+    meta = {"name": "answers-1-regression", "namespace": NS, "generation": 1}
+    return {
+        "kind": "EvalCase",
+        "metadata": meta,
+        "spec": item.spec.dump(),
+        "status": {"observedGeneration": 1, **status},
+    }
+
+
+@pytest.mark.parametrize(
+    ("status", "reads"),
+    [
+        pytest.param({"proven": "Unknown"}, True, id="while it may need a proof"),
+        pytest.param({"proven": "True", "startedAt": "2026-01-05T09:00:00Z"}, True, id="while its pods may be there"),
+        pytest.param({"proven": "True"}, False, id="not when it is proven and clean"),
+        pytest.param({"proven": "True", "observedGeneration": 0}, True, id="but again when it was edited"),
+    ],
+)
+async def test_pods_and_services_of_a_proof_are_listed(status: dict[str, Any], reads: bool) -> None:
+    on = bench(case(**status), pod("q", {QUARANTINE: "answers-1-regression"}))
+    facts = await observe.evalcase_facts(on.world, NS, "answers-1-regression")
+    assert facts is not None and ("list pods" in on.cluster.reads) == reads
+    assert len(facts.pods) == (1 if reads else 0)

@@ -1,0 +1,235 @@
+"""The story of a shift, told second by second to opsloop in fake time."""
+
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from opsloop.api.incident import Incident, TicketExample
+from opsloop.api.release import Release
+from opsloop.core import conditions
+from opsloop.core.facts import Alert, Ticket
+from opsloop.names import GATE
+from opsloop.shell.ports import DEPLOYMENTS, EVALCASES, INCIDENTS, RELEASES, Object
+from tests.builders.objects import V1, release_spec
+from tests.sim.operator import Operator
+from tests.sim.shop import NS, Shop, version_of
+
+CASE = "answers-1-regression"
+
+
+def release_object() -> Object:
+    """The drill's Release, with every wait a few seconds long."""
+    slo = release_spec()["slo"] | {
+        "tiers": [{"long": "10s", "short": "2s", "factor": 14.4, "severity": "sev1"}],
+        "resolveAfter": "3s",
+        "bakeTime": "4s",
+    }
+    strategy = {
+        "canary": {
+            "steps": [{"weight": 20}, {"weight": 50}, {"weight": 100}],
+            "analysis": {"window": "2s", "minEvents": 5},
+        }
+    }
+    evals = {"port": 8080, "ask": {"path": "/ask?q={{asked}}"}}
+    spec = release_spec(slo=slo, strategy=strategy, evals=evals, dependsOn=[])
+    return {"kind": "Release", "metadata": {"name": "answers", "namespace": NS}, "spec": spec}
+
+
+def runbook_object() -> Object:
+    spec = {
+        "match": {"causes": ["bad_release"]},
+        "steps": [{"type": "rollback", "timeout": "2m"}],
+        "safety": {"mode": "auto"},
+        "serviceAccountName": "runbook",
+    }
+    return {"kind": "Runbook", "metadata": {"name": "bad-release", "namespace": NS}, "spec": spec}
+
+
+class Shift:
+    """The story, told second by second; `log` holds the second of each transition."""
+
+    def __init__(self, lag: bool = False, runbook: bool = True) -> None:
+        self.shop = Shop(release_object(), runbook_object() if runbook else None)
+        self.operator = Operator(self.shop, lag)
+        self.log: list[tuple[int, str]] = []
+        self.second = 0
+        self.templates: list[tuple[str, str]] = []  # what opsloop wrote: (from, to)
+        self.shop.cluster.on_store = self._guard
+        self.live = "v1"
+
+    def _guard(self, stored: Object) -> None:
+        """Laws at every single store: no gate opened beyond the stored weight, no other write of the live template."""
+        if stored["kind"] == "Pod" and GATE in str(stored.get("status", {}).get("conditions", "")):
+            target = (self.release().status.target if self._find(RELEASES, "answers") else None) or None
+            opened = self.shop.open_canaries()
+            if self._opening(stored):
+                assert target is not None and target.state == "Stepping"
+                assert len(opened) <= target.pods, f"{len(opened)} gates open, {target.pods} decided"
+                assert {version_of(p) for p in opened} <= {target.version}
+        if stored["kind"] == "Deployment" and stored["metadata"]["name"] == "answers":
+            self.live = version_of(stored["spec"]["template"])
+
+    def _opening(self, pod: Object) -> bool:
+        gate = next(c for c in pod["status"]["conditions"] if c["type"] == GATE)
+        return gate["status"] == "True" and not any(
+            c["type"] == "Ready" and c["status"] == "True" for c in pod["status"]["conditions"]
+        )
+
+    # the world as it is
+
+    def _find(self, resource: Any, name: str) -> Object | None:
+        return self.shop.cluster.find(resource, NS, name)
+
+    def release(self) -> Release:
+        return Release.model_validate(self._find(RELEASES, "answers"))
+
+    def release_object(self) -> Object:
+        found = self._find(RELEASES, "answers")
+        assert found is not None
+        return found
+
+    def incident(self) -> Incident | None:
+        found = self._find(INCIDENTS, "answers-1")
+        return Incident.model_validate(found) if found else None
+
+    def _is(self, condition: str) -> bool:
+        incident = self.incident()
+        return incident is not None and conditions.is_true(incident.status.conditions, condition)
+
+    # the story
+
+    async def until(self, what: str, holds: Callable[[], bool], most: int = 90) -> None:
+        for _ in range(most):
+            await self.one_second()
+            if holds():
+                self.log.append((self.second, what))
+                return
+        raise AssertionError(f"not within {most} s: {what}\n{self.told()}\n{self._state()}")
+
+    async def one_second(self) -> None:
+        self.second += 1
+        await self.operator.second()
+
+    async def play(self, stop: bool = True) -> None:
+        try:
+            await self.adopt()
+            await self.mitigate()
+            await self.learn()
+            await self.ship()
+        finally:
+            if stop:
+                await self.operator.stop()
+
+    async def adopt(self) -> None:
+        await self.until("v1 is adopted", lambda: self.release().status.live == V1)
+        await self.until("v1 is last-good", lambda: bool(self.release().status.revisions[0].proven_at))
+
+    async def mitigate(self) -> None:
+        self.shop.set_image("v2")
+        self.log.append((self.second, "v2 is pushed by hand"))
+        await self.until("an Incident is open", lambda: self.incident() is not None)
+        self._storm()
+        await self.until("one page", lambda: bool(self.operator.pager.pages))
+        await self.until("v1 is written back", lambda: self.live == "v1")
+        await self.until("resolved", lambda: (i := self.incident()) is not None and i.status.phase == "Resolved")
+
+    def _storm(self) -> None:
+        now = self.shop.clock.now()
+        labels = {"service": "answers", "severity": "critical"}
+        alerts = [
+            Alert(f"f{n}", "firing", now, {"alertname": "PodWrongAnswers", "pod": f"p{n}", **labels}, {}, now)
+            for n in range(20)
+        ]
+        example = TicketExample(asked="how long can I return boots?", got="7 days", expected="30 days")
+        text = "The answers service gives wrong answers right now: it says 7 days."
+        ticket = Ticket("T-1", "Wrong answers about returns", text, "mail", "user", now, now, example)
+        self.shop.report("storm", tuple(alerts), (ticket,))
+        self.operator.hint()
+
+    async def learn(self) -> None:
+        await self.until("a case is captured", lambda: self._find(EVALCASES, CASE) is not None)
+        await self.until("the case is proven", lambda: self._is("RegressionCaptured"))
+
+    async def ship(self) -> None:
+        self.shop.ship("v3")
+        self.log.append((self.second, "v3 is wanted"))
+        await self.until("v3 is rejected in the dark", lambda: self.target() == ("v3", "Rejected"))
+        self.shop.ship("v4")
+        self.log.append((self.second, "v4 is wanted"))
+        for weight in (20, 50):
+            await self.until(f"v4 at {weight}", lambda w=weight: self.release().status.weight.wanted >= w)  # type: ignore[misc]
+        await self.until("v4 is promoted", lambda: self.target() == ("v4", "Promoted"))
+        await self.until("the loop is closed", lambda: self._is("LoopClosed"))
+        await self.until("all is quiet", self._quiet)
+
+    def target(self) -> tuple[str, str]:
+        target = self.release().status.target
+        return (target.version, target.state) if target else ("", "")
+
+    def _quiet(self) -> bool:
+        left = self.shop.quarantined() + self.shop.open_canaries()
+        return not left and self._find(DEPLOYMENTS, "answers-canary") is None
+
+    def _state(self) -> str:
+        release, incident = self.release().status, self.incident()
+        said = [f"{c.type}={c.status} {c.reason}: {c.message}" for c in release.conditions]
+        said += [f"{p.type}-{p.attempt} {p.state} {p.reason}" for p in incident.status.plays] if incident else []
+        said += [f"{c.type}={c.status} {c.reason}: {c.message}" for c in incident.status.conditions] if incident else []
+        return "\n".join([str(release.target), str(release.rollback), *said])
+
+    def told(self) -> str:
+        return "\n".join(f"{second:4} s  {what}" for second, what in self.log)
+
+    # what must be true at the end, whatever happened on the way
+
+    def end(self) -> dict[str, Any]:
+        release, incident = self.release().status, self.incident()
+        assert incident is not None
+        status = incident.status
+        return {
+            "live": (self.live, release.version, release.phase),
+            "blocked": sorted(r.version for r in release.revisions if r.blocked),
+            "by hand": sorted(r.version for r in release.revisions if r.shipped_without_canary),
+            "incidents": [i["metadata"]["name"] for i in self.shop.objects("incidents")],
+            "plays": [(p.type, p.attempt, p.state) for p in status.plays],
+            "reopened": status.reopened,
+            "alerts": status.alerts.count,
+            "tickets": [t.id for t in status.tickets],
+            "cause": (status.cause.kind, status.cause.version) if status.cause else None,
+            "conditions": {c.type: c.status for c in status.conditions if c.type != "Acting"},
+            "fix": (status.fix.version, status.fix.case_passed) if status.fix else None,
+            "page": status.page.state if status.page else None,
+            "inbox": [c for c in self.shop.objects("configmaps") if "inbox" in c["metadata"]["name"]],
+            "templates": self.wrote(),
+            "pods": sorted(version_of(p) for p in self.shop.objects("pods")),
+            "served by v3": any("v3" in counts for _, counts in self.shop.served),
+            "paged": len({p["dedup_key"] for p in self.operator.pager.pages}),
+        }
+
+    def wrote(self) -> list[str]:
+        """Versions that opsloop put on the live Deployment, in order."""
+        return [version_of(w.body[-1]["value"]) for w in self.shop.cluster.written("json_patch", "deployments")]
+
+
+def story(told: Callable[[Shift], Awaitable[None]]) -> Callable[[], Awaitable[None]]:
+    """A test that begins with v1 adopted and last-good. (A fixture would not run in fake time.)"""
+
+    async def test() -> None:
+        shift = Shift()
+        try:
+            await shift.adopt()
+            await told(shift)
+        finally:
+            await shift.operator.stop()
+
+    test.__name__ = told.__name__
+    return test
+
+
+def resolved(shift: Shift) -> bool:
+    incident = shift.incident()
+    return incident is not None and incident.status.phase == "Resolved"
+
+
+async def seconds(shift: Shift, count: int) -> None:
+    for _ in range(count):
+        await shift.one_second()

@@ -1,0 +1,252 @@
+"""A shop in memory: an API server that tells of changes, a Deployment controller, traffic by version, pods that answer.
+
+One `tick` is one second of the outside world; `operator_world.py` runs opsloop beside it.
+"""
+
+import json
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from functools import partial
+from typing import Any
+
+from opsloop.api.release import Release
+from opsloop.core.codec import encode_entries
+from opsloop.core.facts import Alert, ProbeReply, Reading, Readings, Ticket, Unknown, Value
+from opsloop.core.release import revisions
+from opsloop.core.slo import burn_rate as slo
+from opsloop.names import CANARY, GATE, INBOX, QUARANTINE
+from opsloop.shell.ports import DEPLOYMENTS, PODS, RELEASES, Object, Resource
+from tests.builders.objects import template
+from tests.fakes.clock import FakeClock
+from tests.fakes.cluster import FakeCluster
+from tests.fakes.prober import Asked, FakeProber
+
+NS = "shop"
+RPS = 48
+ERRORS = {"v1": 0.0, "v2": 0.8, "v3": 0.8, "v4": 0.0}  # share of wrong answers by version
+WATCHED = ("Release", "Incident", "Runbook", "EvalCase", "Deployment")
+Change = tuple[str, Object, bool]  # kind, object, it was deleted
+
+
+class TellingCluster(FakeCluster):
+    """Tells of every change of a watched kind, as a watch would, and of every store, to whoever guards a law."""
+
+    def __init__(self, clock: FakeClock) -> None:
+        self.changes: list[Change] = []
+        self.on_store: Callable[[Object], None] = lambda _: None
+        super().__init__(clock=clock)
+
+    def _store(self, resource: Resource, namespace: str, new: Object) -> Object:
+        stored = super()._store(resource, namespace, new)
+        if stored["kind"] in WATCHED:
+            self.changes.append((stored["kind"], stored, False))
+        self.on_store(stored)
+        return stored
+
+    def gone(self, obj: Object) -> None:
+        if obj["kind"] in WATCHED:
+            self.changes.append((obj["kind"], obj, True))
+
+    async def delete(self, resource: Resource, namespace: str, name: str, uid: str = "") -> None:
+        before = self.find(resource, namespace, name)
+        try:
+            await super().delete(resource, namespace, name, uid)
+        finally:
+            if before and self.find(resource, namespace, name) is None:
+                self.gone(before)
+
+
+def version_of(pod_or_template: Object) -> str:
+    image: str = pod_or_template["spec"]["containers"][0]["image"]
+    return image.rpartition(":")[2]
+
+
+class Shop:
+    """The Deployment `answers`, its pods, its users."""
+
+    def __init__(self, release: Object, runbook: Object | None) -> None:
+        self.clock = FakeClock()
+        self.cluster = TellingCluster(self.clock)
+        self.prober = FakeProber()
+        self.served: list[tuple[datetime, dict[str, tuple[float, float]]]] = []  # second → version → (bad, total)
+        self.errors = dict(ERRORS)
+        self.dark = False  # Prometheus has nothing to say
+        self._ips = iter(range(1, 100_000))
+        meta, labels = {"name": "answers", "namespace": NS}, {"app": "answers"}
+        spec = {"replicas": 4, "selector": {"matchLabels": labels}, "template": template("shop:v1")}
+        service = {"kind": "Service", "metadata": dict(meta), "spec": {"selector": labels}}
+        for obj in ({"kind": "Deployment", "metadata": dict(meta), "spec": spec}, service, release, runbook):
+            if obj is not None:
+                self.cluster.seed(obj)
+        for _ in range(4):
+            self._controllers()
+
+    # people
+    def set_image(self, version: str, manager: str = "kubectl-set") -> None:
+        """`kubectl set image`: behind the Release's back. Without a manager, managedFields stay: fields were only removed."""
+        found = self._get(DEPLOYMENTS, "answers")
+        found["spec"]["template"]["spec"]["containers"][0]["image"] = f"shop:{version}"
+        fields: Object = {"f:spec": {"f:template": {}}}
+        at = self.clock.now().strftime("%Y-%m-%dT%H:%M:%SZ")
+        if manager:
+            found["metadata"]["managedFields"] = [{"manager": manager, "time": at, "fieldsV1": fields}]
+        self.cluster.seed(found)
+
+    def ship(self, version: str, **spec: Any) -> None:
+        """Edit the Release: the ordinary way."""
+        found = self._get(RELEASES, "answers")
+        found["spec"] |= {"version": version, "images": {"answers": f"shop:{version}"}, **spec}
+        self.cluster.seed(found)
+
+    def annotate(self, resource: Resource, name: str, **annotations: str) -> None:
+        found = self._get(resource, name)
+        found["metadata"]["annotations"] = {f"opsloop.dev/{k}": v for k, v in annotations.items()}
+        self.cluster.seed(found)
+
+    def report(self, name: str, alerts: tuple[Alert, ...] = (), tickets: tuple[Ticket, ...] = ()) -> None:
+        """What the intake has answered 2xx for."""
+        for part, data in enumerate(encode_entries(alerts, tickets)):
+            meta = {"name": f"opsloop-inbox-{name}-{part}", "namespace": NS, "labels": {INBOX: "true"}}
+            self.cluster.seed({"kind": "ConfigMap", "metadata": meta, "binaryData": data})
+
+    def _get(self, resource: Resource, name: str) -> Object:
+        found = self.cluster.find(resource, NS, name)
+        assert found is not None
+        return found
+
+    # the cluster
+    def tick(self) -> None:
+        """One second passes."""
+        self.clock.advance(1)
+        self._controllers()
+        self._traffic()
+
+    def objects(self, plural: str) -> list[Object]:
+        return [obj for (kind, _, _), obj in sorted(self.cluster._objects.items()) if kind == plural]
+
+    def _controllers(self) -> None:
+        names = {d["metadata"]["name"] for d in self.objects("deployments")}
+        for pod in self.objects("pods"):
+            if pod["metadata"]["labels"].get("deployment", "") not in ("", *names):
+                self.cluster.remove(PODS, NS, pod["metadata"]["name"])
+        for deployment in self.objects("deployments"):
+            self._roll(deployment)
+        for pod in self.objects("pods"):
+            self._run(pod)
+
+    def _roll(self, deployment: Object) -> None:
+        """Surge by two: new pods first, an old one goes for each new one that is ready."""
+        name, spec = deployment["metadata"]["name"], deployment["spec"]
+        revision = revisions.digest(spec["template"])[:8]
+        pods = [p for p in self.objects("pods") if p["metadata"]["labels"].get("deployment") == name]
+        new = [p for p in pods if p["metadata"]["labels"]["pod-template-hash"] == revision]
+        old = [p for p in pods if p not in new]
+        ready = [p for p in new if _is(p, "ContainersReady")]
+        for pod in old[max(0, spec["replicas"] - len(ready)) :]:
+            self.cluster.remove(PODS, NS, pod["metadata"]["name"])
+            old.remove(pod)
+        for _ in range(min(2, spec["replicas"] - len(new))):
+            new.append(self._start(name, revision, spec["template"]))
+        for pod in new[spec["replicas"] :]:
+            self.cluster.remove(PODS, NS, pod["metadata"]["name"])
+        available = len(ready) + len(old)
+        status = {
+            "observedGeneration": deployment["metadata"]["generation"],
+            "replicas": len(new) + len(old),
+            "updatedReplicas": len(new),
+            "availableReplicas": available,
+        }
+        if deployment.get("status") != status:
+            self.cluster.seed({**self._get(DEPLOYMENTS, name), "status": status})
+
+    def _start(self, deployment: str, revision: str, pod_template: Object) -> Object:
+        meta = pod_template["metadata"]
+        labels = {**meta.get("labels", {}), "pod-template-hash": revision, "deployment": deployment}
+        name = f"{deployment}-{revision}-{next(self._ips)}"
+        return self.cluster.seed(
+            {"kind": "Pod", "metadata": {"name": name, "namespace": NS, "labels": labels}, "spec": pod_template["spec"]}
+        )
+
+    def _run(self, pod: Object) -> None:
+        """An address, ready containers a second later, Ready when its gates say so."""
+        meta, status = pod["metadata"], pod.setdefault("status", {})
+        before = json.dumps(status)
+        if "podIP" not in status:
+            status["podIP"] = f"10.0.{next(self._ips)}"
+        else:
+            _set(status, "ContainersReady", True)
+            gates = [g["conditionType"] for g in pod["spec"].get("readinessGates", [])]
+            _set(status, "Ready", all(_is(pod, gate) for gate in gates))
+        self.prober.pods[status["podIP"]] = partial(self._answer, version_of(pod))
+        if json.dumps(status) != before:
+            self.cluster.seed({"kind": "Pod", "metadata": meta, "spec": pod["spec"], "status": status})
+
+    @staticmethod
+    def _answer(version: str, asked: Asked) -> ProbeReply:
+        wrong = ERRORS[version] > 0 and "boots" in asked.path  # v2 and v3 are wrong about boots, always
+        return ProbeReply(200, json.dumps({"answer": "30 days" if not wrong else "7 days"}))
+
+    # users, and what Prometheus makes of them
+
+    def in_traffic(self) -> list[Object]:
+        """Ready pods that the Service selects."""
+        return [p for p in self.objects("pods") if p["metadata"]["labels"].get("app") == "answers" and _is(p, "Ready")]
+
+    def open_canaries(self) -> list[Object]:
+        return [p for p in self.objects("pods") if CANARY in p["metadata"]["labels"] and _is(p, GATE)]
+
+    def quarantined(self) -> list[Object]:
+        return [p for p in self.objects("pods") if QUARANTINE in p["metadata"]["labels"]]
+
+    def _traffic(self) -> None:
+        pods, counts = self.in_traffic(), dict[str, tuple[float, float]]()
+        for pod in pods:
+            version, share = version_of(pod), RPS / len(pods)
+            bad, total = counts.get(version, (0.0, 0.0))
+            counts[version] = (bad + share * self.errors[version], total + share)
+        self.served.append((self.clock.now(), {} if self.dark else counts))
+
+    def _over(self, window: timedelta, version: str = "") -> Reading:
+        seconds = max(1, round(window.total_seconds()))
+        seen = [counts for _, counts in self.served[-seconds:] if counts]
+        sums = [pair for counts in seen for v, pair in counts.items() if version in ("", v)]
+        if not sums:
+            return Unknown(slo.NO_SERIES)
+        bad, total = sum(b for b, _ in sums), sum(t for _, t in sums)
+        return Value(bad=min(bad, total), total=total, coverage=len(seen) / seconds)
+
+    def readings(self, release: Release) -> Readings:
+        """What the poller would have read now."""
+        spec = release.spec.slo
+        assert spec is not None
+        windows = {w: self._over(w) for w in slo.windows_of(spec)}
+        verdict = slo.judge(spec, windows, self.clock.now())
+        versions = {r.version for r in release.status.revisions}
+        window = release.spec.strategy.canary.analysis.window
+        return Readings(
+            verdict=verdict,
+            bake=self._over(spec.bake_time),
+            by_version={v: self._over(window, v) for v in versions},
+            onset=None if verdict.back else slo.onset(self._ratios(), spec.objective),
+        )
+
+    def _ratios(self) -> list[tuple[datetime, float]]:
+        return [
+            (at, sum(b for b, _ in counts.values()) / sum(t for _, t in counts.values()))
+            for at, counts in self.served[-60:]
+            if counts
+        ]
+
+
+def _is(pod: Object, condition: str) -> bool:
+    return any(c["type"] == condition and c["status"] == "True" for c in pod.get("status", {}).get("conditions", []))
+
+
+def _set(status: Object, condition: str, value: bool) -> None:
+    conditions = status.setdefault("conditions", [])
+    wanted = {"type": condition, "status": str(value)}
+    found = next((c for c in conditions if c["type"] == condition), None)
+    if found is None:
+        conditions.append(wanted)
+    else:
+        found.update(wanted)

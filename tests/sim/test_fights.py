@@ -1,0 +1,118 @@
+"""Short stories of the Incident with opsloop's own wiring in fake time: bad versions come, and come again."""
+
+import pytest
+
+from opsloop.api.incident import Incident
+from opsloop.core import conditions
+from opsloop.shell.ports import INCIDENTS, RELEASES
+from tests.builders.objects import V1, V4
+from tests.sim.shift import Shift, resolved, seconds, story
+from tests.sim.shop import NS, version_of
+
+pytestmark = [pytest.mark.asyncio, pytest.mark.looptime]
+
+
+@story
+async def test_pushed_again_it_is_rolled_back_at_once_at_most_twice_then_contested(shift: Shift) -> None:
+    await shift.mitigate()
+    for time in (2, 3):
+        shift.shop.set_image("v2", manager="argocd")
+        await shift.until(f"v1 is written back, time {time}", lambda n=time: shift.wrote() == ["v1"] * n, most=5)  # type: ignore[misc]
+        await shift.until("resolved again", lambda: resolved(shift))
+    shift.shop.set_image("v2", manager="argocd")
+    await seconds(shift, 60)
+    incident = shift.incident()
+    assert incident is not None
+    assert shift.wrote() == ["v1"] * 3
+    assert conditions.is_true(incident.status.conditions, "Contested")
+    assert "argocd" in str(conditions.get(incident.status.conditions, "Contested"))
+    assert [p.type for p in incident.status.plays] == ["rollback"] * 3 + ["escalate"]
+    assert len({p["dedup_key"] for p in shift.operator.pager.pages}) == 1
+
+
+@story
+async def test_a_fighter_that_pushes_faster_than_pods_start_is_contested_too(shift: Shift) -> None:
+    shift.shop.set_image("v2", manager="flux")
+    for _ in range(60):
+        await shift.one_second()
+        if shift.live == "v1":
+            shift.shop.set_image("v2", manager="flux")
+    assert shift.wrote() == ["v1"] * 3
+
+
+async def test_without_a_runbook_a_person_is_paged_and_nothing_is_written() -> None:
+    shift = Shift(runbook=False)
+    await shift.adopt()
+    shift.shop.set_image("v2")
+    await seconds(shift, 30)
+    incident = shift.incident()
+    assert incident is not None and shift.wrote() == []
+    assert [(p.type, p.reason) for p in incident.status.plays] == [("escalate", "NoRunbook")]
+    assert len(shift.operator.pager.pages) == 1
+    await shift.operator.stop()
+
+
+@story
+async def test_pushed_while_opsloop_was_down_it_is_still_blamed_and_rolled_back(shift: Shift) -> None:
+    await shift.operator.stop()
+    shift.shop.set_image("v2")
+    for _ in range(100):
+        shift.shop.tick()
+    await shift.until("v1 is written back", lambda: shift.live == "v1", most=10)
+    await shift.until("resolved", lambda: resolved(shift))
+
+
+async def test_hours_after_the_loop_is_closed_the_bad_version_pushed_again_reopens_and_goes_at_once() -> None:
+    shift = Shift()
+    await shift.play(stop=False)
+    shift.shop.clock.advance(7200)
+    shift.shop.set_image("v2")
+    await shift.until("v4 is written back", lambda: shift.wrote() == ["v1", "v4", "v4"], most=4)
+    await shift.until("resolved", lambda: resolved(shift))
+    assert shift.incident().status.reopened == 1  # type: ignore[union-attr]
+    assert len(shift.shop.objects("incidents")) == 1
+    await shift.operator.stop()
+
+
+@story
+async def test_a_second_bad_version_within_the_grace_time_is_rolled_back_as_well(shift: Shift) -> None:
+    await shift.mitigate()
+    shift.shop.set_image("v3")
+    await shift.until("v1 is written back once more", lambda: shift.wrote() == ["v1", "v1"])
+    await shift.until("resolved", lambda: resolved(shift))
+    assert sorted(r.version for r in shift.release().status.revisions if r.blocked) == ["v2", "v3"]
+    assert len(shift.shop.objects("incidents")) == 1
+
+
+@story
+async def test_silence_after_the_rollback_does_not_resolve(shift: Shift) -> None:
+    shift.shop.set_image("v2")
+    await shift.until("v1 is written back", lambda: shift.live == "v1")
+    shift.shop.dark = True
+    await seconds(shift, 40)
+    assert not resolved(shift)
+    shift.shop.dark = False
+    await shift.until("resolved", lambda: resolved(shift))
+
+
+@story
+async def test_a_promoted_version_that_turns_bad_is_rolled_back_to_what_was_good_before(shift: Shift) -> None:
+    shift.shop.ship("v4", evals=None)
+    await shift.until("v4 is promoted", lambda: shift.target() == ("v4", "Promoted"))
+    shift.shop.errors["v4"] = 0.8
+    await shift.until("v1 is written back", lambda: shift.live == "v1")
+    await shift.until("resolved", lambda: resolved(shift))
+    release = shift.release().status
+    assert [r.version for r in release.revisions if r.blocked] == ["v4"] and release.live == V1
+    assert V4 in {r.digest for r in release.revisions if r.blocked}
+
+
+@story
+async def test_the_incident_of_a_dead_release_stays_readable(shift: Shift) -> None:
+    await shift.mitigate()
+    release = shift.release_object()
+    shift.shop.cluster.remove(RELEASES, NS, "answers")
+    shift.shop.cluster.gone(release)
+    await seconds(shift, 10)
+    assert Incident.model_validate(shift.shop.cluster.find(INCIDENTS, NS, "answers-1")).status.phase == "Resolved"
+    assert version_of(shift.shop.objects("deployments")[0]["spec"]["template"]) == "v1"

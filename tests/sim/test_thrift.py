@@ -1,0 +1,85 @@
+"""What the operator writes and reads is what somebody needs: no write per decimal, nothing read that it wrote itself."""
+
+from itertools import pairwise
+from typing import Any
+
+import pytest
+
+from opsloop.core.facts import Alert
+from opsloop.names import ledger_name
+from opsloop.shell.ports import Object, Resource
+from tests.sim.shift import Shift, seconds, story
+
+pytestmark = [pytest.mark.asyncio, pytest.mark.looptime]
+
+
+def statuses(shift: Shift, since: int) -> list[Object]:
+    """What was stored of the Release's status, in order."""
+    writes = shift.shop.cluster.writes[since:]
+    return [w.body["status"] for w in writes if w.verb == "replace_status" and w.resource.plural == "releases"]
+
+
+def held(status: Object) -> Object:
+    return next(c for c in status["conditions"] if c["type"] == "Held")
+
+
+def without_words(status: Object) -> Object:
+    """But for what conditions say."""
+    return {**status, "conditions": [{k: v for k, v in c.items() if k != "message"} for c in status["conditions"]]}
+
+
+@story
+async def test_a_promotion_is_told_in_few_writes_none_of_which_changes_words_alone(shift: Shift) -> None:
+    since = len(shift.shop.cluster.writes)
+    shift.shop.ship("v4", evals=None)
+    await shift.until("v4 is promoted", lambda: shift.live == "v4")
+    await shift.until("all is quiet", shift._quiet)
+    told = statuses(shift, since)
+    assert [b for a, b in pairwise(told) if without_words(a) == without_words(b)] == []
+    assert len(told) <= 11, [held(s)["message"] for s in told]
+
+
+@story
+async def test_the_write_that_ends_a_canary_says_that_nothing_is_held_any_more(shift: Shift) -> None:
+    since = len(shift.shop.cluster.writes)
+    shift.shop.ship("v3", evals=None)
+    await shift.until("v3 is rejected", lambda: shift.target() == ("v3", "Rejected"))
+    await shift.until("all is quiet", shift._quiet)
+    ended = next(s for s in statuses(shift, since) if s["target"]["state"] == "Rejected")
+    assert (held(ended)["status"], held(ended)["reason"]) == ("False", "NoCanary")
+
+
+@story
+async def test_a_ledger_that_the_correlator_wrote_is_not_read_again(shift: Shift) -> None:
+    cluster, read = shift.shop.cluster, list[str]()
+    get = cluster.get
+
+    async def noted(resource: Resource, namespace: str, name: str) -> Any:
+        read.append(name)
+        return await get(resource, namespace, name)
+
+    cluster.get = noted  # type: ignore[method-assign]
+    await shift.mitigate()
+    incident = shift.incident()
+    assert incident is not None and incident.status.alerts.count == 20
+    assert read.count(ledger_name("answers-1")) == 0
+
+
+@story
+async def test_alerts_that_end_one_by_one_rewrite_the_postmortem_once(shift: Shift) -> None:
+    await shift.mitigate()
+    await shift.learn()
+    incident = shift.incident()
+    assert incident is not None and incident.status.alerts.firing == 20
+    stored = shift.shop.cluster.written("apply", "configmaps")
+    for n in range(20):
+        now = shift.shop.clock.now()
+        labels = {"alertname": "PodWrongAnswers", "pod": f"p{n}", "service": "answers", "severity": "critical"}
+        began = incident.status.alerts.first_at
+        assert began is not None
+        shift.shop.report(f"end-{n}", (Alert(f"f{n}", "resolved", began, labels, {}, now, now),), ())
+        shift.operator.hint()
+        await seconds(shift, 1)
+    ended = shift.incident()
+    assert ended is not None and ended.status.alerts.firing == 0
+    assert len(shift.shop.cluster.written("apply", "configmaps")) - len(stored) == 1
