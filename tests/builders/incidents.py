@@ -7,7 +7,8 @@ from opsloop.api.incident import Incident, IncidentStatus, Play
 from opsloop.api.release import Blocked, Release, ReleaseStatus
 from opsloop.api.runbook import Grant, Runbook
 from opsloop.core import conditions
-from opsloop.core.actions import Action, Decision
+from opsloop.core.actions import Action
+from opsloop.core.decision import Decision
 from opsloop.core.facts import IncidentFacts, Readings
 from opsloop.core.incident import decide as incident
 from tests.builders.objects import BURN, V1, V2, at, incident_facts, readings, release, runbook, value, view

@@ -5,7 +5,8 @@ from typing import Any
 
 from opsloop.api.release import Blocked, CaseResult, Release, ReleaseStatus, Revision, RollbackRecord, Target
 from opsloop.core import conditions
-from opsloop.core.actions import Action, Decision, SetGates
+from opsloop.core.actions import Action, SetGates
+from opsloop.core.decision import Decision
 from opsloop.core.facts import CanaryFacts, PodFacts, ReleaseFacts
 from opsloop.core.release import decide as rollout
 from tests.builders.objects import T0, V1, V2, at, digest, incident, readings, release, release_facts, template, value

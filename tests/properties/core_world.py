@@ -11,12 +11,8 @@ from typing import Any
 from opsloop.api.incident import Incident
 from opsloop.api.meta import Model
 from opsloop.core import runbook
-from opsloop.core.actions import (
-    Action,
-    Decision,
-    SetGates,
-    SetTemplate,
-)  # fmt: skip
+from opsloop.core.actions import Action, SetGates, SetTemplate
+from opsloop.core.decision import Decision  # fmt: skip
 from opsloop.core.facts import Readings, RunbookFacts, Unknown
 from opsloop.core.incident import decide as incident
 from opsloop.core.release import decide as rollout

@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
+from opsloop.api.meta import PAGING
 from opsloop.api.release import Analysis, Sli, Slo, Tier
 from opsloop.core.facts import Reading, Unknown, Value
 from opsloop.core.slo import burn_rate as slo
@@ -35,7 +36,7 @@ objectives = st.builds(
 @given(objectives, readings)
 def test_a_verdict_never_contradicts_itself(objective: Slo, known: dict[timedelta, Reading]) -> None:
     verdict = slo.judge(objective, known, AT)
-    pages = [v for v in verdict.tiers if v.firing and v.tier.severity in slo.PAGING]
+    pages = [v for v in verdict.tiers if v.firing and v.tier.severity in PAGING]
     assert (verdict.firing is None) == (not any(v.firing for v in verdict.tiers))
     assert (verdict.band == "fast") == bool(pages)
     assert not (verdict.back and pages)
@@ -52,7 +53,7 @@ def test_losing_a_reading_opens_nothing_and_clears_nothing(
     after = slo.judge(objective, {w: r for w, r in known.items() if w != lost}, AT)
     for old, new in zip(before.tiers, after.tiers, strict=True):
         assert new.firing is None or new.firing == old.firing
-    paging = any(v.firing for v in before.tiers if v.tier.severity in slo.PAGING)
+    paging = any(v.firing for v in before.tiers if v.tier.severity in PAGING)
     assert not after.back or before.back or paging
 
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from datetime import timedelta
 
 from opsloop.api.release import Release
-from opsloop.core.actions import Event
+from opsloop.core.decision import Event
 from opsloop.entry.wiring import NamespaceView
 from opsloop.shell.evals.runner import EvalRunner
 from opsloop.shell.intake.correlator import Correlator

@@ -4,7 +4,7 @@ from typing import Literal
 
 from pydantic import ConfigDict, Field
 
-from opsloop.api.meta import Condition, Model, Name, ObjectMeta, Text, Time
+from opsloop.api.meta import Condition, Model, Name, ObjectMeta, StatusModel, Text, Time
 from opsloop.api.schema import map_list, no_default, rules
 
 SAYS_SOMETHING = (
@@ -109,7 +109,7 @@ class LastResult(Model):
     at: Time = Field(description="When.")
 
 
-class EvalCaseStatus(Model):
+class EvalCaseStatus(StatusModel):
     """Written by the EvalCase reconciler only."""
 
     observed_generation: int = Field(default=0, description="Generation of the spec that this status speaks of.")

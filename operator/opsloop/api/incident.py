@@ -1,10 +1,11 @@
 """Incident: one episode of harm; what was seen, what was done, when. The source of the postmortem."""
 
+from datetime import datetime, timedelta
 from typing import Literal
 
 from pydantic import ConfigDict, Field
 
-from opsloop.api.meta import Condition, Model, Name, ObjectMeta, Severity, Text, Time
+from opsloop.api.meta import Condition, Model, Name, ObjectMeta, Severity, StatusModel, Text, Time
 from opsloop.api.schema import map_list, rules
 
 SAME_SIGNAL = ("self == oldSelf", "signal cannot be changed: it is what opened this Incident; add a note instead")
@@ -187,7 +188,7 @@ class Fix(Model):
     case_passed: bool = Field(default=False, description="True: this Incident's EvalCase ran and passed in it.")
 
 
-class IncidentStatus(Model):
+class IncidentStatus(StatusModel):
     """What was measured and done; written by the Incident reconciler only."""
 
     observed_generation: int = Field(default=0, description="Generation of the spec that this status speaks of.")
@@ -244,3 +245,26 @@ class Incident(Model):
     def key(self) -> tuple[str, str]:
         """(namespace, name)."""
         return self.metadata.namespace, self.metadata.name
+
+    @property
+    def is_open(self) -> bool:
+        """True while it is neither Resolved, nor merged into another one, nor being deleted."""
+        return self.status.phase != "Resolved" and not self._gone
+
+    @property
+    def burned(self) -> bool:
+        """True if it is about an SLO's breach: only such an Incident is reopened when its root breaches again."""
+        return self.spec.signal.kind == "burn" or self.status.burn is not None
+
+    def resolved_within(self, grace: timedelta, now: datetime) -> bool:
+        """True if it was resolved (not merged, not deleted) at most `grace` before `now`."""
+        ended = self.status.resolved_at
+        return self.status.phase == "Resolved" and not self._gone and ended is not None and now - ended <= grace
+
+    def reopens(self, grace: timedelta, now: datetime) -> bool:
+        """True if a new breach of its root belongs to it although it is Resolved."""
+        return self.burned and self.resolved_within(grace, now)
+
+    @property
+    def _gone(self) -> bool:
+        return bool(self.status.merged_into or self.metadata.deletion_timestamp)

@@ -67,6 +67,7 @@ Time = Annotated[
     WithJsonSchema({"type": "string", "format": "date-time"}),
 ]
 Severity = Literal["sev1", "sev2", "sev3", "sev4"]
+PAGING: tuple[Severity, ...] = ("sev1", "sev2")  # severities that page a person
 Digest = Annotated[str, Field(pattern=r"^[a-f0-9]{10,64}$", max_length=64)]
 Name = Annotated[str, Field(min_length=1, max_length=253)]
 Text = Annotated[str, Field(max_length=1024)]  # bounded, so that CEL's cost budget holds
@@ -106,3 +107,9 @@ class Condition(Model):
     reason: str = Field(max_length=64, description="A named reason in CamelCase; constants that people may search for.")
     message: str = Field(default="", max_length=2048, description="One sentence for a person.")
     last_transition_time: Time = Field(description="When status last changed.")
+
+
+class StatusModel(Model):
+    """The part that the statuses of all four kinds share."""
+
+    conditions: list[Condition]

@@ -5,7 +5,19 @@ from typing import Annotated, Any, Literal
 
 from pydantic import ConfigDict, Field
 
-from opsloop.api.meta import Condition, Digest, Duration, Label, Model, Name, ObjectMeta, Severity, Text, Time
+from opsloop.api.meta import (
+    Condition,
+    Digest,
+    Duration,
+    Label,
+    Model,
+    Name,
+    ObjectMeta,
+    Severity,
+    StatusModel,
+    Text,
+    Time,
+)
 from opsloop.api.schema import contains_window, longer_than_zero, map_list, milliseconds, rules, set_list
 
 Query = Annotated[str, Field(min_length=1, max_length=2048)]
@@ -330,7 +342,7 @@ class Weight(Model):
     actual: int = Field(default=0, description="Percent of pods in traffic that are canary pods.")
 
 
-class ReleaseStatus(Model):
+class ReleaseStatus(StatusModel):
     """What the Release reconciler measured and decided."""
 
     observed_generation: int = Field(default=0, description="Generation of the spec that this status speaks of.")

@@ -5,7 +5,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from opsloop.api.meta import Condition, Duration, Label, Model, Name, ObjectMeta, Severity, Time
+from opsloop.api.meta import Condition, Duration, Label, Model, Name, ObjectMeta, Severity, StatusModel, Time
 from opsloop.api.schema import map_list, rules, set_list
 
 ESCALATE_LAST = (
@@ -91,7 +91,7 @@ class Grant(Model):
     at: Time = Field(description="When.")
 
 
-class RunbookStatus(Model):
+class RunbookStatus(StatusModel):
     """Written by the Runbook reconciler only."""
 
     observed_generation: int = Field(default=0, description="Generation of the spec that this status speaks of.")

@@ -2,12 +2,10 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import timedelta
-from typing import Any, Literal
+from typing import Any
 
 from opsloop.api.evalcase import EvalCase, EvalExpect, EvalRequest
 from opsloop.api.incident import Incident, IncidentSpec, Page
-from opsloop.api.meta import Model
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,31 +147,3 @@ Action = (
     SetTemplate | EnsureRevision | EnsureCanary | DeleteCanary | SetGates | RunEvals | CreateIncident | SendPage
     | StorePostmortem | CreateEvalCase | StartQuarantine | ProbeQuarantine | StopQuarantine
 )  # fmt: skip
-
-
-@dataclass(frozen=True, slots=True)
-class Event:
-    """A Kubernetes Event on the decided object, posted once per (object, reason)."""
-
-    reason: str
-    message: str
-    type: Literal["Normal", "Warning"] = "Normal"
-
-
-@dataclass(frozen=True, slots=True)
-class Decision:
-    """What follows from the facts, in the order in which it is carried out.
-
-    1. `safety`: weight-0 writes; they wait for nothing, not even for our own status.
-    2. `status`: the whole new status, stored under the observed resourceVersion before any act (record first). None = unchanged.
-       Intent and what readers see are one write: an act's outcome is only known to the next observe.
-    3. `actions`, in order.
-    4. `events`.
-    `look_again` is the latest time for the next look; None = when something changes.
-    """
-
-    safety: tuple[Action, ...] = ()
-    status: Model | None = None
-    actions: tuple[Action, ...] = ()
-    events: tuple[Event, ...] = ()
-    look_again: timedelta | None = None

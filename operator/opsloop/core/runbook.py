@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 from opsloop.api.incident import Incident, Play
 from opsloop.api.runbook import Grant, RunbookStatus
 from opsloop.core import conditions
-from opsloop.core.actions import Decision, Event
+from opsloop.core.decision import Decision, Event
 from opsloop.core.facts import RunbookFacts
 from opsloop.names import APPROVE
 

@@ -158,7 +158,7 @@ class Operator:
         if verdict is not None and verdict.band in ("slow", "fast"):
             return True
         namespace, name = key
-        return any(i.spec.release == name and i.status.phase != "Resolved" for i in self.cache.incidents(namespace))
+        return any(i.spec.release == name and i.is_open for i in self.cache.incidents(namespace))
 
     def _stored(self, namespace: str) -> None:
         """The intake stored something: file it, and read the SLIs at once."""

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Protocol
 
-from opsloop.core.actions import Event
+from opsloop.core.decision import Event
 from opsloop.core.facts import Ledger
 from opsloop.shell.evals.runner import EvalRunner
 from opsloop.shell.notify.pages import PageSender

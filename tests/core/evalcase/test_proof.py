@@ -10,7 +10,8 @@ import pytest
 from opsloop.api.evalcase import EvalCaseStatus, ProofPair
 from opsloop.api.release import CaseResult, EvalAsk, Evals, Target
 from opsloop.core import conditions
-from opsloop.core.actions import Decision, ProbeQuarantine, StartQuarantine, StopQuarantine
+from opsloop.core.actions import ProbeQuarantine, StartQuarantine, StopQuarantine
+from opsloop.core.decision import Decision
 from opsloop.core.evalcase.decide import decide
 from opsloop.core.facts import EvalCaseFacts, PodFacts
 from tests.builders.learn import BAD, CASE, GOOD, T0, at, case, facts, pod, proven, release, template

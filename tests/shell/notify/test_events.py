@@ -2,7 +2,7 @@ from typing import Any
 
 import pytest
 
-from opsloop.core.actions import Event
+from opsloop.core.decision import Event
 from opsloop.errors import Forbidden, LeadershipLost
 from opsloop.shell.notify.events import BURST, EventPoster, event_name
 from opsloop.shell.ports import EVENTS, Object

@@ -10,16 +10,15 @@ from opsloop.api.release import ReleaseStatus
 from opsloop.core.actions import (
     Action,
     CreateEvalCase,
-    Decision,
     DeleteCanary,
     EnsureCanary,
     EnsureRevision,
-    Event,
     SendPage,
     SetGates,
     SetTemplate,
     StorePostmortem,
-)  # fmt: skip
+)
+from opsloop.core.decision import Decision, Event  # fmt: skip
 from opsloop.core.facts import CanaryFacts
 from opsloop.errors import Conflict, Invalid, NotFound, Unavailable
 from opsloop.names import CANARY, GATE, RELEASE, REVISION

@@ -19,7 +19,7 @@ from opsloop.core.alerts.labels import is_starved, name_of
 from opsloop.core.correlation.filed import filed
 from opsloop.core.correlation.new_incident import for_alerts, for_burn, slug
 from opsloop.core.correlation.service_health import REOPEN_GRACE as REOPEN_GRACE
-from opsloop.core.correlation.service_health import Situation, State, in_grace, is_open
+from opsloop.core.correlation.service_health import Situation, State
 from opsloop.core.facts import Alert, Ledger, ReleaseView, Ticket, Verdict
 from opsloop.core.tickets.linking import Candidate
 from opsloop.core.tickets.ticketing import candidate, sort_tickets
@@ -95,7 +95,7 @@ def decide(facts: CorrelateFacts, now: datetime) -> CorrelatePlan:
 
 def relevant(incidents: Sequence[Incident], now: datetime, grace: timedelta = REOPEN_GRACE) -> list[Incident]:
     """Incidents whose ledgers a decision needs: open, in grace, or still holding firing alerts."""
-    return [i for i in incidents if is_open(i) or in_grace(i, now, grace) or i.status.alerts.firing > 0]
+    return [i for i in incidents if i.is_open or i.resolved_within(grace, now) or i.status.alerts.firing > 0]
 
 
 class _Pass:
@@ -105,7 +105,7 @@ class _Pass:
         self.facts, self.now = facts, now
         self.topology = Topology(facts.releases)
         self.by_name = {i.metadata.name: i for i in facts.incidents}
-        opened = frozenset(i.metadata.name for i in facts.incidents if is_open(i))
+        opened = frozenset(i.metadata.name for i in facts.incidents if i.is_open)
         failing = failing_services(facts.alerts, facts.ledgers, opened, self.topology, facts.namespace, facts.owners)
         self.world = Situation(self.topology, facts.incidents, failing, now, facts.grace)
         self.creates: dict[str, CreateIncident] = {}  # by root
@@ -224,7 +224,9 @@ class _Pass:
         grace = self.facts.grace
         known: list[tuple[str, IncidentSpec, Incident | None]] = [(c.name, c.spec, None) for c in self.creates.values()]
         known += [
-            (i.metadata.name, i.spec, i) for i in self.facts.incidents if is_open(i) or in_grace(i, self.now, grace)
+            (i.metadata.name, i.spec, i)
+            for i in self.facts.incidents
+            if i.is_open or i.resolved_within(grace, self.now)
         ]
         found = []
         for name, spec, incident in known:

@@ -6,7 +6,6 @@ from datetime import datetime, timedelta
 
 from opsloop.api.incident import Incident
 from opsloop.core.alerts.ledger import firing_now
-from opsloop.core.correlation.service_health import is_open, reopens
 from opsloop.core.facts import Ledger
 
 
@@ -24,11 +23,11 @@ def filed(incidents: Sequence[Incident], ledgers: Mapping[str, Ledger], now: dat
     episodes: dict[tuple[str, datetime], str] = {}
     holders: dict[str, str] = {}
     firing: dict[str, str] = {}
-    for incident in sorted(incidents, key=lambda i: (is_open(i), i.spec.signal.at)):  # an open one overrides
+    for incident in sorted(incidents, key=lambda i: (i.is_open, i.spec.signal.at)):  # an open one overrides
         name = incident.metadata.name
         alerts = ledgers.get(name, Ledger()).alerts
         episodes |= {(a.fingerprint, a.starts_at): name for a in alerts}
         firing |= dict.fromkeys(firing_now(alerts), name)
-        if is_open(incident) or reopens(incident, now, grace):
+        if incident.is_open or incident.reopens(grace, now):
             holders |= {a.fingerprint: name for a in alerts}
     return Filed(episodes, holders, firing)

@@ -36,30 +36,6 @@ class Harm:
     since: datetime | None = None
 
 
-def is_open(incident: Incident) -> bool:
-    """Not Resolved, not merged away, not being deleted."""
-    return not (
-        incident.status.phase == "Resolved" or incident.status.merged_into or incident.metadata.deletion_timestamp
-    )
-
-
-def in_grace(incident: Incident, now: datetime, grace: timedelta = REOPEN_GRACE) -> bool:
-    """Resolved, but so recently that a new breach of its root is the same episode."""
-    ended = incident.status.resolved_at
-    gone = incident.status.merged_into or incident.metadata.deletion_timestamp
-    return incident.status.phase == "Resolved" and not gone and ended is not None and now - ended <= grace
-
-
-def burned(incident: Incident) -> bool:
-    """It is about an SLO's breach: only such an Incident is reopened (by core.incident.decide, when its root breaches again)."""
-    return incident.spec.signal.kind == "burn" or incident.status.burn is not None
-
-
-def reopens(incident: Incident, now: datetime, grace: timedelta = REOPEN_GRACE) -> bool:
-    """What happens to its root now belongs to it, though it is Resolved."""
-    return in_grace(incident, now, grace) and burned(incident)
-
-
 def root_of(incident: Incident) -> str:
     """The Release, or the bare service where no Release is concerned."""
     return incident.spec.release or incident.spec.service
@@ -93,9 +69,9 @@ class Situation:
         order = sorted(incidents, key=began)
         self.open: dict[str, Incident] = {}
         for incident in order:  # the oldest open one of a root is the one that people look at
-            if is_open(incident):
+            if incident.is_open:
                 self.open.setdefault(root_of(incident), incident)
-        self.recent = {root_of(i): i for i in order if reopens(i, now, grace) and root_of(i) not in self.open}
+        self.recent = {root_of(i): i for i in order if i.reopens(grace, now) and root_of(i) not in self.open}
         self._harm: dict[str, Harm] = {}
 
     def harm(self, name: str) -> Harm:
@@ -168,7 +144,7 @@ class Situation:
         return State.HEALTHY if verdict is not None and verdict.band == "ok" else State.UNCLEAR
 
     def _burned(self, name: str) -> bool:
-        return name in self.open and burned(self.open[name])
+        return name in self.open and self.open[name].burned
 
     def _since(self, name: str) -> float:
         since = self.harm(name).since

@@ -20,7 +20,7 @@ from opsloop.api.evalcase import (
 from opsloop.api.incident import LinkedTicket
 from opsloop.api.release import CaseResult, Release
 from opsloop.core import conditions
-from opsloop.core.actions import Decision, Event
+from opsloop.core.decision import Decision, Event
 from opsloop.core.evalcase import proof
 from opsloop.core.facts import EvalCaseFacts, ProbeReply
 

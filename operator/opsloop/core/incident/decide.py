@@ -6,9 +6,9 @@ Each part is a function over `Sheet`; the order is the order of the loop: see, p
 from datetime import datetime, timedelta
 
 from opsloop.api.incident import BurnSignal, IncidentStatus
-from opsloop.core.actions import Decision
 from opsloop.core.alerts import ledger
 from opsloop.core.correlation import new_incident as opening
+from opsloop.core.decision import Decision
 from opsloop.core.facts import IncidentFacts, ReleaseView, Value
 from opsloop.core.incident import cause as causes
 from opsloop.core.incident import followup as incident_learn

@@ -1,6 +1,5 @@
 """Merging: a dependent's Incident goes where the harm comes from, and pages nobody of its own."""
 
-from opsloop.api.incident import Incident
 from opsloop.core.incident import cause as causes
 from opsloop.core.incident.state import Sheet
 
@@ -18,17 +17,13 @@ def merge(sheet: Sheet) -> bool:
     harmed = harmed_dependencies(sheet)
     for other in sheet.facts.incidents:
         explains = bool(other.status.burn) or other.spec.release in harmed
-        if explains and _is_dependency(sheet, other.spec.release) and _stands(other):
+        if explains and _is_dependency(sheet, other.spec.release) and other.is_open:
             sheet.set(merged_into=other.metadata.name, phase="Resolved", resolved_at=sheet.now)
             text = f"merged into {other.metadata.name}: {other.spec.release} explains it"
             sheet.note("merged", sheet.now, "Merged", "opsloop", text)
             sheet.condition("Mitigated", None, MERGED, text)
             return True
     return False
-
-
-def _stands(other: Incident) -> bool:
-    return other.status.phase != "Resolved" and not other.status.merged_into
 
 
 def _is_dependency(sheet: Sheet, release: str) -> bool:

@@ -3,8 +3,9 @@
 from datetime import timedelta
 
 from opsloop.api.incident import Page, Play
+from opsloop.api.meta import PAGING
 from opsloop.core.actions import SendPage
-from opsloop.core.incident.state import MOST_PLAYS, PAGING, Sheet
+from opsloop.core.incident.state import MOST_PLAYS, Sheet
 
 # Named reasons
 SEVERITY = "Severity"  # the severity pages

@@ -3,11 +3,12 @@
 from datetime import timedelta
 
 from opsloop.api.incident import Play
+from opsloop.api.meta import PAGING
 from opsloop.api.runbook import Grant, Runbook, RunbookStep
 from opsloop.core.incident import cause as causes
 from opsloop.core.incident.paging import ESCALATED, escalate
 from opsloop.core.incident.rollback import STANDING_GRANT, decide_rollback, next_attempt
-from opsloop.core.incident.state import MOST_PLAYS, PAGING, Sheet, contested
+from opsloop.core.incident.state import MOST_PLAYS, Sheet, contested
 from opsloop.core.release import revisions
 
 # Named reasons

@@ -7,12 +7,12 @@ from typing import Any, Literal
 from opsloop.api.incident import BurnSignal, Evidence, IncidentStatus, TimelineEntry
 from opsloop.api.meta import Severity, format_duration
 from opsloop.core import conditions
-from opsloop.core.actions import Action, Decision, Event
+from opsloop.core.actions import Action
+from opsloop.core.decision import Decision, Event
 from opsloop.core.facts import IncidentFacts, Value, Verdict
 
 CONTESTED = "Contested"  # somebody keeps pushing a blocked revision: opsloop stops writing and escalates
 
-PAGING = ("sev1", "sev2")
 MOST_PLAYS = 32
 MOST_ENTRIES = 200
 MOMENTS = ("Relapse", "Mitigated", "Resolved", "Reopened", "Escalated")  # told once, at a transition

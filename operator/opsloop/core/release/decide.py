@@ -7,7 +7,7 @@ from datetime import datetime
 
 from opsloop.api.incident import Incident
 from opsloop.core import conditions
-from opsloop.core.actions import Decision
+from opsloop.core.decision import Decision
 from opsloop.core.facts import ReleaseFacts
 from opsloop.core.release import canary as rollout_canary
 from opsloop.core.release import live as rollout_live
@@ -108,7 +108,7 @@ def _number(incident: Incident) -> int:
 
 
 def _open_incident(incidents: tuple[Incident, ...]) -> Incident | None:
-    return next((i for i in incidents if i.status.phase != "Resolved"), None)
+    return next((i for i in incidents if i.is_open), None)
 
 
 def _last_good(draft: Draft) -> str:

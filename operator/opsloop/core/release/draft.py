@@ -5,7 +5,8 @@ from typing import Any, Literal
 
 from opsloop.api.release import ReleaseStatus
 from opsloop.core import conditions
-from opsloop.core.actions import Action, Decision, Event
+from opsloop.core.actions import Action
+from opsloop.core.decision import Decision, Event
 from opsloop.core.facts import ReleaseFacts
 
 

@@ -26,7 +26,7 @@ def roll_back(draft: Draft) -> None:
         return
     for incident in draft.facts.incidents:
         wanted = incident.status.rollback
-        holds = wanted and incident.status.phase != "Resolved" and wanted.from_digest == draft.status.live
+        holds = wanted and incident.is_open and wanted.from_digest == draft.status.live
         if wanted and holds and not _answered(record, incident, wanted):
             _start(draft, incident, wanted)
             return
@@ -97,7 +97,7 @@ def _continue(draft: Draft, record: RollbackRecord) -> None:
 def _void(draft: Draft, record: RollbackRecord) -> str:
     """Why what was recorded may not be written any more."""
     incident = next((i for i in draft.facts.incidents if i.metadata.name == record.incident), None)
-    if incident is None or incident.status.phase == "Resolved":
+    if incident is None or not incident.is_open:
         return INCIDENT_OVER
     return "" if record.to_digest in draft.facts.templates else TEMPLATE_MISSING
 

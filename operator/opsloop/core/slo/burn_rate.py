@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Literal
 
-from opsloop.api.meta import format_duration
+from opsloop.api.meta import PAGING, format_duration
 from opsloop.api.release import Analysis, Slo, Tier
 from opsloop.core.facts import Reading, TierVerdict, Unknown, Value, Verdict
 from opsloop.core.slo.tiers import budget_of as budget_of
@@ -53,7 +53,6 @@ BETTER_THAN_LIVE = "BetterThanLive"  # misses the objective, as live does, but i
 LIVE_MISSES_TOO = "LiveMissesToo"  # misses the objective, but so does live: the canary cannot be blamed, nor cleared
 UNDECIDED = "Undecided"  # neither surely good nor surely bad yet
 
-PAGING = ("sev1", "sev2")
 SURELY_BAD = 3  # fewer bad events of a canary than this may be chance and abort nothing
 
 

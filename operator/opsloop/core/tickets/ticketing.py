@@ -3,7 +3,6 @@
 from collections.abc import Callable, Mapping, Sequence
 
 from opsloop.api.incident import Incident, IncidentSpec, LinkedTicket
-from opsloop.core.correlation.service_health import is_open
 from opsloop.core.facts import Alert, Ledger, ReleaseView, Ticket
 from opsloop.core.tickets.linking import Candidate, link, linked
 from opsloop.core.tickets.triage import Queued, triage
@@ -55,6 +54,6 @@ def candidate(
         alerts=alerts,
         burned=burned,
         onset=min(starts),
-        ended=incident.status.resolved_at if incident and not is_open(incident) else None,
+        ended=incident.status.resolved_at if incident and not incident.is_open else None,
         severity=min(spec.signal.severity, incident.status.severity) if incident else spec.signal.severity,
     )

@@ -6,7 +6,7 @@ import re
 from datetime import datetime, timedelta
 
 from opsloop.api.incident import Incident
-from opsloop.api.meta import format_duration
+from opsloop.api.meta import PAGING, format_duration
 from opsloop.api.release import Release, Sli, Slo, Tier
 from opsloop.core.gate.evidence import FiredAlert, Missing, Served, SliPoint, SliSeries, TierBurn, shift_of
 from opsloop.core.slo import burn_rate as slo_rules
@@ -69,7 +69,7 @@ def _points(series: list[Series]) -> dict[datetime, float]:
 def head_window(slo: Slo) -> timedelta:
     """The shortest short window of a tier that pages: what Mitigated is decided on."""
     tiers = slo_rules.tiers_of(slo)
-    paging = [tier for tier in tiers if tier.severity in slo_rules.PAGING]
+    paging = [tier for tier in tiers if tier.severity in PAGING]
     if not tiers:
         raise Invalid("the SLO has no tier that its objective can reach")
     return min(tier.short for tier in paging or tiers)

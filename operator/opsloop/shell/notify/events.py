@@ -7,7 +7,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
 
-from opsloop.core.actions import Event
+from opsloop.core.decision import Event
 from opsloop.errors import AlreadyExists, NotFound
 from opsloop.shell.ports import EVENTS, Object, Writer
 

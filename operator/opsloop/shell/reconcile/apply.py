@@ -10,7 +10,6 @@ from opsloop.core.actions import (
     Action,
     CreateEvalCase,
     CreateIncident,
-    Decision,
     DeleteCanary,
     EnsureCanary,
     EnsureRevision,
@@ -23,6 +22,7 @@ from opsloop.core.actions import (
     StopQuarantine,
     StorePostmortem,
 )
+from opsloop.core.decision import Decision
 from opsloop.core.evalcase.quarantine import pod_from_template
 from opsloop.core.release import revisions
 from opsloop.errors import AlreadyExists, Conflict, Invalid, NotFound

@@ -4,7 +4,7 @@ from datetime import timedelta
 
 from opsloop.api.release import ReleaseStatus
 from opsloop.core import runbook
-from opsloop.core.actions import Decision
+from opsloop.core.decision import Decision
 from opsloop.core.evalcase import decide as evals
 from opsloop.core.incident import decide as incident
 from opsloop.core.release import decide as rollout

@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Collection
 from datetime import datetime, timedelta
 from typing import TypeVar
 
+from opsloop.api.meta import PAGING
 from opsloop.api.release import Slo
 from opsloop.core.facts import Unknown
 from opsloop.core.slo import burn_rate as slo
@@ -46,7 +47,7 @@ class Asker:
         Looked for in twice the longest page window, in steps of the scrape interval where Prometheus allows so many.
         """
         tiers = slo.tiers_of(objective)
-        paging = [tier for tier in tiers if tier.severity in slo.PAGING] or tiers
+        paging = [tier for tier in tiers if tier.severity in PAGING] or tiers
         span = 2 * max(tier.long for tier in paging)
         step = max(self._resolution.total_seconds(), 1.0, -(-span.total_seconds() // _RANGE_POINTS))
         query = promql.range_query(objective.sli, min(tier.short for tier in paging))

@@ -31,7 +31,7 @@ def wakes(kind: str, obj: Object, cache: Cache) -> set[Key]:
         case "Incident":
             return own | _of_incident(_read(Incident, obj, cache), cache)
         case "Runbook":
-            return own | _incidents(i for i in cache.incidents(namespace) if i.status.phase != "Resolved")
+            return own | _incidents(i for i in cache.incidents(namespace) if i.is_open)
         case "EvalCase":
             return own | _of_case(_read(EvalCase, obj, cache), cache)
         case "Deployment":
