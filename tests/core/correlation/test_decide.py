@@ -4,9 +4,10 @@ from datetime import timedelta
 
 import pytest
 
+from opsloop.core.alerts.labels import alert_severity
 from opsloop.core.correlation import decide as correlate
 from opsloop.core.correlation.decide import SETTLE, CorrelateFacts, CorrelatePlan, decide, relevant
-from opsloop.core.correlation.new_incident import alert_severity, slug
+from opsloop.core.correlation.new_incident import slug
 from opsloop.core.facts import Alert, Ledger, ReleaseView
 from tests.builders.correlation import FAST, NOW, NS, alert, at, incident, ledger, shop, ticket, view
 

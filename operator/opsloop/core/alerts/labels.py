@@ -1,8 +1,9 @@
 """Which service an alert is about, read from its labels; and how bad the alert says it is."""
 
 import re
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 
+from opsloop.api.meta import Severity
 from opsloop.core.facts import Alert
 
 # What names the culprit, most telling first. `service` and `job` often name the exporter, so they are asked late or checked.
@@ -61,6 +62,14 @@ def loudness(alert: Alert) -> int:
     """2 critical, 1 warning, 0 informational or not said."""
     severity = alert.labels.get("severity", "").lower()
     return 2 if severity in CRITICAL else 1 if severity in WARNING else 0
+
+
+def alert_severity(alerts: Sequence[Alert], has_slo: bool) -> Severity:
+    """The severity of an Incident that has only alerts: at most sev3 where an SLO decides who is paged, else critical pages."""
+    loudest = max((loudness(a) for a in alerts), default=0)
+    if loudest == 2:
+        return "sev3" if has_slo else "sev2"
+    return "sev3" if loudest == 1 else "sev4"
 
 
 def is_failure(alert: Alert) -> bool:

@@ -19,12 +19,12 @@ from opsloop.core.alerts.labels import is_starved, name_of
 from opsloop.core.correlation.filed import filed
 from opsloop.core.correlation.new_incident import for_alerts, for_burn, slug
 from opsloop.core.correlation.service_health import REOPEN_GRACE as REOPEN_GRACE
-from opsloop.core.correlation.service_health import Situation, State
+from opsloop.core.correlation.service_health import Situation, State, failing_services, root_name
 from opsloop.core.facts import Alert, Ledger, ReleaseView, Ticket, Verdict
 from opsloop.core.tickets.linking import Candidate
 from opsloop.core.tickets.ticketing import candidate, sort_tickets
 from opsloop.core.tickets.triage import Queued
-from opsloop.core.topology import Topology, failing_services
+from opsloop.core.topology import Topology
 
 SETTLE = timedelta(seconds=10)  # longest time for which an alert waits for its dependencies' state
 
@@ -171,7 +171,7 @@ class _Pass:
         return name
 
     def _root_name(self, alert: Alert) -> str:
-        return self.topology.root_name(alert, self.facts.namespace, self.facts.owners) or slug(name_of(alert))
+        return root_name(alert, self.topology, self.facts.namespace, self.facts.owners) or slug(name_of(alert))
 
     def _dependencies_are_healthy(self, service: str) -> bool:
         return all(self.world.harm(n).state is State.HEALTHY for n in self.topology.dependencies(service))

@@ -6,9 +6,8 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 
 from opsloop.api.incident import Incident, IncidentSpec, Signal
-from opsloop.api.meta import Severity
 from opsloop.core.actions import CreateIncident
-from opsloop.core.alerts.labels import loudness, name_of
+from opsloop.core.alerts.labels import alert_severity, loudness, name_of
 from opsloop.core.facts import Alert, ReleaseView, TierVerdict, Verdict
 from opsloop.core.incident.state import burn_signal
 from opsloop.names import RELEASE, incident_name, incident_number
@@ -42,14 +41,6 @@ def for_burn(
     )
     view = views.get(root)
     return _create(root, view, f"{root} burns its error budget", signal, _owner((), view), incidents)
-
-
-def alert_severity(alerts: Sequence[Alert], has_slo: bool) -> Severity:
-    """Where an SLO exists the SLO decides who is paged: at most sev3. Elsewhere critical pages."""
-    loudest = max((loudness(a) for a in alerts), default=0)
-    if loudest == 2:
-        return "sev3" if has_slo else "sev2"
-    return "sev3" if loudest == 1 else "sev4"
 
 
 def describe(alerts: Sequence[Alert]) -> str:

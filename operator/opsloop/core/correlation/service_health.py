@@ -12,6 +12,9 @@ from enum import Enum
 
 from opsloop.api.incident import Incident
 from opsloop.api.meta import Severity
+from opsloop.core.alerts.labels import is_failure, namespace_of, service_of
+from opsloop.core.alerts.ledger import firing_now
+from opsloop.core.facts import Alert, Ledger
 from opsloop.core.topology import Topology
 
 GAP = timedelta(minutes=10)  # alerts further apart than this are not one storm
@@ -159,3 +162,44 @@ class Situation:
     def _belongs(incident: Incident, at: datetime) -> bool:
         ended = incident.status.resolved_at or at
         return began(incident) - GAP <= at <= ended + GAP
+
+
+def root_name(alert: Alert, topology: Topology, namespace: str, owners: Mapping[str, str]) -> str:
+    """The Release (or a name in some dependsOn) that the alert is about; else its bare service; else ""."""
+    known = {view.release.spec.workload_ref.name: name for name, view in topology.views.items()}
+    known |= {name: name for name in topology.nodes}
+    known |= {service: owner for service, owner in owners.items() if owner in topology.views}
+    service = service_of(alert.labels, known)
+    about = namespace_of(alert.labels)
+    if about not in ("", namespace):  # a service of the same name elsewhere is another service
+        return f"{about}-{service}" if service else ""
+    return known.get(service, service)
+
+
+def failing_services(
+    alerts: Sequence[Alert],
+    ledgers: Mapping[str, Ledger],
+    open_names: frozenset[str],
+    topology: Topology,
+    namespace: str,
+    owners: Mapping[str, str],
+) -> dict[str, datetime]:
+    """Service → earliest start of a failure alert that fires on it now, by the inbox and by open Incidents' ledgers."""
+    heard = [*alerts, *(a for name in open_names if name in ledgers for a in ledgers[name].alerts)]
+    firing = firing_now(_settled(heard))
+    starts: dict[str, datetime] = {}
+    for alert in heard:
+        name = root_name(alert, topology, namespace, owners)
+        if name and alert.fingerprint in firing and is_failure(alert):
+            starts[name] = min(alert.starts_at, starts.get(name, alert.starts_at))
+    return starts
+
+
+def _settled(alerts: Sequence[Alert]) -> list[Alert]:
+    """One alert per episode, resolved where any notification says so."""
+    episodes: dict[tuple[str, datetime], Alert] = {}
+    for alert in alerts:
+        key = alert.fingerprint, alert.starts_at
+        if key not in episodes or alert.status == "resolved":
+            episodes[key] = alert
+    return list(episodes.values())

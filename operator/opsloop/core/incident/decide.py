@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 
 from opsloop.api.incident import BurnSignal, IncidentStatus
 from opsloop.core.alerts import ledger
-from opsloop.core.correlation import new_incident as opening
+from opsloop.core.alerts.labels import alert_severity
 from opsloop.core.decision import Decision
 from opsloop.core.facts import IncidentFacts, ReleaseView, Value
 from opsloop.core.incident import cause as causes
@@ -88,7 +88,7 @@ def _louder(sheet: Sheet) -> None:
     root, firing = sheet.facts.root, [a for a in sheet.facts.ledger.alerts if a.status == "firing"]
     has_slo = root is not None and root.release.spec.slo is not None
     if firing and sheet.status.phase != "Resolved":
-        sheet.set(severity=worse(sheet.status.severity, opening.alert_severity(firing, has_slo)))
+        sheet.set(severity=worse(sheet.status.severity, alert_severity(firing, has_slo)))
 
 
 def _burn(sheet: Sheet) -> None:
