@@ -8,6 +8,7 @@ import pytest
 
 from opsloop.api.crd import crd, crds, object_schema, structural
 from opsloop.api.kinds import EVALCASE, INCIDENT, KINDS, RELEASE, RUNBOOK, Kind
+from opsloop.api.meta import Model
 
 Schema = dict[str, Any]
 each_kind = pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.name)
@@ -21,6 +22,13 @@ def nodes(schema: Schema, path: str = "") -> Iterator[tuple[str, Schema]]:
     for key, mark in (("items", "[]"), ("additionalProperties", "{}")):
         if isinstance(schema.get(key), dict):
             yield from nodes(schema[key], path + mark)
+
+
+def models(base: type[Model]) -> Iterator[type[Model]]:
+    """All models that derive from `base`."""
+    for model in base.__subclasses__():
+        yield model
+        yield from models(model)
 
 
 def at(kind: Kind, path: str) -> Schema:
@@ -45,6 +53,30 @@ def test_every_field_is_described(kind: Kind) -> None:
 @each_kind
 def test_every_description_is_one_line_for_a_person(kind: Kind) -> None:
     assert [path for path, node in nodes(object_schema(kind)) if "\n" in node.get("description", "")] == []
+
+
+@each_kind
+def test_a_field_does_not_repeat_the_docstring_of_its_type(kind: Kind) -> None:
+    """`kubectl explain` prints a list's description and that of its items one below the other."""
+    schema = dict(nodes(object_schema(kind)))
+    docstrings = {" ".join((model.__doc__ or "").split()) for model in models(Model)}
+    for path, node in schema.items():
+        words = node.get("description", "")
+        assert not [text for text in docstrings if text and text in words and text != words], path
+        assert not (words and schema.get(f"{path}[]", {}).get("description")), path
+
+
+@each_kind
+def test_a_description_says_each_sentence_once(kind: Kind) -> None:
+    for path, node in nodes(object_schema(kind)):
+        sentences = re.split(r"(?<=[.!?]) ", node.get("description", ""))
+        assert len(sentences) == len(set(sentences)), path
+
+
+@each_kind
+def test_a_description_is_a_sentence_that_ends(kind: Kind) -> None:
+    described = [(path, node["description"]) for path, node in nodes(object_schema(kind)) if "description" in node]
+    assert [path for path, words in described if not re.fullmatch(r"[A-Za-z].*\.", words)] == []
 
 
 @each_kind
@@ -194,11 +226,16 @@ def test_rules_are_where_they_apply(kind: Kind, path: str) -> None:
     [
         pytest.param(
             {"$ref": "#/$defs/T", "description": "Field."},
-            {"type": "string", "description": "Field. Type."},
-            id="a reference is put in place, its field's words first",
+            {"type": "string", "description": "Field."},
+            id="a reference is inlined and described by its field",
         ),
         pytest.param(
-            {"$ref": "#/$defs/T"}, {"type": "string", "description": "Type."}, id="without words of the field, the type's"
+            {"$ref": "#/$defs/T"}, {"type": "string", "description": "Type."}, id="a field without words has its type's"
+        ),
+        pytest.param(
+            {"type": "array", "description": "Field.", "items": {"$ref": "#/$defs/T"}},
+            {"type": "array", "description": "Field.", "items": {"type": "string"}},
+            id="a described list has items without a description",
         ),
         pytest.param(
             {"type": "number", "exclusiveMinimum": 0, "exclusiveMaximum": 1},

@@ -8,6 +8,8 @@ from pathlib import Path
 import pytest
 
 from opsloop import names
+from opsloop.api.crd import object_schema
+from opsloop.api.kinds import KINDS, Kind
 from opsloop.entry.settings import Settings, variable
 from opsloop.entry.telemetry import Metrics
 from tools import reasons
@@ -16,6 +18,7 @@ ROOT = Path(__file__).resolve().parents[2]
 CORE = ROOT / "operator" / "opsloop" / "core"
 PAGE = (ROOT / "docs" / "reasons.md").read_text()
 OPERATIONS = (ROOT / "docs" / "operations.md").read_text()
+ROOMS = {"Release": "release", "Incident": "incident", "Runbook": "runbook.py", "EvalCase": "evalcase"}  # in core
 DECISIONS = ("approve", "unblock", "retry", "mitigated", "waive-regression")
 
 
@@ -51,6 +54,17 @@ def test_a_reason_that_is_written_in_place_is_on_the_page_too() -> None:
 def test_every_condition_type_is_explained() -> None:
     types = {literal(call.args[0]) for _, call in calls_of_condition()} - {""}
     assert {t for t in types if f"`{t}`" not in OPERATIONS} == set()
+
+
+@pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.name)
+def test_conditions_in_the_crd_are_those_that_core_sets(kind: Kind) -> None:
+    """`kubectl explain KIND.status.conditions` lists the types of that kind, and no other."""
+    status = object_schema(kind)["properties"]["status"]["properties"]
+    listed = set(re.findall(r"\b[A-Z][a-z]+(?:[A-Z][a-z]+)*\b", status["conditions"]["description"].split(": ")[1]))
+    written = {literal(call.args[0]) for file, call in calls_of_condition() if file.split("/")[0] == ROOMS[kind.name]}
+    source = "\n".join(path.read_text() for path in CORE.rglob("*.py") if ROOMS[kind.name] in path.parts)
+    assert written - {""} <= listed  # a type may also be passed as a constant
+    assert {name for name in listed if f'"{name}"' not in source} == set()
 
 
 @pytest.mark.parametrize("word", DECISIONS)

@@ -1,9 +1,9 @@
-"""Models to structural CustomResourceDefinitions.
+"""Generator of structural CustomResourceDefinitions from the models.
 
-Three steps: pydantic writes a JSON schema (with nullable unions collapsed and defaults in our own spelling), every
-`$ref` is put in place, and what Kubernetes' OpenAPI dialect says differently (const, exclusive bounds) is rewritten.
-Defaults are kept in spec, where the API server's answer shows a person what applies; status is written whole by one
-reconciler and has none.
+Three steps: pydantic writes a JSON schema (nullable unions collapsed, defaults in the API's spelling), every `$ref` is
+inlined, and keywords that Kubernetes' OpenAPI dialect spells differently (const, exclusive bounds) are rewritten.
+Defaults are kept in spec, where they show the effective value; status is written whole by one reconciler and has none.
+A field or list is described by its own description; its type's docstring counts only for a field that has none.
 """
 
 from datetime import timedelta
@@ -25,14 +25,14 @@ _COPIED = (
 
 
 class _Generator(GenerateJsonSchema):
-    """pydantic's JSON schema, with absent instead of null and with defaults as our API spells them."""
+    """pydantic's JSON schema with optional instead of nullable fields and with defaults in the API's spelling."""
 
     def nullable_schema(self, schema: core_schema.NullableSchema) -> JsonSchemaValue:
-        """`T | None` is T: absent says what null would."""
+        """Generates T for `T | None`: an absent field replaces null."""
         return self.generate_inner(schema["schema"])
 
     def default_schema(self, schema: core_schema.WithDefaultSchema) -> JsonSchemaValue:
-        """Adds the default where it says more than "absent"."""
+        """Adds the default unless it is empty."""
         inner = self.generate_inner(schema["schema"])
         default = _default(schema)
         return inner if default in (None, "", [], ()) else {**inner, "default": default}
@@ -45,7 +45,7 @@ def _default(schema: core_schema.WithDefaultSchema) -> Any:
 
 
 def _plain(value: Any) -> Any:
-    """A default as YAML: objects say only what differs from their own defaults, durations are strings."""
+    """Returns a default as YAML data: an object without its own defaults, a duration as a string."""
     if isinstance(value, timedelta):
         return format_duration(value)
     if isinstance(value, Model):
@@ -56,7 +56,7 @@ def _plain(value: Any) -> Any:
 
 
 def structural(node: Schema, defs: Schema, defaults: bool = True) -> Schema:
-    """One node of the JSON schema as a node of a structural schema."""
+    """Converts one node of the JSON schema into a node of a structural schema."""
     node = _inlined(node, defs)
     out: Schema = {key: node[key] for key in _COPIED if key in node}
     if not defaults:
@@ -74,43 +74,42 @@ def structural(node: Schema, defs: Schema, defaults: bool = True) -> Schema:
         out["additionalProperties"] = structural(node["additionalProperties"], defs, defaults)
     if "items" in node:
         out["items"] = structural(node["items"], defs, defaults)
+        if "description" in out:
+            out["items"].pop("description", None)  # `kubectl explain` prints the list's and the item's
     return out
 
 
 def _inlined(node: Schema, defs: Schema) -> Schema:
-    """A `$ref` with what it refers to: the field's words first, then the type's; the rules of both."""
+    """Replaces a `$ref` by its target; the field's own keywords take precedence, and the rules of both apply."""
     if "$ref" not in node:
         return node
     target = _inlined(defs[node["$ref"].removeprefix("#/$defs/")], defs)
     merged = {**target, **{key: value for key, value in node.items() if key != "$ref"}}
-    words = dict.fromkeys(text for text in (node.get("description"), target.get("description")) if text)
-    merged["description"] = " ".join(words)
-    found = [*target.get(RULES, ()), *node.get(RULES, ())]
-    return {**merged, RULES: found} if found else merged
+    all_rules = [*target.get(RULES, ()), *node.get(RULES, ())]
+    return {**merged, RULES: all_rules} if all_rules else merged
 
 
 def object_schema(kind: Kind) -> Schema:
-    """openAPIV3Schema of a kind; metadata is left to the API server."""
+    """Returns the openAPIV3Schema of a kind; the API server knows metadata."""
     schema = kind.model.model_json_schema(by_alias=True, schema_generator=_Generator)
     defs, properties = schema.get("$defs", {}), schema["properties"]
-    found = kind.object_rules
     return {
         "type": "object",
         "description": kind.sentence,
         "required": ["spec"],
         "properties": {
-            "apiVersion": {"type": "string", "description": f"Version of this object's schema: {API_VERSION}."},
-            "kind": {"type": "string", "description": f"Kind of this object: {kind.name}."},
+            "apiVersion": {"type": "string", "description": f"API version of the object: {API_VERSION}."},
+            "kind": {"type": "string", "description": f"Kind of the object: {kind.name}."},
             "metadata": {"type": "object"},
             "spec": structural(properties["spec"], defs),
             "status": structural(properties["status"], defs, defaults=False),
         },
-        **({RULES: found} if found else {}),
+        **({RULES: kind.object_rules} if kind.object_rules else {}),
     }
 
 
 def crd(kind: Kind) -> Schema:
-    """The whole CustomResourceDefinition of a kind."""
+    """Returns the CustomResourceDefinition of a kind."""
     singular = kind.name.lower()
     return {
         "apiVersion": "apiextensions.k8s.io/v1",
@@ -147,5 +146,5 @@ def _column(column: Column) -> Schema:
 
 
 def crds() -> dict[str, Schema]:
-    """All four by file name."""
+    """Returns the CustomResourceDefinitions of all kinds, by file name."""
     return {f"{GROUP}_{kind.plural}.yaml": crd(kind) for kind in KINDS}

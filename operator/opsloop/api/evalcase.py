@@ -1,10 +1,10 @@
-"""EvalCase: one executable expectation of a service; a regression case names the Incident it came from."""
+"""EvalCase: one executable expectation of a service; a regression case names its Incident."""
 
 from typing import Literal
 
 from pydantic import ConfigDict, Field
 
-from opsloop.api.meta import Condition, Model, Name, ObjectMeta, StatusModel, Text, Time
+from opsloop.api.meta import Condition, Model, Name, ObjectModel, StatusModel, Text, Time
 from opsloop.api.schema import map_list, no_default, rules
 
 SAYS_SOMETHING = (
@@ -27,115 +27,122 @@ REGRESSION_HAS_PROOF = (
 
 
 class EvalRequest(Model):
-    """What is sent to a pod: a path and a port, never a host."""
+    """HTTP request to a pod; the host cannot be chosen."""
 
     method: Literal["GET", "POST"] = Field(default="GET", description="HTTP method.")
-    path: str = Field(min_length=1, max_length=2048, pattern=r"^/", description="Path and query.")
-    port: int = Field(ge=1, le=65535, description="Container port.")
+    path: str = Field(min_length=1, max_length=2048, pattern=r"^/", description="Path and query of the request.")
+    port: int = Field(ge=1, le=65535, description="Container port of the request.")
     headers: dict[str, Text] = Field(
-        default_factory=dict, max_length=32, description="Extra headers; X-Opsloop-Eval is always sent."
+        default_factory=dict, max_length=32, description="Additional headers; X-Opsloop-Eval is always sent."
     )
-    body: str = Field(default="", max_length=16384, description="Request body.")
-    timeout_seconds: float = Field(default=5.0, gt=0, le=60, description="Time-out.")
+    body: str = Field(default="", max_length=16384, description="Body of the request.")
+    timeout_seconds: float = Field(default=5.0, gt=0, le=60, description="Timeout of the request, in seconds.")
 
 
 class EvalExpect(Model):
-    """What a right reply looks like; every given field must hold."""
+    """Expected response; all given fields must match."""
 
     model_config = ConfigDict(json_schema_extra=rules(SAYS_SOMETHING, FIELD_OF_WHAT))
 
     status: int = Field(
-        default=200, ge=100, le=599, description="HTTP status; 200 where it is not given.", json_schema_extra=no_default
+        default=200, ge=100, le=599, description="HTTP status; defaults to 200.", json_schema_extra=no_default
     )
     field: str = Field(
-        default="", max_length=128, description="Field of the JSON reply to look at; empty means the whole body."
+        default="",
+        max_length=128,
+        description="Field of the JSON response that equals or contains looks at; empty means the whole body.",
     )
     equals: str | None = Field(
-        default=None, max_length=4096, description="The value, compared after trimming white space."
+        default=None, max_length=4096, description="Expected value; leading and trailing white space is ignored."
     )
     contains: str | None = Field(
         default=None,
         max_length=4096,
-        description="Text that must be in the value.",
+        description="Text that the value must contain.",
         json_schema_extra=rules(CONTAINS_SOMETHING),
     )
 
 
 class Origin(Model):
-    """Where the case came from."""
+    """Origin of an EvalCase."""
 
     kind: Literal["manual", "regression"] = Field(
-        default="manual", description="regression: captured from an Incident."
+        default="manual", description="manual: written by a person. regression: created from an Incident."
     )
-    incident: str = Field(default="", max_length=253, description="The Incident.")
-    ticket: str = Field(default="", max_length=128, description="The ticket whose example it is.")
+    incident: str = Field(default="", max_length=253, description="Incident that a regression case was created from.")
+    ticket: str = Field(default="", max_length=128, description="Ticket whose example a regression case uses.")
 
 
 class ProofPair(Model):
-    """The two revisions that prove a regression case."""
+    """Pair of revisions that proves a regression case."""
 
-    bad: str = Field(max_length=64, description="Digest on which it must fail.")
-    good: str = Field(max_length=64, description="Digest on which it must pass.")
+    bad: str = Field(max_length=64, description="Digest of the revision on which the case must fail.")
+    good: str = Field(max_length=64, description="Digest of the revision on which the case must pass.")
 
 
 class EvalCaseSpec(Model):
-    """What people or the Incident reconciler write."""
+    """Expectation, written by people or, for a regression case, by the Incident reconciler."""
 
     model_config = ConfigDict(json_schema_extra=rules(REGRESSION_HAS_ORIGIN, REGRESSION_HAS_PROOF))
 
-    release: Name = Field(description="Release in this namespace whose pods are asked.")
-    request: EvalRequest = Field(description="What is sent.")
-    expect: EvalExpect = Field(description="What must come back.")
-    must_pass: bool = Field(default=False, description="True: gates at zero failures. Regression cases are.")
-    origin: Origin = Field(default_factory=Origin, description="Where it came from.")
-    proof: ProofPair | None = Field(default=None, description="For regression cases: what proves it.")
+    release: Name = Field(description="Release in this namespace whose pods the request is sent to.")
+    request: EvalRequest = Field(description="HTTP request that is sent to a pod.")
+    expect: EvalExpect = Field(description="Expected response; all given fields must match.")
+    must_pass: bool = Field(
+        default=False,
+        description="Whether a single failure on a canary rejects its version. True for regression cases.",
+    )
+    origin: Origin = Field(default_factory=Origin, description="Origin of the case; a manual one if absent.")
+    proof: ProofPair | None = Field(
+        default=None, description="Revisions that prove a regression case; required for one."
+    )
 
 
 class ProofRun(Model):
-    """One revision asked in a quarantined pod."""
+    """Run of the case against one revision, in a quarantined pod."""
 
-    digest: str = Field(max_length=64, description="Which revision.")
-    passed: bool = Field(description="Did the reply fit?")
-    message: str = Field(default="", max_length=512, description="What came back where it did not fit.")
-    at: Time = Field(description="When.")
+    digest: str = Field(max_length=64, description="Digest of the revision.")
+    passed: bool = Field(description="Whether the response was as expected.")
+    message: str = Field(default="", max_length=512, description="Difference from the expected response, if any.")
+    at: Time = Field(description="Time of the run.")
 
 
 class LastResult(Model):
-    """What the case said in the last rollout."""
+    """Result of the case in a rollout."""
 
-    version: str = Field(max_length=128, description="Canary version.")
-    passed: bool = Field(description="On the canary.")
-    message: str = Field(default="", max_length=512, description="First failure.")
-    at: Time = Field(description="When.")
+    version: str = Field(max_length=128, description="Version label of the canary.")
+    passed: bool = Field(description="Whether the case passed on the canary.")
+    message: str = Field(default="", max_length=512, description="Message of the first failure, if any.")
+    at: Time = Field(description="Time of the result.")
 
 
 class EvalCaseStatus(StatusModel):
-    """Written by the EvalCase reconciler only."""
+    """Proof and latest result of an EvalCase; written by the EvalCase reconciler only."""
 
-    observed_generation: int = Field(default=0, description="Generation of the spec that this status speaks of.")
+    observed_generation: int = Field(default=0, description="Generation of the spec that this status reflects.")
     proven: Literal["True", "False", "Unknown", "NotNeeded"] = Field(
-        default="Unknown", description="True: fails on bad and passes on good. NotNeeded: a manual case."
+        default="Unknown",
+        description="True: the case fails on the bad revision and passes on the good one. NotNeeded: a manual case needs no proof.",
     )
-    reason: str = Field(default="", max_length=64, description="Named reason of proven.")
-    bad: ProofRun | None = Field(default=None, description="On the bad revision.")
-    good: ProofRun | None = Field(default=None, description="On the good revision.")
-    started_at: Time | None = Field(default=None, description="When the running proof started.")
-    attempts: int = Field(default=0, description="Proofs tried for this generation.")
-    last_result: LastResult | None = Field(default=None, description="In the last rollout.")
-    result: str = Field(default="", max_length=32, description="Passed or Failed, for the printer column.")
+    reason: str = Field(default="", max_length=64, description="Named reason for proven.")
+    bad: ProofRun | None = Field(default=None, description="Run against the bad revision.")
+    good: ProofRun | None = Field(default=None, description="Run against the good revision.")
+    started_at: Time | None = Field(default=None, description="Start of the current proof; absent while none runs.")
+    attempts: int = Field(default=0, description="Number of proofs attempted for this generation.")
+    last_result: LastResult | None = Field(default=None, description="Result in the latest rollout.")
+    result: str = Field(
+        default="", max_length=32, description="Result in the latest rollout as a word: Passed or Failed."
+    )
     conditions: list[Condition] = Field(
-        default_factory=list, max_length=8, description="Proven ...", json_schema_extra=map_list("type")
+        default_factory=list,
+        max_length=8,
+        description="Conditions of the EvalCase: Proven.",
+        json_schema_extra=map_list("type"),
     )
 
 
-class EvalCase(Model):
+class EvalCase(ObjectModel):
     """An EvalCase object."""
 
-    metadata: ObjectMeta
     spec: EvalCaseSpec
     status: EvalCaseStatus = Field(default_factory=EvalCaseStatus)
-
-    @property
-    def key(self) -> tuple[str, str]:
-        """(namespace, name)."""
-        return self.metadata.namespace, self.metadata.name

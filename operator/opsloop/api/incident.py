@@ -1,11 +1,11 @@
-"""Incident: one episode of harm; what was seen, what was done, when. The source of the postmortem."""
+"""Incident: one episode of harm, with its signal, cause, plays and timeline; the source of the postmortem."""
 
 from datetime import datetime, timedelta
 from typing import Literal
 
 from pydantic import ConfigDict, Field
 
-from opsloop.api.meta import Condition, Model, Name, ObjectMeta, Severity, StatusModel, Text, Time
+from opsloop.api.meta import Condition, Model, Name, ObjectModel, Severity, StatusModel, Text, Time
 from opsloop.api.schema import map_list, rules
 
 SAME_SIGNAL = ("self == oldSelf", "signal cannot be changed: it is what opened this Incident; add a note instead")
@@ -16,253 +16,295 @@ SAME_ROOT = (
 
 
 class BurnSignal(Model):
-    """A tier that fired, with the numbers it fired on."""
+    """Burn-rate tier that fired, with its measurements."""
 
-    long: str = Field(max_length=24, description="Long window.")
-    short: str = Field(max_length=24, description="Short window.")
+    long: str = Field(max_length=24, description="Long window of the tier.")
+    short: str = Field(max_length=24, description="Short window of the tier.")
     factor: float = Field(description="Burn rate that both windows exceeded.")
-    burn_long: float = Field(description="Burn rate over the long window (lower bound).")
-    burn_short: float = Field(description="Burn rate over the short window (lower bound).")
-    error_ratio: float = Field(description="Bad share of the events over the short window.")
-    bad: float = Field(description="Bad events in the long window.")
-    total: float = Field(description="All events in the long window.")
-    objective: float = Field(description="Objective at that time.")
+    burn_long: float = Field(description="Lower bound of the burn rate over the long window.")
+    burn_short: float = Field(description="Lower bound of the burn rate over the short window.")
+    error_ratio: float = Field(description="Fraction of bad events over the short window.")
+    bad: float = Field(description="Number of bad events in the long window.")
+    total: float = Field(description="Number of all events in the long window.")
+    objective: float = Field(description="Objective of the SLO when the tier fired.")
 
 
 class Signal(Model):
-    """What opened the Incident; written once, at creation."""
+    """Signal that opened an Incident."""
 
-    kind: Literal["burn", "alerts", "ticket"] = Field(description="What opened it.")
-    at: Time = Field(description="When it was seen.")
-    severity: Severity = Field(description="Severity that it came with.")
-    burn: BurnSignal | None = Field(default=None, description="For kind burn.")
-    message: str = Field(default="", max_length=1024, description="One sentence.")
+    kind: Literal["burn", "alerts", "ticket"] = Field(description="Kind of the signal.")
+    at: Time = Field(description="Time at which opsloop observed the signal.")
+    severity: Severity = Field(description="Severity of the signal.")
+    burn: BurnSignal | None = Field(default=None, description="Burn-rate tier that fired, for kind burn.")
+    message: str = Field(default="", max_length=1024, description="Description of the signal.")
 
 
 class Note(Model):
-    """What a person adds."""
+    """Note added by a person."""
 
-    at: Time | None = Field(default=None, description="When.")
-    author: str = Field(default="", max_length=128, description="Role or team; the postmortem is blameless.")
-    text: str = Field(max_length=4096, description="The note.")
+    at: Time | None = Field(default=None, description="Time of the note.")
+    author: str = Field(
+        default="", max_length=128, description="Role or team that wrote the note; the postmortem leaves it out."
+    )
+    text: str = Field(max_length=4096, description="Text of the note.")
 
 
 class IncidentSpec(Model):
-    """Root release and opening signal (written at creation), and what people add."""
+    """Root and signal of an Incident, written at creation, and additions by people."""
 
     model_config = ConfigDict(json_schema_extra=rules(SAME_ROOT))
 
-    release: str = Field(default="", max_length=253, description="Root Release; empty where no Release is concerned.")
-    service: str = Field(max_length=253, description="Service that is harmed at the root.")
-    title: str = Field(max_length=256, description="One line.")
-    signal: Signal = Field(description="What opened it.", json_schema_extra=rules(SAME_SIGNAL))
-    previous: str = Field(default="", max_length=253, description="Earlier Incident of the same root, if any.")
-    owner: str = Field(default="", max_length=128, description="Team or role that owns it.")
-    notes: list[Note] = Field(
-        default_factory=list, max_length=100, description="Notes of people, shown in the postmortem."
+    release: str = Field(
+        default="", max_length=253, description="Root Release; empty if the service has none. Immutable."
     )
-    links: list[Text] = Field(default_factory=list, max_length=50, description="URLs people add.")
+    service: str = Field(max_length=253, description="Service in which the harm originates.")
+    title: str = Field(max_length=256, description="Title in one line.")
+    signal: Signal = Field(
+        description="Signal that opened the Incident; immutable.", json_schema_extra=rules(SAME_SIGNAL)
+    )
+    previous: str = Field(default="", max_length=253, description="Previous Incident of the same root, if any.")
+    owner: str = Field(default="", max_length=128, description="Team or role that owns the Incident.")
+    notes: list[Note] = Field(
+        default_factory=list, max_length=100, description="Notes by people, shown in the postmortem."
+    )
+    links: list[Text] = Field(
+        default_factory=list, max_length=50, description="URLs added by people, shown in the postmortem."
+    )
 
 
 class Evidence(Model):
-    """A number or fact with where it came from."""
+    """Measured value or fact, with its source."""
 
-    name: str = Field(max_length=64, description="What.")
-    value: str = Field(max_length=512, description="The number or fact.")
-    source: str = Field(default="", max_length=512, description="Query, object or address.")
+    name: str = Field(max_length=64, description="Name of the value.")
+    value: str = Field(max_length=512, description="Measured value or fact.")
+    source: str = Field(default="", max_length=512, description="Query, object or address that the value comes from.")
 
 
 class Cause(Model):
-    """The best explanation so far; `unknown` is a good answer."""
+    """Most likely cause of an Incident."""
 
-    kind: Literal["bad_release", "dependency", "unknown"] = Field(description="Conclusion.")
-    release: str = Field(default="", max_length=253, description="Whose revision.")
-    revision: str = Field(default="", max_length=64, description="Digest that is blamed.")
-    version: str = Field(default="", max_length=128, description="Its version label.")
-    reason: str = Field(default="", max_length=64, description="Named reason.")
-    confidence: float = Field(default=0.0, ge=0, le=1, description="0 to 1.")
-    evidence: list[Evidence] = Field(default_factory=list, max_length=20, description="Why.")
+    kind: Literal["bad_release", "dependency", "unknown"] = Field(
+        description="Kind of the cause; unknown if the evidence supports no other."
+    )
+    release: str = Field(default="", max_length=253, description="Release whose revision or breach is the cause.")
+    revision: str = Field(default="", max_length=64, description="Digest of the revision that is the cause.")
+    version: str = Field(default="", max_length=128, description="Version label of that revision.")
+    reason: str = Field(default="", max_length=64, description="Named reason for the conclusion.")
+    confidence: float = Field(default=0.0, ge=0, le=1, description="Confidence in the conclusion, from 0 to 1.")
+    evidence: list[Evidence] = Field(default_factory=list, max_length=20, description="Evidence for the conclusion.")
 
 
 class RollbackDecision(Model):
-    """Roll `release` back from one digest to another. Holds only while live = from and the Incident is not Resolved."""
+    """Decision to roll a Release back; valid only while `from_digest` is live and the Incident is not Resolved."""
 
-    release: Name = Field(description="Which Release carries it out.")
-    from_digest: str = Field(max_length=64, description="The digest that must be live.")
-    to_digest: str = Field(max_length=64, description="The digest to restore.")
-    attempt: int = Field(ge=1, description="1, 2 ... within this Incident.")
-    at: Time = Field(description="When it was decided.")
+    release: Name = Field(description="Release that carries the rollback out.")
+    from_digest: str = Field(max_length=64, description="Digest that must be live for the decision to hold.")
+    to_digest: str = Field(max_length=64, description="Digest to restore.")
+    attempt: int = Field(ge=1, description="Attempt number within the Incident, from 1.")
+    at: Time = Field(description="Time of the decision.")
 
 
 class Play(Model):
-    """One step of a Runbook on this Incident."""
+    """Execution of one Runbook step for an Incident."""
 
-    runbook: str = Field(max_length=253, description="Which Runbook.")
-    step: int = Field(ge=0, description="Index in its steps.")
-    type: str = Field(max_length=32, description="rollback, wait or escalate.")
-    attempt: int = Field(default=1, ge=1, description="Attempt number of this play.")
+    runbook: str = Field(max_length=253, description="Name of the Runbook.")
+    step: int = Field(ge=0, description="Index of the step in the Runbook.")
+    type: str = Field(max_length=32, description="Type of the step: rollback, wait or escalate.")
+    attempt: int = Field(default=1, ge=1, description="Attempt number of this step, from 1.")
     state: Literal["Requested", "Running", "Helped", "DidNotHelp", "Refused", "Done"] = Field(
-        description="Where it is."
+        description="State of the play."
     )
-    reason: str = Field(default="", max_length=64, description="Named reason of the state.")
-    message: str = Field(default="", max_length=512, description="One sentence.")
-    requested_at: Time = Field(description="When it was asked for.")
-    started_at: Time | None = Field(default=None, description="When the Runbook granted it.")
-    ended_at: Time | None = Field(default=None, description="When its outcome was known.")
+    reason: str = Field(default="", max_length=64, description="Named reason for the state.")
+    message: str = Field(default="", max_length=512, description="Explanation of the state.")
+    requested_at: Time = Field(description="Time at which the play was requested from the Runbook.")
+    started_at: Time | None = Field(default=None, description="Time at which the Runbook granted the play.")
+    ended_at: Time | None = Field(default=None, description="Time at which the outcome was known.")
 
 
 class Page(Model):
-    """The one page of this Incident."""
+    """Page of an Incident; there is at most one."""
 
-    state: Literal["Decided", "Sent"] = Field(description="Decided is stored before the call, Sent after the 2xx.")
-    severity: Severity = Field(description="Severity it was sent with.")
-    dedup_key: str = Field(max_length=128, description="Key by which the receiver folds repeats.")
-    decided_at: Time = Field(description="When.")
-    sent_at: Time | None = Field(default=None, description="When the receiver answered 2xx.")
-    reason: str = Field(default="", max_length=64, description="Why it paged.")
+    state: Literal["Decided", "Sent"] = Field(
+        description="Decided before the pager is called, Sent after it answered 2xx."
+    )
+    severity: Severity = Field(description="Severity of the page.")
+    dedup_key: str = Field(max_length=128, description="Key by which the pager deduplicates repeated pages.")
+    decided_at: Time = Field(description="Time of the decision to page.")
+    sent_at: Time | None = Field(default=None, description="Time at which the pager answered 2xx.")
+    reason: str = Field(default="", max_length=64, description="Named reason for the page.")
 
 
 class AlertSample(Model):
-    """One alert, shortened."""
+    """Summary of one alert."""
 
-    fingerprint: str = Field(max_length=64, description="Alertmanager's fingerprint.")
-    name: str = Field(max_length=128, description="alertname.")
-    service: str = Field(default="", max_length=128, description="Service it is about.")
-    status: str = Field(max_length=16, description="firing or resolved.")
-    starts_at: Time = Field(description="startsAt.")
+    fingerprint: str = Field(max_length=64, description="Fingerprint computed by Alertmanager.")
+    name: str = Field(max_length=128, description="Value of the label alertname.")
+    service: str = Field(default="", max_length=128, description="Service of the alert.")
+    status: str = Field(max_length=16, description="Status of the alert: firing or resolved.")
+    starts_at: Time = Field(description="Start of the alert, as reported by Alertmanager.")
 
 
 class AlertCounts(Model):
-    """Exact counts; the full list is kept compressed in the Incident's ledger ConfigMap."""
+    """Counts of an Incident's alerts, with a sample."""
 
-    count: int = Field(default=0, description="Distinct alerts (fingerprints).")
-    firing: int = Field(default=0, description="Of these, firing now.")
-    first_at: Time | None = Field(default=None, description="Earliest startsAt.")
-    last_at: Time | None = Field(default=None, description="Latest startsAt.")
-    by_service: dict[str, int] = Field(default_factory=dict, max_length=1024, description="Distinct alerts by service.")
-    sample: list[AlertSample] = Field(default_factory=list, max_length=10, description="The first few.")
+    count: int = Field(default=0, description="Number of distinct alerts, by fingerprint.")
+    firing: int = Field(default=0, description="Number of those that are firing.")
+    first_at: Time | None = Field(default=None, description="Earliest start of an alert.")
+    last_at: Time | None = Field(default=None, description="Latest start of an alert.")
+    by_service: dict[str, int] = Field(
+        default_factory=dict, max_length=1024, description="Number of distinct alerts, by service."
+    )
+    sample: list[AlertSample] = Field(
+        default_factory=list, max_length=10, description="First alerts of the Incident, at most ten."
+    )
 
 
 class TicketExample(Model):
-    """What a user asked, got and expected."""
+    """Question of a user, with the actual and the expected answer."""
 
-    asked: str = Field(max_length=1024, description="Question or request as the user gave it.")
-    got: str = Field(default="", max_length=1024, description="What came back.")
-    expected: str = Field(max_length=1024, description="What would have been right.")
+    asked: str = Field(max_length=1024, description="Question or request, in the user's words.")
+    got: str = Field(default="", max_length=1024, description="Answer that the user got.")
+    expected: str = Field(max_length=1024, description="Answer that would have been right.")
 
 
 class LinkedTicket(Model):
-    """A user's ticket that was linked to this Incident."""
+    """User's ticket that is linked to an Incident."""
 
-    id: str = Field(max_length=128, description="Ticket id.")
-    subject: str = Field(max_length=256, description="Subject.")
-    category: str = Field(max_length=32, description="Triaged category.")
-    severity: Severity = Field(description="Severity judged from the text.")
-    route: str = Field(max_length=64, description="Team or queue.")
-    score: float = Field(ge=0, le=1, description="How sure the link is.")
-    evidence: list[Evidence] = Field(default_factory=list, max_length=10, description="Why it was linked.")
-    example: TicketExample | None = Field(default=None, description="The user's example, if any.")
-    received_at: Time = Field(description="When the intake stored it.")
+    id: str = Field(max_length=128, description="Identifier of the ticket.")
+    subject: str = Field(max_length=256, description="Subject of the ticket.")
+    category: str = Field(max_length=32, description="Category from triage.")
+    severity: Severity = Field(description="Severity from triage.")
+    route: str = Field(max_length=64, description="Team or queue that the ticket is routed to.")
+    score: float = Field(ge=0, le=1, description="Confidence in the link, from 0 to 1.")
+    evidence: list[Evidence] = Field(default_factory=list, max_length=10, description="Evidence for the link.")
+    example: TicketExample | None = Field(
+        default=None, description="Example from the ticket, if any; it can become a regression EvalCase."
+    )
+    received_at: Time = Field(description="Time at which the intake stored the ticket.")
 
 
 class TimelineEntry(Model):
-    """One thing that happened. `key` makes recording it twice impossible."""
+    """Event in an Incident's timeline; `key` makes adding it idempotent."""
 
-    key: str = Field(max_length=128, description="Unique in the timeline, for example rollback-1.")
-    at: Time = Field(description="When it happened.")
+    key: str = Field(max_length=128, description="Key that is unique in the timeline, for example rollback-1.")
+    at: Time = Field(description="Time of the event.")
     type: str = Field(
         max_length=32,
-        description="Onset, Detected, Alerts, Ticket, Paged, Play, Rollback, Mitigated, Resolved, Reopened ...",
+        description="Type of the event, for example Onset, Detected, Paged, Rollback, Mitigated or Resolved.",
     )
-    actor: str = Field(max_length=128, description="Component, never a person's name.")
-    message: str = Field(max_length=1024, description="One sentence.")
-    evidence: list[Evidence] = Field(default_factory=list, max_length=10, description="Numbers with their source.")
+    actor: str = Field(max_length=128, description="Component that caused the event; never the name of a person.")
+    message: str = Field(max_length=1024, description="Description of the event.")
+    evidence: list[Evidence] = Field(default_factory=list, max_length=10, description="Measurements behind the event.")
 
 
 class Fix(Model):
-    """The promotion that closed the loop."""
+    """Promotion that shipped the fix of an Incident."""
 
-    digest: str = Field(max_length=64, description="Promoted digest.")
-    version: str = Field(max_length=128, description="Its label.")
-    at: Time = Field(description="When it was promoted.")
-    case_passed: bool = Field(default=False, description="True: this Incident's EvalCase ran and passed in it.")
+    digest: str = Field(max_length=64, description="Digest of the promoted revision.")
+    version: str = Field(max_length=128, description="Version label of the promoted revision.")
+    at: Time = Field(description="Time of the promotion.")
+    case_passed: bool = Field(
+        default=False, description="Whether the Incident's EvalCase ran and passed for the promotion."
+    )
 
 
 class IncidentStatus(StatusModel):
-    """What was measured and done; written by the Incident reconciler only."""
+    """Measurements and actions of an Incident; written by the Incident reconciler only."""
 
-    observed_generation: int = Field(default=0, description="Generation of the spec that this status speaks of.")
-    phase: Literal["Open", "Mitigating", "Mitigated", "Resolved"] = Field(default="Open", description="Where it is.")
-    severity: Severity = Field(default="sev4", description="Present severity; only rises.")
+    observed_generation: int = Field(default=0, description="Generation of the spec that this status reflects.")
+    phase: Literal["Open", "Mitigating", "Mitigated", "Resolved"] = Field(
+        default="Open", description="Phase of the Incident."
+    )
+    severity: Severity = Field(default="sev4", description="Current severity; it never falls.")
     title: str = Field(
-        default="", max_length=256, description="One line: the harm where an SLO shows it, else spec.title."
+        default="",
+        max_length=256,
+        description="Title in one line: the measured harm if there is an SLO, else spec.title.",
     )
-    onset_at: Time | None = Field(default=None, description="When harm began, as Prometheus shows it.")
-    detected_at: Time | None = Field(default=None, description="When opsloop saw the burn (or the first alert).")
-    mitigated_at: Time | None = Field(default=None, description="When the SLI was back.")
-    resolved_at: Time | None = Field(default=None, description="When it had been back for resolveAfter.")
-    back_since: Time | None = Field(default=None, description="Since when the SLI is back without a break.")
-    burn: BurnSignal | None = Field(default=None, description="Evidence of the burn that made it a page.")
+    onset_at: Time | None = Field(default=None, description="Time at which the harm began, according to Prometheus.")
+    detected_at: Time | None = Field(
+        default=None, description="Time at which opsloop detected the burn, or the first alert."
+    )
+    mitigated_at: Time | None = Field(default=None, description="Time at which the SLI was back within its objective.")
+    resolved_at: Time | None = Field(default=None, description="Time at which the SLI had been back for resolveAfter.")
+    back_since: Time | None = Field(
+        default=None,
+        description="Start of the current uninterrupted time within the objective; absent while the SLI is not back.",
+    )
+    burn: BurnSignal | None = Field(
+        default=None, description="Burn-rate tier that fired for this Incident; absent while none has."
+    )
     affected: list[Name] = Field(
-        default_factory=list, max_length=64, description="Other Releases that breached because of it."
+        default_factory=list,
+        max_length=64,
+        description="Names of other Releases that breach their SLO as a consequence.",
     )
-    cause: Cause | None = Field(default=None, description="Best explanation so far.")
-    rollback: RollbackDecision | None = Field(default=None, description="The last decided rollback.")
-    plays: list[Play] = Field(default_factory=list, max_length=32, description="What was tried.")
-    page: Page | None = Field(default=None, description="The page.")
-    alerts: AlertCounts = Field(default_factory=AlertCounts, description="Alerts of this Incident.")
+    cause: Cause | None = Field(default=None, description="Most likely cause, from the evidence so far.")
+    rollback: RollbackDecision | None = Field(
+        default=None,
+        description="Latest decided rollback; valid only while its fromDigest is live and the Incident is not Resolved.",
+    )
+    plays: list[Play] = Field(
+        default_factory=list, max_length=32, description="Runbook steps that were requested or run, oldest first."
+    )
+    page: Page | None = Field(default=None, description="Page of the Incident; absent if nobody was paged.")
+    alerts: AlertCounts = Field(
+        default_factory=AlertCounts,
+        description="Exact counts of the Incident's alerts; the ConfigMap NAME-ledger holds the full list.",
+    )
     tickets: list[LinkedTicket] = Field(
-        default_factory=list, max_length=100, description="Linked tickets.", json_schema_extra=map_list("id")
+        default_factory=list,
+        max_length=100,
+        description="Users' tickets that are linked to the Incident.",
+        json_schema_extra=map_list("id"),
     )
-    reopened: int = Field(default=0, description="How often it was reopened.")
+    reopened: int = Field(default=0, description="Number of times that the Incident was reopened.")
     blocked: list[Text] = Field(
-        default_factory=list, max_length=20, description="Digests that this Incident got blocked."
+        default_factory=list, max_length=20, description="Digests of the revisions that this Incident had blocked."
     )
     timeline: list[TimelineEntry] = Field(
-        default_factory=list, max_length=200, description="What happened, in order.", json_schema_extra=map_list("key")
+        default_factory=list, max_length=200, description="Events of the Incident.", json_schema_extra=map_list("key")
     )
-    folded: int = Field(default=0, description="Timeline entries that were folded away.")
-    postmortem: str = Field(default="", max_length=253, description="ConfigMap that holds the postmortem.")
-    eval_case: str = Field(default="", max_length=253, description="EvalCase captured from it.")
-    fix: Fix | None = Field(default=None, description="The promotion after it.")
-    merged_into: str = Field(default="", max_length=253, description="Incident that this one was merged into.")
+    folded: int = Field(default=0, description="Number of timeline entries that were dropped to keep the size bounded.")
+    postmortem: str = Field(default="", max_length=253, description="Name of the ConfigMap that holds the postmortem.")
+    eval_case: str = Field(
+        default="", max_length=253, description="Name of the regression EvalCase created from the Incident."
+    )
+    fix: Fix | None = Field(
+        default=None, description="Promotion of another revision since the Incident; absent while there is none."
+    )
+    merged_into: str = Field(default="", max_length=253, description="Incident that this one was merged into, if any.")
     conditions: list[Condition] = Field(
         default_factory=list,
         max_length=16,
-        description="Mitigated, PostmortemWritten, RegressionCaptured, FixShipped, LoopClosed ...",
+        description="Conditions of the Incident: Acting, Contested, Mitigated, PostmortemWritten, RegressionCaptured, FixShipped and LoopClosed.",
         json_schema_extra=map_list("type"),
     )
 
 
-class Incident(Model):
+class Incident(ObjectModel):
     """An Incident object."""
 
-    metadata: ObjectMeta
     spec: IncidentSpec
     status: IncidentStatus = Field(default_factory=IncidentStatus)
 
     @property
-    def key(self) -> tuple[str, str]:
-        """(namespace, name)."""
-        return self.metadata.namespace, self.metadata.name
-
-    @property
     def is_open(self) -> bool:
-        """True while it is neither Resolved, nor merged into another one, nor being deleted."""
+        """Whether the Incident is neither Resolved, nor merged into another one, nor being deleted."""
         return self.status.phase != "Resolved" and not self._gone
 
     @property
     def burned(self) -> bool:
-        """True if it is about an SLO's breach: only such an Incident is reopened when its root breaches again."""
+        """Whether a burn-rate tier fired for the Incident; only then does a new breach of its root reopen it."""
         return self.spec.signal.kind == "burn" or self.status.burn is not None
 
     def resolved_within(self, grace: timedelta, now: datetime) -> bool:
-        """True if it was resolved (not merged, not deleted) at most `grace` before `now`."""
+        """Whether the Incident was resolved, not merged or deleted, at most `grace` before `now`."""
         ended = self.status.resolved_at
         return self.status.phase == "Resolved" and not self._gone and ended is not None and now - ended <= grace
 
     def reopens(self, grace: timedelta, now: datetime) -> bool:
-        """True if a new breach of its root belongs to it although it is Resolved."""
+        """Whether a new breach of the root reopens this Incident instead of opening another one."""
         return self.burned and self.resolved_within(grace, now)
 
     @property

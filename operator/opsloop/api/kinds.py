@@ -1,4 +1,4 @@
-"""The four kinds as the API server is told of them: names, one sentence each, printer columns."""
+"""Registration of the four kinds: names, description and printer columns."""
 
 from dataclasses import dataclass
 
@@ -12,7 +12,7 @@ from opsloop.api.schema import RULES, rules
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """One column of `kubectl get`; `wide` ones show with -o wide only."""
+    """Printer column of `kubectl get`; a `wide` one is shown with -o wide only."""
 
     name: str
     path: str
@@ -21,29 +21,29 @@ class Column:
     wide: bool = False
 
 
-AGE = Column("Age", ".metadata.creationTimestamp", "Time since it was created.", "date")
+AGE = Column("Age", ".metadata.creationTimestamp", "Time since creation.", "date")
 
 
 @dataclass(frozen=True, slots=True)
 class Kind:
-    """One kind of the group."""
+    """Registration of one kind."""
 
     model: type[Model]
     plural: str
     short: str
     sentence: str
     columns: tuple[Column, ...]
-    max_name: int = 253  # shorter where other names or label values are made from it
+    max_name: int = 253  # shorter if other names or label values are derived from the name
     why_max_name: str = ""
 
     @property
     def name(self) -> str:
-        """CamelCase, as in `kind:`."""
+        """Name of the kind in CamelCase."""
         return self.model.__name__
 
     @property
     def object_rules(self) -> list[dict[str, str]]:
-        """CEL rules on the whole object: its name is the only metadata that a CRD can see."""
+        """CEL rules on the whole object; a CRD sees no metadata but the name."""
         if self.max_name >= 253:
             return []
         sentence = f"metadata.name must be at most {self.max_name} characters long, because {self.why_max_name}"
@@ -55,20 +55,28 @@ RELEASE = Kind(
     model=Release,
     plural="releases",
     short="rel",
-    sentence="Which version of one Deployment should be live, how it gets there, and what healthy means for it (its SLO).",
+    sentence="A Release is the wanted version of one Deployment, its rollout strategy and its SLO.",
     max_name=45,
     why_max_name="the names of its Incidents and EvalCases start with it and are label values, which end at 63",
     columns=(
-        Column("Phase", ".status.phase", "At a glance."),
-        Column("Version", ".status.version", "Version that is live."),
-        Column("Weight", ".status.weight.actual", "Percent of the pods in traffic that are canary pods.", "integer"),
-        Column("Burn", ".status.burnBand", "Burn band: ok, slow, fast or unknown."),
-        Column("Incident", ".status.incident", "Open Incident on this Release."),
+        Column("Phase", ".status.phase", "Summary of the conditions and the target."),
+        Column("Version", ".status.version", "Version label of the live revision."),
+        Column(
+            "Weight", ".status.weight.actual", "Share of canary pods among the pods in traffic, in percent.", "integer"
+        ),
+        Column("Burn", ".status.burnBand", "Burn rate as a band: ok, slow, fast or unknown."),
+        Column("Incident", ".status.incident", "Open Incident of this Release, if any."),
         AGE,
-        Column("Wanted", ".status.weight.wanted", "Percent that the decided step asks for.", "integer", wide=True),
-        Column("Target", ".status.target.version", "Version of the last canary.", wide=True),
-        Column("State", ".status.target.state", "Where that canary is.", wide=True),
-        Column("Workload", ".spec.workloadRef.name", "The Deployment.", wide=True),
+        Column(
+            "Wanted",
+            ".status.weight.wanted",
+            "Weight that the decided step asks for, in percent.",
+            "integer",
+            wide=True,
+        ),
+        Column("Target", ".status.target.version", "Version label of the current or last canary.", wide=True),
+        Column("State", ".status.target.state", "State of that canary.", wide=True),
+        Column("Workload", ".spec.workloadRef.name", "Deployment that the Release manages.", wide=True),
     ),
 )
 
@@ -76,18 +84,18 @@ INCIDENT = Kind(
     model=Incident,
     plural="incidents",
     short="inc",
-    sentence="One episode of harm: what was seen, what was done, when. The source of the postmortem.",
+    sentence="An Incident is one episode of harm, with its signal, cause, plays and timeline. The postmortem is rendered from it.",
     columns=(
-        Column("Severity", ".status.severity", "Present severity; sev1 and sev2 page."),
-        Column("Phase", ".status.phase", "Open, Mitigating, Mitigated or Resolved."),
-        Column("Service", ".spec.service", "Service that is harmed at the root."),
-        Column("Title", ".status.title", "One line: the harm where an SLO shows it."),
-        Column("Alerts", ".status.alerts.count", "Distinct alerts.", "integer"),
+        Column("Severity", ".status.severity", "Current severity; sev1 and sev2 page a person."),
+        Column("Phase", ".status.phase", "Phase of the Incident: Open, Mitigating, Mitigated or Resolved."),
+        Column("Service", ".spec.service", "Service in which the harm originates."),
+        Column("Title", ".status.title", "Title in one line: the measured harm if there is an SLO, else spec.title."),
+        Column("Alerts", ".status.alerts.count", "Number of distinct alerts.", "integer"),
         AGE,
-        Column("Cause", ".status.cause.kind", "Best explanation so far.", wide=True),
-        Column("Page", ".status.page.state", "State of its one page.", wide=True),
-        Column("Postmortem", ".status.postmortem", "ConfigMap that holds the postmortem.", wide=True),
-        Column("Case", ".status.evalCase", "EvalCase captured from it.", wide=True),
+        Column("Cause", ".status.cause.kind", "Kind of the most likely cause.", wide=True),
+        Column("Page", ".status.page.state", "State of the page.", wide=True),
+        Column("Postmortem", ".status.postmortem", "Name of the ConfigMap that holds the postmortem.", wide=True),
+        Column("Case", ".status.evalCase", "Name of the regression EvalCase created from the Incident.", wide=True),
     ),
 )
 
@@ -95,13 +103,13 @@ RUNBOOK = Kind(
     model=Runbook,
     plural="runbooks",
     short="rb",
-    sentence="For which incidents it applies, the ordered plays, and the limits on running them unattended.",
+    sentence="A Runbook is an ordered list of steps against an Incident, with the incidents that it applies to and the limits on running it unattended.",
     columns=(
-        Column("Mode", ".spec.safety.mode", "auto, approve or dryRun."),
-        Column("Last play", ".status.lastPlay", "Last granted play."),
+        Column("Mode", ".spec.safety.mode", "Mode of running steps: auto, approve or dryRun."),
+        Column("Last play", ".status.lastPlay", "Latest granted play."),
         AGE,
-        Column("Last play at", ".status.lastPlayAt", "When it was granted.", "date", wide=True),
-        Column("Account", ".spec.serviceAccountName", "On whose behalf it acts.", wide=True),
+        Column("Last play at", ".status.lastPlayAt", "Time at which the latest play was granted.", "date", wide=True),
+        Column("Account", ".spec.serviceAccountName", "ServiceAccount on whose behalf the Runbook acts.", wide=True),
     ),
 )
 
@@ -109,15 +117,21 @@ EVALCASE = Kind(
     model=EvalCase,
     plural="evalcases",
     short="ec",
-    sentence="One executable expectation of a service; a regression case names the Incident that it came from.",
+    sentence="An EvalCase is one executable expectation of a service. A regression case is created from an Incident.",
     columns=(
-        Column("Origin", ".spec.origin.kind", "manual or regression."),
-        Column("Proven", ".status.proven", "True: fails on the bad revision and passes on the good one."),
-        Column("Last result", ".status.result", "Passed or Failed in the last rollout."),
+        Column("Origin", ".spec.origin.kind", "Origin of the case: manual or regression."),
+        Column("Proven", ".status.proven", "Whether the case fails on the bad revision and passes on the good one."),
+        Column("Last result", ".status.result", "Result in the latest rollout: Passed or Failed."),
         AGE,
-        Column("Release", ".spec.release", "Release whose pods are asked.", wide=True),
-        Column("Must pass", ".spec.mustPass", "Gates at zero failures.", "boolean", wide=True),
-        Column("Incident", ".spec.origin.incident", "Incident that it came from.", wide=True),
+        Column("Release", ".spec.release", "Release whose pods the request is sent to.", wide=True),
+        Column(
+            "Must pass",
+            ".spec.mustPass",
+            "Whether a single failure on a canary rejects its version.",
+            "boolean",
+            wide=True,
+        ),
+        Column("Incident", ".spec.origin.incident", "Incident that a regression case was created from.", wide=True),
     ),
 )
 

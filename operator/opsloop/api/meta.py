@@ -1,4 +1,4 @@
-"""What all four kinds share: durations, conditions, object metadata, the base model."""
+"""Types that the four kinds share: durations, times, conditions, object metadata and the base models."""
 
 import re
 from datetime import UTC, datetime, timedelta
@@ -13,12 +13,12 @@ API_VERSION = f"{GROUP}/{VERSION}"
 
 _UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0, "w": 604800.0}
 _DURATION = re.compile(r"(\d+)(ms|s|m|h|d|w)")
-# digits are few enough that a date minus any duration is still a date
+# Digits are limited so that subtracting any duration from a present date stays within datetime's range.
 DURATION_PATTERN = r"^([0-9]{1,6}(ms|s|m)|[0-9]{1,5}h|[0-9]{1,4}d|[0-9]{1,3}w)+$"
 
 
 def parse_duration(text: Any) -> timedelta:
-    """`"1h30m"` as a timedelta. Raises ValueError that says what would be right."""
+    """Parses a Prometheus-style duration such as `1h30m`. Raises ValueError with examples of valid ones."""
     if isinstance(text, timedelta):
         return text
     if not isinstance(text, str) or not re.fullmatch(DURATION_PATTERN, text):
@@ -27,7 +27,7 @@ def parse_duration(text: Any) -> timedelta:
 
 
 def format_duration(value: timedelta) -> str:
-    """The shortest Prometheus-style spelling of a duration: 90 s is `1m30s`, 0 is `0s`."""
+    """Formats a duration in its shortest Prometheus-style spelling: 90 s is `1m30s`, 0 is `0s`."""
     milliseconds = round(value.total_seconds() * 1000)
     parts = []
     for unit, size in (("d", 86_400_000), ("h", 3_600_000), ("m", 60_000), ("s", 1000), ("ms", 1)):
@@ -44,12 +44,12 @@ def _utc(value: Any) -> Any:
 
 
 def format_time(value: datetime) -> str:
-    """RFC 3339 in UTC with milliseconds, so that times within one tick can be told apart."""
+    """Formats a time as RFC 3339 in UTC with milliseconds, so that two times within one tick differ."""
     return value.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.") + f"{value.microsecond // 1000:03d}Z"
 
 
 def parse_time(text: str) -> datetime:
-    """RFC 3339 as a time-zone aware datetime. Raises ValueError."""
+    """Parses RFC 3339 into a time-zone aware datetime; without an offset it is UTC. Raises ValueError."""
     parsed = datetime.fromisoformat(text)
     return parsed if parsed.tzinfo else parsed.replace(tzinfo=UTC)
 
@@ -75,18 +75,21 @@ Label = Annotated[str, Field(max_length=63)]
 
 
 class Model(BaseModel):
-    """Camel case outside, snake case inside; unknown fields are ignored when reading (a newer object must not
-    crash an older operator; admission refuses them instead)."""
+    """Base of all API models: frozen, camelCase in JSON, snake_case in Python.
+
+    Unknown fields are ignored when reading, because an older operator must survive a newer object; the API server
+    rejects them at admission instead.
+    """
 
     model_config = ConfigDict(alias_generator=to_camel, populate_by_name=True, extra="ignore", frozen=True)
 
     def dump(self) -> dict[str, Any]:
-        """As it is written to the API server: aliases, no nulls."""
+        """Returns the JSON object that the API server stores: camelCase keys, no nulls."""
         return self.model_dump(mode="json", by_alias=True, exclude_none=True)
 
 
 class ObjectMeta(Model):
-    """The part of Kubernetes' ObjectMeta that opsloop reads."""
+    """The fields of Kubernetes' ObjectMeta that opsloop reads."""
 
     name: str
     namespace: str = ""
@@ -100,16 +103,27 @@ class ObjectMeta(Model):
 
 
 class Condition(Model):
-    """A Kubernetes condition; `kubectl wait --for=condition=TYPE` reads it."""
+    """A Kubernetes condition; `kubectl wait --for=condition=TYPE` works on it."""
 
-    type: str = Field(max_length=64, description="What is said, for example Mitigated.")
-    status: Literal["True", "False", "Unknown"] = Field(description="True, False, or Unknown.")
-    reason: str = Field(max_length=64, description="A named reason in CamelCase; constants that people may search for.")
-    message: str = Field(default="", max_length=2048, description="One sentence for a person.")
-    last_transition_time: Time = Field(description="When status last changed.")
+    type: str = Field(max_length=64, description="Type of the condition, for example Mitigated.")
+    status: Literal["True", "False", "Unknown"] = Field(description="Status of the condition.")
+    reason: str = Field(max_length=64, description="Named reason for the status, in CamelCase; see docs/reasons.md.")
+    message: str = Field(default="", max_length=2048, description="Explanation of the status, with its evidence.")
+    last_transition_time: Time = Field(description="Time of the last change of status.")
 
 
 class StatusModel(Model):
-    """The part that the statuses of all four kinds share."""
+    """Base of the four kinds' statuses."""
 
     conditions: list[Condition]
+
+
+class ObjectModel(Model):
+    """Base of the four kinds: one namespaced object."""
+
+    metadata: ObjectMeta
+
+    @property
+    def key(self) -> tuple[str, str]:
+        """Namespace and name."""
+        return self.metadata.namespace, self.metadata.name

@@ -1,7 +1,7 @@
-"""Release: which version of one Deployment should be live, how it gets there, what healthy means for it."""
+"""Release: the wanted version of one Deployment, its rollout strategy and its SLO."""
 
 from datetime import timedelta
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from pydantic import ConfigDict, Field
 
@@ -12,7 +12,7 @@ from opsloop.api.meta import (
     Label,
     Model,
     Name,
-    ObjectMeta,
+    ObjectModel,
     Severity,
     StatusModel,
     Text,
@@ -47,72 +47,85 @@ SAME_WORKLOAD = ("self == oldSelf", "workloadRef.name cannot be changed; make an
 
 
 class WorkloadRef(Model):
-    """The Deployment that a Release looks after, in the Release's own namespace."""
+    """Reference to the Deployment of a Release, in the same namespace."""
 
-    kind: Literal["Deployment"] = Field(default="Deployment", description="Only Deployment.")
-    name: Name = Field(description="Name of the Deployment in this namespace.", json_schema_extra=rules(SAME_WORKLOAD))
+    kind: Literal["Deployment"] = Field(
+        default="Deployment", description="Kind of the workload; only Deployment is supported."
+    )
+    name: Name = Field(
+        description="Name of the Deployment in the Release's namespace; immutable.",
+        json_schema_extra=rules(SAME_WORKLOAD),
+    )
 
 
 class Sli(Model):
-    """A service level indicator as two PromQL expressions of event counts over `{{window}}`.
-
-    Exactly one of `good` and `bad` is given. `{{version}}` in a query stands for a regular expression over version
-    labels (`.*` for all), so that canary and live can be told apart.
-    """
+    """Service level indicator: two PromQL expressions that count events over `{{window}}`."""
 
     model_config = ConfigDict(json_schema_extra=rules(ONE_OF_GOOD_AND_BAD))
 
     good: Query | None = Field(
         default=None,
-        description="PromQL: number of good events over {{window}}.",
+        description="PromQL expression for the number of good events over {{window}}.",
         json_schema_extra=contains_window("slo.sli.good"),
     )
     bad: Query | None = Field(
         default=None,
-        description="PromQL: number of bad events over {{window}}.",
+        description="PromQL expression for the number of bad events over {{window}}.",
         json_schema_extra=contains_window("slo.sli.bad"),
     )
     total: Query = Field(
-        description="PromQL: number of all events over {{window}}.", json_schema_extra=contains_window("slo.sli.total")
+        description="PromQL expression for the number of all events over {{window}}.",
+        json_schema_extra=contains_window("slo.sli.total"),
     )
 
 
 class Tier(Model):
-    """One multi-window burn-rate rule: it fires while both windows burn faster than `factor`."""
+    """Multi-window burn-rate rule; it fires while the burn rate of both windows is above `factor`."""
 
     model_config = ConfigDict(json_schema_extra=rules(SHORT_BEFORE_LONG))
 
-    long: Duration = Field(description="The long window, for example 1h.")
-    short: Duration = Field(description="The short window, for example 5m: makes the tier let go soon after.")
-    factor: float = Field(
-        gt=0, le=10_000, description="Burn rate above which both windows must be; 1 spends the budget in one period."
+    long: Duration = Field(description="Long window, for example 1h.")
+    short: Duration = Field(
+        description="Short window, for example 5m; it makes the tier stop firing soon after the errors stop."
     )
-    severity: Severity = Field(description="Severity of the Incident that it opens; sev1 and sev2 page.")
+    factor: float = Field(
+        gt=0,
+        le=10_000,
+        description="Burn rate that both windows must exceed. A burn rate of 1 spends the whole error budget in one period.",
+    )
+    severity: Severity = Field(description="Severity of the Incident that the tier opens; sev1 and sev2 page a person.")
 
 
 class Slo(Model):
-    """Objective, indicator and burn-rate tiers."""
+    """Service level objective: objective, indicator and burn-rate tiers."""
 
     model_config = ConfigDict(json_schema_extra=rules(REACHABLE))
 
-    objective: float = Field(gt=0, lt=1, description="Share of events that must be good, as a fraction such as 0.99.")
+    objective: float = Field(gt=0, lt=1, description="Fraction of events that must be good, for example 0.99.")
     period: Duration = Field(
         default=timedelta(days=30),
-        description="Period of the error budget.",
+        description="Period over which the error budget is counted.",
         json_schema_extra=longer_than_zero("slo.period"),
     )
-    sli: Sli = Field(description="What is counted.")
+    sli: Sli = Field(
+        description="Indicator: total and exactly one of good and bad. {{version}} in an expression is replaced by a"
+        " regular expression over version labels (.* for all), so that canary and live can be measured separately."
+    )
     tiers: list[Tier] = Field(
-        default_factory=list, max_length=8, description="Burn-rate tiers; empty means the default four for the period."
+        default_factory=list,
+        max_length=8,
+        description="Burn-rate tiers; a tier fires while both its windows exceed its factor. Empty means the four default tiers for the period.",
     )
     min_bad_events: int = Field(
-        default=5, ge=1, le=100_000, description="Bad events in the long window before a tier may fire."
+        default=5, ge=1, le=100_000, description="Minimum number of bad events in the long window for a tier to fire."
     )
     resolve_after: Duration = Field(
-        default=timedelta(minutes=5), description="How long the SLI must be back before an Incident resolves."
+        default=timedelta(minutes=5),
+        description="Time that the SLI must stay within its objective before the Incident is resolved.",
     )
     bake_time: Duration = Field(
-        default=timedelta(minutes=10), description="How long a live revision must meet the SLO to count as last-good."
+        default=timedelta(minutes=10),
+        description="Time that a live revision must meet the SLO, with known telemetry, before it is last-good.",
     )
 
 
@@ -120,270 +133,313 @@ class Step(Model):
     """One step of a canary."""
 
     weight: int = Field(
-        ge=1, le=100, description="Wanted share of traffic in percent; 100 is the promotion and comes last."
+        ge=1,
+        le=100,
+        description="Share of traffic for the canary, in percent; the last step must be 100, which promotes the version.",
     )
-    hold: Duration = Field(default=timedelta(0), description="How long to stay at least, after the weight is reached.")
+    hold: Duration = Field(
+        default=timedelta(0), description="Minimum time at this step, counted from when its weight is reached."
+    )
     approve: bool = Field(
-        default=False, description="Wait for annotation opsloop.dev/approve=VERSION before this step."
+        default=False, description="Wait for the annotation opsloop.dev/approve=VERSION before this step."
     )
 
 
 class Analysis(Model):
-    """How canary and live are compared while stepping."""
+    """Comparison of canary and live while the canary takes traffic."""
 
     window: Duration = Field(
         default=timedelta(minutes=1),
-        description="Window of the readings by version.",
+        description="Window of the SLI readings by version.",
         json_schema_extra=longer_than_zero("strategy.canary.analysis.window"),
     )
     min_events: int = Field(
-        default=20, ge=1, le=1_000_000, description="Events of the canary in the window before it is judged."
+        default=20,
+        ge=1,
+        le=1_000_000,
+        description="Minimum number of canary events in the window before the canary is judged.",
     )
     abort_below: float | None = Field(
         default=None,
         ge=0,
         le=1,
-        description="Share of good canary events below which one reading aborts; default the objective.",
+        description="Fraction of good canary events below which a single reading aborts the canary; defaults to the objective.",
     )
     margin: float = Field(
-        default=0.02, ge=0, le=1, description="How much larger the canary's error ratio may be than live's."
+        default=0.02,
+        ge=0,
+        le=1,
+        description="Largest accepted difference between the error ratios of canary and live, as a fraction.",
     )
 
 
 class Canary(Model):
-    """Weighted rollout behind a dark first phase."""
+    """Canary rollout: a dark phase without traffic, then rising weights."""
 
     steps: list[Step] = Field(
         default_factory=lambda: [Step(weight=20), Step(weight=50), Step(weight=100)],
         min_length=1,
         max_length=20,
-        description="Rising weights; the last is 100.",
+        description="Steps of the canary, with rising weights; the last weight is 100.",
         json_schema_extra=rules(RISING, LAST_IS_100),
     )
     max_canary_replicas: int | None = Field(
-        default=None, ge=1, le=1000, description="Most canary pods; default as many as live has."
+        default=None, ge=1, le=1000, description="Maximum number of canary pods; defaults to the number of live pods."
     )
-    analysis: Analysis = Field(default_factory=Analysis, description="How canary and live are compared.")
+    analysis: Analysis = Field(
+        default_factory=Analysis, description="Comparison of canary and live while the canary takes traffic."
+    )
 
 
 class Strategy(Model):
-    """How a new version gets live."""
+    """Rollout strategy of a new version."""
 
     canary: Canary = Field(
-        default_factory=Canary, description="A weighted rollout by canary pods beside the live ones."
+        default_factory=Canary,
+        description="Canary rollout: pods of the new version start dark, without traffic, then take rising weights.",
     )
 
 
 class EvalAsk(Model):
-    """How a question in a user's ticket becomes a request to a pod (`{{asked}}` is replaced, URL-escaped)."""
+    """Template of the eval request that a ticket's example is turned into."""
 
     path: str = Field(
-        min_length=1, max_length=1024, pattern=r"^/", description="Path and query, for example /ask?q={{asked}}."
+        min_length=1,
+        max_length=1024,
+        pattern=r"^/",
+        description="Path and query, for example /ask?q={{asked}}; {{asked}} is replaced by the URL-escaped question.",
     )
     answer_field: str = Field(
-        default="answer", max_length=128, description="Field of the JSON reply that holds the answer."
+        default="answer", max_length=128, description="Field of the JSON response that holds the answer."
     )
 
 
 class Evals(Model):
-    """Which EvalCases gate a promotion and how they reach pods."""
+    """Selection of the EvalCases that gate a promotion, and access to the pods."""
 
-    port: int = Field(ge=1, le=65535, description="Container port that eval requests go to.")
+    port: int = Field(ge=1, le=65535, description="Container port that eval requests are sent to.")
     match_labels: dict[str, Label] = Field(
-        default_factory=dict, max_length=16, description="Labels an EvalCase must carry besides naming this Release."
+        default_factory=dict,
+        max_length=16,
+        description="Labels that an EvalCase of this Release must have to gate it; empty selects all.",
     )
-    repeats: int = Field(default=1, ge=1, le=20, description="How often each case is asked of canary and of live.")
+    repeats: int = Field(
+        default=1, ge=1, le=20, description="Number of times that each case is run against canary and against live."
+    )
     margin: float = Field(
         default=0.0,
         ge=0,
         le=1,
-        description="How much lower the canary's pass rate of not must-pass cases may be than live's.",
+        description="Largest accepted difference between the pass rates of live and canary, as a fraction, over cases without mustPass.",
     )
-    ask: EvalAsk | None = Field(default=None, description="How to turn a ticket's example into an EvalCase.")
+    ask: EvalAsk | None = Field(
+        default=None,
+        description="Template that turns a ticket's example into an EvalCase; without it no regression case is created.",
+    )
     quarantine: Literal["auto", "never"] = Field(
-        default="auto", description="never: do not start pods of old revisions to prove a case."
+        default="auto",
+        description="auto: prove a case in quarantined pods of old revisions. never: do not start such pods.",
     )
 
 
 class ReleaseSpec(Model):
-    """What people write."""
+    """Wanted state of a Release, written by people."""
 
-    workload_ref: WorkloadRef = Field(description="The Deployment.")
+    workload_ref: WorkloadRef = Field(description="Deployment that the Release manages.")
     version: str = Field(
-        min_length=1, max_length=63, description="Label of the wanted version, as people and metrics call it."
+        min_length=1, max_length=63, description="Label of the wanted version, as it appears in metrics."
     )
     images: dict[str, Text] = Field(
-        min_length=1, max_length=32, description="Container name to image of the wanted version."
+        min_length=1, max_length=32, description="Images of the wanted version, by container name."
     )
-    strategy: Strategy = Field(default_factory=Strategy, description="How a new version gets live.")
+    strategy: Strategy = Field(default_factory=Strategy, description="Rollout strategy of a new version.")
     slo: Slo | None = Field(
         default=None,
-        description="What healthy means. Without it nothing is judged and every step waits for its hold only.",
+        description="Service level objective. Without it nothing is judged and each canary step waits only for its hold.",
     )
-    evals: Evals | None = Field(default=None, description="Eval cases that gate a promotion.")
+    evals: Evals | None = Field(
+        default=None,
+        description="EvalCases that gate a promotion. If set, at least one case must be selected; without it no case gates.",
+    )
     depends_on: list[Name] = Field(
         default_factory=list,
         max_length=64,
-        description="Releases in this namespace that this one calls.",
+        description="Names of the Releases in this namespace that this service calls.",
         json_schema_extra=set_list(),
     )
-    paused: bool = Field(default=False, description="True: advance nothing. Safety (weight 0, rollback) still acts.")
+    paused: bool = Field(
+        default=False, description="Stop rollouts from advancing. Rollbacks and setting the weight to 0 still happen."
+    )
     unknown_telemetry: Literal["hold", "abort", "continue"] = Field(
-        default="hold", description="What an unknown reading does to a canary."
+        default="hold", description="Reaction of a canary to unknown SLI readings: hold its step, abort, or continue."
     )
 
 
 class Blocked(Model):
-    """Why a revision is refused as a target."""
+    """Record that a revision is refused as a target."""
 
-    reason: str = Field(max_length=64, description="RolledBack, EvalFailed, AnalysisFailed ...")
-    message: str = Field(default="", max_length=1024, description="One sentence with the evidence.")
-    incident: str = Field(default="", max_length=253, description="The Incident that it belongs to, if any.")
-    at: Time = Field(description="When.")
+    reason: str = Field(
+        max_length=64, description="Named reason, for example RolledBack, EvalFailed or AnalysisFailed."
+    )
+    message: str = Field(default="", max_length=1024, description="Explanation with the evidence.")
+    incident: str = Field(default="", max_length=253, description="Incident that had the revision blocked, if any.")
+    at: Time = Field(description="Time at which the revision was blocked.")
 
 
 class Revision(Model):
-    """One pod template that is or was live, or was tried."""
+    """Pod template that is or was live, or was tried as a canary."""
 
     digest: Digest = Field(description="Digest of the pod template.")
-    number: int = Field(ge=1, description="Counts up from 1 in this Release.")
+    number: int = Field(ge=1, description="Number of the revision within the Release, from 1.")
     version: str = Field(
-        max_length=128, description="Version label: of the spec, or the image's tag where a hand pushed it."
+        max_length=128,
+        description="Version label from the spec, or the image's tag if the Deployment was changed directly.",
     )
-    images: dict[str, Text] = Field(default_factory=dict, max_length=32, description="Container to image.")
-    reason: str = Field(max_length=32, description="Adopted, Canaried or Drifted.")
+    images: dict[str, Text] = Field(default_factory=dict, max_length=32, description="Images by container name.")
+    reason: str = Field(max_length=32, description="Origin of the revision: Adopted, Canaried or Drifted.")
     manager: str = Field(
-        default="", max_length=128, description="Field manager that wrote it, where it was not opsloop."
+        default="", max_length=128, description="Field manager that wrote the template, if it was not opsloop."
     )
-    shipped_without_canary: bool = Field(default=False, description="True: got live by a change by hand.")
-    live_since: Time | None = Field(default=None, description="When it last became live.")
-    first_seen: Time = Field(description="When opsloop first saw it.")
+    shipped_without_canary: bool = Field(
+        default=False,
+        description="Whether the revision became live by a direct change of the Deployment, without a canary.",
+    )
+    live_since: Time | None = Field(default=None, description="Time at which the revision last became live.")
+    first_seen: Time = Field(description="Time at which opsloop first observed the revision.")
     proven_at: Time | None = Field(
-        default=None, description="When it had met the SLO for the bake time while live (last-good)."
+        default=None,
+        description="Time at which the revision had met the SLO for the bake time while live, which makes it last-good.",
     )
-    blocked: Blocked | None = Field(default=None, description="Set: refused as a target.")
+    blocked: Blocked | None = Field(
+        default=None, description="Reason for refusing the revision as a target; absent if it is allowed."
+    )
 
 
 class CaseResult(Model):
-    """What one eval case said of canary and live."""
+    """Results of one EvalCase on canary and live."""
 
     case: str = Field(max_length=253, description="Name of the EvalCase.")
-    must_pass: bool = Field(default=False, description="Gates at zero failures.")
-    canary_passed: int = Field(ge=0, description="Passes on the canary.")
-    canary_runs: int = Field(ge=0, description="Runs on the canary.")
-    live_passed: int = Field(ge=0, description="Passes on live.")
-    live_runs: int = Field(ge=0, description="Runs on live.")
-    message: str = Field(default="", max_length=512, description="First failure, if any.")
+    must_pass: bool = Field(default=False, description="Whether a single failure on the canary rejects the target.")
+    canary_passed: int = Field(ge=0, description="Number of passed runs on the canary.")
+    canary_runs: int = Field(ge=0, description="Number of runs on the canary.")
+    live_passed: int = Field(ge=0, description="Number of passed runs on live.")
+    live_runs: int = Field(ge=0, description="Number of runs on live.")
+    message: str = Field(default="", max_length=512, description="Message of the first failure, if any.")
 
 
 class Target(Model):
-    """The revision that the spec asks for and how far it got."""
+    """Revision that the spec asks for, and the progress of its canary."""
 
-    digest: Digest = Field(description="Digest of the wanted pod template.")
-    version: str = Field(max_length=128, description="Its version label.")
+    digest: Digest = Field(description="Digest of the target's pod template.")
+    version: str = Field(max_length=128, description="Version label of the target.")
     images: dict[str, Text] = Field(
         default_factory=dict,
         max_length=32,
-        description="Images that the spec asked for: the same images are acted on once.",
+        description="Images in the spec when the target was recorded; the same images do not start a second canary.",
     )
     retry: str = Field(
-        default="", max_length=128, description="Value of annotation opsloop.dev/retry that this try answers."
+        default="", max_length=128, description="Value of the annotation opsloop.dev/retry that this attempt answers."
     )
     state: Literal["Dark", "Stepping", "Promoting", "Promoted", "Rejected", "Cancelled", "Refused"] = Field(
-        description="Where the canary is."
+        description="State of the canary."
     )
-    step: int = Field(default=0, ge=0, description="Index of the decided step; counts from 0.")
-    weight: int = Field(default=0, ge=0, le=100, description="The decided weight in percent.")
-    pods: int = Field(default=0, ge=0, description="Canary pods that the decided step has in traffic.")
-    reached_at: Time | None = Field(default=None, description="When the decided weight was reached by the pods.")
-    started_at: Time = Field(description="When this target was recorded.")
-    ended_at: Time | None = Field(default=None, description="When it was promoted, rejected or cancelled.")
-    reason: str = Field(default="", max_length=64, description="Named reason of the state.")
-    message: str = Field(default="", max_length=1024, description="One sentence with the evidence.")
+    step: int = Field(default=0, ge=0, description="Index of the decided step, from 0.")
+    weight: int = Field(default=0, ge=0, le=100, description="Decided weight, in percent.")
+    pods: int = Field(default=0, ge=0, description="Number of canary pods in traffic at the decided step.")
+    reached_at: Time | None = Field(default=None, description="Time at which the pods reached the decided weight.")
+    started_at: Time = Field(description="Time at which the target was recorded.")
+    ended_at: Time | None = Field(
+        default=None, description="Time at which the target was promoted, rejected, cancelled or refused."
+    )
+    reason: str = Field(default="", max_length=64, description="Named reason for the state.")
+    message: str = Field(default="", max_length=1024, description="Explanation of the state, with its evidence.")
     evals: list[CaseResult] = Field(
         default_factory=list,
         max_length=200,
-        description="Last results of the eval cases.",
+        description="Latest results of the EvalCases, one per case.",
         json_schema_extra=map_list("case"),
     )
-    evals_step: int | None = Field(default=None, description="Step index for which evals passed; -1 is the dark phase.")
+    evals_step: int | None = Field(
+        default=None, description="Index of the step for which the EvalCases passed; -1 is the dark phase."
+    )
 
 
 class RollbackRecord(Model):
-    """A rollback that this Release carried out or refused for an Incident."""
+    """Rollback that the Release carried out or refused for an Incident."""
 
-    incident: str = Field(max_length=253, description="Who decided it.")
-    attempt: int = Field(ge=1, description="The Incident's attempt number.")
-    from_digest: Digest = Field(description="Live before.")
-    to_digest: Digest = Field(description="Live after.")
+    incident: str = Field(max_length=253, description="Incident that decided the rollback.")
+    attempt: int = Field(ge=1, description="Attempt number within the Incident.")
+    from_digest: Digest = Field(description="Digest that was live before.")
+    to_digest: Digest = Field(description="Digest that was restored.")
     state: Literal["Recorded", "Written", "Done", "Refused"] = Field(
-        description="Recorded before the write; Done when available."
+        description="Recorded before the Deployment is written, Written after, Done when it is available, or Refused."
     )
-    reason: str = Field(default="", max_length=64, description="Named reason where refused.")
-    at: Time = Field(description="When it was recorded.")
+    reason: str = Field(default="", max_length=64, description="Named reason for a refusal.")
+    at: Time = Field(description="Time at which the rollback was recorded.")
     done_at: Time | None = Field(
-        default=None, description="When the Deployment was observed, updated and available again."
+        default=None, description="Time at which the Deployment was updated and available again."
     )
 
 
 class Promotion(Model):
-    """The last promotion: what FixShipped and LoopClosed of an Incident look at."""
+    """Promotion of a target; input of an Incident's conditions FixShipped and LoopClosed."""
 
-    digest: Digest = Field(description="What was promoted.")
-    version: str = Field(max_length=128, description="Its label.")
-    at: Time = Field(description="When the Deployment was updated and available.")
-    cases: list[Name] = Field(default_factory=list, max_length=200, description="EvalCases that ran and passed in it.")
+    digest: Digest = Field(description="Digest of the promoted revision.")
+    version: str = Field(max_length=128, description="Version label of the promoted revision.")
+    at: Time = Field(description="Time at which the Deployment was updated and available.")
+    cases: list[Name] = Field(
+        default_factory=list,
+        max_length=200,
+        description="Names of the EvalCases that ran and passed for the promotion.",
+    )
 
 
 class Weight(Model):
-    """Wanted and actual share of the canary."""
+    """Wanted and actual weight of the canary."""
 
-    wanted: int = Field(default=0, description="Percent that the step asks for.")
-    actual: int = Field(default=0, description="Percent of pods in traffic that are canary pods.")
+    wanted: int = Field(default=0, description="Weight that the decided step asks for, in percent.")
+    actual: int = Field(default=0, description="Share of canary pods among the pods in traffic, in percent.")
 
 
 class ReleaseStatus(StatusModel):
-    """What the Release reconciler measured and decided."""
+    """Observed state of a Release and its recorded decisions; written by the Release reconciler only."""
 
-    observed_generation: int = Field(default=0, description="Generation of the spec that this status speaks of.")
+    observed_generation: int = Field(default=0, description="Generation of the spec that this status reflects.")
     phase: Literal[
         "Pending", "Healthy", "Breaching", "Dark", "Stepping", "Promoting", "RollingBack", "Held", "Unknown"
-    ] = Field(default="Pending", description="At a glance.")
-    version: str = Field(default="", max_length=128, description="Version that is live.")
-    live: str = Field(default="", max_length=64, description="Digest that is live.")
-    last_good: str = Field(default="", max_length=64, description="Digest that a rollback would go to.")
-    weight: Weight = Field(default_factory=Weight, description="Canary weight.")
-    burn_band: str = Field(default="unknown", max_length=16, description="ok, slow, fast or unknown.")
-    incident: str = Field(default="", max_length=253, description="Open Incident on this Release.")
+    ] = Field(default="Pending", description="Summary of the conditions and the target.")
+    version: str = Field(default="", max_length=128, description="Version label of the live revision.")
+    live: str = Field(default="", max_length=64, description="Digest of the live revision.")
+    last_good: str = Field(default="", max_length=64, description="Digest of the revision that a rollback restores.")
+    weight: Weight = Field(default_factory=Weight, description="Wanted and actual weight of the canary.")
+    burn_band: str = Field(
+        default="unknown", max_length=16, description="Burn rate as a band: ok, slow, fast or unknown."
+    )
+    incident: str = Field(default="", max_length=253, description="Open Incident of this Release, if any.")
     revisions: list[Revision] = Field(
         default_factory=list,
         max_length=50,
-        description="Known revisions, oldest first.",
+        description="Revisions of the Deployment, oldest first.",
         json_schema_extra=map_list("digest"),
     )
-    target: Target | None = Field(default=None, description="The canary in progress, or the last one.")
-    rollback: RollbackRecord | None = Field(default=None, description="The last rollback.")
-    promotion: Promotion | None = Field(default=None, description="The last promotion.")
-    last_episode: int = Field(default=0, description="Highest number of an Incident of this Release that was seen.")
+    target: Target | None = Field(default=None, description="Target of the current canary, or of the last one.")
+    rollback: RollbackRecord | None = Field(
+        default=None, description="Latest rollback that was carried out or refused for an Incident."
+    )
+    promotion: Promotion | None = Field(default=None, description="Latest promotion.")
+    last_episode: int = Field(
+        default=0, description="Highest Incident number observed for this Release; the next Incident gets a higher one."
+    )
     conditions: list[Condition] = Field(
         default_factory=list,
         max_length=16,
-        description="Drifted, Blocked, WorkloadMissing, TelemetryKnown ...",
+        description="Conditions of the Release: WorkloadMissing, TelemetryKnown, Drifted, Blocked and Held.",
         json_schema_extra=map_list("type"),
     )
 
 
-class Release(Model):
+class Release(ObjectModel):
     """A Release object."""
 
-    metadata: ObjectMeta
     spec: ReleaseSpec
     status: ReleaseStatus = Field(default_factory=ReleaseStatus)
-
-    @property
-    def key(self) -> tuple[str, str]:
-        """(namespace, name)."""
-        return self.metadata.namespace, self.metadata.name
-
-
-Template = dict[str, Any]

@@ -1,11 +1,11 @@
-"""Runbook: for which incidents it applies, the ordered plays, the limits on running them unattended."""
+"""Runbook: the incidents that it applies to, its ordered steps, and the limits on running them unattended."""
 
 from datetime import timedelta
 from typing import Literal
 
 from pydantic import Field
 
-from opsloop.api.meta import Condition, Duration, Label, Model, Name, ObjectMeta, Severity, StatusModel, Time
+from opsloop.api.meta import Condition, Duration, Label, Model, Name, ObjectModel, Severity, StatusModel, Time
 from opsloop.api.schema import map_list, rules, set_list
 
 ESCALATE_LAST = (
@@ -16,101 +16,102 @@ ESCALATE_LAST = (
 
 
 class Match(Model):
-    """Which incidents; every given field must fit."""
+    """Selector of incidents; all given fields must match."""
 
     causes: list[Name] = Field(
         default_factory=list,
         max_length=16,
-        description="Causes such as bad_release; empty means any.",
+        description="Kinds of cause, for example bad_release; empty matches any.",
         json_schema_extra=set_list(),
     )
     severities: list[Severity] = Field(
-        default_factory=list, max_length=4, description="Severities; empty means any.", json_schema_extra=set_list()
+        default_factory=list, max_length=4, description="Severities; empty matches any.", json_schema_extra=set_list()
     )
     release_labels: dict[str, Label] = Field(
-        default_factory=dict, max_length=16, description="Labels that the root Release must carry."
+        default_factory=dict, max_length=16, description="Labels that the root Release must have."
     )
 
 
 class RunbookStep(Model):
-    """One play."""
+    """Step of a Runbook."""
 
     type: Literal["rollback", "wait", "escalate"] = Field(
-        description="rollback: to last-good. wait: watch only. escalate: page a person (always the end)."
+        description="rollback: restore the last-good revision. wait: only watch the SLI. escalate: page a person; always the last step."
     )
     timeout: Duration = Field(
         default=timedelta(minutes=5),
-        description="How long the SLI may take to be back before the step counts as no help.",
+        description="Time within which the SLI must be back; after it the step did not help and the next one runs.",
     )
 
 
 class Safety(Model):
-    """Limits on acting unattended."""
+    """Limits on running steps unattended."""
 
     mode: Literal["auto", "approve", "dryRun"] = Field(
         default="auto",
-        description="auto acts; approve waits for annotation opsloop.dev/approve on the Incident; dryRun only says what it would do.",
+        description="auto: run steps. approve: wait for the annotation opsloop.dev/approve on the Incident before each step. dryRun: only report the step that would run.",
     )
     cooldown: Duration = Field(
         default=timedelta(minutes=1),
-        description="Least time between two granted plays on one Release for different incidents.",
+        description="Minimum time between granted plays on one Release for different Incidents.",
     )
     max_per_hour: int = Field(
-        default=4, ge=1, le=50, description="Most granted plays in an hour, over all incidents; so many are remembered."
+        default=4, ge=1, le=50, description="Maximum number of granted plays in one hour, over all Incidents."
     )
 
 
 class RunbookSpec(Model):
-    """What people write."""
+    """Wanted behaviour of a Runbook, written by people."""
 
-    match: Match = Field(default_factory=Match, description="For which incidents.")
+    match: Match = Field(
+        default_factory=Match, description="Incidents that the Runbook applies to; all given fields must match."
+    )
     steps: list[RunbookStep] = Field(
         min_length=1,
         max_length=16,
-        description="Plays in order; escalate is added at the end where it is missing.",
+        description="Steps in order; if the last one is not escalate, it is added.",
         json_schema_extra=rules(ESCALATE_LAST),
     )
-    safety: Safety = Field(default_factory=Safety, description="Limits.")
+    safety: Safety = Field(default_factory=Safety, description="Limits on running steps unattended.")
     service_account_name: str = Field(
         min_length=1,
         max_length=253,
-        description="Account of this namespace on whose behalf it acts: each act is checked against its RBAC.",
+        description="ServiceAccount in this namespace on whose behalf the Runbook acts; its RBAC permissions are checked before each action.",
     )
 
 
 class Grant(Model):
-    """A play that was allowed (or refused) to run: the one place where limits over many incidents are counted."""
+    """Answer of the Runbook to a requested play; limits over several Incidents are counted on these."""
 
-    incident: str = Field(max_length=253, description="Incident.")
-    release: str = Field(default="", max_length=253, description="Release that it acts on.")
-    step: int = Field(ge=0, description="Step index.")
-    attempt: int = Field(ge=1, description="Attempt number.")
-    granted: bool = Field(description="False: refused.")
-    reason: str = Field(max_length=64, description="Named reason.")
-    message: str = Field(default="", max_length=512, description="One sentence.")
-    at: Time = Field(description="When.")
+    incident: str = Field(max_length=253, description="Incident that requested the play.")
+    release: str = Field(default="", max_length=253, description="Release that the play acts on.")
+    step: int = Field(ge=0, description="Index of the step in the Runbook.")
+    attempt: int = Field(ge=1, description="Attempt number of the step, from 1.")
+    granted: bool = Field(description="Whether the play may run.")
+    reason: str = Field(max_length=64, description="Named reason for the answer.")
+    message: str = Field(default="", max_length=512, description="Explanation of the answer.")
+    at: Time = Field(description="Time of the answer.")
 
 
 class RunbookStatus(StatusModel):
-    """Written by the Runbook reconciler only."""
+    """Answers of a Runbook to requested plays; written by the Runbook reconciler only."""
 
-    observed_generation: int = Field(default=0, description="Generation of the spec that this status speaks of.")
-    last_play: str = Field(default="", max_length=512, description="Last granted play, for reading.")
-    last_play_at: Time | None = Field(default=None, description="When.")
-    grants: list[Grant] = Field(default_factory=list, max_length=100, description="Recent answers, oldest first.")
+    observed_generation: int = Field(default=0, description="Generation of the spec that this status reflects.")
+    last_play: str = Field(default="", max_length=512, description="Latest granted play, in words.")
+    last_play_at: Time | None = Field(default=None, description="Time at which the latest play was granted.")
+    grants: list[Grant] = Field(
+        default_factory=list, max_length=100, description="Latest answers to requested plays, oldest first."
+    )
     conditions: list[Condition] = Field(
-        default_factory=list, max_length=8, description="Ready ...", json_schema_extra=map_list("type")
+        default_factory=list,
+        max_length=8,
+        description="Conditions of the Runbook: Ready.",
+        json_schema_extra=map_list("type"),
     )
 
 
-class Runbook(Model):
+class Runbook(ObjectModel):
     """A Runbook object."""
 
-    metadata: ObjectMeta
     spec: RunbookSpec
     status: RunbookStatus = Field(default_factory=RunbookStatus)
-
-    @property
-    def key(self) -> tuple[str, str]:
-        """(namespace, name)."""
-        return self.metadata.namespace, self.metadata.name

@@ -1,7 +1,7 @@
-"""What a model adds to its CRD beyond types and bounds: CEL rules, list types, defaults that are left out.
+"""Additions to a model's schema beyond types and bounds: CEL rules, list types, omitted defaults.
 
-Each function makes a value for pydantic's `json_schema_extra`; `api.crd` carries it into the structural schema.
-CEL in a CRD sees one object (and its old self), so what needs other objects is a condition in status instead.
+Each function returns a value for pydantic's `json_schema_extra`; `api.crd` copies it into the structural schema.
+CEL in a CRD sees one object and its previous version, so a rule about other objects is a status condition instead.
 """
 
 from typing import Any
@@ -12,38 +12,38 @@ LIST_KEYS = "x-kubernetes-list-map-keys"
 
 
 def rules(*pairs: tuple[str, str]) -> dict[str, Any]:
-    """CEL rules as (expression, sentence) pairs; the sentence names the field and says what would be right."""
+    """Builds CEL rules from (expression, message) pairs; a message names the field and a valid value."""
     return {RULES: [{"rule": expression, "message": message} for expression, message in pairs]}
 
 
 def contains_window(field: str) -> dict[str, Any]:
-    """A query has to say over which window it counts, else every tier would read the same number."""
+    """Requires `{{window}}` in a query; without it every tier would read the same number."""
     sentence = f"{field} must contain {{{{window}}}} where its range goes, for example increase(requests_total[{{{{window}}}}])"
     return rules(("self.contains('{{window}}')", sentence))
 
 
 def longer_than_zero(field: str) -> dict[str, Any]:
-    """For windows: 0s is a duration, but not one over which anything can be counted."""
+    """Requires a duration above 0s, for windows over which events are counted."""
     return rules(("self.matches('[1-9]')", f"{field} must be longer than 0s, for example 1m"))
 
 
 def milliseconds(field: str) -> str:
-    """CEL: the length of a Prometheus-style duration. CEL's own duration() does not know `d` and `w`."""
+    """Returns the CEL expression for a Prometheus-style duration in ms; CEL's duration() does not know `d` and `w`."""
     factors = "p.endsWith('ms') ? 1 : p.endsWith('s') ? 1000 : p.endsWith('m') ? 60000 : p.endsWith('h') ? 3600000"
     factor = f"({factors} : p.endsWith('d') ? 86400000 : 604800000)"
     return f"{field}.findAll('[0-9]+[a-z]+').map(p, int(p.find('[0-9]+')) * {factor}).sum()"
 
 
 def map_list(*keys: str) -> dict[str, Any]:
-    """A list whose items are told apart by these fields: unique, and merged item by item by server-side apply."""
+    """Marks a list as a map by these fields: keys are unique, and server-side apply merges item by item."""
     return {LIST_TYPE: "map", LIST_KEYS: list(keys)}
 
 
 def set_list() -> dict[str, Any]:
-    """A list of different scalars, in no order."""
+    """Marks a list as a set of distinct scalars."""
     return {LIST_TYPE: "set"}
 
 
 def no_default(schema: dict[str, Any]) -> None:
-    """The API server must not fill this field in, so that a rule can see whether a person wrote it."""
+    """Removes the default from the schema, so that a CEL rule sees whether a person set the field."""
     schema.pop("default", None)
