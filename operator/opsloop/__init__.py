@@ -1,1 +1,1 @@
-"""opsloop: closes the loop of operations support on Kubernetes (intake, detect, mitigate, learn, ship, verify)."""
+"""opsloop: a Kubernetes operator that closes the loop from intake to a verified fix."""

@@ -1,16 +1,16 @@
-"""What can go wrong, drawn first. Adapters map foreign errors onto these at the edge.
+"""Exception tree of opsloop. Adapters map foreign errors onto it at the edge.
 
 Retryable: the same call may succeed later (network, overload, a stale resourceVersion).
-Permanent: it will not, until somebody changes something; the message names the field and what would be right.
+Permanent: the same call fails until somebody changes something; the message names the field and a valid value.
 """
 
 
 class OpsloopError(Exception):
-    """Root of all errors that opsloop raises on purpose."""
+    """Base of all errors that opsloop raises on purpose."""
 
 
 class Retryable(OpsloopError):
-    """Try again; `after` is the wait in seconds that the other side asked for, or None."""
+    """The same call may succeed later; `after` is the wait in seconds that the server asked for, or None."""
 
     def __init__(self, message: str, after: float | None = None) -> None:
         super().__init__(message)
@@ -18,19 +18,19 @@ class Retryable(OpsloopError):
 
 
 class Conflict(Retryable):
-    """The object changed since it was observed (HTTP 409, or a JSON patch whose `test` failed): observe again."""
+    """The object changed since it was observed (HTTP 409, or a failed `test` of a JSON patch); observe it again."""
 
 
 class Unavailable(Retryable):
-    """No answer, or one that says not now (refused, time-out, 429, 5xx)."""
+    """No answer, or an answer to retry later (connection refused, timeout, 429, 5xx)."""
 
 
 class TimedOut(Unavailable):
-    """No answer in time."""
+    """No answer within the timeout."""
 
 
 class Partial(Unavailable):
-    """The other side said itself that its answer is not whole (Prometheus' warnings)."""
+    """An answer that the server itself declared incomplete (warnings of Prometheus)."""
 
 
 class Permanent(OpsloopError):
@@ -42,16 +42,16 @@ class NotFound(Permanent):
 
 
 class AlreadyExists(Permanent):
-    """A create found the name taken (HTTP 409 AlreadyExists)."""
+    """An object of that name exists (HTTP 409 AlreadyExists on create)."""
 
 
 class Forbidden(Permanent):
-    """The caller may not do that (HTTP 401 or 403)."""
+    """The caller lacks the permission (HTTP 401 or 403)."""
 
 
 class Invalid(Permanent):
-    """Refused as malformed; the message names the field (HTTP 400 or 422)."""
+    """The input is malformed; the message names the field (HTTP 400 or 422)."""
 
 
 class LeadershipLost(OpsloopError):
-    """This process is no longer the holder of the Lease and must not write."""
+    """This process does not hold the Lease any more and must not write."""

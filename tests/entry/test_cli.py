@@ -1,9 +1,13 @@
-"""The command line: one table, one verdict line, four exit codes, and one clear line for what a person must mend."""
+"""Command line: a table with a verdict line, four exit codes, and one line on stderr per error."""
 
 import argparse
 import json
+import subprocess
+import sys
+import tomllib
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -43,11 +47,11 @@ def test_a_good_shift_is_exit_0_with_seven_marked_rows_and_a_verdict(
     shop: ShopCluster, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert run(shop, "gate", "-n", NS, "--rejected", "v3") == 0
-    said = capsys.readouterr()
-    marked = [line for line in said.out.splitlines() if line.startswith("✓")]
+    printed = capsys.readouterr()
+    marked = [line for line in printed.out.splitlines() if line.startswith("✓")]
     assert len(marked) == 7
-    assert said.out.splitlines()[-1] == "gate passed: 7 of 7 rows (answers-1 in shop)"
-    assert said.err == ""
+    assert printed.out.splitlines()[-1] == "gate passed: 7 of 7 rows (answers-1 in shop)"
+    assert printed.err == ""
 
 
 def test_a_failed_row_is_exit_1_and_named_in_the_last_line(
@@ -82,7 +86,7 @@ def test_json_has_the_rows_with_their_evidence(shop: ShopCluster, capsys: pytest
 
 
 @pytest.mark.parametrize(
-    ("argv", "says"),
+    ("argv", "message"),
     [
         pytest.param(["gate"], "--namespace", id="no namespace"),
         pytest.param([], "COMMAND", id="no command"),
@@ -90,19 +94,20 @@ def test_json_has_the_rows_with_their_evidence(shop: ShopCluster, capsys: pytest
         pytest.param(["gate", "-n", NS, "--tick", "0"], "--tick", id="no time between ticks"),
         pytest.param(["gate", "-n", NS, "--tick", "soon"], "--tick", id="a tick that is no number"),
         pytest.param(["weather"], "invalid choice", id="a command that does not exist"),
+        pytest.param(["operator", "--tick", "1s"], "--tick", id="a setting as a flag: settings are variables"),
     ],
 )
 def test_wrong_usage_is_exit_2(
-    shop: ShopCluster, capsys: pytest.CaptureFixture[str], argv: list[str], says: str
+    shop: ShopCluster, capsys: pytest.CaptureFixture[str], argv: list[str], message: str
 ) -> None:
     with pytest.raises(SystemExit) as ended:
         run(shop, *argv)
     assert ended.value.code == 2
-    assert says in capsys.readouterr().err
+    assert message in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
-    ("argv", "says"),
+    ("argv", "message"),
     [
         pytest.param(["gate", "-n", NS, "--incident", "answers-9"], "'answers-9'", id="an incident that is not there"),
         pytest.param(["gate", "-n", NS, "--prometheus", "prometheus"], "'prometheus' is not a service", id="no port"),
@@ -112,26 +117,26 @@ def test_wrong_usage_is_exit_2(
         pytest.param(["timeline", "-n", NS, "answers-9"], "no Incident 'answers-9'", id="timeline of no incident"),
     ],
 )
-def test_what_a_person_must_mend_is_one_line_and_exit_2(
-    shop: ShopCluster, capsys: pytest.CaptureFixture[str], argv: list[str], says: str
+def test_an_error_for_a_person_is_one_line_and_exit_2(
+    shop: ShopCluster, capsys: pytest.CaptureFixture[str], argv: list[str], message: str
 ) -> None:
     assert run(shop, *argv) == 2
-    said = capsys.readouterr()
-    assert said.out == ""
-    assert said.err.startswith("opsloop: ") and says in said.err
-    assert said.err.count("\n") == 1
+    printed = capsys.readouterr()
+    assert printed.out == ""
+    assert printed.err.startswith("opsloop: ") and message in printed.err
+    assert printed.err.count("\n") == 1
 
 
 def test_a_kubeconfig_that_is_not_there_is_one_line_and_exit_2(
     capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
     assert cli.main(["gate", "-n", NS, "--kubeconfig", str(tmp_path / "none")]) == 2
-    said = capsys.readouterr().err
-    assert "kubeconfig" in said and said.count("\n") == 1
+    error = capsys.readouterr().err
+    assert "kubeconfig" in error and error.count("\n") == 1
 
 
 def test_an_api_server_that_does_not_answer_is_inconclusive(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
-    """Port 9 of this machine: nobody listens there."""
+    """Port 9 of this machine has no listener."""
     cluster = {"name": "c", "cluster": {"server": "http://127.0.0.1:9"}}
     config = {
         "apiVersion": "v1",
@@ -153,7 +158,7 @@ def tickets_file(tmp_path: Path, content: Any) -> str:
     return str(path)
 
 
-def test_tickets_that_were_sent_are_all_accounted_for(
+def test_every_sent_ticket_must_be_linked_or_queued(
     shop: ShopCluster, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
     sent = [{"id": "HD-1", "expect_link": True}, {"id": "HD-2", "expect_link": False}, {"id": "HD-3"}]
@@ -163,21 +168,21 @@ def test_tickets_that_were_sent_are_all_accounted_for(
 
 
 @pytest.mark.parametrize(
-    ("content", "says"),
+    ("content", "message"),
     [
         pytest.param("{", "not JSON", id="not JSON"),
         pytest.param({"ticket": []}, "not a list of tickets", id="an object without tickets"),
         pytest.param(["HD-1"], "not a list of tickets", id="a list of words"),
-        pytest.param([{"body": "help"}], "neither id nor subject", id="a ticket that nobody could find again"),
+        pytest.param([{"body": "help"}], "neither id nor subject", id="a ticket with neither id nor subject"),
         pytest.param([{"id": "a", "expect_link": "yes"}], "not true or false", id="an expectation in words"),
     ],
 )
-def test_a_wrong_tickets_file_says_where(tmp_path: Path, content: Any, says: str) -> None:
-    with pytest.raises(Invalid, match=says):
+def test_an_invalid_tickets_file_is_refused_with_its_fault(tmp_path: Path, content: Any, message: str) -> None:
+    with pytest.raises(Invalid, match=message):
         cli_gate.sent_tickets(tickets_file(tmp_path, content))
 
 
-def test_options_reach_the_rows(shop: ShopCluster, capsys: pytest.CaptureFixture[str]) -> None:
+def test_options_of_the_gate_reach_its_rows(shop: ShopCluster, capsys: pytest.CaptureFixture[str]) -> None:
     assert run(shop, "gate", "-n", NS, "--min-alerts", "41") == 1
     assert "40 distinct alerts fired" in capsys.readouterr().out
     shop.counted["v9"] = 3.0
@@ -186,8 +191,8 @@ def test_options_reach_the_rows(shop: ShopCluster, capsys: pytest.CaptureFixture
     assert "rejected v9 served 3 requests" in capsys.readouterr().out
 
 
-async def test_a_posted_eval_reaches_the_pod_as_it_was_written() -> None:
-    """The Kubernetes client encodes what is declared as JSON, so it must get the object and not the text."""
+async def test_a_json_body_is_decoded_for_the_kubernetes_client() -> None:
+    """The client encodes a body that is declared as JSON, so it must be given the object and not its text."""
     json_headers = {"Content-Type": "application/json"}
     assert cli_gate.encodable(json_headers, b'{"q": 1}') == (json_headers, {"q": 1})
     assert cli_gate.encodable(json_headers, b"") == (json_headers, None)
@@ -195,7 +200,7 @@ async def test_a_posted_eval_reaches_the_pod_as_it_was_written() -> None:
     assert cli_gate.encodable(json_headers, b"not json") == ({"Content-Type": "text/plain"}, b"not json")
 
 
-def test_postmortem_prints_what_is_stored(shop: ShopCluster, capsys: pytest.CaptureFixture[str]) -> None:
+def test_postmortem_prints_the_stored_markdown(shop: ShopCluster, capsys: pytest.CaptureFixture[str]) -> None:
     data = {"postmortem.md": "# answers-1\n\nIt broke.\n"}
     shop.seed(config_map(names.postmortem_name(INCIDENT), names.INCIDENT, INCIDENT, data=data))
     assert run(shop, "postmortem", "-n", NS, INCIDENT) == 0
@@ -231,7 +236,7 @@ def test_relative_times(seconds: float, text: str) -> None:
     assert cli_show.since(at(0), at(seconds)) == text
 
 
-def test_tickets_lists_links_and_queue(shop: ShopCluster, capsys: pytest.CaptureFixture[str]) -> None:
+def test_tickets_lists_linked_ones_and_the_queue(shop: ShopCluster, capsys: pytest.CaptureFixture[str]) -> None:
     assert run(shop, "tickets", "-n", NS) == 0
     lines = capsys.readouterr().out.splitlines()
     assert lines[0].startswith("HD-1  linked to answers-1 (90%)  wrong-answer → answers-team")
@@ -239,12 +244,47 @@ def test_tickets_lists_links_and_queue(shop: ShopCluster, capsys: pytest.Capture
     assert lines[-1] == "1 linked, 2 in the queue"
 
 
-async def test_an_object_that_cannot_be_read_is_one_line(shop: ShopCluster, capsys: pytest.CaptureFixture[str]) -> None:
+async def test_an_object_that_does_not_match_its_schema_is_missing_evidence(
+    shop: ShopCluster, capsys: pytest.CaptureFixture[str]
+) -> None:
     case = await shop.get(EVALCASES, NS, "answers-1-regression")
     case["spec"]["request"] = {"path": "no-slash", "port": 8080}
     shop.seed(case)
     found = await gather(cli_gate.world_of(cli.parser().parse_args(["gate", "-n", NS]), shop))
     assert "spec.request.path" in getattr(found.case, "why", "")
+
+
+DECLARED = tomllib.loads((cli.SOURCE_TREE / "pyproject.toml").read_text())["project"]["version"]
+
+
+def _not_installed(name: str) -> str:
+    raise metadata.PackageNotFoundError(name)
+
+
+def test_version_is_that_of_the_installed_package(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(metadata, "version", {"opsloop": "9.8.7"}.__getitem__)
+    with pytest.raises(SystemExit) as ended:
+        cli.main(["--version"])
+    assert ended.value.code == 0
+    assert capsys.readouterr().out == "opsloop 9.8.7\n"
+
+
+def test_version_in_a_source_tree_is_the_declared_one(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(metadata, "version", _not_installed)
+    assert cli.version() == f"{DECLARED} (source tree)"
+    assert cli.version(tmp_path) == "unknown (source tree)"
+
+
+def test_the_package_runs_as_a_module() -> None:
+    """Without an installation: only the source tree is on the path."""
+    environment = {"PYTHONPATH": str(cli.SOURCE_TREE / "operator"), "PATH": "/usr/bin:/bin"}
+    command = [sys.executable, "-m", "opsloop", "--version"]
+    run = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
+    assert run.stdout.startswith(f"opsloop {DECLARED}")
+    refused = subprocess.run(command[:-1], env=environment, capture_output=True, text=True, check=False)
+    assert refused.returncode == 2 and "COMMAND" in refused.stderr
 
 
 def test_rows_wrap_and_align_at_eighty_columns() -> None:
@@ -265,7 +305,7 @@ def test_colour_marks_only_the_mark() -> None:
     assert cli_table.table(GateReport("", rows), NS, 80, True).startswith("\033[31;1m✗\033[0m fix promoted  no")
 
 
-async def test_the_ledger_of_a_long_name_is_found_by_its_objects_name() -> None:
+async def test_a_ledger_is_found_by_its_object_name_if_the_label_is_cut() -> None:
     cluster = after_the_shift()
     stored = await cluster.get(CONFIGMAPS, NS, names.ledger_name(INCIDENT))
     stored["metadata"]["labels"] = {names.LEDGER: "answ"}

@@ -1,1 +1,1 @@
-"""The four kinds of `opsloop.dev/v1alpha1` as models: the only place where a field is named."""
+"""The four kinds of `opsloop.dev/v1alpha1` as pydantic models; crds/ is generated from them."""

@@ -1,13 +1,16 @@
-"""`opsloop`: the gate and the readers for people, and the way in for the operator itself.
+"""Commands of `opsloop` and their arguments.
 
-Exit codes: 0 done (gate: passed), 1 gate failed, 2 wrong usage or an error that a person must mend, 3 gate inconclusive.
+Exit codes: 0 success (gate: passed), 1 gate failed, 2 wrong usage or an error that needs a person, 3 gate inconclusive.
 """
 
 import argparse
 import asyncio
 import sys
+import tomllib
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from importlib import metadata
+from pathlib import Path
 
 from pydantic import ValidationError
 
@@ -19,11 +22,12 @@ from opsloop.errors import OpsloopError
 from opsloop.shell.evidence.sources import Cluster
 
 Connect = Callable[[str | None, str | None], AbstractAsyncContextManager[Cluster]]
+SOURCE_TREE = Path(__file__).resolve().parents[4]
 
 
 @asynccontextmanager
 async def connect(kubeconfig: str | None, context: str | None) -> AsyncIterator[Cluster]:
-    """The API server as kubectl would find it."""
+    """Connects to the API server that kubectl would use; closes the connection on exit."""
     kube = await Kube.connect(kubeconfig, context)
     try:
         yield kube
@@ -32,7 +36,7 @@ async def connect(kubeconfig: str | None, context: str | None) -> AsyncIterator[
 
 
 def main(argv: Sequence[str] | None = None, connect: Connect = connect) -> int:
-    """Run one command; its exit code."""
+    """Runs one command and returns its exit code; errors are one line on stderr."""
     arguments = parser().parse_args(argv)
     try:
         if arguments.command == "operator":
@@ -42,9 +46,9 @@ def main(argv: Sequence[str] | None = None, connect: Connect = connect) -> int:
         print(f"opsloop: {_one_line(str(error))}", file=sys.stderr)
         return USAGE
     except ValidationError as error:
-        print(f"opsloop: an object cannot be read: {_one_line(str(error))}", file=sys.stderr)
+        print(f"opsloop: stored object does not match its schema: {_one_line(str(error))}", file=sys.stderr)
         return USAGE
-    except BrokenPipeError:  # the reader of a pipe went away
+    except BrokenPipeError:  # stdout is a pipe whose reader ended
         sys.stderr.close()
         return USAGE
     except KeyboardInterrupt:
@@ -58,8 +62,8 @@ async def _run(arguments: argparse.Namespace, connect: Connect) -> int:
 
 
 def _operator() -> int:
-    """Loaded late: reading a postmortem needs no kopf."""
-    from opsloop.entry.main import run
+    """Runs the operator until it is stopped."""
+    from opsloop.entry.main import run  # imported here, so that the other commands do not load kopf
 
     run()
     return 0
@@ -69,27 +73,39 @@ def _one_line(text: str) -> str:
     return " ".join(text.split())
 
 
+def version(root: Path = SOURCE_TREE) -> str:
+    """Returns the version of the installed package; without one, the version that pyproject.toml in `root` declares."""
+    try:
+        return metadata.version("opsloop")
+    except metadata.PackageNotFoundError:
+        project = root / "pyproject.toml"
+        declared = tomllib.loads(project.read_text())["project"]["version"] if project.is_file() else "unknown"
+        return f"{declared} (source tree)"
+
+
 def parser() -> argparse.ArgumentParser:
-    """All commands."""
-    top = argparse.ArgumentParser(prog="opsloop", description="Close the loop: read, verify and run opsloop.")
+    """Builds the parser of all commands."""
+    top = argparse.ArgumentParser(prog="opsloop", description="Operate, inspect and verify opsloop.")
+    top.add_argument("--version", action="version", version=f"opsloop {version()}")
     commands = top.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    _gate(commands.add_parser("gate", help="verify a shift: seven rows, each recomputed where it happened"))
+    _gate(commands.add_parser("gate", help="verify a shift: seven rows, each recomputed from its source"))
     postmortem = _reader(commands.add_parser("postmortem", help="print an Incident's postmortem (Markdown)"))
     postmortem.add_argument("incident", metavar="INCIDENT")
     postmortem.set_defaults(run=cli_show.postmortem)
-    timeline = _reader(commands.add_parser("timeline", help="print what happened in an Incident, in order"))
+    timeline = _reader(commands.add_parser("timeline", help="print an Incident's timeline"))
     timeline.add_argument("incident", metavar="INCIDENT")
     timeline.set_defaults(run=cli_show.timeline)
-    tickets = _reader(commands.add_parser("tickets", help="list tickets: linked to an Incident, or in the queue"))
+    tickets = _reader(commands.add_parser("tickets", help="list linked tickets and the ticket queue"))
     tickets.set_defaults(run=cli_show.tickets)
-    commands.add_parser("operator", help="run the operator (what the Deployment does)")
+    run = "run the operator; every setting is an environment variable OPSLOOP_*, none is a flag"
+    commands.add_parser("operator", help=run, description=run)
     return top
 
 
 def _reader(command: argparse.ArgumentParser) -> argparse.ArgumentParser:
-    """Options of every command that asks the API server."""
+    """Adds the options of a command that reads from the API server."""
     command.add_argument("-n", "--namespace", required=True, metavar="NS", help="namespace of the service")
-    command.add_argument("--kubeconfig", metavar="FILE", help="as kubectl finds it, if not given")
+    command.add_argument("--kubeconfig", metavar="FILE", help="kubeconfig; default: the one that kubectl would use")
     command.add_argument("--context", metavar="NAME", help="context of the kubeconfig")
     return command
 
@@ -97,35 +113,47 @@ def _reader(command: argparse.ArgumentParser) -> argparse.ArgumentParser:
 def _gate(command: argparse.ArgumentParser) -> None:
     _reader(command)
     add = command.add_argument
-    add("--incident", default="", metavar="NAME", help="default: the newest of the highest severity")
-    add("--prometheus", default="prometheus:9090", metavar="[NS/]SVC:PORT", help="default: %(default)s")
-    add("--alertmanager", default="alertmanager:9093", metavar="[NS/]SVC:PORT", help="default: %(default)s")
-    add("--pager", default="receiver:8080", metavar="[NS/]SVC:PORT", help="keeps the pages, default: %(default)s")
-    add("--tickets", metavar="FILE", help="tickets that were sent (JSON list); all must be accounted for")
+    add("--incident", default="", metavar="NAME", help="Incident to judge; default: the newest of the highest severity")
+    add("--prometheus", default="prometheus:9090", metavar="[NS/]SVC:PORT", help="Prometheus; default: %(default)s")
+    add(
+        "--alertmanager",
+        default="alertmanager:9093",
+        metavar="[NS/]SVC:PORT",
+        help="Alertmanager; default: %(default)s",
+    )
+    add(
+        "--pager",
+        default="receiver:8080",
+        metavar="[NS/]SVC:PORT",
+        help="receiver that keeps the pages; default: %(default)s",
+    )
+    add("--tickets", metavar="FILE", help="JSON list of the tickets that were sent; each must be linked or queued")
     add(
         "--min-alerts",
         type=cli_gate.count,
         default=10,
         metavar="N",
-        help="alerts that make a storm, default: %(default)s",
+        help="minimum number of alerts in a storm; default: %(default)s",
     )
     add(
         "--tick",
         type=cli_gate.seconds,
         default=5.0,
         metavar="SECONDS",
-        help="the operator's tick, default: %(default)s",
+        help="tick of the operator; default: %(default)s",
     )
-    add("--rejected", action="append", default=[], metavar="VERSION", help="must have served nobody; may be repeated")
+    add(
+        "--rejected",
+        action="append",
+        default=[],
+        metavar="VERSION",
+        help="version that must have served no request; may be repeated",
+    )
     add(
         "--served-metric",
         default="",
         metavar="SELECTOR",
-        help="counter of requests, with {{version}}; default: the SLI's",
+        help="counter of served requests, with {{version}}; default: the one in the SLI",
     )
-    add("--json", action="store_true", help="for machines")
+    add("--json", action="store_true", help="print the report as JSON")
     command.set_defaults(run=cli_gate.gate)
-
-
-if __name__ == "__main__":
-    sys.exit(main())

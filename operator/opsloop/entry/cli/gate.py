@@ -1,4 +1,4 @@
-"""`opsloop gate`: wires the ports to the API server's proxies, gathers, judges, prints."""
+"""`opsloop gate`: connects the ports through the API server's proxies, gathers evidence, judges it and prints it."""
 
 import argparse
 import json
@@ -16,19 +16,19 @@ from opsloop.errors import Invalid
 from opsloop.shell.evidence import Address, World, gather
 from opsloop.shell.evidence.sources import Cluster
 
-SLOW = 30.0  # seconds; a range query over a whole shift
+SLOW = 30.0  # seconds; a range query covers a whole shift
 
 
 class SystemClock:
-    """Clock port."""
+    """Clock of the machine."""
 
     def now(self) -> datetime:
-        """Time-zone aware UTC."""
+        """Returns the current time in UTC."""
         return datetime.now(UTC)
 
 
 async def gate(arguments: argparse.Namespace, cluster: Cluster) -> int:
-    """Print the seven rows; the exit code says the verdict."""
+    """Judges one shift, prints the seven rows and returns the exit code of the verdict."""
     sent = sent_tickets(arguments.tickets) if arguments.tickets else None
     world = world_of(arguments, cluster)
     evidence = await gather(world, arguments.incident, sent, arguments.rejected, arguments.served_metric)
@@ -42,7 +42,7 @@ async def gate(arguments: argparse.Namespace, cluster: Cluster) -> int:
 
 
 def world_of(arguments: argparse.Namespace, cluster: Cluster) -> World:
-    """Everything over the one connection to the API server, with the caller's own rights."""
+    """Builds the sources of evidence over one connection to the API server, with the caller's permissions."""
     namespace = arguments.namespace
     prometheus = Address.parse(arguments.prometheus, namespace)
 
@@ -65,7 +65,7 @@ def world_of(arguments: argparse.Namespace, cluster: Cluster) -> World:
 
 
 def encodable(headers: dict[str, str], body: bytes) -> tuple[dict[str, str], Any]:
-    """The Kubernetes client encodes what is declared as JSON once more, so it gets the object."""
+    """Decodes a JSON body, because the Kubernetes client encodes a body of that content type itself."""
     if not body:
         return headers, None
     declared = next((v for k, v in headers.items() if k.lower() == "content-type"), "")
@@ -79,7 +79,7 @@ def encodable(headers: dict[str, str], body: bytes) -> tuple[dict[str, str], Any
 
 
 def sent_tickets(path: str) -> tuple[SentTicket, ...]:
-    """The tickets of a JSON file: a list, or an object with `tickets`. Invalid says what is wrong with it."""
+    """Reads tickets from a JSON file: a list, or an object with `tickets`. Raises Invalid that names the faulty item."""
     try:
         content = json.loads(Path(path).read_text(encoding="utf-8"))
     except OSError as error:
@@ -102,7 +102,7 @@ def _sent(item: Mapping[str, Any], where: str) -> SentTicket:
 
 
 def count(text: str) -> int:
-    """A positive number, for argparse."""
+    """Parses a number of at least 1, for argparse."""
     value = int(text)
     if value < 1:
         raise argparse.ArgumentTypeError(f"{text} is not at least 1")
@@ -110,7 +110,7 @@ def count(text: str) -> int:
 
 
 def seconds(text: str) -> float:
-    """A positive time, for argparse."""
+    """Parses a time in seconds, above 0 and below 3600, for argparse."""
     value = float(text)
     if not 0 < value < 3600:
         raise argparse.ArgumentTypeError(f"{text} is not a time in seconds between 0 and 3600")

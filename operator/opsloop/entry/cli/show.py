@@ -1,4 +1,4 @@
-"""`opsloop postmortem`, `timeline` and `tickets`: what is stored, readable."""
+"""`opsloop postmortem`, `timeline` and `tickets`: print stored records for a person."""
 
 import argparse
 from collections.abc import Iterable
@@ -15,7 +15,7 @@ POSTMORTEM_KEY = "postmortem.md"
 
 
 async def postmortem(arguments: argparse.Namespace, reader: Reader) -> int:
-    """The Markdown as it is stored."""
+    """Prints an Incident's postmortem as stored, in Markdown. Raises NotFound if there is none yet."""
     incident: str = arguments.incident
     await _incident(reader, arguments.namespace, incident)
     try:
@@ -29,7 +29,7 @@ async def postmortem(arguments: argparse.Namespace, reader: Reader) -> int:
 
 
 async def timeline(arguments: argparse.Namespace, reader: Reader) -> int:
-    """What happened, with times relative to the onset, and the evidence of each entry."""
+    """Prints an Incident's timeline, with times relative to the onset and the evidence of each entry."""
     incident = await _incident(reader, arguments.namespace, arguments.incident)
     status = incident.status
     entries = sorted(status.timeline, key=lambda entry: entry.at)
@@ -58,7 +58,7 @@ def _lines(entries: Iterable[TimelineEntry], zero: datetime) -> Iterable[str]:
 
 
 def since(zero: datetime, at: datetime) -> str:
-    """`+1:05.2`: minutes, seconds and tenths after `zero`; hours where there are some."""
+    """Formats a time relative to `zero`, for example `+1:05.2`: minutes, seconds and tenths, and hours if any."""
     tenths = round((at - zero).total_seconds() * 10)
     sign, tenths = ("-" if tenths < 0 else "+"), abs(tenths)
     minutes, rest = divmod(tenths, 600)
@@ -68,17 +68,17 @@ def since(zero: datetime, at: datetime) -> str:
 
 
 async def tickets(arguments: argparse.Namespace, reader: Reader) -> int:
-    """Linked ones with score and evidence, then the queue."""
-    filed = await desk(reader, arguments.namespace)
-    linked = [(name, t) for name, book in sorted(filed.ledgers.items()) for t in ledger.tickets_of(book)]
+    """Prints the linked tickets with score and evidence, then the ticket queue."""
+    records = await desk(reader, arguments.namespace)
+    linked = [(name, t) for name, stored in sorted(records.ledgers.items()) for t in ledger.tickets_of(stored)]
     for name, ticket in linked:
         _print_linked(name, ticket)
     for waiting in await queue(reader, arguments.namespace):
         triage = waiting.triage
         print(f"{waiting.ticket.id}  in the queue  {triage.category} → {triage.route}  {waiting.ticket.subject}")
-    if filed.inbox:
-        print(f"{filed.inbox} inbox entries are not filed yet")
-    print(f"{len(linked)} linked, {len(filed.queue)} in the queue")
+    if records.inbox:
+        print(f"{records.inbox} inbox entries are not filed yet")
+    print(f"{len(linked)} linked, {len(records.queue)} in the queue")
     return 0
 
 

@@ -1,4 +1,4 @@
-"""The gate's report for people and for machines."""
+"""Rendering of the gate's report: a table for people, JSON for programs."""
 
 import json
 import os
@@ -6,7 +6,7 @@ import shutil
 import sys
 import textwrap
 
-from opsloop.core.gate.report import FAILED, PASSED, Fact, GateReport, Row, Verdict
+from opsloop.core.gate.report import FAILED, INCONCLUSIVE, PASSED, Fact, GateReport, Row, Verdict
 
 _MARKS: dict[Verdict, str] = {"passed": "✓", "failed": "✗", "inconclusive": "?"}
 _PLAIN_MARKS: dict[Verdict, str] = {"passed": "+", "failed": "x", "inconclusive": "?"}
@@ -15,28 +15,28 @@ _NARROW, _WIDE = 80, 150
 
 
 def table(report: GateReport, namespace: str, width: int = 0, colour: bool | None = None) -> str:
-    """Mark, name and sentence of each row, its evidence below, the verdict at the end."""
+    """Renders mark, name and sentence of each row with its evidence below, and the verdict as the last line."""
     width = width or min(_WIDE, max(_NARROW, shutil.get_terminal_size((120, 24)).columns))
-    colour = _colourful() if colour is None else colour
+    colour = _colour_supported() if colour is None else colour
     name_width = max((len(row.name) for row in report.rows), default=0)
     lines = [line for row in report.rows for line in _row(row, name_width, width, colour)]
     return "\n".join([*lines, "", verdict(report, namespace)])
 
 
 def verdict(report: GateReport, namespace: str) -> str:
-    """One line, last."""
+    """Renders the verdict in one line."""
     where = f"{report.incident} in {namespace}" if report.incident else f"namespace {namespace}"
     if report.exit_code == PASSED:
         return f"gate passed: {len(report.rows)} of {len(report.rows)} rows ({where})"
     if report.exit_code == FAILED:
-        open_ = report.named("inconclusive")
-        tail = f"; inconclusive: {', '.join(open_)}" if open_ else ""
+        inconclusive = report.named("inconclusive")
+        tail = f"; inconclusive: {', '.join(inconclusive)}" if inconclusive else ""
         return f"gate failed: {', '.join(report.named('failed'))}{tail} ({where})"
     return f"gate inconclusive: {', '.join(report.named('inconclusive'))} ({where})"
 
 
 def as_json(report: GateReport, namespace: str) -> str:
-    """One object."""
+    """Renders the report as one JSON object."""
     rows = [
         {
             "name": row.name,
@@ -46,11 +46,11 @@ def as_json(report: GateReport, namespace: str) -> str:
         }
         for row in report.rows
     ]
-    named = {0: "passed", 1: "failed", 3: "inconclusive"}[report.exit_code]
+    verdicts = {PASSED: "passed", FAILED: "failed", INCONCLUSIVE: "inconclusive"}
     whole = {
         "namespace": namespace,
         "incident": report.incident,
-        "verdict": named,
+        "verdict": verdicts[report.exit_code],
         "exitCode": report.exit_code,
         "rows": rows,
     }
@@ -58,7 +58,7 @@ def as_json(report: GateReport, namespace: str) -> str:
 
 
 def _row(row: Row, name_width: int, width: int, colour: bool) -> list[str]:
-    mark = (_MARKS if _can_say(_MARKS[row.verdict]) else _PLAIN_MARKS)[row.verdict]
+    mark = (_MARKS if _is_printable(_MARKS[row.verdict]) else _PLAIN_MARKS)[row.verdict]
     if colour:
         mark = f"\033[{_COLOURS[row.verdict]}m{mark}\033[0m"
     room = max(30, width - name_width - 4)
@@ -70,12 +70,12 @@ def _row(row: Row, name_width: int, width: int, colour: bool) -> list[str]:
 
 def _fact(fact: Fact, beside: tuple[Fact, ...], width: int) -> str:
     names = max(len(other.name) for other in beside)
-    said = f"    {fact.name:<{names}}  {fact.value}"
-    line = " ".join(f"{said}  [{fact.source}]".split("\n")) if fact.source else said
+    text = f"    {fact.name:<{names}}  {fact.value}"
+    line = " ".join(f"{text}  [{fact.source}]".split("\n")) if fact.source else text
     return line if len(line) <= width else line[: width - 1] + "…"
 
 
-def _can_say(text: str) -> bool:
+def _is_printable(text: str) -> bool:
     try:
         text.encode(sys.stdout.encoding or "utf-8")
     except UnicodeEncodeError:
@@ -83,5 +83,5 @@ def _can_say(text: str) -> bool:
     return True
 
 
-def _colourful() -> bool:
+def _colour_supported() -> bool:
     return sys.stdout.isatty() and "NO_COLOR" not in os.environ and os.environ.get("TERM") != "dumb"
