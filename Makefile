@@ -34,11 +34,13 @@ test: check unit e2e ## check, unit and the stories on kind
 unit: $(STAMP) ## unit, property and contract tests against the fakes: no cluster, seconds
 	@$(PY) -m pytest tests
 
-check: $(STAMP) ## format, lint, types, import contracts, generated files
+check: $(STAMP) ## format, lint, types, import contracts, names and words, generated files
 	@$(VENV)/bin/ruff format --check --quiet .
 	@$(VENV)/bin/ruff check --quiet .
 	@$(VENV)/bin/mypy
 	@$(VENV)/bin/lint-imports
+	@$(PY) tools/style.py
+	@$(PY) tools/changelog.py
 	@$(PY) tools/generate.py --check
 
 e2e: $(STAMP) cluster images

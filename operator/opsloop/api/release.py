@@ -410,7 +410,11 @@ class ReleaseStatus(StatusModel):
     ] = Field(default="Pending", description="Summary of the conditions and the target.")
     version: str = Field(default="", max_length=128, description="Version label of the live revision.")
     live: str = Field(default="", max_length=64, description="Digest of the live revision.")
-    last_good: str = Field(default="", max_length=64, description="Digest of the revision that a rollback restores.")
+    last_good: str = Field(
+        default="",
+        max_length=64,
+        description="Digest of the last-good revision: the live one if it is proven, else the target of a rollback.",
+    )
     weight: Weight = Field(default_factory=Weight, description="Wanted and actual weight of the canary.")
     burn_band: str = Field(
         default="unknown", max_length=16, description="Burn rate as a band: ok, slow, fast or unknown."

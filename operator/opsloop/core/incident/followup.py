@@ -120,7 +120,7 @@ def postmortem(sheet: Sheet) -> None:
         sheet.set(postmortem=name)
         sheet.condition("PostmortemWritten", True, "Written", f"ConfigMap {name}, key postmortem.md")
     else:
-        sheet.condition("PostmortemWritten", False, "Pending", "it is being written")
+        sheet.condition("PostmortemWritten", False, "Pending", "the postmortem is being written")
     seen = sheet.facts.incident.model_copy(update={"status": sheet.status})
     case = _case(sheet, sheet.status.eval_case) if sheet.status.eval_case else None
     root = sheet.facts.root
