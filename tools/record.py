@@ -1,8 +1,8 @@
-"""Draws what a command really printed as an SVG of a terminal: `make drill | tee out/drill.log`, then
+"""Draws the output of a command as an SVG of a terminal: `make drill | tee out/drill.log`, then
 
     .venv/bin/python tools/record.py out/drill.log docs/drill.svg --title "make drill"
 
-The text is the log's, word for word; only colour is added: stages, and the gate's marks. Long lines are wrapped.
+The text is that of the log, with colour for stages and the gate's marks; long lines are wrapped.
 """
 
 import argparse
@@ -27,18 +27,18 @@ STYLES = (
 
 
 def lines(log: str) -> list[Text]:
-    """The log's lines with colour."""
-    found = []
+    """Returns the lines of a log with colour."""
+    coloured = []
     for line in log.rstrip("\n").splitlines():
         text = Text(line)
         for pattern, style in STYLES:
             text.highlight_regex(pattern, style)
-        found.append(text)
-    return found
+        coloured.append(text)
+    return coloured
 
 
 def svg(log: str, title: str) -> str:
-    """An SVG without fonts from elsewhere, so that it shows the same offline."""
+    """Returns the SVG, with local fonts only, so that it looks the same offline."""
     console = Console(record=True, width=WIDTH, file=StringIO(), highlight=False, color_system="truecolor")
     for line in lines(log):
         console.print(line, overflow="fold")

@@ -1,4 +1,4 @@
-"""What is installed: permissions that can be read in one look, a pod that can do nothing else."""
+"""The chart and its rendered manifests: permissions, the pod's restrictions, settings and refused values."""
 
 import subprocess
 from pathlib import Path
@@ -20,45 +20,48 @@ def rendered() -> list[Object]:
 
 def render(*settings: str) -> subprocess.CompletedProcess[str]:
     sets = [word for setting in settings for word in ("--set", setting)]
-    words = [str(HELM), "template", "opsloop", str(generate.CHART), "-n", "ops", "--kube-version", "1.34.0", *sets]
-    return subprocess.run(words, capture_output=True, text=True, check=False)
+    command = [str(HELM), "template", "opsloop", str(generate.CHART), "-n", "ops", "--kube-version", "1.34.0", *sets]
+    return subprocess.run(command, capture_output=True, text=True, check=False)
 
 
 def objects(*settings: str) -> list[Object]:
-    return [found for found in yaml.safe_load_all(render(*settings).stdout) if found]
+    return [document for document in yaml.safe_load_all(render(*settings).stdout) if document]
 
 
 def of_kind(documents: list[Object], kind: str) -> list[Object]:
-    return [found for found in documents if found["kind"] == kind]
+    return [document for document in documents if document["kind"] == kind]
 
 
 def one(documents: list[Object], kind: str) -> Object:
-    (found,) = of_kind(documents, kind)
-    return found
+    (document,) = of_kind(documents, kind)
+    return document
 
 
 def verbs(rules: list[Object], resource: str) -> set[str]:
     return {verb for rule in rules if resource in rule["resources"] for verb in rule["verbs"]}
 
 
-def operators_rules() -> list[Object]:
-    roles = {found["metadata"]["name"]: found for found in rendered() if found["kind"] in ("ClusterRole", "Role")}
-    bound = [found for found in rendered() if found["kind"].endswith("Binding") and "roleRef" in found]
-    return [rule for binding in bound for rule in roles[binding["roleRef"]["name"]]["rules"]]
+def rules_of_the_operator() -> list[Object]:
+    documents = rendered()
+    roles = {role["metadata"]["name"]: role for role in documents if role["kind"] in ("ClusterRole", "Role")}
+    bindings = [document for document in documents if document["kind"].endswith("Binding") and "roleRef" in document]
+    return [rule for binding in bindings for rule in roles[binding["roleRef"]["name"]]["rules"]]
 
 
 @pytest.mark.parametrize("resource", ["secrets", "nodes", "serviceaccounts", "pods/exec", "roles", "clusterroles", "*"])
-def test_what_it_may_never_touch(resource: str) -> None:
-    assert verbs(operators_rules(), resource) == set()
+def test_the_operator_has_no_permission_on(resource: str) -> None:
+    assert verbs(rules_of_the_operator(), resource) == set()
 
 
 @pytest.mark.parametrize("resource", ["releases", "incidents", "runbooks", "evalcases"])
-def test_specs_belong_to_people(resource: str) -> None:
-    assert not {"update", "patch", "delete", "*"} & verbs(operators_rules(), resource)
+def test_the_operator_cannot_write_specs(resource: str) -> None:
+    assert not {"update", "patch", "delete", "*"} & verbs(rules_of_the_operator(), resource)
 
 
 def test_no_rule_uses_a_wildcard() -> None:
-    assert [rule for rule in operators_rules() if "*" in rule["verbs"] + rule["resources"] + rule["apiGroups"]] == []
+    assert [
+        rule for rule in rules_of_the_operator() if "*" in rule["verbs"] + rule["resources"] + rule["apiGroups"]
+    ] == []
 
 
 def test_the_pod_is_restricted() -> None:
@@ -75,19 +78,19 @@ def test_the_pod_is_restricted() -> None:
     assert container["startupProbe"]["periodSeconds"] * container["startupProbe"]["failureThreshold"] >= 60
 
 
-def test_every_setting_that_is_passed_is_one_that_the_operator_reads() -> None:
+def test_every_variable_of_the_pod_is_a_setting_of_the_operator() -> None:
     settings = pytest.importorskip("opsloop.entry.settings")
     known = {settings.variable(item) for item in settings.Settings.__dataclass_fields__}
     (container,) = one(rendered(), "Deployment")["spec"]["template"]["spec"]["containers"]
-    given = {item["name"]: item.get("value", "x") for item in container["env"]}
-    assert given.keys() <= known
-    assert settings.load(given, []).tick.total_seconds() == 5
+    variables = {item["name"]: item.get("value", "x") for item in container["env"]}
+    assert variables.keys() <= known
+    assert settings.load(variables, []).tick.total_seconds() == 5
 
 
 def test_services_select_the_pod_and_its_named_ports() -> None:
     template = one(rendered(), "Deployment")["spec"]["template"]
     named = {port["name"]: port["containerPort"] for port in template["spec"]["containers"][0]["ports"]}
-    services = {found["metadata"]["name"]: found["spec"] for found in of_kind(rendered(), "Service")}
+    services = {service["metadata"]["name"]: service["spec"] for service in of_kind(rendered(), "Service")}
     assert services.keys() == {"opsloop-intake", "opsloop-metrics"}
     for spec in services.values():
         assert spec["selector"].items() <= template["metadata"]["labels"].items()
@@ -96,43 +99,46 @@ def test_services_select_the_pod_and_its_named_ports() -> None:
 
 @needs_helm
 def test_in_chosen_namespaces_nothing_namespaced_is_granted_cluster_wide() -> None:
-    found = objects("watchNamespaces={shop,billing}")
-    bound = {binding["roleRef"]["name"] for binding in of_kind(found, "ClusterRoleBinding")}
+    documents = objects("watchNamespaces={shop,billing}")
+    bound = {binding["roleRef"]["name"] for binding in of_kind(documents, "ClusterRoleBinding")}
     wide = [
-        rule for role in of_kind(found, "ClusterRole") if role["metadata"]["name"] in bound for rule in role["rules"]
+        rule
+        for role in of_kind(documents, "ClusterRole")
+        if role["metadata"]["name"] in bound
+        for rule in role["rules"]
     ]
     assert {name for rule in wide for name in rule["resources"]} == {
         "tokenreviews", "subjectaccessreviews", "namespaces", "customresourcedefinitions",
     }  # fmt: skip
-    assert {role["metadata"]["namespace"] for role in of_kind(found, "Role")} == {"shop", "billing", "ops"}
-    where = one(found, "ValidatingAdmissionPolicyBinding")["spec"]["matchResources"]["namespaceSelector"]
+    assert {role["metadata"]["namespace"] for role in of_kind(documents, "Role")} == {"shop", "billing", "ops"}
+    where = one(documents, "ValidatingAdmissionPolicyBinding")["spec"]["matchResources"]["namespaceSelector"]
     assert where["matchExpressions"][0]["values"] == ["shop", "billing"]
 
 
 @needs_helm
 def test_two_installs_do_not_share_a_cluster_scoped_name() -> None:
-    words = [str(HELM), "template", "opsloop", str(generate.CHART), "-n", "other", "--kube-version", "1.34.0"]
-    other = list(yaml.safe_load_all(subprocess.run(words, capture_output=True, text=True, check=True).stdout))
+    command = [str(HELM), "template", "opsloop", str(generate.CHART), "-n", "other", "--kube-version", "1.34.0"]
+    other = list(yaml.safe_load_all(subprocess.run(command, capture_output=True, text=True, check=True).stdout))
 
     def wide(documents: list[Object]) -> set[str]:
-        return {found["metadata"]["name"] for found in documents if "namespace" not in found["metadata"]}
+        return {document["metadata"]["name"] for document in documents if "namespace" not in document["metadata"]}
 
     assert wide(other) and not wide(other) & wide(objects())
 
 
 @needs_helm
 @pytest.mark.parametrize(("replicas", "budgets"), [(1, 0), (2, 1)])
-def test_a_budget_only_where_there_is_a_second_pod(replicas: int, budgets: int) -> None:
+def test_a_disruption_budget_exists_with_two_pods_only(replicas: int, budgets: int) -> None:
     assert len(of_kind(objects(f"replicas={replicas}"), "PodDisruptionBudget")) == budgets
 
 
 @needs_helm
-def test_the_pagers_token_is_mounted_as_the_file_that_is_named() -> None:
+def test_the_token_file_of_the_pager_is_mounted_from_its_secret() -> None:
     pod = one(objects("pager.tokenSecret.name=page"), "Deployment")["spec"]["template"]["spec"]
     (container,) = pod["containers"]
     named = {item["name"]: item.get("value") for item in container["env"]}["OPSLOOP_PAGER_TOKEN_FILE"]
-    (mount,) = (found for found in container["volumeMounts"] if found["name"] == "pager-token")
-    (volume,) = (found["secret"] for found in pod["volumes"] if found["name"] == "pager-token")
+    (mount,) = (mount for mount in container["volumeMounts"] if mount["name"] == "pager-token")
+    (volume,) = (volume["secret"] for volume in pod["volumes"] if volume["name"] == "pager-token")
     assert named == str(Path(mount["mountPath"]) / volume["items"][0]["path"])
 
 
@@ -147,6 +153,6 @@ def test_the_pagers_token_is_mounted_as_the_file_that_is_named() -> None:
     ],
 )
 def test_wrong_values_are_refused_by_name(setting: str, sentence: str) -> None:
-    done = render(setting)
-    assert done.returncode != 0
-    assert sentence in done.stderr
+    run = render(setting)
+    assert run.returncode != 0
+    assert sentence in run.stderr

@@ -1,4 +1,4 @@
-"""CRDs that a real API server takes: structural, described everywhere, bounded where a person writes."""
+"""The generated CRDs are structural, described in every field and bounded in every field that people write."""
 
 import re
 from collections.abc import Iterator
@@ -15,7 +15,7 @@ each_kind = pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.name)
 
 
 def nodes(schema: Schema, path: str = "") -> Iterator[tuple[str, Schema]]:
-    """Every node with its path, as kubectl explain spells it."""
+    """All nodes of a schema, each with its path as kubectl explain spells it."""
     yield path, schema
     for name, sub in schema.get("properties", {}).items():
         yield from nodes(sub, f"{path}.{name}")
@@ -41,17 +41,17 @@ def rules_at(kind: Kind, path: str) -> list[str]:
 
 @each_kind
 def test_every_field_is_described(kind: Kind) -> None:
-    """Fields, not list items of plain scalars; metadata is the API server's."""
-    bare = [
+    """Items of lists and maps are described by their field; metadata by the API server."""
+    undescribed = [
         path
         for path, node in nodes(object_schema(kind))
         if path != ".metadata" and not re.search(r"(\[\]|\{\})$", path) and not node.get("description", "").strip()
     ]
-    assert bare == []
+    assert undescribed == []
 
 
 @each_kind
-def test_every_description_is_one_line_for_a_person(kind: Kind) -> None:
+def test_every_description_is_one_line(kind: Kind) -> None:
     assert [path for path, node in nodes(object_schema(kind)) if "\n" in node.get("description", "")] == []
 
 
@@ -93,8 +93,8 @@ def test_the_schema_is_structural(kind: Kind) -> None:
 
 
 @each_kind
-def test_everything_that_people_write_is_bounded(kind: Kind) -> None:
-    """CEL's cost budget is computed from these bounds, and so is the size of an object."""
+def test_every_field_that_people_write_is_bounded(kind: Kind) -> None:
+    """The API server computes the cost of CEL rules from these bounds."""
     bound = {"string": "maxLength", "array": "maxItems"}
     for path, node in nodes(at(kind, ".spec"), ".spec"):
         if node["type"] in bound:
@@ -104,7 +104,7 @@ def test_everything_that_people_write_is_bounded(kind: Kind) -> None:
 
 
 @each_kind
-def test_every_list_in_status_ends(kind: Kind) -> None:
+def test_every_list_is_bounded(kind: Kind) -> None:
     assert [
         path for path, node in nodes(object_schema(kind)) if node["type"] == "array" and "maxItems" not in node
     ] == []
@@ -112,7 +112,7 @@ def test_every_list_in_status_ends(kind: Kind) -> None:
 
 @each_kind
 def test_status_has_no_defaults(kind: Kind) -> None:
-    """Status says what was measured; the API server must not invent any of it."""
+    """The API server must not fill in measurements."""
     assert [path for path, node in nodes(at(kind, ".status")) if "default" in node] == []
 
 
@@ -124,7 +124,7 @@ def test_keys_of_lists_are_required_fields(kind: Kind) -> None:
 
 
 @each_kind
-def test_rules_name_their_field_in_a_sentence(kind: Kind) -> None:
+def test_a_rule_has_a_message_of_one_line(kind: Kind) -> None:
     for path, node in nodes(object_schema(kind)):
         for rule in node.get("x-kubernetes-validations", []):
             assert len(rule["message"]) > 30, path
@@ -139,11 +139,11 @@ def test_conditions_are_told_apart_by_type(kind: Kind) -> None:
 
 @each_kind
 def test_printer_columns_point_at_fields(kind: Kind) -> None:
-    known = dict(nodes(object_schema(kind)))
+    fields = dict(nodes(object_schema(kind)))
     for column in kind.columns:
         if column.path == ".metadata.creationTimestamp":
             continue
-        node = known[column.path]
+        node = fields[column.path]
         expected = "string" if column.type == "date" else column.type
         assert node["type"] == expected, column
 
@@ -157,20 +157,20 @@ NARROW = [
 
 
 @pytest.mark.parametrize(("kind", "names"), NARROW)
-def test_columns_answer_at_a_glance(kind: Kind, names: list[str]) -> None:
+def test_columns_without_wide_output(kind: Kind, names: list[str]) -> None:
     columns = crd(kind)["spec"]["versions"][0]["additionalPrinterColumns"]
     assert [column["name"] for column in columns if "priority" not in column] == names
 
 
 def test_four_kinds_with_their_short_names_in_one_category() -> None:
-    names = {name: document["spec"]["names"] for name, document in crds().items()}
-    assert {name: found["shortNames"] for name, found in names.items()} == {
+    names = {file: document["spec"]["names"] for file, document in crds().items()}
+    assert {file: spec["shortNames"] for file, spec in names.items()} == {
         "opsloop.dev_releases.yaml": ["rel"],
         "opsloop.dev_incidents.yaml": ["inc"],
         "opsloop.dev_runbooks.yaml": ["rb"],
         "opsloop.dev_evalcases.yaml": ["ec"],
     }
-    assert all(found["categories"] == ["opsloop"] for found in names.values())
+    assert all(spec["categories"] == ["opsloop"] for spec in names.values())
 
 
 @pytest.mark.parametrize(
@@ -193,7 +193,7 @@ def test_four_kinds_with_their_short_names_in_one_category() -> None:
         pytest.param(RUNBOOK, ".spec.safety.mode", "auto", id="a literal"),
     ],
 )
-def test_defaults_say_what_applies(kind: Kind, path: str, default: Any) -> None:
+def test_the_default_of_a_field(kind: Kind, path: str, default: Any) -> None:
     assert at(kind, path).get("default") == default
 
 
@@ -216,8 +216,8 @@ def test_defaults_say_what_applies(kind: Kind, path: str, default: Any) -> None:
         pytest.param(EVALCASE, ".spec.expect", id="an expectation that says something"),
     ],
 )
-def test_rules_are_where_they_apply(kind: Kind, path: str) -> None:
-    """That they hold is shown on a real API server: tests/contract/test_admission.py."""
+def test_a_field_has_a_rule(kind: Kind, path: str) -> None:
+    """tests/contract/test_admission.py shows on a real API server that they hold."""
     assert rules_at(kind, path)
 
 
@@ -261,12 +261,12 @@ def test_rules_are_where_they_apply(kind: Kind, path: str) -> None:
         ),
     ],
 )  # fmt: skip
-def test_one_node(node: Schema, expected: Schema) -> None:
+def test_conversion_of_one_node(node: Schema, expected: Schema) -> None:
     defs = {"T": {"type": "string", "description": "Type.", "title": "T"}}
     assert structural(node, defs) == expected
 
 
 def test_rules_of_field_and_type_both_apply() -> None:
     key = "x-kubernetes-validations"
-    found = structural({"$ref": "#/$defs/T", key: [{"rule": "b"}]}, {"T": {"type": "object", key: [{"rule": "a"}]}})
-    assert [rule["rule"] for rule in found[key]] == ["a", "b"]
+    node = structural({"$ref": "#/$defs/T", key: [{"rule": "b"}]}, {"T": {"type": "object", key: [{"rule": "a"}]}})
+    assert [rule["rule"] for rule in node[key]] == ["a", "b"]

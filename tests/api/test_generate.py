@@ -1,4 +1,4 @@
-"""`tools/generate.py --check` sees every way in which a generated file can be stale, with and without helm."""
+"""`tools/generate.py --check` detects each kind of staleness, without helm as well."""
 
 import shutil
 from collections.abc import Callable
@@ -13,7 +13,7 @@ FOLDERS = ("crds", "charts", "manifests", "docs")
 
 @pytest.fixture
 def copy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The generated folders, to be broken; no helm, as on a machine that never made a cluster."""
+    """A copy of the generated folders on a machine without helm."""
     for name in FOLDERS:
         shutil.copytree(generate.ROOT / name, tmp_path / name)
     monkeypatch.setattr(generate, "ROOT", tmp_path)
@@ -27,7 +27,7 @@ def append(path: Path) -> None:
     path.write_text(path.read_text() + "# by hand\n")
 
 
-def test_what_is_committed_is_current(copy: Path) -> None:
+def test_the_committed_files_are_current(copy: Path) -> None:
     assert generate.check() == []
 
 
@@ -36,7 +36,7 @@ CRD = "opsloop.dev_releases.yaml"
 
 
 @pytest.mark.parametrize(
-    ("breaks", "sentence"),
+    ("damage", "sentence"),
     [
         pytest.param(lambda at: append(at / "crds" / CRD), f"crds/{CRD} is stale", id="a CRD edited by hand"),
         pytest.param(lambda at: (at / "crds" / CRD).unlink(), f"crds/{CRD} is stale", id="a CRD that is missing"),
@@ -55,8 +55,8 @@ CRD = "opsloop.dev_releases.yaml"
         pytest.param(lambda at: (at / "manifests/.rendered-from").unlink(), UNRENDERED, id="no record of the rendering"),
     ],
 )  # fmt: skip
-def test_each_staleness_is_seen_without_helm(copy: Path, breaks: Callable[[Path], object], sentence: str) -> None:
-    breaks(copy)
+def test_staleness_is_detected_without_helm(copy: Path, damage: Callable[[Path], object], sentence: str) -> None:
+    damage(copy)
     assert sentence in generate.check()
 
 

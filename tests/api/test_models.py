@@ -1,4 +1,4 @@
-"""The four kinds as models: they read what the API server stores, write what it takes, and outlive newer objects."""
+"""The models read and write objects without loss and ignore fields of a newer operator."""
 
 from datetime import UTC, datetime, timedelta, timezone
 from typing import Any
@@ -38,7 +38,7 @@ each_kind = pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.name)
         pytest.param("2w", 1209600, id="weeks"),
     ],
 )
-def test_durations_are_read_as_prometheus_writes_them(text: str, seconds: float) -> None:
+def test_durations_are_parsed_in_the_spelling_of_prometheus(text: str, seconds: float) -> None:
     assert parse_duration(text) == timedelta(seconds=seconds)
 
 
@@ -56,13 +56,13 @@ def test_durations_are_read_as_prometheus_writes_them(text: str, seconds: float)
         pytest.param(None, id="null"),
     ],
 )
-def test_what_is_no_duration_is_refused_with_examples(text: Any) -> None:
+def test_an_invalid_duration_is_refused_with_examples(text: Any) -> None:
     with pytest.raises(ValueError, match="is not a duration; write for example 30s, 5m, 1h or 30d"):
         parse_duration(text)
 
 
 @given(st.timedeltas(min_value=timedelta(0), max_value=timedelta(days=9999)))
-def test_a_duration_survives_being_written_to_the_millisecond(value: timedelta) -> None:
+def test_a_duration_is_written_and_read_to_the_millisecond(value: timedelta) -> None:
     exact = timedelta(milliseconds=round(value.total_seconds() * 1000))
     if exact < timedelta(days=10_000):
         assert parse_duration(format_duration(value)) == exact
@@ -76,7 +76,7 @@ def test_a_date_minus_any_duration_is_still_a_date(text: str) -> None:
 
 
 class Clocked(Model):
-    """For the tests below."""
+    """Model with a time and a duration."""
 
     at: Time
     wait: Duration
@@ -101,18 +101,18 @@ def test_format_time_of_another_zone() -> None:
 
 @each_kind
 def test_the_smallest_object_is_read(kind: Kind) -> None:
-    found = kind.model.model_validate({"metadata": META, "spec": SMALLEST[kind.name]})
-    assert isinstance(found, Release | Incident | Runbook | EvalCase)
-    assert found.key == ("shop", "answers")
-    assert found.metadata.resource_version == "42"
+    model = kind.model.model_validate({"metadata": META, "spec": SMALLEST[kind.name]})
+    assert isinstance(model, Release | Incident | Runbook | EvalCase)
+    assert model.key == ("shop", "answers")
+    assert model.metadata.resource_version == "42"
 
 
 @each_kind
-def test_writing_and_reading_changes_nothing(kind: Kind) -> None:
-    found = kind.model.model_validate({"metadata": META, "spec": SMALLEST[kind.name]})
-    again = kind.model.model_validate(found.dump())
-    assert again == found
-    assert again.dump() == found.dump()
+def test_writing_and_reading_an_object_changes_nothing(kind: Kind) -> None:
+    model = kind.model.model_validate({"metadata": META, "spec": SMALLEST[kind.name]})
+    again = kind.model.model_validate(model.dump())
+    assert again == model
+    assert again.dump() == model.dump()
 
 
 @each_kind
@@ -123,10 +123,10 @@ def test_fields_of_a_newer_operator_are_ignored(kind: Kind) -> None:
 
 
 @each_kind
-def test_what_was_read_cannot_be_changed_in_place(kind: Kind) -> None:
-    found = kind.model.model_validate({"metadata": META, "spec": SMALLEST[kind.name]})
+def test_models_are_frozen(kind: Kind) -> None:
+    model = kind.model.model_validate({"metadata": META, "spec": SMALLEST[kind.name]})
     with pytest.raises(ValidationError, match="frozen"):
-        found.spec = None  # type: ignore[attr-defined]
+        model.spec = None  # type: ignore[attr-defined]
 
 
 @each_kind
@@ -139,12 +139,12 @@ def test_nulls_are_never_written(kind: Kind) -> None:
     assert not nulls(kind.model.model_validate({"metadata": META, "spec": SMALLEST[kind.name]}).dump())
 
 
-def test_a_tier_keeps_prometheus_spelling() -> None:
+def test_a_tier_is_written_in_the_spelling_of_prometheus() -> None:
     tier = Tier.model_validate({"long": "3d", "short": "6h", "factor": 1, "severity": "sev3"})
     assert tier.dump() == {"long": "3d", "short": "6h", "factor": 1.0, "severity": "sev3"}
 
 
-def test_an_incident_opened_today_is_read_with_its_times() -> None:
-    found = Incident.model_validate({"metadata": META, "spec": SMALLEST["Incident"]})
-    assert found.spec.signal.at == datetime(2026, 11, 23, 14, tzinfo=UTC)
-    assert found.status.phase == "Open"
+def test_times_of_an_incident_are_read() -> None:
+    incident = Incident.model_validate({"metadata": META, "spec": SMALLEST["Incident"]})
+    assert incident.spec.signal.at == datetime(2026, 11, 23, 14, tzinfo=UTC)
+    assert incident.status.phase == "Open"

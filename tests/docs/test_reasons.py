@@ -1,4 +1,4 @@
-"""What people look up in docs/ is what the code says: reasons, condition types, annotations, metrics, settings."""
+"""The pages list the reasons, condition types, annotations, metrics and settings of the code."""
 
 import ast
 import re
@@ -23,7 +23,7 @@ DECISIONS = ("approve", "unblock", "retry", "mitigated", "waive-regression")
 
 
 def calls_of_condition() -> list[tuple[str, ast.Call]]:
-    """(file, call) of every `….condition(type, value, reason, message)` in core."""
+    """File and call of each `….condition(type, status, reason, message)` in core."""
     return [
         (str(path.relative_to(CORE)), node)
         for path in sorted(CORE.rglob("*.py"))
@@ -33,7 +33,7 @@ def calls_of_condition() -> list[tuple[str, ast.Call]]:
 
 
 def literal(node: ast.expr) -> str:
-    """The string that is written there, else ""."""
+    """The string of a literal, else ""."""
     return node.value if isinstance(node, ast.Constant) and isinstance(node.value, str) else ""
 
 
@@ -45,7 +45,7 @@ def test_every_named_reason_has_a_sentence() -> None:
     assert [r for r in reasons.reasons() if not r.sentence] == []
 
 
-def test_a_reason_that_is_written_in_place_is_on_the_page_too() -> None:
+def test_a_reason_without_a_constant_is_on_the_page() -> None:
     known = {r.value for r in reasons.reasons()} | set(reasons.IN_PLACE)
     written = {(file, literal(call.args[2])) for file, call in calls_of_condition() if literal(call.args[2])}
     assert {(file, reason) for file, reason in written if reason not in known} == set()
@@ -68,17 +68,17 @@ def test_conditions_in_the_crd_are_those_that_core_sets(kind: Kind) -> None:
 
 
 @pytest.mark.parametrize("word", DECISIONS)
-def test_every_annotation_by_which_people_decide_is_explained_and_guarded(word: str) -> None:
+def test_every_annotation_that_is_a_decision_is_explained_and_guarded(word: str) -> None:
     annotation = f"opsloop.dev/{word}"
     assert annotation in vars(names).values()
     assert f"`{annotation}`" in OPERATIONS
     assert f'"{word}"' in (ROOT / "charts" / "opsloop" / "templates" / "guard.yaml").read_text()
 
 
-def test_every_metric_is_explained_and_none_that_does_not_exist() -> None:
-    made = {metric.name for metric in Metrics().registry.collect() if metric.name.startswith("opsloop_")}
-    told = {re.sub(r"_total$", "", name) for name in re.findall(r"`(opsloop_[a-z_]+)`", OPERATIONS)}
-    assert told == made
+def test_the_page_lists_exactly_the_metrics_that_exist() -> None:
+    exported = {metric.name for metric in Metrics().registry.collect() if metric.name.startswith("opsloop_")}
+    listed = {re.sub(r"_total$", "", name) for name in re.findall(r"`(opsloop_[a-z_]+)`", OPERATIONS)}
+    assert listed == exported
 
 
 def test_every_setting_is_listed() -> None:

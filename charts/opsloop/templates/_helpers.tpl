@@ -2,7 +2,7 @@
 {{- default .Release.Name .Values.fullnameOverride | trunc 40 | trimSuffix "-" -}}
 {{- end -}}
 
-{{/* Cluster-scoped names hold the namespace, so that two installs do not collide. */}}
+{{/* Names of cluster-scoped objects contain the namespace, so that two installs do not collide. */}}
 {{- define "opsloop.clusterName" -}}
 {{- printf "%s-%s" (include "opsloop.fullname" .) .Release.Namespace -}}
 {{- end -}}
@@ -29,7 +29,7 @@ app.kubernetes.io/part-of: opsloop
   namespace: {{ .Release.Namespace }}
 {{- end -}}
 
-{{/* What it needs in a namespace that it looks after. */}}
+{{/* Rules in each namespace that the operator looks after. */}}
 {{- define "opsloop.rules" -}}
 - apiGroups: [opsloop.dev]
   resources: [releases, incidents, runbooks, evalcases]
@@ -41,10 +41,10 @@ app.kubernetes.io/part-of: opsloop
   resources: [releases/status, incidents/status, runbooks/status, evalcases/status]
   verbs: [update]
 - apiGroups: [apps]
-  resources: [deployments]  # patch: the pod template of yours; the rest: the canary beside it
+  resources: [deployments]  # patch: the template of the user's Deployment; the rest: the canary
   verbs: [get, list, watch, create, patch, delete]
 - apiGroups: [apps]
-  resources: [controllerrevisions]  # the pod templates of revisions
+  resources: [controllerrevisions]  # stored pod templates
   verbs: [get, list, create, delete]
 - apiGroups: [""]
   resources: [pods]  # create, delete: quarantined pods that prove a regression case
