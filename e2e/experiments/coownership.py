@@ -21,8 +21,8 @@ from opsloop.core.release.revisions import digest
 from opsloop.errors import Conflict
 from opsloop.shell.ports import DEPLOYMENTS, REPLICASETS, Object
 from opsloop.shell.reconcile import observe
-from opsloop.shell.reconcile.apply import act
-from opsloop.shell.runtime import World
+from opsloop.shell.reconcile.apply import execute
+from opsloop.shell.runtime import Runtime
 from opsloop.shell.watch.cache import template_manager
 
 NS = "exp-coownership"
@@ -37,7 +37,7 @@ class Case:
     kube: Kube
     way: Way
     user: User
-    world: World
+    world: Runtime
     wanted: int = 1  # replicas
 
     @property
@@ -90,7 +90,7 @@ async def restore(case: Case, how: str, good: Object) -> None:
     case.world.cache.put("Deployment", live)
     if how == JSON_PATCH:
         at = digest(live["spec"]["template"])
-        await act(case.world, NS, live, SetTemplate(case.name, at, good, digest(good)))
+        await execute(case.world, NS, live, SetTemplate(case.name, at, good, digest(good)))
     else:
         body = {"metadata": {"name": case.name}, "spec": {"template": good}}
         await case.kube.apply(DEPLOYMENTS, NS, body)
@@ -101,7 +101,7 @@ async def stale_is_refused(case: Case, seen: Object, good: Object) -> bool:
     world = world_of(case.kube)
     world.cache.put("Deployment", seen)
     try:
-        await act(world, NS, seen, SetTemplate(case.name, digest(seen["spec"]["template"]), good, digest(good)))
+        await execute(world, NS, seen, SetTemplate(case.name, digest(seen["spec"]["template"]), good, digest(good)))
     except Conflict:
         return True
     return False
@@ -122,7 +122,7 @@ async def run(kube: Kube, way: Way, how: str, clean: dict[str, Object], name: st
     assert not way.put(case.user, GOOD)
     seen = await case.settled()
     original = digest(seen["spec"]["template"])
-    await act(case.world, NS, seen, EnsureRevision(name, original, 1, seen["spec"]["template"]))
+    await execute(case.world, NS, seen, EnsureRevision(name, original, 1, seen["spec"]["template"]))
     good, first = await case.stored(), set(await case.sets())
     row: dict[str, Any] = {"change by": way.name, "restore by": how, "read back": _yes(digest(good) == original)}
 

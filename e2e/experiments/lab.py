@@ -1,18 +1,18 @@
-"""What the experiments share: a namespace that goes away, opsloop's own World on a real API server, a table."""
+"""What the experiments share: a namespace that goes away, opsloop's own Runtime on a real API server, a table."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any, cast
 
 from e2e.api import kubectl
 from e2e.cluster import paths
 from opsloop.adapters.kube.kube import Kube
 from opsloop.shell.ports import Object
-from opsloop.shell.runtime import World
+from opsloop.shell.runtime import Runtime
 from opsloop.shell.watch.cache import Cache
 
 JSON = "application/json"
@@ -26,12 +26,13 @@ class WallClock:
         return datetime.now(UTC)
 
 
-def world_of(kube: Kube) -> World:
-    """opsloop's World with a real API server; what the experiments do not use is not there."""
+def world_of(kube: Kube) -> Runtime:
+    """opsloop's Runtime with a real API server; what the experiments do not use is not there."""
     absent = cast(Any, None)
-    return World(
+    return Runtime(
         reader=kube, writer=kube, access=kube, clock=WallClock(), cache=Cache(), readings=absent, evals=absent,
-        pages=absent, events=absent, wake=lambda key: None,
+        pages=absent, events=absent, enqueue=lambda key: None,
+        reopen_grace=timedelta(minutes=30),
     )  # fmt: skip
 
 

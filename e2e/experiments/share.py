@@ -26,7 +26,7 @@ from opsloop.core.release import weights
 from opsloop.names import CANARY
 from opsloop.shell.ports import CONFIGMAPS, DEPLOYMENTS, PODS, SERVICES, Object
 from opsloop.shell.reconcile import observe
-from opsloop.shell.reconcile.apply import act
+from opsloop.shell.reconcile.apply import execute
 
 NS = "exp-share"
 STABLE, TRIED = "v1", "v4"
@@ -62,7 +62,7 @@ class Shop:
 
     async def _canary(self, replicas: int) -> None:
         action = EnsureCanary("shop", "shop", "0" * 16, template(TRIED), LABELS, replicas)
-        await act(self.world, NS, self.owner, action)
+        await execute(self.world, NS, self.owner, action)
 
     async def pods(self) -> list[PodFacts]:
         """Canary pods."""
@@ -73,7 +73,7 @@ class Shop:
         """Open or close it; Unix time right before the write."""
         names = tuple(p.name for p in await self.pods())
         at = time.time()
-        await act(self.world, NS, self.owner, SetGates("shop", names, open=opened, reason="experiment"))
+        await execute(self.world, NS, self.owner, SetGates("shop", names, open=opened, reason="experiment"))
         return at
 
     async def end(self) -> float:

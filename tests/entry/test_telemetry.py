@@ -12,7 +12,8 @@ import pytest
 from opsloop.api.release import Tier
 from opsloop.core.facts import Reading, TierVerdict, Unknown, Value, Verdict
 from opsloop.entry.telemetry import LAG, SILENCE, Health, Metrics, build_app, serve, setup_logging
-from opsloop.shell.watch.workqueue import Key, Queue
+from opsloop.shell.ports import ObjectKey
+from opsloop.shell.watch.workqueue import Queue
 
 
 @pytest.fixture
@@ -96,7 +97,7 @@ def test_counts_by_kind_result_verb_and_code() -> None:
 
 
 async def test_queue_and_leader_are_read_when_somebody_scrapes() -> None:
-    async def handler(key: Key) -> None: ...
+    async def handler(key: ObjectKey) -> None: ...
 
     metrics, queue = Metrics(), Queue(handler)
     metrics.watch(queue, lambda: True)

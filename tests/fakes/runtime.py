@@ -1,21 +1,14 @@
-"""A World over an API server in memory, for tests of single parts of the shell."""
+"""A Bench: the composition root over an API server in memory, for tests of single parts of the shell."""
 
 from dataclasses import dataclass, field
 from typing import Any
 
-from opsloop.shell.evals.runner import EvalRunner
-from opsloop.shell.notify.pages import PageSender
-from opsloop.shell.ports import Object
-from opsloop.shell.runtime import World
-from opsloop.shell.slo.poller import ReadingStore
-from opsloop.shell.watch.cache import Cache
-from opsloop.shell.watch.workqueue import Key
+from opsloop.entry.settings import Settings
+from opsloop.entry.wiring import Operator
+from opsloop.shell.ports import Object, ObjectKey
 from tests.builders.objects import release_spec, template
-from tests.fakes.clock import FakeClock
 from tests.fakes.cluster import FakeCluster
-from tests.fakes.pager import FakePager
-from tests.fakes.prober import FakeProber
-from tests.sim.operator import FakeAccess, FakeEvents
+from tests.fakes.ports import FakePorts
 from tests.sim.shop import NS
 
 KINDS = {"releases": "Release", "incidents": "Incident", "runbooks": "Runbook", "evalcases": "EvalCase", "deployments": "Deployment"}  # fmt: skip
@@ -38,38 +31,22 @@ class CountingCluster(FakeCluster):
 
 
 @dataclass
-class Bench:
-    """Its parts, so that a test can look into them."""
+class Bench(FakePorts):
+    """An Operator whose queue does not run: a test calls its parts, and `requested` lists the reconciles asked for."""
 
     cluster: CountingCluster
-    clock: FakeClock = field(default_factory=FakeClock)
-    access: FakeAccess = field(default_factory=FakeAccess)
-    events: FakeEvents = field(default_factory=FakeEvents)
-    pager: FakePager = field(default_factory=FakePager)
-    prober: FakeProber = field(default_factory=FakeProber)
-    woken: list[Key] = field(default_factory=list)
+    requested: list[ObjectKey] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        wake = self.woken.append
-        self.world = World(
-            reader=self.cluster,
-            writer=self.cluster,
-            access=self.access,
-            clock=self.clock,
-            cache=Cache(),
-            readings=ReadingStore(),
-            evals=EvalRunner(self.cluster, self.prober, wake),
-            pages=PageSender(self.pager, self.clock, wake),
-            events=self.events,
-            wake=wake,
-        )
+        self.runtime = Operator(self.ports(), Settings()).runtime
+        self.runtime.enqueue = self.requested.append
         self.see()
 
     def see(self) -> None:
-        """The watch brings everything that is stored."""
+        """Fills the cache with everything that is stored, as the watches do."""
         for (plural, _, _), obj in sorted(self.cluster._objects.items()):
             if plural in KINDS:
-                self.world.cache.put(KINDS[plural], obj)
+                self.runtime.cache.put(KINDS[plural], obj)
 
     def seed(self, body: Object) -> Object:
         stored = self.cluster.seed(body)
@@ -77,7 +54,7 @@ class Bench:
         return stored
 
     def cached(self, kind: str, name: str = "answers") -> Object:
-        found = self.world.cache.get(kind, NS, name)
+        found = self.runtime.cache.get(kind, NS, name)
         assert found is not None
         return found
 

@@ -7,7 +7,7 @@ replies to any other query only what it was told in `scripted`.
 import asyncio
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
 from opsloop.api.meta import parse_duration
@@ -51,9 +51,13 @@ class FakeTelemetry:
     def serve(
         self, start: datetime, seconds: float, rps: float = 50, error: float = 0.0, version: str = "v1"
     ) -> datetime:
-        """Add traffic; returns its end, where the next span may start."""
+        """Adds traffic, to the version's last span where that goes on unchanged; returns its end, where the next may start."""
         end = start + timedelta(seconds=seconds)
-        self.spans.append(Span(start, end, rps, error, version))
+        last = next((n for n in reversed(range(len(self.spans))) if self.spans[n].version == version), None)
+        if last is not None and self.spans[last] == Span(self.spans[last].start, start, rps, error, version):
+            self.spans[last] = replace(self.spans[last], end=end)
+        else:
+            self.spans.append(Span(start, end, rps, error, version))
         return end
 
     async def instant(self, query: str, at: datetime | None = None) -> list[Sample]:
@@ -111,5 +115,6 @@ class FakeTelemetry:
 
     def _covered(self, window: timedelta, at: datetime) -> float | None:
         moments = [at - window * (n + 0.5) / _POINTS for n in range(_POINTS)]
-        seen = sum(any(s.start <= moment < s.end for s in self.spans) for moment in moments)
+        spans = [s for s in self.spans if s.seconds(at - window, at) > 0]
+        seen = sum(any(s.start <= moment < s.end for s in spans) for moment in moments)
         return seen / _POINTS if seen else None

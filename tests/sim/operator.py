@@ -1,171 +1,99 @@
-"""opsloop's own wiring over the shop in memory: real queue, cache, reconcilers and correlator; dies and starts anew."""
+"""opsloop beside the shop in fake time: the composition root over fakes, one process after another."""
 
 import asyncio
 from collections import Counter
-from collections.abc import Sequence
 from datetime import timedelta
+from typing import Any
 
-from opsloop.api.release import Release
-from opsloop.core.decision import Event
-from opsloop.entry.wiring import NamespaceView
-from opsloop.shell.evals.runner import EvalRunner
-from opsloop.shell.intake.correlator import Correlator
-from opsloop.shell.notify.pages import PageSender
-from opsloop.shell.ports import Object
-from opsloop.shell.reconcile.reconciler import reconcile
-from opsloop.shell.runtime import World
-from opsloop.shell.slo.poller import ReadingStore
-from opsloop.shell.watch.cache import Cache
-from opsloop.shell.watch.mapping import wakes, wakes_for_reading
-from opsloop.shell.watch.workqueue import Key, Queue
+from opsloop.entry.settings import Settings
+from opsloop.entry.wiring import Operator
+from opsloop.shell.ports import ObjectKey
 from tests.fakes.cluster import FakeDeath
-from tests.fakes.pager import FakePager
-from tests.sim.shop import NS, WATCHED, Shop
+from tests.fakes.ports import FakePorts
+from tests.sim.shop import NS, Shop
 
-MOST_LOOKS = 40  # at one name within one second; more is a livelock
-
-
-class FakeAccess:
-    """Access port: every account may do everything, unless told."""
-
-    def __init__(self) -> None:
-        self.allows = True
-
-    async def review_token(self, token: str, audience: str) -> tuple[str, tuple[str, ...]] | None:
-        return None
-
-    async def allowed(
-        self, user: str, groups: Sequence[str], verb: str, group: str, plural: str, namespace: str, name: str = ""
-    ) -> bool:
-        return self.allows
+SETTINGS = Settings(tick=timedelta(seconds=1), prometheus_resolution=timedelta(seconds=1), workers=1)
+MOST_RECONCILES = 40  # of one object within one second; more is a livelock
+FAILURES = ("error", "permanent", "timeout")
 
 
-class FakeEvents:
-    """Events port that remembers (name, reason)."""
+class OperatorProcess:
+    """Starts the Operator, brings it the watch events, and starts it again a second after it died."""
 
-    def __init__(self) -> None:
-        self.posted: list[tuple[str, str]] = []
-
-    async def post(self, obj: Object, event: Event) -> None:
-        self.posted.append((obj["metadata"]["name"], event.reason))
-
-
-class Operator:
-    """One process of opsloop after another."""
-
-    def __init__(self, shop: Shop, lag: bool = False) -> None:
-        self.shop, self.lag = shop, lag  # lag: the watch tells of changes a second late
-        self.pager, self.access, self.events = FakePager(), FakeAccess(), FakeEvents()
+    def __init__(self, shop: Shop, lag: bool = False, settings: Settings = SETTINGS) -> None:
+        """`lag`: the watches report changes a second late."""
+        self.shop, self.lag, self.settings = shop, lag, settings
+        self.fakes = FakePorts(shop.cluster, shop.clock, telemetry=shop.telemetry, prober=shop.prober)
+        self.fakes.instruments.on_reconciled = self._reconciled
+        self.pager, self.access, self.events = self.fakes.pager, self.fakes.access, self.fakes.events
         self.deaths = 0
-        self.errors: list[str] = []
-        self.looks: Counter[Key] = Counter()
-        self._running: asyncio.Task[None] | None = None
+        self.failures: list[str] = []
+        self.reconciles: Counter[ObjectKey] = Counter()
+        self._tasks: list[asyncio.Task[Any]] = []
 
-    def start(self) -> None:
-        """A process that knows nothing lists everything."""
+    async def start(self) -> None:
+        """As `entry.main` does on gaining the Lease: LIST, lead, LIST again."""
         self.shop.cluster.changes.clear()
-        self.queue = Queue(self._handle, workers=1, hook=self._handled, jitter=lambda: 0.0)
-        cache = Cache()
-        for kind in WATCHED:
-            for obj in self.shop.objects(f"{kind.lower()}s"):
-                cache.put(kind, obj)
-        cluster = self.shop.cluster
-        self.world = World(
-            reader=cluster,
-            writer=cluster,
-            access=self.access,
-            clock=self.shop.clock,
-            cache=cache,
-            readings=ReadingStore(),
-            evals=EvalRunner(cluster, self.shop.prober, self.queue.enqueue),
-            pages=PageSender(self.pager, self.shop.clock, self.queue.enqueue),
-            events=self.events,
-            wake=self.queue.enqueue,
-        )
-        surroundings = NamespaceView(self.world)
-        self.correlator = Correlator(surroundings)
-        surroundings.ledger = self.correlator.ledger
-        self._told: object = None
-        self._running = asyncio.create_task(self.queue.run())
-        self.queue.lead(cache.keys())
+        self.operator = Operator(self.fakes.ports(), self.settings)
+        await self.operator.resync()
+        self._tasks = [asyncio.create_task(self.operator.queue.run()), asyncio.create_task(self.operator.lead())]
+        await asyncio.sleep(0)
+        await self.operator.resync()
 
     async def stop(self) -> None:
         """kill -9."""
-        if self._running is not None:
-            self._running.cancel()
-            await asyncio.gather(self._running, return_exceptions=True)
-            await self.world.evals.close()
-            await self.world.pages.close()
-            self._running = None
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        if self._tasks:
+            await self.operator.close()
+        self._tasks = []
 
     async def second(self) -> None:
-        """One second of the shop, and of opsloop where it lives; it is started again a second after a death."""
+        """One second of the shop and of opsloop. The SLIs are polled between the shop's tick and the watch events."""
         self.shop.tick()
-        self.looks.clear()
-        if self._running is None:
-            self.start()
-        await asyncio.sleep(0)
-        self._read()
+        self.reconciles.clear()
+        await asyncio.sleep(0.1)
+        if not self._tasks:
+            await self.start()
+        await asyncio.sleep(0.1)
         self._watch()
-        await asyncio.sleep(0.5)
+        await asyncio.sleep(0.4)
         if not self.lag:
             self._watch()
-        await asyncio.sleep(0.5)
-        assert self._running is not None and not self.errors, self.errors
-        if self._running.done():
-            error = self._running.exception()
-            if not isinstance(error, FakeDeath):
-                raise error or AssertionError("the queue ended")
-            self.deaths += 1
-            await self.stop()
-            self.shop.cluster.revive()
+        await asyncio.sleep(0.4)
+        assert not self.failures, self.failures
+        for task in self._tasks:
+            if task.done():
+                await self._die(task.exception())
+                break
 
-    async def _handle(self, key: Key) -> timedelta | None:
-        self.looks[key] += 1
-        assert self.looks[key] <= MOST_LOOKS, f"livelock: {key} is looked at for ever"
-        if key[0] == "Namespace":
-            again = await self.correlator.reconcile_namespace(NS)
-        else:
-            again = await reconcile(self.world, key)
+    def intake_stored(self) -> None:
+        """The intake has stored something; a process that is down finds it when it starts."""
+        if self._tasks:
+            self.operator.intake_stored(NS)
+
+    async def _die(self, error: BaseException | None) -> None:
+        if not isinstance(error, FakeDeath):
+            raise error or AssertionError("a part of the operator ended")
+        self.deaths += 1
+        await self.stop()
+        self.shop.cluster.revive()
+
+    def _reconciled(self, key: ObjectKey, result: str) -> None:
+        self.reconciles[key] += 1
+        assert self.reconciles[key] <= MOST_RECONCILES, f"livelock: {key} is reconciled for ever"
+        if result in FAILURES:
+            self.failures.append(f"{key}: {result}")
         if not self.lag:
             self._watch()
-        return again
-
-    def _handled(self, key: Key, result: str, seconds: float) -> None:
-        if result in ("error", "permanent", "timeout"):
-            self.errors.append(f"{key}: {result}")
 
     def _watch(self) -> None:
+        """The watches bring all changes since the last time."""
         changes, self.shop.cluster.changes[:] = list(self.shop.cluster.changes), []
         for kind, obj, deleted in changes:
-            meta = obj["metadata"]
             if deleted:
-                self.world.cache.drop(kind, NS, meta["name"], meta["uid"])
+                self.operator.cache.drop(kind, NS, obj["metadata"]["name"], obj["metadata"]["uid"])
             else:
-                self.world.cache.put(kind, obj)
-            for key in wakes(kind, obj, self.world.cache):
-                self.queue.enqueue(key)
-
-    def _read(self) -> None:
-        """The poller's tick: who is concerned is woken where something a reader cares about changed, or it is hot."""
-        for release in self.world.cache.releases(NS):
-            readings = self.shop.readings(release)
-            self.world.readings.set(release.key, readings)
-            verdict = readings.verdict
-            assert verdict is not None
-            told = (verdict.band, verdict.back, verdict.burning, verdict.firing is not None)
-            if told != self._told or self._hot(release):
-                self._told = told
-                for key in wakes_for_reading(*release.key, self.world.cache, self.shop.clock.now()):
-                    self.queue.enqueue(key)
-
-    def _hot(self, release: Release) -> bool:
-        target = release.status.target
-        active = target is not None and target.state in ("Dark", "Stepping", "Promoting")
-        return active or any(i.status.phase != "Resolved" for i in self.world.cache.incidents(NS))
-
-    def hint(self) -> None:
-        """The intake has stored something."""
-        if self._running is not None:
-            self.correlator.hint(NS)
-            self.queue.enqueue(("Namespace", NS, NS))
+                self.operator.cache.put(kind, obj)
+            self.operator.changed(kind, obj)

@@ -7,10 +7,11 @@ from opsloop.api.incident import Incident, TicketExample
 from opsloop.api.release import Release
 from opsloop.core import conditions
 from opsloop.core.facts import Alert, Ticket
+from opsloop.entry.settings import Settings
 from opsloop.names import GATE
 from opsloop.shell.ports import DEPLOYMENTS, EVALCASES, INCIDENTS, RELEASES, Object
 from tests.builders.objects import V1, release_spec
-from tests.sim.operator import Operator
+from tests.sim.operator import SETTINGS, OperatorProcess
 from tests.sim.shop import NS, Shop, version_of
 
 CASE = "answers-1-regression"
@@ -18,7 +19,9 @@ CASE = "answers-1-regression"
 
 def release_object() -> Object:
     """The drill's Release, with every wait a few seconds long."""
+    by_version = 'version=~"{{version}}"'
     slo = release_spec()["slo"] | {
+        "sli": {"good": f"good{{{by_version}}}[{{{{window}}}}]", "total": f"total{{{by_version}}}[{{{{window}}}}]"},
         "tiers": [{"long": "10s", "short": "2s", "factor": 14.4, "severity": "sev1"}],
         "resolveAfter": "3s",
         "bakeTime": "4s",
@@ -47,9 +50,9 @@ def runbook_object() -> Object:
 class Shift:
     """The story, told second by second; `log` holds the second of each transition."""
 
-    def __init__(self, lag: bool = False, runbook: bool = True) -> None:
+    def __init__(self, lag: bool = False, runbook: bool = True, settings: Settings = SETTINGS) -> None:
         self.shop = Shop(release_object(), runbook_object() if runbook else None)
-        self.operator = Operator(self.shop, lag)
+        self.operator = OperatorProcess(self.shop, lag, settings)
         self.log: list[tuple[int, str]] = []
         self.second = 0
         self.templates: list[tuple[str, str]] = []  # what opsloop wrote: (from, to)
@@ -143,7 +146,7 @@ class Shift:
         text = "The answers service gives wrong answers right now: it says 7 days."
         ticket = Ticket("T-1", "Wrong answers about returns", text, "mail", "user", now, now, example)
         self.shop.report("storm", tuple(alerts), (ticket,))
-        self.operator.hint()
+        self.operator.intake_stored()
 
     async def learn(self) -> None:
         await self.until("a case is captured", lambda: self._find(EVALCASES, CASE) is not None)
@@ -201,7 +204,7 @@ class Shift:
             "inbox": [c for c in self.shop.objects("configmaps") if "inbox" in c["metadata"]["name"]],
             "templates": self.wrote(),
             "pods": sorted(version_of(p) for p in self.shop.objects("pods")),
-            "served by v3": any("v3" in counts for _, counts in self.shop.served),
+            "served by v3": "v3" in self.shop.served,
             "paged": len({p["dedup_key"] for p in self.operator.pager.pages}),
         }
 

@@ -1,25 +1,25 @@
-"""A shop in memory: an API server that tells of changes, a Deployment controller, traffic by version, pods that answer.
+"""A shop in memory: an API server that reports changes, a Deployment controller, traffic by version, pods that answer.
 
-One `tick` is one second of the outside world; `operator_world.py` runs opsloop beside it.
+One `tick` is one second of everything outside of opsloop; `tests.sim.operator` runs opsloop beside it.
 """
 
 import json
+from collections import Counter
 from collections.abc import Callable
-from datetime import datetime, timedelta
+from datetime import timedelta
 from functools import partial
 from typing import Any
 
-from opsloop.api.release import Release
 from opsloop.core.codec import encode_entries
-from opsloop.core.facts import Alert, ProbeReply, Reading, Readings, Ticket, Unknown, Value
+from opsloop.core.facts import Alert, ProbeReply, Ticket
 from opsloop.core.release import revisions
-from opsloop.core.slo import burn_rate as slo
 from opsloop.names import CANARY, GATE, INBOX, QUARANTINE
 from opsloop.shell.ports import DEPLOYMENTS, PODS, RELEASES, Object, Resource
 from tests.builders.objects import template
 from tests.fakes.clock import FakeClock
 from tests.fakes.cluster import FakeCluster
 from tests.fakes.prober import Asked, FakeProber
+from tests.fakes.telemetry import FakeTelemetry
 
 NS = "shop"
 RPS = 48
@@ -68,9 +68,10 @@ class Shop:
         self.clock = FakeClock()
         self.cluster = TellingCluster(self.clock)
         self.prober = FakeProber()
-        self.served: list[tuple[datetime, dict[str, tuple[float, float]]]] = []  # second → version → (bad, total)
+        self.telemetry = FakeTelemetry()
+        self.served: set[str] = set()  # versions that users have had answers of
         self.errors = dict(ERRORS)
-        self.dark = False  # Prometheus has nothing to say
+        self.silent = False  # Prometheus scrapes nothing
         self._ips = iter(range(1, 100_000))
         meta, labels = {"name": "answers", "namespace": NS}, {"app": "answers"}
         spec = {"replicas": 4, "selector": {"matchLabels": labels}, "template": template("shop:v1")}
@@ -119,7 +120,12 @@ class Shop:
         """One second passes."""
         self.clock.advance(1)
         self._controllers()
-        self._traffic()
+        self._serve(1)
+
+    def pass_quietly(self, seconds: float) -> None:
+        """Time passes in which users go on as before and no pod starts or ends."""
+        self.clock.advance(seconds)
+        self._serve(seconds)
 
     def objects(self, plural: str) -> list[Object]:
         return [obj for (kind, _, _), obj in sorted(self.cluster._objects.items()) if kind == plural]
@@ -198,44 +204,14 @@ class Shop:
     def quarantined(self) -> list[Object]:
         return [p for p in self.objects("pods") if QUARANTINE in p["metadata"]["labels"]]
 
-    def _traffic(self) -> None:
-        pods, counts = self.in_traffic(), dict[str, tuple[float, float]]()
-        for pod in pods:
-            version, share = version_of(pod), RPS / len(pods)
-            bad, total = counts.get(version, (0.0, 0.0))
-            counts[version] = (bad + share * self.errors[version], total + share)
-        self.served.append((self.clock.now(), {} if self.dark else counts))
-
-    def _over(self, window: timedelta, version: str = "") -> Reading:
-        seconds = max(1, round(window.total_seconds()))
-        seen = [counts for _, counts in self.served[-seconds:] if counts]
-        sums = [pair for counts in seen for v, pair in counts.items() if version in ("", v)]
-        if not sums:
-            return Unknown(slo.NO_SERIES)
-        bad, total = sum(b for b, _ in sums), sum(t for _, t in sums)
-        return Value(bad=min(bad, total), total=total, coverage=len(seen) / seconds)
-
-    def readings(self, release: Release) -> Readings:
-        """What the poller would have read now."""
-        spec = release.spec.slo
-        assert spec is not None
-        windows = {w: self._over(w) for w in slo.windows_of(spec)}
-        verdict = slo.judge(spec, windows, self.clock.now())
-        versions = {r.version for r in release.status.revisions}
-        window = release.spec.strategy.canary.analysis.window
-        return Readings(
-            verdict=verdict,
-            bake=self._over(spec.bake_time),
-            by_version={v: self._over(window, v) for v in versions},
-            onset=None if verdict.back else slo.onset(self._ratios(), spec.objective),
-        )
-
-    def _ratios(self) -> list[tuple[datetime, float]]:
-        return [
-            (at, sum(b for b, _ in counts.values()) / sum(t for _, t in counts.values()))
-            for at, counts in self.served[-60:]
-            if counts
-        ]
+    def _serve(self, seconds: float) -> None:
+        """Users' requests of the last seconds, spread evenly over the ready pods, as Prometheus counts them."""
+        pods = Counter(version_of(pod) for pod in self.in_traffic())
+        start = self.clock.now() - timedelta(seconds=seconds)
+        for version, count in sorted(pods.items()):
+            self.served.add(version)
+            if not self.silent:
+                self.telemetry.serve(start, seconds, RPS * count / pods.total(), self.errors[version], version)
 
 
 def _is(pod: Object, condition: str) -> bool:

@@ -65,7 +65,7 @@ async def test_pushed_while_opsloop_was_down_it_is_still_blamed_and_rolled_back(
 async def test_hours_after_the_loop_is_closed_the_bad_version_pushed_again_reopens_and_goes_at_once() -> None:
     shift = Shift()
     await shift.play(stop=False)
-    shift.shop.clock.advance(7200)
+    shift.shop.pass_quietly(7200)
     shift.shop.set_image("v2")
     await shift.until("v4 is written back", lambda: shift.wrote() == ["v1", "v4", "v4"], most=4)
     await shift.until("resolved", lambda: resolved(shift))
@@ -88,10 +88,10 @@ async def test_a_second_bad_version_within_the_grace_time_is_rolled_back_as_well
 async def test_silence_after_the_rollback_does_not_resolve(shift: Shift) -> None:
     shift.shop.set_image("v2")
     await shift.until("v1 is written back", lambda: shift.live == "v1")
-    shift.shop.dark = True
+    shift.shop.silent = True
     await seconds(shift, 40)
     assert not resolved(shift)
-    shift.shop.dark = False
+    shift.shop.silent = False
     await shift.until("resolved", lambda: resolved(shift))
 
 

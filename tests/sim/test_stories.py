@@ -60,11 +60,11 @@ async def test_a_canary_that_users_suffer_from_is_rejected_on_its_sli_and_blocke
 async def test_silence_of_prometheus_holds_the_canary_and_resolves_nothing(shift: Shift) -> None:
     shift.shop.ship("v4", evals=None)
     await shift.until("v4 serves", lambda: bool(shift.shop.open_canaries()))
-    shift.shop.dark = True
+    shift.shop.silent = True
     await seconds(shift, 40)
     held = conditions.get(shift.release().status.conditions, "Held")
     assert shift.wrote() == [] and held is not None and held.reason == "TelemetryUnknown"
-    shift.shop.dark = False
+    shift.shop.silent = False
     await shift.until("v4 is promoted", lambda: shift.live == "v4")
 
 

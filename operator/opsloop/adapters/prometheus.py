@@ -69,6 +69,18 @@ class Prometheus:
         return _read(lambda: (str(body["data"]["resultType"]), body["data"]["result"]))
 
 
+class NoPrometheus:
+    """`Telemetry` where no Prometheus is configured: every reading is Unknown with that reason."""
+
+    async def instant(self, query: str, at: datetime | None = None) -> list[Sample]:
+        """Raises Unavailable."""
+        raise Unavailable("OPSLOOP_PROMETHEUS_URL is not set")
+
+    async def range(self, query: str, start: datetime, end: datetime, step: float) -> list[Series]:
+        """Raises Unavailable."""
+        raise Unavailable("OPSLOOP_PROMETHEUS_URL is not set")
+
+
 def _seconds(at: datetime) -> str:
     return f"{at.timestamp():.3f}"
 

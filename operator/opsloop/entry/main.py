@@ -5,62 +5,88 @@ import logging
 import os
 import signal
 from collections.abc import Mapping
+from datetime import UTC, datetime
 from typing import Any
 
 import aiohttp
 from aiohttp import web
 
 from opsloop.adapters.kube import Kube
+from opsloop.adapters.pager import NoPager, WebhookPager
+from opsloop.adapters.prober import HttpProber
+from opsloop.adapters.prometheus import NoPrometheus, Prometheus
 from opsloop.entry.intake_http import intake_routes
 from opsloop.entry.leader_election import Elector, unique_identity
 from opsloop.entry.settings import Settings, load
 from opsloop.entry.telemetry import Health, Metrics, build_app, serve, setup_logging
-from opsloop.entry.watches import Resync, build_registry, kopf_settings, resync, run_kopf
+from opsloop.entry.watches import build_registry, kopf_settings, run_kopf
 from opsloop.entry.wiring import Operator
+from opsloop.shell.notify.events import EventPoster
+from opsloop.shell.ports import Ports
+from opsloop.shell.watch.resync import Resync
 
 log = logging.getLogger("opsloop")
+
+
+class SystemClock:
+    """The machine's clock."""
+
+    def now(self) -> datetime:
+        """UTC."""
+        return datetime.now(UTC)
+
+
+def connect(settings: Settings, kube: Kube, session: aiohttp.ClientSession, metrics: Metrics) -> Ports:
+    """Ports on a real cluster: the API server, Prometheus, pods and the pager, as the settings name them."""
+    token_file = settings.pager_token_file or None
+    return Ports(
+        reader=kube,
+        writer=kube,
+        access=kube,
+        telemetry=Prometheus.over_http(session, settings.prometheus_url) if settings.prometheus_url else NoPrometheus(),
+        prober=HttpProber(session),
+        pager=WebhookPager(session, settings.pager_url, token_file) if settings.pager_url else NoPager(),
+        events=EventPoster(kube),
+        clock=SystemClock(),
+        instruments=metrics,
+    )
 
 
 async def operate(settings: Settings) -> None:
     """Until SIGTERM, or until one of the parts ends, which is an error: the kubelet then starts the process anew."""
     metrics = Metrics()
-    base = await _connect(metrics)
+    base = await _api_server(metrics)
     async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=10)) as session:
         identity = unique_identity(settings.pod_name)
         gained = asyncio.Event()
         elector = Elector(base, settings.pod_namespace, settings.lease_name, identity, gained.set)
         kube = base.fenced(elector.fence)
-        operator = Operator(settings, kube, session, metrics)
+        operator = Operator(connect(settings, kube, session, metrics), settings)
         metrics.watch(operator.queue, lambda: elector.leading)
 
-        async def relist() -> int:
-            dropped = await resync(kube, operator.cache, operator.changed, settings.namespaces)
-            await operator.file_leftovers()
-            return dropped
-
-        again = Resync(relist, lambda: health.touch())
-        health = Health(elector.alive, again.done.is_set, metrics)
+        resync = Resync(operator.resync, lambda: health.touch())
+        health = Health(elector.alive, resync.done.is_set, metrics)
         servers = [
             await serve(build_app(metrics, health), settings.metrics_port),
             await serve(_intake(settings, kube, operator, elector, metrics), settings.intake_port),
         ]
 
-        def seen(relisted: bool) -> None:
+        def on_event(relisted: bool) -> None:
             health.touch()
             if relisted:
-                again.request()
+                resync.request()
 
         stop = asyncio.Event()
         stop_kopf = asyncio.Event()
         tasks: dict[str, asyncio.Task[Any]] = {
             "elector": asyncio.create_task(elector.run()),
             "queue": asyncio.create_task(operator.queue.run()),
-            "resync": asyncio.create_task(again.run()),
+            "resync": asyncio.create_task(resync.run()),
             "beat": asyncio.create_task(health.beat()),
-            "lead": asyncio.create_task(_lead(gained, again, operator)),
+            "lead": asyncio.create_task(_lead(gained, resync, operator)),
             "stop": asyncio.create_task(stop.wait()),
         }
-        registry = build_registry(operator.cache, operator.changed, seen=seen)
+        registry = build_registry(operator.cache, operator.changed, on_event=on_event)
         ready = asyncio.Event()
         tasks["kopf"] = asyncio.create_task(run_kopf(registry, kopf_settings(), settings.namespaces, stop_kopf, ready))
         tasks["signals"] = asyncio.create_task(_own_signals(ready, stop))
@@ -77,7 +103,7 @@ async def operate(settings: Settings) -> None:
         os._exit(code)  # kopf's own stop takes 5 s and has nothing to put in order: it writes nothing
 
 
-async def _connect(metrics: Metrics) -> Kube:
+async def _api_server(metrics: Metrics) -> Kube:
     if os.environ.get("KUBERNETES_SERVICE_HOST"):
         return Kube.in_cluster(count=metrics.api)
     return await Kube.connect(None, None, count=metrics.api)
@@ -91,15 +117,13 @@ def _intake(settings: Settings, kube: Kube, operator: Operator, elector: Elector
     return app
 
 
-async def _lead(gained: asyncio.Event, again: Resync, operator: Operator) -> None:
-    """On gaining the Lease: everything is looked at once, and the SLIs are read from now on."""
+async def _lead(gained: asyncio.Event, resync: Resync, operator: Operator) -> None:
+    """Waits for the Lease and the first LIST; then everything is listed and reconciled, and the SLIs are read."""
     await gained.wait()
-    await again.done.wait()
+    await resync.done.wait()
     log.info("this replica leads")
-    operator.correlator.forget()
-    operator.queue.lead(operator.cache.keys())
-    again.request()
-    await operator.poller.run()
+    resync.request()
+    await operator.lead()
 
 
 async def _own_signals(ready: asyncio.Event, stop: asyncio.Event) -> None:

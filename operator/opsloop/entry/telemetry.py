@@ -21,7 +21,8 @@ from prometheus_client import (
 
 from opsloop.api.meta import format_duration
 from opsloop.core.facts import Reading, Value, Verdict
-from opsloop.shell.watch.workqueue import Key, Queue
+from opsloop.shell.ports import ObjectKey
+from opsloop.shell.watch.workqueue import Queue
 
 SILENCE = 900.0  # seconds without a watch event or a resync after which the process is not alive
 LAG = 5.0  # seconds that the event loop may be late
@@ -93,7 +94,7 @@ class Metrics:
         self._oldest.set_function(lambda: queue.oldest)
         self._leader.set_function(lambda: float(leading()))
 
-    def reconciled(self, key: Key, result: str, seconds: float) -> None:
+    def reconciled(self, key: ObjectKey, result: str, seconds: float) -> None:
         """The queue's hook."""
         self._reconciles.labels(key[0], result).inc()
         self._seconds.labels(key[0]).observe(seconds)

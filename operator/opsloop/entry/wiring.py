@@ -1,171 +1,151 @@
-"""The composition root: which adapter stands behind which port, and who wakes whom."""
+"""The composition root: connects ports and settings to one Operator. `entry.main` runs it on a cluster, `tests.sim` in fake time."""
 
 import logging
 from collections.abc import Callable, Mapping, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 
-import aiohttp
-
-from opsloop.adapters.kube import Kube
-from opsloop.adapters.pager import NoPager, WebhookPager
-from opsloop.adapters.prober import HttpProber
-from opsloop.adapters.prometheus import Prometheus
 from opsloop.api.incident import Incident
 from opsloop.core.facts import Ledger, ReleaseView
 from opsloop.entry.settings import Settings
-from opsloop.entry.telemetry import Metrics
-from opsloop.errors import Unavailable
 from opsloop.shell.evals.runner import EvalRunner
 from opsloop.shell.intake.correlator import Correlator
 from opsloop.shell.intake.inbox import Inbox
-from opsloop.shell.notify.events import EventPoster
 from opsloop.shell.notify.pages import PageSender
-from opsloop.shell.ports import Clock, Object, Reader, Sample, Series, Telemetry, Writer
-from opsloop.shell.reconcile.garbage import orphans
+from opsloop.shell.ports import Clock, NamespacedName, Object, ObjectKey, Ports, Reader, Writer
+from opsloop.shell.reconcile.garbage import orphaned_releases
 from opsloop.shell.reconcile.observe import view
 from opsloop.shell.reconcile.reconciler import reconcile
-from opsloop.shell.runtime import World
+from opsloop.shell.runtime import Runtime
 from opsloop.shell.slo.poller import Poller, ReadingStore
 from opsloop.shell.watch.cache import Cache
-from opsloop.shell.watch.mapping import wakes, wakes_for_reading
-from opsloop.shell.watch.throttle import Pace
-from opsloop.shell.watch.workqueue import Key, Queue
+from opsloop.shell.watch.mapping import requests_for_object, requests_for_reading
+from opsloop.shell.watch.resync import resync
+from opsloop.shell.watch.throttle import Throttle
+from opsloop.shell.watch.workqueue import Queue
 
 log = logging.getLogger("opsloop")
 
 
-class SystemClock:
-    """The machine's clock."""
-
-    def now(self) -> datetime:
-        """UTC."""
-        return datetime.now(UTC)
-
-
-class NoTelemetry:
-    """Stands where no Prometheus is configured: every reading is unknown."""
-
-    async def instant(self, query: str, at: datetime | None = None) -> list[Sample]:
-        """Never an answer."""
-        raise Unavailable("OPSLOOP_PROMETHEUS_URL is not set")
-
-    async def range(self, query: str, start: datetime, end: datetime, step: float) -> list[Series]:
-        """Never an answer."""
-        raise Unavailable("OPSLOOP_PROMETHEUS_URL is not set")
-
-
 class NamespaceView:
-    """What the correlator sees of its surroundings (`shell.intake.correlator.World`)."""
+    """The correlator's view of the Runtime (`shell.intake.correlator.World`)."""
 
-    def __init__(self, world: World) -> None:
-        self._world = world
-        self.reader: Reader = world.reader
-        self.writer: Writer = world.writer
-        self.clock: Clock = world.clock
+    def __init__(self, runtime: Runtime) -> None:
+        self._runtime = runtime
+        self.reader: Reader = runtime.reader
+        self.writer: Writer = runtime.writer
+        self.clock: Clock = runtime.clock
         self.ledger: Callable[[str, str], Ledger | None] = lambda namespace, incident: None
 
     def releases(self, namespace: str) -> Sequence[ReleaseView]:
-        """Of the watch cache, with their latest readings."""
-        return [view(self._world, release) for release in self._world.cache.releases(namespace)]
+        """Releases of the watch cache, with their latest readings."""
+        return [view(self._runtime, release) for release in self._runtime.cache.releases(namespace)]
 
     def incidents(self, namespace: str) -> Sequence[Incident]:
-        """Of the watch cache."""
-        return self._world.cache.incidents(namespace)
+        """Incidents of the watch cache."""
+        return self._runtime.cache.incidents(namespace)
 
     def owners(self, namespace: str) -> Mapping[str, str]:
         """Deployment → Release, where the names differ."""
-        pairs = ((r.spec.workload_ref.name, r.metadata.name) for r in self._world.cache.releases(namespace))
+        pairs = ((r.spec.workload_ref.name, r.metadata.name) for r in self._runtime.cache.releases(namespace))
         return {workload: release for workload, release in pairs if workload != release}
 
-    def wake(self, key: Key) -> None:
-        """The correlator, its one writer, wrote this Incident's ledger: take over what it stored, else read it again."""
+    def wake(self, key: ObjectKey) -> None:
+        """Requests a reconcile of an Incident whose ledger the correlator wrote, with that ledger as its own copy."""
         kind, namespace, name = key
         if kind == "Incident":
             stored = self.ledger(namespace, name)
             if stored is None:
-                self._world.memory.ledgers.pop((namespace, name), None)
+                self._runtime.owned.ledgers.pop((namespace, name), None)
             else:
-                self._world.memory.ledgers[namespace, name] = stored
-        self._world.wake(key)
+                self._runtime.owned.ledgers[namespace, name] = stored
+        self._runtime.enqueue(key)
 
 
 class Operator:
-    """All parts of one process, connected; `entry.main` runs them."""
+    """All parts of one process, connected. It does nothing until `queue.run` and `lead` run as tasks."""
 
-    def __init__(self, settings: Settings, kube: Kube, session: aiohttp.ClientSession, metrics: Metrics) -> None:
+    def __init__(self, ports: Ports, settings: Settings) -> None:
         self.settings = settings
-        self.metrics = metrics
-        self.cache = Cache(report=_report)
-        self.queue = Queue(self._handle, workers=settings.workers, hook=metrics.reconciled)
-        self.store = ReadingStore()
-        clock = SystemClock()
-        pager = (
-            WebhookPager(session, settings.pager_url, settings.pager_token_file or None)
-            if settings.pager_url
-            else NoPager()
-        )
-        self.world = World(
-            reader=kube,
-            writer=kube,
-            access=kube,
-            clock=clock,
+        self.instruments = ports.instruments
+        self.cache = Cache(report=_report_unreadable)
+        self.queue = Queue(self._reconcile, workers=settings.workers, hook=ports.instruments.reconciled)
+        self.readings = ReadingStore()
+        self.runtime = Runtime(
+            reader=ports.reader,
+            writer=ports.writer,
+            access=ports.access,
+            clock=ports.clock,
             cache=self.cache,
-            readings=self.store,
-            evals=EvalRunner(kube, HttpProber(session), self.queue.enqueue),
-            pages=PageSender(pager, clock, self.queue.enqueue),
-            events=EventPoster(kube),
-            wake=self.queue.enqueue,
-            grace_seconds=settings.reopen_grace.total_seconds(),
+            readings=self.readings,
+            evals=EvalRunner(ports.reader, ports.prober, self.queue.enqueue),
+            pages=PageSender(ports.pager, ports.clock, self.queue.enqueue),
+            events=ports.events,
+            enqueue=self.queue.enqueue,
+            reopen_grace=settings.reopen_grace,
         )
-        surroundings = NamespaceView(self.world)
+        surroundings = NamespaceView(self.runtime)
         self.correlator = Correlator(surroundings, settings.reopen_grace)
         surroundings.ledger = self.correlator.ledger
-        self.filing = Pace(self.queue.enqueue_after)
-        url = settings.prometheus_url
-        telemetry: Telemetry = Prometheus.over_http(session, url) if url else NoTelemetry()
+        self.throttle = Throttle(self.queue.enqueue_after)
         self.poller = Poller(
-            telemetry, clock, self.cache.releases, self.store, self._reading_changed, settings.tick,
+            ports.telemetry, ports.clock, self.cache.releases, self.readings, self._reading_changed, settings.tick,
             settings.prometheus_resolution, self._hot,
         )  # fmt: skip
-        self.inbox = Inbox(kube, self._stored)
+        self.inbox = Inbox(ports.writer, self.intake_stored)
 
     def changed(self, kind: str, obj: Object) -> None:
-        """A watch event, or a LIST: only wakes names."""
-        for key in wakes(kind, obj, self.cache):
+        """Requests a reconcile of every object that this one concerns: after a watch event or a LIST."""
+        for key in requests_for_object(kind, obj, self.cache):
             self.queue.enqueue(key)
 
-    async def file_leftovers(self) -> None:
-        """What a process that died had stored and not filed, and stored templates whose Release went meanwhile."""
-        for namespace in await self.correlator.leftovers(self.settings.namespaces):
-            self.queue.enqueue(("Namespace", namespace, namespace))
-        for key in await orphans(self.world, self.settings.namespaces):
-            self.queue.enqueue(("Release", *key))
-
-    async def _handle(self, key: Key) -> timedelta | None:
-        if key[0] == "Namespace":
-            return await self.correlator.reconcile_namespace(key[1])
-        return await reconcile(self.world, key)
-
-    def _reading_changed(self, key: tuple[str, str]) -> None:
-        readings = self.store.of(key)
-        self.metrics.release(*key, readings.verdict)
-        for name in wakes_for_reading(*key, self.cache, self.world.now()):
-            self.queue.enqueue(name)
-
-    def _hot(self, key: tuple[str, str]) -> bool:
-        """Read by version and wake every tick: an Incident is open, or harm is in the making."""
-        verdict = self.store.of(key).verdict
-        if verdict is not None and verdict.band in ("slow", "fast"):
-            return True
-        namespace, name = key
-        return any(i.spec.release == name and i.is_open for i in self.cache.incidents(namespace))
-
-    def _stored(self, namespace: str) -> None:
-        """The intake stored something: file it, and read the SLIs at once."""
+    def intake_stored(self, namespace: str) -> None:
+        """Requests that the namespace's inbox is filed, and that the SLIs are read at once."""
         self.correlator.hint(namespace)
-        self.filing.ask(("Namespace", namespace, namespace))
+        self.throttle.request(("Namespace", namespace, namespace))
         self.poller.nudge()
 
+    async def resync(self) -> int:
+        """Lists everything and requests what an earlier process left undone; the number of objects pruned from the cache.
 
-def _report(kind: str, namespace: str, name: str, message: str) -> None:
-    log.error("%s %s/%s cannot be read and is left alone: %s", kind, namespace, name, message)
+        Left undone may be: entries of the inbox, and stored templates whose Release was deleted.
+        """
+        pruned = await resync(self.runtime.reader, self.cache, self.changed, self.settings.namespaces)
+        for namespace in await self.correlator.leftovers(self.settings.namespaces):
+            self.queue.enqueue(("Namespace", namespace, namespace))
+        for key in await orphaned_releases(self.runtime, self.settings.namespaces):
+            self.queue.enqueue(("Release", *key))
+        return pruned
+
+    async def lead(self) -> None:
+        """Reconciles everything once, and reads the SLIs until cancelled. For the holder of the Lease only."""
+        self.correlator.forget()
+        self.queue.lead(self.cache.keys())
+        await self.poller.run()
+
+    async def close(self) -> None:
+        """Cancels eval runs and pages under way."""
+        await self.runtime.evals.close()
+        await self.runtime.pages.close()
+
+    async def _reconcile(self, key: ObjectKey) -> timedelta | None:
+        if key[0] == "Namespace":
+            return await self.correlator.reconcile_namespace(key[1])
+        return await reconcile(self.runtime, key)
+
+    def _reading_changed(self, release: NamespacedName) -> None:
+        self.instruments.release(*release, self.readings.of(release).verdict)
+        grace = self.settings.reopen_grace
+        for key in requests_for_reading(*release, self.cache, self.runtime.now(), grace):
+            self.queue.enqueue(key)
+
+    def _hot(self, release: NamespacedName) -> bool:
+        """True while its readings are needed by version and on every tick: it burns, or an Incident is open."""
+        verdict = self.readings.of(release).verdict
+        if verdict is not None and verdict.band in ("slow", "fast"):
+            return True
+        namespace, name = release
+        return any(i.spec.release == name and i.is_open for i in self.cache.incidents(namespace))
+
+
+def _report_unreadable(kind: str, namespace: str, name: str, message: str) -> None:
+    log.error("%s %s/%s cannot be parsed and is skipped: %s", kind, namespace, name, message)

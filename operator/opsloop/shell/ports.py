@@ -1,4 +1,4 @@
-"""The outside world as the shell sees it: Protocols two or three methods wide.
+"""Protocols of everything outside of the process, two or three methods wide each, and `Ports`, which holds one of each.
 
 Every method raises errors of `opsloop.errors` only: Conflict, Unavailable, NotFound, AlreadyExists, Forbidden, Invalid.
 Objects are plain dicts as the API server returns them (JSON, camel case).
@@ -10,9 +10,14 @@ from datetime import datetime
 from typing import Any, Protocol
 
 from opsloop.api.evalcase import EvalRequest
-from opsloop.core.facts import ProbeReply
+from opsloop.core.decision import Event
+from opsloop.core.facts import ProbeReply, Verdict
 
 Object = dict[str, Any]
+ObjectKey = tuple[str, str, str]
+"""(kind, namespace, name): one item of the work queue. ("Namespace", ns, ns) is the correlator's."""
+NamespacedName = tuple[str, str]
+"""(namespace, name) where the kind is understood; `Release.key`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,9 +146,44 @@ class Pager(Protocol):
         ...
 
 
+class Events(Protocol):
+    """Posts Kubernetes Events."""
+
+    async def post(self, obj: Object, event: Event) -> None:
+        """Posts one Event on this object; never raises."""
+        ...
+
+
 class Clock(Protocol):
     """Wall time, for decisions and stamps."""
 
     def now(self) -> datetime:
         """Time-zone aware UTC."""
         ...
+
+
+class Instruments(Protocol):
+    """Measures one process; never raises."""
+
+    def reconciled(self, key: ObjectKey, result: str, seconds: float) -> None:
+        """Counts one reconcile; `result` is one of `shell.watch.workqueue.RESULTS`."""
+        ...
+
+    def release(self, namespace: str, release: str, verdict: Verdict | None) -> None:
+        """Publishes the readings of one poll; None removes the Release's series."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Ports:
+    """One implementation of each port: the only input of the composition root besides the settings."""
+
+    reader: Reader
+    writer: Writer
+    access: Access
+    telemetry: Telemetry
+    prober: Prober
+    pager: Pager
+    events: Events
+    clock: Clock
+    instruments: Instruments

@@ -1,40 +1,28 @@
-"""All ports and memories that reconcilers use, in one place, so that tests and the composition root build the same thing."""
+"""Runtime: the ports and caches of one process, as reconcilers use them. `entry.wiring` builds it, in tests too."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
-from typing import Any, Protocol
+from datetime import datetime, timedelta
+from typing import Any
 
-from opsloop.core.decision import Event
 from opsloop.core.facts import Ledger
 from opsloop.shell.evals.runner import EvalRunner
 from opsloop.shell.notify.pages import PageSender
-from opsloop.shell.ports import Access, Clock, Object, Reader, Writer
+from opsloop.shell.ports import Access, Clock, Events, NamespacedName, ObjectKey, Reader, Writer
 from opsloop.shell.slo.poller import ReadingStore
 from opsloop.shell.watch.cache import Cache
-from opsloop.shell.watch.workqueue import Key
-
-Name = tuple[str, str]  # (namespace, name)
-
-
-class Events(Protocol):
-    """Posts Kubernetes Events; never raises."""
-
-    async def post(self, obj: Object, event: Event) -> None:
-        """One Event on this object."""
-        ...
 
 
 @dataclass
-class Memory:
-    """What was read once and changes only by our own hand. Lost with the process, and then read again."""
+class OwnedObjects:
+    """Contents of objects that only opsloop writes: read once per process, then kept current by its own writes."""
 
-    templates: dict[Name, dict[str, Mapping[str, Any]]] = field(default_factory=dict)  # of a Release: digest → template
-    ledgers: dict[Name, Ledger] = field(default_factory=dict)  # of an Incident
-    postmortems: dict[Name, str | None] = field(default_factory=dict)  # of an Incident
+    templates: dict[NamespacedName, dict[str, Mapping[str, Any]]] = field(default_factory=dict)  # Release: by digest
+    ledgers: dict[NamespacedName, Ledger] = field(default_factory=dict)  # by Incident
+    postmortems: dict[NamespacedName, str | None] = field(default_factory=dict)  # by Incident
 
     def forget(self, kind: str, namespace: str, name: str) -> None:
-        """The object is gone."""
+        """Drops everything that belongs to this object, which was deleted."""
         if kind == "Release":
             self.templates.pop((namespace, name), None)
         if kind == "Incident":
@@ -43,8 +31,8 @@ class Memory:
 
 
 @dataclass
-class World:
-    """The outside world and what was learnt of it. `wake` enqueues a name."""
+class Runtime:
+    """Ports, caches and background work of one process. `enqueue` requests a reconcile of one object."""
 
     reader: Reader
     writer: Writer
@@ -55,9 +43,9 @@ class World:
     evals: EvalRunner
     pages: PageSender
     events: Events
-    wake: Callable[[Key], None]
-    grace_seconds: float = 1800.0
-    memory: Memory = field(default_factory=Memory)
+    enqueue: Callable[[ObjectKey], None]
+    reopen_grace: timedelta
+    owned: OwnedObjects = field(default_factory=OwnedObjects)
 
     def now(self) -> datetime:
         """Wall time, UTC."""

@@ -13,8 +13,9 @@ from opsloop.core.actions import ProbeQuarantine, RunEvals
 from opsloop.core.evalcase.decide import gate
 from opsloop.core.facts import ProbeReply
 from opsloop.errors import Unavailable
-from opsloop.shell.evals.jobs import Jobs, Key
+from opsloop.shell.evals.jobs import Jobs
 from opsloop.shell.evals.runner import EvalRunner
+from opsloop.shell.ports import ObjectKey
 from tests.builders.learn import BAD, CASE, GOOD, case
 from tests.fakes.cluster import FakeCluster
 from tests.fakes.prober import SILENT, FakeProber, Pod, in_turn, says
@@ -42,11 +43,11 @@ class World:
         self.prober = FakeProber(
             {CANARY_1: says(200, RIGHT), CANARY_2: says(200, RIGHT), LIVE_1: says(200, RIGHT), LIVE_2: says(200, RIGHT)}
         )
-        self.done: list[Key] = []
+        self.done: list[ObjectKey] = []
         self._woken = asyncio.Event()
         self.runner = EvalRunner(self.cluster, self.prober, self.wake, at_once=4, pause=0, again_after=0)
 
-    def wake(self, key: Key) -> None:
+    def wake(self, key: ObjectKey) -> None:
         self.done.append(key)
         self._woken.set()
 
@@ -338,7 +339,7 @@ async def _for_ever() -> None:
 
 
 async def test_a_job_that_was_dropped_as_it_ended_wakes_nobody() -> None:
-    woken: list[Key] = []
+    woken: list[ObjectKey] = []
     jobs = Jobs(woken.append, again_after=0, most=4)
     jobs.begin(("a",), "w", _nothing(), ("Release", "shop", "answers"))
     await asyncio.sleep(0)  # it has ended, and what is to follow has not run yet

@@ -8,7 +8,7 @@ from opsloop.api.incident import Page
 from opsloop.core.actions import SendPage
 from opsloop.errors import Permanent, Unavailable
 from opsloop.shell.notify.pages import PageSender, payload
-from opsloop.shell.watch.workqueue import Key
+from opsloop.shell.ports import ObjectKey
 from tests.builders.objects import at
 from tests.fakes.clock import FakeClock
 from tests.fakes.pager import FakePager
@@ -21,7 +21,7 @@ ACTION = SendPage("answers-1", "answers burns", PAGE, {"service": "answers"})
 class Desk:
     def __init__(self) -> None:
         self.pager, self.clock = FakePager(), FakeClock()
-        self.woken: list[Key] = []
+        self.woken: list[ObjectKey] = []
         self.sender = PageSender(self.pager, self.clock, self.woken.append)
 
 

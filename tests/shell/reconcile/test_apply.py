@@ -38,7 +38,7 @@ STATUS = ReleaseStatus(live=V1, phase="Healthy")
 
 async def carry(on: Bench, *actions: Action, **parts: Any) -> None:
     decision = Decision(actions=actions, **parts)
-    await apply.carry_out(on.world, "Release", on.cached("Release"), decision)
+    await apply.apply_decision(on.runtime, "Release", on.cached("Release"), decision)
 
 
 def verbs(on: Bench) -> list[str]:
@@ -88,7 +88,7 @@ async def test_closing_a_gate_asks_nobody(on: Bench) -> None:
 
 async def test_the_status_that_was_stored_is_seen_at_once_and_wakes_who_is_concerned(on: Bench) -> None:
     await carry(on, status=STATUS)
-    assert on.cached("Release")["status"]["live"] == V1 and ("Release", NS, "answers") in on.woken
+    assert on.cached("Release")["status"]["live"] == V1 and ("Release", NS, "answers") in on.requested
     await carry(on, status=STATUS.model_copy(update={"version": "v1"}))
     assert on.cached("Release")["status"]["version"] == "v1", "no Conflict with our own write"
 
@@ -175,14 +175,14 @@ async def test_a_template_is_stored_once_without_an_owner(on: Bench) -> None:
 
 async def test_one_that_a_former_process_stored_is_no_error_and_is_known_from_now_on(on: Bench) -> None:
     await carry(on, REMEMBER)
-    on.world.memory.templates.clear()
+    on.runtime.owned.templates.clear()
     await carry(on, REMEMBER)
-    assert (await observe.templates(on.world, NS, "answers")).keys() == {V1}
+    assert (await observe.templates(on.runtime, NS, "answers")).keys() == {V1}
 
 
 async def test_the_canary_is_seen_at_once_and_deleted_only_if_it_is_ours(on: Bench) -> None:
     await carry(on, CANARY_)
-    facts = await observe.release_facts(on.world, NS, "answers")
+    facts = await observe.release_facts(on.runtime, NS, "answers")
     assert facts is not None and isinstance(facts.canary, CanaryFacts) and facts.canary.replicas == 2
     await carry(on, DeleteCanary("answers"), DeleteCanary("answers"))
     assert verbs(on) == ["apply deployments", "delete deployments"]
@@ -217,11 +217,11 @@ async def test_the_postmortem_is_owned_by_its_incident_and_remembered() -> None:
     on = bench({"kind": "Incident", "metadata": {"name": "answers-1", "namespace": NS}, "spec": item.spec.dump()})
     obj = on.cached("Incident", "answers-1")
     decision = Decision(actions=(StorePostmortem(item, "answers-1-postmortem", "# Text"),))
-    await apply.carry_out(on.world, "Incident", obj, decision)
+    await apply.apply_decision(on.runtime, "Incident", obj, decision)
     stored = on.cluster.find(CONFIGMAPS, NS, "answers-1-postmortem")
     assert stored is not None and stored["data"] == {"postmortem.md": "# Text"}
     assert stored["metadata"]["ownerReferences"][0]["uid"] == obj["metadata"]["uid"]
-    assert on.world.memory.postmortems[NS, "answers-1"] == "# Text" and ("Incident", NS, "answers-1") in on.woken
+    assert on.runtime.owned.postmortems[NS, "answers-1"] == "# Text" and ("Incident", NS, "answers-1") in on.requested
 
 
 async def test_a_page_does_not_hold_up_what_follows_it(on: Bench) -> None:
@@ -230,4 +230,4 @@ async def test_a_page_does_not_hold_up_what_follows_it(on: Bench) -> None:
     await carry(on, SendPage("answers-1", "t", page, {}), REMEMBER)
     assert verbs(on) == ["create controllerrevisions"] and on.pager.pages == []
     await asyncio.sleep(0)
-    await on.world.pages.close()
+    await on.runtime.pages.close()

@@ -50,7 +50,7 @@ async def test_the_manager_of_the_template_comes_with_its_time() -> None:
     fields = [{"manager": "kubectl-set", "time": "2026-01-05T09:00:00Z", "fieldsV1": {"f:spec": {"f:template": {}}}}]
     on = bench()
     on.seed(deployment(image="shop:v2", managedFields=fields))
-    facts = await observe.release_facts(on.world, NS, "answers")
+    facts = await observe.release_facts(on.runtime, NS, "answers")
     assert facts is not None and isinstance(facts.workload, WorkloadFacts)
     assert (facts.workload.manager, str(facts.workload.written_at)) == ("kubectl-set", "2026-01-05 09:00:00+00:00")
 
@@ -84,10 +84,10 @@ def test_a_pod_on_its_way_out() -> None:
 
 async def test_a_release_that_is_gone_has_no_facts() -> None:
     on = bench()
-    assert await observe.release_facts(on.world, NS, "other") is None
-    assert await observe.incident_facts(on.world, NS, "other") is None
-    assert await observe.runbook_facts(on.world, NS, "other") is None
-    assert await observe.evalcase_facts(on.world, NS, "other") is None
+    assert await observe.release_facts(on.runtime, NS, "other") is None
+    assert await observe.incident_facts(on.runtime, NS, "other") is None
+    assert await observe.runbook_facts(on.runtime, NS, "other") is None
+    assert await observe.evalcase_facts(on.runtime, NS, "other") is None
 
 
 async def test_stored_templates_are_read_once() -> None:
@@ -98,7 +98,7 @@ async def test_stored_templates_are_read_once() -> None:
     }
     on = bench(revision)
     for _ in range(3):
-        facts = await observe.release_facts(on.world, NS, "answers")
+        facts = await observe.release_facts(on.runtime, NS, "answers")
         assert facts is not None and facts.templates == {V1: template()}
     assert on.cluster.reads == IDLE
 
@@ -109,7 +109,7 @@ async def test_canary_pods_are_listed_live_but_only_while_there_is_a_canary() ->
     canary = deployment("answers-canary", "shop:v4", 1, labels={CANARY: "answers"})
     canary["spec"]["template"] = template("shop:v4", **labels)
     on.seed(canary)
-    facts = await observe.release_facts(on.world, NS, "answers")
+    facts = await observe.release_facts(on.runtime, NS, "answers")
     assert facts is not None and facts.canary is not None
     assert (facts.canary.digest, [p.name for p in facts.canary.pods]) == (V4, ["c0"])
     assert "list pods" in on.cluster.reads
@@ -117,7 +117,7 @@ async def test_canary_pods_are_listed_live_but_only_while_there_is_a_canary() ->
 
 async def test_a_deployment_that_is_only_called_like_a_canary_is_none() -> None:
     on = bench(deployment("answers-canary"))
-    facts = await observe.release_facts(on.world, NS, "answers")
+    facts = await observe.release_facts(on.runtime, NS, "answers")
     assert facts is not None and facts.canary is None and "list pods" not in on.cluster.reads
 
 
@@ -134,12 +134,12 @@ async def test_an_incident_sees_its_root_the_others_and_what_was_stored_beside_i
     }
     on = bench(opened(), opened("answers-2"), written)
     for _ in range(3):
-        facts = await observe.incident_facts(on.world, NS, "answers-1")
+        facts = await observe.incident_facts(on.runtime, NS, "answers-1")
         assert facts is not None and facts.root is not None and facts.postmortem == "# X"
         assert [i.metadata.name for i in facts.incidents] == ["answers-2"] and facts.ledger.alerts == ()
     assert on.cluster.reads == ["get configmaps answers-1-ledger", "get configmaps answers-1-postmortem"]
     on.cluster.remove(CONFIGMAPS, NS, "answers-1-postmortem")
-    assert (again := await observe.incident_facts(on.world, NS, "answers-1")) and again.postmortem == "# X"
+    assert (again := await observe.incident_facts(on.runtime, NS, "answers-1")) and again.postmortem == "# X"
 
 
 def book() -> dict[str, Any]:
@@ -169,7 +169,7 @@ def asks(state: str = "Requested", of: str = "bad-release") -> dict[str, Any]:
 )
 async def test_access_is_reviewed_only_for_plays_that_ask(item: dict[str, Any], allowed: dict[str, bool]) -> None:
     on = bench(item, book())
-    facts = await observe.runbook_facts(on.world, NS, "bad-release")
+    facts = await observe.runbook_facts(on.runtime, NS, "bad-release")
     assert facts is not None and facts.allowed == allowed
 
 
@@ -181,7 +181,7 @@ async def test_access_is_that_of_the_runbooks_account_to_that_deployment() -> No
         return False
 
     on.access.allowed = allowed  # type: ignore[method-assign,assignment]
-    facts = await observe.runbook_facts(on.world, NS, "bad-release")
+    facts = await observe.runbook_facts(on.runtime, NS, "bad-release")
     assert facts is not None and facts.allowed == {"answers": False}
     ((user, groups, *what),) = asked
     assert user == "system:serviceaccount:shop:runbook" and f"system:serviceaccounts:{NS}" in groups
@@ -210,6 +210,6 @@ def case(**status: Any) -> dict[str, Any]:
 )
 async def test_pods_and_services_of_a_proof_are_listed(status: dict[str, Any], reads: bool) -> None:
     on = bench(case(**status), pod("q", {QUARANTINE: "answers-1-regression"}))
-    facts = await observe.evalcase_facts(on.world, NS, "answers-1-regression")
+    facts = await observe.evalcase_facts(on.runtime, NS, "answers-1-regression")
     assert facts is not None and ("list pods" in on.cluster.reads) == reads
     assert len(facts.pods) == (1 if reads else 0)

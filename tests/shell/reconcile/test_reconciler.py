@@ -17,13 +17,13 @@ KEY = ("Release", NS, "answers")
 async def test_a_new_release_is_adopted_and_then_left_in_peace() -> None:
     on = bench()
     for _ in range(4):
-        await reconcile(on.world, KEY)
+        await reconcile(on.runtime, KEY)
         on.clock.advance(1)
     stored = on.cluster.find(RELEASES, NS, "answers")
     assert stored is not None and stored["status"]["live"] == V1
     before = len(on.cluster.writes)
     for _ in range(4):
-        await reconcile(on.world, KEY)
+        await reconcile(on.runtime, KEY)
     assert len(on.cluster.writes) == before and {w.resource.plural for w in on.cluster.writes} == {
         "releases",
         "controllerrevisions",
@@ -31,13 +31,13 @@ async def test_a_new_release_is_adopted_and_then_left_in_peace() -> None:
 
 
 async def test_it_says_when_to_look_again() -> None:
-    assert isinstance(await reconcile(bench().world, KEY), timedelta)
+    assert isinstance(await reconcile(bench().runtime, KEY), timedelta)
 
 
 @pytest.mark.parametrize("kind", ["Release", "Incident", "Runbook", "EvalCase"])
 async def test_a_name_that_is_not_there_is_nothing(kind: str) -> None:
     on = bench()
-    assert await reconcile(on.world, (kind, NS, "gone")) is None and on.cluster.writes == []
+    assert await reconcile(on.runtime, (kind, NS, "gone")) is None and on.cluster.writes == []
 
 
 @pytest.mark.parametrize(
@@ -50,7 +50,7 @@ async def test_a_name_that_is_not_there_is_nothing(kind: str) -> None:
 )
 async def test_each_kind_has_its_decision(kind: str, spec: dict[str, object]) -> None:
     on = bench({"kind": kind, "metadata": {"name": "answers-1", "namespace": NS}, "spec": spec})
-    await reconcile(on.world, (kind, NS, "answers-1"))
+    await reconcile(on.runtime, (kind, NS, "answers-1"))
     assert on.cluster.writes[0].verb == "replace_status" and on.cluster.writes[0].name == "answers-1"
 
 
@@ -59,7 +59,7 @@ async def test_what_is_being_deleted_is_let_go() -> None:
     going = release()
     going["metadata"]["deletionTimestamp"] = "2026-01-05T09:00:00Z"
     on.seed(going)
-    assert await reconcile(on.world, KEY) is None and on.cluster.writes == []
+    assert await reconcile(on.runtime, KEY) is None and on.cluster.writes == []
 
 
 async def test_an_unreadable_object_is_left_alone() -> None:
@@ -67,24 +67,24 @@ async def test_an_unreadable_object_is_left_alone() -> None:
     broken = release()
     broken["spec"] = {**broken["spec"], "version": 7}
     on.seed(broken)
-    assert await reconcile(on.world, KEY) is None and on.cluster.writes == []
+    assert await reconcile(on.runtime, KEY) is None and on.cluster.writes == []
 
 
 async def test_a_stale_cache_is_a_conflict_and_the_next_look_succeeds() -> None:
     on = bench()
-    await reconcile(on.world, KEY)
+    await reconcile(on.runtime, KEY)
     found = on.cluster.find(RELEASES, NS, "answers")
     assert found is not None
     on.cluster.seed({**found, "spec": {**found["spec"], "paused": True}})
     on.clock.advance(1)
     with pytest.raises(Conflict):
-        await reconcile(on.world, KEY)
+        await reconcile(on.runtime, KEY)
     on.see()
-    await reconcile(on.world, KEY)
+    await reconcile(on.runtime, KEY)
 
 
 async def test_an_unknown_kind_is_an_error() -> None:
     on = bench()
-    on.world.cache.put("Deployment", on.cached("Deployment"))
+    on.runtime.cache.put("Deployment", on.cached("Deployment"))
     with pytest.raises(ValueError, match="no reconciler"):
-        await reconcile(on.world, ("Deployment", NS, "answers"))
+        await reconcile(on.runtime, ("Deployment", NS, "answers"))

@@ -12,7 +12,8 @@ from opsloop.api.release import Release, ReleaseSpec, Revision, Sli, Slo, Target
 from opsloop.core.facts import Reading, Unknown, Value
 from opsloop.core.slo import burn_rate as slo
 from opsloop.errors import Invalid, Partial, TimedOut, Unavailable
-from opsloop.shell.slo.poller import Key, Poller, ReadingStore
+from opsloop.shell.ports import NamespacedName
+from opsloop.shell.slo.poller import Poller, ReadingStore
 from tests.fakes.clock import START, FakeClock
 from tests.fakes.telemetry import FakeTelemetry
 
@@ -44,8 +45,8 @@ class Bench:
     def __init__(self, *releases: Release, tick: float = 5) -> None:
         self.clock, self.telemetry, self.store = FakeClock(), FakeTelemetry(), ReadingStore()
         self.releases = list(releases)
-        self.woken: list[Key] = []
-        self.hot: set[Key] = set()
+        self.woken: list[NamespacedName] = []
+        self.hot: set[NamespacedName] = set()
         self.poller = Poller(
             self.telemetry,
             self.clock,
@@ -276,9 +277,9 @@ async def test_a_fault_of_our_own_leaves_no_old_reading_behind() -> None:
 
 async def test_what_follows_a_reading_cannot_stop_the_pass() -> None:
     bench = healthy(Bench(release(), release("web")))
-    seen: list[Key] = []
+    seen: list[NamespacedName] = []
 
-    def on_change(key: Key) -> None:
+    def on_change(key: NamespacedName) -> None:
         seen.append(key)
         raise RuntimeError("a bug")
 

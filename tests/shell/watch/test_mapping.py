@@ -6,7 +6,7 @@ import pytest
 from opsloop.api.meta import format_time
 from opsloop.shell.ports import Object
 from opsloop.shell.watch.cache import Cache
-from opsloop.shell.watch.mapping import wakes, wakes_for_reading
+from opsloop.shell.watch.mapping import requests_for_object, requests_for_reading
 
 NOW = datetime(2026, 1, 5, 9, 0, tzinfo=UTC)
 TIME = format_time(NOW)
@@ -72,7 +72,7 @@ def short(keys: set[tuple[str, str, str]]) -> set[str]:
             release("web"),
             {},
             {"Release/web", "Namespace/shop"},
-            id="a release wakes itself and the correlator",
+            id="a release requests itself and the correlator",
         ),
         pytest.param(
             "Release",
@@ -86,114 +86,125 @@ def short(keys: set[tuple[str, str, str]]) -> set[str]:
                 ]
             },
             {"Release/web", "Namespace/shop", "Incident/web-2", "Incident/web-3"},
-            id="a release wakes its incidents until their loop is closed",
+            id="a release requests its incidents until their loop is closed",
         ),
         pytest.param(
             "Release",
             release("web"),
             {"EvalCase": [evalcase("a", "web"), evalcase("b", "api")]},
             {"Release/web", "Namespace/shop", "EvalCase/a"},
-            id="a release wakes its eval cases",
+            id="a release requests its eval cases",
         ),
         pytest.param(
-            "Incident", incident("web-1", "web"), {}, {"Incident/web-1", "Release/web"}, id="an incident wakes its root"
+            "Incident",
+            incident("web-1", "web"),
+            {},
+            {"Incident/web-1", "Release/web"},
+            id="an incident requests its root",
         ),
         pytest.param(
-            "Incident", incident("shop-1"), {}, {"Incident/shop-1"}, id="an incident without a root wakes only itself"
+            "Incident",
+            incident("shop-1"),
+            {},
+            {"Incident/shop-1"},
+            id="an incident without a root requests only itself",
         ),
         pytest.param(
             "Incident",
             incident("web-1", "web", plays=[play("Requested")]),
             {"Runbook": [runbook("a"), runbook("b")]},
             {"Incident/web-1", "Release/web", "Runbook/a", "Runbook/b"},
-            id="an incident that asks for a play wakes the runbooks",
+            id="an incident that asks for a play requests the runbooks",
         ),
         pytest.param(
             "Incident",
             incident("web-1", "web", plays=[play("Running")], evalCase="case"),
             {"Runbook": [runbook("a")]},
             {"Incident/web-1", "Release/web", "EvalCase/case"},
-            id="an incident that asks for nothing leaves runbooks asleep and wakes its case",
+            id="an incident that asks for nothing requests its case and no runbook",
         ),
         pytest.param(
             "Runbook",
             runbook("a"),
             {"Incident": [incident("web-1", "web"), incident("web-2", "web", phase="Resolved")]},
             {"Runbook/a", "Incident/web-1"},
-            id="a runbook wakes incidents that are not resolved",
+            id="a runbook requests incidents that are not resolved",
         ),
         pytest.param(
             "EvalCase",
             evalcase("case", "web", "web-1"),
             {"Release": [release("web", target=target("Stepping"))]},
             {"EvalCase/case", "Incident/web-1", "Release/web"},
-            id="an eval case wakes its incident and the release that waits for it",
+            id="an eval case requests its incident and the release that waits for it",
         ),
         pytest.param(
             "EvalCase",
             evalcase("case", "web"),
             {"Release": [release("web", target=target("Promoted"))]},
             {"EvalCase/case"},
-            id="an eval case leaves a release with nothing under way asleep",
+            id="an eval case does not request a release with nothing under way",
         ),
         pytest.param(
             "Deployment",
             {"metadata": meta("web-app")},
             {"Release": [release("web"), release("api")]},
             {"Release/web"},
-            id="a deployment wakes the release that looks after it",
+            id="a deployment requests the release that looks after it",
         ),
         pytest.param(
             "Deployment",
             {"metadata": meta("web-app-canary")},
             {"Release": [release("web"), release("api")]},
             {"Release/web"},
-            id="a canary deployment wakes its release",
+            id="a canary deployment requests its release",
         ),
         pytest.param(
             "Deployment",
             {"metadata": meta("other")},
             {"Release": [release("web")]},
             set(),
-            id="another deployment wakes nobody",
+            id="another deployment requests nothing",
         ),
         pytest.param(
             "Incident",
             {"metadata": meta("broken"), "spec": {"title": 7}},
             {},
             {"Incident/broken"},
-            id="an object that cannot be parsed wakes itself and harms nobody",
+            id="an object that cannot be parsed requests itself alone",
         ),
     ],
 )
-def test_wakes(kind: str, changed: Object, others: dict[str, list[Object]], expected: set[str]) -> None:
+def test_requests_for_object(kind: str, changed: Object, others: dict[str, list[Object]], expected: set[str]) -> None:
     cache = cache_of(**others)
     if kind != "Deployment":
         cache.put(kind, changed)
-    assert short(wakes(kind, changed, cache)) == expected
+    assert short(requests_for_object(kind, changed, cache)) == expected
 
 
-def test_a_deleted_incident_wakes_its_root_although_the_cache_has_forgotten_it() -> None:
-    assert short(wakes("Incident", incident("web-1", "web"), Cache())) == {"Incident/web-1", "Release/web"}
+def test_a_deleted_incident_requests_its_root_although_the_cache_has_dropped_it() -> None:
+    keys = requests_for_object("Incident", incident("web-1", "web"), Cache())
+    assert short(keys) == {"Incident/web-1", "Release/web"}
+
+
+def resolved(minutes_ago: float) -> Object:
+    return {"phase": "Resolved", "resolvedAt": format_time(NOW - timedelta(minutes=minutes_ago))}
 
 
 @pytest.mark.parametrize(
-    ("status", "woken"),
+    ("status", "grace", "requested"),
     [
-        pytest.param({"phase": "Open"}, True, id="open"),
-        pytest.param({"phase": "Mitigated"}, True, id="mitigated but not resolved"),
-        pytest.param(
-            {"phase": "Resolved", "resolvedAt": format_time(NOW - timedelta(minutes=30))},
-            True,
-            id="just resolved: may reopen",
-        ),
-        pytest.param(
-            {"phase": "Resolved", "resolvedAt": format_time(NOW - timedelta(minutes=31))}, False, id="long resolved"
-        ),
-        pytest.param({"phase": "Resolved"}, False, id="resolved without a time"),
+        pytest.param({"phase": "Open"}, 30, True, id="open"),
+        pytest.param({"phase": "Mitigated"}, 30, True, id="mitigated but not resolved"),
+        pytest.param(resolved(30), 30, True, id="just resolved: may reopen"),
+        pytest.param(resolved(31), 30, False, id="resolved longer ago than the grace"),
+        pytest.param(resolved(45), 120, True, id="resolved 45 minutes ago, with a grace of two hours"),
+        pytest.param(resolved(2), 1, False, id="resolved two minutes ago, with a grace of one"),
+        pytest.param({"phase": "Resolved"}, 30, False, id="resolved without a time"),
     ],
 )
-def test_a_changed_reading_wakes_the_release_the_correlator_and_fresh_incidents(status: Object, woken: bool) -> None:
+def test_a_changed_reading_requests_the_release_the_correlator_and_incidents_that_may_reopen(
+    status: Object, grace: float, requested: bool
+) -> None:
     cache = cache_of(Incident=[incident("web-1", "web", **status), incident("api-1", "api")])
-    expected = {"Release/web", "Namespace/shop"} | ({"Incident/web-1"} if woken else set())
-    assert short(wakes_for_reading("shop", "web", cache, NOW)) == expected
+    expected = {"Release/web", "Namespace/shop"} | ({"Incident/web-1"} if requested else set())
+    assert short(requests_for_reading("shop", "web", cache, NOW, timedelta(minutes=grace))) == expected

@@ -2,8 +2,8 @@ import asyncio
 
 import pytest
 
-from opsloop.shell.watch.throttle import Pace
-from opsloop.shell.watch.workqueue import Key
+from opsloop.shell.ports import ObjectKey
+from opsloop.shell.watch.throttle import Throttle
 
 pytestmark = [pytest.mark.asyncio, pytest.mark.looptime]
 SHOP, BANK = ("Namespace", "shop", "shop"), ("Namespace", "bank", "bank")
@@ -13,11 +13,11 @@ class Asked:
     """Seconds from now at which the queue was to look."""
 
     def __init__(self) -> None:
-        self.pace = Pace(self._enqueue_after, pause=2.0)
+        self.throttle = Throttle(self._enqueue_after, pause=2.0)
         self.due: list[tuple[str, float]] = []
         self._began = asyncio.get_running_loop().time()
 
-    def _enqueue_after(self, key: Key, seconds: float) -> None:
+    def _enqueue_after(self, key: ObjectKey, seconds: float) -> None:
         now = asyncio.get_running_loop().time() - self._began
         self.due.append((key[1], round(now + seconds, 3)))
 
@@ -27,7 +27,7 @@ async def ask_at(*moments: float) -> list[float]:
     for moment in moments:
         await asyncio.sleep(moment - now)
         now = moment
-        asked.pace.ask(SHOP)
+        asked.throttle.request(SHOP)
     return [due for _, due in asked.due]
 
 
@@ -53,6 +53,6 @@ async def test_what_comes_after_a_shared_look_waits_for_the_pause_after_it() -> 
 
 async def test_namespaces_do_not_wait_for_each_other() -> None:
     asked = Asked()
-    asked.pace.ask(SHOP)
-    asked.pace.ask(BANK)
+    asked.throttle.request(SHOP)
+    asked.throttle.request(BANK)
     assert asked.due == [("shop", 0), ("bank", 0)]

@@ -7,12 +7,13 @@ from typing import Any
 import pytest
 
 from opsloop.errors import Conflict, Invalid, LeadershipLost, Unavailable
-from opsloop.shell.watch.workqueue import CONFLICT_DELAY, CONFLICTS, Key, Queue
+from opsloop.shell.ports import ObjectKey
+from opsloop.shell.watch.workqueue import CONFLICT_DELAY, CONFLICTS, Queue
 
 pytestmark = [pytest.mark.asyncio, pytest.mark.looptime]
 
-A: Key = ("Release", "shop", "a")
-B: Key = ("Release", "shop", "b")
+A: ObjectKey = ("Release", "shop", "a")
+B: ObjectKey = ("Release", "shop", "b")
 
 
 class Recorder:
@@ -20,12 +21,12 @@ class Recorder:
 
     def __init__(self, *script: Any) -> None:
         self.script: Iterator[Any] = iter(script)
-        self.calls: list[tuple[float, Key]] = []
-        self.active: set[Key] = set()
+        self.calls: list[tuple[float, ObjectKey]] = []
+        self.active: set[ObjectKey] = set()
         self.most = 0
         self.results: list[str] = []
 
-    async def __call__(self, key: Key) -> timedelta | None:
+    async def __call__(self, key: ObjectKey) -> timedelta | None:
         assert key not in self.active, "one name was handled twice at the same time"
         self.active.add(key)
         self.most = max(self.most, len(self.active))
@@ -42,7 +43,7 @@ class Recorder:
         finally:
             self.active.discard(key)
 
-    def hook(self, key: Key, result: str, seconds: float) -> None:
+    def hook(self, key: ObjectKey, result: str, seconds: float) -> None:
         self.results.append(result)
 
     @property
@@ -238,14 +239,14 @@ async def test_lost_leadership_ends_the_run() -> None:
 async def test_other_workers_are_stopped_when_the_run_ends() -> None:
     finished = False
 
-    async def handler(key: Key) -> None:
+    async def handler(key: ObjectKey) -> None:
         nonlocal finished
         if key == B:
             raise LeadershipLost("gone")
         await asyncio.sleep(10)
         finished = True
 
-    lost: Callable[[Key], Awaitable[None]] = handler
+    lost: Callable[[ObjectKey], Awaitable[None]] = handler
     queue = Queue(lost)
     queue.lead([A, B])
     with pytest.raises(LeadershipLost):

@@ -6,7 +6,8 @@ from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
 from typing import Any
 
-Key = tuple[str, str, str]  # (kind, namespace, name)
+from opsloop.shell.ports import ObjectKey
+
 Slot = tuple[str, ...]
 
 log = logging.getLogger(__name__)
@@ -22,7 +23,7 @@ class _Job:
 class Jobs:
     """Starts, replaces and ends jobs. When one ends by itself, `on_done` wakes the name that waits for it."""
 
-    def __init__(self, on_done: Callable[[Key], None], again_after: float, most: int) -> None:
+    def __init__(self, on_done: Callable[[ObjectKey], None], again_after: float, most: int) -> None:
         """`again_after`: seconds after which a finished, inconclusive job may be repeated; `most`: jobs at once."""
         self._on_done = on_done
         self._again_after = again_after
@@ -47,14 +48,14 @@ class Jobs:
         """Are as many under way as there may be? What does not fit is asked for again at a later look."""
         return sum(not job.task.done() for job in self._jobs.values()) >= self._most
 
-    def begin(self, slot: Slot, wanted: object, work: Coroutine[Any, Any, None], key: Key) -> None:
+    def begin(self, slot: Slot, wanted: object, work: Coroutine[Any, Any, None], key: ObjectKey) -> None:
         """Start `work` in the slot, in place of what was there."""
         self.drop(slot)
         task = asyncio.create_task(work, name="-".join(slot))
         job = self._jobs[slot] = _Job(wanted, task)
         task.add_done_callback(lambda done: self._ended(slot, job, key, done))
 
-    def _ended(self, slot: Slot, job: _Job, key: Key, task: "asyncio.Task[None]") -> None:
+    def _ended(self, slot: Slot, job: _Job, key: ObjectKey, task: "asyncio.Task[None]") -> None:
         if task.cancelled() or self._jobs.get(slot) is not job:
             return
         if task.exception() is not None:

@@ -16,8 +16,8 @@ from opsloop.core.evalcase.decide import Fit, fits
 from opsloop.core.facts import EvalOutcome
 from opsloop.errors import OpsloopError
 from opsloop.names import CANARY
-from opsloop.shell.evals.jobs import Jobs, Key, Slot
-from opsloop.shell.ports import PODS, Object, Prober, Reader
+from opsloop.shell.evals.jobs import Jobs, Slot
+from opsloop.shell.ports import PODS, Object, ObjectKey, Prober, Reader
 
 log = logging.getLogger(__name__)
 
@@ -39,7 +39,7 @@ class EvalRunner:
         self,
         reader: Reader,
         prober: Prober,
-        on_done: Callable[[Key], None],
+        on_done: Callable[[ObjectKey], None],
         *,
         at_once: int = 8,
         pause: float = 0.5,
@@ -92,7 +92,7 @@ class EvalRunner:
         """Cancel everything and wait until it has ended."""
         await self._jobs.close()
 
-    def _begin(self, slot: Slot, wanted: object, work: Callable[[], Coroutine[Any, Any, None]], key: Key) -> None:
+    def _begin(self, slot: Slot, wanted: object, work: Callable[[], Coroutine[Any, Any, None]], key: ObjectKey) -> None:
         if self._jobs.needless(slot, wanted, self._conclusive(slot)) or self._jobs.full:
             return
         if self._jobs.wanted(slot) != wanted:  # a repetition leaves the former result standing until it has its own

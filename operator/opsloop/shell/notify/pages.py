@@ -8,8 +8,7 @@ from datetime import datetime
 from opsloop.api.meta import format_time
 from opsloop.core.actions import SendPage
 from opsloop.errors import OpsloopError
-from opsloop.shell.ports import Clock, Object, Pager
-from opsloop.shell.watch.workqueue import Key
+from opsloop.shell.ports import Clock, Object, ObjectKey, Pager
 
 log = logging.getLogger(__name__)
 
@@ -21,7 +20,7 @@ class PageSender:
     """At least once, with a key by which the receiver folds repeats. A page lost by a restart is decided already and so
     sent again. `on_sent` wakes the Incident, which then stores that it was delivered."""
 
-    def __init__(self, pager: Pager, clock: Clock, on_sent: Callable[[Key], None]) -> None:
+    def __init__(self, pager: Pager, clock: Clock, on_sent: Callable[[ObjectKey], None]) -> None:
         self._pager = pager
         self._clock = clock
         self._on_sent = on_sent

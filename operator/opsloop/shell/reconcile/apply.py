@@ -40,30 +40,30 @@ from opsloop.shell.ports import (
     Object,
     Resource,
 )
-from opsloop.shell.reconcile import manifests as owned
-from opsloop.shell.runtime import World
-from opsloop.shell.watch.mapping import wakes
+from opsloop.shell.reconcile import manifests
+from opsloop.shell.runtime import Runtime
+from opsloop.shell.watch.mapping import requests_for_object
 
 log = logging.getLogger(__name__)
 
 KINDS: Mapping[str, Resource] = {r.kind: r for r in (RELEASES, INCIDENTS, RUNBOOKS, EVALCASES)}
 
 
-async def carry_out(world: World, kind: str, obj: Object, decision: Decision) -> None:
+async def apply_decision(runtime: Runtime, kind: str, obj: Object, decision: Decision) -> None:
     """`obj` is the object that was decided on, as it was observed."""
     namespace = obj["metadata"]["namespace"]
     for action in decision.safety:
-        await act(world, namespace, obj, action)
+        await execute(runtime, namespace, obj, action)
     if decision.status is not None:
-        await _store_status(world, kind, obj, decision.status)
+        await _store_status(runtime, kind, obj, decision.status)
     elif any(_raises(action) for action in decision.actions):
-        await _check_current(world, kind, obj)
+        await _check_current(runtime, kind, obj)
     try:
         for action in decision.actions:
-            await act(world, namespace, obj, action)
+            await execute(runtime, namespace, obj, action)
     finally:  # the turn is stored: people are told of it even where an act has to be tried again
         for event in decision.events:
-            await world.events.post(obj, event)
+            await runtime.events.post(obj, event)
 
 
 def _raises(action: Action) -> bool:
@@ -71,15 +71,15 @@ def _raises(action: Action) -> bool:
     return isinstance(action, SetTemplate) or (isinstance(action, SetGates) and action.open)
 
 
-async def _check_current(world: World, kind: str, obj: Object) -> None:
+async def _check_current(runtime: Runtime, kind: str, obj: Object) -> None:
     """Where no status is stored in the same turn, nothing refuses a stale cache (a new leader's): so the object is read."""
     meta = obj["metadata"]
-    stored = await world.reader.get(KINDS[kind], meta["namespace"], meta["name"])
+    stored = await runtime.reader.get(KINDS[kind], meta["namespace"], meta["name"])
     if stored["metadata"].get("resourceVersion") != meta.get("resourceVersion"):
         raise Conflict(f"{kind} {meta['namespace']}/{meta['name']} changed since it was decided on")
 
 
-async def _store_status(world: World, kind: str, obj: Object, status: Model) -> None:
+async def _store_status(runtime: Runtime, kind: str, obj: Object, status: Model) -> None:
     """Under the observed resourceVersion: a stale one is a Conflict, and nothing after it is done."""
     meta = obj["metadata"]
     body = {
@@ -89,117 +89,117 @@ async def _store_status(world: World, kind: str, obj: Object, status: Model) -> 
         "spec": obj["spec"],
         "status": status.dump(),
     }
-    stored = await world.writer.replace_status(KINDS[kind], meta["namespace"], body)
-    if world.cache.put(kind, stored):
-        for key in wakes(kind, stored, world.cache):
-            world.wake(key)
+    stored = await runtime.writer.replace_status(KINDS[kind], meta["namespace"], body)
+    if runtime.cache.put(kind, stored):
+        for key in requests_for_object(kind, stored, runtime.cache):
+            runtime.enqueue(key)
 
 
-async def act(world: World, namespace: str, obj: Object, action: Action) -> None:
+async def execute(runtime: Runtime, namespace: str, obj: Object, action: Action) -> None:
     """One effect."""
     match action:
         case SetGates():
-            await _set_gates(world, namespace, action)
+            await _set_gates(runtime, namespace, action)
         case SetTemplate():
-            await _set_template(world, namespace, action)
+            await _set_template(runtime, namespace, action)
         case EnsureRevision():
-            await _ensure_revision(world, namespace, action)
+            await _ensure_revision(runtime, namespace, action)
         case EnsureCanary():
-            await _ensure_canary(world, namespace, obj, action)
+            await _ensure_canary(runtime, namespace, obj, action)
         case DeleteCanary():
-            await _delete_canary(world, namespace, obj, action)
+            await _delete_canary(runtime, namespace, obj, action)
         case RunEvals():
-            world.evals.start_run(namespace, action)
+            runtime.evals.start_run(namespace, action)
         case SendPage():
-            world.pages.send(namespace, action)
+            runtime.pages.send(namespace, action)
         case StorePostmortem():
-            await world.writer.apply(CONFIGMAPS, namespace, owned.postmortem(obj, action))
-            world.memory.postmortems[namespace, action.incident.metadata.name] = action.markdown
-            world.wake(("Incident", namespace, action.incident.metadata.name))
+            await runtime.writer.apply(CONFIGMAPS, namespace, manifests.postmortem(obj, action))
+            runtime.owned.postmortems[namespace, action.incident.metadata.name] = action.markdown
+            runtime.enqueue(("Incident", namespace, action.incident.metadata.name))
         case CreateEvalCase():
             await _create_if_absent(
-                world, EVALCASES, namespace, _object("EvalCase", action.name, action.spec, action.labels)
+                runtime, EVALCASES, namespace, _object("EvalCase", action.name, action.spec, action.labels)
             )
         case CreateIncident():
             body = _object("Incident", action.name, action.spec.dump(), action.labels)
-            await world.writer.create(INCIDENTS, namespace, body)
+            await runtime.writer.create(INCIDENTS, namespace, body)
         case StartQuarantine():
-            await _start_quarantine(world, namespace, action)
+            await _start_quarantine(runtime, namespace, action)
         case ProbeQuarantine():
-            world.evals.probe_quarantine(namespace, action)
+            runtime.evals.probe_quarantine(namespace, action)
         case StopQuarantine():
-            await asyncio.gather(*(world.writer.delete(PODS, namespace, pod) for pod in action.pods))
+            await asyncio.gather(*(runtime.writer.delete(PODS, namespace, pod) for pod in action.pods))
             if action.forget:
-                world.evals.forget_proof(namespace, action.case)
+                runtime.evals.forget_proof(namespace, action.case)
 
 
-async def _set_gates(world: World, namespace: str, action: SetGates) -> None:
+async def _set_gates(runtime: Runtime, namespace: str, action: SetGates) -> None:
     condition = {
         "type": GATE,
         "status": "True" if action.open else "False",
         "reason": "WeightDecided" if action.open else "OutOfTraffic",
         "message": action.reason,
-        "lastTransitionTime": world.now().strftime("%Y-%m-%dT%H:%M:%SZ"),
+        "lastTransitionTime": runtime.now().strftime("%Y-%m-%dT%H:%M:%SZ"),
     }
-    calls = (world.writer.patch_pod_condition(namespace, pod, "", condition) for pod in action.pods)
+    calls = (runtime.writer.patch_pod_condition(namespace, pod, "", condition) for pod in action.pods)
     failed = [e for e in await asyncio.gather(*calls, return_exceptions=True) if isinstance(e, BaseException)]
     for error in failed:
         if not isinstance(error, NotFound):  # a pod that is gone is out of traffic
             raise error
 
 
-async def _set_template(world: World, namespace: str, action: SetTemplate) -> None:
+async def _set_template(runtime: Runtime, namespace: str, action: SetTemplate) -> None:
     """The whole template, if it still is what was observed; then the stored digest is checked."""
-    live = world.cache.get("Deployment", namespace, action.deployment)
+    live = runtime.cache.get("Deployment", namespace, action.deployment)
     if live is None or revisions.digest(live["spec"]["template"]) != action.expect:
         raise Conflict(f"Deployment {namespace}/{action.deployment} is not at {action.expect} any more")
     ops: list[Object] = [
         {"op": "test", "path": "/spec/template", "value": live["spec"]["template"]},
         {"op": "replace", "path": "/spec/template", "value": action.template},
     ]
-    stored = await world.writer.json_patch(DEPLOYMENTS, namespace, action.deployment, ops)
-    world.cache.put("Deployment", stored)
+    stored = await runtime.writer.json_patch(DEPLOYMENTS, namespace, action.deployment, ops)
+    runtime.cache.put("Deployment", stored)
     digest = revisions.digest(stored["spec"]["template"])
     if digest != action.digest:
         log.error("Deployment %s/%s stored %s, not %s: admission changed the template", namespace, action.deployment,
                   digest, action.digest)  # fmt: skip
-    for key in wakes("Deployment", stored, world.cache):
-        world.wake(key)
+    for key in requests_for_object("Deployment", stored, runtime.cache):
+        runtime.enqueue(key)
 
 
-async def _ensure_revision(world: World, namespace: str, action: EnsureRevision) -> None:
-    known = world.memory.templates.setdefault((namespace, action.release), {})
+async def _ensure_revision(runtime: Runtime, namespace: str, action: EnsureRevision) -> None:
+    known = runtime.owned.templates.setdefault((namespace, action.release), {})
     if action.digest not in known:
-        body = owned.controller_revision(namespace, action)
-        await _create_if_absent(world, CONTROLLERREVISIONS, namespace, body)
+        body = manifests.controller_revision(namespace, action)
+        await _create_if_absent(runtime, CONTROLLERREVISIONS, namespace, body)
     known[action.digest] = action.template
 
 
-async def _ensure_canary(world: World, namespace: str, obj: Object, action: EnsureCanary) -> None:
+async def _ensure_canary(runtime: Runtime, namespace: str, obj: Object, action: EnsureCanary) -> None:
     """A Deployment of that name which is not ours is a user's: an apply by force would take it over."""
-    body = owned.canary_deployment(obj, action)
+    body = manifests.canary_deployment(obj, action)
     name = body["metadata"]["name"]
-    known = world.cache.get("Deployment", namespace, name)
+    known = runtime.cache.get("Deployment", namespace, name)
     if known is not None and known["metadata"].get("labels", {}).get(CANARY) != action.release:
         raise Invalid(
             f"Deployment {namespace}/{name} is not opsloop's; rename it, the canary of {action.release} needs the name"
         )
-    world.cache.put("Deployment", await world.writer.apply(DEPLOYMENTS, namespace, body))
+    runtime.cache.put("Deployment", await runtime.writer.apply(DEPLOYMENTS, namespace, body))
 
 
-async def _delete_canary(world: World, namespace: str, obj: Object, action: DeleteCanary) -> None:
+async def _delete_canary(runtime: Runtime, namespace: str, obj: Object, action: DeleteCanary) -> None:
     name = canary_name(obj["spec"]["workloadRef"]["name"])
-    stored = world.cache.get("Deployment", namespace, name)
+    stored = runtime.cache.get("Deployment", namespace, name)
     if stored is None or stored["metadata"].get("labels", {}).get(CANARY) != action.release:
         return
     uid = stored["metadata"].get("uid", "")
-    await world.writer.delete(DEPLOYMENTS, namespace, name, uid)
-    world.cache.drop("Deployment", namespace, name, uid)
-    world.evals.forget(namespace, action.release)
+    await runtime.writer.delete(DEPLOYMENTS, namespace, name, uid)
+    runtime.cache.drop("Deployment", namespace, name, uid)
+    runtime.evals.forget(namespace, action.release)
 
 
-async def _start_quarantine(world: World, namespace: str, action: StartQuarantine) -> None:
-    services = await world.reader.list(SERVICES, namespace)
+async def _start_quarantine(runtime: Runtime, namespace: str, action: StartQuarantine) -> None:
+    services = await runtime.reader.list(SERVICES, namespace)
     selectors = [s["spec"].get("selector") or {} for s in services]
     try:
         body = pod_from_template(
@@ -208,12 +208,12 @@ async def _start_quarantine(world: World, namespace: str, action: StartQuarantin
     except Invalid as error:
         log.warning("%s", error)
         return
-    await _create_if_absent(world, PODS, namespace, body)
+    await _create_if_absent(runtime, PODS, namespace, body)
 
 
-async def _create_if_absent(world: World, resource: Resource, namespace: str, body: Object) -> bool:
+async def _create_if_absent(runtime: Runtime, resource: Resource, namespace: str, body: Object) -> bool:
     try:
-        await world.writer.create(resource, namespace, body)
+        await runtime.writer.create(resource, namespace, body)
     except AlreadyExists:
         return False
     return True

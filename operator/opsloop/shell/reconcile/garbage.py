@@ -1,49 +1,50 @@
-"""Removes stored pod templates that nobody names any more.
+"""Garbage collection of stored pod templates.
 
-ControllerRevisions have no owner (see `core.actions.EnsureRevision`), so what a garbage collector would do is done here:
-when a Release drops a revision from its list, and when the Release itself is gone.
+ControllerRevisions have no owner reference (`core.actions.EnsureRevision` says why), so the API server does not collect
+them. This module does, when a Release drops a revision from its list and when the Release itself was deleted.
 """
 
 from collections.abc import Collection
 
 from opsloop.names import RELEASE, REVISION, revision_name
-from opsloop.shell.ports import CONTROLLERREVISIONS
+from opsloop.shell.ports import CONTROLLERREVISIONS, NamespacedName
 from opsloop.shell.reconcile.manifests import MANAGED
-from opsloop.shell.runtime import World
+from opsloop.shell.runtime import Runtime
 
 
-def named(world: World, namespace: str) -> set[str]:
-    """Digests that an Incident or an EvalCase speaks of: they stay, also when their Release is gone."""
-    found: set[str] = set()
-    for incident in world.cache.incidents(namespace):
+async def collect_garbage(runtime: Runtime, namespace: str, release: str, listed: Collection[str]) -> None:
+    """Deletes this Release's stored templates that neither its status lists nor an Incident or EvalCase refers to."""
+    owned = runtime.owned.templates.get((namespace, release))
+    stored = set(owned) if owned is not None else await _stored_digests(runtime, namespace, release)
+    for digest in stored - set(listed) - referenced_digests(runtime, namespace) - {""}:
+        await runtime.writer.delete(CONTROLLERREVISIONS, namespace, revision_name(release, digest))
+        if owned is not None:
+            owned.pop(digest, None)
+
+
+async def _stored_digests(runtime: Runtime, namespace: str, release: str) -> set[str]:
+    revisions = await runtime.reader.list(CONTROLLERREVISIONS, namespace, {RELEASE: release})
+    return {str(revision["metadata"]["labels"].get(REVISION, "")) for revision in revisions}
+
+
+def referenced_digests(runtime: Runtime, namespace: str) -> set[str]:
+    """Digests that an Incident or an EvalCase refers to: their templates stay, even after the Release is gone."""
+    digests: set[str] = set()
+    for incident in runtime.cache.incidents(namespace):
         status = incident.status
-        found.update(status.blocked)
-        found.update((status.rollback.from_digest, status.rollback.to_digest) if status.rollback else ())
-        found.update((status.cause.revision,) if status.cause else ())
-    for case in world.cache.evalcases(namespace):
-        found.update((case.spec.proof.bad, case.spec.proof.good) if case.spec.proof else ())
-    return found
+        digests.update(status.blocked)
+        digests.update((status.rollback.from_digest, status.rollback.to_digest) if status.rollback else ())
+        digests.update((status.cause.revision,) if status.cause else ())
+    for case in runtime.cache.evalcases(namespace):
+        digests.update((case.spec.proof.bad, case.spec.proof.good) if case.spec.proof else ())
+    return digests
 
 
-async def retire(world: World, namespace: str, release: str, known: Collection[str]) -> None:
-    """Delete this Release's stored templates that are neither `known` to it nor named by anybody."""
-    stored = world.memory.templates.get((namespace, release))
-    if stored is None:
-        listed = await world.reader.list(CONTROLLERREVISIONS, namespace, {RELEASE: release})
-        digests = {str(o["metadata"]["labels"].get(REVISION, "")) for o in listed}
-    else:
-        digests = set(stored)
-    for digest in digests - set(known) - named(world, namespace) - {""}:
-        await world.writer.delete(CONTROLLERREVISIONS, namespace, revision_name(release, digest))
-        if stored is not None:
-            stored.pop(digest, None)
-
-
-async def orphans(world: World, namespaces: Collection[str]) -> set[tuple[str, str]]:
-    """(namespace, Release) of stored templates whose Release is not there: it went while nobody was looking."""
-    found: set[tuple[str, str]] = set()
+async def orphaned_releases(runtime: Runtime, namespaces: Collection[str]) -> set[NamespacedName]:
+    """Releases that were deleted while no operator ran: their templates are stored, and they are not in the cache."""
+    releases: set[NamespacedName] = set()
     for namespace in namespaces or ("",):
-        for item in await world.reader.list(CONTROLLERREVISIONS, namespace, MANAGED):
-            meta = item["metadata"]
-            found.add((meta.get("namespace", ""), meta["labels"].get(RELEASE, "")))
-    return {key for key in found if key[1] and world.cache.get("Release", *key) is None}
+        for revision in await runtime.reader.list(CONTROLLERREVISIONS, namespace, MANAGED):
+            meta = revision["metadata"]
+            releases.add((meta.get("namespace", ""), meta["labels"].get(RELEASE, "")))
+    return {release for release in releases if release[1] and runtime.cache.get("Release", *release) is None}

@@ -21,28 +21,28 @@ from opsloop.core.release import revisions
 from opsloop.errors import NotFound
 from opsloop.names import CANARY, GATE, QUARANTINE, RELEASE, REVISION, canary_name, ledger_name, postmortem_name
 from opsloop.shell.ports import CONFIGMAPS, CONTROLLERREVISIONS, PODS, SERVICES, Object
-from opsloop.shell.runtime import World
+from opsloop.shell.runtime import Runtime
 
 FAILING = ("CrashLoopBackOff", "ImagePullBackOff", "ErrImagePull", "ErrImageNeverPull", "CreateContainerConfigError",
            "InvalidImageName", "RunContainerError", "CreateContainerError")  # fmt: skip
 
 
-async def release_facts(world: World, namespace: str, name: str) -> ReleaseFacts | None:
+async def release_facts(runtime: Runtime, namespace: str, name: str) -> ReleaseFacts | None:
     """Facts of one Release; None where it is gone."""
-    release = next((r for r in world.cache.releases(namespace) if r.metadata.name == name), None)
+    release = next((r for r in runtime.cache.releases(namespace) if r.metadata.name == name), None)
     if release is None:
         return None
     deployment = release.spec.workload_ref.name
-    stored = world.cache.get("Deployment", namespace, deployment)
+    stored = runtime.cache.get("Deployment", namespace, deployment)
     return ReleaseFacts(
         release=release,
         workload=workload(stored) if stored else None,
-        canary=await _canary(world, namespace, name, deployment),
-        templates=await templates(world, namespace, name),
-        incidents=tuple(i for i in world.cache.incidents(namespace) if i.spec.release == name),
-        readings=world.readings.of((namespace, name)),
-        cases=tuple(c for c in world.cache.evalcases(namespace) if c.spec.release == name),
-        eval_outcome=world.evals.outcome(namespace, name),
+        canary=await _canary(runtime, namespace, name, deployment),
+        templates=await templates(runtime, namespace, name),
+        incidents=tuple(i for i in runtime.cache.incidents(namespace) if i.spec.release == name),
+        readings=runtime.readings.of((namespace, name)),
+        cases=tuple(c for c in runtime.cache.evalcases(namespace) if c.spec.release == name),
+        eval_outcome=runtime.evals.outcome(namespace, name),
     )
 
 
@@ -72,21 +72,21 @@ def _settled(meta: Object, status: Object, wanted: int) -> bool:
     return bool(seen and all(count == wanted for count in counts))
 
 
-async def templates(world: World, namespace: str, release: str) -> dict[str, Any]:
+async def templates(runtime: Runtime, namespace: str, release: str) -> dict[str, Any]:
     """digest → stored template; read once per process, afterwards our own writes keep it current."""
-    known = world.memory.templates.get((namespace, release))
+    known = runtime.owned.templates.get((namespace, release))
     if known is None:
-        stored = await world.reader.list(CONTROLLERREVISIONS, namespace, {RELEASE: release})
+        stored = await runtime.reader.list(CONTROLLERREVISIONS, namespace, {RELEASE: release})
         known = {o["metadata"]["labels"][REVISION]: o["data"] for o in stored if REVISION in o["metadata"]["labels"]}
-        world.memory.templates[namespace, release] = known
+        runtime.owned.templates[namespace, release] = known
     return dict(known)
 
 
-async def _canary(world: World, namespace: str, release: str, deployment: str) -> CanaryFacts | None:
-    stored = world.cache.get("Deployment", namespace, canary_name(deployment))
+async def _canary(runtime: Runtime, namespace: str, release: str, deployment: str) -> CanaryFacts | None:
+    stored = runtime.cache.get("Deployment", namespace, canary_name(deployment))
     if stored is None or stored["metadata"].get("labels", {}).get(CANARY) != release:
         return None
-    pods = await world.reader.list(PODS, namespace, {CANARY: release})
+    pods = await runtime.reader.list(PODS, namespace, {CANARY: release})
     return CanaryFacts(
         digest=stored["spec"]["template"]["metadata"]["labels"].get(REVISION, ""),
         replicas=stored["spec"].get("replicas", 1),
@@ -121,80 +121,80 @@ def _failing(status: Object) -> str:
     return ""
 
 
-def view(world: World, release: Release) -> ReleaseView:
+def view(runtime: Runtime, release: Release) -> ReleaseView:
     """What other kinds' decisions know of a Release."""
     live = revisions.find(release.status.revisions, release.status.live)
-    return ReleaseView(release, world.readings.of(release.key), live.live_since if live else None)
+    return ReleaseView(release, runtime.readings.of(release.key), live.live_since if live else None)
 
 
-async def incident_facts(world: World, namespace: str, name: str) -> IncidentFacts | None:
+async def incident_facts(runtime: Runtime, namespace: str, name: str) -> IncidentFacts | None:
     """Facts of one Incident; None where it is gone."""
-    incident = next((i for i in world.cache.incidents(namespace) if i.metadata.name == name), None)
+    incident = next((i for i in runtime.cache.incidents(namespace) if i.metadata.name == name), None)
     if incident is None:
         return None
-    views = tuple(view(world, r) for r in world.cache.releases(namespace))
+    views = tuple(view(runtime, r) for r in runtime.cache.releases(namespace))
     root = next((v for v in views if v.release.metadata.name == incident.spec.release), None)
     page = incident.status.page
     return IncidentFacts(
         incident=incident,
         root=root,
         releases=views,
-        incidents=tuple(i for i in world.cache.incidents(namespace) if i.metadata.name != name),
-        runbooks=tuple(world.cache.runbooks(namespace)),
-        eval_cases=tuple(c for c in world.cache.evalcases(namespace) if c.spec.release == incident.spec.release),
-        ledger=await _with_merged(world, namespace, name),
-        postmortem=await _postmortem(world, namespace, name),
-        page_sent_at=world.pages.sent_at(page.dedup_key) if page else None,
+        incidents=tuple(i for i in runtime.cache.incidents(namespace) if i.metadata.name != name),
+        runbooks=tuple(runtime.cache.runbooks(namespace)),
+        eval_cases=tuple(c for c in runtime.cache.evalcases(namespace) if c.spec.release == incident.spec.release),
+        ledger=await _with_merged(runtime, namespace, name),
+        postmortem=await _postmortem(runtime, namespace, name),
+        page_sent_at=runtime.pages.sent_at(page.dedup_key) if page else None,
     )
 
 
-async def _with_merged(world: World, namespace: str, name: str) -> Ledger:
+async def _with_merged(runtime: Runtime, namespace: str, name: str) -> Ledger:
     """Its own ledger and those of the Incidents that were merged into it: their alerts and tickets are about its harm."""
-    merged = [i.metadata.name for i in world.cache.incidents(namespace) if i.status.merged_into == name]
-    own = await ledger_of(world, namespace, name)
-    return ledger.join([own, *[await ledger_of(world, namespace, m) for m in merged]]) if merged else own
+    merged = [i.metadata.name for i in runtime.cache.incidents(namespace) if i.status.merged_into == name]
+    own = await ledger_of(runtime, namespace, name)
+    return ledger.join([own, *[await ledger_of(runtime, namespace, m) for m in merged]]) if merged else own
 
 
-async def ledger_of(world: World, namespace: str, incident: str) -> Ledger:
+async def ledger_of(runtime: Runtime, namespace: str, incident: str) -> Ledger:
     """The Incident's ledger; read once, and again after the correlator has written it."""
-    known = world.memory.ledgers.get((namespace, incident))
+    known = runtime.owned.ledgers.get((namespace, incident))
     if known is None:
         try:
-            stored = await world.reader.get(CONFIGMAPS, namespace, ledger_name(incident))
+            stored = await runtime.reader.get(CONFIGMAPS, namespace, ledger_name(incident))
             known = ledger.decode(stored.get("binaryData") or {})
         except NotFound:
             known = Ledger()
-        return world.memory.ledgers.setdefault((namespace, incident), known)  # the correlator may have been faster
+        return runtime.owned.ledgers.setdefault((namespace, incident), known)  # the correlator may have been faster
     return known
 
 
-async def _postmortem(world: World, namespace: str, incident: str) -> str | None:
-    if (namespace, incident) not in world.memory.postmortems:
+async def _postmortem(runtime: Runtime, namespace: str, incident: str) -> str | None:
+    if (namespace, incident) not in runtime.owned.postmortems:
         try:
-            stored = await world.reader.get(CONFIGMAPS, namespace, postmortem_name(incident))
+            stored = await runtime.reader.get(CONFIGMAPS, namespace, postmortem_name(incident))
             text = (stored.get("data") or {}).get("postmortem.md")
         except NotFound:
             text = None
-        world.memory.postmortems[namespace, incident] = text
-    return world.memory.postmortems[namespace, incident]
+        runtime.owned.postmortems[namespace, incident] = text
+    return runtime.owned.postmortems[namespace, incident]
 
 
-async def runbook_facts(world: World, namespace: str, name: str) -> RunbookFacts | None:
+async def runbook_facts(runtime: Runtime, namespace: str, name: str) -> RunbookFacts | None:
     """Facts of one Runbook; access is reviewed only for plays that ask for it."""
-    runbook = next((r for r in world.cache.runbooks(namespace) if r.metadata.name == name), None)
+    runbook = next((r for r in runtime.cache.runbooks(namespace) if r.metadata.name == name), None)
     if runbook is None:
         return None
     asking = tuple(
         i
-        for i in world.cache.incidents(namespace)
+        for i in runtime.cache.incidents(namespace)
         if any(p.state == "Requested" and p.runbook == name for p in i.status.plays)
     )
-    releases = tuple(world.cache.releases(namespace))
+    releases = tuple(runtime.cache.releases(namespace))
     concerned = {i.spec.release for i in asking}
     account = f"system:serviceaccount:{namespace}:{runbook.spec.service_account_name}"
     groups = ["system:serviceaccounts", f"system:serviceaccounts:{namespace}", "system:authenticated"]
     allowed = {
-        r.metadata.name: await world.access.allowed(
+        r.metadata.name: await runtime.access.allowed(
             account, groups, "patch", "apps", "deployments", namespace, r.spec.workload_ref.name
         )
         for r in releases
@@ -203,24 +203,24 @@ async def runbook_facts(world: World, namespace: str, name: str) -> RunbookFacts
     return RunbookFacts(runbook=runbook, incidents=asking, releases=releases, allowed=allowed)
 
 
-async def evalcase_facts(world: World, namespace: str, name: str) -> EvalCaseFacts | None:
+async def evalcase_facts(runtime: Runtime, namespace: str, name: str) -> EvalCaseFacts | None:
     """Facts of one EvalCase; pods and Services are listed only while it may need a proof."""
-    case = next((c for c in world.cache.evalcases(namespace) if c.metadata.name == name), None)
+    case = next((c for c in runtime.cache.evalcases(namespace) if c.metadata.name == name), None)
     if case is None:
         return None
-    release = next((r for r in world.cache.releases(namespace) if r.metadata.name == case.spec.release), None)
+    release = next((r for r in runtime.cache.releases(namespace) if r.metadata.name == case.spec.release), None)
     status = case.status
     current = status.observed_generation == case.metadata.generation
     settled = current and status.proven in ("True", "False") and status.started_at is None  # its pods are gone
     if case.spec.proof is None or settled:
-        return EvalCaseFacts(case, release, {}, (), world.evals.proof_outcomes(namespace, name))
-    pods = await world.reader.list(PODS, namespace, {QUARANTINE: label_value(name)})
-    services = await world.reader.list(SERVICES, namespace)
+        return EvalCaseFacts(case, release, {}, (), runtime.evals.proof_outcomes(namespace, name))
+    pods = await runtime.reader.list(PODS, namespace, {QUARANTINE: label_value(name)})
+    services = await runtime.reader.list(SERVICES, namespace)
     return EvalCaseFacts(
         case=case,
         release=release,
-        templates=await templates(world, namespace, case.spec.release),
+        templates=await templates(runtime, namespace, case.spec.release),
         pods=tuple(pod(p) for p in pods),
-        outcomes=world.evals.proof_outcomes(namespace, name),
+        outcomes=runtime.evals.proof_outcomes(namespace, name),
         service_selectors=tuple(s["spec"].get("selector") or {} for s in services),
     )

@@ -8,45 +8,46 @@ from opsloop.core.decision import Decision
 from opsloop.core.evalcase import decide as evals
 from opsloop.core.incident import decide as incident
 from opsloop.core.release import decide as rollout
+from opsloop.shell.ports import ObjectKey
 from opsloop.shell.reconcile import observe
-from opsloop.shell.reconcile.apply import carry_out
-from opsloop.shell.reconcile.garbage import retire
-from opsloop.shell.runtime import World
-from opsloop.shell.watch.workqueue import Key
+from opsloop.shell.reconcile.apply import apply_decision
+from opsloop.shell.reconcile.garbage import collect_garbage
+from opsloop.shell.runtime import Runtime
 
 
-async def reconcile(world: World, key: Key) -> timedelta | None:
+async def reconcile(runtime: Runtime, key: ObjectKey) -> timedelta | None:
     """Returns when to look again at the latest; None = when something changes. Errors are the queue's to back off on."""
     kind, namespace, name = key
-    obj = world.cache.get(kind, namespace, name)
+    obj = runtime.cache.get(kind, namespace, name)
     if obj is None or "deletionTimestamp" in obj["metadata"]:
         if kind == "Release":
-            await retire(world, namespace, name, known=())
-        world.memory.forget(kind, namespace, name)
+            await collect_garbage(runtime, namespace, name, listed=())
+        runtime.owned.forget(kind, namespace, name)
         return None
-    decision = await _decide(world, kind, namespace, name)
+    decision = await _decide(runtime, kind, namespace, name)
     if decision is None:
         return None
-    await carry_out(world, kind, obj, decision)
+    await apply_decision(runtime, kind, obj, decision)
     if isinstance(decision.status, ReleaseStatus):
-        await retire(world, namespace, name, known=[r.digest for r in decision.status.revisions])
+        await collect_garbage(runtime, namespace, name, listed=[r.digest for r in decision.status.revisions])
     return decision.look_again
 
 
-async def _decide(world: World, kind: str, namespace: str, name: str) -> Decision | None:
+async def _decide(runtime: Runtime, kind: str, namespace: str, name: str) -> Decision | None:
     """None where the object is gone or cannot be read."""
     match kind:
         case "Release":
-            release_facts = await observe.release_facts(world, namespace, name)
-            return rollout.decide(release_facts, world.now()) if release_facts else None
+            release_facts = await observe.release_facts(runtime, namespace, name)
+            return rollout.decide(release_facts, runtime.now()) if release_facts else None
         case "Incident":
-            incident_facts = await observe.incident_facts(world, namespace, name)
-            grace = timedelta(seconds=world.grace_seconds)
-            return incident.decide(incident_facts, world.now(), grace) if incident_facts else None
+            incident_facts = await observe.incident_facts(runtime, namespace, name)
+            if incident_facts is None:
+                return None
+            return incident.decide(incident_facts, runtime.now(), runtime.reopen_grace)
         case "Runbook":
-            runbook_facts = await observe.runbook_facts(world, namespace, name)
-            return runbook.decide(runbook_facts, world.now()) if runbook_facts else None
+            runbook_facts = await observe.runbook_facts(runtime, namespace, name)
+            return runbook.decide(runbook_facts, runtime.now()) if runbook_facts else None
         case "EvalCase":
-            evalcase_facts = await observe.evalcase_facts(world, namespace, name)
-            return evals.decide(evalcase_facts, world.now()) if evalcase_facts else None
+            evalcase_facts = await observe.evalcase_facts(runtime, namespace, name)
+            return evals.decide(evalcase_facts, runtime.now()) if evalcase_facts else None
     raise ValueError(f"no reconciler for {kind}")

@@ -18,11 +18,8 @@ from opsloop.core.facts import Reading, Readings, Unknown, Verdict
 from opsloop.core.release.live import ACTIVE
 from opsloop.core.slo import burn_rate as slo
 from opsloop.core.slo import promql
-from opsloop.shell.ports import Clock, Telemetry
-from opsloop.shell.slo.query import NO_ANSWER, Asker
-
-Key = tuple[str, str]
-"""(namespace, name) of a Release: `Release.key`."""
+from opsloop.shell.ports import Clock, NamespacedName, Telemetry
+from opsloop.shell.slo.query import NO_ANSWER, SliQuery
 
 CONCURRENCY = 4
 _POINTS = 120  # a window moves by 1/120 between two reads
@@ -37,17 +34,17 @@ class ReadingStore:
     """The latest readings of each Release, as reconcilers look at them."""
 
     def __init__(self) -> None:
-        self._readings: dict[Key, Readings] = {}
+        self._readings: dict[NamespacedName, Readings] = {}
 
-    def of(self, key: Key) -> Readings:
+    def of(self, key: NamespacedName) -> Readings:
         """What is known; empty Readings where nothing was read. `verdict.at` says of which second it speaks."""
         return self._readings.get(key, Readings())
 
-    def set(self, key: Key, readings: Readings) -> None:
+    def set(self, key: NamespacedName, readings: Readings) -> None:
         """Replace what is known of one Release."""
         self._readings[key] = readings
 
-    def keep(self, keys: Iterable[Key]) -> None:
+    def keep(self, keys: Iterable[NamespacedName]) -> None:
         """Forget all other Releases."""
         kept = set(keys)
         self._readings = {key: readings for key, readings in self._readings.items() if key in kept}
@@ -73,16 +70,16 @@ class Poller:
         clock: Clock,
         releases: Callable[[], Iterable[Release]],
         store: ReadingStore,
-        on_change: Callable[[Key], None],
+        on_change: Callable[[NamespacedName], None],
         tick: timedelta,
         resolution: timedelta,
-        hot: Callable[[Key], bool],
+        hot: Callable[[NamespacedName], bool],
     ) -> None:
         """`resolution` is Prometheus' scrape interval; `hot(key)` says that an Incident is open on that Release."""
-        self._asker = Asker(telemetry, tick * _PATIENCE, resolution)
+        self._query = SliQuery(telemetry, tick * _PATIENCE, resolution)
         self._clock, self._releases, self._store = clock, releases, store
         self._on_change, self._tick, self._hot = on_change, tick, hot
-        self._memory: dict[Key, _Memory] = {}
+        self._memory: dict[NamespacedName, _Memory] = {}
         self._nudged = asyncio.Event()
         self._slots = asyncio.Semaphore(CONCURRENCY)
 
@@ -142,7 +139,7 @@ class Poller:
         due = {window for window in windows if self._due(memory, window, at)}
         window = release.spec.strategy.canary.analysis.window
         versions = {version: (version, window) for version in _versions(release, hot)}
-        parsed = await self._asker.readings(memory.slo, due, versions, at)
+        parsed = await self._query.readings(memory.slo, due, versions, at)
         _remember(memory, parsed, due, at)
         verdict = slo.judge(memory.slo, {w: self._standing(memory, w, at) for w in windows}, at)
         memory.onset = await self._onset(memory, verdict)
@@ -174,7 +171,7 @@ class Poller:
         if verdict.back:
             return None
         if memory.onset is None and (verdict.burning or verdict.firing):
-            return await self._asker.onset(memory.slo, verdict.at)
+            return await self._query.onset(memory.slo, verdict.at)
         return memory.onset
 
 

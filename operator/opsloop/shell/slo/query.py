@@ -23,8 +23,8 @@ _RANGE_POINTS = 5000  # Prometheus refuses more than 11000
 log = logging.getLogger(__name__)
 
 
-class Asker:
-    """Queries, each with a time-out."""
+class SliQuery:
+    """Queries about one SLI at a time, each with a time-out."""
 
     def __init__(self, telemetry: Telemetry, patience: timedelta, resolution: timedelta) -> None:
         """`patience` is how long one query may take, `resolution` is Prometheus' scrape interval."""

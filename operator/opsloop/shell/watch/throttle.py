@@ -1,25 +1,29 @@
-"""The first wish is granted at once, those soon after it together: what comes in a storm is filed in a few strokes."""
+"""Leading-edge throttle: the first request for a key runs at once; requests within `pause` after it are coalesced."""
 
 import asyncio
 import math
 from collections.abc import Callable
 
-from opsloop.shell.watch.workqueue import Key
+from opsloop.shell.ports import ObjectKey
 
-FILING = 2.0
-"""Seconds between two filings of one namespace's inbox. Each costs six requests (list, ledger, status, postmortem, ...),
-and a storm brings a batch every second; detection does not wait for it: the SLIs are read at once, and burns open."""
+INTAKE_PAUSE = 2.0
+"""Seconds between two passes over one namespace's inbox. A pass costs six requests to the API server (list, ledger,
+status, postmortem, ...), and a storm of alerts brings a batch every second. Detection does not wait for it: the SLIs are
+read at once, and a burn opens its Incident without the inbox."""
 
 
-class Pace:
-    """`ask` for a key: enqueued at once, or `pause` seconds after it was last due."""
+class Throttle:
+    """Passes on at most one request per key and `pause` seconds."""
 
-    def __init__(self, enqueue_after: Callable[[Key, float], None], pause: float = FILING) -> None:
+    def __init__(self, enqueue_after: Callable[[ObjectKey, float], None], pause: float = INTAKE_PAUSE) -> None:
         self._enqueue_after, self._pause = enqueue_after, pause
-        self._due: dict[Key, float] = {}  # loop time at which it was enqueued last, or will be
+        self._due: dict[ObjectKey, float] = {}  # loop time at which the key was or will be enqueued last
 
-    def ask(self, key: Key) -> None:
-        """Look at this name soon. Asked for again where it is due already: the queue may have dropped its timer."""
+    def request(self, key: ObjectKey) -> None:
+        """Enqueues the key at once, or `pause` seconds after it was last due.
+
+        A key that is due already is enqueued again for the same time, because the queue drops its timers with the Lease.
+        """
         now = asyncio.get_running_loop().time()
         due = self._due.get(key, -math.inf)
         if due <= now:

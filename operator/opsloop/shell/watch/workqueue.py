@@ -11,10 +11,12 @@ from collections.abc import Awaitable, Callable, Iterable
 from datetime import timedelta
 
 from opsloop.errors import Conflict, LeadershipLost, Permanent, Retryable
+from opsloop.shell.ports import ObjectKey
 
-Key = tuple[str, str, str]  # (kind, namespace, name)
-Handler = Callable[[Key], Awaitable[timedelta | None]]  # the answer: look again after this long, None = when woken
-Hook = Callable[[Key, str, float], None]  # (key, result, seconds of the handling)
+Handler = Callable[
+    [ObjectKey], Awaitable[timedelta | None]
+]  # the answer: look again after this long, None = when woken
+Hook = Callable[[ObjectKey, str, float], None]  # (key, result, seconds of the handling)
 
 FIRST_BACKOFF = 0.5
 LONGEST_BACKOFF = 300.0
@@ -25,7 +27,7 @@ RESULTS = ("ok", "conflict", "retryable", "permanent", "timeout", "error")
 log = logging.getLogger("opsloop.queue")
 
 
-def _nothing(key: Key, result: str, seconds: float) -> None:
+def _nothing(key: ObjectKey, result: str, seconds: float) -> None:
     """Measure nothing."""
 
 
@@ -41,12 +43,12 @@ class Queue:
         jitter: Callable[[], float] = random.random,
     ) -> None:
         self._handler, self._workers, self._limit, self._hook, self._jitter = handler, workers, limit, hook, jitter
-        self._waiting: asyncio.Queue[Key] = asyncio.Queue()
-        self._dirty: dict[Key, float] = {}  # key -> loop time since when it waits
-        self._active: set[Key] = set()
-        self._timers: dict[Key, asyncio.TimerHandle] = {}
-        self._failures: dict[Key, int] = {}
-        self._conflicts: dict[Key, int] = {}
+        self._waiting: asyncio.Queue[ObjectKey] = asyncio.Queue()
+        self._dirty: dict[ObjectKey, float] = {}  # key -> loop time since when it waits
+        self._active: set[ObjectKey] = set()
+        self._timers: dict[ObjectKey, asyncio.TimerHandle] = {}
+        self._failures: dict[ObjectKey, int] = {}
+        self._conflicts: dict[ObjectKey, int] = {}
         self._led = False
 
     @property
@@ -59,7 +61,7 @@ class Queue:
         """Seconds that the longest waiting name has waited; 0 if none."""
         return asyncio.get_running_loop().time() - min(self._dirty.values()) if self._dirty else 0.0
 
-    def lead(self, keys: Iterable[Key]) -> None:
+    def lead(self, keys: Iterable[ObjectKey]) -> None:
         """From now on names are handled, these first."""
         self._led = True
         for key in keys:
@@ -73,7 +75,7 @@ class Queue:
         for memory in (self._dirty, self._timers, self._failures, self._conflicts):
             memory.clear()
 
-    def enqueue(self, key: Key) -> None:
+    def enqueue(self, key: ObjectKey) -> None:
         """Look at this name soon, once, however often it is called before that. Dropped while not leading."""
         if not self._led or key in self._dirty:
             return
@@ -81,7 +83,7 @@ class Queue:
         if key not in self._active:
             self._waiting.put_nowait(key)
 
-    def enqueue_after(self, key: Key, seconds: float) -> None:
+    def enqueue_after(self, key: ObjectKey, seconds: float) -> None:
         """Look at this name in so many seconds at the latest; of several such times the earliest holds."""
         if not self._led:
             return
@@ -104,7 +106,7 @@ class Queue:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
 
-    def _due(self, key: Key) -> None:
+    def _due(self, key: ObjectKey) -> None:
         self._timers.pop(key, None)
         self.enqueue(key)
 
@@ -124,7 +126,7 @@ class Queue:
                 if key in self._dirty:
                     self._waiting.put_nowait(key)
 
-    async def _handle(self, key: Key) -> None:
+    async def _handle(self, key: ObjectKey) -> None:
         loop = asyncio.get_running_loop()
         started = loop.time()
         try:
@@ -142,7 +144,7 @@ class Queue:
                 self.enqueue_after(key, again.total_seconds())
         self._hook(key, result, loop.time() - started)
 
-    def _failed(self, key: Key, error: Exception) -> str:
+    def _failed(self, key: ObjectKey, error: Exception) -> str:
         name, extra = "/".join(key), {"object": "/".join(key)}
         conflicts = self._conflicts[key] = self._conflicts.get(key, 0) + 1 if isinstance(error, Conflict) else 0
         if 0 < conflicts <= CONFLICTS:
@@ -160,7 +162,7 @@ class Queue:
         log.error("%s: %s; again in %.1f s", name, error, delay, exc_info=error, extra=extra)
         return "error"
 
-    def _backoff(self, key: Key, error: Exception) -> float:
+    def _backoff(self, key: ObjectKey, error: Exception) -> float:
         failures = self._failures[key] = self._failures.get(key, 0) + 1
         delay = min(FIRST_BACKOFF * 2.0 ** min(failures - 1, 20), LONGEST_BACKOFF) * (1 - 0.2 * self._jitter())
         asked = error.after if isinstance(error, Retryable) else None

@@ -1,0 +1,78 @@
+"""One fake of every port, ready for the composition root."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+from opsloop.core.decision import Event
+from opsloop.core.facts import Verdict
+from opsloop.shell.ports import Object, ObjectKey, Ports
+from tests.fakes.clock import FakeClock
+from tests.fakes.cluster import FakeCluster
+from tests.fakes.pager import FakePager
+from tests.fakes.prober import FakeProber
+from tests.fakes.telemetry import FakeTelemetry
+
+
+class FakeAccess:
+    """Access port: no token is valid, and every account may do everything unless `allows` is False."""
+
+    def __init__(self) -> None:
+        self.allows = True
+
+    async def review_token(self, token: str, audience: str) -> tuple[str, tuple[str, ...]] | None:
+        return None
+
+    async def allowed(
+        self, user: str, groups: Sequence[str], verb: str, group: str, plural: str, namespace: str, name: str = ""
+    ) -> bool:
+        return self.allows
+
+
+class FakeEvents:
+    """Events port. `posted` lists (object's name, reason)."""
+
+    def __init__(self) -> None:
+        self.posted: list[tuple[str, str]] = []
+
+    async def post(self, obj: Object, event: Event) -> None:
+        self.posted.append((obj["metadata"]["name"], event.reason))
+
+
+class FakeInstruments:
+    """Instruments port. `on_reconciled` is called after each reconcile with its key and result."""
+
+    def __init__(self) -> None:
+        self.on_reconciled: Callable[[ObjectKey, str], None] = lambda key, result: None
+
+    def reconciled(self, key: ObjectKey, result: str, seconds: float) -> None:
+        self.on_reconciled(key, result)
+
+    def release(self, namespace: str, release: str, verdict: Verdict | None) -> None:
+        pass
+
+
+@dataclass
+class FakePorts:
+    """All fakes around one cluster, each of which a test may look into."""
+
+    cluster: FakeCluster
+    clock: FakeClock = field(default_factory=FakeClock)
+    access: FakeAccess = field(default_factory=FakeAccess)
+    telemetry: FakeTelemetry = field(default_factory=FakeTelemetry)
+    prober: FakeProber = field(default_factory=FakeProber)
+    pager: FakePager = field(default_factory=FakePager)
+    events: FakeEvents = field(default_factory=FakeEvents)
+    instruments: FakeInstruments = field(default_factory=FakeInstruments)
+
+    def ports(self) -> Ports:
+        return Ports(
+            reader=self.cluster,
+            writer=self.cluster,
+            access=self.access,
+            telemetry=self.telemetry,
+            prober=self.prober,
+            pager=self.pager,
+            events=self.events,
+            clock=self.clock,
+            instruments=self.instruments,
+        )
