@@ -1,6 +1,7 @@
 """Which replica may write: a Lease of our own, and a fence that every write passes.
 
-Safe rules (design: kopf.md §2, which says why kubernetes.aio.leaderelection and kopf's peering are not used):
+Rules that make it safe (docs/decisions/kopf-measured.md says why neither kubernetes.aio.leaderelection nor kopf's peering
+is used):
 a deadline on every call; a clock that no wall-clock jump moves; take over only after *we* saw the same (holder,
 renewTime) for the whole duration; every PUT carries the resourceVersion; renewed = the time *before* the PUT; past the
 deadline the process ends, checked at the top of the loop and right before every write. Holder names are unique per

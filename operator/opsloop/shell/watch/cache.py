@@ -1,7 +1,7 @@
 """What the watches (and our own writes) said last, by kind, namespace and name.
 
 Everything in it is read only: copy before you change. DELETED events are not trusted to be complete: `prune` compares
-with a LIST (kopf never tells of objects that were deleted during a relist, design: kopf.md §3).
+with a LIST (kopf reports no deletion that happened during a relist).
 """
 
 from collections.abc import Callable, Collection, Mapping

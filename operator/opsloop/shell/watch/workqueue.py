@@ -1,7 +1,7 @@
-"""Names to look at: de-duplicated, one at a time per name, with a backoff per name; active only while this process leads.
+"""Work queue of object keys: de-duplicated, one at a time per key, a backoff per key; active only while this process leads.
 
-What controller-runtime's workqueue promises and kopf does not (design: kopf.md §7). A change, a due time or a changed
-reading only puts a name here; nothing in it says what happened.
+It gives what controller-runtime's workqueue gives and kopf does not (docs/decisions/kopf-measured.md). A key carries no
+event: a reconcile reads the state, whatever requested it.
 """
 
 import asyncio
