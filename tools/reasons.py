@@ -20,7 +20,7 @@ SECTIONS = (
         "Release",
         "`status.conditions[].reason` (`Held`, `Blocked`, `Drifted`, `WorkloadMissing`), `status.target.reason`, "
         "`status.revisions[].reason` and `.blocked.reason`, `status.rollback.reason`.",
-        ("release.decide", "release.live", "release.target", "release.canary", "release.pods", "release.analysis", "release.rollback", "conditions"),
+        ("release.decide", "release.live", "release.target", "release.canary", "release.pods", "release.analysis", "release.rollback"),
     ),
     (
         "Readings of an SLI",
@@ -36,9 +36,9 @@ SECTIONS = (
     ),
     ("Cause of an Incident", "`status.cause.reason`.", ("incident.cause",)),
     ("Runbook", "`status.grants[].reason` of the Runbook and `status.plays[].reason` of the Incident.", ("runbook",)),
-    ("EvalCase", "`status.reason`, for `status.proven`.", ("evalcase.proof", "evalcase.expectation", "conditions")),
-    ("Eval cases in a rollout", "The message of `Held` or of a rejected target.", ("evalcase.gating", "evalcase.capture", "evalcase.expectation")),
-    ("Where an alert was filed", "The Incident's ledger and timeline.", ("correlation.decide",)),
+    ("EvalCase", "`status.reason`, for `status.proven`.", ("evalcase.proof",)),
+    ("Eval cases in a rollout", "The message of `Held` or of a rejected target.", ("evalcase.decide",)),
+    ("Where an alert was filed", "The operator's log, beside the number of alerts.", ("correlation.placement",)),
 )  # fmt: skip
 
 # Reasons without a constant: they say that nothing is wrong, or that something is under way.

@@ -30,8 +30,8 @@ def world_of(kube: Kube) -> Runtime:
     """opsloop's Runtime with a real API server; what the experiments do not use is not there."""
     absent = cast(Any, None)
     return Runtime(
-        reader=kube, writer=kube, access=kube, clock=WallClock(), cache=Cache(), readings=absent, evals=absent,
-        pages=absent, events=absent, enqueue=lambda key: None,
+        reader=kube, writer=kube, access=kube, clock=WallClock(), cache=Cache(), readings=absent, inbox=absent, ledgers=absent,
+        evals=absent, pages=absent, events=absent, enqueue=lambda key: None,
         reopen_grace=timedelta(minutes=30),
     )  # fmt: skip
 

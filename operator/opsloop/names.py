@@ -15,6 +15,7 @@ MITIGATED = "opsloop.dev/mitigated"  # annotation "true" on an Incident without 
 WAIVE = "opsloop.dev/waive-regression"  # annotation "true" on an Incident: close the loop without an EvalCase
 GATE = "opsloop.dev/in-traffic"  # readiness gate (pod condition type) of canary pods
 EVAL_HEADER = "X-Opsloop-Eval"  # header of eval requests, so that a service can exclude them from its SLI
+TICKET_QUEUE = "opsloop-tickets"  # ConfigMap with the namespace's tickets that are linked to no Incident
 FIELD_MANAGER = "opsloop"
 GATE_OPEN = "opsloop-open"  # field manager of patches that open a gate; an audit log without bodies shows it
 GATE_CLOSE = "opsloop-close"  # field manager of patches that close a gate

@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from opsloop.core.codec import ENTRY, MAX_OBJECT, Entry, decode_entry, encode_entries
+from opsloop.core.codec import ENTRY, MAX_OBJECT, decode_entry, encode_entries
+from opsloop.core.facts import InboxEntry
 from opsloop.core.intake import MAX_ALERTS, fingerprint_of, parse_alerts, parse_json, parse_ticket
 from opsloop.errors import Invalid
 from tests.builders.correlation import NOW, alert, ticket
@@ -185,7 +186,7 @@ def test_a_malformed_ticket_is_refused(change: dict[str, Any], message: str) -> 
 def test_what_is_stored_comes_back() -> None:
     alerts = (alert("A", "b"), alert("A", "c", "resolved"))
     tickets = (parse_ticket(TICKET, NOW), ticket("x"))
-    assert [decode_entry(d) for d in encode_entries(alerts, tickets)] == [Entry(alerts, tickets)]
+    assert [decode_entry(d) for d in encode_entries(alerts, tickets)] == [InboxEntry(alerts, tickets)]
 
 
 def test_much_is_split_into_objects_that_the_api_server_takes() -> None:

@@ -11,10 +11,8 @@ from typing import Any
 from urllib.parse import parse_qs
 
 from opsloop import names
-from opsloop.core.alerts import ledger
-from opsloop.core.facts import Ticket
-from opsloop.core.tickets.queue import encode_queue
-from opsloop.core.tickets.triage import Queued, Triage
+from opsloop.core.codec import encode_ledger, encode_queue
+from opsloop.core.facts import QueuedTicket, Ticket, Triage
 from opsloop.errors import Unavailable
 from opsloop.shell.ports import PODS, Object, Resource
 from tests.builders import gate_shift as shift
@@ -41,7 +39,6 @@ class ShopCluster(FakeCluster):
         self.pages: list[Any] = [page()]
         self.counted = {"v1": 9000.0, "v2": 1200.0, "v4": 1800.0}
         self.answer: Callable[[str], str] = lambda version: shift.WRONG if version in ("v2", "v3") else shift.RIGHT
-        self.troubles: dict[str, list[int]] = {}  # version → statuses of its pods' next replies; 0 = no reply
         self.asked: list[str] = []
 
     def seed(self, body: Object) -> Object:
@@ -91,10 +88,6 @@ class ShopCluster(FakeCluster):
             return 404, b'{"kind":"Status","apiVersion":"v1","message":"no such pod"}'
         self.asked.append(name)
         version = found["spec"]["containers"][0]["image"].rpartition(":")[2]
-        if troubles := self.troubles.get(version):
-            if not (status := troubles.pop(0)):
-                raise Unavailable(f"{name}: no reply within 5 s")
-            return status, b"500 Internal Server Error"
         return 200, json.dumps({"answer": self.answer(version), "version": version}).encode()
 
     def _instant(self, asked: Mapping[str, str]) -> Any:
@@ -213,7 +206,7 @@ def config_map(name: str, label: str, value: str, **parts: Any) -> Object:
 def queue(*ids: str) -> Object:
     triage = Triage("billing", "sev4", "billing-team")
     tickets = [Ticket(id_, f"subject of {id_}", "", "web", "", at(20), at(20)) for id_ in ids]
-    data = encode_queue([Queued(ticket, triage) for ticket in tickets])
+    data = encode_queue([QueuedTicket(ticket, triage) for ticket in tickets])
     return config_map("opsloop-tickets", names.TICKETS, "true", binaryData=data)
 
 
@@ -221,7 +214,7 @@ def after_the_shift() -> ShopCluster:
     """Everything went as it should."""
     desk = shift.desk()
     ledgers = [
-        config_map(names.ledger_name(name), names.LEDGER, name, binaryData=ledger.encode(book))
+        config_map(names.ledger_name(name), names.LEDGER, name, binaryData=encode_ledger(book))
         for name, book in desk.ledgers.items()
     ]
     service = {"apiVersion": "v1", "kind": "Service", "metadata": {"name": "answers", "namespace": NS}}

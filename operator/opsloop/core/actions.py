@@ -5,7 +5,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from opsloop.api.evalcase import EvalCase, EvalExpect, EvalRequest
-from opsloop.api.incident import Incident, IncidentSpec, Page
+from opsloop.api.incident import Incident, IncidentSpec, LinkedTicket, Page
+from opsloop.core.facts import Alert, QueuedTicket
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +86,30 @@ class CreateIncident:
 
 
 @dataclass(frozen=True, slots=True)
+class FileToLedger:
+    """Merge alerts and tickets into an Incident's ledger; filing twice is nothing. A stale ledger is a Conflict."""
+
+    incident: str
+    alerts: tuple[Alert, ...] = ()
+    tickets: tuple[LinkedTicket, ...] = ()
+    reasons: Mapping[str, int] = field(default_factory=dict)  # reason → number of alerts, for the log
+
+
+@dataclass(frozen=True, slots=True)
+class StoreTicketQueue:
+    """Replace the whole queue of tickets that are linked to no Incident. A stale queue is a Conflict."""
+
+    queue: tuple[QueuedTicket, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class DeleteInboxEntries:
+    """Delete inbox ConfigMaps (name → uid) whose content is filed."""
+
+    entries: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
 class SendPage:
     """Call the pager with a key by which it folds repeats."""
 
@@ -144,6 +169,7 @@ class StopQuarantine:
 
 
 Action = (
-    SetTemplate | EnsureRevision | EnsureCanary | DeleteCanary | SetGates | RunEvals | CreateIncident | SendPage
+    SetTemplate | EnsureRevision | EnsureCanary | DeleteCanary | SetGates | RunEvals | CreateIncident | FileToLedger
+    | StoreTicketQueue | DeleteInboxEntries | SendPage
     | StorePostmortem | CreateEvalCase | StartQuarantine | ProbeQuarantine | StopQuarantine
 )  # fmt: skip

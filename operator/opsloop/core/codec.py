@@ -1,27 +1,23 @@
-"""How alerts and tickets are stored: JSON, gzip, base64, as a ConfigMap's binaryData, below the API server's limit."""
+"""Storage format of inbox entries, ledgers and the ticket queue: JSON, gzip, base64, as binaryData of a ConfigMap."""
 
 import base64
 import gzip
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from typing import Any
 
 from opsloop.api.incident import TicketExample
-from opsloop.core.facts import Alert, Ticket
+from opsloop.core.alerts.labels import IDENTIFYING
+from opsloop.core.facts import Alert, InboxEntry, Ledger, QueuedTicket, Ticket, Triage
 from opsloop.errors import Invalid
 
 MAX_OBJECT = 900 * 1024  # bytes of base64 in one ConfigMap; the API server refuses at 1 MiB
-ENTRY = "entry.json.gz"
-
-
-@dataclass(frozen=True, slots=True)
-class Entry:
-    """What one inbox ConfigMap holds."""
-
-    alerts: tuple[Alert, ...] = ()
-    tickets: tuple[Ticket, ...] = ()
+ENTRY = "entry.json.gz"  # keys of binaryData
+LEDGER = "ledger.json.gz"
+QUEUE = "tickets.json.gz"
+SHORT = 500  # characters of a ticket's body that stay when the queue gets too long
 
 
 def encode_entries(alerts: Sequence[Alert], tickets: Sequence[Ticket] = ()) -> list[dict[str, str]]:
@@ -33,16 +29,65 @@ def encode_entries(alerts: Sequence[Alert], tickets: Sequence[Ticket] = ()) -> l
     return encode_entries(alerts[:a], tickets[:t]) + encode_entries(alerts[a:], tickets[t:])
 
 
-def decode_entry(binary_data: Mapping[str, str]) -> Entry:
-    """The inverse of one item of `encode_entries`. Raises Invalid for what opsloop did not write."""
+def decode_entry(binary_data: Mapping[str, str]) -> InboxEntry:
+    """The inverse of one item of `encode_entries`. Raises Invalid for data that opsloop did not write."""
     content = unpack(binary_data, ENTRY)
     try:
-        return Entry(
+        return InboxEntry(
             tuple(load_alert(item) for item in content.get("alerts", [])),
             tuple(load_ticket(item) for item in content.get("tickets", [])),
         )
     except (KeyError, TypeError, ValueError) as error:
         raise Invalid(f"binaryData.{ENTRY}: not an inbox entry ({error!r})") from error
+
+
+def encode_ledger(ledger: Ledger) -> dict[str, str]:
+    """binaryData below MAX_OBJECT: annotations are folded first, then labels that name no service, then older episodes.
+
+    Raises Invalid where that is not enough.
+    """
+    for fold in (_unchanged, _without_annotations, _with_few_labels, _latest_episodes):
+        ledger = fold(ledger)
+        data = pack({"alerts": [dump_alert(a) for a in ledger.alerts], "tickets": list(ledger.tickets)})
+        if len(data) <= MAX_OBJECT:
+            return {LEDGER: data}
+    raise Invalid(f"ledger: {len(ledger.alerts)} alerts need {len(data)} bytes; a ConfigMap holds {MAX_OBJECT}")
+
+
+def decode_ledger(binary_data: Mapping[str, str]) -> Ledger:
+    """The inverse of `encode_ledger`. Raises Invalid for data that opsloop did not write."""
+    content = unpack(binary_data, LEDGER)
+    try:
+        return Ledger(tuple(load_alert(item) for item in content["alerts"]), tuple(content["tickets"]))
+    except (KeyError, TypeError, ValueError) as error:
+        raise Invalid(f"binaryData.{LEDGER}: not a ledger ({error!r})") from error
+
+
+def encode_queue(queue: Sequence[QueuedTicket]) -> dict[str, str]:
+    """binaryData below MAX_OBJECT: long texts are cut first, then the oldest tickets are left out.
+
+    Raises Invalid where that is not enough.
+    """
+    items = list(queue)
+    for _ in range(64):
+        data = pack({"tickets": [dump_ticket(q.ticket) | asdict(q.triage) for q in items]})
+        if len(data) <= MAX_OBJECT:
+            return {QUEUE: data}
+        short = [replace(q, ticket=replace(q.ticket, body=q.ticket.body[:SHORT])) for q in items]
+        items = short if short != items else sorted(items, key=lambda q: q.ticket.received_at)[len(items) // 8 + 1 :]
+    raise Invalid("tickets: the queue does not fit into a ConfigMap")
+
+
+def decode_queue(binary_data: Mapping[str, str]) -> tuple[QueuedTicket, ...]:
+    """The inverse of `encode_queue`. Raises Invalid for data that opsloop did not write."""
+    content = unpack(binary_data, QUEUE)
+    try:
+        return tuple(
+            QueuedTicket(load_ticket(item), Triage(item["category"], item["severity"], item["route"]))
+            for item in content["tickets"]
+        )
+    except (KeyError, TypeError, ValueError) as error:
+        raise Invalid(f"binaryData.{QUEUE}: not a ticket queue ({error!r})") from error
 
 
 def pack(content: Any) -> str:
@@ -63,7 +108,7 @@ def unpack(binary_data: Mapping[str, str], key: str) -> dict[str, Any]:
 
 
 def dump_alert(alert: Alert) -> dict[str, Any]:
-    """Short names: a ledger holds thousands."""
+    """The alert as JSON, with short names: a ledger holds thousands."""
     item = {
         "fp": alert.fingerprint,
         "status": alert.status,
@@ -89,7 +134,7 @@ def load_alert(item: Mapping[str, Any]) -> Alert:
 
 
 def dump_ticket(ticket: Ticket) -> dict[str, Any]:
-    """As JSON, camel case."""
+    """The ticket as JSON, camel case."""
     return {
         "id": ticket.id,
         "subject": ticket.subject,
@@ -114,3 +159,21 @@ def load_ticket(item: Mapping[str, Any]) -> Ticket:
         received_at=datetime.fromisoformat(item["receivedAt"]),
         example=TicketExample.model_validate(item["example"]) if item.get("example") else None,
     )
+
+
+def _unchanged(ledger: Ledger) -> Ledger:
+    return ledger
+
+
+def _without_annotations(ledger: Ledger) -> Ledger:
+    return replace(ledger, alerts=tuple(replace(a, annotations={}) for a in ledger.alerts))
+
+
+def _with_few_labels(ledger: Ledger) -> Ledger:
+    few = (replace(a, labels={k: v for k, v in a.labels.items() if k in IDENTIFYING}) for a in ledger.alerts)
+    return replace(ledger, alerts=tuple(few))
+
+
+def _latest_episodes(ledger: Ledger) -> Ledger:
+    latest = {a.fingerprint: a for a in ledger.alerts}  # sorted by startsAt: the last one stays
+    return replace(ledger, alerts=tuple(a for a in ledger.alerts if latest[a.fingerprint] is a))

@@ -6,8 +6,6 @@ from typing import Literal
 
 from opsloop.api.meta import Condition
 
-TEMPLATE_MISSING = "TemplateMissing"  # the pod template of a revision is not stored (any more)
-
 Truth = Literal["True", "False", "Unknown"]
 
 

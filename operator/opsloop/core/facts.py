@@ -7,6 +7,7 @@ from typing import Any, Literal
 
 from opsloop.api.evalcase import EvalCase
 from opsloop.api.incident import Incident, TicketExample
+from opsloop.api.meta import Severity
 from opsloop.api.release import CaseResult, Release, Tier
 from opsloop.api.runbook import Runbook
 
@@ -192,6 +193,36 @@ class Ticket:
     example: TicketExample | None = None
 
 
+Category = Literal["outage", "performance", "bug", "billing", "account", "question", "feature_request"]
+
+
+@dataclass(frozen=True, slots=True)
+class Triage:
+    """The judgement on one ticket's text (`core.tickets.triage`)."""
+
+    category: Category
+    severity: Severity
+    route: str
+
+
+@dataclass(frozen=True, slots=True)
+class QueuedTicket:
+    """A ticket that no Incident explains yet, with its judgement: the queue is read by `route`."""
+
+    ticket: Ticket
+    triage: Triage
+
+
+@dataclass(frozen=True, slots=True)
+class InboxEntry:
+    """Alerts and tickets of one inbox ConfigMap."""
+
+    alerts: tuple[Alert, ...] = ()
+    tickets: tuple[Ticket, ...] = ()
+    name: str = ""  # of the ConfigMap
+    uid: str = ""
+
+
 @dataclass(frozen=True, slots=True)
 class Ledger:
     """All alerts and linked tickets of one Incident (its owned ConfigMap)."""
@@ -213,6 +244,30 @@ class IncidentFacts:
     ledger: Ledger
     postmortem: str | None  # the stored Markdown
     page_sent_at: datetime | None = None  # when the receiver answered 2xx, as this process saw it
+
+
+@dataclass(frozen=True, slots=True)
+class CorrelationFacts:
+    """For `core.correlation.decide.decide`: one namespace."""
+
+    namespace: str
+    releases: tuple[ReleaseView, ...] = ()
+    incidents: tuple[Incident, ...] = ()  # all of the namespace
+    ledgers: Mapping[str, Ledger] = field(default_factory=dict)  # of open, lately resolved and still firing Incidents
+    owners: Mapping[str, str] = field(default_factory=dict)  # Service or workload → Release
+    inbox: tuple[InboxEntry, ...] = ()
+    queue: tuple[QueuedTicket, ...] = ()  # tickets that wait unlinked
+    since: datetime | None = None  # when this process began to look; readings are younger than that
+
+    @property
+    def alerts(self) -> tuple[Alert, ...]:
+        """All alerts in the inbox."""
+        return tuple(alert for entry in self.inbox for alert in entry.alerts)
+
+    @property
+    def tickets(self) -> tuple[Ticket, ...]:
+        """All tickets in the inbox."""
+        return tuple(ticket for entry in self.inbox for ticket in entry.tickets)
 
 
 @dataclass(frozen=True, slots=True)

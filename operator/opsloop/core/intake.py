@@ -1,7 +1,7 @@
-"""What the intake accepts: Alertmanager's webhook body (version 4, unchanged) and a user's ticket.
+"""Parses the intake's two bodies: Alertmanager's webhook (version 4, unchanged) and a user's ticket.
 
-Every refusal is `errors.Invalid`, names the field by its path and says what would be right. Unknown fields are
-tolerated: a newer Alertmanager adds some. How it is stored: `core.codec`.
+Every refusal is `errors.Invalid` and names the field by its path and the right form. Unknown fields are
+tolerated: a newer Alertmanager adds some. Storage format: `core.codec`.
 """
 
 import hashlib
@@ -32,7 +32,7 @@ _ZERO_YEAR = 1  # Go's zero time is in the year 1: not set
 
 
 def parse_json(raw: bytes) -> Any:
-    """The body as JSON. Raises Invalid with the place of the mistake."""
+    """Parses a body as JSON. Raises Invalid with the place of the mistake."""
     try:
         return json.loads(raw)
     except (ValueError, RecursionError) as error:
@@ -40,7 +40,7 @@ def parse_json(raw: bytes) -> Any:
 
 
 def parse_alerts(body: Any, received_at: datetime) -> tuple[Alert, ...]:
-    """All alerts of a webhook body, in its order. Raises Invalid."""
+    """Parses all alerts of a webhook body, in its order. Raises Invalid."""
     _object(body, "body")
     if body.get("version") != "4":
         raise Invalid(f'version: {_show(body.get("version"))} is not supported; Alertmanager sends "4"')
@@ -55,7 +55,7 @@ def parse_alerts(body: Any, received_at: datetime) -> tuple[Alert, ...]:
 
 
 def parse_ticket(body: Any, received_at: datetime) -> Ticket:
-    """A ticket; without `id` one is computed from its text, so that sending it twice is one ticket. Raises Invalid."""
+    """Parses a ticket; without `id` one is computed from its text, so that sending it twice is one ticket. Raises Invalid."""
     _object(body, "body")
     subject, text = (
         _string(body.get(name) or "", name, limit) for name, limit in (("subject", 4096), ("body", MAX_TEXT))
@@ -63,8 +63,8 @@ def parse_ticket(body: Any, received_at: datetime) -> Ticket:
     if not (subject.strip() or text.strip()):
         raise Invalid("subject: empty, as is body; say in one of them what happened")
     created = _time(body["createdAt"], "createdAt") if body.get("createdAt") is not None else None
-    made_up = "t-" + hashlib.sha256(json.dumps([subject, text, body.get("createdAt")]).encode()).hexdigest()[:12]
-    identity = _string(body["id"], "id") if body.get("id") is not None else made_up
+    computed = "t-" + hashlib.sha256(json.dumps([subject, text, body.get("createdAt")]).encode()).hexdigest()[:12]
+    identity = _string(body["id"], "id") if body.get("id") is not None else computed
     if not _ID.fullmatch(identity):
         raise Invalid(f"id: {_show(identity)} is not 1 to 128 characters without spaces and slashes")
     channel, reporter = (_string(body.get(name) or "", name, 256) for name in ("channel", "reporter"))

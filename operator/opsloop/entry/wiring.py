@@ -1,19 +1,15 @@
 """The composition root: connects ports and settings to one Operator. `entry.main` runs it on a cluster, `tests.sim` in fake time."""
 
 import logging
-from collections.abc import Callable, Mapping, Sequence
 from datetime import timedelta
 
-from opsloop.api.incident import Incident
-from opsloop.core.facts import Ledger, ReleaseView
 from opsloop.entry.settings import Settings
 from opsloop.shell.evals.runner import EvalRunner
-from opsloop.shell.intake.correlator import Correlator
-from opsloop.shell.intake.inbox import Inbox
+from opsloop.shell.intake.inbox import Inbox, InboxReader
+from opsloop.shell.intake.ledger_store import LedgerStore
 from opsloop.shell.notify.pages import PageSender
-from opsloop.shell.ports import Clock, NamespacedName, Object, ObjectKey, Ports, Reader, Writer
+from opsloop.shell.ports import NamespacedName, Object, ObjectKey, Ports
 from opsloop.shell.reconcile.garbage import orphaned_releases
-from opsloop.shell.reconcile.observe import view
 from opsloop.shell.reconcile.reconciler import reconcile
 from opsloop.shell.runtime import Runtime
 from opsloop.shell.slo.poller import Poller, ReadingStore
@@ -24,41 +20,6 @@ from opsloop.shell.watch.throttle import Throttle
 from opsloop.shell.watch.workqueue import Queue
 
 log = logging.getLogger("opsloop")
-
-
-class NamespaceView:
-    """The correlator's view of the Runtime (`shell.intake.correlator.World`)."""
-
-    def __init__(self, runtime: Runtime) -> None:
-        self._runtime = runtime
-        self.reader: Reader = runtime.reader
-        self.writer: Writer = runtime.writer
-        self.clock: Clock = runtime.clock
-        self.ledger: Callable[[str, str], Ledger | None] = lambda namespace, incident: None
-
-    def releases(self, namespace: str) -> Sequence[ReleaseView]:
-        """Releases of the watch cache, with their latest readings."""
-        return [view(self._runtime, release) for release in self._runtime.cache.releases(namespace)]
-
-    def incidents(self, namespace: str) -> Sequence[Incident]:
-        """Incidents of the watch cache."""
-        return self._runtime.cache.incidents(namespace)
-
-    def owners(self, namespace: str) -> Mapping[str, str]:
-        """Deployment → Release, where the names differ."""
-        pairs = ((r.spec.workload_ref.name, r.metadata.name) for r in self._runtime.cache.releases(namespace))
-        return {workload: release for workload, release in pairs if workload != release}
-
-    def wake(self, key: ObjectKey) -> None:
-        """Requests a reconcile of an Incident whose ledger the correlator wrote, with that ledger as its own copy."""
-        kind, namespace, name = key
-        if kind == "Incident":
-            stored = self.ledger(namespace, name)
-            if stored is None:
-                self._runtime.owned.ledgers.pop((namespace, name), None)
-            else:
-                self._runtime.owned.ledgers[namespace, name] = stored
-        self._runtime.enqueue(key)
 
 
 class Operator:
@@ -77,15 +38,14 @@ class Operator:
             clock=ports.clock,
             cache=self.cache,
             readings=self.readings,
+            inbox=InboxReader(ports.reader, ports.clock),
+            ledgers=LedgerStore(ports.reader, ports.writer),
             evals=EvalRunner(ports.reader, ports.prober, self.queue.enqueue),
             pages=PageSender(ports.pager, ports.clock, self.queue.enqueue),
             events=ports.events,
             enqueue=self.queue.enqueue,
             reopen_grace=settings.reopen_grace,
         )
-        surroundings = NamespaceView(self.runtime)
-        self.correlator = Correlator(surroundings, settings.reopen_grace)
-        surroundings.ledger = self.correlator.ledger
         self.throttle = Throttle(self.queue.enqueue_after)
         self.poller = Poller(
             ports.telemetry, ports.clock, self.cache.releases, self.readings, self._reading_changed, settings.tick,
@@ -100,7 +60,7 @@ class Operator:
 
     def intake_stored(self, namespace: str) -> None:
         """Requests that the namespace's inbox is filed, and that the SLIs are read at once."""
-        self.correlator.hint(namespace)
+        self.runtime.inbox.expect(namespace)
         self.throttle.request(("Namespace", namespace, namespace))
         self.poller.nudge()
 
@@ -110,7 +70,7 @@ class Operator:
         Left undone may be: entries of the inbox, and stored templates whose Release was deleted.
         """
         pruned = await resync(self.runtime.reader, self.cache, self.changed, self.settings.namespaces)
-        for namespace in await self.correlator.leftovers(self.settings.namespaces):
+        for namespace in await self.runtime.inbox.leftovers(self.settings.namespaces):
             self.queue.enqueue(("Namespace", namespace, namespace))
         for key in await orphaned_releases(self.runtime, self.settings.namespaces):
             self.queue.enqueue(("Release", *key))
@@ -118,7 +78,6 @@ class Operator:
 
     async def lead(self) -> None:
         """Reconciles everything once, and reads the SLIs until cancelled. For the holder of the Lease only."""
-        self.correlator.forget()
         self.queue.lead(self.cache.keys())
         await self.poller.run()
 
@@ -128,8 +87,6 @@ class Operator:
         await self.runtime.pages.close()
 
     async def _reconcile(self, key: ObjectKey) -> timedelta | None:
-        if key[0] == "Namespace":
-            return await self.correlator.reconcile_namespace(key[1])
         return await reconcile(self.runtime, key)
 
     def _reading_changed(self, release: NamespacedName) -> None:

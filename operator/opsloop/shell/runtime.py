@@ -5,8 +5,9 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
-from opsloop.core.facts import Ledger
 from opsloop.shell.evals.runner import EvalRunner
+from opsloop.shell.intake.inbox import InboxReader
+from opsloop.shell.intake.ledger_store import LedgerStore
 from opsloop.shell.notify.pages import PageSender
 from opsloop.shell.ports import Access, Clock, Events, NamespacedName, ObjectKey, Reader, Writer
 from opsloop.shell.slo.poller import ReadingStore
@@ -18,7 +19,6 @@ class OwnedObjects:
     """Contents of objects that only opsloop writes: read once per process, then kept current by its own writes."""
 
     templates: dict[NamespacedName, dict[str, Mapping[str, Any]]] = field(default_factory=dict)  # Release: by digest
-    ledgers: dict[NamespacedName, Ledger] = field(default_factory=dict)  # by Incident
     postmortems: dict[NamespacedName, str | None] = field(default_factory=dict)  # by Incident
 
     def forget(self, kind: str, namespace: str, name: str) -> None:
@@ -26,7 +26,6 @@ class OwnedObjects:
         if kind == "Release":
             self.templates.pop((namespace, name), None)
         if kind == "Incident":
-            self.ledgers.pop((namespace, name), None)
             self.postmortems.pop((namespace, name), None)
 
 
@@ -40,6 +39,8 @@ class Runtime:
     clock: Clock
     cache: Cache
     readings: ReadingStore
+    inbox: InboxReader
+    ledgers: LedgerStore
     evals: EvalRunner
     pages: PageSender
     events: Events

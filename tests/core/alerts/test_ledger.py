@@ -4,8 +4,8 @@ import random
 
 import pytest
 
-from opsloop.core.alerts.ledger import LEDGER_KEY, counts, decode, encode, merge
-from opsloop.core.codec import MAX_OBJECT
+from opsloop.core.alerts.ledger import counts, merge
+from opsloop.core.codec import LEDGER, MAX_OBJECT, decode_ledger, encode_ledger
 from opsloop.core.facts import Alert, Ledger
 from opsloop.errors import Invalid
 from tests.builders.correlation import alert, at, ledger
@@ -50,8 +50,10 @@ def test_counts_by_service_times_and_a_sample_of_ten() -> None:
 
 def test_what_is_stored_comes_back() -> None:
     full = ledger(FIRE, END, AGAIN)
-    assert decode(encode(full)) == full
-    assert encode(full) == encode(decode(encode(full))), "the same content is the same bytes"
+    assert decode_ledger(encode_ledger(full)) == full
+    assert encode_ledger(full) == encode_ledger(decode_ledger(encode_ledger(full))), (
+        "the same content is the same bytes"
+    )
 
 
 def test_ten_thousand_alerts_fit_by_folding_annotations_first_and_the_counts_stay_exact() -> None:
@@ -61,17 +63,17 @@ def test_ten_thousand_alerts_fit_by_folding_annotations_first_and_the_counts_sta
     for item in storm:
         object.__setattr__(item, "annotations", {"summary": noise.choice(words) + noise.choice(words)})
     full = ledger(*storm)
-    data = encode(full)
-    assert len(data[LEDGER_KEY]) <= MAX_OBJECT
-    folded = decode(data)
+    data = encode_ledger(full)
+    assert len(data[LEDGER]) <= MAX_OBJECT
+    folded = decode_ledger(data)
     assert all(not a.annotations for a in folded.alerts) and counts(folded) == counts(full)
     assert counts(merge(folded, storm[:50])) == counts(full), "filing again what is there in folded form is nothing"
 
 
-@pytest.mark.parametrize("data", [{}, {LEDGER_KEY: "x"}, {LEDGER_KEY: "H4sIAAAAAAAC/6uuBQBDv6ajAgAAAA=="}])
+@pytest.mark.parametrize("data", [{}, {LEDGER: "x"}, {LEDGER: "H4sIAAAAAAAC/6uuBQBDv6ajAgAAAA=="}])
 def test_what_opsloop_did_not_write_is_said_to_be_so(data: dict[str, str]) -> None:
     with pytest.raises(Invalid, match="binaryData"):
-        decode(data)
+        decode_ledger(data)
 
 
 def test_an_empty_ledger_merges_to_itself() -> None:

@@ -4,20 +4,30 @@ from datetime import timedelta
 
 import pytest
 
+from opsloop.core.actions import Action, CreateIncident, DeleteInboxEntries, FileToLedger, StoreTicketQueue
 from opsloop.core.alerts.labels import alert_severity
-from opsloop.core.correlation import decide as correlate
-from opsloop.core.correlation.decide import SETTLE, CorrelateFacts, CorrelatePlan, decide, relevant
+from opsloop.core.correlation import placement
+from opsloop.core.correlation.decide import Correlation, correlate, decide, relevant_incidents
 from opsloop.core.correlation.new_incident import slug
-from opsloop.core.facts import Alert, Ledger, ReleaseView
+from opsloop.core.correlation.placement import SETTLE
+from opsloop.core.facts import Alert, CorrelationFacts, InboxEntry, Ledger, QueuedTicket, ReleaseView, Ticket
 from tests.builders.correlation import FAST, NOW, NS, alert, at, incident, ledger, shop, ticket, view
 
 
-def plan(*alerts: Alert, now: float = 0, **facts: object) -> CorrelatePlan:
+def facts_of(*alerts: Alert, tickets: tuple[Ticket, ...] = (), **facts: object) -> CorrelationFacts:
     facts.setdefault("releases", shop())
-    return decide(CorrelateFacts(namespace=NS, alerts=alerts, **facts), at(now))  # type: ignore[arg-type]
+    return CorrelationFacts(NS, inbox=(InboxEntry(alerts, tickets, "inbox", "uid"),), **facts)  # type: ignore[arg-type]
 
 
-def where(result: CorrelatePlan) -> dict[str, list[str]]:
+def plan(*alerts: Alert, now: float = 0, **facts: object) -> Correlation:
+    return correlate(facts_of(*alerts, **facts), at(now))  # type: ignore[arg-type]
+
+
+def held(result: Correlation) -> tuple[Alert, ...]:
+    return tuple(f.alert for f in result.filings if f.held)
+
+
+def where(result: Correlation) -> dict[str, list[str]]:
     return {name: sorted(a.labels["alertname"] for a in alerts) for name, alerts in result.alerts.items()}
 
 
@@ -178,32 +188,32 @@ def test_an_alert_lands_on_the_root_that_explains_it(
 
 def test_an_alert_on_web_before_answers_burns_waits_and_then_goes_to_answers() -> None:
     first = plan(WEB)
-    assert first.held == (WEB,) and not first.creates
-    assert [f.reason for f in first.filings] == [correlate.DEPENDENCY_UNCLEAR]
+    assert held(first) == (WEB,) and not first.creates
+    assert [f.reason for f in first.filings] == [placement.DEPENDENCY_UNCLEAR]
     assert first.look_again == SETTLE
     second = plan(WEB, now=4, releases=shop(answers="burning"))
     assert where(second) == {"answers-1": ["ServiceErrorRatioHigh"]}
 
 
 def test_it_waits_no_longer_than_the_settling_time() -> None:
-    assert plan(WEB, now=9.9).held and plan(WEB, now=9.9).look_again == timedelta(seconds=0.1)
+    assert held(plan(WEB, now=9.9)) and plan(WEB, now=9.9).look_again == timedelta(seconds=0.1)
     assert where(plan(WEB, now=10)) == {"web-1": ["ServiceErrorRatioHigh"]}
 
 
 def test_a_process_that_just_started_settles_from_its_own_first_look() -> None:
     late = plan(WEB, now=20, since=at(15), releases=shop("unread", "unread", "unread"))
-    assert late.held == (WEB,), "readings are not there yet, though the alert is old"
+    assert held(late) == (WEB,), "readings are not there yet, though the alert is old"
 
 
 def test_an_alert_on_a_service_that_depends_on_nothing_waits_for_nothing() -> None:
-    assert not plan(STALE).held
+    assert not held(plan(STALE))
 
 
 def test_while_answers_burns_and_catalogs_state_is_unknown_its_alerts_wait() -> None:
-    assert plan(ANSWERS, releases=shop(answers="burning", catalog="unknown")).held == (ANSWERS,)
-    assert not plan(
-        ANSWERS, releases=shop(answers="burning", catalog="unknown"), incidents=(incident("answers-1"),)
-    ).held
+    assert held(plan(ANSWERS, releases=shop(answers="burning", catalog="unknown"))) == (ANSWERS,)
+    assert not held(
+        plan(ANSWERS, releases=shop(answers="burning", catalog="unknown"), incidents=(incident("answers-1"),))
+    )
 
 
 # sticking
@@ -215,67 +225,67 @@ OPEN = incident("web-1", "alerts", ledger(WEB))
 @pytest.mark.parametrize(
     ("item", "incidents", "reason", "home"),
     [
-        pytest.param(WEB, (OPEN,), correlate.SAME_EPISODE, "web-1", id="the same notification again goes where it is"),
+        pytest.param(WEB, (OPEN,), placement.SAME_EPISODE, "web-1", id="the same notification again goes where it is"),
         pytest.param(
             alert("ServiceErrorRatioHigh", "web", start=60),
             (OPEN,),
-            correlate.SAME_FINGERPRINT,
+            placement.SAME_FINGERPRINT,
             "web-1",
             id="a further episode as well",
         ),
         pytest.param(
             alert("ServiceErrorRatioHigh", "web", "resolved"),
             (incident("web-1", "alerts", ledger(WEB), phase="Resolved", resolvedAt=at(-7200)),),
-            correlate.SAME_EPISODE,
+            placement.SAME_EPISODE,
             "web-1",
             id="its end goes to the incident that holds its beginning, though that is closed",
         ),
         pytest.param(
             alert("ServiceErrorRatioHigh", "web", "resolved", start=-6),
             (incident("web-1", "alerts", ledger(WEB), phase="Resolved", resolvedAt=at(-7200)),),
-            correlate.SAME_FINGERPRINT,
+            placement.SAME_FINGERPRINT,
             "web-1",
             id="also when Alertmanager moved its start",
         ),
         pytest.param(
             alert("ServiceErrorRatioHigh", "web", start=60),
             (incident("web-1", "burn", ledger(WEB), phase="Resolved", resolvedAt=at(-60)),),
-            correlate.SAME_FINGERPRINT,
+            placement.SAME_FINGERPRINT,
             "web-1",
             id="within the grace time it fires again into the resolved incident that a breach would reopen",
         ),
         pytest.param(
             alert("ServiceErrorRatioHigh", "web", start=60),
             (incident("web-1", "alerts", ledger(WEB), phase="Resolved", resolvedAt=at(-60)),),
-            correlate.OWN,
+            placement.OWN,
             "web-2",
             id="but not into one that nothing reopens: there nobody would see it",
         ),
         pytest.param(
             alert("ServiceErrorRatioHigh", "web", start=60),
             (incident("web-1", "alerts", ledger(WEB), phase="Resolved", resolvedAt=at(-7200)),),
-            correlate.OWN,
+            placement.OWN,
             "web-2",
             id="long after it is a new incident",
         ),
         pytest.param(
             WEB,
             (incident("web-1", "alerts", ledger(WEB), phase="Resolved", mergedInto="answers-1"), incident("answers-1")),
-            correlate.SAME_EPISODE,
+            placement.SAME_EPISODE,
             "answers-1",
             id="a merged incident's alerts go to the one that took it over",
         ),
         pytest.param(
             alert("Slow", "web", start=20),
             (incident("answers-1", onsetAt=at(-300), phase="Resolved", resolvedAt=at(-30)),),
-            correlate.AFTERMATH,
+            placement.AFTERMATH,
             "answers-1",
             id="a straggler after the resolution belongs to the storm that was",
         ),
         pytest.param(
             alert("Slow", "web", start=700),
             (incident("answers-1", onsetAt=at(-300), phase="Resolved", resolvedAt=at(-30)),),
-            correlate.OWN,
+            placement.OWN,
             "web-1",
             id="but not ten minutes later",
         ),
@@ -288,7 +298,9 @@ def test_an_alert_stays_where_it_was_filed(item: Alert, incidents: tuple[object,
 
 def test_the_end_of_an_alert_that_nobody_reported_opens_nothing() -> None:
     result = plan(alert("ServiceErrorRatioHigh", "web", "resolved"), now=60)
-    assert [f.reason for f in result.filings] == [correlate.RESOLVED_UNHEARD] and not result.creates and not result.held
+    assert (
+        [f.reason for f in result.filings] == [placement.RESOLVED_UNHEARD] and not result.creates and not held(result)
+    )
 
 
 def test_begun_and_ended_between_two_looks_is_still_an_incident() -> None:
@@ -411,36 +423,72 @@ def test_severity_of_alerts(severity: str, has_slo: bool, expected: str) -> None
 def test_a_ticket_before_the_incident_waits_and_is_linked_when_it_opens() -> None:
     complaint = ticket("Wrong answers since this morning", "Your help answers are wrong today.", created=-120)
     first = plan(tickets=(complaint,))
-    assert [q.ticket.id for q in first.queue] == ["T-1"] and not first.tickets
+    assert [q.ticket.id for q in first.queue] == ["T-1"] and not first.links
     second = plan(queue=first.queue, releases=shop(answers="fired"))
-    (found,) = second.tickets["answers-1"]
+    (found,) = second.links["answers-1"]
     assert found.id == "T-1" and found.score >= 0.6 and {e.name for e in found.evidence} >= {"Time", "Service"}
     assert second.queue == ()
 
 
 def test_a_ticket_that_came_too_early_stays_in_the_queue() -> None:
     complaint = ticket("Wrong answers since this morning", "Your help answers are wrong.", created=-3600)
-    assert not plan(tickets=(complaint,), releases=shop(answers="fired")).tickets
+    assert not plan(tickets=(complaint,), releases=shop(answers="fired")).links
 
 
 def test_a_linked_ticket_sent_again_is_nothing() -> None:
     complaint = ticket("Wrong answers since this morning", "Your help answers are wrong.")
-    held = plan(tickets=(complaint,), releases=shop(answers="fired")).tickets["answers-1"]
+    held = plan(tickets=(complaint,), releases=shop(answers="fired")).links["answers-1"]
     again = plan(
         tickets=(complaint,),
         incidents=(incident("answers-1"),),
         ledgers={"answers-1": Ledger(tickets=tuple(t.dump() for t in held))},
     )
-    assert not again.tickets and not again.queue
+    assert not again.links and not again.queue
 
 
 def test_relevant_incidents_are_open_lately_resolved_or_still_firing() -> None:
     closed = incident("b-1", phase="Resolved", resolvedAt=at(-7200))
     firing = incident("c-1", "alerts", ledger(WEB), phase="Resolved", resolvedAt=at(-7200))
     recent = incident("d-1", phase="Resolved", resolvedAt=at(-60))
-    assert [i.metadata.name for i in relevant([incident("a-1"), closed, firing, recent], NOW)] == ["a-1", "c-1", "d-1"]
+    assert [i.metadata.name for i in relevant_incidents([incident("a-1"), closed, firing, recent], NOW)] == [
+        "a-1",
+        "c-1",
+        "d-1",
+    ]
 
 
 @pytest.mark.parametrize("text", ["Node CPU 90%", "x" * 300, "", "Ünïcode/..//", "a.b.c"])
 def test_a_slug_is_always_a_dns_label_of_at_most_40_characters(text: str) -> None:
     assert 0 < len(slug(text)) <= 40 and slug(text).strip("-") == slug(text) and slug(text).replace("-", "").isalnum()
+
+
+# the Decision
+
+
+def kinds(actions: tuple[Action, ...]) -> list[type[Action]]:
+    return [type(action) for action in actions]
+
+
+def test_inbox_entries_are_deleted_after_everything_else() -> None:
+    decision = decide(facts_of(STALE, WEB, tickets=(ticket("Dark mode"),)), at(10))
+    assert kinds(decision.actions) == [
+        *(CreateIncident, CreateIncident, FileToLedger, FileToLedger),
+        *(StoreTicketQueue, DeleteInboxEntries),
+    ]
+    assert decision.actions[-1] == DeleteInboxEntries({"inbox": "uid"}) and decision.look_again is None
+
+
+def test_an_entry_with_a_held_alert_stays() -> None:
+    decision = decide(facts_of(STALE, WEB), at(0))
+    assert kinds(decision.actions) == [CreateIncident, FileToLedger] and decision.look_again == SETTLE
+
+
+def test_a_ledger_action_counts_the_reasons_of_its_filings() -> None:
+    filed = decide(facts_of(WEB, ANSWERS, releases=shop(answers="burning")), at(0)).actions[1]
+    assert isinstance(filed, FileToLedger) and filed.reasons == {placement.EXPLAINED: 2}
+
+
+def test_an_unchanged_queue_is_not_stored() -> None:
+    queue = correlate(facts_of(tickets=(ticket("Dark mode"),)), NOW).queue
+    assert len(queue) == 1 and isinstance(queue[0], QueuedTicket)
+    assert decide(CorrelationFacts(NS, queue=queue), NOW).actions == ()

@@ -4,11 +4,11 @@ import pytest
 
 from e2e.demo.tickets import tickets as demo_tickets
 from opsloop.api.incident import TicketExample
-from opsloop.core.facts import Ticket
+from opsloop.core.codec import decode_queue, encode_queue
+from opsloop.core.facts import QueuedTicket, Ticket
 from opsloop.core.intake import parse_ticket
-from opsloop.core.tickets.linking import THRESHOLD, Candidate, link, linked, named_in
-from opsloop.core.tickets.queue import decode_queue, encode_queue
-from opsloop.core.tickets.triage import Queued, triage
+from opsloop.core.tickets.linking import THRESHOLD, Candidate, link, linked_ticket, named_in
+from opsloop.core.tickets.triage import triage
 from tests.builders.correlation import alert, at, ticket
 
 WRONG = tuple(
@@ -141,7 +141,7 @@ def test_which_incident_a_ticket_is_about(item: Ticket, others: list[Candidate],
 
 def test_a_link_has_a_score_above_the_threshold_and_says_why() -> None:
     item = ticket(TODAY)
-    match = link(item, triage(item), [candidate()])
+    match = link(item, triage(item), [candidate(team="helpdesk")])
     assert match is not None and THRESHOLD <= match.score <= 1
     assert {e.name: e.value for e in match.evidence} == {
         "Time": "0 s after the onset",
@@ -149,7 +149,7 @@ def test_a_link_has_a_score_above_the_threshold_and_says_why() -> None:
         "Service": "“answers” means answers",
         "Present": "the text says that it happens now",
     }
-    found = linked(Queued(item, triage(item)), match, "helpdesk")
+    found = linked_ticket(QueuedTicket(item, triage(item)), match)
     assert (found.category, found.route, found.score) == ("outage", "helpdesk", match.score)
 
 
@@ -175,7 +175,7 @@ def test_a_service_is_recognised_by_what_people_call_it(text: str, service: str,
 
 def test_the_queue_comes_back_as_it_was_stored() -> None:
     queue = tuple(
-        Queued(t, triage(t))
+        QueuedTicket(t, triage(t))
         for t in (ticket("Dark mode"), ticket("x", id="T-2", example=TicketExample(asked="a", expected="b")))
     )
     assert decode_queue(encode_queue(queue)) == queue
@@ -187,7 +187,7 @@ def test_a_queue_that_gets_too_long_loses_text_first() -> None:
     noise = random.Random(1)
     texts = ["".join(noise.choices("abcdefghijklmnopqrstuvwxyz ", k=16_000)) for _ in range(120)]
     queue = tuple(
-        Queued(t, triage(ticket("x"))) for t in (ticket("x", text, id=str(n)) for n, text in enumerate(texts))
+        QueuedTicket(t, triage(ticket("x"))) for t in (ticket("x", text, id=str(n)) for n, text in enumerate(texts))
     )
     kept = decode_queue(encode_queue(queue))
     assert len(kept) == 120 and all(len(q.ticket.body) == 500 for q in kept)

@@ -1,4 +1,4 @@
-"""Which service an alert is about, read from its labels; and how bad the alert says it is."""
+"""The service that an alert is about, and its severity, read from the alert's labels."""
 
 import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from opsloop.api.meta import Severity
 from opsloop.core.facts import Alert
 
-# What names the culprit, most telling first. `service` and `job` often name the exporter, so they are asked late or checked.
+# Labels that name the culprit, most telling first. `service` and `job` often name the exporter: they come late or are checked.
 _DIRECT = (
     "service_name",
     "destination_service_name",
@@ -31,14 +31,14 @@ _FAILURE = re.compile(
 _STARVED = re.compile(
     r"no_?(requests|traffic|calls|database|messages|consumers)|traffic_?(drop|low)|low_?traffic", re.IGNORECASE
 )
-KEPT = (*_DIRECT, *_OBJECT, *_SERVICE, *_LAST, *_NAMESPACE, "pod", "alertname", "severity")
+IDENTIFYING = (*_DIRECT, *_OBJECT, *_SERVICE, *_LAST, *_NAMESPACE, "pod", "alertname", "severity")
 
 CRITICAL = frozenset({"critical", "page", "emergency", "fatal", "error", "high", "p1", "sev1"})
 WARNING = frozenset({"warning", "warn", "medium", "ticket", "p2", "sev2", "sev3"})
 
 
 def service_of(labels: Mapping[str, str], known: Collection[str] = ()) -> str:
-    """The service, a known name first (a Release or its workload); "" where the labels name none."""
+    """The service: the first of `known` (Releases, workloads) in the labels, else the first name at all, else ""."""
     first = ""
     for name in _candidates(labels):
         if name in known:
@@ -49,7 +49,7 @@ def service_of(labels: Mapping[str, str], known: Collection[str] = ()) -> str:
 
 
 def namespace_of(labels: Mapping[str, str]) -> str:
-    """The namespace that the alert is about, "" where it says none."""
+    """The namespace that the alert is about, "" where its labels name none."""
     return next((labels[name] for name in _NAMESPACE if labels.get(name)), "")
 
 
@@ -59,7 +59,7 @@ def name_of(alert: Alert) -> str:
 
 
 def loudness(alert: Alert) -> int:
-    """2 critical, 1 warning, 0 informational or not said."""
+    """2 critical, 1 warning, 0 informational or without a severity."""
     severity = alert.labels.get("severity", "").lower()
     return 2 if severity in CRITICAL else 1 if severity in WARNING else 0
 
@@ -73,14 +73,14 @@ def alert_severity(alerts: Sequence[Alert], has_slo: bool) -> Severity:
 
 
 def is_failure(alert: Alert) -> bool:
-    """True: it tells of failing or slow requests or pods, not of a stale index, a full disk or a certificate."""
+    """True for an alert on failing or slow requests or pods, not on a stale index, a full disk or a certificate."""
     if is_starved(alert):
         return False
     return loudness(alert) == 2 or (loudness(alert) == 1 and bool(_FAILURE.search(name_of(alert))))
 
 
 def is_starved(alert: Alert) -> bool:
-    """True: nobody calls the service any more. That is the callers' harm and says nothing against the service."""
+    """True for an alert that nobody calls the service. That is the callers' harm and says nothing against the service."""
     return _STARVED.search(name_of(alert)) is not None
 
 

@@ -1,4 +1,4 @@
-"""What a new Incident says of itself: name, title, severity, signal, owner."""
+"""The Incident that alerts or a burn open: name, title, severity, signal, owner."""
 
 import hashlib
 import re
@@ -21,9 +21,11 @@ def for_alerts(
     """The Incident that these alerts open."""
     has_slo = view is not None and view.release.spec.slo is not None
     message = describe(alerts)
-    seen_at = min(a.received_at for a in alerts)
     signal = Signal(
-        kind="alerts", at=seen_at, severity=alert_severity(alerts, has_slo), message=f"{message} (on {root})"[:1024]
+        kind="alerts",
+        at=min(a.received_at for a in alerts),
+        severity=alert_severity(alerts, has_slo),
+        message=f"{message} (on {root})"[:1024],
     )
     return _create(root, view, f"{root}: {message}", signal, _owner(alerts, view), incidents)
 
@@ -31,7 +33,7 @@ def for_alerts(
 def for_burn(
     root: str, views: Mapping[str, ReleaseView], fired: Mapping[str, Verdict], incidents: Sequence[Incident]
 ) -> CreateIncident:
-    """The Incident of `root` for the tiers that fired on it or on what depends on it (name → verdict)."""
+    """The Incident of `root` for the tiers that fired on it or on its dependents; `fired`: Release → verdict."""
     tiers = {name: (verdict, verdict.firing) for name, verdict in fired.items() if verdict.firing}
     name = min(tiers, key=lambda n: (n != root, tiers[n][1].tier.severity, n))
     verdict, tier = tiers[name]
@@ -63,11 +65,11 @@ def slug(text: str) -> str:
 
 def _burn_message(root: str, name: str, verdict: Verdict, tier: TierVerdict) -> str:
     burn = burn_signal(verdict)
-    said = f"{name} burns its error budget {burn.burn_short:.3g} times too fast"
-    said += f" (windows {burn.long} and {burn.short}, limit {tier.tier.factor:g})"
+    message = f"{name} burns its error budget {burn.burn_short:.3g} times too fast"
+    message += f" (windows {burn.long} and {burn.short}, limit {tier.tier.factor:g})"
     if name != root:
-        said += f"; {root}, which it depends on, burns too and is the root, though its own tier has not fired yet"
-    return said
+        message += f"; {root}, which it depends on, burns too and is the root, though its own tier has not fired yet"
+    return message
 
 
 def _create(

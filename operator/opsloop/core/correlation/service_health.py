@@ -1,30 +1,28 @@
-"""Who is harmed, who depends on whom, and therefore: whose fault explains an alert.
+"""Health of every service, and the root that explains an alert on one of them.
 
-Topology is `spec.dependsOn`, transitive. A dependency explains its dependents only with evidence of harm of its own:
+A service and its dependencies (`core.topology`) are judged by evidence. A dependency explains its dependents only with evidence of harm of its own:
 its SLI burns, or an Incident that burned is open on it, or (where its SLI is unknown) failure alerts fire on it.
 A dependency whose SLI is known and healthy explains nothing.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import Enum
 
 from opsloop.api.incident import Incident
 from opsloop.api.meta import Severity
-from opsloop.core.alerts.labels import is_failure, namespace_of, service_of
-from opsloop.core.alerts.ledger import firing_now
-from opsloop.core.facts import Alert, Ledger
+from opsloop.core.alerts.labels import is_failure, name_of, namespace_of, service_of
+from opsloop.core.alerts.ledger import Episode, episode, firing_now
+from opsloop.core.correlation.new_incident import slug
+from opsloop.core.facts import Alert
 from opsloop.core.topology import Topology
 
 GAP = timedelta(minutes=10)  # alerts further apart than this are not one storm
-REOPEN_GRACE = timedelta(
-    minutes=30
-)  # a Resolved Incident that burned takes a new breach of its root (core.incident.decide reopens it)
 
 
 class State(Enum):
-    """What the evidence says of one service."""
+    """Judgement on one service."""
 
     HARMED = "harmed"
     HEALTHY = "healthy"  # its SLI is known and no tier's window burns
@@ -33,10 +31,23 @@ class State(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Harm:
-    """State of one service and since when it is so, as far as known."""
+    """State of one service, and the start of that state as far as known."""
 
     state: State
     since: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class LocatedAlert:
+    """An alert and its service, worked out once per decision."""
+
+    alert: Alert
+    service: str  # "" = the labels name none
+
+    @property
+    def root(self) -> str:
+        """Name under which an Incident of this alert's own would run."""
+        return self.service or slug(name_of(self.alert))
 
 
 def root_of(incident: Incident) -> str:
@@ -45,18 +56,18 @@ def root_of(incident: Incident) -> str:
 
 
 def severity(incident: Incident) -> Severity:
-    """The worse of what it was opened with and what it has become; sev1 < sev4."""
+    """The worse of the severity at opening and the present one; sev1 < sev4."""
     return min(incident.spec.signal.severity, incident.status.severity)
 
 
-def began(incident: Incident) -> datetime:
-    """When its harm began, as far as known."""
-    known = (incident.status.onset_at, incident.status.alerts.first_at, incident.spec.signal.at)
-    return min(moment for moment in known if moment is not None)
+def harm_began(incident: Incident) -> datetime:
+    """Start of the harm, as far as known."""
+    moments = (incident.status.onset_at, incident.status.alerts.first_at, incident.spec.signal.at)
+    return min(moment for moment in moments if moment is not None)
 
 
-class Situation:
-    """State of every service, and the root that explains an alert on one of them."""
+class ServiceHealth:
+    """State of every service, as far as the evidence goes, and the roots that explain harm on it."""
 
     def __init__(
         self,
@@ -64,12 +75,12 @@ class Situation:
         incidents: Sequence[Incident],
         failing: Mapping[str, datetime],
         now: datetime,
-        grace: timedelta = REOPEN_GRACE,
+        grace: timedelta,
     ) -> None:
-        """`failing`: service → earliest start of its failure alerts that fire now."""
+        """`failing`: service → earliest start of its failure alerts that fire now; `grace`: as in core.incident."""
         self.topology = topology
         self.failing = failing
-        order = sorted(incidents, key=began)
+        order = sorted(incidents, key=harm_began)
         self.open: dict[str, Incident] = {}
         for incident in order:  # the oldest open one of a root is the one that people look at
             if incident.is_open:
@@ -91,45 +102,45 @@ class Situation:
         return pages and self._sli(name) is State.UNCLEAR
 
     def harmed_root(self, name: str, at: datetime) -> str:
-        """The deepest harmed service among `name` and what it needs that was harmed around `at`; "" = none."""
+        """The deepest service among `name` and its dependencies that was harmed around `at`; "" = none."""
         reach = {name: 0} | self.topology.dependencies(name)
         harmed = {n: hops for n, hops in reach.items() if self.harm(n).state is State.HARMED and self._around(n, at)}
         return self.deepest(harmed)
 
     def starved_by(self, name: str, at: datetime) -> str:
-        """For an alert that says nobody calls `name`: the root of the nearest harmed caller, "" = none.
+        """The root of the nearest harmed caller, for an alert that says nobody calls `name`; "" = none.
 
         A caller may hand over by a queue: then both depend on the queue.
         """
-        mine = self.topology.dependencies(name).keys()
+        own_needs = self.topology.dependencies(name).keys()
         callers: dict[str, int] = {}
         for other in self.topology.views.keys() - {name}:
             needs = self.topology.dependencies(other)
-            if name in needs or mine & needs.keys():
+            if name in needs or own_needs & needs.keys():
                 callers[other] = needs.get(name, len(needs))
         roots = (self.harmed_root(caller, at) for caller in sorted(callers, key=lambda n: (callers[n], n)))
         return next((root for root in roots if root), "")
 
     def burning_root(self, name: str) -> str:
-        """The deepest burning service among `name` (taken as burning) and what it needs."""
+        """The deepest burning service among `name` (taken as burning) and its dependencies."""
         reach = self.topology.dependencies(name)
         return self.deepest({name: 0} | {n: hops for n, hops in reach.items() if self.burns(n)})
 
     def recent_root(self, name: str, at: datetime) -> str:
-        """A service among `name` and what it needs whose Incident ended so recently that `at` belongs to it; "" = none."""
+        """The service among `name` and its dependencies whose Incident ended so recently that `at` belongs to it; "" = none."""
         reach = {name: 0} | self.topology.dependencies(name)
-        fits = {n: hops for n, hops in reach.items() if n in self.recent and self._belongs(self.recent[n], at)}
+        fits = {n: hops for n, hops in reach.items() if n in self.recent and _belongs(self.recent[n], at)}
         return name if name in self.recent else self.deepest(fits)
 
     def deepest(self, candidates: Mapping[str, int]) -> str:
-        """Those that need no other candidate; of these the nearest, then the one harmed first."""
+        """The candidate (name → hops) that depends on no other one; of several the nearest, then the one harmed first."""
         leaves = [n for n in candidates if not candidates.keys() & self.topology.dependencies(n).keys()]
         return min(leaves or candidates, key=lambda n: (candidates[n], self._since(n), n), default="")
 
     def _judge(self, name: str) -> Harm:
         sli, view = self._sli(name), self.topology.views.get(name)
         starts = [self.failing[name]] if name in self.failing else []
-        starts += [began(self.open[name])] if name in self.open else []
+        starts += [harm_began(self.open[name])] if name in self.open else []
         starts += [view.readings.onset] if view and view.readings.onset else []
         since = min(starts, default=None)
         if sli is State.HARMED or self._burned(name):
@@ -154,52 +165,53 @@ class Situation:
         return since.timestamp() if since else float("inf")
 
     def _around(self, name: str, at: datetime) -> bool:
-        """An alert that fired long before the harm is not explained by it."""
+        """False for an alert that fired long before the harm: the harm does not explain it."""
         since = self.harm(name).since
         return since is None or at >= since - GAP
 
-    @staticmethod
-    def _belongs(incident: Incident, at: datetime) -> bool:
-        ended = incident.status.resolved_at or at
-        return began(incident) - GAP <= at <= ended + GAP
+
+def _belongs(incident: Incident, at: datetime) -> bool:
+    """True if `at` lies within the Incident's time, or at most GAP outside."""
+    ended_at = incident.status.resolved_at or at
+    return harm_began(incident) - GAP <= at <= ended_at + GAP
 
 
-def root_name(alert: Alert, topology: Topology, namespace: str, owners: Mapping[str, str]) -> str:
-    """The Release (or a name in some dependsOn) that the alert is about; else its bare service; else ""."""
-    known = {view.release.spec.workload_ref.name: name for name, view in topology.views.items()}
-    known |= {name: name for name in topology.nodes}
-    known |= {service: owner for service, owner in owners.items() if owner in topology.views}
-    service = service_of(alert.labels, known)
-    about = namespace_of(alert.labels)
-    if about not in ("", namespace):  # a service of the same name elsewhere is another service
-        return f"{about}-{service}" if service else ""
-    return known.get(service, service)
+class Locator:
+    """Finds the service that an alert is about, among the names of one namespace."""
+
+    def __init__(self, topology: Topology, namespace: str, owners: Mapping[str, str]) -> None:
+        """`owners`: Service or workload name → Release."""
+        self._namespace = namespace
+        self._names = {view.release.spec.workload_ref.name: name for name, view in topology.views.items()}
+        self._names |= {name: name for name in topology.nodes}
+        self._names |= {service: owner for service, owner in owners.items() if owner in topology.views}
+
+    def __call__(self, alert: Alert) -> LocatedAlert:
+        """The alert with its service: a Release, a name in some dependsOn, the bare name in its labels, or ""."""
+        service, namespace = service_of(alert.labels, self._names), namespace_of(alert.labels)
+        if namespace in ("", self._namespace):
+            return LocatedAlert(alert, self._names.get(service, service))
+        return LocatedAlert(
+            alert, f"{namespace}-{service}" if service else ""
+        )  # a namesake elsewhere is another service
 
 
-def failing_services(
-    alerts: Sequence[Alert],
-    ledgers: Mapping[str, Ledger],
-    open_names: frozenset[str],
-    topology: Topology,
-    namespace: str,
-    owners: Mapping[str, str],
-) -> dict[str, datetime]:
-    """Service → earliest start of a failure alert that fires on it now, by the inbox and by open Incidents' ledgers."""
-    heard = [*alerts, *(a for name in open_names if name in ledgers for a in ledgers[name].alerts)]
-    firing = firing_now(_settled(heard))
+def failing_services(alerts: Sequence[LocatedAlert]) -> dict[str, datetime]:
+    """Service → earliest start of a failure alert that fires on it now, by these alerts."""
+    firing = firing_now(_episodes(subject.alert for subject in alerts))
     starts: dict[str, datetime] = {}
-    for alert in heard:
-        name = root_name(alert, topology, namespace, owners)
+    for subject in alerts:
+        alert, name = subject.alert, subject.service
         if name and alert.fingerprint in firing and is_failure(alert):
             starts[name] = min(alert.starts_at, starts.get(name, alert.starts_at))
     return starts
 
 
-def _settled(alerts: Sequence[Alert]) -> list[Alert]:
+def _episodes(alerts: Iterable[Alert]) -> list[Alert]:
     """One alert per episode, resolved where any notification says so."""
-    episodes: dict[tuple[str, datetime], Alert] = {}
+    episodes: dict[Episode, Alert] = {}
     for alert in alerts:
-        key = alert.fingerprint, alert.starts_at
+        key = episode(alert)
         if key not in episodes or alert.status == "resolved":
             episodes[key] = alert
     return list(episodes.values())

@@ -2,7 +2,7 @@
 
 from opsloop.api.release import Target
 from opsloop.core.actions import RunEvals
-from opsloop.core.evalcase import gating
+from opsloop.core.evalcase import decide as evals
 from opsloop.core.facts import Unknown
 from opsloop.core.release import revisions
 from opsloop.core.release.draft import Draft
@@ -62,7 +62,7 @@ def evals_passed(draft: Draft, target: Target, step: int) -> bool:
         _run_evals(draft, target, step)
         return False
     results = list(outcome.results)
-    gate = gating.judge(results, spec.margin)
+    gate = evals.gate(results, spec.margin)
     seen = target.model_copy(update={"evals": results})
     if gate.verdict == "failed":
         reject(draft, seen, EVAL_FAILED, gate.message)
@@ -79,7 +79,7 @@ def evals_passed(draft: Draft, target: Target, step: int) -> bool:
 def _run_evals(draft: Draft, target: Target, step: int) -> None:
     spec, workload = draft.facts.release.spec.evals, draft.facts.workload
     assert spec is not None and workload is not None
-    cases = gating.select(draft.facts.cases, draft.facts.release)
+    cases = evals.gating(draft.facts.cases, draft.facts.release)
     ready = tuple(p.ip for p in pods_of(draft) if p.containers_ready and p.ip)
     if not cases:
         hold(draft, EVALS_INCONCLUSIVE, "no eval case gates this Release: zero cases run is never a pass")

@@ -14,6 +14,7 @@ from opsloop.names import FIELD_MANAGER, UNBLOCK
 ADOPTED = "Adopted"  # first apply: what runs becomes revision 1, and nothing moves
 DRIFTED = "Drifted"  # the live template was changed by somebody else
 LIVE_CHANGED = "LiveChanged"  # a change by hand in mid-canary, or before a rollback could be written
+TEMPLATE_MISSING = "TemplateMissing"  # the template to go back to is not stored
 
 ACTIVE = ("Dark", "Stepping", "Promoting")
 

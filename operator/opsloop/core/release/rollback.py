@@ -5,10 +5,9 @@ from datetime import timedelta
 from opsloop.api.incident import Incident, RollbackDecision
 from opsloop.api.release import Blocked, RollbackRecord
 from opsloop.core.actions import SetTemplate
-from opsloop.core.conditions import TEMPLATE_MISSING
 from opsloop.core.release import revisions
 from opsloop.core.release.draft import Draft
-from opsloop.core.release.live import LIVE_CHANGED, cancel
+from opsloop.core.release.live import LIVE_CHANGED, TEMPLATE_MISSING, cancel
 
 # Named reasons
 ROLLED_BACK = "RolledBack"  # an Incident had this revision rolled back

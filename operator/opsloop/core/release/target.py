@@ -2,11 +2,10 @@
 
 from opsloop.api.release import Revision, Target
 from opsloop.core.actions import EnsureRevision
-from opsloop.core.conditions import TEMPLATE_MISSING
 from opsloop.core.release import revisions
 from opsloop.core.release.analysis import ANALYSIS_FAILED, EVAL_FAILED
 from opsloop.core.release.draft import Draft
-from opsloop.core.release.live import cancel
+from opsloop.core.release.live import TEMPLATE_MISSING, cancel
 from opsloop.core.release.pods import NEW_TARGET, TICK, WEIGHT_UNREACHABLE, clear_canary, ended, unreachable
 from opsloop.names import RETRY
 

@@ -1,26 +1,26 @@
-"""Which Incident a ticket belongs to: a score between 0 and 1 as a sum of named evidence, and a threshold.
+"""Links tickets to Incidents: a score between 0 and 1 as a sum of named evidence, and a threshold.
 
 Not linked at all, whatever the score: a ticket that tells of no failing service (billing, account, question, wish, a
 standing defect), one about something past, one outside the Incident's time, and an Incident that harms nobody (sev4).
 """
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from opsloop.api.incident import Evidence, LinkedTicket
+from opsloop.api.incident import Evidence, Incident, IncidentSpec, LinkedTicket
 from opsloop.api.meta import Severity, format_time
 from opsloop.core.alerts.labels import name_of
-from opsloop.core.facts import Alert, Ticket
-from opsloop.core.tickets.triage import Queued, Triage, has_now, is_blocked, is_over, own_words
+from opsloop.core.facts import Alert, Ledger, QueuedTicket, ReleaseView, Ticket, Triage
+from opsloop.core.tickets.triage import has_now, is_blocked, is_over, own_words, triage
 
 WINDOW = timedelta(minutes=30)  # before the onset and after the end: people write late, and clocks differ
 THRESHOLD = 0.6  # time and symptom alone (0.5) are no link: half of the world is slow at any time
 TIME, SYMPTOM, ROOT_NAMED, SERVICE_NAMED, EXAMPLE, PRESENT = 0.25, 0.25, 0.3, 0.2, 0.25, 0.1
 HARM = frozenset({"outage", "performance"})
 
-# What users say, and what alerts are called, for the same thing going wrong.
+# Words of users, and names of alerts, for the same symptom.
 _SYMPTOMS = {
     "wrong": (
         r"wrong|incorrect|false\b|nonsense|not true|untrue|outdated|contradict|makes things up|different things|inaccurate",
@@ -36,8 +36,8 @@ _SYMPTOMS = {
         r"latency|slow|duration|p9\d|throttl|saturation|timeout|lag\b|burn",
     ),
 }  # fmt: skip
-# How people call what services do; a service is recognised by the words of its own name, and by these.
-_CALLED = {
+# Part of a service's name → words that users have for it, besides that name itself.
+_SYNONYMS = {
     "answer": "answer answered asked ask question reply replied assistant chat information",
     "cart": "cart basket bag trolley items picked quantity adding add lens",
     "payment": "pay paying paid payment card cards charge charges visa mastercard debit money bank cvv",
@@ -65,7 +65,7 @@ _TOKEN = re.compile(r"[a-z0-9]+(?:-[a-z]+)?")
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """An Incident that is open, or closed lately."""
+    """An Incident that a ticket may belong to: open, or resolved lately."""
 
     incident: str
     root: str
@@ -75,35 +75,84 @@ class Candidate:
     onset: datetime
     ended: datetime | None
     severity: Severity
+    team: str = ""  # owner of the root Release, if it is known
 
 
 @dataclass(frozen=True, slots=True)
 class Match:
-    """The best candidate, with its score and why."""
+    """A candidate with its score and the evidence for it."""
 
     candidate: Candidate
     score: float
     evidence: tuple[Evidence, ...]
 
 
-def link(ticket: Ticket, judged: Triage, candidates: Iterable[Candidate]) -> Match | None:
+def link_tickets(
+    tickets: Sequence[Ticket],
+    queue: Sequence[QueuedTicket],
+    ledgers: Mapping[str, Ledger],
+    candidates: Sequence[Candidate],
+) -> tuple[dict[str, tuple[LinkedTicket, ...]], tuple[QueuedTicket, ...]]:
+    """New links (Incident → tickets), and the whole queue afterwards. A ticket that some ledger holds is settled."""
+    settled = {str(t["id"]) for ledger in ledgers.values() for t in ledger.tickets}
+    waiting = {q.ticket.id: q for q in queue}
+    for ticket in tickets:
+        waiting.setdefault(ticket.id, QueuedTicket(ticket, triage(ticket)))
+    links: dict[str, list[LinkedTicket]] = {}
+    for identity in sorted(waiting.keys() - settled):
+        if match := link(waiting[identity].ticket, waiting[identity].triage, candidates):
+            links.setdefault(match.candidate.incident, []).append(linked_ticket(waiting[identity], match))
+    gone = settled | {t.id for new in links.values() for t in new}
+    rest = tuple(q for q in waiting.values() if q.ticket.id not in gone)
+    return {name: tuple(new) for name, new in links.items()}, rest
+
+
+def candidate(
+    name: str,
+    spec: IncidentSpec,
+    incident: Incident | None,
+    alerts: Sequence[Alert],
+    services: Collection[str],
+    view: ReleaseView | None,
+) -> Candidate:
+    """An Incident as tickets see it; `incident` None = it is about to be created; `services` of its alerts."""
+    burned = spec.signal.kind == "burn" or (incident is not None and incident.burned)
+    starts = [spec.signal.at, *(a.starts_at for a in alerts)]
+    starts += [incident.status.onset_at] if incident and incident.status.onset_at else []
+    starts += [view.readings.onset] if view and view.readings.onset and burned else []
+    root = spec.release or spec.service
+    return Candidate(
+        incident=name,
+        root=root,
+        services=frozenset({root, *services} - {""}),
+        alerts=alerts,
+        burned=burned,
+        onset=min(starts),
+        ended=incident.status.resolved_at if incident and not incident.is_open else None,
+        severity=min(spec.signal.severity, incident.status.severity) if incident else spec.signal.severity,
+        team=view.release.metadata.labels.get("team", "") if view else "",
+    )
+
+
+def link(ticket: Ticket, judgement: Triage, candidates: Iterable[Candidate]) -> Match | None:
     """The candidate with the highest score of at least THRESHOLD; of equals the one with more alerts."""
-    fits = [c for c in candidates if c.severity != "sev4" and _in_time(ticket, c)]
-    if judged.category not in HARM or not fits or is_over(text := own_words(ticket)):
+    text = own_words(ticket)
+    if judgement.category not in HARM or is_over(text):
         return None
+    fits = [c for c in candidates if c.severity != "sev4" and _in_time(ticket, c)]
     matches = [match for c in fits if (match := _match(ticket, text, c)).score >= THRESHOLD]
     return max(matches, key=lambda m: (m.score, len(m.candidate.alerts), m.candidate.incident), default=None)
 
 
-def linked(queued: Queued, match: Match, team: str = "") -> LinkedTicket:
-    """As the Incident's ledger keeps it; the owning team takes the ticket, if it is known."""
-    ticket, judged = queued.ticket, queued.triage
+def linked_ticket(queued: QueuedTicket, match: Match) -> LinkedTicket:
+    """The ticket as the Incident's ledger holds it; the owning team takes it, if it is known."""
+    ticket, judgement = queued.ticket, queued.triage
     return LinkedTicket(
         id=ticket.id,
         subject=ticket.subject[:256] or ticket.body[:80],
-        category=judged.category,
-        severity=judged.severity,
-        route=(team or judged.route)[:64],
+        category=judgement.category,
+        severity=judgement.severity,
+        route=(match.candidate.team or judgement.route)[:64],
         score=match.score,
         evidence=list(match.evidence),
         example=ticket.example,
@@ -113,13 +162,15 @@ def linked(queued: Queued, match: Match, team: str = "") -> LinkedTicket:
 
 def symptoms_of_text(text: str) -> frozenset[str]:
     """Of wrong, error and slow, those that the text complains of."""
-    return frozenset(name for name, (said, _) in _SYMPTOMS.items() if re.search(rf"\b(?:{said})", text, re.IGNORECASE))
+    return frozenset(
+        name for name, (phrases, _) in _SYMPTOMS.items() if re.search(rf"\b(?:{phrases})", text, re.IGNORECASE)
+    )
 
 
 def symptoms_of_alerts(alerts: Iterable[Alert]) -> frozenset[str]:
     """Of wrong, error and slow, those that the alerts tell of."""
-    said = " ".join(f"{name_of(a)} {a.labels.get('sli', '')} {a.annotations.get('summary', '')}" for a in alerts)
-    return frozenset(name for name, (_, called) in _SYMPTOMS.items() if re.search(called, said, re.IGNORECASE))
+    text = " ".join(f"{name_of(a)} {a.labels.get('sli', '')} {a.annotations.get('summary', '')}" for a in alerts)
+    return frozenset(name for name, (_, names) in _SYMPTOMS.items() if re.search(names, text, re.IGNORECASE))
 
 
 def named_in(text: str, service: str) -> str:
@@ -127,12 +178,12 @@ def named_in(text: str, service: str) -> str:
     words: set[str] = set(_TOKEN.findall(text.lower()))
     for part in re.split(r"[^a-z0-9]+", service.lower()):
         stem = part.removesuffix("s")
-        called = [stem, f"{stem}s"]
-        for name, said in _CALLED.items():
+        synonyms = [stem, f"{stem}s"]
+        for name, more in _SYNONYMS.items():
             if stem.startswith(name) and (len(name) > 2 or stem == name):
-                called += said.split()
-        if found := sorted(words.intersection(called) if len(stem) > 1 else ()):
-            return found[0]
+                synonyms += more.split()
+        if matches := sorted(words.intersection(synonyms) if len(stem) > 1 else ()):
+            return matches[0]
     return ""
 
 
@@ -142,22 +193,22 @@ def _in_time(ticket: Ticket, candidate: Candidate) -> bool:
 
 
 def _match(ticket: Ticket, text: str, candidate: Candidate) -> Match:
-    found = [(TIME, _time_evidence(ticket, candidate))]
-    complaint = symptoms_of_text(text)
-    seen = symptoms_of_alerts(candidate.alerts) or (frozenset({"wrong", "error"}) if candidate.burned else frozenset())
-    if both := complaint & seen:
-        found.append(
+    proof = [(TIME, _time_evidence(ticket, candidate))]
+    by_alerts = symptoms_of_alerts(candidate.alerts)
+    symptoms = by_alerts or (frozenset({"wrong", "error"}) if candidate.burned else frozenset())
+    if both := symptoms_of_text(text) & symptoms:
+        proof.append(
             (SYMPTOM, Evidence(name="Symptom", value=", ".join(sorted(both)), source="ticket text; alerts, SLI"))
         )
-    found += _named(text, candidate)
-    if ticket.example and candidate.burned | ("wrong" in seen):
-        found.append((EXAMPLE, Evidence(name="Example", value=ticket.example.asked[:200], source="ticket example")))
+    proof += _named(text, candidate)
+    if ticket.example and candidate.burned | ("wrong" in symptoms):
+        proof.append((EXAMPLE, Evidence(name="Example", value=ticket.example.asked[:200], source="ticket example")))
     if has_now(text) or is_blocked(text):
-        found.append(
+        proof.append(
             (PRESENT, Evidence(name="Present", value="the text says that it happens now", source="ticket text"))
         )
-    score = round(min(1.0, sum(weight for weight, _ in found)), 2)
-    return Match(candidate, score, tuple(evidence for _, evidence in found))
+    score = round(min(1.0, sum(weight for weight, _ in proof)), 2)
+    return Match(candidate, score, tuple(evidence for _, evidence in proof))
 
 
 def _named(text: str, candidate: Candidate) -> list[tuple[float, Evidence]]:

@@ -1,16 +1,12 @@
-"""What a user's ticket is about, judged from its text alone: category, severity, route. Rules, in order, each testable.
+"""Triage of a user's ticket from its text alone: category, severity, route. Ordered rules, each testable.
 
-What the user quotes (what was asked, got and expected) says nothing about the kind of ticket and is left out.
+Quotations (question, answer and expectation) say nothing about the kind of ticket and are left out.
 """
 
 import re
-from dataclasses import dataclass
-from typing import Literal
 
 from opsloop.api.meta import Severity
-from opsloop.core.facts import Ticket
-
-Category = Literal["outage", "performance", "bug", "billing", "account", "question", "feature_request"]
+from opsloop.core.facts import Category, Ticket, Triage
 
 ROUTES: dict[Category, str] = {
     "outage": "on-call",
@@ -86,43 +82,25 @@ _OTHERS_DATA = _words(
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Triage:
-    """The judgement on one ticket's text."""
-
-    category: Category
-    severity: Severity
-    route: str
-
-
-@dataclass(frozen=True, slots=True)
-class Queued:
-    """A ticket that no Incident explains (yet), with its judgement: the queue is read by `route`."""
-
-    ticket: Ticket
-    triage: Triage
-
-
 def triage(ticket: Ticket, team: str = "") -> Triage:
-    """Category, severity and route; `team` is who owns the concerned Release, if one is known."""
+    """Category, severity and route; `team` owns the concerned Release, if one is known."""
     text = own_words(ticket)
     category = category_of(text)
     return Triage(category, severity_of(text, category), team or ROUTES[category])
 
 
 def own_words(ticket: Ticket) -> str:
-    """Subject and body without what the user quotes."""
+    """Subject and body without the user's quotations."""
     text = f"{ticket.subject}. {ticket.body}".replace("’", "'")
     if ticket.example:
-        for quoted in sorted(
-            (ticket.example.asked, ticket.example.got, ticket.example.expected), key=len, reverse=True
-        ):
-            text = re.sub(rf"[\"“„«]?{re.escape(quoted)}[\"”“»]?", " ", text) if quoted else text
+        quotes = (ticket.example.asked, ticket.example.got, ticket.example.expected)
+        for quote in sorted(filter(None, quotes), key=len, reverse=True):
+            text = re.sub(rf"[\"“„«]?{re.escape(quote)}[\"”“»]?", " ", text)
     return _LONG_QUOTE.sub(" ", text)
 
 
 def category_of(text: str) -> Category:
-    """The first rule that fits; a text that says of no harm is a question."""
+    """The first rule that fits; a text that tells of no harm is a question."""
     if _FEATURE.search(text):
         return "feature_request"
     if _BILLING.search(text):
@@ -150,15 +128,15 @@ def severity_of(text: str, category: Category) -> Severity:
 
 
 def is_over(text: str) -> bool:
-    """True: it tells of something past. "Yesterday it was right, today it is wrong" is present."""
+    """True if the text tells of the past. "Yesterday it was right, today it is wrong" is present."""
     return bool(_SETTLED.search(text)) or (bool(_OVER.search(text)) and not has_now(text))
 
 
 def has_now(text: str) -> bool:
-    """True: it says that it is happening now or began today."""
+    """True if the text says that it is happening now or began today."""
     return _NOW.search(text) is not None
 
 
 def is_blocked(text: str) -> bool:
-    """True: the reporter cannot go on at all."""
+    """True if the reporter cannot go on at all."""
     return bool(_BLOCKED.search(text)) and not _PARTLY.search(text)

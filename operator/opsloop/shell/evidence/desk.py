@@ -3,11 +3,9 @@
 import asyncio
 
 from opsloop import names
-from opsloop.core.alerts import ledger
-from opsloop.core.facts import Ledger
+from opsloop.core.codec import decode_ledger, decode_queue
+from opsloop.core.facts import Ledger, QueuedTicket
 from opsloop.core.gate.evidence import Desk, SentTicket
-from opsloop.core.tickets.queue import decode_queue
-from opsloop.core.tickets.triage import Queued
 from opsloop.shell.ports import CONFIGMAPS, Object, Reader
 
 
@@ -29,10 +27,10 @@ _SUFFIX = names.ledger_name("")  # a label may be shorter than an Incident's nam
 
 
 def _ledger(item: Object) -> Ledger:
-    return ledger.decode(item.get("binaryData") or {})
+    return decode_ledger(item.get("binaryData") or {})
 
 
-async def queue(reader: Reader, namespace: str) -> tuple[Queued, ...]:
+async def queue(reader: Reader, namespace: str) -> tuple[QueuedTicket, ...]:
     """Tickets that no Incident explains."""
     stored = await reader.list(CONFIGMAPS, namespace, {names.TICKETS: "true"})
     return tuple(ticket for item in stored for ticket in decode_queue(item.get("binaryData") or {}))

@@ -1,1 +1,1 @@
-"""From a stored alert or ticket to an Incident's ledger."""
+"""The durable inbox, and the ledgers and ticket queues that its content is filed in."""

@@ -1,18 +1,24 @@
-"""Group commit: what callers put within 250 ms becomes one ConfigMap, and each learns that the API server holds it.
+"""The durable inbox: alerts and tickets as ConfigMaps, from their arrival until the correlator has filed them.
 
-A caller is answered 2xx only after that write, so a crash before it loses nothing that was promised.
+Group commit: everything that callers put within 250 ms becomes one ConfigMap. A caller is answered 2xx only after that
+write, so a crash before it loses nothing that was promised.
 """
 
 import asyncio
+import logging
 import uuid
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime
 
-from opsloop.core.codec import encode_entries
-from opsloop.core.facts import Alert, Ticket
-from opsloop.errors import Unavailable
+from opsloop.core.codec import decode_entry, encode_entries
+from opsloop.core.facts import Alert, InboxEntry, Ticket
+from opsloop.errors import Invalid, Unavailable
 from opsloop.names import INBOX
-from opsloop.shell.ports import CONFIGMAPS, Object, Writer
+from opsloop.shell.ports import CONFIGMAPS, Clock, Object, Reader, Writer
+from opsloop.shell.reconcile.manifests import inbox_entry
+
+log = logging.getLogger(__name__)
 
 WINDOW = 0.25  # seconds
 MAX_PENDING = 50_000  # alerts and tickets that are not stored yet, over all namespaces
@@ -20,7 +26,7 @@ MAX_PENDING = 50_000  # alerts and tickets that are not stored yet, over all nam
 
 @dataclass(slots=True)
 class _Batch:
-    """What waits for one commit in one namespace."""
+    """Alerts and tickets that wait for one commit in one namespace."""
 
     alerts: list[Alert] = field(default_factory=list)
     tickets: list[Ticket] = field(default_factory=list)
@@ -28,7 +34,7 @@ class _Batch:
 
 
 class Inbox:
-    """Stores intake durably. Not for use before an event loop runs."""
+    """Stores alerts and tickets durably. Not for use before an event loop runs."""
 
     def __init__(
         self,
@@ -37,14 +43,14 @@ class Inbox:
         window: float = WINDOW,
         max_pending: int = MAX_PENDING,
     ) -> None:
-        """`on_commit(namespace)` is called when something new lies there; `window` in seconds."""
+        """`on_commit(namespace)` is called after each commit; `window` in seconds."""
         self._writer, self._on_commit, self._window, self._max_pending = writer, on_commit, window, max_pending
         self._batches: dict[str, _Batch] = {}
         self._commits: set[asyncio.Task[None]] = set()
         self._pending = 0
 
     async def put_alerts(self, namespace: str, alerts: Sequence[Alert]) -> None:
-        """Returns when the API server holds them. Unavailable: overload, or the write failed; nothing was promised."""
+        """Returns when the API server holds them. Unavailable: overload, or the write failed; the sender must retry."""
         if alerts:
             await self._put(namespace, alerts, ())
 
@@ -53,7 +59,7 @@ class Inbox:
         await self._put(namespace, (), (ticket,))
 
     async def close(self) -> None:
-        """Waits for the commits that are under way."""
+        """Waits for all commits under way."""
         await asyncio.gather(*self._commits, return_exceptions=True)
 
     async def _put(self, namespace: str, alerts: Sequence[Alert], tickets: Sequence[Ticket]) -> None:
@@ -83,7 +89,7 @@ class Inbox:
             await asyncio.sleep(self._window)
             self._batches.pop(namespace, None)
             for data in encode_entries(batch.alerts, batch.tickets):
-                await self._writer.create(CONFIGMAPS, namespace, _entry(data))
+                await self._writer.create(CONFIGMAPS, namespace, inbox_entry(f"opsloop-inbox-{uuid.uuid4().hex}", data))
         except BaseException as error:
             self._batches.pop(namespace, None)
             _fail(batch.stored, error)
@@ -96,15 +102,74 @@ class Inbox:
 
 def _fail(stored: asyncio.Future[None], error: BaseException) -> None:
     stored.set_exception(Unavailable(f"not stored: {error}", getattr(error, "after", None)))
-    stored.exception()  # seen, also where every caller has hung up
+    stored.exception()  # retrieved: asyncio complains of an exception that nobody retrieves, and callers may have hung up
 
 
-def _entry(data: dict[str, str]) -> Object:
-    name = f"opsloop-inbox-{uuid.uuid4().hex}"
-    return {
-        "apiVersion": "v1",
-        "kind": "ConfigMap",
-        "metadata": {"name": name, "labels": {INBOX: "true"}},
-        "binaryData": data,
-        "immutable": True,
-    }
+@dataclass(slots=True)
+class _Listing:
+    """Progress in one namespace."""
+
+    since: datetime  # first look of this process
+    commits: int = 1  # commits that this process heard of; the first look lists in any case
+    listed: int = 0  # commits that the last LIST covers
+    unfiled: set[str] = field(default_factory=set)  # ConfigMaps of the last LIST that were not deleted since
+
+
+class InboxReader:
+    """Reads inbox entries, with no LIST in a namespace where nothing is expected."""
+
+    def __init__(self, reader: Reader, clock: Clock) -> None:
+        self._reader, self._clock = reader, clock
+        self._listings: dict[str, _Listing] = {}
+
+    def expect(self, namespace: str) -> None:
+        """Notes that something new lies in the inbox (`Inbox.on_commit`): the next look lists."""
+        self._of(namespace).commits += 1
+
+    def since(self, namespace: str) -> datetime:
+        """Time at which this process first looked at the namespace."""
+        return self._of(namespace).since
+
+    async def entries(self, namespace: str) -> tuple[InboxEntry, ...]:
+        """All entries that can be decoded; others are logged and left alone."""
+        listing = self._of(namespace)
+        if listing.commits == listing.listed and not listing.unfiled:
+            return ()
+        commits = listing.commits  # a commit during the LIST may not be in it
+        items = await self._reader.list(CONFIGMAPS, namespace, {INBOX: "true"})
+        entries = tuple(entry for item in items if (entry := _decode(item)))
+        listing.listed, listing.unfiled = commits, {entry.name for entry in entries}
+        return entries
+
+    def deleted(self, namespace: str, name: str) -> None:
+        """Notes that this entry was filed and deleted."""
+        self._of(namespace).unfiled.discard(name)
+
+    async def leftovers(self, namespaces: Sequence[str] = ()) -> set[str]:
+        """Namespaces that hold entries, for instance of a process that died before it filed them; the next look lists.
+
+        Empty `namespaces` = all.
+        """
+        nonempty: set[str] = set()
+        for namespace in namespaces or ("",):
+            items = await self._reader.list(CONFIGMAPS, namespace, {INBOX: "true"})
+            nonempty |= {item["metadata"]["namespace"] for item in items}
+        for namespace in nonempty:
+            self.expect(namespace)
+        return nonempty
+
+    def _of(self, namespace: str) -> _Listing:
+        if namespace not in self._listings:
+            self._listings[namespace] = _Listing(self._clock.now())
+        return self._listings[namespace]
+
+
+def _decode(item: Object) -> InboxEntry | None:
+    meta: Mapping[str, str] = item["metadata"]
+    try:
+        return replace(decode_entry(item.get("binaryData") or {}), name=meta["name"], uid=meta["uid"])
+    except Invalid as error:
+        log.error(
+            "configmap %s/%s is not an inbox entry of opsloop; skipping: %s", meta["namespace"], meta["name"], error
+        )
+        return None

@@ -1,125 +1,116 @@
 """The ConfigMaps that the correlator alone writes: one ledger per Incident, one ticket queue per namespace.
 
-One writer, so what was last read or written is remembered and its resourceVersion is the lock of the next write.
+It is their one writer, so their content is read once per process and kept current by its own writes, and the
+resourceVersion of the last read or write is the lock of the next write.
 """
 
 import logging
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Generic, TypeVar
 
 from opsloop.api.incident import LinkedTicket
-from opsloop.api.meta import API_VERSION
-from opsloop.core.alerts import ledger as ledgers
-from opsloop.core.facts import Alert, Ledger
-from opsloop.core.tickets.queue import decode_queue, encode_queue
-from opsloop.core.tickets.triage import Queued
+from opsloop.core.alerts.ledger import merge
+from opsloop.core.codec import decode_ledger, decode_queue
+from opsloop.core.facts import Alert, Ledger, QueuedTicket
 from opsloop.errors import AlreadyExists, Conflict, Invalid, NotFound
-from opsloop.names import INCIDENT, LEDGER, TICKETS, ledger_name
-from opsloop.shell.ports import CONFIGMAPS, Object, Reader, Writer
+from opsloop.names import TICKET_QUEUE, ledger_name
+from opsloop.shell.ports import CONFIGMAPS, NamespacedName, Object, Reader, Writer
+from opsloop.shell.reconcile import manifests
 
+T = TypeVar("T")
 log = logging.getLogger(__name__)
-
-QUEUE = "opsloop-tickets"
 
 
 @dataclass(frozen=True, slots=True)
-class _Kept:
-    """As last read or written; `version` "" = it does not exist."""
+class _Stored(Generic[T]):
+    """Content as last read or written; `version` "" = the ConfigMap does not exist."""
 
+    content: T
     version: str = ""
-    ledger: Ledger = field(default_factory=Ledger)
-    queue: tuple[Queued, ...] = ()
 
 
-class Shelf:
-    """Ledgers and queue of one namespace."""
+class LedgerStore:
+    """Ledgers and ticket queues of all namespaces. After a Conflict a namespace is forgotten, and read again when needed."""
 
-    def __init__(self, reader: Reader, writer: Writer, namespace: str) -> None:
-        self._reader, self._writer, self._namespace = reader, writer, namespace
-        self._ledgers: dict[str, _Kept] = {}
-        self._queue: _Kept | None = None
+    def __init__(self, reader: Reader, writer: Writer) -> None:
+        self._reader, self._writer = reader, writer
+        self._ledgers: dict[NamespacedName, _Stored[Ledger]] = {}
+        self._queues: dict[str, _Stored[tuple[QueuedTicket, ...]]] = {}
 
-    @property
-    def queue(self) -> tuple[Queued, ...]:
-        """The queue, as far as it has been read."""
-        return self._queue.queue if self._queue else ()
+    async def ledger(self, namespace: str, incident: str) -> Ledger:
+        """The Incident's ledger; empty where it has none, or where its ConfigMap is corrupt."""
+        return (await self._ledger(namespace, incident)).content
 
-    def known_ledger(self, incident: str) -> Ledger | None:
-        """From memory only."""
-        kept = self._ledgers.get(incident)
-        return kept.ledger if kept else None
+    async def queue(self, namespace: str) -> tuple[QueuedTicket, ...]:
+        """Tickets that are linked to no Incident; empty where the ConfigMap is corrupt."""
+        return (await self._queue(namespace)).content
 
-    def keep_only(self, incidents: Iterable[str]) -> None:
-        """Forget the ledgers of Incidents that are gone: they were deleted with them."""
-        alive = set(incidents)
-        self._ledgers = {name: kept for name, kept in self._ledgers.items() if name in alive}
+    def created(self, namespace: str, incident: str) -> None:
+        """Notes that this process created the Incident: it has no ledger yet, which saves a read."""
+        self._ledgers[namespace, incident] = _Stored(Ledger())
 
-    def begin(self, incident: str) -> None:
-        """The Incident was created just now, so it has no ledger yet: saves a read."""
-        self._ledgers[incident] = _Kept()
-
-    async def load_queue(self) -> None:
-        """Read the queue, once."""
-        if self._queue is None:
-            self._queue = await self._read(QUEUE)
-
-    async def ledger(self, incident: str) -> Ledger:
-        """Read once, then from memory."""
-        if incident not in self._ledgers:
-            self._ledgers[incident] = await self._read(ledger_name(incident))
-        return self._ledgers[incident].ledger
-
-    async def file(self, incident: str, uid: str, alerts: Sequence[Alert], tickets: Sequence[LinkedTicket]) -> bool:
-        """Merge these into the ledger; False: nothing was new and nothing was written. Conflict: look again."""
-        before = await self.ledger(incident)
-        merged = ledgers.merge(before, alerts, tickets)
-        if merged == before:
+    async def file(self, incident: Object, alerts: Sequence[Alert], tickets: Sequence[LinkedTicket]) -> bool:
+        """Merges alerts and tickets into the ledger. False where nothing was new and nothing was written. Conflict: stale."""
+        namespace, name = incident["metadata"]["namespace"], incident["metadata"]["name"]
+        stored = await self._ledger(namespace, name)
+        merged = merge(stored.content, alerts, tickets)
+        if merged == stored.content:
             return False
-        version = await self._write(_ledger_body(incident, uid, merged), self._ledgers[incident].version)
-        self._ledgers[incident] = _Kept(version, merged)
+        version = await self._write(namespace, manifests.ledger(incident, merged), stored.version)
+        self._ledgers[namespace, name] = _Stored(merged, version)
         return True
 
-    async def store_queue(self, queue: tuple[Queued, ...]) -> None:
-        """Write the whole queue, if it changed. Conflict: look again."""
-        kept = self._queue or _Kept()
-        if queue != kept.queue:
-            version = await self._write(_config_map(QUEUE, {TICKETS: "true"}, encode_queue(queue)), kept.version)
-            self._queue = _Kept(version, queue=queue)
+    async def store_queue(self, namespace: str, queue: tuple[QueuedTicket, ...]) -> None:
+        """Replaces the whole queue. Conflict: stale."""
+        stored = await self._queue(namespace)
+        version = await self._write(namespace, manifests.ticket_queue(queue), stored.version)
+        self._queues[namespace] = _Stored(queue, version)
 
-    async def _read(self, name: str) -> _Kept:
+    def forget(self, namespace: str, incident: str = "") -> None:
+        """Drops the ledger of an Incident that was deleted; without `incident` everything of the namespace."""
+        if incident:
+            self._ledgers.pop((namespace, incident), None)
+        else:
+            self._ledgers = {key: stored for key, stored in self._ledgers.items() if key[0] != namespace}
+            self._queues.pop(namespace, None)
+
+    async def _ledger(self, namespace: str, incident: str) -> _Stored[Ledger]:
+        key = namespace, incident
+        if key not in self._ledgers:
+            stored = await self._read(namespace, ledger_name(incident), decode_ledger, Ledger())
+            self._ledgers.setdefault(key, stored)  # a write during the read is newer
+        return self._ledgers[key]
+
+    async def _queue(self, namespace: str) -> _Stored[tuple[QueuedTicket, ...]]:
+        if namespace not in self._queues:
+            empty: tuple[QueuedTicket, ...] = ()
+            stored = await self._read(namespace, TICKET_QUEUE, decode_queue, empty)
+            self._queues.setdefault(namespace, stored)
+        return self._queues[namespace]
+
+    async def _read(self, namespace: str, name: str, decode: Callable[[Mapping[str, str]], T], empty: T) -> _Stored[T]:
         try:
-            item = await self._reader.get(CONFIGMAPS, self._namespace, name)
+            obj = await self._reader.get(CONFIGMAPS, namespace, name)
         except NotFound:
-            return _Kept()
-        data, version = item.get("binaryData") or {}, item["metadata"]["resourceVersion"]
+            return _Stored(empty)
+        version = str(obj["metadata"]["resourceVersion"])
         try:
-            return _Kept(version, queue=decode_queue(data)) if name == QUEUE else _Kept(version, ledgers.decode(data))
-        except Invalid as error:  # somebody edited it: intake must go on for the whole namespace
-            log.error("configmap %s/%s is unreadable and begins anew: %s", self._namespace, name, error)
-            return _Kept(version)
+            return _Stored(decode(obj.get("binaryData") or {}), version)
+        except Invalid as error:  # edited by somebody: the intake of the whole namespace must go on
+            log.error("configmap %s/%s is corrupt; starting with an empty one: %s", namespace, name, error)
+            return _Stored(empty, version)
 
-    async def _write(self, body: Object, version: str) -> str:
-        """Create, or replace what was observed; returns the new resourceVersion."""
+    async def _write(self, namespace: str, body: Object, version: str) -> str:
+        """Creates the ConfigMap, or replaces the observed version; returns the new resourceVersion."""
         name = body["metadata"]["name"]
         try:
             if not version:
-                written = await self._writer.create(CONFIGMAPS, self._namespace, body)
+                written = await self._writer.create(CONFIGMAPS, namespace, body)
             else:
                 body["metadata"]["resourceVersion"] = version
-                written = await self._writer.replace(CONFIGMAPS, self._namespace, body)
-        except (AlreadyExists, NotFound) as error:
-            raise Conflict(f"configmap {name} was created or deleted meanwhile") from error
+                written = await self._writer.replace(CONFIGMAPS, namespace, body)
+        except (AlreadyExists, NotFound, Conflict) as error:
+            self.forget(namespace)
+            raise Conflict(f"configmap {namespace}/{name} was written by another or deleted: {error}") from error
         return str(written["metadata"]["resourceVersion"])
-
-
-def _ledger_body(incident: str, uid: str, content: Ledger) -> Object:
-    label = incident[:63].rstrip("-.")  # the longest value that a label may have
-    body = _config_map(ledger_name(incident), {INCIDENT: label, LEDGER: label}, ledgers.encode(content))
-    owner = {"apiVersion": API_VERSION, "kind": "Incident", "name": incident, "uid": uid, "controller": True}
-    body["metadata"]["ownerReferences"] = [owner]
-    return body
-
-
-def _config_map(name: str, labels: Mapping[str, str], data: dict[str, str]) -> Object:
-    meta = {"name": name, "labels": dict(labels)}
-    return {"apiVersion": "v1", "kind": "ConfigMap", "metadata": meta, "binaryData": data}

@@ -11,8 +11,10 @@ from opsloop.core.actions import (
     CreateEvalCase,
     CreateIncident,
     DeleteCanary,
+    DeleteInboxEntries,
     EnsureCanary,
     EnsureRevision,
+    FileToLedger,
     ProbeQuarantine,
     RunEvals,
     SendPage,
@@ -21,6 +23,7 @@ from opsloop.core.actions import (
     StartQuarantine,
     StopQuarantine,
     StorePostmortem,
+    StoreTicketQueue,
 )
 from opsloop.core.decision import Decision
 from opsloop.core.evalcase.quarantine import pod_from_template
@@ -121,8 +124,15 @@ async def execute(runtime: Runtime, namespace: str, obj: Object, action: Action)
                 runtime, EVALCASES, namespace, _object("EvalCase", action.name, action.spec, action.labels)
             )
         case CreateIncident():
-            body = _object("Incident", action.name, action.spec.dump(), action.labels)
-            await runtime.writer.create(INCIDENTS, namespace, body)
+            await _create_incident(runtime, namespace, action)
+        case FileToLedger():
+            await _file_to_ledger(runtime, namespace, action)
+        case StoreTicketQueue():
+            await runtime.ledgers.store_queue(namespace, action.queue)
+        case DeleteInboxEntries():
+            for name, uid in action.entries.items():
+                await runtime.writer.delete(CONFIGMAPS, namespace, name, uid)
+                runtime.inbox.deleted(namespace, name)
         case StartQuarantine():
             await _start_quarantine(runtime, namespace, action)
         case ProbeQuarantine():
@@ -196,6 +206,32 @@ async def _delete_canary(runtime: Runtime, namespace: str, obj: Object, action: 
     await runtime.writer.delete(DEPLOYMENTS, namespace, name, uid)
     runtime.cache.drop("Deployment", namespace, name, uid)
     runtime.evals.forget(namespace, action.release)
+
+
+async def _create_incident(runtime: Runtime, namespace: str, action: CreateIncident) -> None:
+    """Creates the Incident and puts it into the cache: the next decision must know of it before the watch tells."""
+    body = _object("Incident", action.name, action.spec.dump(), action.labels)
+    try:
+        stored = await runtime.writer.create(INCIDENTS, namespace, body)
+    except AlreadyExists as error:
+        runtime.ledgers.forget(namespace)
+        raise Conflict(f"incident {namespace}/{action.name} exists already: the cache is behind") from error
+    runtime.cache.put("Incident", stored)
+    runtime.ledgers.created(namespace, action.name)
+    runtime.enqueue(("Incident", namespace, action.name))
+
+
+async def _file_to_ledger(runtime: Runtime, namespace: str, action: FileToLedger) -> None:
+    incident = runtime.cache.get("Incident", namespace, action.incident)
+    if incident is None:
+        raise Conflict(f"incident {namespace}/{action.incident} was deleted since the decision")
+    if await runtime.ledgers.file(incident, action.alerts, action.tickets):
+        reasons = ", ".join(f"{reason} {count}" for reason, count in sorted(action.reasons.items()))
+        log.info(
+            "incident %s/%s: filed %d alerts (%s) and %d tickets",
+            namespace, action.incident, len(action.alerts), reasons, len(action.tickets),
+        )  # fmt: skip
+        runtime.enqueue(("Incident", namespace, action.incident))
 
 
 async def _start_quarantine(runtime: Runtime, namespace: str, action: StartQuarantine) -> None:

@@ -1,11 +1,27 @@
 """The objects that opsloop owns, as it writes them."""
 
 import copy
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from opsloop.api.meta import API_VERSION
 from opsloop.core.actions import EnsureCanary, EnsureRevision, StorePostmortem
-from opsloop.names import CANARY, GATE, INCIDENT, RELEASE, REVISION, canary_name, revision_name
+from opsloop.core.codec import encode_ledger, encode_queue
+from opsloop.core.facts import Ledger, QueuedTicket
+from opsloop.names import (
+    CANARY,
+    GATE,
+    INBOX,
+    INCIDENT,
+    LEDGER,
+    RELEASE,
+    REVISION,
+    TICKET_QUEUE,
+    TICKETS,
+    canary_name,
+    ledger_name,
+    revision_name,
+)
 from opsloop.shell.ports import Object
 
 MANAGED = {"app.kubernetes.io/managed-by": "opsloop"}
@@ -69,16 +85,32 @@ def canary_deployment(release: Object, action: EnsureCanary) -> Object:
 
 
 def postmortem(incident: Object, action: StorePostmortem) -> Object:
-    """The ConfigMap that holds the postmortem, owned by its Incident."""
+    """The ConfigMap with the postmortem, owned by its Incident."""
+    labels = {INCIDENT: incident["metadata"]["name"], **MANAGED}
+    body = config_map(action.name, labels, incident)
+    body["metadata"]["namespace"] = incident["metadata"]["namespace"]
+    return body | {"data": {"postmortem.md": action.markdown}}
+
+
+def ledger(incident: Object, content: Ledger) -> Object:
+    """The ConfigMap with all alerts and linked tickets of an Incident, owned by it. Raises Invalid where they do not fit."""
     name = incident["metadata"]["name"]
-    return {
-        "apiVersion": "v1",
-        "kind": "ConfigMap",
-        "metadata": {
-            "name": action.name,
-            "namespace": incident["metadata"]["namespace"],
-            "labels": {INCIDENT: name, **MANAGED},
-            **owner(incident),
-        },
-        "data": {"postmortem.md": action.markdown},
-    }
+    label = name[:63].rstrip("-.")  # the longest value that a label may have
+    body = config_map(ledger_name(name), {INCIDENT: label, LEDGER: label}, incident)
+    return body | {"binaryData": encode_ledger(content)}
+
+
+def ticket_queue(queue: Sequence[QueuedTicket]) -> Object:
+    """The ConfigMap with the tickets of a namespace that are linked to no Incident. Raises Invalid where they do not fit."""
+    return config_map(TICKET_QUEUE, {TICKETS: "true"}) | {"binaryData": encode_queue(queue)}
+
+
+def inbox_entry(name: str, data: Mapping[str, str]) -> Object:
+    """An immutable ConfigMap with alerts and tickets that are not filed yet."""
+    return config_map(name, {INBOX: "true"}) | {"binaryData": dict(data), "immutable": True}
+
+
+def config_map(name: str, labels: Mapping[str, str], owner_obj: Object | None = None) -> Object:
+    """A ConfigMap without data; it is deleted with `owner_obj`."""
+    meta = {"name": name, "labels": dict(labels), **(owner(owner_obj) if owner_obj else {})}
+    return {"apiVersion": "v1", "kind": "ConfigMap", "metadata": meta}

@@ -5,9 +5,11 @@ from typing import Any
 from opsloop.api.meta import parse_time
 from opsloop.api.release import Release
 from opsloop.core.alerts import ledger
+from opsloop.core.correlation.decide import relevant_incidents
 from opsloop.core.evalcase.quarantine import label_value
 from opsloop.core.facts import (
     CanaryFacts,
+    CorrelationFacts,
     EvalCaseFacts,
     IncidentFacts,
     Ledger,
@@ -19,7 +21,7 @@ from opsloop.core.facts import (
 )
 from opsloop.core.release import revisions
 from opsloop.errors import NotFound
-from opsloop.names import CANARY, GATE, QUARANTINE, RELEASE, REVISION, canary_name, ledger_name, postmortem_name
+from opsloop.names import CANARY, GATE, QUARANTINE, RELEASE, REVISION, canary_name, postmortem_name
 from opsloop.shell.ports import CONFIGMAPS, CONTROLLERREVISIONS, PODS, SERVICES, Object
 from opsloop.shell.runtime import Runtime
 
@@ -151,21 +153,26 @@ async def incident_facts(runtime: Runtime, namespace: str, name: str) -> Inciden
 async def _with_merged(runtime: Runtime, namespace: str, name: str) -> Ledger:
     """Its own ledger and those of the Incidents that were merged into it: their alerts and tickets are about its harm."""
     merged = [i.metadata.name for i in runtime.cache.incidents(namespace) if i.status.merged_into == name]
-    own = await ledger_of(runtime, namespace, name)
-    return ledger.join([own, *[await ledger_of(runtime, namespace, m) for m in merged]]) if merged else own
+    own = await runtime.ledgers.ledger(namespace, name)
+    return ledger.join([own, *[await runtime.ledgers.ledger(namespace, m) for m in merged]]) if merged else own
 
 
-async def ledger_of(runtime: Runtime, namespace: str, incident: str) -> Ledger:
-    """The Incident's ledger; read once, and again after the correlator has written it."""
-    known = runtime.owned.ledgers.get((namespace, incident))
-    if known is None:
-        try:
-            stored = await runtime.reader.get(CONFIGMAPS, namespace, ledger_name(incident))
-            known = ledger.decode(stored.get("binaryData") or {})
-        except NotFound:
-            known = Ledger()
-        return runtime.owned.ledgers.setdefault((namespace, incident), known)  # the correlator may have been faster
-    return known
+async def namespace_facts(runtime: Runtime, namespace: str) -> CorrelationFacts:
+    """Facts for the correlator. Ledgers are read only where something waits to be filed or linked."""
+    inbox = await runtime.inbox.entries(namespace)
+    queue = await runtime.ledgers.queue(namespace)
+    releases, incidents = runtime.cache.releases(namespace), runtime.cache.incidents(namespace)
+    relevant = relevant_incidents(incidents, runtime.now(), runtime.reopen_grace) if inbox or queue else []
+    return CorrelationFacts(
+        namespace=namespace,
+        releases=tuple(view(runtime, release) for release in releases),
+        incidents=incidents,
+        ledgers={i.metadata.name: await runtime.ledgers.ledger(namespace, i.metadata.name) for i in relevant},
+        owners={w: r.metadata.name for r in releases if (w := r.spec.workload_ref.name) != r.metadata.name},
+        inbox=inbox,
+        queue=queue,
+        since=runtime.inbox.since(namespace),
+    )
 
 
 async def _postmortem(runtime: Runtime, namespace: str, incident: str) -> str | None:

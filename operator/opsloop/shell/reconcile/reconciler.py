@@ -4,11 +4,12 @@ from datetime import timedelta
 
 from opsloop.api.release import ReleaseStatus
 from opsloop.core import runbook
+from opsloop.core.correlation import decide as correlation
 from opsloop.core.decision import Decision
 from opsloop.core.evalcase import decide as evals
 from opsloop.core.incident import decide as incident
 from opsloop.core.release import decide as rollout
-from opsloop.shell.ports import ObjectKey
+from opsloop.shell.ports import Object, ObjectKey
 from opsloop.shell.reconcile import observe
 from opsloop.shell.reconcile.apply import apply_decision
 from opsloop.shell.reconcile.garbage import collect_garbage
@@ -18,10 +19,12 @@ from opsloop.shell.runtime import Runtime
 async def reconcile(runtime: Runtime, key: ObjectKey) -> timedelta | None:
     """Returns when to look again at the latest; None = when something changes. Errors are the queue's to back off on."""
     kind, namespace, name = key
-    obj = runtime.cache.get(kind, namespace, name)
+    obj = _namespace(name) if kind == "Namespace" else runtime.cache.get(kind, namespace, name)
     if obj is None or "deletionTimestamp" in obj["metadata"]:
         if kind == "Release":
             await collect_garbage(runtime, namespace, name, listed=())
+        if kind == "Incident":
+            runtime.ledgers.forget(namespace, name)
         runtime.owned.forget(kind, namespace, name)
         return None
     decision = await _decide(runtime, kind, namespace, name)
@@ -36,6 +39,9 @@ async def reconcile(runtime: Runtime, key: ObjectKey) -> timedelta | None:
 async def _decide(runtime: Runtime, kind: str, namespace: str, name: str) -> Decision | None:
     """None where the object is gone or cannot be read."""
     match kind:
+        case "Namespace":
+            facts = await observe.namespace_facts(runtime, namespace)
+            return correlation.decide(facts, runtime.now(), runtime.reopen_grace)
         case "Release":
             release_facts = await observe.release_facts(runtime, namespace, name)
             return rollout.decide(release_facts, runtime.now()) if release_facts else None
@@ -51,3 +57,8 @@ async def _decide(runtime: Runtime, kind: str, namespace: str, name: str) -> Dec
             evalcase_facts = await observe.evalcase_facts(runtime, namespace, name)
             return evals.decide(evalcase_facts, runtime.now()) if evalcase_facts else None
     raise ValueError(f"no reconciler for {kind}")
+
+
+def _namespace(name: str) -> Object:
+    """The object of the correlator's key; its content is not observed."""
+    return {"kind": "Namespace", "metadata": {"name": name, "namespace": name}}
