@@ -22,8 +22,8 @@ from typing import Any
 from e2e.audit import Request, gate_patches, select
 from e2e.recorder import Version
 from opsloop import names
+from opsloop.api.release import ACTIVE
 from opsloop.core.release import weights
-from opsloop.core.release.live import ACTIVE
 from opsloop.shell.notify.events import event_name
 
 Decided = Sequence[tuple[float, int]]  # (from this instant on, so many canary pods may be in traffic)

@@ -18,13 +18,13 @@ CAMEL = re.compile(r"[A-Z][a-z]+([A-Z][a-z]*)*")
 SECTIONS = (
     (
         "Release",
-        "`status.conditions[].reason` (`Held`, `Blocked`, `Drifted`, `WorkloadMissing`), `status.target.reason`, "
+        "`status.conditions[].reason` (`Held`, `Blocked`, `Drifted`, `WorkloadMissing`, `TiersReachable`), `status.target.reason`, "
         "`status.revisions[].reason` and `.blocked.reason`, `status.rollback.reason`.",
-        ("release.decide", "release.live", "release.target", "release.canary", "release.pods", "release.analysis", "release.rollback"),
+        ("release.decide", "release.live", "release.target", "release.canary", "release.outcome", "release.pods", "release.analysis", "release.rollback"),
     ),
     (
         "Readings of an SLI",
-        "`status.conditions` (`TelemetryKnown`) and the message of `Held`. Those up to `LowCoverage` mean *unknown*, which "
+        "`status.conditions` (`TelemetryKnown`, `Held`) and the message of `Held`. Those up to `LowCoverage` mean *unknown*, which "
         "decides nothing.",
         ("slo.burn_rate",),
     ),
@@ -34,6 +34,7 @@ SECTIONS = (
         ("incident.decide", "incident.recover", "incident.merge", "incident.paging", "incident.plays", "incident.reopen", "incident.rollback", "incident.followup",
          "incident.state"),
     ),
+    ("Releases and EvalCases", "`status.target.reason` and `status.rollback.reason` of a Release, `status.reason` of an EvalCase.", ("conditions",)),
     ("Cause of an Incident", "`status.cause.reason`.", ("incident.cause",)),
     ("Runbook", "`status.grants[].reason` of the Runbook and `status.plays[].reason` of the Incident.", ("runbook",)),
     ("EvalCase", "`status.reason`, for `status.proven`.", ("evalcase.proof",)),

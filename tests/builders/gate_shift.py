@@ -29,7 +29,7 @@ from opsloop.core.gate.evidence import (
 )
 from opsloop.core.gate.storm import fingerprint
 from opsloop.core.release.revisions import digest
-from opsloop.core.slo import burn_rate as slo_rules
+from opsloop.core.slo.tiers import tiers_of
 
 NS, INCIDENT = "shop", "answers-1"
 START = datetime(2026, 11, 23, 10, 0, tzinfo=UTC)
@@ -188,7 +188,7 @@ def sli(harm: Mapping[tuple[float, float], float] = HARM) -> SliSeries:
 
 
 def burns(share: float = 0.2) -> tuple[TierBurn, ...]:
-    tiers = slo_rules.tiers_of(Slo.model_validate(SLO))[:1]
+    tiers = tiers_of(Slo.model_validate(SLO))[:1]
     span = (DETECTED - 5, DETECTED + 5)
     return tuple(TierBurn(t, series_of(60, *span, {span: share}), series_of(5, *span, {span: share})) for t in tiers)
 

@@ -10,6 +10,7 @@ from opsloop.api.meta import PAGING
 from opsloop.api.release import Analysis, Sli, Slo, Tier
 from opsloop.core.facts import Reading, Unknown, Value
 from opsloop.core.slo import burn_rate as slo
+from opsloop.core.slo.tiers import budget_of, default_tiers, reachable
 
 AT = datetime(2026, 1, 5, 9, 0, tzinfo=UTC)
 WINDOWS = [timedelta(seconds=n) for n in (5, 30, 60, 360)]
@@ -71,7 +72,7 @@ def test_less_coverage_never_decides_what_more_did_not(
 @given(objectives, values, values)
 def test_what_fires_truly_burns_and_what_is_quiet_truly_does_not(objective: Slo, long: Value, short: Value) -> None:
     """Fill the missing seconds in the way that contradicts the verdict most: it stands."""
-    budget = slo.budget_of(objective.objective)
+    budget = budget_of(objective.objective)
     for tier in slo.judge(objective, {w: long if w in WINDOWS[2:] else short for w in WINDOWS}, AT).tiers:
         limit = tier.tier.factor * budget
         if tier.firing:
@@ -83,9 +84,9 @@ def test_what_fires_truly_burns_and_what_is_quiet_truly_does_not(objective: Slo,
 
 @given(st.floats(0.01, 0.999999), st.integers(1, 400))
 def test_default_tiers_are_reachable_and_in_order(objective: float, days: int) -> None:
-    chosen, dropped = slo.default_tiers(objective, timedelta(days=days))
+    chosen, dropped = default_tiers(objective, timedelta(days=days))
     assert len(chosen) + len(dropped) == 4
-    assert all(slo.reachable(t.factor, objective) and t.short < t.long for t in chosen)
+    assert all(reachable(t.factor, objective) and t.short < t.long for t in chosen)
     assert [t.factor for t in chosen] == sorted((t.factor for t in chosen), reverse=True)
 
 
@@ -93,9 +94,7 @@ def test_default_tiers_are_reachable_and_in_order(objective: float, days: int) -
 def test_a_tier_that_fires_for_its_whole_long_window_spends_its_share_of_the_budget(
     objective: float, days: int
 ) -> None:
-    shares_spent = [
-        t.factor * (t.long / timedelta(days=days)) for t in slo.default_tiers(0.9999, timedelta(days=days))[0]
-    ]
+    shares_spent = [t.factor * (t.long / timedelta(days=days)) for t in default_tiers(0.9999, timedelta(days=days))[0]]
     for spent, share in zip(shares_spent, (0.02, 0.05, 0.10, 0.10), strict=True):
         assert abs(spent - share) < 0.002
 
@@ -116,7 +115,7 @@ def test_a_canary_that_is_worse_is_never_judged_better(
 def test_a_canary_passes_only_where_missing_time_cannot_change_it(canary: Value, live: Value, objective: float) -> None:
     judged = slo.judge_canary(Analysis(min_events=1), objective, canary, live)
     assume(judged.verdict == "pass")
-    assert canary.upper <= slo.budget_of(objective) or canary.upper <= live.lower
+    assert canary.upper <= budget_of(objective) or canary.upper <= live.lower
 
 
 @given(st.lists(st.tuples(st.integers(0, 1), st.booleans()), max_size=30))

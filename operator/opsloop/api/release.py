@@ -327,6 +327,9 @@ class CaseResult(Model):
     message: str = Field(default="", max_length=512, description="Message of the first failure, if any.")
 
 
+ACTIVE = ("Dark", "Stepping", "Promoting")  # states of a target while its canary is in progress; all others are final
+
+
 class Target(Model):
     """Revision that the spec asks for, and the progress of its canary."""
 
@@ -363,6 +366,11 @@ class Target(Model):
         default=None, description="Index of the step for which the EvalCases passed; -1 is the dark phase."
     )
 
+    @property
+    def is_active(self) -> bool:
+        """True while the canary of this target is in progress."""
+        return self.state in ACTIVE
+
 
 class RollbackRecord(Model):
     """Rollback that the Release carried out or refused for an Incident."""
@@ -379,6 +387,11 @@ class RollbackRecord(Model):
     done_at: Time | None = Field(
         default=None, description="Time at which the Deployment was updated and available again."
     )
+
+    @property
+    def is_active(self) -> bool:
+        """True from the record until the Deployment is available again or the rollback is refused."""
+        return self.state in ("Recorded", "Written")
 
 
 class Promotion(Model):
@@ -437,7 +450,7 @@ class ReleaseStatus(StatusModel):
     conditions: list[Condition] = Field(
         default_factory=list,
         max_length=16,
-        description="Conditions of the Release: WorkloadMissing, TelemetryKnown, Drifted, Blocked and Held.",
+        description="Conditions of the Release: WorkloadMissing, TelemetryKnown, TiersReachable, Drifted, Blocked, Held and CanaryPodsReady.",
         json_schema_extra=map_list("type"),
     )
 

@@ -1,10 +1,13 @@
-"""Conditions: set one without touching the others, and keep the time of its last change of status."""
+"""Conditions: sets one without touching the others, and keeps the time of its last change of status."""
 
 from collections.abc import Sequence
 from datetime import datetime
 from typing import Literal
 
 from opsloop.api.meta import Condition
+
+# Named reasons that several kinds give
+TEMPLATE_MISSING = "TemplateMissing"  # the pod template of a revision that is needed is not stored (any more)
 
 Truth = Literal["True", "False", "Unknown"]
 
@@ -31,5 +34,5 @@ def get(conditions: Sequence[Condition], type_: str) -> Condition | None:
 
 def is_true(conditions: Sequence[Condition], type_: str) -> bool:
     """True only for status True."""
-    found = get(conditions, type_)
-    return found is not None and found.status == "True"
+    condition = get(conditions, type_)
+    return condition is not None and condition.status == "True"

@@ -130,3 +130,12 @@ def test_nothing_is_stored_twice_while_it_waits() -> None:
     once = after(step(item))
     again = decide(facts(item.model_copy(update={"status": once}), canary=canary(1, 1)))
     assert again.status is None and BAD.digest == V2
+
+
+def test_evals_of_the_dark_phase_are_kept_and_named_in_a_promotion_right_after_it() -> None:
+    item = wants(evals={"port": 80}, steps=[{"weight": 100}])
+    outcome = EvalOutcome(V4, -1, (result(1),))
+    passed = after(dark(item, canary=canary(1), cases=(evalcase(),), eval_outcome=outcome)).target
+    assert passed is not None and (passed.state, passed.evals, passed.evals_step) == ("Promoting", [result(1)], -1)
+    promoted = after(facts(item, going(passed, live=V4), canary=canary(1), workload=workload("shop:v4"))).promotion
+    assert promoted is not None and promoted.cases == ["answers-1-regression"]

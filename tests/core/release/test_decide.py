@@ -5,9 +5,10 @@ from typing import Any
 import pytest
 
 from opsloop.api.release import Release, ReleaseStatus
+from opsloop.core import conditions
 from opsloop.core.actions import EnsureCanary, SetTemplate
 from opsloop.core.facts import ReleaseFacts
-from tests.builders.objects import V1, V2, V4, at, incident, readings, release, workload
+from tests.builders.objects import V1, V2, V4, at, incident, readings, release, release_spec, workload
 from tests.builders.rollouts import (
     ADOPTED,
     BAD,
@@ -214,3 +215,32 @@ def test_nothing_is_written_when_nothing_changed() -> None:
 )  # fmt: skip
 def test_people_are_told_of_rollbacks(seen: ReleaseFacts, told: str) -> None:
     assert told in {e.reason for e in decide(seen).events}
+
+
+@pytest.mark.parametrize(
+    ("slo", "reachable", "message"),
+    [
+        pytest.param({"tiers": []}, ("True", "TiersComplete"), "the objective can reach the factor of every tier", id="99 % reaches all four defaults"),
+        pytest.param({"tiers": [], "objective": 0.93}, ("False", "TiersDropped"), "The default tier 1h & 5m at 14.4 is left out: with an objective of 0.93 the burn rate is at most 14.29 and never exceeds 14.4", id="93 % does not reach the fastest default"),
+        pytest.param({"objective": 0.93}, ("True", "TiersComplete"), "the objective can reach the factor of every tier", id="a spec with tiers of its own drops none"),
+    ],
+)  # fmt: skip
+def test_default_tiers_left_out_are_named_in_a_condition(
+    slo: dict[str, Any], reachable: tuple[str, str], message: str
+) -> None:
+    item = release(slo={**release_spec()["slo"], **slo})
+    condition = conditions.get(after(facts(item, HEALTHY)).conditions, "TiersReachable")
+    assert condition is not None and (condition.status, condition.reason) == reachable
+    assert condition.message == message
+
+
+def test_a_period_of_which_no_default_tier_is_left_says_so() -> None:
+    item = release(slo={**release_spec()["slo"], "tiers": [], "objective": 0.6, "period": "90d"})
+    condition = conditions.get(after(facts(item, HEALTHY)).conditions, "TiersReachable")
+    assert condition is not None and condition.message.count("is left out") == 4
+    assert condition.message.endswith("no tier is left to judge the SLI by")
+
+
+def test_without_an_slo_there_are_no_conditions_on_it() -> None:
+    types = {c.type for c in after(facts(release(slo=None), HEALTHY)).conditions}
+    assert not types & {"TelemetryKnown", "TiersReachable"}

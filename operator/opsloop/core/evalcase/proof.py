@@ -33,7 +33,6 @@ PROVING = "Proving"  # quarantined pods are being asked
 NO_PROOF_PAIR = "NoProofPair"  # spec.proof does not name two different revisions
 QUARANTINE_NEVER = "QuarantineNever"  # the Release says that its pods do things merely by running
 RELEASE_MISSING = "ReleaseMissing"  # the Release that spec.release names does not exist
-TEMPLATE_MISSING = "TemplateMissing"  # a revision's pod template is not stored any more
 UNSAFE = "QuarantineUnsafe"  # a pod of this template could not be kept away from users or live data
 POD_FAILING = "PodFailing"  # a quarantined pod cannot run (image, crash)
 POD_NOT_READY = "PodNotReady"  # a quarantined pod was not ready in time
@@ -104,7 +103,7 @@ def _obstacle(facts: EvalCaseFacts) -> tuple[str, str] | None:
         return QUARANTINE_NEVER, "spec.evals.quarantine of the Release is never: no pod of an old revision is started"
     for digest in (pair.bad, pair.good):
         if digest not in facts.templates:
-            return TEMPLATE_MISSING, f"the pod template of revision {digest} is not stored"
+            return conditions.TEMPLATE_MISSING, f"the pod template of revision {digest} is not stored"
         own_labels = quarantine.labels(case, release.metadata.name, digest)
         why_not = quarantine.refusal(facts.templates[digest], own_labels, facts.service_selectors)
         if why_not:

@@ -6,7 +6,7 @@ from opsloop.api.incident import Incident
 from opsloop.core.gate.evidence import Missing, PageSeen, ShiftEvidence, SliSeries, TierBurn, shift_of
 from opsloop.core.gate.report import Findings
 from opsloop.core.gate.services import dependents
-from opsloop.core.slo.burn_rate import budget_of
+from opsloop.core.slo.tiers import budget_of
 
 _PAGING = ("sev1", "sev2")
 

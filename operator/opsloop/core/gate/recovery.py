@@ -12,7 +12,7 @@ from opsloop.api.incident import Incident
 from opsloop.api.release import Release
 from opsloop.core.gate.evidence import Missing, ShiftEvidence, SliPoint, SliSeries, shift_of
 from opsloop.core.gate.report import Findings
-from opsloop.core.slo.burn_rate import budget_of
+from opsloop.core.slo.tiers import budget_of
 
 LEAST_LOOK = timedelta(seconds=30)  # the SLI must have spoken without a pause for at least so long, up to now
 

@@ -5,6 +5,7 @@ from datetime import datetime, timedelta
 from opsloop.core.incident import plays as incident_plays
 from opsloop.core.incident import rollback as incident_rollback
 from opsloop.core.incident.state import Sheet
+from opsloop.core.slo.burn_rate import TELEMETRY_UNKNOWN
 from opsloop.names import MITIGATED
 
 # Named reasons
@@ -12,7 +13,6 @@ SLI_BACK = "SliBack"  # the SLI that opened it is surely (upper bound) back with
 ALERTS_RESOLVED = "AlertsResolved"  # it has no burn, and all its alerts are resolved
 PERSON_SAID_SO = "PersonSaidSo"  # annotation opsloop.dev/mitigated
 NOT_BACK = "NotBack"  # the harm goes on
-TELEMETRY_UNKNOWN = "TelemetryUnknown"  # nobody can say: it holds
 
 ALERTS_QUIET = timedelta(minutes=1)
 

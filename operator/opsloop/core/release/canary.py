@@ -1,252 +1,304 @@
 """The canary: dark first, then weights by readiness gates, then promotion. Every step is recorded before it is taken."""
 
+from collections.abc import Mapping
 from datetime import timedelta
 
+from opsloop.api.evalcase import EvalCase
 from opsloop.api.incident import Incident
-from opsloop.api.release import Promotion, Step, Target
-from opsloop.core import conditions
-from opsloop.core.actions import EnsureCanary, SetGates, SetTemplate
-from opsloop.core.release import weights
-from opsloop.core.release.analysis import analysed_well, evals_passed, known_good
-from opsloop.core.release.draft import Draft
-from opsloop.core.release.live import ACTIVE, LIVE_CHANGED, cancel
-from opsloop.core.release.pods import (
-    HOLDING,
-    NEW_TARGET,
-    PODS_READY,
-    TICK,
-    WEIGHT_UNREACHABLE,
-    clear_canary,
-    ended,
-    hold,
-    hold_kept,
-    no_canary,
-    pods_of,
-    reject,
-    unreachable,
+from opsloop.api.release import Blocked, CaseResult, Promotion, Target
+from opsloop.core.actions import SetTemplate
+from opsloop.core.facts import WorkloadFacts
+from opsloop.core.release import ReleaseBuilder, revisions, weights
+from opsloop.core.release.analysis import (
+    analysis_failed,
+    evals_failed,
+    evals_inconclusive,
+    evals_pending,
+    telemetry_unknown,
+    with_passed_evals,
 )
-from opsloop.core.release.target import stored
+from opsloop.core.release.live import LIVE_CHANGED
+from opsloop.core.release.outcome import (
+    HOLDING,
+    WAITING_FOR_PODS,
+    Cancel,
+    Check,
+    End,
+    Hold,
+    Lower,
+    Move,
+    Outcome,
+    Progress,
+    Promote,
+    Promoted,
+    Refuse,
+    Reject,
+    ReplacePods,
+    Rollout,
+    Stay,
+    TakeStep,
+    Wait,
+    WaitForPods,
+    first_outcome,
+)
+from opsloop.core.release.pods import (
+    TICK,
+    clear_canary,
+    mark_pods_ready,
+    pods_failing,
+    pods_missing,
+    pods_of_another_revision,
+    pods_starting,
+    surplus_in_traffic,
+    weight_being_reached,
+    weight_higher,
+    weight_lower,
+)
+from opsloop.core.release.target import (
+    NEW_TARGET,
+    WEIGHT_UNREACHABLE,
+    cancel,
+    ended,
+    mark_no_canary,
+    template_not_stored,
+    weight_unreachable,
+)
 from opsloop.names import APPROVE
 
 # Named reasons
 INCIDENT_OPEN = "IncidentOpen"  # an Incident opened on this Release in mid-canary
-PODS_FAILING = "PodsFailing"  # the canary's pods do not start
 PAUSED = "Paused"  # spec.paused
 WAITING_FOR_APPROVAL = "WaitingForApproval"  # the step wants annotation opsloop.dev/approve
-WAITING_FOR_PODS = "WaitingForPods"  # canary pods are starting
-WEIGHT_LOWER = "WeightLower"  # fewer pods in traffic than decided: a hold until a person says retry
 
-DARK = -1
-PROGRESS_DEADLINE = timedelta(minutes=5)
 TEMPLATE_GOES = "the Deployment gets the promoted template"
 
 
-def advance(draft: Draft) -> None:
-    """Move the active target on by at most one recorded step."""
-    target = draft.status.target
-    if target is None or target.state not in ACTIVE:
-        no_canary(draft)
+def advance(builder: ReleaseBuilder, workload: WorkloadFacts) -> None:
+    """Moves the active target on by at most one recorded step.
+
+    A weight found higher than decided (0 in the dark phase) is lowered at once, whatever else is decided.
+    """
+    target = builder.status.target
+    if target is None or not target.is_active:
+        mark_no_canary(builder)
         return
-    _close_surplus(draft, target)
-    if target.started_at == draft.now or not stored(draft, target):
-        draft.look(TICK)
-        return  # recorded just now: the record is stored before anything is started
-    draft.look(TICK)
-    opened = next((i for i in draft.facts.incidents if _opened_meanwhile(i, target)), None)
-    if opened and target.state != "Promoting":
-        cancel(draft, INCIDENT_OPEN, f"{opened.metadata.name} is open; annotate opsloop.dev/retry to start again")
-    elif target.state == "Promoting":
-        _promote(draft, target)
-    elif target.state == "Dark":
-        _dark(draft, target)
-    else:
-        _step(draft, target)
+    rollout = Rollout(builder.facts, builder.status, workload, target, builder.now)
+    if surplus := surplus_in_traffic(rollout):
+        builder.safety(surplus)
+    builder.look_again(TICK)
+    target, outcome = judge(rollout)
+    match outcome:
+        case TakeStep() | Promote() | Promoted():
+            _move(builder, target, outcome)
+        case Reject() | Refuse() | Cancel():
+            _end(builder, target, outcome)
+        case _:
+            _stay(builder, target, outcome)
 
 
-def _opened_meanwhile(incident: Incident, target: Target) -> bool:
-    """A target that is younger than the harm may be its fix: that one goes its way, compared with live."""
+# --- checks, in the order in which they are made
+
+
+def recorded_just_now(rollout: Rollout) -> Outcome | None:
+    """Wait in the pass that records a target: the record is stored before anything is started."""
+    return Wait() if rollout.target.started_at == rollout.now else None
+
+
+def incident_opened(rollout: Rollout) -> Outcome | None:
+    """Cancel where harm began after the canary did."""
+    incident = next((i for i in rollout.facts.incidents if _is_harm_since(i, rollout.target)), None)
+    if incident is None:
+        return None
+    return Cancel(INCIDENT_OPEN, f"{incident.metadata.name} is open; annotate opsloop.dev/retry to start again")
+
+
+def _is_harm_since(incident: Incident, target: Target) -> bool:
+    """A target that is younger than the harm may be its fix: it goes on, compared with live."""
     status = incident.status
     harm = status.phase in ("Open", "Mitigating") and status.burn is not None
     return harm and (status.detected_at is None or target.started_at <= status.detected_at)
 
 
-def _steps(draft: Draft) -> list[Step]:
-    return draft.facts.release.spec.strategy.canary.steps
+def steps_became_shorter(rollout: Rollout) -> Outcome | None:
+    """Reject where the spec has no step after the one reached."""
+    if rollout.step + 1 < len(rollout.steps):
+        return None
+    message = "spec.strategy.canary.steps became shorter than the step reached"
+    return Reject(NEW_TARGET, message, block=False)
 
 
-def _stable(draft: Draft) -> int:
-    return draft.facts.workload.replicas if draft.facts.workload else 0
+def hold_not_over(rollout: Rollout) -> Outcome | None:
+    """Progress until the step has lasted for its hold, counted from when its weight was reached."""
+    target, hold = rollout.target, rollout.steps[rollout.target.step].hold
+    left = hold - (rollout.now - (target.reached_at or rollout.now))
+    if left <= timedelta(0):
+        return None
+    return Progress(f"weight {target.weight} is held for {hold.total_seconds():.0f} s", look_again=left)
 
 
-def _ensure_pods(draft: Draft, target: Target, count: int) -> bool:
-    """True when `count` canary pods have their containers ready; asks for them otherwise."""
-    canary, workload = draft.facts.canary, draft.facts.workload
-    assert workload is not None
-    name = draft.facts.release.metadata.name
-    if canary is not None and canary.digest != target.digest:
-        clear_canary(draft, NEW_TARGET)
-        return False
-    if canary is None or canary.replicas < count:
-        template = draft.facts.templates[target.digest]
-        draft.act(EnsureCanary(name, workload.name, target.digest, template, workload.selector, count))
-        _waited_for_pods(draft, target)
-        hold(draft, WAITING_FOR_PODS, _starting(target, count))
-        return False
-    ready = [p for p in pods_of(draft) if p.containers_ready]
-    if len(ready) >= count:
-        draft.condition(PODS_READY, True, "Ready", "as many canary pods as wanted are ready")
-        return True
-    failing = next((p for p in pods_of(draft) if p.failing), None)
-    waited = _waited_for_pods(draft, target)
-    if waited > PROGRESS_DEADLINE or (failing and waited > timedelta(seconds=60)):
-        why = f"{failing.name}: {failing.failing}" if failing else f"{len(ready)} of {count} ready"
-        reject(draft, target, PODS_FAILING, f"canary pods do not start ({why})", block=False)
-    else:
-        hold(draft, WAITING_FOR_PODS, _starting(target, count))
-    return False
+def paused(rollout: Rollout) -> Outcome | None:
+    """Hold where spec.paused is true."""
+    return Hold(PAUSED, "spec.paused is true; safety still acts") if rollout.facts.release.spec.paused else None
 
 
-def _waited_for_pods(draft: Draft, target: Target) -> timedelta:
-    """How long pods of this target have been missing: neither its holds nor an earlier target's wait are counted."""
-    draft.condition(PODS_READY, False, WAITING_FOR_PODS, "fewer canary pods are ready than wanted")
-    since = conditions.get(draft.status.conditions, PODS_READY)
-    assert since is not None
-    return draft.now - max(since.last_transition_time, target.started_at)
+def approval_missing(rollout: Rollout) -> Outcome | None:
+    """Hold where the next step wants an approval and the annotation does not name this version."""
+    release, step = rollout.facts.release, rollout.next_step
+    version = release.spec.version
+    if not step.approve or release.metadata.annotations.get(APPROVE) == version:
+        return None
+    annotate = f"annotate the Release with opsloop.dev/approve={version}"
+    return Hold(WAITING_FOR_APPROVAL, f"weight {step.weight} wants approval: {annotate}")
 
 
-def _starting(target: Target, count: int) -> str:
-    """Without how many are ready: one write for all of them, and not one for each."""
-    return f"canary pods of {target.version} are starting, {count} in all are wanted"
+def live_changed(rollout: Rollout) -> Outcome | None:
+    """Cancel a promotion where the live template is neither the target's nor the one that the canary was compared with."""
+    if rollout.workload.digest in (rollout.target.digest, rollout.status.live):
+        return None
+    return Cancel(LIVE_CHANGED, "the live Deployment changed before the promotion was written")
 
 
-def _dark(draft: Draft, target: Target) -> None:
-    step = _steps(draft)[0]
-    if why := unreachable(draft):
-        draft.set(target=ended(draft, target, "Refused", WEIGHT_UNREACHABLE, why))
+def template_not_written(rollout: Rollout) -> Outcome | None:
+    """Progress, with the write, until the Deployment has the target's template."""
+    workload, digest = rollout.workload, rollout.target.digest
+    if workload.digest == digest:
+        return None
+    write = SetTemplate(workload.name, rollout.status.live, rollout.facts.templates[digest], digest)
+    return Progress(TEMPLATE_GOES, actions=(write,))
+
+
+def rolling_out(rollout: Rollout) -> Outcome | None:
+    """Progress until the Deployment is updated and available."""
+    message = "the Deployment rolls out; the canary serves meanwhile"
+    return None if rollout.workload.settled else Progress(message, WAITING_FOR_PODS)
+
+
+RECORDED: tuple[Check, ...] = (recorded_just_now, template_not_stored)
+PODS: tuple[Check, ...] = (pods_of_another_revision, pods_missing, pods_failing, pods_starting)
+GATES: tuple[Check, ...] = (weight_higher, weight_lower, weight_being_reached)
+PEOPLE: tuple[Check, ...] = (paused, approval_missing)
+EVALS: tuple[Check, ...] = (evals_pending, evals_failed, evals_inconclusive)
+
+REACHING: Mapping[str, tuple[Check, ...]] = {
+    "Dark": (*RECORDED, incident_opened, weight_unreachable, *PODS),
+    "Stepping": (*RECORDED, incident_opened, steps_became_shorter, analysis_failed, *PODS, *GATES),
+    "Promoting": (*RECORDED, live_changed, template_not_written, rolling_out),
+}
+"""By state of the target: the checks until it has what was decided (pods, weight, the Deployment's template)."""
+
+LEAVING: Mapping[str, tuple[Check, ...]] = {
+    "Dark": (*PEOPLE, *EVALS),
+    "Stepping": (hold_not_over, telemetry_unknown, *PEOPLE, *EVALS),
+    "Promoting": (),
+}
+"""By state of the target: the checks before the next step is decided."""
+
+
+def judge(rollout: Rollout) -> tuple[Target, Outcome]:
+    """The outcome for the active target, and the target as it was measured: the time its weight was reached, its evals."""
+    state, target = rollout.target.state, rollout.target
+    if outcome := first_outcome(REACHING[state], rollout):
+        return target, outcome
+    if state == "Stepping" and target.reached_at is None:
+        target = target.model_copy(update={"reached_at": rollout.now})
+    reached = Rollout(rollout.facts, rollout.status, rollout.workload, target, rollout.now)
+    if outcome := first_outcome(LEAVING[state], reached):
+        return target, outcome
+    return (target, Promoted()) if state == "Promoting" else (with_passed_evals(reached), _next_step(reached))
+
+
+def _next_step(rollout: Rollout) -> Outcome:
+    """The step after the decided one; Reject where more live pods have put its weight out of reach."""
+    index, weight, live = rollout.step + 1, rollout.next_step.weight, rollout.workload.replicas
+    if weight == 100:
+        return Promote(index)
+    if reason := weights.refusal(weight, live, rollout.facts.release.spec.strategy.canary.max_canary_replicas):
+        return Reject(WEIGHT_UNREACHABLE, reason, block=False)
+    return TakeStep(index, weight, weights.pods_for(weight, live))
+
+
+# --- effects
+
+
+def _stay(builder: ReleaseBuilder, target: Target, outcome: Stay) -> None:
+    """The step stays as decided: executes the actions of the outcome and says why in the conditions."""
+    if isinstance(outcome, Wait | WaitForPods | Progress | Hold):
+        for action in outcome.actions:
+            builder.execute(action)
+    match outcome:
+        case ReplacePods():
+            clear_canary(builder, NEW_TARGET)
+        case WaitForPods(message):
+            mark_pods_ready(builder, False)
+            builder.condition("Held", True, WAITING_FOR_PODS, message)
+        case Lower():
+            mark_pods_ready(builder, True)
+        case Progress(message, reason):
+            if target.state != "Promoting":
+                mark_pods_ready(builder, True)
+            builder.set(target=target)
+            mark_progressing(builder, reason, message)
+            builder.look_again(outcome.look_again or TICK)
+        case Hold(reason, message):
+            mark_pods_ready(builder, True)
+            builder.set(target=_with_evals(target, outcome.evals))
+            builder.condition("Held", True, reason, message)
+
+
+def mark_progressing(builder: ReleaseBuilder, reason: str, message: str) -> None:
+    """Sets Held to False: within its hold a canary makes progress and is not held up."""
+    builder.condition("Held", False, reason, message)
+
+
+def _end(builder: ReleaseBuilder, target: Target, outcome: End) -> None:
+    """Ends the target at weight 0; `decide` closes the gates and deletes the pods in the same Decision."""
+    match outcome:
+        case Cancel(reason, message):
+            cancel(builder, reason, message)
+        case Refuse(reason, message):
+            builder.set(target=ended(target, "Refused", reason, message, builder.now))
+        case Reject(reason, message, block):
+            target = _with_evals(target, outcome.evals)
+            if block:
+                incident = _incident_of_failed_case(builder.facts.cases, target.evals)
+                blocked = Blocked(reason=reason, message=message[:1000], incident=incident, at=builder.now)
+                builder.set(revisions=revisions.block(builder.status.revisions, target.digest, blocked))
+            builder.set(target=ended(target, "Rejected", reason, message, builder.now))
+            builder.event("Rejected", f"{target.version}: {message}", "Warning")
+
+
+def _with_evals(target: Target, evals: tuple[CaseResult, ...] | None) -> Target:
+    return target if evals is None else target.model_copy(update={"evals": list(evals)})
+
+
+def _incident_of_failed_case(cases: tuple[EvalCase, ...], results: list[CaseResult]) -> str:
+    """The Incident whose regression case failed: if the revision is pushed by hand, it reopens that one."""
+    failed = {r.case for r in results if r.canary_passed < r.canary_runs}
+    origins = (c.spec.origin.incident for c in cases if c.metadata.name in failed)
+    return next((origin for origin in origins if origin), "")
+
+
+def _move(builder: ReleaseBuilder, target: Target, outcome: Move) -> None:
+    """Records the next step. The look after this one opens gates, or writes the template, up to the record."""
+    if isinstance(outcome, Promoted):
+        _finish(builder, target)
         return
-    count = 1 if step.weight == 100 else weights.pods_for(step.weight, _stable(draft))
-    if not _ensure_pods(draft, target, count):
-        return
-    if _stopped(draft, step) or not evals_passed(draft, target, DARK):
-        return
-    _record_step(draft, target, 0)
+    mark_pods_ready(builder, True)
+    match outcome:
+        case TakeStep(index, weight, pods):
+            changes = {"state": "Stepping", "step": index, "weight": weight, "pods": pods, "reached_at": None}
+            mark_progressing(builder, HOLDING, f"weight {weight} is being reached")
+            builder.event(f"Weight{weight}", f"{target.version}: weight {weight} decided, {pods} canary pods")
+        case Promote(index):
+            changes = {"state": "Promoting", "step": index, "weight": 100, "reached_at": None}
+            mark_progressing(builder, HOLDING, TEMPLATE_GOES)
+            builder.event("Promoting", f"{target.version}: weight 100, the Deployment gets its template")
+    builder.set(target=target.model_copy(update=changes))
 
 
-def _stopped(draft: Draft, following: Step) -> bool:
-    """A person wants it to stay where it is."""
-    release = draft.facts.release
-    if release.spec.paused:
-        hold(draft, PAUSED, "spec.paused is true; safety still acts")
-        return True
-    if following.approve and release.metadata.annotations.get(APPROVE) != release.spec.version:
-        wanted = f"annotate the Release with opsloop.dev/approve={release.spec.version}"
-        hold(draft, WAITING_FOR_APPROVAL, f"weight {following.weight} wants approval: {wanted}")
-        return True
-    return False
-
-
-def _record_step(draft: Draft, target: Target, index: int) -> None:
-    """Decide the step: only stored here; the next look opens gates up to what is stored."""
-    step = _steps(draft)[index]
-    canary = draft.facts.release.spec.strategy.canary
-    if step.weight == 100:
-        changes = {"state": "Promoting", "step": index, "weight": 100, "reached_at": None}
-        draft.set(target=target.model_copy(update=changes))
-        hold_kept(draft, HOLDING, TEMPLATE_GOES)
-        draft.event("Promoting", f"{target.version}: weight 100, the Deployment gets its template")
-        return
-    if why := weights.refusal(step.weight, _stable(draft), canary.max_canary_replicas):
-        reject(draft, target, WEIGHT_UNREACHABLE, why, block=False)
-        return
-    pods = weights.pods_for(step.weight, _stable(draft))
-    changes = {"state": "Stepping", "step": index, "weight": step.weight, "pods": pods, "reached_at": None}
-    draft.set(target=target.model_copy(update=changes))
-    hold_kept(draft, HOLDING, f"weight {step.weight} is being reached")
-    draft.event(f"Weight{step.weight}", f"{target.version}: weight {step.weight} decided, {pods} canary pods")
-
-
-def _step(draft: Draft, target: Target) -> None:
-    steps = _steps(draft)
-    if target.step + 1 >= len(steps):
-        reject(
-            draft, target, NEW_TARGET, "spec.strategy.canary.steps became shorter than the step reached", block=False
-        )
-        return
-    if not analysed_well(draft, target):
-        return
-    if not _ensure_pods(draft, target, target.pods):
-        return
-    if not _gates_as_decided(draft, target):
-        return
-    reached = draft.status.target.reached_at if draft.status.target else None
-    left = steps[target.step].hold - (draft.now - (reached or draft.now))
-    if left > timedelta(0):
-        held = f"held for {steps[target.step].hold.total_seconds():.0f} s" if reached else "being reached"
-        hold_kept(draft, HOLDING, f"weight {target.weight} is {held}")
-        draft.look(min(left, TICK))
-        return
-    current = draft.status.target
-    assert current is not None
-    if not known_good(draft, current) or _stopped(draft, steps[target.step + 1]):
-        return
-    if evals_passed(draft, current, target.step):
-        assert draft.status.target is not None
-        _record_step(draft, draft.status.target, target.step + 1)
-
-
-def _close_surplus(draft: Draft, target: Target) -> None:
-    """A weight found higher than decided (0 while dark) is lowered at once, whatever else is going on."""
-    opened = [p for p in pods_of(draft) if p.in_traffic]
-    surplus = tuple(p.name for p in opened[target.pods :])
-    if surplus:
-        name = draft.facts.release.metadata.name
-        draft.safety(SetGates(name, surplus, open=False, reason="more pods in traffic than decided"))
-
-
-def _gates_as_decided(draft: Draft, target: Target) -> bool:
-    """Healing only lowers: too many gates are closed at once; too few are opened only while the step is being reached."""
-    name = draft.facts.release.metadata.name
-    opened = [p for p in pods_of(draft) if p.in_traffic]
-    if len(opened) > target.pods:
-        return False
-    if len(opened) == target.pods:
-        if target.reached_at is None and not all(p.ready for p in opened):
-            hold_kept(draft, HOLDING, f"weight {target.weight} is being reached")
-            return False
-        if target.reached_at is None:
-            draft.set(target=target.model_copy(update={"reached_at": draft.now}))
-        return True
-    if target.reached_at is not None:
-        message = f"{len(opened)} of {target.pods} canary pods are in traffic; annotate opsloop.dev/retry to go on"
-        hold(draft, WEIGHT_LOWER, message)
-        return False
-    dark = [p for p in pods_of(draft) if not p.in_traffic and p.containers_ready]
-    more = tuple(p.name for p in dark[: target.pods - len(opened)])
-    if more:
-        draft.act(SetGates(name, more, open=True, reason=f"weight {target.weight} decided"))
-    hold_kept(draft, HOLDING, f"weight {target.weight} is being reached")
-    return False
-
-
-def _promote(draft: Draft, target: Target) -> None:
-    """Weight 100: the Deployment gets the template; the canary serves until the Deployment is available."""
-    workload = draft.facts.workload
-    assert workload is not None
-    if workload.digest != target.digest:
-        if workload.digest != draft.status.live:
-            cancel(draft, LIVE_CHANGED, "the live Deployment changed before the promotion was written")
-            return
-        template = draft.facts.templates[target.digest]
-        draft.act(SetTemplate(workload.name, draft.status.live, template, target.digest))
-        hold_kept(draft, HOLDING, TEMPLATE_GOES)
-        return
-    if not workload.settled:
-        hold_kept(draft, WAITING_FOR_PODS, "the Deployment rolls out; the canary serves meanwhile")
-        return
+def _finish(builder: ReleaseBuilder, target: Target) -> None:
     passed = [r.case for r in target.evals if r.canary_runs and r.canary_passed == r.canary_runs]
-    done = {"state": "Promoted", "reason": "Promoted", "ended_at": draft.now, "weight": 100, "pods": 0}
-    draft.set(
-        target=target.model_copy(update=done),
-        promotion=Promotion(digest=target.digest, version=target.version, at=draft.now, cases=passed),
-    )
-    draft.event("Promoted", f"{target.version} is live, proven on {len(passed)} eval cases")
+    final = {"state": "Promoted", "reason": "Promoted", "ended_at": builder.now, "weight": 100, "pods": 0}
+    promotion = Promotion(digest=target.digest, version=target.version, at=builder.now, cases=passed)
+    builder.set(target=target.model_copy(update=final), promotion=promotion)
+    builder.event("Promoted", f"{target.version} is live, proven on {len(passed)} eval cases")

@@ -1,160 +1,159 @@
-"""The Release's decision: track what is live, carry out rollbacks, then move the canary, then say how it stands.
+"""The Release's Decision: track the live revision, carry out rollbacks, follow the spec, move the canary, summarize.
 
-Order matters: safety before progress. Each part is a function over `Draft`, which gathers the parts of one Decision.
+The order matters: safety before progress.
 """
 
 from datetime import datetime
 
 from opsloop.api.incident import Incident
+from opsloop.api.release import ReleaseStatus, Revision, Slo, Weight
 from opsloop.core import conditions
 from opsloop.core.decision import Decision
-from opsloop.core.facts import ReleaseFacts
-from opsloop.core.release import canary as rollout_canary
-from opsloop.core.release import live as rollout_live
-from opsloop.core.release import pods as rollout_parts
-from opsloop.core.release import revisions, weights
-from opsloop.core.release import rollback as rollout_rollback
-from opsloop.core.release import target as rollout_target
-from opsloop.core.release.draft import Draft
-from opsloop.core.release.live import ACTIVE
+from opsloop.core.facts import ReleaseFacts, Verdict
+from opsloop.core.release import ReleaseBuilder, canary, live, revisions, rollback, target, weights
+from opsloop.core.release.pods import clear_canary
 from opsloop.core.slo import burn_rate as slo
+from opsloop.core.slo import tiers
 from opsloop.names import incident_number
 
 # Named reasons
 WORKLOAD_MISSING = "WorkloadMissing"  # the Deployment that workloadRef names does not exist
 KNOWN = "Known"  # the SLI was read
+TIERS_COMPLETE = "TiersComplete"  # the objective can reach the factor of every burn-rate tier
+TIERS_DROPPED = "TiersDropped"  # default tiers are left out, because the objective cannot reach their factors
 LIVE_AS_WANTED = "LiveAsWanted"  # nobody changed the Deployment behind the Release's back
 CHANGED_BY_HAND = "ChangedByHand"  # somebody other than opsloop wrote the live template
 
-CLOSED = ("Rejected", "Cancelled", "Promoted", "Refused")
+Finding = tuple[bool | None, str, str]  # value, reason and message of a condition
 
 
 def decide(facts: ReleaseFacts, now: datetime) -> Decision:
-    """What follows for one Release."""
-    draft = Draft(facts, now)
-    if facts.workload is None:
-        _workload_missing(draft)
+    """The effects that follow for one Release. Deterministic; repeated on the same facts it decides the same."""
+    builder = ReleaseBuilder(facts, facts.release.status, now)
+    workload = facts.workload
+    if workload is None:
+        _workload_missing(builder)
     else:
-        draft.condition("WorkloadMissing", False, "Found", f"Deployment {facts.workload.name} is there")
-        rollout_live.track(draft)
-        rollout_live.lift_block(draft)
-        rollout_live.bake(draft)
-        rollout_rollback.roll_back(draft)
-        rollout_target.follow_spec(draft)
-        rollout_canary.advance(draft)
-        _clean_up_canary(draft)
-    _summarize(draft)
-    return draft.decision()
+        builder.condition("WorkloadMissing", False, "Found", f"Deployment {workload.name} is there")
+        live.track(builder, workload)
+        live.lift_block(builder)
+        live.bake(builder, workload)
+        rollback.roll_back(builder, workload)
+        target.follow_spec(builder, workload)
+        canary.advance(builder, workload)
+        _clean_up_canary(builder)
+    _summarize(builder)
+    return builder.build()
 
 
-def _workload_missing(draft: Draft) -> None:
-    name = draft.facts.release.spec.workload_ref.name
+def _workload_missing(builder: ReleaseBuilder) -> None:
+    name = builder.facts.release.spec.workload_ref.name
     message = f"there is no Deployment {name} in this namespace; create it or correct spec.workloadRef.name"
-    draft.condition("WorkloadMissing", True, WORKLOAD_MISSING, message)
-    draft.set(phase="Pending")
-    rollout_parts.clear_canary(draft, WORKLOAD_MISSING)
+    builder.condition("WorkloadMissing", True, WORKLOAD_MISSING, message)
+    builder.set(phase="Pending")
+    clear_canary(builder, WORKLOAD_MISSING)
 
 
-def _clean_up_canary(draft: Draft) -> None:
-    target = draft.status.target
-    if target is None or target.state in CLOSED:
-        rollout_parts.no_canary(draft)  # in the write that says how it ended
-        rollout_parts.clear_canary(draft, target.reason if target else "NoTarget")
+def _clean_up_canary(builder: ReleaseBuilder) -> None:
+    """Deletes the canary of a target that is over, in the Decision that says how it ended."""
+    last = builder.status.target
+    if last is None or not last.is_active:
+        target.mark_no_canary(builder)
+        clear_canary(builder, last.reason if last else "NoTarget")
 
 
-def _forget_old(draft: Draft) -> None:
-    """The list of revisions is bounded; what anything refers to stays."""
-    status = draft.status
-    named = {status.live, status.last_good}
-    named |= {status.target.digest} if status.target else set()
-    named |= {status.rollback.from_digest, status.rollback.to_digest} if status.rollback else set()
-    base = revisions.base(status.revisions)
-    pruned = revisions.prune(status.revisions, named | ({base.digest} if base else set()))
-    if len(pruned) < len(status.revisions):
-        draft.set(revisions=pruned)
-
-
-def _summarize(draft: Draft) -> None:
-    facts, status = draft.facts, draft.status
-    workload, verdict = facts.workload, facts.readings.verdict
-    target = status.target
-    in_traffic = sum(1 for p in facts.canary.pods if p.in_traffic and p.ready) if facts.canary else 0
-    wanted = target.weight if target and target.state in ACTIVE else 0
-    live = revisions.find(status.revisions, status.live)
-    opened = _open_incident(facts.incidents)
-    draft.set(
+def _summarize(builder: ReleaseBuilder) -> None:
+    """Derives what a reader sees at a glance: version, weight, band, conditions, phase."""
+    facts, status = builder.facts, builder.status
+    revision, verdict = revisions.find(status.revisions, status.live), facts.readings.verdict
+    builder.set(
         observed_generation=facts.release.metadata.generation,
-        version=live.version if live else "",
-        weight=status.weight.model_copy(
-            update={
-                "wanted": wanted,
-                "actual": weights.share(in_traffic, workload.replicas) if workload and wanted else 0,
-            }
-        ),
+        version=revision.version if revision else "",
+        weight=_weight(facts, status),
         burn_band=verdict.band if verdict else "unknown",
-        incident=opened.metadata.name if opened else "",
-        last_good=_last_good(draft),
+        incident=next((i.metadata.name for i in facts.incidents if i.is_open), ""),
+        last_good=_last_good(status),
         last_episode=max([status.last_episode, *(_number(i) for i in facts.incidents)]),
     )
-    _forget_old(draft)
-    _telemetry_condition(draft)
-    _drift_condition(draft)
-    if workload is not None:
-        draft.set(phase=_phase(draft))
+    builder.set(revisions=_pruned(builder.status))
+    if facts.release.spec.slo is not None:
+        known, reason, message = _telemetry(verdict)
+        builder.condition("TelemetryKnown", known, reason, message)
+        reachable, reason, message = _tiers(facts.release.spec.slo)
+        builder.condition("TiersReachable", reachable, reason, message)
+    if drift := _drift(builder.status):
+        drifted, reason, message = drift
+        builder.condition("Drifted", drifted, reason, message)
+    if facts.workload is not None:
+        builder.set(phase=_phase(facts, builder.status))
+
+
+def _weight(facts: ReleaseFacts, status: ReleaseStatus) -> Weight:
+    """Weight of the decided step, and the share that canary pods have of the pods in traffic."""
+    wanted = status.target.weight if status.target and status.target.is_active else 0
+    if facts.workload is None or not wanted:
+        return Weight(wanted=wanted)
+    pods = facts.canary.pods if facts.canary else ()
+    serving = sum(1 for pod in pods if pod.in_traffic and pod.ready)
+    return Weight(wanted=wanted, actual=weights.share(serving, facts.workload.replicas))
 
 
 def _number(incident: Incident) -> int:
     return incident_number(incident.metadata.name, incident.spec.release)
 
 
-def _open_incident(incidents: tuple[Incident, ...]) -> Incident | None:
-    return next((i for i in incidents if i.is_open), None)
+def _last_good(status: ReleaseStatus) -> str:
+    """Digest of the live revision where it is proven, else of the one that a rollback goes to; empty without either."""
+    revision = revisions.find(status.revisions, status.live)
+    if revision and revision.proven_at and revision.blocked is None:
+        return revision.digest
+    destination = revisions.rollback_target(status.revisions, status.live)
+    return destination[0].digest if destination else ""
 
 
-def _last_good(draft: Draft) -> str:
-    live = revisions.find(draft.status.revisions, draft.status.live)
-    if live and live.proven_at and live.blocked is None:
-        return live.digest
-    target = revisions.rollback_target(draft.status.revisions, draft.status.live)
-    return target[0].digest if target else ""
+def _pruned(status: ReleaseStatus) -> list[Revision]:
+    """The list of revisions within its bound; revisions that the status refers to stay."""
+    base = revisions.base(status.revisions)
+    named = {status.live, status.last_good}
+    named |= {status.target.digest} if status.target else set()
+    named |= {status.rollback.from_digest, status.rollback.to_digest} if status.rollback else set()
+    return revisions.prune(status.revisions, named | ({base.digest} if base else set()))
 
 
-def _telemetry_condition(draft: Draft) -> None:
-    if draft.facts.release.spec.slo is None:
-        return
-    verdict = draft.facts.readings.verdict
+def _telemetry(verdict: Verdict | None) -> Finding:
     if verdict is None:
-        draft.condition("TelemetryKnown", None, "NotRead", "the SLI has not been read yet")
-    elif verdict.band == "unknown":
-        draft.condition(
-            "TelemetryKnown",
-            False,
-            verdict.reason,
-            f"the SLI is unknown, so nothing is decided on it: {slo.unknown_because(verdict)}"[:500],
-        )
-    else:
-        draft.condition("TelemetryKnown", True, KNOWN, "the SLI is read")
+        return None, slo.NOT_READ, "the SLI has not been read yet"
+    if verdict.band == "unknown":
+        message = f"the SLI is unknown, so nothing is decided on it: {slo.unknown_because(verdict)}"
+        return False, verdict.reason, message[:500]
+    return True, KNOWN, "the SLI is read"
 
 
-def _drift_condition(draft: Draft) -> None:
-    live = revisions.find(draft.status.revisions, draft.status.live)
-    target = draft.status.target
-    if live and live.reason == "Drifted" and (target is None or target.digest != live.digest):
-        message = (
-            f"{live.version} was put on the Deployment by {live.manager or 'an unknown manager'}, without a canary"
-        )
-        draft.condition("Drifted", True, CHANGED_BY_HAND, message)
-    elif live:
-        draft.condition("Drifted", False, LIVE_AS_WANTED, f"live is {live.version}")
+def _tiers(spec: Slo) -> Finding:
+    """False where default tiers are left out. Written tiers are all reachable: the CRD refuses others."""
+    dropped = tiers.dropped_tiers(spec)
+    if not dropped:
+        return True, TIERS_COMPLETE, "the objective can reach the factor of every tier"
+    message = "; ".join(dropped)
+    return False, TIERS_DROPPED, message if tiers.tiers_of(spec) else f"{message}; no tier is left to judge the SLI by"
 
 
-def _phase(draft: Draft) -> str:
-    status, verdict, target = draft.status, draft.facts.readings.verdict, draft.status.target
-    if status.rollback and status.rollback.state in ("Recorded", "Written"):
+def _drift(status: ReleaseStatus) -> Finding | None:
+    revision, target_ = revisions.find(status.revisions, status.live), status.target
+    if revision is None:
+        return None
+    if revision.reason == live.DRIFTED and (target_ is None or target_.digest != revision.digest):
+        manager = revision.manager or "an unknown manager"
+        return True, CHANGED_BY_HAND, f"{revision.version} was put on the Deployment by {manager}, without a canary"
+    return False, LIVE_AS_WANTED, f"live is {revision.version}"
+
+
+def _phase(facts: ReleaseFacts, status: ReleaseStatus) -> str:
+    verdict = facts.readings.verdict
+    if status.rollback and status.rollback.is_active:
         return "RollingBack"
-    if target and target.state in ACTIVE:
-        held = conditions.get(status.conditions, "Held")
-        return "Held" if held and held.status == "True" else target.state
+    if status.target and status.target.is_active:
+        return "Held" if conditions.is_true(status.conditions, "Held") else status.target.state
     if verdict is None or verdict.band == "unknown":
-        return "Unknown" if draft.facts.release.spec.slo else "Healthy"
+        return "Unknown" if facts.release.spec.slo else "Healthy"
     return "Breaching" if verdict.band == "fast" else "Healthy"

@@ -1,90 +1,139 @@
-"""What target, canary and judgement share: close the canary, end or reject a target, say why it holds."""
+"""Canary pods and their readiness gates: pods before traffic on the way up, traffic before pods on the way down."""
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 
-from opsloop.api.release import Blocked, CaseResult, Target
 from opsloop.core import conditions
-from opsloop.core.actions import DeleteCanary, SetGates
-from opsloop.core.facts import PodFacts
-from opsloop.core.release import revisions, weights
-from opsloop.core.release.draft import Draft
+from opsloop.core.actions import DeleteCanary, EnsureCanary, SetGates
+from opsloop.core.release import ReleaseBuilder, weights
+from opsloop.core.release.outcome import (
+    WAITING_FOR_PODS,
+    Hold,
+    Lower,
+    Outcome,
+    Progress,
+    Reject,
+    ReplacePods,
+    Rollout,
+    WaitForPods,
+)
 
 # Named reasons
-NEW_TARGET = "NewTarget"  # the spec asks for a third revision: weight 0, from the first step
-HOLDING = "Holding"  # the step's hold is not over
-WEIGHT_UNREACHABLE = "WeightUnreachable"  # a step needs more canary pods than allowed
-
+PODS_FAILING = "PodsFailing"  # the canary's pods do not start
+WEIGHT_LOWER = "WeightLower"  # fewer pods in traffic than decided: a hold until a person says retry
 PODS_READY = "CanaryPodsReady"  # condition: its transition says since when canary pods are missing
+
 TICK = timedelta(seconds=1)
+PROGRESS_DEADLINE = timedelta(minutes=5)
+FAILING_DEADLINE = timedelta(minutes=1)  # for pods that name a failure, such as ImagePullBackOff
 
 
-def clear_canary(draft: Draft, reason: str) -> None:
-    """Traffic before pods: close every gate first; a kept-alive connection ends only with its pod, so delete at once."""
-    canary = draft.facts.canary
+def pods_of_another_revision(rollout: Rollout) -> Outcome | None:
+    """ReplacePods while the canary Deployment still has the template of an earlier target."""
+    canary = rollout.facts.canary
+    return ReplacePods() if canary is not None and canary.digest != rollout.target.digest else None
+
+
+def pods_missing(rollout: Rollout) -> Outcome | None:
+    """WaitForPods while the canary Deployment is smaller than the step needs."""
+    canary, count = rollout.facts.canary, _pods_needed(rollout)
+    if canary is not None and canary.replicas >= count:
+        return None
+    name, workload, digest = rollout.facts.release.metadata.name, rollout.workload, rollout.target.digest
+    template = rollout.facts.templates[digest]
+    grow = EnsureCanary(name, workload.name, digest, template, workload.selector, count)
+    return WaitForPods(_starting(rollout), (grow,))
+
+
+def pods_failing(rollout: Rollout) -> Outcome | None:
+    """Reject after the progress deadline, or earlier where a pod names its failure. The revision is not blocked."""
+    ready, count = _containers_ready(rollout), _pods_needed(rollout)
+    if ready >= count:
+        return None
+    failing = next((pod for pod in rollout.pods if pod.failing), None)
+    if rollout.now - _missing_since(rollout) <= (FAILING_DEADLINE if failing else PROGRESS_DEADLINE):
+        return None
+    cause = f"{failing.name}: {failing.failing}" if failing else f"{ready} of {count} ready"
+    return Reject(PODS_FAILING, f"canary pods do not start ({cause})", block=False)
+
+
+def pods_starting(rollout: Rollout) -> Outcome | None:
+    """WaitForPods while fewer pods than the step needs have their containers ready."""
+    return WaitForPods(_starting(rollout)) if _containers_ready(rollout) < _pods_needed(rollout) else None
+
+
+def _pods_needed(rollout: Rollout) -> int:
+    """Pods of the decided step; in the dark phase those of the first step, so that evals have somebody to ask."""
+    if rollout.target.state == "Stepping":
+        return rollout.target.pods
+    weight = rollout.next_step.weight
+    return 1 if weight == 100 else weights.pods_for(weight, rollout.workload.replicas)
+
+
+def _containers_ready(rollout: Rollout) -> int:
+    return sum(1 for pod in rollout.pods if pod.containers_ready)
+
+
+def _missing_since(rollout: Rollout) -> datetime:
+    """Start of the present lack of pods; neither holds nor the wait of an earlier target count."""
+    condition = conditions.get(rollout.status.conditions, PODS_READY)
+    since = condition.last_transition_time if condition and condition.status == "False" else rollout.now
+    return max(since, rollout.target.started_at)
+
+
+def _starting(rollout: Rollout) -> str:
+    """Leaves out how many are ready: one status write for all of them instead of one for each."""
+    return f"canary pods of {rollout.target.version} are starting, {_pods_needed(rollout)} in all are wanted"
+
+
+def surplus_in_traffic(rollout: Rollout) -> SetGates | None:
+    """Closes the gates of pods beyond the decided number (0 in the dark phase); None where there are none."""
+    surplus = tuple(pod.name for pod in rollout.in_traffic[rollout.target.pods :])
+    if not surplus:
+        return None
+    name = rollout.facts.release.metadata.name
+    return SetGates(name, surplus, open=False, reason="more pods in traffic than decided")
+
+
+def weight_higher(rollout: Rollout) -> Outcome | None:
+    """Lower while more pods are in traffic than decided."""
+    return Lower() if len(rollout.in_traffic) > rollout.target.pods else None
+
+
+def weight_lower(rollout: Rollout) -> Outcome | None:
+    """Hold where pods left the traffic after the weight was reached: raising it again is a person's decision."""
+    serving, decided = len(rollout.in_traffic), rollout.target.pods
+    if rollout.target.reached_at is None or serving >= decided:
+        return None
+    return Hold(WEIGHT_LOWER, f"{serving} of {decided} canary pods are in traffic; annotate opsloop.dev/retry to go on")
+
+
+def weight_being_reached(rollout: Rollout) -> Outcome | None:
+    """Progress, with gates to open, until as many pods as decided are in traffic and ready."""
+    target, serving = rollout.target, rollout.in_traffic
+    missing = target.pods - len(serving)
+    if target.reached_at is not None or (missing == 0 and all(pod.ready for pod in serving)):
+        return None
+    dark = [pod.name for pod in rollout.pods if not pod.in_traffic and pod.containers_ready][:missing]
+    name, reason = rollout.facts.release.metadata.name, f"weight {target.weight} decided"
+    gates = (SetGates(name, tuple(dark), open=True, reason=reason),) if dark else ()
+    return Progress(f"weight {target.weight} is being reached", actions=gates)
+
+
+def clear_canary(builder: ReleaseBuilder, reason: str) -> None:
+    """Closes every gate as safety and deletes the canary at once: a kept-alive connection ends only with its pod."""
+    canary, name = builder.facts.canary, builder.facts.release.metadata.name
     if canary is None:
         return
-    opened = tuple(p.name for p in canary.pods if p.in_traffic and not p.deleting)
-    name = draft.facts.release.metadata.name
-    if opened:
-        draft.safety(SetGates(name, opened, open=False, reason=reason))
-    draft.act(DeleteCanary(name))
-    draft.look(TICK)
+    serving = tuple(pod.name for pod in canary.pods if pod.in_traffic and not pod.deleting)
+    if serving:
+        builder.safety(SetGates(name, serving, open=False, reason=reason))
+    builder.execute(DeleteCanary(name))
+    builder.look_again(TICK)
 
 
-def ended(draft: Draft, target: Target, state: str, reason: str, message: str) -> Target:
-    """The target closed with this state: weight 0, no pods, now."""
-    return Target.model_validate(
-        {**dict(target), "state": state, "reason": reason, "message": message[:1000], "weight": 0, "pods": 0,
-         "ended_at": draft.now}
-    )  # fmt: skip
-
-
-def reject(draft: Draft, target: Target, reason: str, message: str, block: bool = True) -> None:
-    """Weight 0 and the end of this target. Blocked only for what the revision did, not for what the cluster did."""
-    draft.set(target=ended(draft, target, "Rejected", reason, message))
-    if block:
-        blocked = Blocked(
-            reason=reason, message=message[:1000], incident=_failed_incident(draft, target.evals), at=draft.now
-        )
-        draft.set(revisions=revisions.block(draft.status.revisions, target.digest, blocked))
-    draft.event("Rejected", f"{target.version}: {message}", "Warning")
-
-
-def _failed_incident(draft: Draft, results: list[CaseResult]) -> str:
-    """The Incident whose regression case caught it: pushed by hand, the revision reopens that one."""
-    failed = {r.case for r in results if r.canary_passed < r.canary_runs}
-    origins = (c.spec.origin.incident for c in draft.facts.cases if c.metadata.name in failed)
-    return next((o for o in origins if o), "")
-
-
-def hold(draft: Draft, reason: str, message: str) -> None:
-    """Say why the canary does not move on."""
-    draft.condition("Held", True, reason, message)
-
-
-def hold_kept(draft: Draft, reason: str, message: str) -> None:
-    """Within its hold a canary is on its way, not held up."""
-    draft.condition("Held", False, reason, message)
-
-
-def no_canary(draft: Draft) -> None:
-    """Nothing is on its way that could be held up."""
-    draft.condition("Held", False, "NoCanary", "no canary is in progress")
-    if conditions.get(draft.status.conditions, PODS_READY):
-        draft.condition(PODS_READY, None, "NoCanary", "no canary is in progress")
-
-
-def unreachable(draft: Draft) -> str:
-    """Why some weight of the spec cannot be reached by pods beside the live ones; empty where all can."""
-    canary, workload = draft.facts.release.spec.strategy.canary, draft.facts.workload
-    stable = workload.replicas if workload else 0
-    wanted = (step.weight for step in canary.steps if step.weight < 100)
-    return next((why for w in wanted if (why := weights.refusal(w, stable, canary.max_canary_replicas))), "")
-
-
-def pods_of(draft: Draft) -> tuple[PodFacts, ...]:
-    """Canary pods of the target, older first by name; those that are going do not count."""
-    canary, target = draft.facts.canary, draft.status.target
-    if canary is None or target is None:
-        return ()
-    return tuple(p for p in sorted(canary.pods, key=lambda p: p.name) if p.digest == target.digest and not p.deleting)
+def mark_pods_ready(builder: ReleaseBuilder, ready: bool) -> None:
+    """Sets the condition whose last transition says since when canary pods are missing."""
+    if ready:
+        builder.condition(PODS_READY, True, "Ready", "as many canary pods as wanted are ready")
+    else:
+        builder.condition(PODS_READY, False, WAITING_FOR_PODS, "fewer canary pods are ready than wanted")

@@ -1,4 +1,4 @@
-"""Revisions: what makes two pod templates the same, which one a rollback goes to, which base a target starts from."""
+"""Revisions: the identity of pod templates, the target of a rollback, the base of a new target."""
 
 import copy
 import hashlib
@@ -49,11 +49,11 @@ def with_images(template: Mapping[str, Any], images: Mapping[str, str]) -> tuple
     return new, sorted(set(images) - set(images_of(template)))
 
 
-def version_of(images: Mapping[str, str], wanted: Mapping[str, str], label: str) -> str:
-    """Version label of a template: the spec's label where the images are the wanted ones, else the image's tag."""
-    if wanted and all(images.get(name) == image for name, image in wanted.items()):
+def version_of(images: Mapping[str, str], spec_images: Mapping[str, str], label: str) -> str:
+    """Version label of a template: the spec's label where the images are those of the spec, else the image's tag."""
+    if spec_images and all(images.get(name) == image for name, image in spec_images.items()):
         return label
-    name = next(iter(sorted(wanted)), "")
+    name = next(iter(sorted(spec_images)), "")
     image = images.get(name) or next(iter(images.values()), "")
     tail = image.rsplit("/", 1)[-1]
     if "@" in tail:
@@ -79,12 +79,17 @@ def next_number(revisions: Sequence[Revision]) -> int:
 
 
 def block(revisions: Sequence[Revision], digest_: str, blocked: Blocked) -> list[Revision]:
-    """Mark a revision as refused; the first reason stays, because that is the one with the evidence."""
+    """Blocks a revision; an earlier block stays, because its reason is the one with the evidence."""
     return [r.model_copy(update={"blocked": r.blocked or blocked}) if r.digest == digest_ else r for r in revisions]
 
 
+def unblock(revisions: Sequence[Revision], digest_: str) -> list[Revision]:
+    """Lifts the block of a revision."""
+    return [r.model_copy(update={"blocked": None}) if r.digest == digest_ else r for r in revisions]
+
+
 def rollback_target(revisions: Sequence[Revision], live: str) -> tuple[Revision, bool] | None:
-    """Where a rollback from `live` goes, and whether that is proven: newest proven last-good, else the adopted one."""
+    """The revision that a rollback from `live` goes to, and whether it is proven: the newest last-good, else the adopted one."""
     others = [r for r in revisions if r.digest != live and r.blocked is None]
     proven = [r for r in others if r.proven_at is not None and r.live_since is not None]
     if proven:

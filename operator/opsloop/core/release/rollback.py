@@ -1,13 +1,18 @@
 """Rollbacks that Incidents decided: recorded and blocked first, written with a precondition, then watched until available."""
 
-from datetime import timedelta
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
 
 from opsloop.api.incident import Incident, RollbackDecision
-from opsloop.api.release import Blocked, RollbackRecord
+from opsloop.api.release import Blocked, ReleaseStatus, Revision, RollbackRecord
 from opsloop.core.actions import SetTemplate
-from opsloop.core.release import revisions
-from opsloop.core.release.draft import Draft
-from opsloop.core.release.live import LIVE_CHANGED, TEMPLATE_MISSING, cancel
+from opsloop.core.conditions import TEMPLATE_MISSING
+from opsloop.core.facts import ReleaseFacts, WorkloadFacts
+from opsloop.core.release import ReleaseBuilder, revisions
+from opsloop.core.release.live import LIVE_CHANGED
+from opsloop.core.release.pods import TICK
+from opsloop.core.release.target import cancel
 
 # Named reasons
 ROLLED_BACK = "RolledBack"  # an Incident had this revision rolled back
@@ -15,104 +20,111 @@ INCIDENT_OVER = "IncidentOver"  # the Incident was resolved (or deleted) before 
 TARGET_BLOCKED = "TargetBlocked"  # the revision to go back to is itself blocked
 
 
-def roll_back(draft: Draft) -> None:
-    """Carry out what an open Incident decided: recorded and blocked first, written with a precondition, then watched.
+def roll_back(builder: ReleaseBuilder, workload: WorkloadFacts) -> None:
+    """Continues the rollback in progress, or starts the first one that an open Incident decided and that still holds.
 
-    The decision holds only while live = from: it says nothing about any other revision.
+    A decision holds only while live is its `from`: it says nothing about any other revision.
     """
-    record = draft.status.rollback
-    if record and record.state in ("Recorded", "Written"):
-        _continue(draft, record)
-        return
-    for incident in draft.facts.incidents:
-        wanted = incident.status.rollback
-        holds = wanted and incident.is_open and wanted.from_digest == draft.status.live
-        if wanted and holds and not _answered(record, incident, wanted):
-            _start(draft, incident, wanted)
-            return
+    record = builder.status.rollback
+    if record and record.is_active:
+        _continue(builder, workload, record)
+    elif decided := _decided(builder.facts.incidents, builder.status):
+        _start(builder, workload, *decided)
 
 
-def _answered(record: RollbackRecord | None, incident: Incident, wanted: RollbackDecision) -> bool:
-    name = incident.metadata.name
-    return record is not None and (record.incident, record.attempt) == (name, wanted.attempt)
+def _decided(incidents: tuple[Incident, ...], status: ReleaseStatus) -> tuple[Incident, RollbackDecision] | None:
+    """The first open Incident whose decision holds and has no record yet, with the decision."""
+    record = status.rollback
+    recorded = (record.incident, record.attempt) if record else None
+    for incident in incidents:
+        decision = incident.status.rollback
+        if decision is None or not incident.is_open or decision.from_digest != status.live:
+            continue
+        if recorded != (incident.metadata.name, decision.attempt):
+            return incident, decision
+    return None
 
 
-def _start(draft: Draft, incident: Incident, wanted: RollbackDecision) -> None:
-    to = revisions.find(draft.status.revisions, wanted.to_digest)
-    if to is None or wanted.to_digest not in draft.facts.templates:
-        _record(draft, incident, wanted, "Refused", TEMPLATE_MISSING)
-        return
-    if to.blocked is not None:
-        _record(draft, incident, wanted, "Refused", TARGET_BLOCKED)
-        return
-    why = Blocked(
-        reason=ROLLED_BACK,
-        message=f"rolled back to {to.version}: {incident.spec.title}"[:1000],
-        incident=incident.metadata.name,
-        at=draft.now,
+def _refusal(decision: RollbackDecision, known: list[Revision], templates: Mapping[str, Any]) -> str:
+    """The reason why the decision cannot be carried out; empty where it can."""
+    to = revisions.find(known, decision.to_digest)
+    if to is None or decision.to_digest not in templates:
+        return TEMPLATE_MISSING
+    return TARGET_BLOCKED if to.blocked is not None else ""
+
+
+def _start(builder: ReleaseBuilder, workload: WorkloadFacts, incident: Incident, decision: RollbackDecision) -> None:
+    """Records the rollback, blocks the revision that it leaves and cancels the canary; or records the refusal."""
+    known, name, now = builder.status.revisions, incident.metadata.name, builder.now
+    record = RollbackRecord(
+        incident=name,
+        attempt=decision.attempt,
+        from_digest=decision.from_digest,
+        to_digest=decision.to_digest,
+        state="Recorded",
+        at=now,
     )
-    draft.set(revisions=revisions.block(draft.status.revisions, wanted.from_digest, why))
-    cancel(draft, ROLLED_BACK, f"live is rolled back for {incident.metadata.name}")
-    _record(draft, incident, wanted, "Recorded", "")
-    draft.event("RollbackStarted", f"to {to.version} for {incident.metadata.name}", "Warning")
-    _write(draft, wanted.from_digest, wanted.to_digest)
+    if reason := _refusal(decision, known, builder.facts.templates):
+        builder.set(rollback=_refused(record, reason))
+        builder.event("RollbackRefused", f"{reason} for {name}", "Warning")
+        return
+    version = _version(known, decision.to_digest)
+    message = f"rolled back to {version}: {incident.spec.title}"[:1000]
+    blocked = Blocked(reason=ROLLED_BACK, message=message, incident=name, at=now)
+    builder.set(revisions=revisions.block(known, decision.from_digest, blocked), rollback=record)
+    cancel(builder, ROLLED_BACK, f"live is rolled back for {name}")
+    builder.event("RollbackStarted", f"to {version} for {name}", "Warning")
+    builder.execute(_write(builder.facts, workload, record))
 
 
-def _record(draft: Draft, incident: Incident, wanted: RollbackDecision, state: str, reason: str) -> None:
-    record = RollbackRecord.model_validate(
-        {
-            "incident": incident.metadata.name,
-            "attempt": wanted.attempt,
-            "from_digest": wanted.from_digest,
-            "to_digest": wanted.to_digest,
-            "state": state,
-            "reason": reason,
-            "at": draft.now,
-        }
-    )
-    draft.set(rollback=record)
-    if state == "Refused":
-        draft.event("RollbackRefused", f"{reason} for {incident.metadata.name}", "Warning")
+def _continue(builder: ReleaseBuilder, workload: WorkloadFacts, record: RollbackRecord) -> None:
+    """Writes the template while that was not seen to happen, then waits until the Deployment is available."""
+    builder.look_again(TICK)
+    unwritten = record.state == "Recorded" and workload.digest == record.from_digest
+    if unwritten and (reason := _invalid(builder.facts, record)):
+        builder.set(rollback=_refused(record, reason), revisions=_without_block(builder.status.revisions, record))
+        builder.event("RollbackRefused", f"{reason} for {record.incident}", "Warning")
+    elif unwritten:
+        builder.execute(_write(builder.facts, workload, record))
+    else:
+        builder.set(rollback=_observed(record, workload, builder.now))
+        if workload.settled and workload.digest == record.to_digest:
+            version = _version(builder.status.revisions, record.to_digest)
+            builder.event(ROLLED_BACK, f"{version} is live and available again")
 
 
-def _continue(draft: Draft, record: RollbackRecord) -> None:
-    workload = draft.facts.workload
-    assert workload is not None
-    draft.look(timedelta(seconds=1))
-    if workload.digest == record.from_digest and record.state == "Recorded":
-        if why := _void(draft, record):
-            _give_up(draft, record, why)
-        else:
-            _write(draft, record.from_digest, record.to_digest)
-    elif workload.digest != record.to_digest:
-        draft.set(rollback=record.model_copy(update={"state": "Refused", "reason": LIVE_CHANGED}))
-    elif workload.settled:
-        draft.set(rollback=record.model_copy(update={"state": "Done", "done_at": draft.now}))
-        restored = revisions.find(draft.status.revisions, record.to_digest)
-        draft.event("RolledBack", f"{restored.version if restored else record.to_digest} is live and available again")
-    elif record.state == "Recorded":
-        draft.set(rollback=record.model_copy(update={"state": "Written"}))
-
-
-def _void(draft: Draft, record: RollbackRecord) -> str:
-    """Why what was recorded may not be written any more."""
-    incident = next((i for i in draft.facts.incidents if i.metadata.name == record.incident), None)
+def _invalid(facts: ReleaseFacts, record: RollbackRecord) -> str:
+    """The reason why a recorded rollback may not be written any more; empty where it may."""
+    incident = next((i for i in facts.incidents if i.metadata.name == record.incident), None)
     if incident is None or not incident.is_open:
         return INCIDENT_OVER
-    return "" if record.to_digest in draft.facts.templates else TEMPLATE_MISSING
+    return "" if record.to_digest in facts.templates else TEMPLATE_MISSING
 
 
-def _give_up(draft: Draft, record: RollbackRecord, why: str) -> None:
-    """Nothing was written, so nothing was rolled back: the block that the record brought goes with it."""
-    bad = revisions.find(draft.status.revisions, record.from_digest)
-    if bad and bad.blocked and (bad.blocked.reason, bad.blocked.at) == (ROLLED_BACK, record.at):
-        free = bad.model_copy(update={"blocked": None})
-        draft.set(revisions=revisions.put(draft.status.revisions, free))
-    draft.set(rollback=record.model_copy(update={"state": "Refused", "reason": why}))
-    draft.event("RollbackRefused", f"{why} for {record.incident}", "Warning")
+def _observed(record: RollbackRecord, workload: WorkloadFacts, now: datetime) -> RollbackRecord:
+    """The record after the write: Refused where somebody changed live meanwhile, Done once it is available."""
+    if workload.digest != record.to_digest:
+        return _refused(record, LIVE_CHANGED)
+    if workload.settled:
+        return record.model_copy(update={"state": "Done", "done_at": now})
+    return record.model_copy(update={"state": "Written"})
 
 
-def _write(draft: Draft, from_digest: str, to_digest: str) -> None:
-    workload = draft.facts.workload
-    assert workload is not None
-    draft.act(SetTemplate(workload.name, from_digest, draft.facts.templates[to_digest], to_digest))
+def _refused(record: RollbackRecord, reason: str) -> RollbackRecord:
+    return record.model_copy(update={"state": "Refused", "reason": reason})
+
+
+def _without_block(known: list[Revision], record: RollbackRecord) -> list[Revision]:
+    """The revisions without the block that this record brought: nothing was written, so nothing was rolled back."""
+    bad = revisions.find(known, record.from_digest)
+    brought = bad and bad.blocked and (bad.blocked.reason, bad.blocked.at) == (ROLLED_BACK, record.at)
+    return revisions.unblock(known, record.from_digest) if brought else known
+
+
+def _version(known: list[Revision], digest: str) -> str:
+    revision = revisions.find(known, digest)
+    return revision.version if revision else digest
+
+
+def _write(facts: ReleaseFacts, workload: WorkloadFacts, record: RollbackRecord) -> SetTemplate:
+    return SetTemplate(workload.name, record.from_digest, facts.templates[record.to_digest], record.to_digest)

@@ -1,111 +1,186 @@
-"""The target: what the spec asks for, recorded once and refused where it is blocked."""
+"""The target: the revision that the spec asks for, recorded once, refused where it is blocked, and its ends."""
 
-from opsloop.api.release import Revision, Target
+from datetime import datetime
+from typing import Any, Literal
+
+from opsloop.api.release import ReleaseStatus, Revision, Target
+from opsloop.core import conditions
 from opsloop.core.actions import EnsureRevision
-from opsloop.core.release import revisions
+from opsloop.core.conditions import TEMPLATE_MISSING
+from opsloop.core.facts import ReleaseFacts, WorkloadFacts
+from opsloop.core.release import ReleaseBuilder, revisions, weights
 from opsloop.core.release.analysis import ANALYSIS_FAILED, EVAL_FAILED
-from opsloop.core.release.draft import Draft
-from opsloop.core.release.live import TEMPLATE_MISSING, cancel
-from opsloop.core.release.pods import NEW_TARGET, TICK, WEIGHT_UNREACHABLE, clear_canary, ended, unreachable
+from opsloop.core.release.outcome import Cancel, Outcome, Refuse, Rollout, Wait
+from opsloop.core.release.pods import PODS_READY, TICK, clear_canary
 from opsloop.names import RETRY
 
 # Named reasons
 BLOCKED = "Blocked"  # the wanted revision was rolled back or rejected before
 UNKNOWN_CONTAINER = "UnknownContainer"  # spec.images names a container that the Deployment does not have
 SPEC_BACK_TO_LIVE = "SpecBackToLive"  # the spec asks for what is live: a clean cancel
+NEW_TARGET = "NewTarget"  # the spec asks for a third revision: weight 0, from the first step
+WEIGHT_UNREACHABLE = "WeightUnreachable"  # a step needs more canary pods than allowed
 
 BLOCKING = (BLOCKED, EVAL_FAILED, ANALYSIS_FAILED)  # a target that ended for these has a blocked revision
+LONGEST_MESSAGE = 1000  # characters
 
 
-def follow_spec(draft: Draft) -> None:
-    """Record what the spec asks for, once per (images, version, retry)."""
-    facts, status, spec = draft.facts, draft.status, draft.facts.release.spec
-    rollback = status.rollback
-    if rollback and rollback.state in ("Recorded", "Written"):
+def follow_spec(builder: ReleaseBuilder, workload: WorkloadFacts) -> None:
+    """Records the target that the spec asks for, once per (images, version, retry).
+
+    Waits while a rollback is in progress, and until the base template is stored.
+    """
+    facts, status = builder.facts, builder.status
+    if (status.rollback and status.rollback.is_active) or _is_answered(facts, status, workload):
         return
-    retry = facts.release.metadata.annotations.get(RETRY, "")
-    old = status.target
-    asked = old is not None and (old.version, old.images, old.retry) == (spec.version, spec.images, retry)
-    if old is not None and asked and not _unblocked(draft, old) and not _reachable_now(draft, old):
-        return
-    base = revisions.base(status.revisions) or revisions.find(status.revisions, status.live)
-    template = facts.templates.get(base.digest) if base else None
-    if template is None:
+    base = _base_template(facts, status.revisions, status.live)
+    if base is None:
         return  # stored by this very pass; the next one sees it
-    wanted, unknown = revisions.with_images(template, spec.images)
-    digest = revisions.digest(wanted)
+    spec = facts.release.spec
+    template, unknown = revisions.with_images(base, spec.images)
     target = Target(
-        digest=digest, version=spec.version, images=spec.images, retry=retry, state="Dark", started_at=draft.now
+        digest=revisions.digest(template),
+        version=spec.version,
+        images=spec.images,
+        retry=_retry(facts),
+        state="Dark",
+        started_at=builder.now,
     )
+    revision = revisions.find(status.revisions, target.digest)
     if unknown:
         message = f"spec.images names {', '.join(unknown)}, which the Deployment does not have"
-        draft.set(target=ended(draft, target, "Refused", UNKNOWN_CONTAINER, message))
-    elif digest == status.live:
-        _already_live(draft, target)
+        builder.set(target=ended(target, "Refused", UNKNOWN_CONTAINER, message, builder.now))
+    elif target.digest == status.live:
+        _record_live(builder, target)
+    elif revision is not None and revision.blocked is not None:
+        _refuse_blocked(builder, target, revision)
     else:
-        _new_target(draft, target, wanted)
+        _start(builder, target, template, revision)
 
 
-def stored(draft: Draft, target: Target) -> bool:
-    """Is the target's template stored? If not, the process died right after recording it: it is made from the base again."""
-    if target.digest in draft.facts.templates:
-        return True
-    base = revisions.base(draft.status.revisions) or revisions.find(draft.status.revisions, draft.status.live)
-    template = draft.facts.templates.get(base.digest) if base else None
-    revision = revisions.find(draft.status.revisions, target.digest)
-    if template is None or revision is None:
-        return False  # stored by this very pass; the next one sees it
-    wanted, _ = revisions.with_images(template, target.images)
-    if revisions.digest(wanted) == target.digest:
-        draft.act(EnsureRevision(draft.facts.release.metadata.name, target.digest, revision.number, wanted))
-    else:
-        cancel(draft, TEMPLATE_MISSING, "its template is not stored and what it was made from has changed")
-    return False
+def _retry(facts: ReleaseFacts) -> str:
+    return facts.release.metadata.annotations.get(RETRY, "")
 
 
-def _unblocked(draft: Draft, target: Target) -> bool:
-    """It was ended for its block, and a person has lifted that. What the cluster did is tried again on retry only."""
-    revision = revisions.find(draft.status.revisions, target.digest)
+def _is_answered(facts: ReleaseFacts, status: ReleaseStatus, workload: WorkloadFacts) -> bool:
+    """True where the recorded target is the answer to this spec and retry, and nothing that ended it has changed."""
+    spec, target = facts.release.spec, status.target
+    if target is None or (target.version, target.images, target.retry) != (spec.version, spec.images, _retry(facts)):
+        return False
+    return not _block_lifted(status, target) and not _in_reach_again(facts, target, workload)
+
+
+def _block_lifted(status: ReleaseStatus, target: Target) -> bool:
+    """The target ended for its block, and an operator has lifted it. Trouble of the cluster is tried again on retry only."""
+    revision = revisions.find(status.revisions, target.digest)
     blocked = target.state in ("Refused", "Rejected") and target.reason in BLOCKING
-    return blocked and target.digest != draft.status.live and (revision is None or revision.blocked is None)
+    return blocked and target.digest != status.live and (revision is None or revision.blocked is None)
 
 
-def _reachable_now(draft: Draft, target: Target) -> bool:
-    """It was refused for its weights, and the spec or the Deployment changed so that all of them can be reached."""
-    return target.state == "Refused" and target.reason == WEIGHT_UNREACHABLE and not unreachable(draft)
+def _in_reach_again(facts: ReleaseFacts, target: Target, workload: WorkloadFacts) -> bool:
+    """The target was refused for its weights; the spec or the Deployment has changed so that all can be reached."""
+    refused = target.state == "Refused" and target.reason == WEIGHT_UNREACHABLE
+    return refused and not _weights_out_of_reach(facts, workload)
 
 
-def _already_live(draft: Draft, target: Target) -> None:
-    cancel(draft, SPEC_BACK_TO_LIVE, "the spec asks for what is live")
-    draft.set(target=ended(draft, target, "Promoted", SPEC_BACK_TO_LIVE, "live is what the spec asks for"))
-    draft.condition("Blocked", False, "Allowed", f"{target.version} is live")
+def _weights_out_of_reach(facts: ReleaseFacts, workload: WorkloadFacts) -> str:
+    """The arithmetic for the first weight of the spec that canary pods cannot reach; empty where all can be reached."""
+    canary = facts.release.spec.strategy.canary
+    return weights.first_refusal((s.weight for s in canary.steps), workload.replicas, canary.max_canary_replicas)
 
 
-def _new_target(draft: Draft, target: Target, template: dict[str, object]) -> None:
-    known = revisions.find(draft.status.revisions, target.digest)
-    if known and known.blocked:
-        message = (
-            f"{target.version} ({target.digest}) is blocked: {known.blocked.reason}, {known.blocked.message}; "
-            f"to allow it again: annotate the Release with opsloop.dev/unblock={target.digest}"
-        )
-        draft.set(target=ended(draft, target, "Refused", BLOCKED, message[:1000]))
-        draft.condition("Blocked", True, BLOCKED, message)
-        draft.event("Refused", message[:500], "Warning")
-        return
-    draft.condition("Blocked", False, "Allowed", f"{target.version} may be tried")
-    cancel(draft, NEW_TARGET, f"the spec asks for {target.version}")
-    clear_canary(draft, NEW_TARGET)
-    revision = known or Revision(
+def weight_unreachable(rollout: Rollout) -> Outcome | None:
+    """Refuse before the canary starts where any of its weights is out of reach."""
+    reason = _weights_out_of_reach(rollout.facts, rollout.workload)
+    return Refuse(WEIGHT_UNREACHABLE, reason) if reason else None
+
+
+def _base_template(facts: ReleaseFacts, known: list[Revision], live: str) -> dict[str, Any] | None:
+    """The stored template that a target's images are put on."""
+    base = revisions.base(known) or revisions.find(known, live)
+    return facts.templates.get(base.digest) if base else None
+
+
+def template_not_stored(rollout: Rollout) -> Outcome | None:
+    """Wait or Cancel while the target's template is not stored: the process died between the record and the store.
+
+    The template is made from the base again; Cancel where that gives another digest.
+    """
+    facts, status, target = rollout.facts, rollout.status, rollout.target
+    if target.digest in facts.templates:
+        return None
+    base = _base_template(facts, status.revisions, status.live)
+    revision = revisions.find(status.revisions, target.digest)
+    if base is None or revision is None:
+        return Wait()  # stored by this very pass; the next one sees it
+    template, _ = revisions.with_images(base, target.images)
+    if revisions.digest(template) != target.digest:
+        return Cancel(TEMPLATE_MISSING, "its template is not stored and what it was made from has changed")
+    return Wait((EnsureRevision(facts.release.metadata.name, target.digest, revision.number, template),))
+
+
+def _record_live(builder: ReleaseBuilder, target: Target) -> None:
+    cancel(builder, SPEC_BACK_TO_LIVE, "the spec asks for what is live")
+    builder.set(target=ended(target, "Promoted", SPEC_BACK_TO_LIVE, "live is what the spec asks for", builder.now))
+    builder.condition("Blocked", False, "Allowed", f"{target.version} is live")
+
+
+def _refuse_blocked(builder: ReleaseBuilder, target: Target, revision: Revision) -> None:
+    blocked = revision.blocked
+    assert blocked is not None
+    message = (
+        f"{target.version} ({target.digest}) is blocked: {blocked.reason}, {blocked.message}; "
+        f"to allow it again: annotate the Release with opsloop.dev/unblock={target.digest}"
+    )
+    builder.set(target=ended(target, "Refused", BLOCKED, message, builder.now))
+    builder.condition("Blocked", True, BLOCKED, message)
+    builder.event("Refused", message[:500], "Warning")
+
+
+def _start(builder: ReleaseBuilder, target: Target, template: dict[str, Any], revision: Revision | None) -> None:
+    """Ends the target before, records this one and has its template stored. Its pods start at a later look."""
+    builder.condition("Blocked", False, "Allowed", f"{target.version} may be tried")
+    cancel(builder, NEW_TARGET, f"the spec asks for {target.version}")
+    clear_canary(builder, NEW_TARGET)
+    known = builder.status.revisions
+    revision = revision or Revision(
         digest=target.digest,
-        number=revisions.next_number(draft.status.revisions),
+        number=revisions.next_number(known),
         version=target.version,
         images=revisions.images_of(template),
         reason="Canaried",
-        first_seen=draft.now,
+        first_seen=builder.now,
     )
-    draft.set(revisions=revisions.put(draft.status.revisions, revision), target=target)
-    name = draft.facts.release.metadata.name
-    if target.digest not in draft.facts.templates:
-        draft.act(EnsureRevision(name, target.digest, revision.number, template))
-    draft.event("CanaryStarted", f"{target.version} starts dark: no Service sends it anything")
-    draft.look(TICK)
+    builder.set(revisions=revisions.put(known, revision), target=target)
+    if target.digest not in builder.facts.templates:
+        name = builder.facts.release.metadata.name
+        builder.execute(EnsureRevision(name, target.digest, revision.number, template))
+    builder.event("CanaryStarted", f"{target.version} starts dark: no Service sends it anything")
+    builder.look_again(TICK)
+
+
+def ended(
+    target: Target,
+    state: Literal["Promoted", "Rejected", "Cancelled", "Refused"],
+    reason: str,
+    message: str,
+    now: datetime,
+) -> Target:
+    """The target in a final state, with no pods in traffic."""
+    changes = {"state": state, "reason": reason, "message": message[:LONGEST_MESSAGE], "ended_at": now}
+    return target.model_copy(update={**changes, "weight": 0, "pods": 0})
+
+
+def cancel(builder: ReleaseBuilder, reason: str, message: str) -> None:
+    """Ends an active target at weight 0. `decide` closes its gates and deletes its pods in the same Decision."""
+    target = builder.status.target
+    if target is not None and target.is_active:
+        builder.set(target=ended(target, "Cancelled", reason, message, builder.now))
+        builder.event("CanaryCancelled", f"{target.version}: {message}", "Warning")
+
+
+def mark_no_canary(builder: ReleaseBuilder) -> None:
+    """Nothing is in progress that could be held up or wait for pods."""
+    builder.condition("Held", False, "NoCanary", "no canary is in progress")
+    if conditions.get(builder.status.conditions, PODS_READY):
+        builder.condition(PODS_READY, None, "NoCanary", "no canary is in progress")

@@ -1,28 +1,23 @@
-"""What readings mean: burn-rate tiers, the verdict of a tick, the bake, the canary, the onset.
+"""Judgements on readings: the verdict of a tick by burn-rate tiers, the bake, the canary, the onset.
 
     error ratio   e_W = bad_W / total_W
     budget        b   = 1 − objective
     burn          e_W / b
 
 A reading is an interval: with coverage c of the window its error ratio lies in [c·e, c·e + 1 − c]. Harm is stated on the
-lower bound, health on the upper; what lies between is unknown, and unknown decides nothing.
+lower bound, health on the upper; between the two the answer is unknown, and unknown decides nothing.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from math import isnan
 from typing import Literal
 
 from opsloop.api.meta import PAGING, format_duration
 from opsloop.api.release import Analysis, Slo, Tier
 from opsloop.core.facts import Reading, TierVerdict, Unknown, Value, Verdict
-from opsloop.core.slo.tiers import budget_of as budget_of
-from opsloop.core.slo.tiers import default_tiers as default_tiers
-from opsloop.core.slo.tiers import reachable as reachable
-from opsloop.core.slo.tiers import tier_name as tier_name
-from opsloop.core.slo.tiers import tiers_of as tiers_of
-from opsloop.core.slo.tiers import unreachable_sentence as unreachable_sentence
-from opsloop.core.slo.tiers import windows_of as windows_of
+from opsloop.core.slo.tiers import budget_of, tiers_of
 
 # Reasons of an unknown reading.
 NO_SERIES = "NoSeries"  # Prometheus holds no such series in the window
@@ -31,13 +26,16 @@ NAN = "NotANumber"  # the query gave NaN
 INFINITE = "Infinite"  # the query gave an infinity
 NEGATIVE = "Negative"  # the query gave a count below zero
 QUERY_FAILED = "QueryFailed"  # Prometheus refused the query, or the Release's expression cannot be one
-UNREACHABLE = "TelemetryUnreachable"  # no answer from Prometheus, or one that says not now
+UNREACHABLE = "TelemetryUnreachable"  # no usable answer from Prometheus, for a reason other than the query
 TIMEOUT = "TelemetryTimeout"  # no answer in time
-PARTIAL = "PartialResponse"  # Prometheus warned that its answer is not whole
-STALE = "Stale"  # the last answer is too old to speak of now
+PARTIAL = "PartialResponse"  # Prometheus warned that its answer is incomplete
+STALE = "Stale"  # the last answer is too old
 NOT_READ = "NotRead"  # not read yet, or not asked for
 NOT_BY_VERSION = "NotByVersion"  # the SLI's expressions do not hold {{version}}, so versions cannot be told apart
 LOW_COVERAGE = "LowCoverage"  # data exist for too few seconds of the window to be sure
+
+# Reason of a decision that waits for a reading.
+TELEMETRY_UNKNOWN = "TelemetryUnknown"  # the SLI is not known (yet), or not surely good or bad: the decision waits
 
 # Reasons of a verdict that is known.
 TIER_FIRING = "TierFiring"  # both windows of a tier burn above its factor
@@ -48,7 +46,7 @@ TOO_FEW_BAD_EVENTS = "TooFewBadEvents"  # bad events were seen, but too few to m
 # Reasons of a judged canary, besides WITHIN_OBJECTIVE and those of an unknown reading.
 TOO_FEW_EVENTS = "TooFewEvents"  # the canary served fewer events in the window than minEvents
 BELOW_FLOOR = "BelowAbortBelow"  # surely a smaller share of good events than abortBelow (default: the objective)
-WORSE_THAN_LIVE = "WorseThanLive"  # surely worse than live over the same seconds, by more than the margin
+WORSE_THAN_LIVE = "WorseThanLive"  # worse than live by more than the margin, in its SLI (surely) or its eval cases
 BETTER_THAN_LIVE = "BetterThanLive"  # misses the objective, as live does, but is surely better than live by the margin
 LIVE_MISSES_TOO = "LiveMissesToo"  # misses the objective, but so does live: the canary cannot be blamed, nor cleared
 UNDECIDED = "Undecided"  # neither surely good nor surely bad yet
@@ -61,8 +59,8 @@ def judge(slo: Slo, readings: Mapping[timedelta, Reading], at: datetime) -> Verd
     verdicts = tuple(_judge_tier(slo, tier, readings) for tier in tiers_of(slo))
     firing = min((v for v in verdicts if v.firing), key=lambda v: (v.tier.severity, -v.tier.factor), default=None)
     band, reason = _band(slo, verdicts, firing)
-    head = _head(verdicts)
-    burning = head is not None and head.burn_short is not None and head.burn_short > head.tier.factor
+    fastest = _fastest(verdicts)
+    burning = fastest is not None and fastest.burn_short is not None and fastest.burn_short > fastest.tier.factor
     return Verdict(at, slo.objective, verdicts, band, firing, _back(slo, verdicts), reason, burning)
 
 
@@ -86,28 +84,29 @@ def _fires(tier: Tier, min_bad: int, budget: float, long: Reading, short: Readin
 
 
 def _burn(reading: Reading, budget: float) -> float | None:
-    """Burn that is sure (lower bound), None where nothing is known."""
+    """Burn rate by the lower bound; None where the reading is Unknown."""
     return reading.lower / budget if isinstance(reading, Value) else None
 
 
-def _head(verdicts: Iterable[TierVerdict]) -> TierVerdict | None:
-    """The tier with the shortest short window among those that page, else among all: the fastest eye there is."""
-    every = list(verdicts)
-    paging = [v for v in every if v.tier.severity in PAGING]
-    return min(paging or every, key=lambda v: v.tier.short, default=None)
+def _fastest(verdicts: Sequence[TierVerdict]) -> TierVerdict | None:
+    """The paging tier with the shortest short window; without a paging tier, that of all tiers."""
+    paging = [v for v in verdicts if v.tier.severity in PAGING]
+    return min(paging or verdicts, key=lambda v: v.tier.short, default=None)
 
 
 def _back(slo: Slo, verdicts: tuple[TierVerdict, ...]) -> bool | None:
-    """Is the SLI back? Surely yes needs the shortest short window below burn 1, and no page tier that still fires:
-    after a long burn the longer short windows are still full of it, and would open again what was just closed."""
-    head, budget = _head(verdicts), budget_of(slo.objective)
+    """True where the shortest short window is surely below burn 1 and no paging tier fires; None where that is unknown.
+
+    After a long burn the longer short windows still hold it, and their tiers would reopen an Incident just resolved.
+    """
+    fastest, budget = _fastest(verdicts), budget_of(slo.objective)
     if any(v.firing for v in verdicts if v.tier.severity in PAGING):
         return False
-    if head is None or isinstance(head.short, Unknown):
+    if fastest is None or isinstance(fastest.short, Unknown):
         return None
-    if head.short.upper < budget:
+    if fastest.short.upper < budget:
         return True
-    return False if head.short.lower >= budget else None
+    return False if fastest.short.lower >= budget else None
 
 
 def _band(
@@ -117,39 +116,39 @@ def _band(
         return ("fast" if firing.tier.severity in PAGING else "slow"), TIER_FIRING
     if any(_burns_slowly(slo, v) for v in verdicts):
         return "slow", BURNING
-    head = _head(verdicts)
-    if head is None:
+    fastest = _fastest(verdicts)
+    if fastest is None:
         return "unknown", NOT_READ
-    if isinstance(head.short, Unknown):
-        return "unknown", head.short.reason
-    if head.short.upper <= budget_of(slo.objective):
+    if isinstance(fastest.short, Unknown):
+        return "unknown", fastest.short.reason
+    if fastest.short.upper <= budget_of(slo.objective):
         return "ok", WITHIN_OBJECTIVE
-    if isinstance(head.long, Value) and head.long.coverage == 1 and head.long.bad < slo.min_bad_events:
+    if isinstance(fastest.long, Value) and fastest.long.coverage == 1 and fastest.long.bad < slo.min_bad_events:
         return "ok", TOO_FEW_BAD_EVENTS
-    return "unknown", LOW_COVERAGE if isinstance(head.long, Value) else head.long.reason
+    return "unknown", LOW_COVERAGE if isinstance(fastest.long, Value) else fastest.long.reason
 
 
 def _burns_slowly(slo: Slo, verdict: TierVerdict) -> bool:
-    """Above burn 1 for sure, by enough bad events: one stray error in a window of seconds is no burn."""
+    """True where the burn rate is surely above 1 by at least minBadEvents: one error in a window of seconds is no burn."""
     enough = isinstance(verdict.long, Value) and verdict.long.bad >= slo.min_bad_events
     return enough and verdict.burn_short is not None and verdict.burn_short > 1
 
 
 def unknown_because(verdict: Verdict) -> str:
-    """Why a verdict is unknown, in a sentence with the field or the error; empty where it is known."""
-    head = _head(verdict.tiers)
-    if verdict.band != "unknown" or head is None:
+    """A sentence with the field or the error that makes a verdict unknown; empty where it is known."""
+    fastest = _fastest(verdict.tiers)
+    if verdict.band != "unknown" or fastest is None:
         return ""
-    spans = ((head.tier.short, head.short), (head.tier.long, head.long))
+    spans = ((fastest.tier.short, fastest.short), (fastest.tier.long, fastest.long))
     for window, reading in spans:
         if isinstance(reading, Unknown):
             return f"{format_duration(window)}: {reading.reason}{': ' if reading.detail else ''}{reading.detail}"
-    seen = ", ".join(f"{format_duration(w)} {r.coverage:.0%}" for w, r in spans if isinstance(r, Value))
-    return f"data exist for a part of the window only ({seen})"
+    shares = ", ".join(f"{format_duration(w)} {r.coverage:.0%}" for w, r in spans if isinstance(r, Value))
+    return f"data exist for a part of the window only ({shares})"
 
 
 def meets(slo: Slo, reading: Reading, min_events: int) -> bool | None:
-    """Does the bake window meet the objective? None while unknown: too few events, or data for too few seconds."""
+    """True where the bake window surely meets the objective; None with too few events or data for too few seconds."""
     if isinstance(reading, Unknown) or reading.total < min_events:
         return None
     budget = budget_of(slo.objective)
@@ -160,7 +159,7 @@ def meets(slo: Slo, reading: Reading, min_events: int) -> bool | None:
 
 @dataclass(frozen=True, slots=True)
 class Judged:
-    """What one reading says of a canary. unknown neither advances nor aborts."""
+    """The verdict on a canary by one reading. `unknown` neither advances nor aborts."""
 
     verdict: Literal["pass", "fail", "unknown"]
     reason: str
@@ -168,12 +167,12 @@ class Judged:
 
 
 def judge_canary(analysis: Analysis, objective: float, canary: Reading, live: Reading) -> Judged:
-    """One reading of the canary, compared with live over the same seconds. The first line that holds decides:
+    """Compares one reading of the canary with live over the same seconds. The first line that holds decides:
 
     1. unknown: no reading, or fewer than minEvents.
     2. fail: surely more than `margin` worse than live; or surely below abortBelow.
        At least 3 bad events: one or two are chance. Where abortBelow is not written (it is the objective then) and live
-       itself surely misses the objective, the canary is not blamed for what both suffer: see 4.
+       itself surely misses the objective, both are measured under the same load and the canary is not blamed: see 4.
     3. pass: surely within the objective and surely not more than `margin` worse than live.
        Live is left out where it has no reading or fewer than minEvents.
     4. live misses the objective too: pass if the canary is surely better by the margin (a fix that helps), else unknown.
@@ -187,9 +186,9 @@ def judge_canary(analysis: Analysis, objective: float, canary: Reading, live: Re
         return Judged(
             "unknown", TOO_FEW_EVENTS, f"{canary.total:.0f} events of the canary, {analysis.min_events} are needed."
         )
-    known = live if isinstance(live, Value) and live.total >= analysis.min_events else None
-    verdict, reason = _compare(analysis, budget_of(objective), canary, known)
-    return Judged(verdict, reason, _shares(canary, known))
+    comparison = live if isinstance(live, Value) and live.total >= analysis.min_events else None
+    verdict, reason = _compare(analysis, budget_of(objective), canary, comparison)
+    return Judged(verdict, reason, _shares(canary, comparison))
 
 
 def _compare(
@@ -223,7 +222,7 @@ def onset(points: Iterable[tuple[datetime, float]], objective: float) -> datetim
     """
     budget, start, inside = budget_of(objective), None, False
     for at, ratio in points:
-        if ratio != ratio:
+        if isnan(ratio):
             continue
         if ratio > budget and not inside:
             start = at

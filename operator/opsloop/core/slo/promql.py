@@ -1,6 +1,6 @@
-"""From a Release's SLI to one PromQL expression per tick, and from its answer to readings.
+"""Turns a Release's SLI into one PromQL expression per tick, and the answer into readings.
 
-Every part of the expression is one number with a label `opsloop` that says what it is:
+Every part of the expression is one number; its label `opsloop` names it:
 
     good:1m        bad:1m       total:1m      sums over the window, all versions
     covered:1m                                share of the window for which `total` had data
@@ -24,11 +24,11 @@ from opsloop.core.slo import burn_rate as slo
 
 LABEL = "opsloop"
 FIELD = "spec.slo.sli"
-_POINTS = 120  # a window's coverage is looked at in at most this many points
+_POINTS = 120  # coverage is measured at up to this many points of a window
 _INNER = 4  # a point is covered if `total` has data over this many scrape intervals before it
-_PLACE = {name: re.compile(r"\{\{\s*" + name + r"\s*\}\}") for name in ("window", "version")}
+_PLACEHOLDER = {name: re.compile(r"\{\{\s*" + name + r"\s*\}\}") for name in ("window", "version")}
 _SPECIAL = re.compile(r"[.+*?()|{}\[\]$]")
-_UNSPEAKABLE = re.compile("[\\\\^\"'`\n]")
+_UNQUOTABLE = re.compile("[\\\\^\"'`\n]")
 
 Versions = Mapping[str, tuple[str, timedelta]]
 
@@ -38,36 +38,36 @@ class Labelled(Protocol):
 
     @property
     def labels(self) -> Mapping[str, str]:
-        """Its labels."""
+        """Label name → value."""
         ...
 
     @property
     def value(self) -> float:
-        """Its value; may be NaN or infinite."""
+        """The number; may be NaN or infinite."""
         ...
 
 
 @dataclass(frozen=True, slots=True)
 class Parsed:
-    """What one answer says: a reading for everything that was asked."""
+    """The readings of one answer: one for every window and every version of the query."""
 
     windows: Mapping[timedelta, Reading]
     versions: Mapping[str, Reading]
 
 
 def problem(sli: Sli) -> str:
-    """Why this SLI cannot be read, naming the field; empty where it can. (The CRD refuses these too.)"""
+    """The mistake that makes an SLI unreadable, with its field; empty without one. The CRD refuses these as well."""
     if (sli.good is None) == (sli.bad is None):
         return f"{FIELD}: give exactly one of good and bad"
     for field, query in _fields(sli).items():
-        if not _PLACE["window"].search(query):
+        if not _PLACEHOLDER["window"].search(query):
             return f"{FIELD}.{field} does not hold {{{{window}}}}, so that it would say the same of every window"
     return ""
 
 
 def splits(sli: Sli) -> bool:
-    """Can the SLI be read by version? Both expressions must hold `{{version}}`."""
-    return all(_PLACE["version"].search(query) for query in _fields(sli).values())
+    """True where the SLI can be read by version: both expressions hold `{{version}}`."""
+    return all(_PLACEHOLDER["version"].search(query) for query in _fields(sli).values())
 
 
 def _fields(sli: Sli) -> dict[str, str]:
@@ -76,16 +76,16 @@ def _fields(sli: Sli) -> dict[str, str]:
 
 
 def version_pattern(version: str) -> str:
-    """A regular expression for exactly this version that stands in any of PromQL's three kinds of quotes.
+    """A regular expression for exactly this version that is valid in any of PromQL's three kinds of quotes.
 
     Backslashes mean different things in them, so special characters become classes (`1[.]2`); quotes, backslashes and
     carets, which no version label needs, become "any one character".
     """
-    return _UNSPEAKABLE.sub(".", _SPECIAL.sub(lambda found: f"[{found[0]}]", version))
+    return _UNQUOTABLE.sub(".", _SPECIAL.sub(lambda match: f"[{match[0]}]", version))
 
 
 def _filled(query: str, window: timedelta, version: str = ".*") -> str:
-    return _PLACE["version"].sub(version, _PLACE["window"].sub(format_duration(window), query))
+    return _PLACEHOLDER["version"].sub(version, _PLACEHOLDER["window"].sub(format_duration(window), query))
 
 
 def _named(expression: str, kind: str, window: timedelta, version: str | None = None) -> str:
@@ -99,7 +99,7 @@ def _sum(query: str, window: timedelta, version: str = ".*") -> str:
 
 
 def coverage_expression(total: str, window: timedelta, resolution: timedelta) -> str:
-    """Share of the window's points at which `total` had data; exactly 1 where it always had.
+    """PromQL: share of the window's points at which `total` had data; exactly 1 where it always had.
 
     The denominator counts the same points of a constant: how many there are depends on how the window lies on the
     clock, and differs by one between Prometheus 2 (both ends count) and 3 (the older end does not).
@@ -111,14 +111,14 @@ def coverage_expression(total: str, window: timedelta, resolution: timedelta) ->
 
 
 def window_query(sli: Sli, windows: Iterable[timedelta], versions: Versions, resolution: timedelta) -> str:
-    """One expression that returns all that this tick wants of a Release.
+    """One expression that returns all readings of a Release at one tick; empty without windows and versions.
 
     `versions` names readings by version: name → (version label, window). Its windows are read overall as well, because
-    a version is compared with the whole. `resolution` is Prometheus' scrape interval. Empty where nothing is asked.
+    a version is compared with the whole. `resolution` is Prometheus' scrape interval.
     """
-    asked = sorted({*windows, *(window for _, window in versions.values())})
+    spans = sorted({*windows, *(window for _, window in versions.values())})
     parts = []
-    for window in asked:
+    for window in spans:
         parts += [_named(_sum(query, window), kind, window) for kind, query in _fields(sli).items()]
         parts.append(_named(coverage_expression(sli.total, window, resolution), "covered", window))
     for name, (version, window) in sorted(versions.items()) if splits(sli) else ():
@@ -128,7 +128,7 @@ def window_query(sli: Sli, windows: Iterable[timedelta], versions: Versions, res
 
 
 def range_query(sli: Sli, window: timedelta) -> str:
-    """The error ratio over a short window, one series: for the onset and for the gate. NaN where nothing happened."""
+    """PromQL: the error ratio over a short window as one series, for the onset and the gate. NaN without events."""
     total = _sum(sli.total, window)
     if sli.good is not None:
         ratio = f"clamp_min(1 - {_sum(sli.good, window)} / {total}, 0)"
@@ -138,16 +138,16 @@ def range_query(sli: Sli, window: timedelta) -> str:
 
 
 def single_queries(sli: Sli, window: timedelta) -> dict[str, str]:
-    """Each expression of the SLI alone, by field: to find out which of them Prometheus refuses."""
+    """Field → its expression alone, to find the one that Prometheus refuses."""
     return {f"{FIELD}.{field}": _sum(query, window) for field, query in _fields(sli).items()}
 
 
 def parse(samples: Iterable[Labelled], sli: Sli, windows: Iterable[timedelta], versions: Versions) -> Parsed:
-    """The readings that `window_query` with the same arguments asked for; nothing that was asked is missing."""
+    """The readings for a `window_query` with the same arguments; a reading without samples is Unknown."""
     numbers = {sample.labels.get(LABEL, ""): sample.value for sample in samples}
-    asked = {*windows, *(window for _, window in versions.values())}
+    spans = {*windows, *(window for _, window in versions.values())}
     return Parsed(
-        windows={window: _overall(numbers, sli, window) for window in asked},
+        windows={window: _overall(numbers, sli, window) for window in spans},
         versions={name: _by_version(numbers, sli, name, window) for name, (_, window) in versions.items()},
     )
 
@@ -160,9 +160,9 @@ def _overall(numbers: Mapping[str, float], sli: Sli, window: timedelta) -> Readi
 
 
 def _by_version(numbers: Mapping[str, float], sli: Sli, name: str, window: timedelta) -> Reading:
-    """A version without a single good (or bad) event has no such series; that is a zero where others have one.
+    """The reading of one version. Where other versions have a good (or bad) series and this one has none, it counts 0.
 
-    Coverage is that of all versions together: seconds before a canary existed are not missing telemetry.
+    The coverage is that of all versions together: seconds before a canary existed are not missing telemetry.
     """
     if not splits(sli):
         return Unknown(slo.NOT_BY_VERSION, f"{FIELD}: write {{{{version}}}} into both expressions")
@@ -175,8 +175,10 @@ def _by_version(numbers: Mapping[str, float], sli: Sli, name: str, window: timed
 
 
 def _reading(sli: Sli, counted: float | None, total: float | None, coverage: float) -> Reading:
-    """`counted` are good or bad events, as the SLI says. Counts are extrapolated by Prometheus, so that a part may
-    come out a little above the whole: it is cut."""
+    """A Value, or Unknown with the field. `counted` are good or bad events, as the SLI says.
+
+    Prometheus extrapolates counts, so that a part may come out a little above the whole: it is cut.
+    """
     if total is None:
         return Unknown(slo.NO_SERIES, f"{FIELD}.total matches no series in the window")
     if counted is None:

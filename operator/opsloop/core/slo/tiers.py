@@ -1,4 +1,4 @@
-"""Burn-rate tiers: the written ones, or the defaults of a period that the objective can reach."""
+"""Burn-rate tiers: those of the spec, or the defaults of its period that the objective can reach."""
 
 from datetime import timedelta
 from typing import Literal
@@ -23,7 +23,7 @@ def budget_of(objective: float) -> float:
 
 
 def default_tiers(objective: float, period: timedelta) -> tuple[list[Tier], list[str]]:
-    """The four tiers of the period, and a sentence for each that the objective cannot reach and that is left out.
+    """The default tiers of the period, and a sentence for each that is left out because the objective cannot reach it.
 
     factor = share of the budget · period / long window. Periods under four weeks shrink the windows and keep the
     factors of 30 days: with windows of days in a period of a week a factor would fall below 1 and fire within budget.
@@ -45,26 +45,31 @@ def _seconds(window: timedelta) -> timedelta:
 
 
 def reachable(factor: float, objective: float) -> bool:
-    """Can a service with this objective ever burn faster than `factor`? At most every event is bad: burn 1/b."""
+    """True where the burn rate can exceed `factor`: if every event is bad, it is 1/b."""
     return factor * budget_of(objective) < 1
 
 
 def unreachable_sentence(factor: float, objective: float) -> str:
-    """Why a tier can never fire."""
+    """A sentence with the arithmetic by which a tier can never fire."""
     most = 1 / budget_of(objective)
     return f"with an objective of {objective:g} the burn rate is at most {most:.4g} and never exceeds {factor:g}"
 
 
 def tier_name(tier: Tier) -> str:
-    """For people: `1h & 5m at 14.4`."""
+    """The tier in a message: `1h & 5m at 14.4`."""
     return f"{format_duration(tier.long)} & {format_duration(tier.short)} at {tier.factor:g}"
 
 
 def tiers_of(slo: Slo) -> list[Tier]:
-    """The tiers that are judged: the written ones, else the defaults of the period."""
+    """The tiers that are judged: those of the spec, else the defaults of the period."""
     return list(slo.tiers) or default_tiers(slo.objective, slo.period)[0]
 
 
+def dropped_tiers(slo: Slo) -> list[str]:
+    """A sentence for each default tier that is left out; none where the spec has tiers of its own."""
+    return [] if slo.tiers else default_tiers(slo.objective, slo.period)[1]
+
+
 def windows_of(slo: Slo) -> frozenset[timedelta]:
-    """All windows that `judge` wants readings of."""
+    """The windows that `burn_rate.judge` needs readings of."""
     return frozenset(window for tier in tiers_of(slo) for window in (tier.long, tier.short))

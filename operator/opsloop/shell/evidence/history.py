@@ -9,8 +9,8 @@ from opsloop.api.incident import Incident
 from opsloop.api.meta import PAGING, format_duration
 from opsloop.api.release import Release, Sli, Slo, Tier
 from opsloop.core.gate.evidence import FiredAlert, Missing, Served, SliPoint, SliSeries, TierBurn, shift_of
-from opsloop.core.slo import burn_rate as slo_rules
 from opsloop.core.slo import promql
+from opsloop.core.slo.tiers import tiers_of
 from opsloop.errors import Invalid
 from opsloop.shell.evidence.sources import had
 from opsloop.shell.ports import Sample, Series, Telemetry
@@ -68,7 +68,7 @@ def _points(series: list[Series]) -> dict[datetime, float]:
 
 def head_window(slo: Slo) -> timedelta:
     """The shortest short window of a tier that pages: what Mitigated is decided on."""
-    tiers = slo_rules.tiers_of(slo)
+    tiers = tiers_of(slo)
     paging = [tier for tier in tiers if tier.severity in PAGING]
     if not tiers:
         raise Invalid("the SLO has no tier that its objective can reach")
@@ -95,7 +95,7 @@ async def burns(telemetry: Telemetry, slo: Slo, detected: datetime, tick: timede
         )
         return TierBurn(tier, long, short)
 
-    return tuple(await asyncio.gather(*(both(t) for t in slo_rules.tiers_of(slo) if t.severity == "sev1")))
+    return tuple(await asyncio.gather(*(both(t) for t in tiers_of(slo) if t.severity == "sev1")))
 
 
 async def whole(telemetry: Telemetry, sli: Sli, start: datetime, end: datetime) -> SliPoint:

@@ -15,9 +15,9 @@ from datetime import datetime, timedelta
 
 from opsloop.api.release import Release, Slo
 from opsloop.core.facts import Reading, Readings, Unknown, Verdict
-from opsloop.core.release.live import ACTIVE
 from opsloop.core.slo import burn_rate as slo
 from opsloop.core.slo import promql
+from opsloop.core.slo.tiers import windows_of
 from opsloop.shell.ports import Clock, NamespacedName, Telemetry
 from opsloop.shell.slo.query import NO_ANSWER, SliQuery
 
@@ -135,7 +135,7 @@ class Poller:
 
     async def _read(self, release: Release, memory: _Memory, hot: bool, at: datetime) -> Readings:
         bake = None if _proven(release) else memory.slo.bake_time
-        windows = slo.windows_of(memory.slo) | ({bake} if bake else set())
+        windows = windows_of(memory.slo) | ({bake} if bake else set())
         due = {window for window in windows if self._due(memory, window, at)}
         window = release.spec.strategy.canary.analysis.window
         versions = {version: (version, window) for version in _versions(release, hot)}
@@ -190,7 +190,7 @@ def _last(memory: _Memory, window: timedelta) -> Reading:
 
 
 def _active(release: Release) -> bool:
-    return release.status.target is not None and release.status.target.state in ACTIVE
+    return release.status.target is not None and release.status.target.is_active
 
 
 def _proven(release: Release) -> bool:

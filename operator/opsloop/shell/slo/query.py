@@ -11,6 +11,7 @@ from opsloop.api.release import Slo
 from opsloop.core.facts import Unknown
 from opsloop.core.slo import burn_rate as slo
 from opsloop.core.slo import promql
+from opsloop.core.slo.tiers import tiers_of, windows_of
 from opsloop.errors import Invalid, OpsloopError, Partial, TimedOut
 from opsloop.shell.ports import Sample, Telemetry
 
@@ -46,7 +47,7 @@ class SliQuery:
 
         Looked for in twice the longest page window, in steps of the scrape interval where Prometheus allows so many.
         """
-        tiers = slo.tiers_of(objective)
+        tiers = tiers_of(objective)
         paging = [tier for tier in tiers if tier.severity in PAGING] or tiers
         span = 2 * max(tier.long for tier in paging)
         step = max(self._resolution.total_seconds(), 1.0, -(-span.total_seconds() // _RANGE_POINTS))
@@ -78,7 +79,7 @@ class SliQuery:
         """The Unknown for a failed query. A refused one is asked again expression by expression, to name the field."""
         if not isinstance(error, Invalid) or promql.problem(objective.sli):
             return Unknown(_reason(error), str(error))
-        for field, query in promql.single_queries(objective.sli, min(slo.windows_of(objective))).items():
+        for field, query in promql.single_queries(objective.sli, min(windows_of(objective))).items():
             try:
                 await self._in_time(self._telemetry.instant(query, at))
             except Invalid as refusal:

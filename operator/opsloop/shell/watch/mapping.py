@@ -11,7 +11,6 @@ from opsloop.api.evalcase import EvalCase
 from opsloop.api.incident import Incident
 from opsloop.api.meta import Model
 from opsloop.api.release import Release
-from opsloop.core.release.live import ACTIVE
 from opsloop.shell.ports import Object, ObjectKey
 from opsloop.shell.watch.cache import Cache
 
@@ -88,7 +87,7 @@ def _requests_for_case(case: EvalCase | None, cache: Cache) -> set[ObjectKey]:
 
 def _has_active_target(case: EvalCase, cache: Cache) -> bool:
     release = cache.model(Release, case.metadata.namespace, case.spec.release)
-    return release is not None and release.status.target is not None and release.status.target.state in ACTIVE
+    return release is not None and release.status.target is not None and release.status.target.is_active
 
 
 def _requests_for_deployment(namespace: str, deployment: str, cache: Cache) -> set[ObjectKey]:
