@@ -10,6 +10,7 @@ HIDDEN = {".venv", ".git", "out", "node_modules"}
 PAGES = sorted(p for p in ROOT.rglob("*.md") if not HIDDEN & set(p.relative_to(ROOT).parts))
 LINK = re.compile(r"\]\(([^)\s]+)\)")
 CODE_BLOCK = re.compile(r"^```.*?^```", re.DOTALL | re.MULTILINE)
+MADE = {"postmortem.md", "WORDS.KIND.md", ".md"}  # a key of a ConfigMap, a pattern, an ending
 GLOSSARY = ROOT / "docs" / "glossary.md"
 
 
@@ -46,6 +47,20 @@ def test_links_lead_to_files_and_headings(page: Path) -> None:
 )
 def test_the_check_of_links(link: str, is_broken: bool) -> None:
     assert broken(ROOT / "README.md", link) == is_broken
+
+
+@pytest.mark.parametrize("folder", ["operator", "charts", "tools", "e2e", "docs"])
+def test_a_page_that_a_text_names_is_in_the_repository(folder: str) -> None:
+    """Also where it is no link: in a docstring, a comment or a template."""
+    gone = [
+        f"{path.relative_to(ROOT)}: {name}"
+        for path in sorted((ROOT / folder).rglob("*"))
+        if path.suffix in {".py", ".md", ".yaml", ".yml", ".tpl", ".txt"}
+        for name in re.findall(r"[\w./-]*\w\.md\b", path.read_text())
+        if name not in MADE
+        and not any((base / name).exists() for base in (path.parent, ROOT, ROOT / "docs", ROOT / "docs" / "decisions"))
+    ]
+    assert gone == []
 
 
 def test_words_of_the_glossary_are_in_alphabetical_order_and_have_a_meaning() -> None:
