@@ -1,1 +1,1 @@
-"""Reconciling one object: observe, decide, apply."""
+"""The pipeline of every kind: observe, decide, apply."""

@@ -1,9 +1,12 @@
-"""Carries a Decision out, in its order: safety, record, actions, events. Each act is idempotent and keeps its precondition."""
+"""Applies a Decision in its order: safety, status (record first), actions, events.
+
+Each action is idempotent and checks its precondition on the cluster, so that a Decision may be applied again after a crash.
+"""
 
 import asyncio
+import contextlib
 import logging
 from collections.abc import Mapping
-from typing import Any
 
 from opsloop.api.meta import API_VERSION, Model
 from opsloop.core.actions import (
@@ -53,29 +56,29 @@ KINDS: Mapping[str, Resource] = {r.kind: r for r in (RELEASES, INCIDENTS, RUNBOO
 
 
 async def apply_decision(runtime: Runtime, kind: str, obj: Object, decision: Decision) -> None:
-    """`obj` is the object that was decided on, as it was observed."""
+    """Applies what was decided on `obj`, the object as it was observed. Raises Conflict where that is stale."""
     namespace = obj["metadata"]["namespace"]
     for action in decision.safety:
         await execute(runtime, namespace, obj, action)
     if decision.status is not None:
         await _store_status(runtime, kind, obj, decision.status)
-    elif any(_raises(action) for action in decision.actions):
+    elif any(_raises_exposure(action) for action in decision.actions):
         await _check_current(runtime, kind, obj)
     try:
         for action in decision.actions:
             await execute(runtime, namespace, obj, action)
-    finally:  # the turn is stored: people are told of it even where an act has to be tried again
+    finally:  # the status is stored, so its events are posted even where an action has to be tried again
         for event in decision.events:
             await runtime.events.post(obj, event)
 
 
-def _raises(action: Action) -> bool:
-    """Does it bring anything to users? What it stands on was stored by an earlier look."""
+def _raises_exposure(action: Action) -> bool:
+    """True if it brings a version to users. Such an action follows from a status that an earlier reconcile stored."""
     return isinstance(action, SetTemplate) or (isinstance(action, SetGates) and action.open)
 
 
 async def _check_current(runtime: Runtime, kind: str, obj: Object) -> None:
-    """Where no status is stored in the same turn, nothing refuses a stale cache (a new leader's): so the object is read."""
+    """Raises Conflict where the object changed. Without a status write nothing else refuses the stale cache of a new leader."""
     meta = obj["metadata"]
     stored = await runtime.reader.get(KINDS[kind], meta["namespace"], meta["name"])
     if stored["metadata"].get("resourceVersion") != meta.get("resourceVersion"):
@@ -83,7 +86,7 @@ async def _check_current(runtime: Runtime, kind: str, obj: Object) -> None:
 
 
 async def _store_status(runtime: Runtime, kind: str, obj: Object, status: Model) -> None:
-    """Under the observed resourceVersion: a stale one is a Conflict, and nothing after it is done."""
+    """Replaces the status under the observed resourceVersion; Conflict where that is stale."""
     meta = obj["metadata"]
     body = {
         "apiVersion": API_VERSION,
@@ -92,14 +95,18 @@ async def _store_status(runtime: Runtime, kind: str, obj: Object, status: Model)
         "spec": obj["spec"],
         "status": status.dump(),
     }
-    stored = await runtime.writer.replace_status(KINDS[kind], meta["namespace"], body)
+    _store_in_cache(runtime, kind, await runtime.writer.replace_status(KINDS[kind], meta["namespace"], body))
+
+
+def _store_in_cache(runtime: Runtime, kind: str, stored: Object) -> None:
+    """Puts an object that was just written into the cache and requests what follows from it, ahead of the watch."""
     if runtime.cache.put(kind, stored):
         for key in requests_for_object(kind, stored, runtime.cache):
             runtime.enqueue(key)
 
 
 async def execute(runtime: Runtime, namespace: str, obj: Object, action: Action) -> None:
-    """One effect."""
+    """Executes one action; `obj` is the object that was decided on. Idempotent."""
     match action:
         case SetGates():
             await _set_gates(runtime, namespace, action)
@@ -113,16 +120,6 @@ async def execute(runtime: Runtime, namespace: str, obj: Object, action: Action)
             await _delete_canary(runtime, namespace, obj, action)
         case RunEvals():
             runtime.evals.start_run(namespace, action)
-        case SendPage():
-            runtime.pages.send(namespace, action)
-        case StorePostmortem():
-            await runtime.writer.apply(CONFIGMAPS, namespace, manifests.postmortem(obj, action))
-            runtime.owned.postmortems[namespace, action.incident.metadata.name] = action.markdown
-            runtime.enqueue(("Incident", namespace, action.incident.metadata.name))
-        case CreateEvalCase():
-            await _create_if_absent(
-                runtime, EVALCASES, namespace, _object("EvalCase", action.name, action.spec, action.labels)
-            )
         case CreateIncident():
             await _create_incident(runtime, namespace, action)
         case FileToLedger():
@@ -130,20 +127,26 @@ async def execute(runtime: Runtime, namespace: str, obj: Object, action: Action)
         case StoreTicketQueue():
             await runtime.ledgers.store_queue(namespace, action.queue)
         case DeleteInboxEntries():
-            for name, uid in action.entries.items():
-                await runtime.writer.delete(CONFIGMAPS, namespace, name, uid)
-                runtime.inbox.deleted(namespace, name)
+            await _delete_inbox_entries(runtime, namespace, action)
+        case SendPage():
+            runtime.pages.send(namespace, action)
+        case StorePostmortem():
+            await _store_postmortem(runtime, namespace, obj, action)
+        case CreateEvalCase():
+            await _create_if_absent(runtime, EVALCASES, namespace, manifests.new_eval_case(action))
         case StartQuarantine():
             await _start_quarantine(runtime, namespace, action)
         case ProbeQuarantine():
             runtime.evals.probe_quarantine(namespace, action)
         case StopQuarantine():
-            await asyncio.gather(*(runtime.writer.delete(PODS, namespace, pod) for pod in action.pods))
-            if action.forget:
-                runtime.evals.forget_proof(namespace, action.case)
+            await _stop_quarantine(runtime, namespace, action)
+
+
+# a Release's Deployment, revisions and canary
 
 
 async def _set_gates(runtime: Runtime, namespace: str, action: SetGates) -> None:
+    """Writes the condition of all pods before it raises; a pod that was deleted is out of traffic already."""
     condition = {
         "type": GATE,
         "status": "True" if action.open else "False",
@@ -151,15 +154,14 @@ async def _set_gates(runtime: Runtime, namespace: str, action: SetGates) -> None
         "message": action.reason,
         "lastTransitionTime": runtime.now().strftime("%Y-%m-%dT%H:%M:%SZ"),
     }
-    calls = (runtime.writer.patch_pod_condition(namespace, pod, "", condition) for pod in action.pods)
-    failed = [e for e in await asyncio.gather(*calls, return_exceptions=True) if isinstance(e, BaseException)]
-    for error in failed:
-        if not isinstance(error, NotFound):  # a pod that is gone is out of traffic
-            raise error
+    writes = (runtime.writer.patch_pod_condition(namespace, pod, "", condition) for pod in action.pods)
+    for failure in await asyncio.gather(*writes, return_exceptions=True):
+        if isinstance(failure, BaseException) and not isinstance(failure, NotFound):
+            raise failure
 
 
 async def _set_template(runtime: Runtime, namespace: str, action: SetTemplate) -> None:
-    """The whole template, if it still is what was observed; then the stored digest is checked."""
+    """Replaces the whole template where it is still the observed one, then compares the digest of the stored one."""
     live = runtime.cache.get("Deployment", namespace, action.deployment)
     if live is None or revisions.digest(live["spec"]["template"]) != action.expect:
         raise Conflict(f"Deployment {namespace}/{action.deployment} is not at {action.expect} any more")
@@ -168,29 +170,29 @@ async def _set_template(runtime: Runtime, namespace: str, action: SetTemplate) -
         {"op": "replace", "path": "/spec/template", "value": action.template},
     ]
     stored = await runtime.writer.json_patch(DEPLOYMENTS, namespace, action.deployment, ops)
-    runtime.cache.put("Deployment", stored)
+    _store_in_cache(runtime, "Deployment", stored)
     digest = revisions.digest(stored["spec"]["template"])
     if digest != action.digest:
-        log.error("Deployment %s/%s stored %s, not %s: admission changed the template", namespace, action.deployment,
-                  digest, action.digest)  # fmt: skip
-    for key in requests_for_object("Deployment", stored, runtime.cache):
-        runtime.enqueue(key)
+        log.error(
+            "%s/%s: admission changed the template of Deployment %s: stored %s, not %s",
+            namespace, action.deployment, action.deployment, digest, action.digest,
+        )  # fmt: skip
 
 
 async def _ensure_revision(runtime: Runtime, namespace: str, action: EnsureRevision) -> None:
-    known = runtime.owned.templates.setdefault((namespace, action.release), {})
-    if action.digest not in known:
+    templates = runtime.owned.templates.setdefault((namespace, action.release), {})
+    if action.digest not in templates:
         body = manifests.controller_revision(namespace, action)
         await _create_if_absent(runtime, CONTROLLERREVISIONS, namespace, body)
-    known[action.digest] = action.template
+    templates[action.digest] = action.template
 
 
 async def _ensure_canary(runtime: Runtime, namespace: str, obj: Object, action: EnsureCanary) -> None:
-    """A Deployment of that name which is not ours is a user's: an apply by force would take it over."""
+    """Raises Invalid where a user's Deployment has the canary's name: an apply by force would take it over."""
     body = manifests.canary_deployment(obj, action)
     name = body["metadata"]["name"]
-    known = runtime.cache.get("Deployment", namespace, name)
-    if known is not None and known["metadata"].get("labels", {}).get(CANARY) != action.release:
+    present = runtime.cache.get("Deployment", namespace, name)
+    if present is not None and not _is_canary_of(present, action.release):
         raise Invalid(
             f"Deployment {namespace}/{name} is not opsloop's; rename it, the canary of {action.release} needs the name"
         )
@@ -198,21 +200,28 @@ async def _ensure_canary(runtime: Runtime, namespace: str, obj: Object, action: 
 
 
 async def _delete_canary(runtime: Runtime, namespace: str, obj: Object, action: DeleteCanary) -> None:
+    """Deletes that very Deployment; a user's Deployment of the same name stays."""
     name = canary_name(obj["spec"]["workloadRef"]["name"])
-    stored = runtime.cache.get("Deployment", namespace, name)
-    if stored is None or stored["metadata"].get("labels", {}).get(CANARY) != action.release:
+    present = runtime.cache.get("Deployment", namespace, name)
+    if present is None or not _is_canary_of(present, action.release):
         return
-    uid = stored["metadata"].get("uid", "")
+    uid = present["metadata"].get("uid", "")
     await runtime.writer.delete(DEPLOYMENTS, namespace, name, uid)
     runtime.cache.drop("Deployment", namespace, name, uid)
     runtime.evals.forget(namespace, action.release)
 
 
+def _is_canary_of(deployment: Object, release: str) -> bool:
+    return bool(deployment["metadata"].get("labels", {}).get(CANARY) == release)
+
+
+# an Incident, what is filed to it, and its postmortem
+
+
 async def _create_incident(runtime: Runtime, namespace: str, action: CreateIncident) -> None:
     """Creates the Incident and puts it into the cache: the next decision must know of it before the watch tells."""
-    body = _object("Incident", action.name, action.spec.dump(), action.labels)
     try:
-        stored = await runtime.writer.create(INCIDENTS, namespace, body)
+        stored = await runtime.writer.create(INCIDENTS, namespace, manifests.new_incident(action))
     except AlreadyExists as error:
         runtime.ledgers.forget(namespace)
         raise Conflict(f"incident {namespace}/{action.name} exists already: the cache is behind") from error
@@ -234,7 +243,24 @@ async def _file_to_ledger(runtime: Runtime, namespace: str, action: FileToLedger
         runtime.enqueue(("Incident", namespace, action.incident))
 
 
+async def _delete_inbox_entries(runtime: Runtime, namespace: str, action: DeleteInboxEntries) -> None:
+    for name, uid in action.entries.items():
+        await runtime.writer.delete(CONFIGMAPS, namespace, name, uid)
+        runtime.inbox.deleted(namespace, name)
+
+
+async def _store_postmortem(runtime: Runtime, namespace: str, obj: Object, action: StorePostmortem) -> None:
+    name = action.incident.metadata.name
+    await runtime.writer.apply(CONFIGMAPS, namespace, manifests.postmortem(obj, action))
+    runtime.owned.postmortems[namespace, name] = action.markdown
+    runtime.enqueue(("Incident", namespace, name))
+
+
+# an EvalCase's quarantined pods
+
+
 async def _start_quarantine(runtime: Runtime, namespace: str, action: StartQuarantine) -> None:
+    """Creates the pod, unless its template cannot run without a Service selecting it: then it logs and creates nothing."""
     services = await runtime.reader.list(SERVICES, namespace)
     selectors = [s["spec"].get("selector") or {} for s in services]
     try:
@@ -242,23 +268,17 @@ async def _start_quarantine(runtime: Runtime, namespace: str, action: StartQuara
             action.case, action.release, action.digest, action.pod, namespace, action.template, selectors
         )
     except Invalid as error:
-        log.warning("%s", error)
+        log.warning("%s/%s: no quarantined pod of %s: %s", namespace, action.case, action.digest, error)
         return
     await _create_if_absent(runtime, PODS, namespace, body)
 
 
-async def _create_if_absent(runtime: Runtime, resource: Resource, namespace: str, body: Object) -> bool:
-    try:
+async def _stop_quarantine(runtime: Runtime, namespace: str, action: StopQuarantine) -> None:
+    await asyncio.gather(*(runtime.writer.delete(PODS, namespace, pod) for pod in action.pods))
+    if action.forget:
+        runtime.evals.forget_proof(namespace, action.case)
+
+
+async def _create_if_absent(runtime: Runtime, resource: Resource, namespace: str, body: Object) -> None:
+    with contextlib.suppress(AlreadyExists):
         await runtime.writer.create(resource, namespace, body)
-    except AlreadyExists:
-        return False
-    return True
-
-
-def _object(kind: str, name: str, spec: Mapping[str, Any], labels: Mapping[str, str]) -> Object:
-    return {
-        "apiVersion": API_VERSION,
-        "kind": kind,
-        "metadata": {"name": name, "labels": dict(labels)},
-        "spec": dict(spec),
-    }

@@ -1,11 +1,11 @@
-"""The objects that opsloop owns, as it writes them."""
+"""Bodies of the objects that opsloop creates or applies."""
 
 import copy
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from opsloop.api.meta import API_VERSION
-from opsloop.core.actions import EnsureCanary, EnsureRevision, StorePostmortem
+from opsloop.core.actions import CreateEvalCase, CreateIncident, EnsureCanary, EnsureRevision, StorePostmortem
 from opsloop.core.codec import encode_ledger, encode_queue
 from opsloop.core.facts import Ledger, QueuedTicket
 from opsloop.names import (
@@ -28,7 +28,7 @@ MANAGED = {"app.kubernetes.io/managed-by": "opsloop"}
 
 
 def owner(obj: Object) -> Object:
-    """{"ownerReferences": […]} to this object."""
+    """Metadata that makes `obj` the owner."""
     meta = obj["metadata"]
     reference = {
         "apiVersion": obj.get("apiVersion", API_VERSION),
@@ -40,7 +40,7 @@ def owner(obj: Object) -> Object:
 
 
 def controller_revision(namespace: str, action: EnsureRevision) -> Object:
-    """A stored pod template. It has no owner; `shell.reconcile.garbage` removes it when nobody names it any more."""
+    """A stored pod template, without an owner: `shell.reconcile.garbage` deletes it when nothing refers to it any more."""
     return {
         "apiVersion": "apps/v1",
         "kind": "ControllerRevision",
@@ -55,7 +55,7 @@ def controller_revision(namespace: str, action: EnsureRevision) -> Object:
 
 
 def canary_deployment(release: Object, action: EnsureCanary) -> Object:
-    """The canary: the target's template plus our labels and the readiness gate that keeps it dark.
+    """The canary: the target's template plus opsloop's labels and the readiness gate that keeps its pods dark.
 
     Its pods carry the live pods' labels, so that the Service selects them once they are ready; its own selector is the
     canary label alone, which no live pod carries.
@@ -114,3 +114,18 @@ def config_map(name: str, labels: Mapping[str, str], owner_obj: Object | None = 
     """A ConfigMap without data; it is deleted with `owner_obj`."""
     meta = {"name": name, "labels": dict(labels), **(owner(owner_obj) if owner_obj else {})}
     return {"apiVersion": "v1", "kind": "ConfigMap", "metadata": meta}
+
+
+def new_incident(action: CreateIncident) -> Object:
+    """An Incident; the API server refuses a second one of that name."""
+    return _own_kind("Incident", action.name, action.spec.dump(), action.labels)
+
+
+def new_eval_case(action: CreateEvalCase) -> Object:
+    """An EvalCase, without an owner: it must survive the Incident that it was captured from."""
+    return _own_kind("EvalCase", action.name, action.spec, action.labels)
+
+
+def _own_kind(kind: str, name: str, spec: Mapping[str, Any], labels: Mapping[str, str]) -> Object:
+    metadata = {"name": name, "labels": dict(labels)}
+    return {"apiVersion": API_VERSION, "kind": kind, "metadata": metadata, "spec": dict(spec)}

@@ -1,9 +1,12 @@
-"""Gathers the facts of one name: from the watch caches where possible, live where they do not reach."""
+"""Gathers the facts of one object: from the watch cache where possible, live for kinds that are not watched."""
 
 from typing import Any
 
+from opsloop.api.evalcase import EvalCase
+from opsloop.api.incident import Incident
 from opsloop.api.meta import parse_time
 from opsloop.api.release import Release
+from opsloop.api.runbook import Runbook
 from opsloop.core.alerts import ledger
 from opsloop.core.correlation.decide import relevant_incidents
 from opsloop.core.evalcase.quarantine import label_value
@@ -30,8 +33,8 @@ FAILING = ("CrashLoopBackOff", "ImagePullBackOff", "ErrImagePull", "ErrImageNeve
 
 
 async def release_facts(runtime: Runtime, namespace: str, name: str) -> ReleaseFacts | None:
-    """Facts of one Release; None where it is gone."""
-    release = next((r for r in runtime.cache.releases(namespace) if r.metadata.name == name), None)
+    """Facts of one Release; None where it does not exist."""
+    release = runtime.cache.model(Release, namespace, name)
     if release is None:
         return None
     deployment = release.spec.workload_ref.name
@@ -51,37 +54,37 @@ async def release_facts(runtime: Runtime, namespace: str, name: str) -> ReleaseF
 def workload(obj: Object) -> WorkloadFacts:
     """The user's Deployment as facts."""
     meta, spec, status = obj["metadata"], obj["spec"], obj.get("status", {})
-    wanted = spec.get("replicas", 1)
+    replicas = spec.get("replicas", 1)
     manager = obj.get("opsloop", {}).get("templateManager", {})
-    written = manager.get("time")
+    written_at = manager.get("time")
     return WorkloadFacts(
         name=meta["name"],
         uid=meta.get("uid", ""),
         template=spec["template"],
         digest=revisions.digest(spec["template"]),
         resource_version=meta.get("resourceVersion", ""),
-        replicas=wanted,
+        replicas=replicas,
         selector=spec["selector"].get("matchLabels", {}),
-        settled=_settled(meta, status, wanted),
+        settled=_settled(meta, status, replicas),
         manager=manager.get("name", ""),
-        written_at=parse_time(written) if written else None,
+        written_at=parse_time(written_at) if written_at else None,
     )
 
 
-def _settled(meta: Object, status: Object, wanted: int) -> bool:
-    seen = status.get("observedGeneration", 0) >= meta.get("generation", 0)
+def _settled(meta: Object, status: Object, replicas: int) -> bool:
+    observed = status.get("observedGeneration", 0) >= meta.get("generation", 0)
     counts = (status.get(k, 0) for k in ("replicas", "updatedReplicas", "availableReplicas"))
-    return bool(seen and all(count == wanted for count in counts))
+    return bool(observed and all(count == replicas for count in counts))
 
 
 async def templates(runtime: Runtime, namespace: str, release: str) -> dict[str, Any]:
-    """digest → stored template; read once per process, afterwards our own writes keep it current."""
-    known = runtime.owned.templates.get((namespace, release))
-    if known is None:
+    """Stored templates of a Release by digest; listed once per process."""
+    owned = runtime.owned.templates.get((namespace, release))
+    if owned is None:
         stored = await runtime.reader.list(CONTROLLERREVISIONS, namespace, {RELEASE: release})
-        known = {o["metadata"]["labels"][REVISION]: o["data"] for o in stored if REVISION in o["metadata"]["labels"]}
-        runtime.owned.templates[namespace, release] = known
-    return dict(known)
+        owned = {o["metadata"]["labels"][REVISION]: o["data"] for o in stored if REVISION in o["metadata"]["labels"]}
+        runtime.owned.templates[namespace, release] = owned
+    return dict(owned)
 
 
 async def _canary(runtime: Runtime, namespace: str, release: str, deployment: str) -> CanaryFacts | None:
@@ -124,14 +127,14 @@ def _failing(status: Object) -> str:
 
 
 def view(runtime: Runtime, release: Release) -> ReleaseView:
-    """What other kinds' decisions know of a Release."""
+    """A Release with its readings, for the decisions of other kinds."""
     live = revisions.find(release.status.revisions, release.status.live)
     return ReleaseView(release, runtime.readings.of(release.key), live.live_since if live else None)
 
 
 async def incident_facts(runtime: Runtime, namespace: str, name: str) -> IncidentFacts | None:
-    """Facts of one Incident; None where it is gone."""
-    incident = next((i for i in runtime.cache.incidents(namespace) if i.metadata.name == name), None)
+    """Facts of one Incident; None where it does not exist."""
+    incident = runtime.cache.model(Incident, namespace, name)
     if incident is None:
         return None
     views = tuple(view(runtime, r) for r in runtime.cache.releases(namespace))
@@ -151,7 +154,7 @@ async def incident_facts(runtime: Runtime, namespace: str, name: str) -> Inciden
 
 
 async def _with_merged(runtime: Runtime, namespace: str, name: str) -> Ledger:
-    """Its own ledger and those of the Incidents that were merged into it: their alerts and tickets are about its harm."""
+    """The Incident's ledger joined with those of the Incidents that were merged into it."""
     merged = [i.metadata.name for i in runtime.cache.incidents(namespace) if i.status.merged_into == name]
     own = await runtime.ledgers.ledger(namespace, name)
     return ledger.join([own, *[await runtime.ledgers.ledger(namespace, m) for m in merged]]) if merged else own
@@ -187,17 +190,17 @@ async def _postmortem(runtime: Runtime, namespace: str, incident: str) -> str | 
 
 
 async def runbook_facts(runtime: Runtime, namespace: str, name: str) -> RunbookFacts | None:
-    """Facts of one Runbook; access is reviewed only for plays that ask for it."""
-    runbook = next((r for r in runtime.cache.runbooks(namespace) if r.metadata.name == name), None)
+    """Facts of one Runbook; access is reviewed only for the Releases of requested plays."""
+    runbook = runtime.cache.model(Runbook, namespace, name)
     if runbook is None:
         return None
-    asking = tuple(
+    requesting = tuple(
         i
         for i in runtime.cache.incidents(namespace)
         if any(p.state == "Requested" and p.runbook == name for p in i.status.plays)
     )
     releases = tuple(runtime.cache.releases(namespace))
-    concerned = {i.spec.release for i in asking}
+    concerned = {i.spec.release for i in requesting}
     account = f"system:serviceaccount:{namespace}:{runbook.spec.service_account_name}"
     groups = ["system:serviceaccounts", f"system:serviceaccounts:{namespace}", "system:authenticated"]
     allowed = {
@@ -207,19 +210,19 @@ async def runbook_facts(runtime: Runtime, namespace: str, name: str) -> RunbookF
         for r in releases
         if r.metadata.name in concerned
     }
-    return RunbookFacts(runbook=runbook, incidents=asking, releases=releases, allowed=allowed)
+    return RunbookFacts(runbook=runbook, incidents=requesting, releases=releases, allowed=allowed)
 
 
 async def evalcase_facts(runtime: Runtime, namespace: str, name: str) -> EvalCaseFacts | None:
     """Facts of one EvalCase; pods and Services are listed only while it may need a proof."""
-    case = next((c for c in runtime.cache.evalcases(namespace) if c.metadata.name == name), None)
+    case = runtime.cache.model(EvalCase, namespace, name)
     if case is None:
         return None
-    release = next((r for r in runtime.cache.releases(namespace) if r.metadata.name == case.spec.release), None)
+    release = runtime.cache.model(Release, namespace, case.spec.release)
     status = case.status
     current = status.observed_generation == case.metadata.generation
-    settled = current and status.proven in ("True", "False") and status.started_at is None  # its pods are gone
-    if case.spec.proof is None or settled:
+    proven = current and status.proven in ("True", "False") and status.started_at is None  # its pods are deleted
+    if case.spec.proof is None or proven:
         return EvalCaseFacts(case, release, {}, (), runtime.evals.proof_outcomes(namespace, name))
     pods = await runtime.reader.list(PODS, namespace, {QUARANTINE: label_value(name)})
     services = await runtime.reader.list(SERVICES, namespace)

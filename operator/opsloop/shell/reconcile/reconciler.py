@@ -1,14 +1,14 @@
-"""Reconcile one name: observe, decide, carry out."""
+"""Reconciles one object: observe, decide, apply."""
 
 from datetime import timedelta
 
 from opsloop.api.release import ReleaseStatus
-from opsloop.core import runbook
-from opsloop.core.correlation import decide as correlation
+from opsloop.core.correlation.decide import decide as decide_correlation
 from opsloop.core.decision import Decision
-from opsloop.core.evalcase import decide as evals
-from opsloop.core.incident import decide as incident
-from opsloop.core.release import decide as rollout
+from opsloop.core.evalcase.decide import decide as decide_evalcase
+from opsloop.core.incident.decide import decide as decide_incident
+from opsloop.core.release.decide import decide as decide_release
+from opsloop.core.runbook import decide as decide_runbook
 from opsloop.shell.ports import Object, ObjectKey
 from opsloop.shell.reconcile import observe
 from opsloop.shell.reconcile.apply import apply_decision
@@ -17,7 +17,10 @@ from opsloop.shell.runtime import Runtime
 
 
 async def reconcile(runtime: Runtime, key: ObjectKey) -> timedelta | None:
-    """Returns when to look again at the latest; None = when something changes. Errors are the queue's to back off on."""
+    """Reconciles one object; returns the latest time for the next reconcile, None = when something changes.
+
+    Raises what the ports raise: the queue backs off on it.
+    """
     kind, namespace, name = key
     obj = _namespace(name) if kind == "Namespace" else runtime.cache.get(kind, namespace, name)
     if obj is None or "deletionTimestamp" in obj["metadata"]:
@@ -37,25 +40,25 @@ async def reconcile(runtime: Runtime, key: ObjectKey) -> timedelta | None:
 
 
 async def _decide(runtime: Runtime, kind: str, namespace: str, name: str) -> Decision | None:
-    """None where the object is gone or cannot be read."""
+    """The Decision on one object; None where it was deleted or cannot be parsed."""
     match kind:
         case "Namespace":
             facts = await observe.namespace_facts(runtime, namespace)
-            return correlation.decide(facts, runtime.now(), runtime.reopen_grace)
+            return decide_correlation(facts, runtime.now(), runtime.reopen_grace)
         case "Release":
             release_facts = await observe.release_facts(runtime, namespace, name)
-            return rollout.decide(release_facts, runtime.now()) if release_facts else None
+            return decide_release(release_facts, runtime.now()) if release_facts else None
         case "Incident":
             incident_facts = await observe.incident_facts(runtime, namespace, name)
             if incident_facts is None:
                 return None
-            return incident.decide(incident_facts, runtime.now(), runtime.reopen_grace)
+            return decide_incident(incident_facts, runtime.now(), runtime.reopen_grace)
         case "Runbook":
             runbook_facts = await observe.runbook_facts(runtime, namespace, name)
-            return runbook.decide(runbook_facts, runtime.now()) if runbook_facts else None
+            return decide_runbook(runbook_facts, runtime.now()) if runbook_facts else None
         case "EvalCase":
             evalcase_facts = await observe.evalcase_facts(runtime, namespace, name)
-            return evals.decide(evalcase_facts, runtime.now()) if evalcase_facts else None
+            return decide_evalcase(evalcase_facts, runtime.now()) if evalcase_facts else None
     raise ValueError(f"no reconciler for {kind}")
 
 
