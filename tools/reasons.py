@@ -37,8 +37,8 @@ SECTIONS = (
     ("Releases and EvalCases", "`status.target.reason` and `status.rollback.reason` of a Release, `status.reason` of an EvalCase.", ("conditions",)),
     ("Cause of an Incident", "`status.cause.reason`.", ("incident.cause",)),
     ("Runbook", "`status.grants[].reason` of the Runbook and `status.plays[].reason` of the Incident.", ("runbook",)),
-    ("EvalCase", "`status.reason`, for `status.proven`.", ("evalcase.proof",)),
-    ("Eval cases in a rollout", "The message of `Held` or of a rejected target.", ("evalcase.decide",)),
+    ("EvalCase", "`status.reason`, for `status.proven`.", ("evalcase.proof", "evalcase.expectation")),
+    ("Eval cases in a rollout", "The message of `Held` or of a rejected target.", ("evalcase.gating", "evalcase.capture", "evalcase.expectation")),
     ("Where an alert was filed", "The operator's log, beside the number of alerts.", ("correlation.placement",)),
 )  # fmt: skip
 

@@ -84,7 +84,7 @@ def test_every_variable_of_the_pod_is_a_setting_of_the_operator() -> None:
     (container,) = one(rendered(), "Deployment")["spec"]["template"]["spec"]["containers"]
     variables = {item["name"]: item.get("value", "x") for item in container["env"]}
     assert variables.keys() <= known
-    assert settings.load(variables, []).tick.total_seconds() == 5
+    assert settings.load(variables).tick.total_seconds() == 5
 
 
 def test_services_select_the_pod_and_its_named_ports() -> None:

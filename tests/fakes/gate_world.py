@@ -39,6 +39,7 @@ class ShopCluster(FakeCluster):
         self.pages: list[Any] = [page()]
         self.counted = {"v1": 9000.0, "v2": 1200.0, "v4": 1800.0}
         self.answer: Callable[[str], str] = lambda version: shift.WRONG if version in ("v2", "v3") else shift.RIGHT
+        self.troubles: dict[str, list[int]] = {}  # version → statuses of its pods' next replies; 0 = no reply
         self.asked: list[str] = []
 
     def seed(self, body: Object) -> Object:
@@ -88,6 +89,10 @@ class ShopCluster(FakeCluster):
             return 404, b'{"kind":"Status","apiVersion":"v1","message":"no such pod"}'
         self.asked.append(name)
         version = found["spec"]["containers"][0]["image"].rpartition(":")[2]
+        if troubles := self.troubles.get(version):
+            if not (status := troubles.pop(0)):
+                raise Unavailable(f"{name}: no reply within 5 s")
+            return status, b"500 Internal Server Error"
         return 200, json.dumps({"answer": self.answer(version), "version": version}).encode()
 
     def _instant(self, asked: Mapping[str, str]) -> Any:

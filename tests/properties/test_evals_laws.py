@@ -13,7 +13,10 @@ from opsloop.api.evalcase import EvalCase, EvalExpect
 from opsloop.api.incident import TicketExample
 from opsloop.api.release import CaseResult
 from opsloop.core.actions import ProbeQuarantine, StartQuarantine, StopQuarantine
-from opsloop.core.evalcase.decide import decide, fits, from_ticket, gate
+from opsloop.core.evalcase.capture import from_ticket
+from opsloop.core.evalcase.decide import decide
+from opsloop.core.evalcase.expectation import SERVER_ERRORS, answer, compare
+from opsloop.core.evalcase.gating import judge
 from opsloop.core.evalcase.quarantine import is_name, labels, pod_from_template, pod_name, selected_by
 from opsloop.core.facts import PodFacts, ProbeReply
 from opsloop.core.postmortem.document import render
@@ -43,7 +46,7 @@ RANK = {"failed": 0, "inconclusive": 1, "passed": 2}
 def test_a_pass_means_that_every_case_was_answered_and_no_must_pass_case_failed(
     said: list[CaseResult], margin: float
 ) -> None:
-    if gate(said, margin).verdict == "passed":
+    if judge(said, margin).verdict == "passed":
         assert said
         assert all(r.canary_runs > 0 for r in said)
         assert all(r.canary_passed == r.canary_runs for r in said if r.must_pass)
@@ -53,7 +56,7 @@ def test_a_pass_means_that_every_case_was_answered_and_no_must_pass_case_failed(
 def test_the_order_of_results_does_not_matter(said: list[CaseResult], margin: float, chance: Any) -> None:
     mixed = list(said)
     chance.shuffle(mixed)
-    assert gate(mixed, margin).verdict == gate(said, margin).verdict
+    assert judge(mixed, margin).verdict == judge(said, margin).verdict
 
 
 @given(RESULTS, MARGIN, st.data())
@@ -63,13 +66,13 @@ def test_one_more_failure_on_the_canary_never_helps(said: list[CaseResult], marg
         n = data.draw(st.sampled_from(passing))
         worse = [*said]
         worse[n] = said[n].model_copy(update={"canary_passed": said[n].canary_passed - 1})
-        assert RANK[gate(worse, margin).verdict] <= RANK[gate(said, margin).verdict]
+        assert RANK[judge(worse, margin).verdict] <= RANK[judge(said, margin).verdict]
 
 
 @given(RESULTS, MARGIN, MARGIN)
 def test_a_wider_margin_never_hurts(said: list[CaseResult], one: float, two: float) -> None:
     narrow, wide = sorted((one, two))
-    assert RANK[gate(said, narrow).verdict] <= RANK[gate(said, wide).verdict]
+    assert RANK[judge(said, narrow).verdict] <= RANK[judge(said, wide).verdict]
 
 
 JSON = st.recursive(
@@ -82,11 +85,27 @@ JSON = st.recursive(
 def test_whatever_comes_back_there_is_one_of_three_answers(
     body: Any, path: str, wanted: str | None, status: int
 ) -> None:
-    fit, message = fits(EvalExpect(field=path, equals=wanted), ProbeReply(status, json.dumps(body)))
-    assert fit in ("passed", "failed", "no_answer")
-    assert (fit == "no_answer") == (status == 0)
-    assert (message == "") == (fit == "passed")
-    assert len(message) <= 300
+    answer = compare(EvalExpect(field=path, equals=wanted), ProbeReply(status, json.dumps(body)))
+    assert answer.fit in ("passed", "failed", "no_answer")
+    assert (answer.fit == "no_answer") == (status == 0)
+    assert (answer.message == "") == (answer.fit == "passed")
+    assert len(answer.message) <= 300
+
+
+REPLIES = st.sampled_from(
+    [ProbeReply(0, "", "timeout"), ProbeReply(500, ""), ProbeReply(200, "x"), ProbeReply(200, "y")]
+)
+
+
+@given(st.lists(REPLIES, min_size=3, max_size=3), st.integers(0, 2))
+def test_one_time_out_among_the_replies_never_turns_an_answer_around(replies: list[ProbeReply], at_: int) -> None:
+    """With any one reply lost, the answer is the same, or another real reply's, or none at all."""
+    expect = EvalExpect(equals="x")
+    lost = [*replies[:at_], ProbeReply(0, "", "timeout"), *replies[at_ + 1 :]]
+    given_ = next((a for n in range(1, 4) if (a := answer(expect, lost[:n], SERVER_ERRORS))), None)
+    assert given_ is not None
+    real = {compare(expect, r).fit for r in lost if 0 < r.status < 500}
+    assert given_.fit in real | {"no_answer"}
 
 
 @given(st.text(min_size=1, max_size=300).filter(lambda s: s.strip()))

@@ -1,11 +1,15 @@
 """Short stories of the Incident with opsloop's own wiring in fake time: bad versions come, and come again."""
 
+from dataclasses import replace
+from datetime import timedelta
+
 import pytest
 
 from opsloop.api.incident import Incident
 from opsloop.core import conditions
 from opsloop.shell.ports import INCIDENTS, RELEASES
 from tests.builders.objects import V1, V4
+from tests.sim.operator import SETTINGS
 from tests.sim.shift import Shift, resolved, seconds, story
 from tests.sim.shop import NS, version_of
 
@@ -82,6 +86,19 @@ async def test_a_second_bad_version_within_the_grace_time_is_rolled_back_as_well
     await shift.until("resolved", lambda: resolved(shift))
     assert sorted(r.version for r in shift.release().status.revisions if r.blocked) == ["v2", "v3"]
     assert len(shift.shop.objects("incidents")) == 1
+
+
+async def test_a_breach_within_a_configured_grace_of_two_hours_reopens_at_once() -> None:
+    """Its loop is closed, so that only the changed reading requests it: without that it waits for the next resync."""
+    shift = Shift(settings=replace(SETTINGS, reopen_grace=timedelta(hours=2)))
+    await shift.play(stop=False)
+    shift.shop.pass_quietly(45 * 60)
+    shift.shop.errors["v4"] = 0.8
+    await shift.until("the Incident is open again", lambda: not resolved(shift), most=10)
+    incident = shift.incident()
+    assert incident is not None and incident.status.reopened == 1
+    assert len(shift.shop.objects("incidents")) == 1
+    await shift.operator.stop()
 
 
 @story

@@ -1,14 +1,14 @@
-"""Settings of the operator process: environment variables, each of which a flag overrides (OPSLOOP_TICK ↔ --tick)."""
+"""Settings of the operator process, one environment variable each; docs/operations.md lists them."""
 
-import argparse
 import re
 import socket
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, fields
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, fields
 from datetime import timedelta
 from typing import Any
 
 from opsloop.api.meta import parse_duration
+from opsloop.core.incident.decide import REOPEN_GRACE
 from opsloop.errors import Invalid
 
 LABEL = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?")
@@ -50,44 +50,43 @@ def _between(low: int, high: int) -> Callable[[str], int]:
     return read
 
 
-def _about(read: Callable[[str], Any], text: str) -> dict[str, Any]:
-    return {"read": read, "help": text}
-
-
 @dataclass(frozen=True, slots=True)
 class Settings:
     """One field per variable: `tick` is OPSLOOP_TICK."""
 
-    namespaces: tuple[str, ...] = field(
-        default=(), metadata=_about(_namespaces, "namespaces to look after, comma list; empty = all")
-    )
-    pod_namespace: str = field(
-        default="opsloop", metadata=_about(_label, "namespace of this pod, where the Lease lives")
-    )
-    pod_name: str = field(default="", metadata=_about(str, "name of this pod; default the host name"))
-    prometheus_url: str = field(
-        default="", metadata=_about(_url, "Prometheus-compatible HTTP API; empty = every reading is unknown")
-    )
-    prometheus_resolution: timedelta = field(
-        default=timedelta(seconds=15), metadata=_about(_positive, "scrape and rule interval of that Prometheus")
-    )
-    tick: timedelta = field(default=timedelta(seconds=5), metadata=_about(_positive, "how often SLIs are read"))
-    pager_url: str = field(
-        default="", metadata=_about(_url, "where pages are POSTed; empty = pages stay Decided and reach nobody")
-    )
-    pager_token_file: str = field(default="", metadata=_about(str, "file with the pager's bearer token"))
-    intake_port: int = field(default=8080, metadata=_about(_between(0, 65535), "port of the intake; 0 = any free one"))
-    metrics_port: int = field(
-        default=8081, metadata=_about(_between(0, 65535), "port of /metrics, /livez and /readyz; 0 = any free one")
-    )
-    token_audience: str = field(
-        default="opsloop", metadata=_about(str, "audience that tokens shown to the intake must be for")
-    )
-    workers: int = field(default=4, metadata=_about(_between(1, 64), "objects handled at the same time"))
-    lease_name: str = field(default="opsloop", metadata=_about(_label, "Lease in the pod's namespace"))
-    reopen_grace: timedelta = field(
-        default=timedelta(minutes=30), metadata=_about(parse_duration, "how long after it resolved an Incident reopens")
-    )
+    namespaces: tuple[str, ...] = ()  # empty: all
+    pod_namespace: str = "opsloop"  # the Lease lies in it
+    pod_name: str = ""  # empty: the host name
+    prometheus_url: str = ""  # empty: every reading is Unknown
+    prometheus_resolution: timedelta = timedelta(seconds=15)  # scrape interval
+    tick: timedelta = timedelta(seconds=5)  # between two reads of the SLIs
+    pager_url: str = ""  # empty: pages stay Decided
+    pager_token_file: str = ""
+    intake_port: int = 8080  # 0: any free one
+    metrics_port: int = 8081  # 0: any free one
+    token_audience: str = "opsloop"  # of tokens that the intake accepts
+    workers: int = 4  # objects reconciled at the same time
+    lease_name: str = "opsloop"
+    reopen_grace: timedelta = REOPEN_GRACE
+
+
+_PARSERS: Mapping[str, Callable[[str], Any]] = {
+    "namespaces": _namespaces,
+    "pod_namespace": _label,
+    "pod_name": str,
+    "prometheus_url": _url,
+    "prometheus_resolution": _positive,
+    "tick": _positive,
+    "pager_url": _url,
+    "pager_token_file": str,
+    "intake_port": _between(0, 65535),
+    "metrics_port": _between(0, 65535),
+    "token_audience": str,
+    "workers": _between(1, 64),
+    "lease_name": _label,
+    "reopen_grace": parse_duration,
+}
+"""Each raises ValueError, with a right value, for a wrong text."""
 
 
 def variable(name: str) -> str:
@@ -95,33 +94,21 @@ def variable(name: str) -> str:
     return f"OPSLOOP_{name.upper()}"
 
 
-def add_flags(parser: argparse.ArgumentParser) -> None:
-    """One flag per setting, its help naming the variable."""
-    for item in fields(Settings):
-        flag = f"--{item.name.replace('_', '-')}"
-        parser.add_argument(
-            flag, dest=item.name, default=None, metavar="X", help=f"{item.metadata['help']} ({variable(item.name)})"
-        )
+def load(environ: Mapping[str, str]) -> Settings:
+    """Settings from the environment, else their defaults; an empty variable counts as unset where there is a default.
 
-
-def load(environ: Mapping[str, str], flags: Sequence[str] | argparse.Namespace = ()) -> Settings:
-    """Flags over environment over defaults. Raises Invalid that names every variable that is wrong, and what would be right."""
-    if not isinstance(flags, argparse.Namespace):
-        parser = argparse.ArgumentParser(prog="opsloop run", description="Run the operator.")
-        add_flags(parser)
-        flags = parser.parse_args(flags)
+    Raises Invalid, which names every wrong variable and a right value.
+    """
     values: dict[str, Any] = {}
     wrong = []
     for item in fields(Settings):
-        text = getattr(flags, item.name, None)
-        source = f"--{item.name.replace('_', '-')}" if text is not None else variable(item.name)
-        text = text if text is not None else environ.get(variable(item.name))
+        text = environ.get(variable(item.name))
         if text is None or (text == "" and item.default):
             continue
         try:
-            values[item.name] = item.metadata["read"](text)
+            values[item.name] = _PARSERS[item.name](text)
         except ValueError as error:
-            wrong.append(f"{source}: {error}")
+            wrong.append(f"{variable(item.name)}: {error}")
     if wrong:
         raise Invalid("; ".join(wrong))
     values.setdefault("pod_name", socket.gethostname())

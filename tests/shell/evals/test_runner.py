@@ -10,7 +10,7 @@ import pytest
 from opsloop.api.evalcase import EvalCase
 from opsloop.api.release import CaseResult
 from opsloop.core.actions import ProbeQuarantine, RunEvals
-from opsloop.core.evalcase.decide import gate
+from opsloop.core.evalcase.gating import judge
 from opsloop.core.facts import ProbeReply
 from opsloop.errors import Unavailable
 from opsloop.shell.evals.jobs import Jobs
@@ -140,7 +140,54 @@ async def test_no_answer_at_all_counts_as_no_run_and_gates_nothing(world: World)
     (result,) = await world.run(run_evals(repeats=2))
     assert (result.canary_passed, result.canary_runs, result.live_runs) == (0, 0, 2)
     assert "no answer" in result.message
-    assert gate([result], 0).verdict == "inconclusive"
+    assert judge([result], 0).verdict == "inconclusive"
+
+
+TIMED_OUT, RESET, GATEWAY = (
+    ProbeReply(0, "", "no reply within 5 s"), ProbeReply(0, "", "ServerDisconnectedError: Server disconnected"), ProbeReply(504, "slow"),
+)  # fmt: skip
+NO_ANSWERS = [
+    pytest.param(TIMED_OUT, id="a time-out"),
+    pytest.param(ProbeReply(0, "", "ClientConnectorError: refused"), id="a refused connection"),
+    pytest.param(RESET, id="a connection that was reset"),
+    pytest.param(
+        ProbeReply(0, "", "the API server answered 503: no endpoints"), id="an error of the API server's proxy"
+    ),
+]
+
+
+@pytest.mark.parametrize("missing", NO_ANSWERS)
+@pytest.mark.parametrize(("side", "pods"), [("canary", (CANARY_1, CANARY_2)), ("live", (LIVE_1, LIVE_2))])
+@pytest.mark.parametrize("must_pass", [True, False])
+async def test_a_missing_answer_in_a_run_is_asked_again_and_never_counted(
+    world: World, missing: ProbeReply, side: str, pods: tuple[str, str], must_pass: bool
+) -> None:
+    one = case(must_pass=must_pass)
+    world.prober.pods[pods[0]] = in_turn(missing, ProbeReply(200, RIGHT))
+    (answered,) = await world.run(run_evals(one))
+    assert (answered.canary_passed, answered.canary_runs, answered.live_passed, answered.live_runs) == (1, 1, 1, 1)
+    world.prober.pods[pods[0]] = world.prober.pods[pods[1]] = lambda _: missing
+    (silent,) = await world.run(run_evals(one, digest=GOOD))
+    runs = {"canary": silent.canary_runs, "live": silent.live_runs}
+    assert runs == {"canary": 1, "live": 1, side: 0}
+    verdict = judge([silent], 1.0)
+    needed = side == "canary" or not must_pass  # a must-pass case is compared with nobody
+    assert (verdict.verdict, verdict.reason) == (("inconclusive", "NoAnswer") if needed else ("passed", "EvalsPassed"))
+
+
+@pytest.mark.parametrize(
+    ("replies", "counts"),
+    [
+        pytest.param([GATEWAY, ProbeReply(200, RIGHT)], (1, 1), id="a gateway's time-out is asked again"),
+        pytest.param([GATEWAY, TIMED_OUT, GATEWAY], (0, 0), id="gateway time-outs with a missing answer are no answer"),
+        pytest.param([GATEWAY], (0, 1), id="a gateway's time-out that stays is a failure"),
+        pytest.param([ProbeReply(500, "x"), ProbeReply(200, RIGHT)], (0, 1), id="the canary's own server error is a failure"),
+    ],
+)  # fmt: skip
+async def test_server_errors_of_a_canary(world: World, replies: list[ProbeReply], counts: tuple[int, int]) -> None:
+    world.prober.pods[CANARY_1] = in_turn(*replies)
+    (result,) = await world.run(run_evals(canary_ips=(CANARY_1,)))
+    assert (result.canary_passed, result.canary_runs) == counts
 
 
 async def test_a_wrong_answer_is_not_asked_again_until_it_is_right(world: World) -> None:
@@ -288,6 +335,30 @@ async def test_proofs(world: World, pod: Pod, outcome: tuple[bool, str], asked: 
     assert await world.prove(probe()) == {BAD: outcome}
     assert len(world.prober.asked) == asked
     assert world.done == [("EvalCase", "shop", CASE)]
+
+
+@pytest.mark.parametrize("missing", NO_ANSWERS)
+@pytest.mark.parametrize(("digest", "body", "passed"), [(BAD, WRONG, False), (GOOD, RIGHT, True)])
+async def test_a_missing_answer_in_a_proof_is_asked_again_and_turns_no_verdict(
+    world: World, missing: ProbeReply, digest: str, body: str, passed: bool
+) -> None:
+    world.prober.pods[CANARY_1] = lambda _: missing
+    assert await world.prove(probe(digest=digest)) == {}
+    world.prober.pods[CANARY_1] = in_turn(missing, missing, ProbeReply(200, body))
+    assert (await world.prove(probe(digest=digest)))[digest][0] is passed
+
+
+@pytest.mark.parametrize(
+    "replies",
+    [
+        pytest.param([TIMED_OUT, TIMED_OUT, ProbeReply(500, "x"), TIMED_OUT], id="time-outs and one server error"),
+        pytest.param([ProbeReply(500, "x"), TIMED_OUT, ProbeReply(500, "x"), TIMED_OUT], id="server errors and one time-out"),
+        pytest.param([ProbeReply(200, RIGHT), TIMED_OUT, RESET, ProbeReply(503, "x"), TIMED_OUT], id="right once and then gone"),
+    ],
+)  # fmt: skip
+async def test_time_outs_among_server_errors_are_no_failed_proof(world: World, replies: list[ProbeReply]) -> None:
+    world.prober.pods[CANARY_1] = in_turn(*replies)
+    assert await world.prove(probe()) == {}
 
 
 async def test_a_pod_that_never_answers_proves_nothing_and_may_be_asked_again(world: World) -> None:

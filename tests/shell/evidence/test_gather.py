@@ -157,6 +157,50 @@ async def test_sabotage_of_the_system_fails_its_row(change: str, row: str) -> No
     assert (await verdicts(cluster))[row].startswith("failed")
 
 
+NO_REPLY = 0
+
+
+@pytest.mark.parametrize("trouble", [[NO_REPLY], [500], [502], [503], [504], [NO_REPLY, 500], [500, NO_REPLY]], ids=str)
+@pytest.mark.parametrize("version", ["v1", "v2", "v4"])
+async def test_one_reply_in_trouble_changes_no_row(version: str, trouble: list[int]) -> None:
+    """On the good revision, on the bad one and on a live pod: the pod is asked again, and its answer counts."""
+    cluster = after_the_shift()
+    cluster.troubles[version] = list(trouble)
+    report = judge(await look(cluster))
+    assert report.exit_code == 0, [row for row in report.rows if row.verdict != "passed"]
+
+
+@pytest.mark.parametrize("trouble", [[NO_REPLY], [500], [504]], ids=str)
+async def test_an_emptied_case_is_found_although_one_reply_of_the_bad_revision_is_in_trouble(
+    trouble: list[int],
+) -> None:
+    """The bad revision waited once in vain for what it depends on: that is no wrong answer, so the case catches nothing."""
+    cluster = after_the_shift()
+    await sabotaged(cluster, "the case was emptied")
+    cluster.troubles["v2"] = list(trouble)
+    assert "catches nothing" in (await verdicts(cluster))[REGRESSION]
+
+
+@pytest.mark.parametrize("trouble", [[NO_REPLY] * 3, [500, NO_REPLY, 500], [NO_REPLY, NO_REPLY, 503]], ids=str)
+@pytest.mark.parametrize(
+    ("version", "row"), [("v1", REGRESSION), ("v2", REGRESSION), ("v2", TICKET), ("v4", FIX)], ids=str
+)
+async def test_a_pod_without_an_answer_makes_its_row_inconclusive(version: str, row: str, trouble: list[int]) -> None:
+    cluster = after_the_shift()
+    for number in range(1, 4):  # one live pod to ask, as there is one of each revision in quarantine
+        cluster.remove(PODS, NS, f"answers-v4-{number}")
+    cluster.troubles[version] = list(trouble)
+    said = (await verdicts(cluster))[row]
+    assert said.startswith("inconclusive") and "no answer" in said
+
+
+@pytest.mark.parametrize("version", ["v1", "v4"])
+async def test_a_server_error_that_stays_is_an_answer(version: str) -> None:
+    cluster = after_the_shift()
+    cluster.troubles[version] = [500] * 99
+    assert (await verdicts(cluster))[REGRESSION if version == "v1" else FIX].startswith("failed")
+
+
 async def test_a_counter_that_appeared_with_its_first_event_counts() -> None:
     """increase() of such a counter is 0; its value is not."""
     cluster = after_the_shift()

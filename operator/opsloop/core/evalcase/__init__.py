@@ -1,1 +1,1 @@
-"""Decisions on an EvalCase: expectations, gating, capture from a ticket, and the proof in quarantine."""
+"""Decisions on an EvalCase: expectation, gating, capture from a ticket, and the proof in quarantined pods."""

@@ -5,16 +5,16 @@ from datetime import timedelta
 from opsloop.api.evalcase import EvalCase
 from opsloop.api.incident import Fix
 from opsloop.core.actions import CreateEvalCase, StorePostmortem
-from opsloop.core.evalcase import decide as evals
+from opsloop.core.evalcase import capture
+from opsloop.core.evalcase.capture import NO_EXAMPLE
+from opsloop.core.evalcase.proof import PROVEN
 from opsloop.core.incident.state import Sheet
 from opsloop.core.postmortem import document
 from opsloop.names import INCIDENT, RELEASE, WAIVE, postmortem_name
 
 # Named reasons
-NO_EXAMPLE = "NoExample"  # no linked ticket carries an example that spec.evals.ask can turn into a request
 NOT_PROVEN_YET = "NotProvenYet"  # the EvalCase is being proven
 WAIVED = "Waived"  # a person said that no case is possible
-PROVEN = "Proven"  # fails on the bad revision and passes on the good one
 NO_FIX = "NoFixYet"  # nothing was promoted since
 FIX_PROMOTED = "FixPromoted"  # another revision was promoted
 CASE_DID_NOT_RUN = "CaseDidNotRun"  # it was promoted without this Incident's case
@@ -35,14 +35,14 @@ def _capture(sheet: Sheet) -> None:
     status, root = sheet.status, sheet.facts.root
     if status.phase not in ("Mitigated", "Resolved") or root is None or status.rollback is None:
         return
-    name = evals.case_name(sheet.name)
+    name = capture.case_name(sheet.name)
     if _case(sheet, name) is not None:
         sheet.set(eval_case=name)
         return
     assert status.cause is not None
     for ticket in status.tickets:
         good = status.rollback.to_digest
-        spec = evals.from_ticket(sheet.name, root.release, ticket, status.cause.revision, good)
+        spec = capture.from_ticket(sheet.name, root.release, ticket, status.cause.revision, good)
         if spec is not None:
             labels = {RELEASE: root.release.metadata.name, INCIDENT: sheet.name}
             sheet.set(eval_case=name)

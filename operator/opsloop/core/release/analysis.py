@@ -2,7 +2,7 @@
 
 from opsloop.api.release import CaseResult, Target
 from opsloop.core.actions import RunEvals
-from opsloop.core.evalcase import decide as evals
+from opsloop.core.evalcase import gating
 from opsloop.core.facts import Unknown
 from opsloop.core.release import revisions
 from opsloop.core.release.outcome import Hold, Outcome, Reject, Rollout
@@ -82,15 +82,15 @@ def _results(rollout: Rollout) -> tuple[CaseResult, ...] | None:
     return outcome.results if outcome and finished else None
 
 
-def _gate(rollout: Rollout) -> evals.Gate | None:
+def _gate(rollout: Rollout) -> gating.Judgement | None:
     spec, results = rollout.facts.release.spec.evals, _results(rollout)
-    return evals.gate(results, spec.margin) if spec and results is not None and _evals_due(rollout) else None
+    return gating.judge(results, spec.margin) if spec and results is not None and _evals_due(rollout) else None
 
 
 def _run_evals(rollout: Rollout) -> Hold:
     """A hold that asks canary pods by address and live pods by label; results of an earlier run are stored with it."""
     facts, spec, results = rollout.facts, rollout.facts.release.spec.evals, _results(rollout)
-    cases = evals.gating(facts.cases, facts.release)
+    cases = gating.select(facts.cases, facts.release)
     if spec is None or not cases:
         message = "no eval case gates this Release: zero cases run is never a pass"
         return Hold(EVALS_INCONCLUSIVE, message, evals=results)

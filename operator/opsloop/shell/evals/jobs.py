@@ -1,4 +1,4 @@
-"""Background tasks by slot: at most one a slot, started once for what is wanted, cancelled when something else is."""
+"""Background tasks by slot: at most one a slot, started once per request, cancelled for another request."""
 
 import asyncio
 import logging
@@ -15,7 +15,7 @@ log = logging.getLogger(__name__)
 
 @dataclass
 class _Job:
-    wanted: object
+    request: object
     task: "asyncio.Task[None]"
     finished_at: float | None = None  # loop time
 
@@ -30,14 +30,14 @@ class Jobs:
         self._most = most
         self._jobs: dict[Slot, _Job] = {}
 
-    def wanted(self, slot: Slot) -> object:
-        """What the slot's job was asked to do, None where there is none."""
-        return self._jobs[slot].wanted if slot in self._jobs else None
+    def request(self, slot: Slot) -> object:
+        """The request that the slot's job was started for, None where there is no job."""
+        return self._jobs[slot].request if slot in self._jobs else None
 
-    def needless(self, slot: Slot, wanted: object, conclusive: bool) -> bool:
-        """Is just this under way, or done with a result that stands, or done so recently that repeating is no use?"""
+    def needless(self, slot: Slot, request: object, conclusive: bool) -> bool:
+        """True where this request is under way, has a result that stands, or ended less than `again_after` ago."""
         job = self._jobs.get(slot)
-        if job is None or job.wanted != wanted:
+        if job is None or job.request != request:
             return False
         if job.finished_at is None or conclusive:
             return True
@@ -45,14 +45,14 @@ class Jobs:
 
     @property
     def full(self) -> bool:
-        """Are as many under way as there may be? What does not fit is asked for again at a later look."""
+        """True where as many jobs are under way as there may be; more are asked for again at a later look."""
         return sum(not job.task.done() for job in self._jobs.values()) >= self._most
 
-    def begin(self, slot: Slot, wanted: object, work: Coroutine[Any, Any, None], key: ObjectKey) -> None:
-        """Start `work` in the slot, in place of what was there."""
+    def begin(self, slot: Slot, request: object, work: Coroutine[Any, Any, None], key: ObjectKey) -> None:
+        """Starts `work` in the slot, in place of the former job."""
         self.drop(slot)
         task = asyncio.create_task(work, name="-".join(slot))
-        job = self._jobs[slot] = _Job(wanted, task)
+        job = self._jobs[slot] = _Job(request, task)
         task.add_done_callback(lambda done: self._ended(slot, job, key, done))
 
     def _ended(self, slot: Slot, job: _Job, key: ObjectKey, task: "asyncio.Task[None]") -> None:
@@ -64,7 +64,7 @@ class Jobs:
         self._on_done(key)
 
     def drop(self, slot: Slot) -> None:
-        """Cancel and forget the slot's job."""
+        """Cancels and forgets the slot's job."""
         job = self._jobs.pop(slot, None)
         if job is not None:
             job.task.cancel()
@@ -74,7 +74,7 @@ class Jobs:
         return list(self._jobs)
 
     async def close(self) -> None:
-        """Cancel everything and wait until it has ended."""
+        """Cancels everything and waits until it has ended."""
         tasks = [job.task for job in self._jobs.values()]
         self._jobs.clear()
         for task in tasks:

@@ -7,8 +7,8 @@ from typing import Any
 from opsloop import names
 from opsloop.api.evalcase import EvalCase
 from opsloop.api.release import Release
-from opsloop.core.evalcase import decide as evals
 from opsloop.core.evalcase import quarantine
+from opsloop.core.evalcase.expectation import SERVER_ERRORS, Answer, answer
 from opsloop.core.facts import ProbeReply
 from opsloop.core.gate.evidence import CaseRun, LiveAnswer, Missing, Replay
 from opsloop.core.release.revisions import digest
@@ -17,7 +17,6 @@ from opsloop.shell.evidence.cluster import without_hash
 from opsloop.shell.evidence.sources import World, had
 from opsloop.shell.ports import CONTROLLERREVISIONS, DEPLOYMENTS, PODS, REPLICASETS, SERVICES, Object
 
-TRIES = 3  # for an answer at all; a wrong answer is an answer
 MOST_LIVE = 10  # live pods that are asked
 
 
@@ -54,13 +53,10 @@ async def _run(world: World, case: EvalCase, release: Release, wanted: str) -> C
     created = await world.cluster.create(PODS, world.namespace, pod)
     try:
         await _until_ready(world, pod["metadata"]["name"])
-        reply = await _ask(world, pod["metadata"]["name"], case)
+        given, reply = await _ask(world, pod["metadata"]["name"], case)
     finally:
         await asyncio.shield(_remove(world, created))
-    fit, why = evals.fits(case.spec.expect, reply)
-    if fit == "no_answer":
-        raise Unavailable(why)
-    return CaseRun(wanted, fit == "passed", why, reply.body)
+    return CaseRun(wanted, given.fit == "passed", given.message, reply.body)
 
 
 def _attempt(world: World) -> int:
@@ -100,13 +96,21 @@ def _waits_for(status: dict[str, Any]) -> str:
     return f"({', '.join(filter(None, reasons))})" if any(reasons) else ""
 
 
-async def _ask(world: World, pod: str, case: EvalCase) -> ProbeReply:
-    for _ in range(TRIES - 1):
-        reply = await world.prober.ask(pod, case.spec.request)
-        if reply.status:
-            return reply
-        await asyncio.sleep(world.pause)
-    return await world.prober.ask(pod, case.spec.request)
+async def _ask(world: World, pod: str, case: EvalCase) -> tuple[Answer, ProbeReply]:
+    """The answer and the reply that it was read from; asked again after a time-out or a server error.
+
+    Raises Unavailable where there is no answer.
+    """
+    replies: list[ProbeReply] = []
+    while True:
+        replies.append(await world.prober.ask(pod, case.spec.request))
+        given = answer(case.spec.expect, replies, SERVER_ERRORS)
+        if given is None:
+            await asyncio.sleep(world.pause)
+        elif given.fit == "no_answer":
+            raise Unavailable(f"pod {pod}: {given.message}")
+        else:
+            return given, replies[-1]
 
 
 async def _remove(world: World, pod: Object) -> None:
@@ -118,14 +122,10 @@ async def _remove(world: World, pod: Object) -> None:
 async def live_answers(world: World, case: EvalCase, deployment_name: str) -> tuple[LiveAnswer, ...]:
     """Ready pods of the Deployment's current template, each asked once; at most MOST_LIVE of them."""
     pods = await _current_pods(world, deployment_name)
-    replies = await asyncio.gather(*(_ask(world, pod, case) for pod in pods))
-    answers = []
-    for pod, reply in zip(pods, replies, strict=True):
-        fit, why = evals.fits(case.spec.expect, reply)
-        if fit == "no_answer":
-            raise Unavailable(f"live pod {pod}: {why}")
-        answers.append(LiveAnswer(pod, fit == "passed", why))
-    return tuple(answers)
+    answers = await asyncio.gather(*(_ask(world, pod, case) for pod in pods))
+    return tuple(
+        LiveAnswer(pod, given.fit == "passed", given.message) for pod, (given, _) in zip(pods, answers, strict=True)
+    )
 
 
 async def _current_pods(world: World, deployment_name: str) -> list[str]:

@@ -1,0 +1,51 @@
+"""The regression case that is captured from the example of a user's ticket."""
+
+from urllib.parse import quote
+
+from opsloop.api.evalcase import EvalCaseSpec, EvalExpect, EvalRequest, Origin, ProofPair
+from opsloop.api.incident import LinkedTicket
+from opsloop.api.release import Release
+
+# Named reasons why a ticket gives no case
+NO_ASK = "NoAsk"  # spec.evals.ask of the Release does not say how to ask a pod
+NO_EXAMPLE = "NoExample"  # no ticket says what was asked and what would have been right
+TOO_LONG = "TooLong"  # the question does not fit into a path
+
+LONGEST_PATH = 2048
+
+
+def case_name(incident: str) -> str:
+    """Name of the EvalCase that is captured from an Incident."""
+    return f"{incident}-regression"
+
+
+def obstacle(release: Release, ticket: LinkedTicket) -> str:
+    """Named reason why the ticket gives no case, or ""."""
+    if release.spec.evals is None or release.spec.evals.ask is None:
+        return NO_ASK
+    example = ticket.example
+    if example is None or not example.asked.strip() or not example.expected.strip():
+        return NO_EXAMPLE
+    return TOO_LONG if len(_path(release.spec.evals.ask.path, example.asked)) > LONGEST_PATH else ""
+
+
+def from_ticket(incident: str, release: Release, ticket: LinkedTicket, bad: str, good: str) -> EvalCaseSpec | None:
+    """The regression case of a ticket's example; None where `obstacle` gives a reason.
+
+    `bad` and `good` are digests; where either is unknown the case has no proof pair, and gates nothing.
+    """
+    evals = release.spec.evals
+    if obstacle(release, ticket) or evals is None or evals.ask is None or ticket.example is None:
+        return None
+    return EvalCaseSpec(
+        release=release.metadata.name,
+        request=EvalRequest(path=_path(evals.ask.path, ticket.example.asked), port=evals.port),
+        expect=EvalExpect(field=evals.ask.answer_field, equals=ticket.example.expected.strip()),
+        must_pass=True,
+        origin=Origin(kind="regression", incident=incident, ticket=ticket.id),
+        proof=ProofPair(bad=bad, good=good) if bad and good else None,
+    )
+
+
+def _path(template: str, question: str) -> str:
+    return template.replace("{{asked}}", quote(question.strip(), safe="", errors="replace"))

@@ -1,0 +1,87 @@
+"""Which eval cases gate the promotions of a Release, and the verdict of their results."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from opsloop.api.evalcase import EvalCase
+from opsloop.api.release import CaseResult, Release
+from opsloop.core.evalcase.expectation import NO_ANSWER
+
+# Named reasons
+EVALS_PASSED = "EvalsPassed"  # every must-pass case passed, and the rest is not worse than live
+MUST_PASS_FAILED = "MustPassFailed"  # a must-pass case failed at least once on the canary
+WORSE_THAN_LIVE = "WorseThanLive"  # the canary's pass rate is below live's by more than the margin
+NO_CASES = "NoCases"  # zero cases ran, which is not a pass
+
+LONGEST_MESSAGE = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class Judgement:
+    """May the canary go on? Inconclusive holds it."""
+
+    verdict: Literal["passed", "failed", "inconclusive"]
+    reason: str
+    message: str
+
+
+def judge(results: Sequence[CaseResult], margin: float) -> Judgement:
+    """Must-pass cases at zero failures; the rest together not worse than live by more than `margin` (0 to 1).
+
+    A failure counts although another case is unanswered; a pass needs every case to be answered.
+    """
+    failed = [r for r in results if r.must_pass and r.canary_passed < r.canary_runs]
+    if failed:
+        return Judgement("failed", MUST_PASS_FAILED, "; ".join(_failures(r) for r in failed)[:LONGEST_MESSAGE])
+    if not results:
+        return Judgement("inconclusive", NO_CASES, "no eval case gates this Release: zero cases run is not a pass")
+    unanswered = [r.case for r in results if r.canary_runs == 0 or (r.live_runs == 0 and not r.must_pass)]
+    if unanswered:
+        return Judgement("inconclusive", NO_ANSWER, f"no answer to {', '.join(unanswered)}"[:LONGEST_MESSAGE])
+    return _compared(results, margin)
+
+
+def _compared(results: Sequence[CaseResult], margin: float) -> Judgement:
+    """Canary against live on the cases that are not must-pass. Every case is answered."""
+    rest = [r for r in results if not r.must_pass]
+    canary = _mean_rate([(r.canary_passed, r.canary_runs) for r in rest])
+    live = _mean_rate([(r.live_passed, r.live_runs) for r in rest])
+    rates = f"{len(results)} cases; pass rate without must-pass: canary {canary:.0%}, live {live:.0%}"
+    if canary < live - margin - 1e-9:
+        return Judgement("failed", WORSE_THAN_LIVE, f"{rates}, margin {margin:.0%}")
+    return Judgement("passed", EVALS_PASSED, rates if rest else f"{len(results)} must-pass cases passed")
+
+
+def _mean_rate(counts: Sequence[tuple[int, int]]) -> float:
+    """Mean of the cases' pass rates: each case counts once, however often it was answered."""
+    return sum(passed / runs for passed, runs in counts) / len(counts) if counts else 1.0
+
+
+def _failures(result: CaseResult) -> str:
+    failures = result.canary_runs - result.canary_passed
+    message = f": {result.message}" if result.message else ""
+    return f"{result.case} failed {failures} of {result.canary_runs}{message}"
+
+
+def select(cases: Iterable[EvalCase], release: Release) -> tuple[EvalCase, ...]:
+    """The cases that gate this Release, by name: selected by its `spec.evals`, and proven or written by a person."""
+    if release.spec.evals is None:
+        return ()
+    labels = release.spec.evals.match_labels
+    selected = [
+        case
+        for case in cases
+        if (case.metadata.namespace, case.spec.release) == release.key
+        and case.metadata.deletion_timestamp is None
+        and all(case.metadata.labels.get(key) == value for key, value in labels.items())
+        and _gates(case)
+    ]
+    return tuple(sorted(selected, key=lambda case: case.metadata.name))
+
+
+def _gates(case: EvalCase) -> bool:
+    """True for a person's case; for a regression case only with a proof of the very spec that it has now."""
+    if case.spec.origin.kind == "manual":
+        return True
+    return case.status.proven == "True" and case.status.observed_generation == case.metadata.generation

@@ -1,0 +1,83 @@
+"""Which cases gate a promotion, and the verdict of their results."""
+
+from typing import Any
+
+import pytest
+
+from opsloop.api.release import CaseResult, Evals
+from opsloop.core.evalcase.gating import judge, select
+from tests.builders.learn import T0, case, proven, release
+
+
+def result(canary: tuple[int, int], live: tuple[int, int] = (1, 1), must: bool = False, name: str = "c") -> CaseResult:
+    return CaseResult(
+        case=name, must_pass=must, canary_passed=canary[0], canary_runs=canary[1], live_passed=live[0], live_runs=live[1]
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("results", "margin", "verdict", "reason"),
+    [
+        pytest.param([], 1.0, "inconclusive", "NoCases", id="zero cases run is never a pass"),
+        pytest.param([result((3, 3), must=True)], 0.0, "passed", "EvalsPassed", id="the must-pass case passed each time"),
+        pytest.param([result((2, 3), must=True)], 1.0, "failed", "MustPassFailed", id="a must-pass case has no margin"),
+        pytest.param([result((0, 3), (0, 3), must=True)], 1.0, "failed", "MustPassFailed", id="that live fails too excuses no must-pass case"),
+        pytest.param([result((3, 3), (0, 0), must=True)], 0.0, "passed", "EvalsPassed", id="a must-pass case needs no live pods"),
+        pytest.param([result((0, 0), must=True)], 0.0, "inconclusive", "NoAnswer", id="a must-pass case without an answer is no pass"),
+        pytest.param([result((0, 0)), result((0, 1), must=True)], 0.0, "failed", "MustPassFailed", id="a sure failure counts beside an unanswered case"),
+        pytest.param([result((3, 3)), result((0, 0))], 0.0, "inconclusive", "NoAnswer", id="one unanswered case leaves it open"),
+        pytest.param([result((3, 3), (0, 0))], 0.0, "inconclusive", "NoAnswer", id="without live there is nothing to compare with"),
+        pytest.param([result((9, 10), (10, 10))], 0.1, "passed", "EvalsPassed", id="worse by just the margin is allowed"),
+        pytest.param([result((8, 10), (10, 10))], 0.1, "failed", "WorseThanLive", id="worse by more than the margin is not"),
+        pytest.param([result((0, 10), (0, 10))], 0.0, "passed", "EvalsPassed", id="as bad as live is not worse"),
+        pytest.param([result((1, 1), (0, 1)), result((0, 1), (1, 1))], 0.0, "passed", "EvalsPassed", id="cases that are not must-pass are judged together"),
+        pytest.param([result((1, 1), (1, 1)), result((0, 9), (1, 1))], 0.4, "failed", "WorseThanLive", id="each case counts once, however often it was asked"),
+    ],
+)  # fmt: skip
+def test_judging_results(results: list[CaseResult], margin: float, verdict: str, reason: str) -> None:
+    said = judge(results, margin)
+    assert (said.verdict, said.reason) == (verdict, reason)
+
+
+def test_a_failed_gate_names_the_case_and_what_it_said() -> None:
+    failed = result((1, 3), must=True, name="refund").model_copy(update={"message": "wanted X, got Y"})
+    assert judge([failed], 0).message == "refund failed 2 of 3: wanted X, got Y"
+
+
+@pytest.mark.parametrize(
+    ("one", "counts"),
+    [
+        pytest.param(case(status=proven()), True, id="a proven regression case gates"),
+        pytest.param(case(), False, id="an unproven regression case gates nothing"),
+        pytest.param(case(status=proven(proven="False")), False, id="a disproven one gates nothing"),
+        pytest.param(
+            case(generation=2, status=proven()), False, id="a case that was edited after its proof gates nothing"
+        ),
+        pytest.param(case(kind="manual"), True, id="a person's case gates as it is"),
+        pytest.param(case(kind="manual", release="web"), False, id="a case of another Release does not"),
+    ],
+)
+def test_which_cases_gate(one: Any, counts: bool) -> None:
+    assert select([one], release()) == ((one,) if counts else ())
+
+
+def test_a_case_that_is_being_deleted_gates_nothing() -> None:
+    leaving = case(kind="manual")
+    meta = leaving.metadata.model_copy(update={"deletion_timestamp": T0})
+    assert select([leaving.model_copy(update={"metadata": meta})], release()) == ()
+
+
+def test_only_cases_with_the_wanted_labels_gate() -> None:
+    smoke, slow = case("a", kind="manual", labels={"tier": "smoke", "x": "y"}), case("b", kind="manual")
+    assert select([slow, smoke], release(Evals(port=1, match_labels={"tier": "smoke"}))) == (smoke,)
+
+
+def test_gating_cases_come_by_name_and_not_as_they_were_listed() -> None:
+    one, two = case("a", kind="manual"), case("b", kind="manual")
+    assert select([two, one], release()) == select([one, two], release()) == (one, two)
+
+
+def test_a_release_without_evals_is_gated_by_nothing() -> None:
+    wanting = release()
+    without = wanting.model_copy(update={"spec": wanting.spec.model_copy(update={"evals": None})})
+    assert select([case(kind="manual")], without) == ()
