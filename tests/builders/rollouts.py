@@ -1,4 +1,4 @@
-"""Releases in the middle of things, for the tables of the rollout."""
+"""Releases in mid-rollout, for tables of situations."""
 
 from dataclasses import replace
 from typing import Any
@@ -7,9 +7,22 @@ from opsloop.api.release import Blocked, CaseResult, Release, ReleaseStatus, Rev
 from opsloop.core import conditions
 from opsloop.core.actions import Action, SetGates
 from opsloop.core.decision import Decision
-from opsloop.core.facts import CanaryFacts, PodFacts, ReleaseFacts
+from opsloop.core.facts import CanaryFacts, PodFacts, ReleaseFacts, Unknown
 from opsloop.core.release import decide as rollout
-from tests.builders.objects import T0, V1, V2, at, digest, incident, readings, release, release_facts, template, value
+from tests.builders.objects import (
+    T0,
+    V1,
+    V2,
+    at,
+    digest,
+    incident,
+    readings,
+    release,
+    release_facts,
+    template,
+    value,
+    workload,
+)
 
 NOW = at(100)
 TEMPLATES = {digest(f"shop:v{n}"): template(f"shop:v{n}") for n in range(1, 6)}
@@ -62,56 +75,56 @@ def canary(count: int = 1, opened: int = 0, version: str = "v4", **more: Any) ->
     return CanaryFacts(digest(f"shop:{version}"), count, pods(count, opened, version, **more))
 
 
-def going(state: Target | None = None, *known: Revision, live: str = V1, **status: Any) -> ReleaseStatus:
+def status_with(state: Target | None = None, *known: Revision, live: str = V1, **status: Any) -> ReleaseStatus:
     """v1 is live and v4 is on its way."""
-    found = known or (ADOPTED, TRIED)
-    return ReleaseStatus(live=live, revisions=list(found), target=state, **status)
+    history = known or (ADOPTED, TRIED)
+    return ReleaseStatus(live=live, revisions=list(history), target=state, **status)
 
 
 def facts(item: Release | None = None, status: ReleaseStatus | None = None, **more: Any) -> ReleaseFacts:
-    """The spec wants v4 unless told; all templates are stored; the SLI is met by live and canary."""
+    """The spec wants v4 by default; all templates are stored; the SLI is met by live and canary."""
     item = item or release(version="v4", dependsOn=[])
     if status is not None:
         item = item.model_copy(update={"status": status})
-    seen = readings(0.0, NOW, bake=GOOD, by_version={"v1": GOOD, "v2": GOOD, "v4": GOOD})
-    return release_facts(item, **{"templates": TEMPLATES, "readings": seen, **more})
+    healthy = readings(0.0, NOW, bake=GOOD, by_version={"v1": GOOD, "v2": GOOD, "v4": GOOD})
+    return release_facts(item, **{"templates": TEMPLATES, "readings": healthy, **more})
 
 
-def decide(seen: ReleaseFacts) -> Decision:
-    return rollout.decide(seen, NOW)
+def decide(situation: ReleaseFacts) -> Decision:
+    return rollout.decide(situation, NOW)
 
 
-def after(seen: ReleaseFacts) -> ReleaseStatus:
-    """The status that the decision leads to."""
-    status = decide(seen).status
-    return status if isinstance(status, ReleaseStatus) else seen.release.status
+def status_after(situation: ReleaseFacts) -> ReleaseStatus:
+    """The status that the Decision stores, or the present one."""
+    status = decide(situation).status
+    return status if isinstance(status, ReleaseStatus) else situation.release.status
 
 
-def acts(seen: ReleaseFacts, *kinds: type[Action]) -> list[Any]:
+def actions_of(situation: ReleaseFacts, *kinds: type[Action]) -> list[Any]:
     """Actions (and safety) of these kinds."""
-    decision = decide(seen)
+    decision = decide(situation)
     return [a for a in (*decision.safety, *decision.actions) if isinstance(a, kinds)]
 
 
-def closes(seen: ReleaseFacts) -> set[str]:
-    """Pods that are taken out of traffic before anything else."""
-    return {p for a in decide(seen).safety if isinstance(a, SetGates) and not a.open for p in a.pods}
+def gates_closed(situation: ReleaseFacts) -> set[str]:
+    """Pods that the safety actions take out of traffic."""
+    return {p for a in decide(situation).safety if isinstance(a, SetGates) and not a.open for p in a.pods}
 
 
-def opens(seen: ReleaseFacts) -> set[str]:
-    return {p for a in acts(seen, SetGates) if a.open for p in a.pods}
+def gates_opened(situation: ReleaseFacts) -> set[str]:
+    return {p for a in actions_of(situation, SetGates) if a.open for p in a.pods}
 
 
-def said(status: ReleaseStatus, type_: str) -> tuple[str, str]:
-    found = conditions.get(status.conditions, type_)
-    return (found.status, found.reason) if found else ("", "")
+def condition_of(status: ReleaseStatus, type_: str) -> tuple[str, str]:
+    condition = conditions.get(status.conditions, type_)
+    return (condition.status, condition.reason) if condition else ("", "")
 
 
-def wanting_rollback(
+def incident_with_rollback(
     phase: str = "Mitigating", attempt: int = 1, name: str = "answers-1", from_: str = V2, to: str = V1
 ) -> Any:
-    wanted = {"release": "answers", "fromDigest": from_, "toDigest": to, "attempt": attempt, "at": at(90)}
-    return incident(name, {"phase": phase, "rollback": wanted, "severity": "sev1"})
+    decision = {"release": "answers", "fromDigest": from_, "toDigest": to, "attempt": attempt, "at": at(90)}
+    return incident(name, {"phase": phase, "rollback": decision, "severity": "sev1"})
 
 
 def record(state: str = "Recorded", attempt: int = 1, name: str = "answers-1", **more: Any) -> RollbackRecord:
@@ -119,7 +132,9 @@ def record(state: str = "Recorded", attempt: int = 1, name: str = "answers-1", *
     return RollbackRecord.model_validate({**base, **more})
 
 
-def wants(version: str = "v4", annotations: dict[str, str] | None = None, steps: Any = None, **spec: Any) -> Release:
+def release_asking(
+    version: str = "v4", annotations: dict[str, str] | None = None, steps: Any = None, **spec: Any
+) -> Release:
     meta = {"annotations": {f"opsloop.dev/{k}": v for k, v in (annotations or {}).items()}}
     analysis = {"window": "10s", "minEvents": 10}
     canary_spec: dict[str, Any] = {
@@ -130,22 +145,47 @@ def wants(version: str = "v4", annotations: dict[str, str] | None = None, steps:
     return release(version=version, meta=meta, dependsOn=[], strategy={"canary": canary_spec}, **spec)
 
 
-def ends(seen: ReleaseFacts) -> tuple[str, str]:
-    found = after(seen).target
-    return (found.state, found.reason) if found else ("", "")
+def end_of(situation: ReleaseFacts) -> tuple[str, str]:
+    new_target = status_after(situation).target
+    return (new_target.state, new_target.reason) if new_target else ("", "")
 
 
 def dark(item: Release | None = None, **more: Any) -> ReleaseFacts:
-    return facts(item or wants(), going(target(**more.pop("target", {}))), **more)
+    return facts(item or release_asking(), status_with(target(**more.pop("target", {}))), **more)
 
 
 def step(item: Release | None = None, **more: Any) -> ReleaseFacts:
-    """v4 at 20 %, reached 50 s ago, unless told."""
+    """v4 at 20 %, reached 50 s ago, by default."""
     base = {"reached_at": at(50)} | more.pop("target", {})
-    return facts(item or wants(), going(target("Stepping", **base)), **{"canary": canary(1, 1), **more})
+    return facts(item or release_asking(), status_with(target("Stepping", **base)), **{"canary": canary(1, 1), **more})
 
 
 def result(
     passed: int, runs: int = 1, must: bool = True, live: int = 1, case: str = "answers-1-regression"
 ) -> CaseResult:
     return CaseResult(case=case, must_pass=must, canary_passed=passed, canary_runs=runs, live_passed=live, live_runs=1)
+
+
+HOLD = [{"weight": 20, "hold": "60s"}, {"weight": 50}, {"weight": 100}]
+FIFTY = {"weight": 50, "pods": 4, "step": 1}
+
+
+NOT_REACHED = {"reached_at": None}
+
+
+def readings_by_version(canary_ratio: float | None, live_ratio: float = 0.0, total: float = 1000) -> Any:
+    by_version = {
+        "v1": value(live_ratio),
+        "v4": Unknown("NoSeries") if canary_ratio is None else value(canary_ratio, total),
+    }
+    return readings(0.0, NOW, bake=GOOD, by_version=by_version)
+
+
+V2_LIVE = workload("shop:v2")
+
+
+def bad_live(*incidents: Any, known: Any = (ADOPTED, BAD), **more: Any) -> ReleaseFacts:
+    """v2 is live, pushed by hand; the spec wants v1."""
+    status = status_with(target("Promoted", "v1", ended_at=at(1)), *known, live=V2, **more.pop("status", {}))
+    item = release(version="v1", dependsOn=[], **more.pop("spec", {}))
+    return facts(item, status, **{"workload": V2_LIVE, "incidents": incidents, **more})

@@ -1,42 +1,67 @@
-"""Is the canary good enough: eval cases, then the promotion."""
+"""Analysis of a canary: its SLI against live, and its eval cases."""
 
 from typing import Any
 
 import pytest
 
-from opsloop.api.release import CaseResult, Target
+from opsloop.api.release import CaseResult
 from opsloop.core.actions import DeleteCanary, RunEvals, SetGates, SetTemplate
 from opsloop.core.facts import EvalOutcome, ReleaseFacts
-from tests.builders.objects import V1, V2, V3, V4, at, evalcase, incident, workload
+from tests.builders.objects import V3, V4, evalcase, workload
 from tests.builders.rollouts import (
-    ADOPTED,
-    BAD,
-    NOW,
-    TEMPLATES,
-    TRIED,
-    acts,
-    after,
+    HOLD,
+    NOT_REACHED,
+    actions_of,
     canary,
-    closes,
     dark,
-    decide,
-    ends,
+    end_of,
     facts,
-    going,
+    gates_closed,
+    readings_by_version,
+    release_asking,
     result,
+    status_after,
+    status_with,
     step,
-    target,
-    wants,
 )
+
+
+@pytest.mark.parametrize(
+    ("situation", "reason", "blocked"),
+    [
+        pytest.param(step(readings=readings_by_version(0.5)), "AnalysisFailed", True, id="surely worse than the objective"),
+        pytest.param(step(target=NOT_REACHED, readings=readings_by_version(0.5)), "AnalysisFailed", True, id="also while the step is being reached"),
+        pytest.param(step(release_asking(steps=HOLD), readings=readings_by_version(0.5)), "AnalysisFailed", True, id="also within the hold"),
+        pytest.param(step(release_asking(paused=True), readings=readings_by_version(0.5)), "AnalysisFailed", True, id="also when paused: safety still acts"),
+        pytest.param(step(release_asking(unknownTelemetry="abort"), readings=readings_by_version(None)), "TelemetryUnknown", False, id="unknown aborts where a person wrote so, and blocks nothing"),
+        pytest.param(step(release_asking(steps=[{"weight": 100}])), "NewTarget", False, id="the steps became shorter than the one reached"),
+    ],
+)  # fmt: skip
+def test_a_rejected_canary(situation: ReleaseFacts, reason: str, blocked: bool) -> None:
+    status = status_after(situation)
+    assert end_of(situation) == ("Rejected", reason) and (status.revisions[1].blocked is not None) == blocked
+    assert (
+        gates_closed(situation) == {"c0"}
+        and actions_of(situation, DeleteCanary)
+        and not actions_of(situation, SetTemplate)
+    )
+    assert status.weight.wanted == 0
+
+
+def test_too_few_events_do_not_abort_even_where_unknown_does() -> None:
+    assert (
+        end_of(step(release_asking(unknownTelemetry="abort"), readings=readings_by_version(0.0, total=5)))[0]
+        == "Stepping"
+    )
 
 
 def evaluated(*results: CaseResult, of: str = V4, at_step: int = -1, **more: Any) -> ReleaseFacts:
     outcome = EvalOutcome(of, at_step, results)
-    return dark(wants(evals={"port": 80}), canary=canary(1), cases=(evalcase(),), eval_outcome=outcome, **more)
+    return dark(release_asking(evals={"port": 80}), canary=canary(1), cases=(evalcase(),), eval_outcome=outcome, **more)
 
 
 @pytest.mark.parametrize(
-    ("seen", "state"),
+    ("situation", "state"),
     [
         pytest.param(evaluated(result(1)), ("Stepping", ""), id="passed: on to the first step"),
         pytest.param(evaluated(result(0)), ("Rejected", "EvalFailed"), id="failed: rejected while it serves nobody"),
@@ -48,20 +73,22 @@ def evaluated(*results: CaseResult, of: str = V4, at_step: int = -1, **more: Any
         pytest.param(evaluated(result(1), at_step=0), ("Dark", ""), id="nor what it did at another step"),
     ],
 )  # fmt: skip
-def test_evals(seen: ReleaseFacts, state: tuple[str, str]) -> None:
-    assert ends(seen) == state
+def test_evals_before_the_first_step(situation: ReleaseFacts, state: tuple[str, str]) -> None:
+    assert end_of(situation) == state
 
 
-def test_a_failed_case_blocks_the_revision_for_the_incident_that_it_came_from() -> None:
-    seen = evaluated(result(0))
-    blocked = after(seen).revisions[1].blocked
+def test_a_failed_case_blocks_the_revision_for_its_incident() -> None:
+    situation = evaluated(result(0))
+    blocked = status_after(situation).revisions[1].blocked
     assert blocked is not None and (blocked.reason, blocked.incident) == ("EvalFailed", "answers-1")
-    assert acts(seen, SetGates) == [] and acts(seen, DeleteCanary)
+    assert actions_of(situation, SetGates) == [] and actions_of(situation, DeleteCanary)
 
 
 def test_evals_ask_canary_pods_by_address_and_live_pods_by_label() -> None:
-    (asked,) = acts(dark(wants(evals={"port": 80, "repeats": 3}), canary=canary(1), cases=(evalcase(),)), RunEvals)
-    assert (asked.canary_ips, asked.live_selector, asked.repeats, asked.step) == (
+    (run,) = actions_of(
+        dark(release_asking(evals={"port": 80, "repeats": 3}), canary=canary(1), cases=(evalcase(),)), RunEvals
+    )
+    assert (run.canary_ips, run.live_selector, run.repeats, run.step) == (
         ("10.0.0.0",),
         {"app": "answers"},
         3,
@@ -70,72 +97,24 @@ def test_evals_ask_canary_pods_by_address_and_live_pods_by_label() -> None:
 
 
 def test_each_step_is_evaluated_anew_and_once() -> None:
-    item, outcome = wants(evals={"port": 80}), EvalOutcome(V4, 0, (result(1),))
+    item, outcome = release_asking(evals={"port": 80}), EvalOutcome(V4, 0, (result(1),))
     passed_dark = {"evals_step": -1}
-    assert acts(step(item, target=passed_dark, cases=(evalcase(),)), RunEvals)
-    seen = step(item, target=passed_dark, cases=(evalcase(),), eval_outcome=outcome)
-    found = after(seen).target
-    assert found is not None and (found.weight, found.evals_step) == (50, 0) and not acts(seen, RunEvals)
-
-
-def promoting(image: str = "shop:v1", settled: bool = True, live: str = V1, **more: Any) -> ReleaseFacts:
-    goal: Target = target("Promoting", evals=[result(1), result(0, must=False, case="odd")])
-    seen = {"workload": workload(image, settled), "canary": canary(4, 4), **more}
-    return facts(wants(), going(goal, ADOPTED, TRIED, live=live), **seen)
-
-
-def test_weight_100_gives_the_deployment_the_template_and_leaves_the_canary_serving() -> None:
-    seen = promoting()
-    assert acts(seen, SetTemplate) == [SetTemplate("answers", V1, TEMPLATES[V4], V4)]
-    assert closes(seen) == set() and not acts(seen, DeleteCanary)
-
-
-def test_the_canary_serves_until_the_deployment_is_available() -> None:
-    seen = promoting("shop:v4", settled=False)
-    assert (ends(seen)[0], closes(seen), acts(seen, SetTemplate)) == ("Promoting", set(), []) and after(seen).live == V4
-
-
-def test_then_it_is_promoted_and_the_canary_goes() -> None:
-    seen = promoting("shop:v4", live=V4)
-    status = after(seen)
-    assert status.target is not None and (status.target.state, status.target.pods) == ("Promoted", 0)
-    assert status.promotion is not None and (status.promotion.digest, status.promotion.at) == (V4, NOW)
-    assert status.promotion.cases == ["answers-1-regression"], "only what ran and passed"
-    assert closes(seen) == {"c0", "c1", "c2", "c3"} and acts(seen, DeleteCanary) and not acts(seen, SetTemplate)
-
-
-def test_an_incident_does_not_stop_a_promotion_half_way_a_rollback_does() -> None:
-    burn = incident().spec.signal.burn
-    burnt = incident("answers-1", {"phase": "Open", "detectedAt": at(90), "burn": burn, "severity": "sev1"})
-    assert ends(promoting(incidents=(burnt,)))[0] == "Promoting"
-
-
-def test_a_canary_without_a_target_goes() -> None:
-    seen = facts(wants("v1"), going(None, ADOPTED, templates={}), canary=canary(2, 1), templates={})
-    assert closes(seen) == {"c0"} and acts(seen, DeleteCanary)
-
-
-def test_status_shows_wanted_and_actual_share() -> None:
-    weight = after(step(wants(paused=True))).weight
-    assert (weight.wanted, weight.actual) == (20, 20)
-    three = workload(replicas=3)
-    few = after(
-        step(wants(paused=True, steps=[{"weight": 10}, {"weight": 100}]), target={"weight": 10}, workload=three)
+    assert actions_of(step(item, target=passed_dark, cases=(evalcase(),)), RunEvals)
+    situation = step(item, target=passed_dark, cases=(evalcase(),), eval_outcome=outcome)
+    new_target = status_after(situation).target
+    assert (
+        new_target is not None
+        and (new_target.weight, new_target.evals_step) == (50, 0)
+        and not actions_of(situation, RunEvals)
     )
-    assert (few.weight.wanted, few.weight.actual) == (10, 25), "10 % of three pods is 25 %"
 
 
-def test_nothing_is_stored_twice_while_it_waits() -> None:
-    item = wants(paused=True)
-    once = after(step(item))
-    again = decide(facts(item.model_copy(update={"status": once}), canary=canary(1, 1)))
-    assert again.status is None and BAD.digest == V2
-
-
-def test_evals_of_the_dark_phase_are_kept_and_named_in_a_promotion_right_after_it() -> None:
-    item = wants(evals={"port": 80}, steps=[{"weight": 100}])
+def test_a_promotion_right_after_the_dark_phase_names_its_evals() -> None:
+    item = release_asking(evals={"port": 80}, steps=[{"weight": 100}])
     outcome = EvalOutcome(V4, -1, (result(1),))
-    passed = after(dark(item, canary=canary(1), cases=(evalcase(),), eval_outcome=outcome)).target
+    passed = status_after(dark(item, canary=canary(1), cases=(evalcase(),), eval_outcome=outcome)).target
     assert passed is not None and (passed.state, passed.evals, passed.evals_step) == ("Promoting", [result(1)], -1)
-    promoted = after(facts(item, going(passed, live=V4), canary=canary(1), workload=workload("shop:v4"))).promotion
+    promoted = status_after(
+        facts(item, status_with(passed, live=V4), canary=canary(1), workload=workload("shop:v4"))
+    ).promotion
     assert promoted is not None and promoted.cases == ["answers-1-regression"]

@@ -16,16 +16,16 @@ from tests.builders.rollouts import (
     GOOD,
     NOW,
     TRIED,
-    acts,
-    after,
+    actions_of,
     canary,
-    closes,
+    condition_of,
     decide,
     facts,
-    going,
+    gates_closed,
     record,
     revision,
-    said,
+    status_after,
+    status_with,
     target,
 )
 
@@ -36,21 +36,21 @@ def first(version: str = "v1", **more: Any) -> ReleaseFacts:
 
 @pytest.mark.parametrize("version", ["v1", "v4"])
 def test_adoption_moves_nothing_whatever_the_spec_asks_for(version: str) -> None:
-    seen, status = first(version), after(first(version))
+    situation, status = first(version), status_after(first(version))
     assert (status.live, [r.reason for r in status.revisions], status.revisions[0].number) == (V1, ["Adopted"], 1)
-    assert [type(a) for a in decide(seen).actions] == [EnsureRevision] and decide(seen).safety == ()
+    assert [type(a) for a in decide(situation).actions] == [EnsureRevision] and decide(situation).safety == ()
     assert status.target is None, "the target waits until the base template is stored"
 
 
-def test_the_adopted_version_is_called_by_the_spec_only_where_it_is_what_the_spec_asks_for() -> None:
-    assert after(first("v1")).version == "v1"
-    assert after(first("v4")).version == "v1"
+def test_an_adopted_revision_has_the_spec_version_only_with_its_images() -> None:
+    assert status_after(first("v1")).version == "v1"
+    assert status_after(first("v4")).version == "v1"
 
 
-def test_a_missing_deployment_is_said_and_closes_the_canary() -> None:
-    seen = facts(status=going(target("Stepping")), workload=None, canary=canary(1, 1))
-    assert said(after(seen), "WorkloadMissing") == ("True", "WorkloadMissing")
-    assert closes(seen) == {"c0"} and acts(seen, SetTemplate) == []
+def test_a_missing_deployment_sets_a_condition_and_closes_the_canary() -> None:
+    situation = facts(status=status_with(target("Stepping")), workload=None, canary=canary(1, 1))
+    assert condition_of(status_after(situation), "WorkloadMissing") == ("True", "WorkloadMissing")
+    assert gates_closed(situation) == {"c0"} and actions_of(situation, SetTemplate) == []
 
 
 def by_hand(image: str = "shop:v2", **more: Any) -> WorkloadFacts:
@@ -66,19 +66,21 @@ def by_hand(image: str = "shop:v2", **more: Any) -> WorkloadFacts:
         pytest.param((ADOPTED, revision("v2", "Canaried", proven_at=at(5), live_since=at(1))), "Canaried", False, id="one that was proven live before is not held against anybody"),
     ],
 )  # fmt: skip
-def test_a_live_template_that_somebody_else_changed(known: tuple[Revision, ...], reason: str, uncanaried: bool) -> None:
-    seen = facts(status=going(None, *known), workload=by_hand())
-    status = after(seen)
-    found = next(r for r in status.revisions if r.digest == V2)
-    assert (status.live, found.reason, found.shipped_without_canary) == (V2, reason, uncanaried)
-    assert (found.manager, found.live_since) == ("kubectl-set", NOW)
-    assert bool(found.blocked) == any(r.blocked for r in known)
-    assert acts(seen, SetTemplate) == [], "it is never reverted merely for being different"
+def test_a_change_of_the_live_template_by_hand(known: tuple[Revision, ...], reason: str, uncanaried: bool) -> None:
+    situation = facts(status=status_with(None, *known), workload=by_hand())
+    status = status_after(situation)
+    pushed_revision = next(r for r in status.revisions if r.digest == V2)
+    assert (status.live, pushed_revision.reason, pushed_revision.shipped_without_canary) == (V2, reason, uncanaried)
+    assert (pushed_revision.manager, pushed_revision.live_since) == ("kubectl-set", NOW)
+    assert bool(pushed_revision.blocked) == any(r.blocked for r in known)
+    assert actions_of(situation, SetTemplate) == [], "it is never reverted merely for being different"
 
 
 def test_drift_names_who_wrote_it() -> None:
-    status = after(facts(status=going(target("Promoted", "v1"), ADOPTED), workload=by_hand(manager="argocd")))
-    assert said(status, "Drifted") == ("True", "ChangedByHand")
+    status = status_after(
+        facts(status=status_with(target("Promoted", "v1"), ADOPTED), workload=by_hand(manager="argocd"))
+    )
+    assert condition_of(status, "Drifted") == ("True", "ChangedByHand")
     assert "argocd" in next(c.message for c in status.conditions if c.type == "Drifted")
 
 
@@ -93,41 +95,51 @@ def test_drift_names_who_wrote_it() -> None:
     ],
 )  # fmt: skip
 def test_who_changed_it_by_hand_and_when(change: dict[str, Any], manager: str, since: Any) -> None:
-    status = after(facts(status=going(None, ADOPTED), workload=by_hand(**change)))
-    found = next(r for r in status.revisions if r.digest == V2)
-    assert (found.manager, found.live_since) == (manager, since)
+    status = status_after(facts(status=status_with(None, ADOPTED), workload=by_hand(**change)))
+    pushed_revision = next(r for r in status.revisions if r.digest == V2)
+    assert (pushed_revision.manager, pushed_revision.live_since) == (manager, since)
 
 
 @pytest.mark.parametrize("state", ["Dark", "Stepping", "Promoting"])
-def test_a_change_by_hand_in_mid_canary_is_weight_0_and_the_end_of_it(state: str) -> None:
-    seen = facts(status=going(target(state)), workload=by_hand(), canary=canary(4, 1))
-    ended = after(seen).target
-    assert ended is not None and (ended.state, ended.reason, ended.weight) == ("Cancelled", "LiveChanged", 0)
-    assert closes(seen) == {"c0"} and acts(seen, DeleteCanary) and not acts(seen, SetTemplate)
+def test_a_change_by_hand_cancels_the_canary_at_weight_0(state: str) -> None:
+    situation = facts(status=status_with(target(state)), workload=by_hand(), canary=canary(4, 1))
+    new_target = status_after(situation).target
+    assert new_target is not None and (new_target.state, new_target.reason, new_target.weight) == (
+        "Cancelled",
+        "LiveChanged",
+        0,
+    )
+    assert (
+        gates_closed(situation) == {"c0"}
+        and actions_of(situation, DeleteCanary)
+        and not actions_of(situation, SetTemplate)
+    )
 
 
 @pytest.mark.parametrize(
     ("status", "image"),
     [
-        pytest.param(going(target("Promoting")), "shop:v4", id="a promotion"),
-        pytest.param(going(None, ADOPTED, BAD, live=V2, rollback=record()), "shop:v1", id="a rollback that was recorded"),
-        pytest.param(going(None, ADOPTED, BAD, live=V2, rollback=record("Written")), "shop:v1", id="a rollback that was seen before"),
+        pytest.param(status_with(target("Promoting")), "shop:v4", id="a promotion"),
+        pytest.param(status_with(None, ADOPTED, BAD, live=V2, rollback=record()), "shop:v1", id="a rollback that was recorded"),
+        pytest.param(status_with(None, ADOPTED, BAD, live=V2, rollback=record("Written")), "shop:v1", id="a rollback that was seen before"),
     ],
 )  # fmt: skip
 def test_our_own_write_is_no_drift(status: ReleaseStatus, image: str) -> None:
-    found = after(facts(status=status, workload=by_hand(image)))
-    assert found.live == workload(image).digest and said(found, "Drifted")[0] == "False"
-    assert not any(r.shipped_without_canary for r in found.revisions if r.digest == found.live)
+    new_status = status_after(facts(status=status, workload=by_hand(image)))
+    assert new_status.live == workload(image).digest and condition_of(new_status, "Drifted")[0] == "False"
+    assert not any(r.shipped_without_canary for r in new_status.revisions if r.digest == new_status.live)
 
 
 def test_a_rollback_that_is_over_does_not_make_a_later_change_ours() -> None:
     old = revision(live_since=at(0))
-    status = after(facts(status=going(None, old, BAD, live=V2, rollback=record("Done")), workload=by_hand("shop:v1")))
+    status = status_after(
+        facts(status=status_with(None, old, BAD, live=V2, rollback=record("Done")), workload=by_hand("shop:v1"))
+    )
     assert next(r for r in status.revisions if r.digest == V1).shipped_without_canary
 
 
 def live_for(seconds: float, **more: Any) -> ReleaseStatus:
-    return going(target("Promoted", "v1"), revision(live_since=at(100 - seconds), **more))
+    return status_with(target("Promoted", "v1"), revision(live_since=at(100 - seconds), **more))
 
 
 def bake(ratio: float | None, **more: Any) -> Any:
@@ -135,7 +147,7 @@ def bake(ratio: float | None, **more: Any) -> Any:
 
 
 @pytest.mark.parametrize(
-    ("seen", "proven"),
+    ("situation", "proven"),
     [
         pytest.param(facts(status=live_for(21)), True, id="it met the SLO for the bake time"),
         pytest.param(facts(status=live_for(19)), False, id="not before the bake time is over"),
@@ -151,8 +163,8 @@ def bake(ratio: float | None, **more: Any) -> Any:
         pytest.param(facts(release(slo=None), live_for(99)), False, id="never without an SLO"),
     ],
 )  # fmt: skip
-def test_last_good(seen: ReleaseFacts, proven: bool) -> None:
-    status = after(seen)
+def test_last_good(situation: ReleaseFacts, proven: bool) -> None:
+    status = status_after(situation)
     assert (status.revisions[0].proven_at is not None) == proven
     assert status.last_good == (V1 if proven else "")
 
@@ -160,8 +172,8 @@ def test_last_good(seen: ReleaseFacts, proven: bool) -> None:
 def test_last_good_of_an_unproven_live_is_where_a_rollback_would_go() -> None:
     unproven = revision("v4", "Canaried", live_since=at(99))
     assert (
-        after(
-            facts(status=going(target("Promoted"), ADOPTED, unproven, live=V4), workload=workload("shop:v4"))
+        status_after(
+            facts(status=status_with(target("Promoted"), ADOPTED, unproven, live=V4), workload=workload("shop:v4"))
         ).last_good
         == V1
     )
@@ -177,25 +189,27 @@ def test_last_good_of_an_unproven_live_is_where_a_rollback_would_go() -> None:
 )  # fmt: skip
 def test_unblock(digest: str, known: tuple[Revision, ...], lifted: bool) -> None:
     item = release(meta={"annotations": {"opsloop.dev/unblock": digest}}, dependsOn=[])
-    status = after(facts(item, going(target("Promoted", "v1"), *known)))
+    status = status_after(facts(item, status_with(target("Promoted", "v1"), *known)))
     assert (status.revisions[1].blocked is None) == lifted
 
 
 def test_a_blocked_revision_is_not_unblocked_while_it_is_live() -> None:
     item = release(meta={"annotations": {"opsloop.dev/unblock": V2}}, dependsOn=[])
     known = (ADOPTED, BAD.model_copy(update={"blocked": BLOCK}))
-    status = after(facts(item, going(target("Promoted", "v1"), *known, live=V2), workload=workload("shop:v2")))
+    status = status_after(
+        facts(item, status_with(target("Promoted", "v1"), *known, live=V2), workload=workload("shop:v2"))
+    )
     assert status.revisions[1].blocked == BLOCK
 
 
-def test_the_list_of_revisions_is_bounded_and_keeps_what_is_named() -> None:
+def test_the_list_of_revisions_is_bounded_and_keeps_named_ones() -> None:
     many = [revision(f"v{n}", "Canaried") for n in range(10, 45)]
-    status = after(facts(status=going(target("Promoted"), ADOPTED, TRIED, *many)))
+    status = status_after(facts(status=status_with(target("Promoted"), ADOPTED, TRIED, *many)))
     assert len(status.revisions) <= 20 and {V1, V4} <= {r.digest for r in status.revisions}
 
 
-def test_a_third_one_pushed_while_a_rollback_is_in_hand_is_a_change_by_hand() -> None:
-    status = going(None, ADOPTED, BAD, live=V2, rollback=record())
-    found = after(facts(status=status, workload=by_hand("shop:v3")))
-    third = next(r for r in found.revisions if r.version == "v3")
-    assert found.live == third.digest and third.shipped_without_canary
+def test_a_push_during_a_rollback_is_a_change_by_hand() -> None:
+    status = status_with(None, ADOPTED, BAD, live=V2, rollback=record())
+    new_status = status_after(facts(status=status, workload=by_hand("shop:v3")))
+    third = next(r for r in new_status.revisions if r.version == "v3")
+    assert new_status.live == third.digest and third.shipped_without_canary

@@ -64,7 +64,7 @@ def test_images_are_set_on_a_copy_and_unknown_containers_are_named() -> None:
 
 
 @pytest.mark.parametrize(
-    ("images", "wanted", "version"),
+    ("images", "spec_images", "version"),
     [
         pytest.param({"a": "shop:v2"}, {"a": "shop:v2"}, "LABEL", id="the wanted images have the wanted label"),
         pytest.param({"a": "shop:v3"}, {"a": "shop:v2"}, "v3", id="others are called by their tag"),
@@ -74,8 +74,8 @@ def test_images_are_set_on_a_copy_and_unknown_containers_are_named() -> None:
         pytest.param({}, {"a": "x"}, "", id="no container has no version"),
     ],
 )  # fmt: skip
-def test_how_a_template_is_called(images: dict[str, str], wanted: dict[str, str], version: str) -> None:
-    assert revisions.version_of(images, wanted, "LABEL") == version
+def test_version_of_a_template(images: dict[str, str], spec_images: dict[str, str], version: str) -> None:
+    assert revisions.version_of(images, spec_images, "LABEL") == version
 
 
 LIVE = revision(V2, 2, "Drifted", at(50))
@@ -95,9 +95,9 @@ LIVE = revision(V2, 2, "Drifted", at(50))
         pytest.param([], None, id="refused where there is nothing else"),
     ],
 )  # fmt: skip
-def test_where_a_rollback_goes(others: list[Revision], target: tuple[str, bool] | None) -> None:
-    found = revisions.rollback_target([*others, LIVE], V2)
-    assert (found and (found[0].digest, found[1])) == target
+def test_target_of_a_rollback(others: list[Revision], target: tuple[str, bool] | None) -> None:
+    destination = revisions.rollback_target([*others, LIVE], V2)
+    assert (destination and (destination[0].digest, destination[1])) == target
 
 
 @pytest.mark.parametrize(
@@ -110,9 +110,9 @@ def test_where_a_rollback_goes(others: list[Revision], target: tuple[str, bool] 
         pytest.param([revision(V4, 4, "Canaried")], None, id="nothing where nothing was adopted"),
     ],
 )  # fmt: skip
-def test_what_a_target_starts_from(known: list[Revision], base: str | None) -> None:
-    found = revisions.base(known)
-    assert (found.digest if found else None) == base
+def test_base_of_a_target(known: list[Revision], base: str | None) -> None:
+    start = revisions.base(known)
+    assert (start.digest if start else None) == base
 
 
 def test_the_first_reason_of_a_block_stays() -> None:

@@ -10,19 +10,19 @@ from tests.builders.rollouts import (
     BLOCK,
     TEMPLATES,
     TRIED,
-    acts,
-    after,
+    actions_of,
     canary,
-    closes,
+    condition_of,
     decide,
-    ends,
+    end_of,
     facts,
-    going,
-    opens,
+    gates_closed,
+    gates_opened,
+    release_asking,
     revision,
-    said,
+    status_after,
+    status_with,
     target,
-    wants,
 )
 
 BLOCKED = TRIED.model_copy(update={"blocked": BLOCK})
@@ -31,79 +31,85 @@ BLOCKED = TRIED.model_copy(update={"blocked": BLOCK})
 @pytest.mark.parametrize(
     ("item", "status", "state"),
     [
-        pytest.param(wants("v1"), going(None, ADOPTED), ("Promoted", "SpecBackToLive"), id="spec equal to live moves nothing"),
-        pytest.param(wants("v4"), going(target("Promoted", "v1"), ADOPTED), ("Dark", ""), id="another version begins dark"),
-        pytest.param(wants("v4"), going(target("Promoted", "v1"), ADOPTED, BLOCKED), ("Refused", "Blocked"), id="a blocked one is refused"),
-        pytest.param(wants(images={"sidecar": "x"}), going(target("Promoted", "v1"), ADOPTED), ("Refused", "UnknownContainer"), id="a container that is not there is refused"),
-        pytest.param(wants("v1"), going(target("Stepping")), ("Promoted", "SpecBackToLive"), id="back to live in mid-canary is a clean cancel"),
-        pytest.param(wants("v3"), going(target("Stepping")), ("Dark", ""), id="a third revision begins anew, dark"),
-        pytest.param(wants("v4"), going(target("Rejected", reason="EvalFailed"), ADOPTED, BLOCKED), ("Rejected", "EvalFailed"), id="what was rejected is not tried again"),
-        pytest.param(wants("v4"), going(target("Rejected", reason="PodsFailing")), ("Rejected", "PodsFailing"), id="nor what the cluster could not start"),
-        pytest.param(wants("v4"), going(target("Rejected", reason="EvalFailed")), ("Dark", ""), id="until a person lifts the block"),
-        pytest.param(wants("v4", {"retry": "1"}), going(target("Rejected", reason="PodsFailing")), ("Dark", ""), id="or asks for a retry"),
-        pytest.param(wants("v4", {"retry": "1"}), going(target("Rejected", reason="PodsFailing", retry="1")), ("Rejected", "PodsFailing"), id="one retry is one try"),
-        pytest.param(wants("v4", {"retry": "1"}), going(target("Rejected", reason="EvalFailed"), ADOPTED, BLOCKED), ("Refused", "Blocked"), id="a retry does not lift a block"),
-        pytest.param(wants("v4"), going(target("Cancelled", reason="LiveChanged")), ("Cancelled", "LiveChanged"), id="a cancelled one stays cancelled"),
-        pytest.param(wants("v4"), going(target("Promoted")), ("Promoted", ""), id="what was promoted and changed by hand later is not promoted again"),
+        pytest.param(release_asking("v1"), status_with(None, ADOPTED), ("Promoted", "SpecBackToLive"), id="spec equal to live moves nothing"),
+        pytest.param(release_asking("v4"), status_with(target("Promoted", "v1"), ADOPTED), ("Dark", ""), id="another version begins dark"),
+        pytest.param(release_asking("v4"), status_with(target("Promoted", "v1"), ADOPTED, BLOCKED), ("Refused", "Blocked"), id="a blocked one is refused"),
+        pytest.param(release_asking(images={"sidecar": "x"}), status_with(target("Promoted", "v1"), ADOPTED), ("Refused", "UnknownContainer"), id="a container that is not there is refused"),
+        pytest.param(release_asking("v1"), status_with(target("Stepping")), ("Promoted", "SpecBackToLive"), id="back to live in mid-canary is a clean cancel"),
+        pytest.param(release_asking("v3"), status_with(target("Stepping")), ("Dark", ""), id="a third revision begins anew, dark"),
+        pytest.param(release_asking("v4"), status_with(target("Rejected", reason="EvalFailed"), ADOPTED, BLOCKED), ("Rejected", "EvalFailed"), id="what was rejected is not tried again"),
+        pytest.param(release_asking("v4"), status_with(target("Rejected", reason="PodsFailing")), ("Rejected", "PodsFailing"), id="nor what the cluster could not start"),
+        pytest.param(release_asking("v4"), status_with(target("Rejected", reason="EvalFailed")), ("Dark", ""), id="until a person lifts the block"),
+        pytest.param(release_asking("v4", {"retry": "1"}), status_with(target("Rejected", reason="PodsFailing")), ("Dark", ""), id="or asks for a retry"),
+        pytest.param(release_asking("v4", {"retry": "1"}), status_with(target("Rejected", reason="PodsFailing", retry="1")), ("Rejected", "PodsFailing"), id="one retry is one try"),
+        pytest.param(release_asking("v4", {"retry": "1"}), status_with(target("Rejected", reason="EvalFailed"), ADOPTED, BLOCKED), ("Refused", "Blocked"), id="a retry does not lift a block"),
+        pytest.param(release_asking("v4"), status_with(target("Cancelled", reason="LiveChanged")), ("Cancelled", "LiveChanged"), id="a cancelled one stays cancelled"),
+        pytest.param(release_asking("v4"), status_with(target("Promoted")), ("Promoted", ""), id="what was promoted and changed by hand later is not promoted again"),
     ],
 )  # fmt: skip
 def test_the_target(item: Release, status: ReleaseStatus, state: tuple[str, str]) -> None:
-    seen = facts(item, status, canary=canary(1, 1) if status.target and status.target.state == "Stepping" else None)
-    assert ends(seen) == state
-    assert acts(seen, SetTemplate) == [] and opens(seen) == set()
+    situation = facts(
+        item, status, canary=canary(1, 1) if status.target and status.target.state == "Stepping" else None
+    )
+    assert end_of(situation) == state
+    assert actions_of(situation, SetTemplate) == [] and gates_opened(situation) == set()
 
 
 @pytest.mark.parametrize("version", ["v1", "v3"])
-def test_what_ends_a_canary_closes_its_gates_before_anything_is_stored(version: str) -> None:
-    seen = facts(wants(version), going(target("Stepping", pods=2)), canary=canary(2, 2))
-    assert closes(seen) == {"c0", "c1"} and len(acts(seen, DeleteCanary)) == 1
+def test_the_end_of_a_canary_closes_its_gates_as_safety(version: str) -> None:
+    situation = facts(release_asking(version), status_with(target("Stepping", pods=2)), canary=canary(2, 2))
+    assert gates_closed(situation) == {"c0", "c1"} and len(actions_of(situation, DeleteCanary)) == 1
 
 
 def test_a_refused_target_says_why_and_how_to_lift_it() -> None:
-    found = after(facts(wants(), going(target("Promoted", "v1"), ADOPTED, BLOCKED)))
-    assert found.target is not None and "it was bad" in found.target.message
-    assert f"opsloop.dev/unblock={V4}" in found.target.message and said(found, "Blocked")[0] == "True"
+    status = status_after(facts(release_asking(), status_with(target("Promoted", "v1"), ADOPTED, BLOCKED)))
+    assert status.target is not None and "it was bad" in status.target.message
+    assert f"opsloop.dev/unblock={V4}" in status.target.message and condition_of(status, "Blocked")[0] == "True"
 
 
-def test_a_new_target_is_a_revision_whose_template_is_stored_and_nothing_else_starts_yet() -> None:
-    seen = facts(wants(), going(target("Promoted", "v1"), ADOPTED), templates={V1: TEMPLATES[V1]})
-    assert [(a.digest, a.number) for a in acts(seen, EnsureRevision)] == [(V4, 2)] and not acts(seen, EnsureCanary)
-    assert [(r.digest, r.reason, r.live_since) for r in after(seen).revisions][1] == (V4, "Canaried", None)
+def test_a_new_target_is_recorded_and_its_template_stored_before_pods_start() -> None:
+    situation = facts(release_asking(), status_with(target("Promoted", "v1"), ADOPTED), templates={V1: TEMPLATES[V1]})
+    assert [(a.digest, a.number) for a in actions_of(situation, EnsureRevision)] == [(V4, 2)] and not actions_of(
+        situation, EnsureCanary
+    )
+    assert [(r.digest, r.reason, r.live_since) for r in status_after(situation).revisions][1] == (V4, "Canaried", None)
 
 
-def test_died_before_the_template_was_stored_it_is_stored_now() -> None:
-    seen = facts(wants(), going(target()), templates={V1: TEMPLATES[V1]})
-    assert [a.digest for a in acts(seen, EnsureRevision)] == [V4] and not acts(seen, EnsureCanary)
+def test_a_template_lost_in_a_crash_is_stored_again() -> None:
+    situation = facts(release_asking(), status_with(target()), templates={V1: TEMPLATES[V1]})
+    assert [a.digest for a in actions_of(situation, EnsureRevision)] == [V4] and not actions_of(situation, EnsureCanary)
 
 
 def test_a_template_that_cannot_be_made_again_ends_the_target() -> None:
     hand = revision("v2", "Drifted", live_since=at(60))
-    seen = facts(wants(), going(target(digest=digest("other:v9")), ADOPTED, hand, TRIED.model_copy(update={"digest": digest("other:v9")}), live=V2), workload=workload("shop:v2"))  # fmt: skip
-    assert ends(seen) == ("Cancelled", "TemplateMissing")
+    situation = facts(release_asking(), status_with(target(digest=digest("other:v9")), ADOPTED, hand, TRIED.model_copy(update={"digest": digest("other:v9")}), live=V2), workload=workload("shop:v2"))  # fmt: skip
+    assert end_of(situation) == ("Cancelled", "TemplateMissing")
 
 
-def test_a_target_starts_from_the_last_change_by_hand_and_not_from_what_was_promoted() -> None:
+def test_a_target_starts_from_the_last_change_by_hand() -> None:
     known = (ADOPTED, revision("v3", "Canaried", live_since=at(60)))
-    seen = facts(wants(images={"answers": "shop:v1"}), going(None, *known, live=V3), workload=workload("shop:v3"))
-    found = after(seen).target
-    assert found is not None and found.digest == V1
+    situation = facts(
+        release_asking(images={"answers": "shop:v1"}), status_with(None, *known, live=V3), workload=workload("shop:v3")
+    )
+    new_target = status_after(situation).target
+    assert new_target is not None and new_target.digest == V1
 
 
-def test_the_block_is_not_said_any_more_once_something_else_is_wanted() -> None:
+def test_blocked_is_false_again_for_another_target() -> None:
     said_before = {"type": "Blocked", "status": "True", "reason": "Blocked", "lastTransitionTime": at(9).isoformat()}
-    before = going(target("Refused", "v3", reason="Blocked"), ADOPTED, conditions=[said_before])
-    assert said(after(facts(wants("v4"), before)), "Blocked") == ("False", "Allowed")
-    assert said(after(facts(wants("v1"), before)), "Blocked") == ("False", "Allowed")
+    before = status_with(target("Refused", "v3", reason="Blocked"), ADOPTED, conditions=[said_before])
+    assert condition_of(status_after(facts(release_asking("v4"), before)), "Blocked") == ("False", "Allowed")
+    assert condition_of(status_after(facts(release_asking("v1"), before)), "Blocked") == ("False", "Allowed")
 
 
 @pytest.mark.parametrize(
-    ("item", "status", "told"),
+    ("item", "status", "events"),
     [
-        pytest.param(wants("v4"), going(target("Promoted", "v1"), ADOPTED), {"CanaryStarted"}, id="a canary starts"),
-        pytest.param(wants("v4"), going(target("Promoted", "v1"), ADOPTED, BLOCKED), {"Refused"}, id="a blocked one is refused"),
-        pytest.param(wants("v1"), going(target("Stepping")), {"CanaryCancelled"}, id="back to live cancels it"),
-        pytest.param(wants("v3"), going(target("Stepping")), {"CanaryCancelled", "CanaryStarted"}, id="a third one cancels it and starts"),
+        pytest.param(release_asking("v4"), status_with(target("Promoted", "v1"), ADOPTED), {"CanaryStarted"}, id="a canary starts"),
+        pytest.param(release_asking("v4"), status_with(target("Promoted", "v1"), ADOPTED, BLOCKED), {"Refused"}, id="a blocked one is refused"),
+        pytest.param(release_asking("v1"), status_with(target("Stepping")), {"CanaryCancelled"}, id="back to live cancels it"),
+        pytest.param(release_asking("v3"), status_with(target("Stepping")), {"CanaryCancelled", "CanaryStarted"}, id="a third one cancels it and starts"),
     ],
 )  # fmt: skip
-def test_people_are_told(item: Release, status: ReleaseStatus, told: set[str]) -> None:
-    assert {e.reason for e in decide(facts(item, status)).events} == told
+def test_events_of_a_target(item: Release, status: ReleaseStatus, events: set[str]) -> None:
+    assert {e.reason for e in decide(facts(item, status)).events} == events

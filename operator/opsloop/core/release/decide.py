@@ -77,8 +77,8 @@ def _summarize(builder: ReleaseBuilder) -> None:
     )
     builder.set(revisions=_pruned(builder.status))
     if facts.release.spec.slo is not None:
-        known, reason, message = _telemetry(verdict)
-        builder.condition("TelemetryKnown", known, reason, message)
+        readable, reason, message = _telemetry(verdict)
+        builder.condition("TelemetryKnown", readable, reason, message)
         reachable, reason, message = _tiers(facts.release.spec.slo)
         builder.condition("TiersReachable", reachable, reason, message)
     if drift := _drift(builder.status):
@@ -90,12 +90,12 @@ def _summarize(builder: ReleaseBuilder) -> None:
 
 def _weight(facts: ReleaseFacts, status: ReleaseStatus) -> Weight:
     """Weight of the decided step, and the share that canary pods have of the pods in traffic."""
-    wanted = status.target.weight if status.target and status.target.is_active else 0
-    if facts.workload is None or not wanted:
-        return Weight(wanted=wanted)
+    decided = status.target.weight if status.target and status.target.is_active else 0
+    if facts.workload is None or not decided:
+        return Weight(wanted=decided)
     pods = facts.canary.pods if facts.canary else ()
     serving = sum(1 for pod in pods if pod.in_traffic and pod.ready)
-    return Weight(wanted=wanted, actual=weights.share(serving, facts.workload.replicas))
+    return Weight(wanted=decided, actual=weights.share(serving, facts.workload.replicas))
 
 
 def _number(incident: Incident) -> int:

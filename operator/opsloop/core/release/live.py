@@ -61,8 +61,8 @@ def _adopted(spec: ReleaseSpec, workload: WorkloadFacts, now: datetime) -> Revis
     )
 
 
-def _with_live_since(known: list[Revision], digest: str, now: datetime) -> list[Revision]:
-    return [r.model_copy(update={"live_since": now}) if r.digest == digest else r for r in known]
+def _with_live_since(history: list[Revision], digest: str, now: datetime) -> list[Revision]:
+    return [r.model_copy(update={"live_since": now}) if r.digest == digest else r for r in history]
 
 
 def _drifted(spec: ReleaseSpec, status: ReleaseStatus, workload: WorkloadFacts, now: datetime) -> Revision:
@@ -102,9 +102,9 @@ def _change(status: ReleaseStatus, workload: WorkloadFacts, now: datetime) -> tu
     return workload.manager, min(now, written)
 
 
-def _missing_template(facts: ReleaseFacts, known: list[Revision], workload: WorkloadFacts) -> EnsureRevision | None:
+def _missing_template(facts: ReleaseFacts, history: list[Revision], workload: WorkloadFacts) -> EnsureRevision | None:
     """Stores the live template; None where it is stored."""
-    revision = revisions.find(known, workload.digest)
+    revision = revisions.find(history, workload.digest)
     if revision is None or workload.digest in facts.templates:
         return None
     return EnsureRevision(facts.release.metadata.name, workload.digest, revision.number, workload.template)

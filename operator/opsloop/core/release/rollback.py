@@ -45,9 +45,9 @@ def _decided(incidents: tuple[Incident, ...], status: ReleaseStatus) -> tuple[In
     return None
 
 
-def _refusal(decision: RollbackDecision, known: list[Revision], templates: Mapping[str, Any]) -> str:
+def _refusal(decision: RollbackDecision, history: list[Revision], templates: Mapping[str, Any]) -> str:
     """The reason why the decision cannot be carried out; empty where it can."""
-    to = revisions.find(known, decision.to_digest)
+    to = revisions.find(history, decision.to_digest)
     if to is None or decision.to_digest not in templates:
         return TEMPLATE_MISSING
     return TARGET_BLOCKED if to.blocked is not None else ""
@@ -55,7 +55,7 @@ def _refusal(decision: RollbackDecision, known: list[Revision], templates: Mappi
 
 def _start(builder: ReleaseBuilder, workload: WorkloadFacts, incident: Incident, decision: RollbackDecision) -> None:
     """Records the rollback, blocks the revision that it leaves and cancels the canary; or records the refusal."""
-    known, name, now = builder.status.revisions, incident.metadata.name, builder.now
+    history, name, now = builder.status.revisions, incident.metadata.name, builder.now
     record = RollbackRecord(
         incident=name,
         attempt=decision.attempt,
@@ -64,14 +64,14 @@ def _start(builder: ReleaseBuilder, workload: WorkloadFacts, incident: Incident,
         state="Recorded",
         at=now,
     )
-    if reason := _refusal(decision, known, builder.facts.templates):
+    if reason := _refusal(decision, history, builder.facts.templates):
         builder.set(rollback=_refused(record, reason))
         builder.event("RollbackRefused", f"{reason} for {name}", "Warning")
         return
-    version = _version(known, decision.to_digest)
+    version = _version(history, decision.to_digest)
     message = f"rolled back to {version}: {incident.spec.title}"[:1000]
     blocked = Blocked(reason=ROLLED_BACK, message=message, incident=name, at=now)
-    builder.set(revisions=revisions.block(known, decision.from_digest, blocked), rollback=record)
+    builder.set(revisions=revisions.block(history, decision.from_digest, blocked), rollback=record)
     cancel(builder, ROLLED_BACK, f"live is rolled back for {name}")
     builder.event("RollbackStarted", f"to {version} for {name}", "Warning")
     builder.execute(_write(builder.facts, workload, record))
@@ -114,15 +114,15 @@ def _refused(record: RollbackRecord, reason: str) -> RollbackRecord:
     return record.model_copy(update={"state": "Refused", "reason": reason})
 
 
-def _without_block(known: list[Revision], record: RollbackRecord) -> list[Revision]:
+def _without_block(history: list[Revision], record: RollbackRecord) -> list[Revision]:
     """The revisions without the block that this record brought: nothing was written, so nothing was rolled back."""
-    bad = revisions.find(known, record.from_digest)
+    bad = revisions.find(history, record.from_digest)
     brought = bad and bad.blocked and (bad.blocked.reason, bad.blocked.at) == (ROLLED_BACK, record.at)
-    return revisions.unblock(known, record.from_digest) if brought else known
+    return revisions.unblock(history, record.from_digest) if brought else history
 
 
-def _version(known: list[Revision], digest: str) -> str:
-    revision = revisions.find(known, digest)
+def _version(history: list[Revision], digest: str) -> str:
+    revision = revisions.find(history, digest)
     return revision.version if revision else digest
 
 

@@ -95,9 +95,9 @@ def weight_unreachable(rollout: Rollout) -> Outcome | None:
     return Refuse(WEIGHT_UNREACHABLE, reason) if reason else None
 
 
-def _base_template(facts: ReleaseFacts, known: list[Revision], live: str) -> dict[str, Any] | None:
+def _base_template(facts: ReleaseFacts, history: list[Revision], live: str) -> dict[str, Any] | None:
     """The stored template that a target's images are put on."""
-    base = revisions.base(known) or revisions.find(known, live)
+    base = revisions.base(history) or revisions.find(history, live)
     return facts.templates.get(base.digest) if base else None
 
 
@@ -142,16 +142,16 @@ def _start(builder: ReleaseBuilder, target: Target, template: dict[str, Any], re
     builder.condition("Blocked", False, "Allowed", f"{target.version} may be tried")
     cancel(builder, NEW_TARGET, f"the spec asks for {target.version}")
     clear_canary(builder, NEW_TARGET)
-    known = builder.status.revisions
+    history = builder.status.revisions
     revision = revision or Revision(
         digest=target.digest,
-        number=revisions.next_number(known),
+        number=revisions.next_number(history),
         version=target.version,
         images=revisions.images_of(template),
         reason="Canaried",
         first_seen=builder.now,
     )
-    builder.set(revisions=revisions.put(known, revision), target=target)
+    builder.set(revisions=revisions.put(history, revision), target=target)
     if target.digest not in builder.facts.templates:
         name = builder.facts.release.metadata.name
         builder.execute(EnsureRevision(name, target.digest, revision.number, template))
