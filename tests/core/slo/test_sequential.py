@@ -15,7 +15,7 @@ COUNTS = st.integers(1, 40)
 
 
 def binomial(k: int, n: int, p: float) -> float:
-    return comb(n, k) * p**k * (1 - p) ** (n - k)
+    return float(comb(n, k) * p**k * (1 - p) ** (n - k))
 
 
 def steady(canary: tuple[float, float], live: tuple[float, float], intervals: int) -> list[Interval]:
