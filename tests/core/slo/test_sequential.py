@@ -24,7 +24,7 @@ def steady(canary: tuple[float, float], live: tuple[float, float], intervals: in
 
 def mean_ratio(logs: tuple[float, ...]) -> float:
     """The factor by which one interval multiplies E: the mean over the alternatives, each cut."""
-    return sum(min(exp(x), ALPHA**-0.5) for x in logs) / len(logs)
+    return float(sum(min(exp(x), ALPHA**-0.5) for x in logs) / len(logs))
 
 
 @given(COUNTS, COUNTS, st.integers(0, 20), st.floats(1, 5))
