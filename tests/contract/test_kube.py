@@ -1,5 +1,6 @@
 """One suite for Reader and Writer, on the fake and (OPSLOOP_CONTRACT_KUBECONFIG set) on a real API server, in a namespace of its own."""
 
+import contextlib
 import os
 import uuid
 from collections.abc import AsyncIterator
@@ -169,15 +170,34 @@ async def test_a_stale_status_is_a_conflict(subject: Subject) -> None:
 
 
 async def test_a_json_patch_whose_test_holds_replaces_the_whole_template(subject: Subject) -> None:
-    made = await subject.api.create(DEPLOYMENTS, subject.namespace, deployment())
+    await subject.api.create(DEPLOYMENTS, subject.namespace, deployment())
     template = deployment("example.invalid/app:v2")["spec"]["template"]
-    observed = made["spec"]["template"]
-    ops = [
-        {"op": "test", "path": "/spec/template", "value": observed},
-        {"op": "replace", "path": "/spec/template", "value": template},
-    ]
-    patched = await subject.api.json_patch(DEPLOYMENTS, subject.namespace, "d", ops)
+    assert await replaced_under_its_version(subject, {"op": "replace", "path": "/spec/template", "value": template})
+    patched = await subject.api.get(DEPLOYMENTS, subject.namespace, "d")
     assert patched["spec"]["template"]["spec"]["containers"][0]["image"] == "example.invalid/app:v2"
+
+
+@pytest.mark.parametrize("text", ['sh -c "a && b"', "a < b > c", "grüezi"])
+async def test_a_json_patch_that_tests_a_template_compares_the_bytes_of_json(subject: Subject, text: str) -> None:
+    body = deployment()
+    body["spec"]["template"]["spec"]["containers"][0]["args"] = [text]
+    made = await subject.api.create(DEPLOYMENTS, subject.namespace, body)
+    replace = {"op": "replace", "path": "/spec/template", "value": made["spec"]["template"]}
+    with pytest.raises(Conflict):
+        test = {"op": "test", "path": "/spec/template", "value": made["spec"]["template"]}
+        await subject.api.json_patch(DEPLOYMENTS, subject.namespace, "d", [test, replace])
+    assert await replaced_under_its_version(subject, replace)
+
+
+async def replaced_under_its_version(subject: Subject, replace: Object) -> bool:
+    """Tries again while the Deployment controller's status writes move the resourceVersion."""
+    for _ in range(20):
+        live = await subject.api.get(DEPLOYMENTS, subject.namespace, "d")
+        test = {"op": "test", "path": "/metadata/resourceVersion", "value": live["metadata"]["resourceVersion"]}
+        with contextlib.suppress(Conflict):
+            await subject.api.json_patch(DEPLOYMENTS, subject.namespace, "d", [test, replace])
+            return True
+    return False
 
 
 @pytest.mark.parametrize(

@@ -20,6 +20,7 @@ from opsloop.core.actions import (
 )
 from opsloop.core.decision import Decision, Event  # fmt: skip
 from opsloop.core.facts import CanaryFacts
+from opsloop.core.release.revisions import digest
 from opsloop.errors import Conflict, Invalid, NotFound, Unavailable
 from opsloop.names import CANARY, GATE, RELEASE, REVISION
 from opsloop.shell.ports import CONFIGMAPS, CONTROLLERREVISIONS, DEPLOYMENTS, EVALCASES, PODS, RELEASES
@@ -110,14 +111,44 @@ async def test_an_act_that_fails_leaves_the_later_ones_undone_but_is_told_of(on:
 # --- the user's Deployment
 
 
-async def test_only_the_template_is_written_whole_with_a_test_of_what_was_observed(on: Bench) -> None:
+async def test_only_the_template_is_written_whole_under_the_observed_resource_version(on: Bench) -> None:
     before = on.cluster.find(DEPLOYMENTS, NS, "answers")
     await carry(on, BACK)
     (write,) = on.cluster.writes
-    assert [(op["op"], op["path"]) for op in write.body] == [("test", "/spec/template"), ("replace", "/spec/template")]
+    assert [(op["op"], op["path"]) for op in write.body] == [
+        ("test", "/metadata/resourceVersion"),
+        ("replace", "/spec/template"),
+    ]
     after = on.cluster.find(DEPLOYMENTS, NS, "answers")
     assert before and after and {**after["spec"], "template": 0} == {**before["spec"], "template": 0}
     assert after["spec"]["template"] == template("shop:v2")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        pytest.param('sh -c "a && b"', id="a shell command with &&"),
+        pytest.param("http://x/?a=1&b=<2>", id="a URL with & and < >"),
+        pytest.param("grüezi", id="a letter that is not ASCII"),
+    ],
+)
+async def test_a_template_is_written_whatever_letters_it_holds(on: Bench, text: str) -> None:
+    live = deployment(image="shop:v1")
+    live["spec"]["template"]["spec"]["containers"][0]["args"] = [text]
+    on.cluster.seed(live)
+    on.see()
+    await carry(on, SetTemplate("answers", digest(live["spec"]["template"]), template("shop:v2"), V2))
+    stored = on.cluster.find(DEPLOYMENTS, NS, "answers")
+    assert stored and stored["spec"]["template"] == template("shop:v2")
+
+
+async def test_a_status_that_moved_since_does_not_delay_the_write(on: Bench) -> None:
+    stored = on.cluster.find(DEPLOYMENTS, NS, "answers")
+    assert stored
+    on.cluster.seed({**stored, "status": {"replicas": 3}})  # the watch has not told of it yet
+    await carry(on, BACK)
+    after = on.cluster.find(DEPLOYMENTS, NS, "answers")
+    assert after and after["spec"]["template"] == template("shop:v2")
 
 
 @pytest.mark.parametrize("seen", [pytest.param(True, id="seen"), pytest.param(False, id="not seen yet")])

@@ -52,6 +52,8 @@ from opsloop.shell.watch.mapping import requests_for_object
 
 log = logging.getLogger(__name__)
 
+TEMPLATE_TRIES = 3  # writes of a template within one look; further ones wait for the queue's back-off
+
 KINDS: Mapping[str, Resource] = {r.kind: r for r in (RELEASES, INCIDENTS, RUNBOOKS, EVALCASES)}
 
 
@@ -161,15 +163,24 @@ async def _set_gates(runtime: Runtime, namespace: str, action: SetGates) -> None
 
 
 async def _set_template(runtime: Runtime, namespace: str, action: SetTemplate) -> None:
-    """Replaces the whole template where it is still the observed one, then compares the digest of the stored one."""
+    """Replaces the whole template, if it still is the observed one; then compares the stored digest.
+
+    The patch tests the resourceVersion: a test on the template itself is refused for ever where it holds `&`, `<`, `>` or
+    a non-ASCII letter, because the API server compares the bytes of JSON. The Deployment's own status moves that version
+    while pods start or crash, so a conflict is answered by a live read and another try.
+    """
     live = runtime.cache.get("Deployment", namespace, action.deployment)
-    if live is None or revisions.digest(live["spec"]["template"]) != action.expect:
-        raise Conflict(f"Deployment {namespace}/{action.deployment} is not at {action.expect} any more")
-    ops: list[Object] = [
-        {"op": "test", "path": "/spec/template", "value": live["spec"]["template"]},
-        {"op": "replace", "path": "/spec/template", "value": action.template},
-    ]
-    stored = await runtime.writer.json_patch(DEPLOYMENTS, namespace, action.deployment, ops)
+    for remaining in reversed(range(TEMPLATE_TRIES)):
+        if live is None or revisions.digest(live["spec"]["template"]) != action.expect:
+            raise Conflict(f"Deployment {namespace}/{action.deployment} is not at {action.expect} any more")
+        try:
+            stored = await runtime.writer.json_patch(DEPLOYMENTS, namespace, action.deployment, _replace(live, action))
+            break
+        except Conflict:
+            if not remaining:
+                raise
+            live = await runtime.reader.get(DEPLOYMENTS, namespace, action.deployment)
+            runtime.cache.put("Deployment", live)
     _store_in_cache(runtime, "Deployment", stored)
     digest = revisions.digest(stored["spec"]["template"])
     if digest != action.digest:
@@ -177,6 +188,13 @@ async def _set_template(runtime: Runtime, namespace: str, action: SetTemplate) -
             "%s/%s: admission changed the template of Deployment %s: stored %s, not %s",
             namespace, action.deployment, action.deployment, digest, action.digest,
         )  # fmt: skip
+
+
+def _replace(live: Object, action: SetTemplate) -> list[Object]:
+    return [
+        {"op": "test", "path": "/metadata/resourceVersion", "value": live["metadata"]["resourceVersion"]},
+        {"op": "replace", "path": "/spec/template", "value": action.template},
+    ]
 
 
 async def _ensure_revision(runtime: Runtime, namespace: str, action: EnsureRevision) -> None:
