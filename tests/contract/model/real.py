@@ -1,0 +1,197 @@
+"""A real Prometheus on this machine: found or fetched, started on loopback with data of its own, fed by remote write.
+
+`python -m tests.contract.model.real` fetches Debian's package into ~/.cache/opsloop; nothing is installed.
+"""
+
+import http.client
+import json
+import os
+import re
+import shutil
+import socket
+import struct
+import subprocess
+import tempfile
+import time
+import urllib.parse
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from e2e.cluster import apt, paths, store
+from e2e.cluster.report import Step, step
+from tests.sim.prometheus.syntax import Dialect
+
+PACKAGE = "prometheus"
+BINARY_VARIABLE = "OPSLOOP_PROMETHEUS_BINARY"
+REAL_WORLD_VARIABLE = "OPSLOOP_PROMETHEUS_URL"  # set where the contract suites run against the real world
+READY = 60.0  # seconds until a server must answer
+CONFIG = "storage: {tsdb: {out_of_order_time_window: 100000h}}\n"
+Written = tuple[Mapping[str, str], Iterable[tuple[int, float]]]
+"""(labels, samples of (milliseconds, value)); the value may be the staleness marker."""
+
+
+def binary() -> Path | None:
+    """The server's binary: named by the environment, fetched before, or on the PATH; None where there is none."""
+    if named := os.environ.get(BINARY_VARIABLE):
+        return Path(named)
+    if os.environ.get(REAL_WORLD_VARIABLE):
+        return fetched()
+    cached = sorted((paths.CACHE / PACKAGE).glob(f"*/{store.MARKER}"))
+    if cached:
+        return cached[-1].parent / "usr" / "bin" / PACKAGE
+    path = shutil.which(PACKAGE)
+    return None if path is None else Path(path)
+
+
+def fetched() -> Path:
+    """Debian's package, unpacked in the cache; fetched where it is not there yet."""
+
+    def unpack(current: Step, into: Path) -> None:
+        for package in apt.Private().download(current, [PACKAGE], into):
+            current.run(["dpkg", "-x", package, into])
+            package.unlink()
+
+    with step("prometheus", f"or name a binary in {BINARY_VARIABLE}") as current:
+        key = store.key_of(PACKAGE, apt.SUITE, "1")
+        entry, _ = store.ensure_entry(PACKAGE, apt.SUITE, key, lambda into: unpack(current, into))
+    return entry / "usr" / "bin" / PACKAGE
+
+
+def version(server: Path) -> str:
+    """For example 2.53.3."""
+    said = subprocess.run([server, "--version"], capture_output=True, text=True, check=True, timeout=30)
+    found = re.search(r"version ([0-9.]+)", said.stdout + said.stderr)
+    assert found, said
+    return found[1]
+
+
+def dialect(number: str) -> Dialect:
+    """The dialect of a version."""
+    return Dialect.V2_53 if number.startswith("2.") else Dialect.V3
+
+
+class Server:
+    """A running server."""
+
+    def __init__(self, port: int) -> None:
+        self._connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
+
+    def write(self, series: Iterable[Written]) -> None:
+        """Remote write. RuntimeError where the server refuses."""
+        headers = {"Content-Type": "application/x-protobuf", "Content-Encoding": "snappy"}
+        for body in _requests(series):
+            status, answer = self._send("/api/v1/write", snappy(body), headers)
+            if status // 100 != 2:
+                raise RuntimeError(f"remote write refused: {status} {answer[:500]!r}")
+
+    def ask(self, path: str, parameters: Mapping[str, str]) -> Any:
+        """The `data` of an answer; None where the server refuses the query."""
+        headers = {"Content-Type": "application/x-www-form-urlencoded"}
+        status, raw = self._send(path, urllib.parse.urlencode(parameters).encode(), headers)
+        body = json.loads(raw)
+        if status in (400, 422):
+            return None
+        if body["status"] != "success":
+            raise RuntimeError(f"{path} {parameters}: {status} {raw[:500]!r}")
+        return body["data"]
+
+    def ready(self) -> bool:
+        """Does it answer?"""
+        try:
+            self._connection.request("GET", "/-/ready")
+            answer = self._connection.getresponse()
+            answer.read()
+        except OSError:
+            self._connection.close()
+            return False
+        return answer.status == 200
+
+    def close(self) -> None:
+        """Close the connection."""
+        self._connection.close()
+
+    def _send(self, path: str, body: bytes, headers: Mapping[str, str]) -> tuple[int, bytes]:
+        self._connection.request("POST", path, body, dict(headers))
+        answer = self._connection.getresponse()
+        return answer.status, answer.read()
+
+
+@contextmanager
+def running(server: Path) -> Iterator[Server]:
+    """Start a server with an empty database, stop it and delete its data at the end."""
+    with tempfile.TemporaryDirectory(prefix="opsloop-prometheus-") as folder, socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        port = taken.getsockname()[1]
+        taken.close()
+        (Path(folder) / "prometheus.yml").write_text(CONFIG)
+        command = [
+            str(server),
+            f"--config.file={folder}/prometheus.yml",
+            f"--storage.tsdb.path={folder}/data",
+            "--storage.tsdb.retention.time=100y",
+            f"--web.listen-address=127.0.0.1:{port}",
+            "--web.enable-remote-write-receiver",
+            "--log.level=error",
+        ]
+        with (Path(folder) / "log").open("wb") as log:
+            process = subprocess.Popen(command, stdout=log, stderr=log)
+        client = Server(port)
+        try:
+            _await(client, process, Path(folder) / "log")
+            yield client
+        finally:
+            client.close()
+            process.terminate()
+            process.wait(30)
+
+
+def _await(client: Server, process: subprocess.Popen[bytes], log: Path) -> None:
+    deadline = time.monotonic() + READY
+    while not client.ready():
+        if process.poll() is not None or time.monotonic() > deadline:
+            raise RuntimeError(f"prometheus does not start: {log.read_text(errors='replace')[-1000:]}")
+        time.sleep(0.05)
+
+
+# remote write: prometheus.WriteRequest, by hand
+_MOST_SAMPLES = 50_000
+
+
+def _requests(series: Iterable[Written]) -> Iterator[bytes]:
+    parts, samples = list[bytes](), 0
+    for labels, points in series:
+        encoded = [_field(2, b"\x09" + struct.pack("<d", value) + b"\x10" + varint(at)) for at, value in points]
+        names = [_field(1, _field(1, n.encode()) + _field(2, v.encode())) for n, v in sorted(labels.items())]
+        parts.append(_field(1, b"".join(names + encoded)))
+        samples += len(encoded)
+        if samples > _MOST_SAMPLES:
+            yield b"".join(parts)
+            parts, samples = [], 0
+    if parts:
+        yield b"".join(parts)
+
+
+def _field(number: int, body: bytes) -> bytes:
+    return bytes([number << 3 | 2]) + varint(len(body)) + body
+
+
+def varint(number: int) -> bytes:
+    """Protobuf's integer of at least 0."""
+    out = bytearray()
+    while number > 0x7F:
+        out.append(number & 0x7F | 0x80)
+        number >>= 7
+    out.append(number)
+    return bytes(out)
+
+
+def snappy(body: bytes) -> bytes:
+    """Snappy's block format, all literals: nothing is compressed."""
+    chunks = [body[at : at + 65536] for at in range(0, len(body), 65536)]
+    return varint(len(body)) + b"".join(b"\xf4" + struct.pack("<H", len(chunk) - 1) + chunk for chunk in chunks)
+
+
+if __name__ == "__main__":
+    print(fetched())

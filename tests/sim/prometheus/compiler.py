@@ -1,0 +1,397 @@
+"""The tree of an expression to closures over one store.
+
+Equal subtrees are compiled once per compiler, so that what one query computed of the past (`Memo`) serves the next.
+"""
+
+from bisect import bisect_left, bisect_right
+from collections.abc import Callable, Iterator
+from math import nan
+
+from . import arithmetic, functions, matching, ranges
+from .evaluation import Run, ScalarEval, VectorEval, Window, WindowsEval, unique
+from .labels import NAME, Labels
+from .matching import Vector
+from .regex import translated
+from .store import Memo, Points, Series, Store
+from .syntax import (
+    Aggregate,
+    At,
+    Binary,
+    Call,
+    Dialect,
+    Kind,
+    Matcher,
+    Negation,
+    Node,
+    Number,
+    QueryError,
+    Range,
+    Selector,
+    Subquery,
+    Unsupported,
+    bare,
+)
+from .vocabulary import SETS
+
+_NO_MEMO = frozenset(("label_replace", "timestamp"))  # their result hangs on more than the time and the samples
+
+
+class Compiler:
+    """Compiles for one store and one dialect. `default_step` is that of a subquery without one (the server's)."""
+
+    def __init__(self, store: Store, dialect: Dialect, lookback: int, default_step: int) -> None:
+        self._store, self._dialect = store, dialect
+        self._interner = store.interner
+        self._lookback, self._default_step = lookback, default_step
+        self._vectors: dict[Node, VectorEval] = {}
+        self._windows: dict[Node, WindowsEval] = {}
+        self._matches: dict[tuple[Matcher, ...], Callable[[], list[Series]]] = {}
+        self._sum = arithmetic.compensated_sum if dialect is Dialect.V3 else arithmetic.plain_sum
+
+    def scalar(self, node: Node) -> ScalarEval:
+        """A closure for an expression of type scalar."""
+        node = bare(node)
+        match node:
+            case Number(value):
+                return lambda at, run: value
+            case Negation(inner):
+                negated = self.scalar(inner)
+                return lambda at, run: -negated(at, run)
+            case Call("time"):
+                return lambda at, run: at / 1000
+            case Call("scalar", (argument,)):
+                return _scalar_of(self.vector(argument))
+            case Binary(op, left, right):
+                compute = matching.element(op, bool_=True)
+                first, second = self.scalar(left), self.scalar(right)
+                return _numbers(compute, first, second)
+        raise Unsupported(f"a scalar of {type(node).__name__}")
+
+    def vector(self, node: Node) -> VectorEval:
+        """A closure for an expression of type instant vector."""
+        node = bare(node)
+        found = self._vectors.get(node)
+        if found is None:
+            found = self._vectors[node] = self._vector(node)
+        return found
+
+    def _vector(self, node: Node) -> VectorEval:
+        match node:
+            case Selector():
+                return self._selector(node)
+            case Aggregate():
+                return self._aggregate(node)
+            case Negation(inner):
+                return self._negation(node, self.vector(inner))
+            case Binary():
+                return self._binary(node)
+            case Call():
+                return self._call(node)
+        raise Unsupported(f"a vector of {type(node).__name__}")
+
+    # selectors
+    def matching_series(self, matchers: tuple[Matcher, ...]) -> Callable[[], list[Series]]:
+        """The series that a selector selects, now; looked for among new ones only."""
+        found = self._matches.get(matchers)
+        if found is None:
+            found = self._matches[matchers] = self._matching(matchers)
+        return found
+
+    def _matching(self, matchers: tuple[Matcher, ...]) -> Callable[[], list[Series]]:
+        tests = [(matcher.name, self._test(matcher)) for matcher in matchers]
+        if all(test("") for _, test in tests):
+            raise QueryError("vector selector must contain at least one non-empty matcher")
+        name = next((m.value for m in matchers if m.name == NAME and m.op == "=" and m.value), None)
+        candidates, found, looked_at = self._store.candidates(name), list[Series](), 0
+
+        def series() -> list[Series]:
+            nonlocal looked_at
+            if looked_at < len(candidates):
+                for one in candidates[looked_at:]:
+                    if all(test(one.labels.get(label)) for label, test in tests):
+                        found.append(one)
+                looked_at = len(candidates)
+            return found
+
+        return series
+
+    def _test(self, matcher: Matcher) -> Callable[[str], bool]:
+        value = matcher.value
+        if matcher.op == "=":
+            return lambda label: label == value
+        if matcher.op == "!=":
+            return lambda label: label != value
+        pattern = translated(value, dot_matches_newline=self._dialect is Dialect.V3)
+        if matcher.op == "=~":
+            return lambda label: pattern.fullmatch(label) is not None
+        return lambda label: pattern.fullmatch(label) is None
+
+    def _reference(self, at: At, offset: int) -> Callable[[int, Run], int]:
+        """The time that a selector or subquery looks at."""
+        match at:
+            case None:
+                return lambda now, run: now - offset
+            case "start":
+                return lambda now, run: run.start - offset
+            case "end":
+                return lambda now, run: run.end - offset
+        fixed = int(at) - offset
+        return lambda now, run: fixed
+
+    def _selector(self, node: Selector) -> VectorEval:
+        sampled = self._sampled(node)
+        return lambda at, run: [(series.labels, series.points.values[place]) for series, place in sampled(at, run)]
+
+    def _sampled(self, node: Selector) -> Callable[[int, Run], Iterator[tuple[Series, int]]]:
+        """Each series of an instant selector that is not stale, and the index of its sample."""
+        matched, reference = self.matching_series(node.matchers), self._reference(node.at, node.offset)
+        oldest = self._lookback - (1 if self._dialect.left_open else 0)
+
+        def sampled(at: int, run: Run) -> Iterator[tuple[Series, int]]:
+            now = reference(at, run)
+            for series in matched():
+                times = series.points.times
+                place = bisect_right(times, now) - 1
+                if place < 0 or times[place] < now - oldest:
+                    continue
+                ended = bisect_right(series.stale, now) - 1 if series.stale else -1
+                if ended < 0 or series.stale[ended] < times[place]:
+                    yield series, place
+
+        return sampled
+
+    # ranges
+    def windows(self, node: Node) -> WindowsEval:
+        """A closure for an expression of type range vector."""
+        node = bare(node)
+        found = self._windows.get(node)
+        if found is None:
+            if isinstance(node, Range):
+                found = self._range(node)
+            elif isinstance(node, Subquery):
+                found = self._subquery(node)
+            else:
+                raise Unsupported(f"a range of {type(node).__name__}")
+            self._windows[node] = found
+        return found
+
+    def _range(self, node: Range) -> WindowsEval:
+        selector, width = node.selector, node.width
+        first_after: Callable[..., int] = bisect_right if self._dialect.left_open else bisect_left
+        matched, reference = self.matching_series(selector.matchers), self._reference(selector.at, selector.offset)
+
+        def windows(at: int, run: Run) -> tuple[int, int, list[Window]]:
+            end = reference(at, run)
+            start = end - width
+            found = list[Window]()
+            for series in matched():
+                points = series.points
+                high = bisect_right(points.times, end)
+                low = first_after(points.times, start, 0, high)
+                if low < high:
+                    found.append((series.labels, series.nameless, points, low, high))
+            return start, end, found
+
+        return windows
+
+    def _subquery(self, node: Subquery) -> WindowsEval:
+        step = node.step or self._default_step
+        inner, reference = self.vector(node.inner), self._reference(node.at, node.offset)
+        memo = Memo[Vector](self._store.arrivals) if _only_past(node.inner) else None
+        most = 4 * (node.width // step + 2)
+        nameless, left_open, owner = self._interner.nameless, self._dialect.left_open, object()
+
+        def windows(at: int, run: Run) -> tuple[int, int, list[Window]]:
+            end = reference(at, run)
+            start = end - node.width
+            within = run.within(owner)
+            known = memo.current(start, end, most) if memo is not None else {}
+            columns = dict[Labels, tuple[list[int], list[float]]]()
+            for moment in range(_first_step(start, step, left_open), end + 1, step):
+                vector = known.get(moment)
+                if vector is None:
+                    vector = known[moment] = inner(moment, within)
+                for labels, value in vector:
+                    times, values = columns.setdefault(labels, ([], []))
+                    times.append(moment)
+                    values.append(value)
+            found = [
+                (labels, nameless(labels), Points(times, values), 0, len(times))
+                for labels, (times, values) in columns.items()
+            ]
+            return start, end, found
+
+        return windows
+
+    # functions
+    def _call(self, node: Call) -> VectorEval:
+        if node.name in ranges.FUNCTIONS:
+            return self._over_range(node)
+        interner, first = self._interner, node.args[0]
+        match node.name:
+            case "vector":
+                number = self.scalar(first)
+                return lambda at, run: [(interner.empty, number(at, run))]
+            case "absent":
+                return functions.absent(interner, first, self.vector(first))
+            case "absent_over_time":
+                windows = self.windows(first)
+                return functions.absent(
+                    interner, first, lambda at, run: [(labels, 1.0) for labels, *_ in windows(at, run)[2]]
+                )
+            case "label_replace":
+                return functions.label_replace(interner, self._dialect, self.vector(first), node.args[1:])
+            case "timestamp":
+                return self._timestamp(first)
+            case "histogram_quantile":
+                return functions.histogram_quantile(interner, self.scalar(first), self.vector(node.args[1]))
+        numbers = [self.scalar(argument) for argument in node.args[1:]]
+        return functions.of_numbers(interner, node.name, self.vector(first), numbers)
+
+    def _over_range(self, node: Call) -> VectorEval:
+        function, windows = ranges.FUNCTIONS[node.name], self.windows(node.args[0])
+        keeps_name, owner = node.name == "last_over_time", object()
+        collides = not keeps_name and not _one_metric(node.args[0])
+
+        def call(at: int, run: Run) -> Vector:
+            start, end, found = windows(at, run)
+            out = Vector()
+            for labels, nameless, points, low, high in found:
+                value = function(points, low, high, start, end)
+                if value is not None:
+                    out.append((labels if keeps_name else nameless, value))
+                    if collides:
+                        run.claim(owner, nameless, labels)
+            return out
+
+        return call
+
+    def _timestamp(self, argument: Node) -> VectorEval:
+        node = bare(argument)
+        if isinstance(node, Selector):
+            sampled = self._sampled(node)
+            return lambda at, run: unique(
+                [(series.nameless, series.points.times[place] / 1000) for series, place in sampled(at, run)]
+            )
+        inner, nameless = self.vector(node), self._interner.nameless
+        return lambda at, run: unique([(nameless(labels), at / 1000) for labels, _ in inner(at, run)])
+
+    # operators
+    def _aggregate(self, node: Aggregate) -> VectorEval:
+        inner, reduce = self.vector(node.inner), self._reductions()[node.op]
+        if not node.labels and not node.without:
+            empty = self._interner.empty
+
+            def whole(at: int, run: Run) -> Vector:
+                values = [value for _, value in inner(at, run)]
+                return [(empty, reduce(values))] if values else []
+
+            return whole
+        group_of = self._grouping(node)
+
+        def grouped(at: int, run: Run) -> Vector:
+            groups = dict[Labels, list[float]]()
+            for labels, value in inner(at, run):
+                groups.setdefault(group_of(labels), []).append(value)
+            return [(labels, reduce(values)) for labels, values in groups.items()]
+
+        return grouped
+
+    def _grouping(self, node: Aggregate) -> Callable[[Labels], Labels]:
+        known, interner, names = dict[Labels, Labels](), self._interner, node.labels
+
+        def group_of(labels: Labels) -> Labels:
+            found = known.get(labels)
+            if found is None:
+                found = interner.drop(labels, (NAME, *names)) if node.without else interner.keep(labels, names)
+                known[labels] = found
+            return found
+
+        return group_of
+
+    def _reductions(self) -> dict[str, Callable[[list[float]], float]]:
+        return {
+            "sum": self._sum,
+            "avg": arithmetic.mean,
+            "count": lambda values: float(len(values)),
+            "min": arithmetic.minimum,
+            "max": arithmetic.maximum,
+            "group": lambda values: 1.0,
+        }
+
+    def _negation(self, node: Negation, inner: VectorEval) -> VectorEval:
+        nameless, owner = self._interner.nameless, object()
+
+        def negated(at: int, run: Run) -> Vector:
+            out = Vector()
+            for labels, value in inner(at, run):
+                result = nameless(labels)
+                run.claim(owner, result, labels)
+                out.append((result, -value))
+            return out
+
+        return negated
+
+    def _binary(self, node: Binary) -> VectorEval:
+        op, left, right, interner = node.op, node.left, node.right, self._interner
+        if left.kind is Kind.VECTOR and right.kind is Kind.VECTOR:
+            operator = (
+                matching.set_operator(op, interner, node.matching)
+                if op in SETS
+                else matching.arithmetic(op, node.bool_, interner, node.matching)
+            )
+            first, second = self.vector(left), self.vector(right)
+            return lambda at, run: unique(operator(first(at, run), second(at, run)))
+        scalar_left = left.kind is Kind.SCALAR
+        with_number = matching.with_scalar(op, node.bool_, interner, scalar_left)
+        vector, number = self.vector(right if scalar_left else left), self.scalar(left if scalar_left else right)
+        return lambda at, run: unique(with_number(vector(at, run), number(at, run)))
+
+
+def _first_step(start: int, step: int, left_open: bool) -> int:
+    """The first multiple of the step in the range."""
+    first = -(-start // step) * step
+    return first + step if left_open and first == start else first
+
+
+def _one_metric(node: Node) -> bool:
+    """Does the range hold series of one metric only, so that dropping its name merges none?"""
+    node = bare(node)
+    return isinstance(node, Range) and any(m.name == NAME and m.op == "=" for m in node.selector.matchers)
+
+
+def _only_past(node: Node) -> bool:
+    """Does its value at a time hang on the samples until then alone?"""
+    node = bare(node)
+    match node:
+        case Selector(_, offset, at):
+            return offset >= 0 and at is None
+        case Range(selector):
+            return _only_past(selector)
+        case Subquery(inner, _, _, offset, at):
+            return offset >= 0 and at is None and _only_past(inner)
+        case Aggregate(_, inner):
+            return _only_past(inner)
+        case Binary(_, left, right):
+            return _only_past(left) and _only_past(right)
+        case Call(name, args):
+            collides = name in ranges.FUNCTIONS and name != "last_over_time" and not _one_metric(args[0])
+            return name not in _NO_MEMO and not collides and all(_only_past(argument) for argument in args)
+    return isinstance(node, Number)
+
+
+def _scalar_of(vector: VectorEval) -> ScalarEval:
+    def scalar(at: int, run: Run) -> float:
+        found = vector(at, run)
+        return found[0][1] if len(found) == 1 else nan
+
+    return scalar
+
+
+def _numbers(compute: matching.Element, first: ScalarEval, second: ScalarEval) -> ScalarEval:
+    def scalar(at: int, run: Run) -> float:
+        value = compute(first(at, run), second(at, run))
+        assert value is not None
+        return value
+
+    return scalar
