@@ -13,6 +13,7 @@ UNBLOCK = "opsloop.dev/unblock"  # annotation on a Release: digest to allow agai
 RETRY = "opsloop.dev/retry"  # annotation on a Release: any new value retries a rejected target
 MITIGATED = "opsloop.dev/mitigated"  # annotation "true" on an Incident without a burn: the harm is over
 WAIVE = "opsloop.dev/waive-regression"  # annotation "true" on an Incident: close the loop without an EvalCase
+SUBJECT = "opsloop.dev/subject"  # annotation on a postmortem ConfigMap: digest of what it was rendered from
 GATE = "opsloop.dev/in-traffic"  # readiness gate (pod condition type) of canary pods
 EVAL_HEADER = "X-Opsloop-Eval"  # header of eval requests, so that a service can exclude them from its SLI
 TICKET_QUEUE = "opsloop-tickets"  # ConfigMap with the namespace's tickets that are linked to no Incident

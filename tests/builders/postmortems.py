@@ -1,11 +1,12 @@
 """Incidents whose postmortems are kept as golden files."""
 
-from typing import Any
+from typing import Any, NamedTuple
 
-from opsloop.api.evalcase import EvalCaseStatus
+from opsloop.api.evalcase import EvalCase, EvalCaseStatus
 from opsloop.api.incident import Incident, IncidentSpec, IncidentStatus
 from opsloop.api.meta import ObjectMeta
-from opsloop.core.postmortem.subject import Story
+from opsloop.api.release import Release
+from opsloop.core.postmortem.subject import PostmortemSubject
 from tests.builders.learn import BAD, GOOD, at, case, proven, release, revision, ticket
 
 FIX = "f1xf1xf1xf1xf1x4".replace("x", "e")
@@ -13,6 +14,18 @@ BURN = {
     "long": "1m", "short": "5s", "factor": 14.4, "burn_long": 16.2, "burn_short": 20.4,
     "error_ratio": 0.204, "bad": 96, "total": 592, "objective": 0.99,
 }  # fmt: skip
+
+
+class Episode(NamedTuple):
+    """An Incident with what belongs to it, as the API server holds them."""
+
+    incident: Incident
+    release: Release | None
+    case: EvalCase | None
+
+    @property
+    def subject(self) -> PostmortemSubject:
+        return PostmortemSubject.of(*self)
 
 
 def incident(title: str = "answers burns its error budget 20 times too fast", **status: Any) -> Incident:
@@ -70,7 +83,7 @@ def _revisions() -> list[Any]:
     ]  # fmt: skip
 
 
-def closed_loop() -> Story:
+def closed_loop() -> Episode:
     """The drill: v2 by hand, rolled back, case captured, v3 rejected, v4 promoted."""
     mended = release(
         version="v4",
@@ -103,19 +116,19 @@ def closed_loop() -> Story:
         "notes": [{"at": at(90), "author": "Priya", "text": "The topic merge had been reviewed.\nIts test data had one question per topic."}],
         "links": ["https://wiki.example/returns"],
     }).notes, "links": ["https://wiki.example/returns"], "owner": "search team"})  # fmt: skip
-    return Story(ended.model_copy(update={"spec": noted}), mended, case(status=proven()))
+    return Episode(ended.model_copy(update={"spec": noted}), mended, case(status=proven()))
 
 
-def still_open() -> Story:
+def still_open() -> Episode:
     """Just detected: no cause, no rollback, nothing captured."""
     fresh = incident(
         phase="Open", severity="sev1", detected_at=at(12.4), burn=BURN, timeline=TIMELINE[1:2],
         page={"state": "Decided", "severity": "sev1", "dedup_key": "k", "decided_at": at(12.4), "reason": "Unavailable"},
     )  # fmt: skip
-    return Story(fresh, release(version="v1", revisions=_revisions()[:1]), None)
+    return Episode(fresh, release(version="v1", revisions=_revisions()[:1]), None)
 
 
-def hostile() -> Story:
+def hostile() -> Episode:
     """No Release, no SLO; every text tries to break out."""
     nasty = "| x | <script>alert(1)</script> ![i](http://evil) `code`\n# Heading\u202e*bold*"
     spec = {
@@ -137,10 +150,10 @@ def hostile() -> Story:
         ],
         "cause": {"kind": "unknown"}, "folded": 3,
     }  # fmt: skip
-    return Story(made(spec, status), None, None)
+    return Episode(made(spec, status), None, None)
 
 
-def fix_open() -> Story:
+def fix_open() -> Episode:
     """Users first, promoted past its eval cases, an unproven rollback, a play that did not help, a case that cannot be proven."""
     shipped = release(
         version="v1",
@@ -164,7 +177,7 @@ def fix_open() -> Story:
         conditions=[],
     )  # fmt: skip
     unproven = EvalCaseStatus(observed_generation=1, proven="False", reason="PassesOnBad")
-    return Story(held, shipped, case(status=unproven))
+    return Episode(held, shipped, case(status=unproven))
 
 
-STORIES = {"fix-open": fix_open, "closed-loop": closed_loop, "still-open": still_open, "hostile": hostile}
+EPISODES = {"fix-open": fix_open, "closed-loop": closed_loop, "still-open": still_open, "hostile": hostile}

@@ -138,7 +138,7 @@ class StoreAndShop:
             case SendPage():
                 self.sent = self.sent or self.now
             case StorePostmortem():
-                self.postmortem = action.markdown
+                self.postmortem = action.digest
             case CreateEvalCase():
                 pass
 

@@ -137,11 +137,11 @@ def test_no_service_that_selects_the_live_pods_selects_a_quarantined_one(
 
 @given(st.text(max_size=400), st.text(max_size=100))
 def test_no_text_breaks_out_of_the_postmortem(evil: str, short: str) -> None:
-    story = hostile()
-    status = story.incident.status
+    episode = hostile()
+    status = episode.incident.status
     entry = status.timeline[0].model_copy(update={"message": evil, "type": short[:32], "actor": short})
-    spec = story.incident.spec.model_copy(update={"title": evil})
-    incident = story.incident.model_copy(
+    spec = episode.incident.spec.model_copy(update={"title": evil})
+    incident = episode.incident.model_copy(
         update={"spec": spec, "status": status.model_copy(update={"timeline": [entry]})}
     )  # fmt: skip
     said = render(incident, None, None)

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from opsloop.core.facts import Alert
+from opsloop.core.postmortem import document
 from opsloop.names import ledger_name
 from opsloop.shell.ports import Object, Resource
 from tests.sim.shift import Shift, seconds, story
@@ -63,6 +64,28 @@ async def test_a_ledger_that_the_correlator_wrote_is_not_read_again(shift: Shift
     incident = shift.incident()
     assert incident is not None and incident.status.alerts.count == 20
     assert read.count(ledger_name("answers-1")) == 0
+
+
+async def test_the_postmortem_is_rendered_once_for_each_time_it_is_stored(monkeypatch: pytest.MonkeyPatch) -> None:
+    """In a whole shift; and a new process, which knows only what is stored, renders nothing again."""
+    rendered, render = list[str](), document.render
+
+    def counted(*episode: Any) -> str:
+        rendered.append(render(*episode))
+        return rendered[-1]
+
+    monkeypatch.setattr(document, "render", counted)
+    shift = Shift()
+    await shift.play(stop=False)
+    stores = [
+        w.body for w in shift.shop.cluster.written("apply", "configmaps") if "postmortem" in w.body["metadata"]["name"]
+    ]
+    assert [body["data"]["postmortem.md"] for body in stores] == rendered
+    assert 1 <= len(rendered) <= 8 and len(set(rendered)) == len(rendered)
+    await shift.operator.stop()
+    await seconds(shift, 10)  # as a new process
+    await shift.operator.stop()
+    assert len(rendered) == len(stores)
 
 
 @story

@@ -6,6 +6,7 @@ from typing import Any
 
 from opsloop.api.evalcase import EvalCase, EvalExpect, EvalRequest
 from opsloop.api.incident import Incident, IncidentSpec, LinkedTicket, Page
+from opsloop.api.release import Release
 from opsloop.core.facts import Alert, QueuedTicket
 
 
@@ -121,11 +122,13 @@ class SendPage:
 
 @dataclass(frozen=True, slots=True)
 class StorePostmortem:
-    """Server-side apply of the Incident's postmortem ConfigMap, owned by the Incident."""
+    """Render the postmortem of these and apply it as the Incident's ConfigMap `name`, with the digest of its subject."""
 
-    incident: Incident
     name: str
-    markdown: str
+    digest: str
+    incident: Incident
+    release: Release | None
+    case: EvalCase | None
 
 
 @dataclass(frozen=True, slots=True)

@@ -242,7 +242,7 @@ class IncidentFacts:
     runbooks: tuple[Runbook, ...]
     eval_cases: tuple[EvalCase, ...]  # of the root release
     ledger: Ledger
-    postmortem: str | None  # the stored Markdown
+    postmortem: str | None  # digest of the subject of the stored postmortem; None where none is stored
     page_sent_at: datetime | None = None  # when the receiver answered 2xx, as this process saw it
 
 

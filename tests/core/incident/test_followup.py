@@ -158,11 +158,11 @@ def test_postmortem(seen: IncidentFacts, count: int) -> None:
 
 
 def test_it_is_not_written_again_while_nothing_in_it_changed() -> None:
-    seen, text = learning(cases=CAUGHT), None
+    seen, digest = learning(cases=CAUGHT), None
     for _ in range(4):
         stored = acts(seen, StorePostmortem)
-        text = stored[0].markdown if stored else text
+        digest = stored[0].digest if stored else digest
         item = seen.incident.model_copy(update={"status": after(seen)})
-        seen = replace(seen, incident=item, postmortem=text)
+        seen = replace(seen, incident=item, postmortem=digest)
     assert acts(seen, StorePostmortem) == []
     assert said(seen.incident.status, "PostmortemWritten") == ("True", "Written")

@@ -99,7 +99,7 @@ def test_a_full_timeline_is_folded_in_the_middle_and_comes_to_rest(type_: str) -
 
 def _written(seen: IncidentFacts) -> str | None:
     found = acts(seen, StorePostmortem)
-    return found[0].markdown if found else None
+    return found[0].digest if found else None
 
 
 def test_a_ticket_whose_id_is_as_long_as_may_be_is_told_once() -> None:

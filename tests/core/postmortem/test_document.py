@@ -10,33 +10,32 @@ import pytest
 from opsloop.core.postmortem import lessons
 from opsloop.core.postmortem.document import render
 from opsloop.core.postmortem.markdown import block, code, length, number, percent, plain, span, text
-from opsloop.core.postmortem.subject import Story
 from tests.builders.learn import at, case, release
-from tests.builders.postmortems import BURN, STORIES, closed_loop, fix_open, hostile, incident, still_open
+from tests.builders.postmortems import BURN, EPISODES, Episode, closed_loop, fix_open, hostile, incident, still_open
 
 GOLDEN = Path(__file__).parent / "golden"
 
 
-def rendered(story: Story) -> str:
-    return render(story.incident, story.release, story.case)
+def rendered(episode: Episode) -> str:
+    return render(*episode)
 
 
-@pytest.mark.parametrize("name", STORIES)
+@pytest.mark.parametrize("name", EPISODES)
 def test_reads_as_the_golden_file(name: str) -> None:
-    path, said = GOLDEN / f"{name}.md", rendered(STORIES[name]())
+    path, said = GOLDEN / f"{name}.md", rendered(EPISODES[name]())
     if os.environ.get("GOLDEN") == "write":
         path.write_text(said)
     assert said == path.read_text()
 
 
-@pytest.mark.parametrize("name", STORIES)
+@pytest.mark.parametrize("name", EPISODES)
 def test_the_same_incident_gives_the_same_text(name: str) -> None:
-    assert rendered(STORIES[name]()) == rendered(STORIES[name]())
+    assert rendered(EPISODES[name]()) == rendered(EPISODES[name]())
 
 
-@pytest.mark.parametrize("name", STORIES)
+@pytest.mark.parametrize("name", EPISODES)
 def test_tables_have_the_same_number_of_cells_in_each_row(name: str) -> None:
-    for table in re.findall(r"(?:^\|.*\n)+", rendered(STORIES[name]()), flags=re.MULTILINE):
+    for table in re.findall(r"(?:^\|.*\n)+", rendered(EPISODES[name]()), flags=re.MULTILINE):
         assert len({len(re.findall(r"(?<!\\)\|", row)) for row in table.splitlines()}) == 1
 
 
@@ -62,9 +61,9 @@ def test_what_is_not_known_is_called_unknown() -> None:
     assert "None" not in said
 
 
-def with_status(story: Story, **changes: Any) -> Story:
-    status = story.incident.status.model_copy(update=changes)
-    return Story(story.incident.model_copy(update={"status": status}), story.release, story.case)
+def with_status(episode: Episode, **changes: Any) -> Episode:
+    status = episode.incident.status.model_copy(update=changes)
+    return Episode(episode.incident.model_copy(update={"status": status}), episode.release, episode.case)
 
 
 GAPS = [
@@ -88,9 +87,9 @@ GAPS = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize(("story", "sentence", "said"), GAPS)
-def test_gaps(story: Story, sentence: str, said: bool) -> None:
-    assert any(sentence in gap for gap in lessons.gaps(story)) == said
+@pytest.mark.parametrize(("episode", "sentence", "said"), GAPS)
+def test_gaps(episode: Episode, sentence: str, said: bool) -> None:
+    assert any(sentence in gap for gap in lessons.gaps(episode.subject)) == said
 
 
 ACTIONS = [
@@ -105,25 +104,25 @@ ACTIONS = [
 ]
 
 
-@pytest.mark.parametrize(("story", "done", "sentence"), ACTIONS)
-def test_actions(story: Story, done: bool, sentence: str) -> None:
-    assert [d for d, what in lessons.actions(story) if sentence in what] == [done]
+@pytest.mark.parametrize(("episode", "done", "sentence"), ACTIONS)
+def test_actions(episode: Episode, done: bool, sentence: str) -> None:
+    assert [d for d, what in lessons.actions(episode.subject) if sentence in what] == [done]
 
 
 def test_a_fix_that_was_promoted_without_the_case_is_not_done() -> None:
     fix = closed_loop().incident.status.fix
     assert fix is not None
-    story = with_status(closed_loop(), fix=fix.model_copy(update={"case_passed": False}))
-    assert [done for done, what in lessons.actions(story) if "**without**" in what] == [False]
+    episode = with_status(closed_loop(), fix=fix.model_copy(update={"case_passed": False}))
+    assert [done for done, what in lessons.actions(episode.subject) if "**without**" in what] == [False]
 
 
 def test_nothing_went_well_that_the_record_does_not_show() -> None:
-    assert lessons.went_well(still_open()) == []
+    assert lessons.went_well(still_open().subject) == []
 
 
 def test_what_a_user_saw_first_was_not_noticed_well() -> None:
-    assert any("was noticed 10 s after onset" in s for s in lessons.went_well(closed_loop()))
-    assert not any("was noticed" in s for s in lessons.went_well(fix_open()))
+    assert any("was noticed 10 s after onset" in s for s in lessons.went_well(closed_loop().subject))
+    assert not any("was noticed" in s for s in lessons.went_well(fix_open().subject))
 
 
 def test_what_has_not_happened_is_told_from_what_was_not_seen() -> None:
@@ -133,31 +132,31 @@ def test_what_has_not_happened_is_told_from_what_was_not_seen() -> None:
 
 
 def test_a_rejected_version_is_dark_only_while_its_canary_is_on_record() -> None:
-    story = closed_loop()
-    assert any("`v3` was rejected and never became live" in s for s in lessons.went_well(story))
-    assert story.release is not None
+    episode = closed_loop()
+    assert any("`v3` was rejected and never became live" in s for s in lessons.went_well(episode.subject))
+    assert episode.release is not None
     rejected = release(
-        revisions=story.release.status.revisions,
+        revisions=episode.release.status.revisions,
         target={"digest": "3ebad3ebad3ebad3", "version": "v3", "state": "Rejected", "started_at": at(100)},
     )
-    said = lessons.went_well(Story(story.incident, rejected, story.case))
+    said = lessons.went_well(Episode(episode.incident, rejected, episode.case).subject)
     assert any("`v3` was rejected before it served any user" in s for s in said)
 
 
 def test_two_revisions_of_one_version_are_told_apart() -> None:
-    story = fix_open()
-    assert story.release is not None
-    twins = [r.model_copy(update={"version": "v2"}) for r in story.release.status.revisions]
-    status = story.release.status.model_copy(update={"revisions": twins})
-    told = Story(story.incident, story.release.model_copy(update={"status": status}), None)
-    assert told.blamed_version == "`v2` (revision `badbadba`)"
+    episode = fix_open()
+    assert episode.release is not None
+    twins = [r.model_copy(update={"version": "v2"}) for r in episode.release.status.revisions]
+    status = episode.release.status.model_copy(update={"revisions": twins})
+    told = Episode(episode.incident, episode.release.model_copy(update={"status": status}), None)
+    assert told.subject.blamed_version == "`v2` (revision `badbadba`)"
 
 
 def test_an_incident_with_nothing_but_a_signal_can_be_rendered() -> None:
     said = render(incident(), None, None)
     assert "On an unknown date" not in said
     assert "From an unknown time on, 20.4 %" in said
-    assert rendered(Story(incident(burn=BURN), release(), case())).startswith("# Postmortem: answers burns")
+    assert rendered(Episode(incident(burn=BURN), release(), case())).startswith("# Postmortem: answers burns")
 
 
 @pytest.mark.parametrize(

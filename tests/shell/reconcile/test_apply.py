@@ -20,6 +20,7 @@ from opsloop.core.actions import (
 )
 from opsloop.core.decision import Decision, Event  # fmt: skip
 from opsloop.core.facts import CanaryFacts
+from opsloop.core.postmortem import document
 from opsloop.core.release.revisions import digest
 from opsloop.errors import Conflict, Invalid, NotFound, Unavailable
 from opsloop.names import CANARY, GATE, RELEASE, REVISION
@@ -247,12 +248,13 @@ async def test_the_postmortem_is_owned_by_its_incident_and_remembered() -> None:
     item = incident()
     on = bench({"kind": "Incident", "metadata": {"name": "answers-1", "namespace": NS}, "spec": item.spec.dump()})
     obj = on.cached("Incident", "answers-1")
-    decision = Decision(actions=(StorePostmortem(item, "answers-1-postmortem", "# Text"),))
+    decision = Decision(actions=(StorePostmortem("answers-1-postmortem", "900d", item, None, None),))
     await apply.apply_decision(on.runtime, "Incident", obj, decision)
     stored = on.cluster.find(CONFIGMAPS, NS, "answers-1-postmortem")
-    assert stored is not None and stored["data"] == {"postmortem.md": "# Text"}
+    assert stored is not None and stored["data"]["postmortem.md"] == document.render(item, None, None)
+    assert stored["metadata"]["annotations"] == {"opsloop.dev/subject": "900d"}
     assert stored["metadata"]["ownerReferences"][0]["uid"] == obj["metadata"]["uid"]
-    assert on.runtime.owned.postmortems[NS, "answers-1"] == "# Text" and ("Incident", NS, "answers-1") in on.requested
+    assert on.runtime.owned.postmortems[NS, "answers-1"] == "900d" and ("Incident", NS, "answers-1") in on.requested
 
 
 async def test_a_page_does_not_hold_up_what_follows_it(on: Bench) -> None:

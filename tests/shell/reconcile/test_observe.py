@@ -129,17 +129,31 @@ def opened(name: str = "answers-1", **status: Any) -> dict[str, Any]:
 async def test_an_incident_sees_its_root_the_others_and_what_was_stored_beside_it_read_once() -> None:
     written = {
         "kind": "ConfigMap",
-        "metadata": {"name": "answers-1-postmortem", "namespace": NS},
+        "metadata": {"name": "answers-1-postmortem", "namespace": NS, "annotations": {"opsloop.dev/subject": "900d"}},
         "data": {"postmortem.md": "# X"},
     }
     on = bench(opened(), opened("answers-2"), written)
     for _ in range(3):
         facts = await observe.incident_facts(on.runtime, NS, "answers-1")
-        assert facts is not None and facts.root is not None and facts.postmortem == "# X"
+        assert facts is not None and facts.root is not None and facts.postmortem == "900d"
         assert [i.metadata.name for i in facts.incidents] == ["answers-2"] and facts.ledger.alerts == ()
     assert on.cluster.reads == ["get configmaps answers-1-ledger", "get configmaps answers-1-postmortem"]
     on.cluster.remove(CONFIGMAPS, NS, "answers-1-postmortem")
-    assert (again := await observe.incident_facts(on.runtime, NS, "answers-1")) and again.postmortem == "# X"
+    assert (again := await observe.incident_facts(on.runtime, NS, "answers-1")) and again.postmortem == "900d"
+
+
+@pytest.mark.parametrize(
+    ("stored", "digest"),
+    [
+        pytest.param({}, "", id="stored by an opsloop that kept no digest: rendered again"),
+        pytest.param(None, None, id="not stored"),
+    ],
+)
+async def test_a_postmortem_without_a_digest(stored: dict[str, Any] | None, digest: str | None) -> None:
+    meta = {"name": "answers-1-postmortem", "namespace": NS}
+    written = [] if stored is None else [{"kind": "ConfigMap", "metadata": meta, "data": stored}]
+    facts = await observe.incident_facts(bench(opened(), *written).runtime, NS, "answers-1")
+    assert facts is not None and facts.postmortem == digest
 
 
 def book() -> dict[str, Any]:

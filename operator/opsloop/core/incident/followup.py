@@ -9,7 +9,7 @@ from opsloop.core.evalcase import capture
 from opsloop.core.evalcase.capture import NO_EXAMPLE
 from opsloop.core.evalcase.proof import PROVEN
 from opsloop.core.incident.state import Sheet
-from opsloop.core.postmortem import document
+from opsloop.core.postmortem.subject import PostmortemSubject
 from opsloop.names import INCIDENT, RELEASE, WAIVE, postmortem_name
 
 # Named reasons
@@ -111,7 +111,7 @@ def _fix(sheet: Sheet) -> None:
 
 
 def postmortem(sheet: Sheet) -> None:
-    """Rendered on demand from what was measured; kept as a ConfigMap that the Incident owns."""
+    """Asks for the postmortem to be rendered and stored, only where its subject has changed since it was stored."""
     status = sheet.status
     if status.phase not in ("Mitigated", "Resolved") or status.merged_into or status.burn is None:
         return
@@ -121,10 +121,10 @@ def postmortem(sheet: Sheet) -> None:
         sheet.condition("PostmortemWritten", True, "Written", f"ConfigMap {name}, key postmortem.md")
     else:
         sheet.condition("PostmortemWritten", False, "Pending", "the postmortem is being written")
-    seen = sheet.facts.incident.model_copy(update={"status": sheet.status})
+    incident = sheet.facts.incident.model_copy(update={"status": sheet.status})
     case = _case(sheet, sheet.status.eval_case) if sheet.status.eval_case else None
-    root = sheet.facts.root
-    text = document.render(seen, root.release if root else None, case)
-    if text != sheet.facts.postmortem:
-        sheet.act(StorePostmortem(seen, name, text))
+    release = sheet.facts.root.release if sheet.facts.root else None
+    digest = PostmortemSubject.of(incident, release, case).digest
+    if digest != sheet.facts.postmortem:
+        sheet.act(StorePostmortem(name, digest, incident, release, case))
         sheet.look(timedelta(seconds=2))

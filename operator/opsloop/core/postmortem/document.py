@@ -23,8 +23,7 @@ from opsloop.core.postmortem.markdown import (
     text,
 )
 from opsloop.core.postmortem.markdown import table as table_of
-from opsloop.core.postmortem.subject import Story
-from opsloop.core.postmortem.summary import summary
+from opsloop.core.postmortem.subject import PostmortemSubject
 
 _INTRO = (
     "*Written by opsloop from what was measured and done. It asks what the system allowed, not who did it;"
@@ -35,26 +34,29 @@ _PROVISIONAL = "**This incident is not over: what follows is provisional.**"
 
 def render(incident: Incident, release: Release | None, eval_case: EvalCase | None) -> str:
     """The whole postmortem. What is not known is called unknown."""
-    story = Story(incident, release, eval_case)
+    subject = PostmortemSubject.of(incident, release, eval_case)
     sections = (
-        ("Summary", summary(story)),
-        ("Impact", _impact(story)),
-        ("The four times", _times(story)),
-        ("Timeline", _timeline(story)),
-        ("Cause", _cause(story)),
-        ("What made it possible", bullets(lessons.gaps(story)) or "No gap of the system shows in the record."),
-        ("What went well", bullets(lessons.went_well(story)) or "Nothing that the record shows yet."),
-        ("Action items", _actions(story)),
-        ("Open questions", bullets(lessons.questions(story)) or "None from the record; ask the people who were there."),
-        ("Notes", _notes(story)),
-        ("Links", _links(story)),
+        ("Summary", _summary(subject)),
+        ("Impact", _impact(subject)),
+        ("The four times", _times(subject)),
+        ("Timeline", _timeline(subject)),
+        ("Cause", _cause(subject)),
+        ("What made it possible", bullets(lessons.gaps(subject)) or "No gap of the system shows in the record."),
+        ("What went well", bullets(lessons.went_well(subject)) or "Nothing that the record shows yet."),
+        ("Action items", _actions(subject)),
+        (
+            "Open questions",
+            bullets(lessons.questions(subject)) or "None from the record; ask the people who were there.",
+        ),
+        ("Notes", _notes(subject)),
+        ("Links", _links(subject)),
     )
     body = "\n\n".join(f"## {title}\n\n{content}" for title, content in sections if content)
-    return f"{_head(story)}\n\n{body}\n"
+    return f"{_head(subject)}\n\n{body}\n"
 
 
-def _head(story: Story) -> str:
-    spec, status, meta = story.incident.spec, story.incident.status, story.incident.metadata
+def _head(subject: PostmortemSubject) -> str:
+    spec, status, meta = subject.incident.spec, subject.incident.status, subject.incident.metadata
     facts = [
         f"**{status.severity}**",
         f"**{status.phase}**",
@@ -65,15 +67,67 @@ def _head(story: Story) -> str:
     if spec.owner:
         facts.append(f"owner {text(spec.owner, 80)}")
     provisional = "" if status.phase == "Resolved" else f"\n\n{_PROVISIONAL}"
-    return f"# Postmortem: {text(story.incident.status.title or spec.title, 200)}\n\n{' · '.join(facts)}\n\n{_INTRO}{provisional}"
+    return f"# Postmortem: {text(subject.incident.status.title or spec.title, 200)}\n\n{' · '.join(facts)}\n\n{_INTRO}{provisional}"
+
+
+# --- summary: three sentences that stand alone
+
+
+def _summary(subject: PostmortemSubject) -> str:
+    """What happened, why, and how it ended."""
+    return " ".join((_what_happened(subject), _why(subject), _how_it_ended(subject)))
+
+
+def _what_happened(subject: PostmortemSubject) -> str:
+    status, service, burn = subject.incident.status, code(subject.incident.spec.service), subject.burn
+    since = status.onset_at or status.detected_at
+    begin = f"On {day(since)} from {clock(since)} UTC" if since else "From an unknown time on"
+    if burn is not None:
+        allowed = percent(1 - burn.objective)
+        return (
+            f"{begin}, {percent(burn.error_ratio)} of what {service} did for its users went wrong, where its objective of"
+            f" {percent(burn.objective)} allows {allowed}: the error budget burned {number(burn.burn_short)} times too fast."
+        )
+    signal = subject.incident.spec.signal
+    quotation = f": {quoted(signal.message)}" if signal.message else ""
+    source = {"alerts": "alerts said", "ticket": "a user reported", "burn": "the SLO said"}[signal.kind]
+    return f"{begin}, {source} that {service} was in trouble{quotation}."
+
+
+def _why(subject: PostmortemSubject) -> str:
+    cause, blamed = subject.incident.status.cause, subject.blamed
+    if cause is None or cause.kind == "unknown":
+        return "The cause is not known."
+    if cause.kind == "dependency":
+        return f"The evidence points to what it depends on: {code(cause.release) or UNKNOWN}."
+    if blamed and blamed.shipped_without_canary:
+        by = f"{code(blamed.manager)} had put it" if blamed.manager else "it had been put"
+        when = f" at {clock(subject.changed_at)} UTC" if subject.changed_at else ""
+        return f"The evidence points to {subject.blamed_version}; {by} live{when} without a canary."
+    return f"The evidence points to {subject.blamed_version}."
+
+
+def _how_it_ended(subject: PostmortemSubject) -> str:
+    status, start = subject.incident.status, subject.incident.status.onset_at
+    base, of = (start, "after onset") if start else (status.detected_at, "after detection")
+    parts = [f"It was detected {span(start, status.detected_at)} after onset"] if start and status.detected_at else []
+    if status.mitigated_at is None:
+        parts.append("it is not mitigated yet" if parts else "It is not mitigated yet")
+        return " and ".join(parts) + "."
+    done = subject.rollback
+    how = f" by a rollback to {subject.version(done.to_digest)}" if done else ""
+    parts.append(f"{'it was' if not parts else ''} mitigated {span(base, status.mitigated_at)} {of}{how}".strip())
+    parts.append(f"resolved {span(base, status.resolved_at)} {of}" if status.resolved_at else "is not resolved yet")
+    sentence = ", ".join(parts[:-1]) + f" and {parts[-1]}."
+    return sentence[0].upper() + sentence[1:]
 
 
 # --- impact and times
 
 
-def _impact(story: Story) -> str:
-    status, burn = story.incident.status, story.burn
-    rows = [("Harm lasted", _harm_lasted(story))]
+def _impact(subject: PostmortemSubject) -> str:
+    status, burn = subject.incident.status, subject.burn
+    rows = [("Harm lasted", _harm_lasted(subject))]
     if burn is not None:
         bad = (
             f"{number(burn.bad)} of {number(burn.total)} in the {code(burn.long)} before detection ({percent(burn.bad / burn.total)})"
@@ -93,22 +147,22 @@ def _impact(story: Story) -> str:
         rows.append(("Bad events", f"{UNKNOWN}: no SLO measured this harm"))
     rows += [
         ("Also affected", ", ".join(code(a) for a in status.affected) or "no other Release"),
-        ("Alerts", _alerts(story)),
+        ("Alerts", _alerts(subject)),
     ]
-    rows += [("Users’ tickets", _tickets(story)), ("Page", _page(story))]
+    rows += [("Users’ tickets", _tickets(subject)), ("Page", _page(subject))]
     return table_of(("What", "How much"), rows)
 
 
-def _harm_lasted(story: Story) -> str:
-    status = story.incident.status
+def _harm_lasted(subject: PostmortemSubject) -> str:
+    status = subject.incident.status
     if status.mitigated_at is None:
         began = f"since {stamp(status.onset_at)} UTC" if status.onset_at else "it is not known since when"
         return f"not over; {began}"
     return f"{span(status.onset_at, status.mitigated_at)}, from onset to mitigation"
 
 
-def _alerts(story: Story) -> str:
-    alerts = story.incident.status.alerts
+def _alerts(subject: PostmortemSubject) -> str:
+    alerts = subject.incident.status.alerts
     if not alerts.count:
         return "none"
     by = ", ".join(f"{code(s)} {n}" for s, n in sorted(alerts.by_service.items(), key=lambda kv: (-kv[1], kv[0]))[:8])
@@ -116,18 +170,18 @@ def _alerts(story: Story) -> str:
     return f"{alerts.count} distinct" + (f" ({by})" if by else "") + f"; {ended}"
 
 
-def _tickets(story: Story) -> str:
-    tickets = story.incident.status.tickets
-    told = [
+def _tickets(subject: PostmortemSubject) -> str:
+    tickets = subject.incident.status.tickets
+    shown = [
         f"{code(t.id)} {quoted(t.subject, 120)}, {text(t.category)}, routed to {text(t.route)}, link score {t.score:.2f}"
         for t in tickets[:5]
     ]
     more = [f"and {len(tickets) - 5} more"] if len(tickets) > 5 else []
-    return "; ".join([*told, *more]) or "none linked"
+    return "; ".join([*shown, *more]) or "none linked"
 
 
-def _page(story: Story) -> str:
-    page = story.incident.status.page
+def _page(subject: PostmortemSubject) -> str:
+    page = subject.incident.status.page
     if page is None:
         return "nobody was paged"
     if page.state == "Sent":
@@ -135,8 +189,8 @@ def _page(story: Story) -> str:
     return f"one, {page.severity}, not delivered"
 
 
-def _times(story: Story) -> str:
-    status = story.incident.status
+def _times(subject: PostmortemSubject) -> str:
+    status = subject.incident.status
     times = (
         ("Onset", status.onset_at),
         ("Detected", status.detected_at),
@@ -146,8 +200,8 @@ def _times(story: Story) -> str:
     rows, before = [], None
     for what, at in times:
         first = what == "Onset"
-        told = "not yet" if at is None and _ahead(status.phase, what) else stamp(at)
-        rows.append((what, told, "–" if first else span(status.onset_at, at), "–" if first else span(before, at)))
+        when = "not yet" if at is None and _ahead(status.phase, what) else stamp(at)
+        rows.append((what, when, "–" if first else span(status.onset_at, at), "–" if first else span(before, at)))
         before = at
     return table_of(("What", "When (UTC)", "Since onset", "Since the one before"), rows)
 
@@ -157,14 +211,14 @@ def _ahead(phase: str, what: str) -> bool:
     return (what == "Mitigated" and phase in ("Open", "Mitigating")) or (what == "Resolved" and phase != "Resolved")
 
 
-def _timeline(story: Story) -> str:
-    entries = sorted(story.incident.status.timeline, key=lambda e: (e.at, e.key))
+def _timeline(subject: PostmortemSubject) -> str:
+    entries = sorted(subject.incident.status.timeline, key=lambda e: (e.at, e.key))
     if not entries:
         return "Nothing was recorded."
     one_day = len({day(e.at) for e in entries}) == 1
     header = f"When (UTC, {day(entries[0].at)})" if one_day else "When (UTC)"
     rows = [_timeline_row(e, one_day) for e in entries]
-    folded = story.incident.status.folded
+    folded = subject.incident.status.folded
     more = f"\n\n{folded} further entries were folded away." if folded else ""
     return table_of((header, "What", "By", "Evidence"), rows) + more
 
@@ -183,34 +237,34 @@ def _evidence(evidence: Evidence) -> str:
 # --- cause and the rest
 
 
-def _cause(story: Story) -> str:
-    cause = story.incident.status.cause
+def _cause(subject: PostmortemSubject) -> str:
+    cause = subject.incident.status.cause
     if cause is None or cause.kind == "unknown":
-        said = "Unknown. Nothing that was measured points to one change."
+        sentence = "Unknown. Nothing that was measured points to one change."
         confidence = ""
     else:
         revision = f" (revision {code(cause.revision)} of {code(cause.release)})" if cause.revision else ""
-        subject = code(cause.version) + revision if cause.kind == "bad_release" else code(cause.release) or UNKNOWN
+        culprit = code(cause.version) + revision if cause.kind == "bad_release" else code(cause.release) or UNKNOWN
         kind = "a bad release" if cause.kind == "bad_release" else "a dependency"
         confidence = f", confidence {percent(cause.confidence)}" if cause.confidence else ""
-        said = f"**{subject}**: {kind}{confidence}."
+        sentence = f"**{culprit}**: {kind}{confidence}."
     evidence = bullets(_evidence(e) for e in cause.evidence) if cause else ""
-    return f"{said}\n\n{evidence}" if evidence else said
+    return f"{sentence}\n\n{evidence}" if evidence else sentence
 
 
-def _actions(story: Story) -> str:
-    return "\n".join(f"- [{'x' if done else ' '}] {what}" for done, what in lessons.actions(story))
+def _actions(subject: PostmortemSubject) -> str:
+    return "\n".join(f"- [{'x' if done else ' '}] {what}" for done, what in lessons.actions(subject))
 
 
-def _notes(story: Story) -> str:
+def _notes(subject: PostmortemSubject) -> str:
     """What people added, in their words, without who wrote it."""
-    told = [
+    notes = [
         f"{stamp(note.at)} UTC\n\n{block(note.text)}" if note.at else block(note.text)
-        for note in story.incident.spec.notes
+        for note in subject.incident.spec.notes
     ]
-    return "\n\n".join(told)
+    return "\n\n".join(notes)
 
 
-def _links(story: Story) -> str:
-    safe = [plain(link, 500) for link in story.incident.spec.links if link.startswith(("https://", "http://"))]
+def _links(subject: PostmortemSubject) -> str:
+    safe = [plain(link, 500) for link in subject.incident.spec.links if link.startswith(("https://", "http://"))]
     return bullets(f"<{link.replace(' ', '%20').replace('<', '%3C').replace('>', '%3E')}>" for link in safe)

@@ -1,22 +1,128 @@
-"""An incident with what belongs to it, and the few things about it that every section of a postmortem asks."""
+"""The input of a postmortem: an Incident with what belongs to it, reduced to what the document tells.
 
+What is not in the reduced objects cannot get into the document, so equal digests mean equal documents.
+"""
+
+import hashlib
 from dataclasses import dataclass
 from datetime import datetime
 
+from pydantic import TypeAdapter
+
 from opsloop.api.evalcase import EvalCase
-from opsloop.api.incident import BurnSignal, Incident
+from opsloop.api.incident import BurnSignal, Incident, IncidentStatus
+from opsloop.api.meta import ObjectMeta
 from opsloop.api.release import Release, Revision, RollbackRecord
+from opsloop.core import conditions
 from opsloop.core.postmortem.markdown import code
-from opsloop.core.release import revisions
+
+EDITION = "1"  # raise it when the document changes its form: stored postmortems are then rendered again
+
+_COPIED = (
+    "phase", "severity", "title", "onset_at", "detected_at", "mitigated_at", "resolved_at", "burn", "affected", "cause",
+    "page", "reopened", "blocked", "timeline", "folded", "fix",
+)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
-class Story:
-    """An incident with what belongs to it."""
+class ReleaseRecord:
+    """The root Release, with the revisions that the Incident blames, blocked or rolled back to."""
+
+    name: str
+    has_evals: bool
+    has_slo: bool
+    revisions: tuple[Revision, ...]
+    namesakes: tuple[str, ...]  # versions that more than one revision of the Release bears
+    rollback: RollbackRecord | None  # the one that was carried out for this Incident
+    passed_cases: tuple[str, ...]  # eval cases that passed when the blamed revision was promoted
+    rejected_dark: str  # digest of the target whose canary is on record and took no traffic
+    live_version: str  # while no fix is promoted
+
+    @classmethod
+    def of(cls, release: Release, incident: Incident) -> "ReleaseRecord":
+        """What the postmortem of this Incident tells of the Release."""
+        status, cause, rollback = release.status, incident.status.cause, release.status.rollback
+        carried_out = rollback is not None and rollback.state in ("Written", "Done")
+        if rollback is None or not carried_out or rollback.incident != incident.metadata.name:
+            rollback = None
+        blamed = cause if cause and cause.kind == "bad_release" else None
+        versions = [revision.version for revision in status.revisions]
+        revisions = tuple(r for r in status.revisions if _concerns(r, incident, rollback))
+        named = {*(r.version for r in revisions), cause.version if cause else ""}
+        passed = (
+            status.promotion.cases if status.promotion and blamed and status.promotion.digest == blamed.revision else []
+        )
+        return cls(
+            name=release.metadata.name,
+            has_evals=release.spec.evals is not None,
+            has_slo=release.spec.slo is not None,
+            revisions=tuple(revision.model_copy(update={"images": {}}) for revision in revisions),
+            namesakes=tuple(sorted(version for version in named if versions.count(version) > 1)),
+            rollback=rollback and rollback.model_copy(update={"state": "Done"}),
+            passed_cases=tuple(passed),
+            rejected_dark=_rejected_dark(release, incident),
+            live_version=status.version if blamed and incident.status.fix is None else "",
+        )
+
+
+def _concerns(revision: Revision, incident: Incident, rollback: RollbackRecord | None) -> bool:
+    status, blocked = incident.status, revision.blocked
+    named = {status.cause.revision if status.cause else "", rollback.to_digest if rollback else "", *status.blocked}
+    return revision.digest in named or (blocked is not None and blocked.incident == incident.metadata.name)
+
+
+def _rejected_dark(release: Release, incident: Incident) -> str:
+    """The target's digest where this Incident's case kept it out of traffic, else ""."""
+    target = release.status.target
+    if target is None or target.evals_step is not None or target.digest in incident.status.blocked:
+        return ""
+    blocked = [r.blocked for r in release.status.revisions if r.digest == target.digest and r.live_since is None]
+    return target.digest if any(b is not None and b.incident == incident.metadata.name for b in blocked) else ""
+
+
+@dataclass(frozen=True, slots=True)
+class CaseRecord:
+    """The EvalCase that was captured from the Incident."""
+
+    name: str
+    release: str
+    kind: str
+    incident: str
+    proven: str
+    reason: str
+
+    @classmethod
+    def of(cls, case: EvalCase) -> "CaseRecord":
+        """Name, origin and proof of an EvalCase."""
+        spec, status = case.spec, case.status
+        origin = spec.origin
+        return cls(case.metadata.name, spec.release, origin.kind, origin.incident, status.proven, status.reason)
+
+
+@dataclass(frozen=True, slots=True)
+class PostmortemSubject:
+    """An Incident with its Release and EvalCase, as far as the postmortem tells of them."""
 
     incident: Incident
-    release: Release | None
-    case: EvalCase | None
+    release: ReleaseRecord | None
+    case: CaseRecord | None
+    no_case: str  # why no EvalCase was captured
+
+    @classmethod
+    def of(cls, incident: Incident, release: Release | None, case: EvalCase | None) -> "PostmortemSubject":
+        """The subject of an Incident's postmortem."""
+        captured = conditions.get(incident.status.conditions, "RegressionCaptured")
+        return cls(
+            incident=_reduced(incident),
+            release=ReleaseRecord.of(release, incident) if release else None,
+            case=CaseRecord.of(case) if case else None,
+            no_case=captured.message if captured and case is None else "",
+        )
+
+    @property
+    def digest(self) -> str:
+        """16 hex digits over everything that the document tells; stable over restarts."""
+        return hashlib.sha256(EDITION.encode() + _AS_JSON.dump_json(self)).hexdigest()[:16]
 
     @property
     def name(self) -> str:
@@ -36,13 +142,12 @@ class Story:
 
     @property
     def rollback(self) -> RollbackRecord | None:
-        """The rollback that was carried out for this incident."""
-        done = self.release.status.rollback if self.release else None
-        return done if done and done.incident == self.name and done.state in ("Written", "Done") else None
+        """The rollback that was carried out for this Incident."""
+        return self.release.rollback if self.release else None
 
     @property
     def changed_at(self) -> datetime | None:
-        """When the blamed revision first became live; pushed again later, its liveSince is a later time."""
+        """Time at which the blamed revision first became live; pushed again later, its liveSince is a later time."""
         blamed = self.blamed
         if blamed is None:
             return None
@@ -61,26 +166,45 @@ class Story:
 
     @property
     def first_ticket_at(self) -> datetime | None:
-        """When the first linked ticket came in."""
+        """Time at which the first linked ticket came in."""
         return min((t.received_at for t in self.incident.status.tickets), default=None)
 
     def revision(self, digest: str) -> Revision | None:
-        """A revision of the Release."""
-        return revisions.find(self.release.status.revisions, digest) if self.release else None
+        """A revision of the Release that concerns the Incident."""
+        return next((r for r in self.release.revisions if r.digest == digest), None) if self.release else None
 
     def version(self, digest: str) -> str:
-        """A revision as people call it, in Markdown: its version, with the digest only where two have that version."""
-        known = self.revision(digest)
-        return self._called(known.version if known else "", digest)
+        """A revision in Markdown: its version, with the digest only where two revisions have that version."""
+        revision = self.revision(digest)
+        return self._named(revision.version if revision else "", digest)
 
     @property
     def blamed_version(self) -> str:
-        """The cause's revision as people call it."""
+        """The cause's revision in Markdown."""
         cause = self.incident.status.cause
-        return self._called(cause.version, cause.revision) if cause else "the blamed revision"
+        return self._named(cause.version, cause.revision) if cause else "the blamed revision"
 
-    def _called(self, version: str, digest: str) -> str:
-        namesakes = [r for r in self.release.status.revisions if r.version == version] if self.release else []
-        if version and len(namesakes) < 2:
+    def _named(self, version: str, digest: str) -> str:
+        if version and (self.release is None or version not in self.release.namesakes):
             return code(version)
         return f"{code(version)} (revision {code(digest[:8])})" if version else f"revision {code(digest[:8])}"
+
+
+def _reduced(incident: Incident) -> Incident:
+    """Without fields that the document does not tell; how many alerts still fire is reduced to whether any does."""
+    status, meta = incident.status, incident.metadata
+    counts = {"firing": min(status.alerts.firing, 1), "by_service": dict(sorted(status.alerts.by_service.items()))}
+    alerts = status.alerts.model_copy(update={**counts, "last_at": None, "sample": []})
+    copied = {name: getattr(status, name) for name in _COPIED} | {
+        "alerts": alerts,
+        "tickets": [ticket.model_copy(update={"evidence": [], "example": None}) for ticket in status.tickets],
+        "plays": [play for play in status.plays if play.state in ("DidNotHelp", "Refused")],
+    }
+    return Incident(
+        metadata=ObjectMeta(name=meta.name, namespace=meta.namespace),
+        spec=incident.spec,
+        status=IncidentStatus().model_copy(update=copied),
+    )
+
+
+_AS_JSON = TypeAdapter(PostmortemSubject)

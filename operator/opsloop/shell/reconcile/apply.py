@@ -30,6 +30,7 @@ from opsloop.core.actions import (
 )
 from opsloop.core.decision import Decision
 from opsloop.core.evalcase.quarantine import pod_from_template
+from opsloop.core.postmortem import document
 from opsloop.core.release import revisions
 from opsloop.errors import AlreadyExists, Conflict, Invalid, NotFound
 from opsloop.names import CANARY, GATE, canary_name
@@ -269,8 +270,9 @@ async def _delete_inbox_entries(runtime: Runtime, namespace: str, action: Delete
 
 async def _store_postmortem(runtime: Runtime, namespace: str, obj: Object, action: StorePostmortem) -> None:
     name = action.incident.metadata.name
-    await runtime.writer.apply(CONFIGMAPS, namespace, manifests.postmortem(obj, action))
-    runtime.owned.postmortems[namespace, name] = action.markdown
+    markdown = document.render(action.incident, action.release, action.case)
+    await runtime.writer.apply(CONFIGMAPS, namespace, manifests.postmortem(obj, action, markdown))
+    runtime.owned.postmortems[namespace, name] = action.digest
     runtime.enqueue(("Incident", namespace, name))
 
 

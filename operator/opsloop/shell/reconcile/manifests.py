@@ -16,6 +16,7 @@ from opsloop.names import (
     LEDGER,
     RELEASE,
     REVISION,
+    SUBJECT,
     TICKET_QUEUE,
     TICKETS,
     canary_name,
@@ -84,12 +85,12 @@ def canary_deployment(release: Object, action: EnsureCanary) -> Object:
     }
 
 
-def postmortem(incident: Object, action: StorePostmortem) -> Object:
-    """The ConfigMap with the postmortem, owned by its Incident."""
+def postmortem(incident: Object, action: StorePostmortem, markdown: str) -> Object:
+    """The ConfigMap with the postmortem and the digest of its subject, owned by its Incident."""
     labels = {INCIDENT: incident["metadata"]["name"], **MANAGED}
     body = config_map(action.name, labels, incident)
-    body["metadata"]["namespace"] = incident["metadata"]["namespace"]
-    return body | {"data": {"postmortem.md": action.markdown}}
+    body["metadata"] |= {"namespace": incident["metadata"]["namespace"], "annotations": {SUBJECT: action.digest}}
+    return body | {"data": {"postmortem.md": markdown}}
 
 
 def ledger(incident: Object, content: Ledger) -> Object:

@@ -24,7 +24,7 @@ from opsloop.core.facts import (
 )
 from opsloop.core.release import revisions
 from opsloop.errors import NotFound
-from opsloop.names import CANARY, GATE, QUARANTINE, RELEASE, REVISION, canary_name, postmortem_name
+from opsloop.names import CANARY, GATE, QUARANTINE, RELEASE, REVISION, SUBJECT, canary_name, postmortem_name
 from opsloop.shell.ports import CONFIGMAPS, CONTROLLERREVISIONS, PODS, SERVICES, Object
 from opsloop.shell.runtime import Runtime
 
@@ -179,13 +179,14 @@ async def namespace_facts(runtime: Runtime, namespace: str) -> CorrelationFacts:
 
 
 async def _postmortem(runtime: Runtime, namespace: str, incident: str) -> str | None:
+    """Digest of the stored postmortem's subject; "" where an older opsloop stored none. Read once per process."""
     if (namespace, incident) not in runtime.owned.postmortems:
         try:
             stored = await runtime.reader.get(CONFIGMAPS, namespace, postmortem_name(incident))
-            text = (stored.get("data") or {}).get("postmortem.md")
+            digest = (stored["metadata"].get("annotations") or {}).get(SUBJECT, "")
         except NotFound:
-            text = None
-        runtime.owned.postmortems[namespace, incident] = text
+            digest = None
+        runtime.owned.postmortems[namespace, incident] = digest
     return runtime.owned.postmortems[namespace, incident]
 
 
