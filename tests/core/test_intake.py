@@ -133,7 +133,7 @@ def test_too_many_alerts_are_refused() -> None:
 
 
 @pytest.mark.parametrize("raw", [b"", b"{", b"\xff", b"[" * 100_000])
-def test_what_is_not_json_is_refused(raw: bytes) -> None:
+def test_a_body_that_is_not_json_is_refused(raw: bytes) -> None:
     with pytest.raises(Invalid, match="body: not JSON"):
         parse_json(raw)
 
@@ -148,7 +148,7 @@ TICKET: dict[str, Any] = {
 }
 
 
-def test_a_ticket_is_created_when_it_is_sent_unless_it_says_otherwise() -> None:
+def test_createdat_of_a_ticket_defaults_to_the_time_of_receipt() -> None:
     found = parse_ticket(TICKET, NOW)
     assert (found.id, found.created_at, found.received_at) == ("HD-1", NOW, NOW)
     assert found.example is not None and found.example.expected == "30 days"
@@ -183,13 +183,13 @@ def test_a_malformed_ticket_is_refused(change: dict[str, Any], message: str) -> 
     assert str(error.value).startswith(message)
 
 
-def test_what_is_stored_comes_back() -> None:
+def test_stored_content_is_decoded_unchanged() -> None:
     alerts = (alert("A", "b"), alert("A", "c", "resolved"))
     tickets = (parse_ticket(TICKET, NOW), ticket("x"))
     assert [decode_entry(d) for d in encode_entries(alerts, tickets)] == [InboxEntry(alerts, tickets)]
 
 
-def test_much_is_split_into_objects_that_the_api_server_takes() -> None:
+def test_a_large_batch_is_split_into_objects_below_the_limit() -> None:
     noise = random.Random(1)
     alerts = [alert("A", "b", fp=f"{n}", pod="".join(noise.choices("0123456789abcdef", k=1000))) for n in range(3000)]
     parts = encode_entries(alerts, [ticket("x")])
@@ -199,6 +199,6 @@ def test_much_is_split_into_objects_that_the_api_server_takes() -> None:
 
 
 @pytest.mark.parametrize("data", [{}, {ENTRY: "!"}, {ENTRY: "aGVsbG8="}, {ENTRY: ""}])
-def test_what_opsloop_did_not_write_is_said_to_be_so(data: dict[str, str]) -> None:
+def test_foreign_data_is_invalid(data: dict[str, str]) -> None:
     with pytest.raises(Invalid, match=f"binaryData.{ENTRY}"):
         decode_entry(data)

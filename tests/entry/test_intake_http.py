@@ -1,4 +1,4 @@
-"""The intake over HTTP: every status code with its reason, and 202 only for what is stored."""
+"""The intake over HTTP: every status code with its reason, and 202 only for stored content."""
 
 import json
 from collections.abc import AsyncIterator, Sequence
@@ -49,8 +49,8 @@ class Gatekeeper:
         return user == AM and namespace == NS
 
 
-class Shelf:
-    """Store that remembers, or fails."""
+class FakeStore:
+    """Store that records, or fails with `error`."""
 
     def __init__(self) -> None:
         self.alerts: list[Alert] = []
@@ -70,8 +70,8 @@ class Rig:
     """The routes with fakes around."""
 
     def __init__(self) -> None:
-        self.access, self.shelf, self.leader, self.seconds = Gatekeeper(), Shelf(), True, 0.0
-        self.told: list[tuple[str, int, int]] = []
+        self.access, self.store, self.leader, self.seconds = Gatekeeper(), FakeStore(), True, 0.0
+        self.calls: list[tuple[str, int, int]] = []
 
     @asynccontextmanager
     async def client(self) -> AsyncIterator[Client]:
@@ -79,10 +79,10 @@ class Rig:
         app.add_routes(
             intake_routes(
                 self.access,
-                self.shelf,
+                self.store,
                 lambda: self.leader,
                 "opsloop",
-                lambda *told: self.told.append(told),
+                lambda *call: self.calls.append(call),
                 lambda: NOW,
                 lambda: self.seconds,
             )
@@ -107,14 +107,14 @@ def rig() -> Rig:
 async def test_alerts_are_stored_and_counted(rig: Rig) -> None:
     status, body, _ = await rig.post()
     assert (status, body) == (202, {"stored": 1})
-    assert [a.fingerprint for a in rig.shelf.alerts] == ["f"] and rig.told == [("alerts", 202, 1)]
+    assert [a.fingerprint for a in rig.store.alerts] == ["f"] and rig.calls == [("alerts", 202, 1)]
     assert rig.access.reviews == [("good", "opsloop")]
     assert rig.access.asked == [(AM, "create", "opsloop.dev", "incidents", NS)]
 
 
 async def test_a_ticket_is_stored_and_its_id_comes_back(rig: Rig) -> None:
     status, body, _ = await rig.post("tickets", json=TICKET)
-    assert (status, body) == (202, {"stored": 1, "id": "HD-1"}) and rig.shelf.tickets[0].received_at == NOW
+    assert (status, body) == (202, {"stored": 1, "id": "HD-1"}) and rig.store.tickets[0].received_at == NOW
 
 
 @pytest.mark.parametrize(
@@ -149,7 +149,7 @@ async def test_a_ticket_is_stored_and_its_id_comes_back(rig: Rig) -> None:
 async def test_refused(rig: Rig, request_: dict[str, Any], status: int, message: str) -> None:
     got, body, _ = await rig.post(**request_)
     assert got == status and message in body["error"]
-    assert not rig.shelf.alerts and not rig.shelf.tickets and rig.told[-1][1:] == (status, 0)
+    assert not rig.store.alerts and not rig.store.tickets and rig.calls[-1][1:] == (status, 0)
 
 
 async def test_a_big_body_below_the_limit_is_taken(rig: Rig) -> None:
@@ -161,12 +161,12 @@ async def test_a_big_body_below_the_limit_is_taken(rig: Rig) -> None:
 @pytest.mark.parametrize(
     ("what", "error", "retry_after"),
     [
-        pytest.param("shelf", Unavailable("overload", after=5), "5", id="overload"),
-        pytest.param("shelf", LeadershipLost("not the holder"), "2", id="leadership lost in between"),
+        pytest.param("store", Unavailable("overload", after=5), "5", id="overload"),
+        pytest.param("store", LeadershipLost("not the holder"), "2", id="leadership lost in between"),
         pytest.param("access", Unavailable("apiserver is away"), "2", id="TokenReview away"),
     ],
 )
-async def test_what_may_pass_later_is_a_503_so_that_alertmanager_tries_again(
+async def test_a_passing_failure_is_a_503_that_alertmanager_retries(
     rig: Rig, what: str, error: OpsloopError, retry_after: str
 ) -> None:
     getattr(rig, what).error = error
@@ -180,7 +180,7 @@ async def test_a_replica_without_the_lease_stores_nothing(rig: Rig) -> None:
     assert status == 503 and "Lease" in body["error"] and "Retry-After" in answer.headers and not rig.access.reviews
 
 
-async def test_a_yes_is_believed_for_a_minute_and_a_no_never(rig: Rig) -> None:
+async def test_a_permission_is_cached_for_a_minute_a_refusal_never(rig: Rig) -> None:
     async with rig.client() as client:
 
         async def post(token: str) -> int:
@@ -194,5 +194,5 @@ async def test_a_yes_is_believed_for_a_minute_and_a_no_never(rig: Rig) -> None:
         assert [token for token, _ in rig.access.reviews] == ["good", "weak", "weak", "good"]
 
 
-async def test_a_401_says_which_scheme(rig: Rig) -> None:
+async def test_a_401_names_the_scheme(rig: Rig) -> None:
     assert (await rig.post(token=""))[2].headers["WWW-Authenticate"] == "Bearer"

@@ -1,7 +1,7 @@
 """The intake's two routes: Alertmanager's webhook and users' tickets.
 
-202 means that the API server holds it. 400 names the field, 401 and 403 say what is missing, 413 and 503 what to do;
-Alertmanager retries only on network errors and 5xx, so everything that may pass later is a 503.
+202: the API server holds the content. 400 names the field, 401 and 403 the missing token or permission, 413 and 503 the
+remedy. Alertmanager retries only on network errors and 5xx, so every failure that may pass later is a 503.
 """
 
 import hashlib
@@ -18,9 +18,9 @@ from opsloop.core.intake import MAX_BODY, parse_alerts, parse_json, parse_ticket
 from opsloop.errors import Invalid, LeadershipLost, OpsloopError, Retryable
 from opsloop.shell.ports import Access
 
-REMEMBER = 60.0  # seconds for which a yes of the API server is believed
+REMEMBER = 60.0  # seconds for which a permission is cached
 MAX_REMEMBERED = 1000
-RETRY_AFTER = 2  # seconds, where nobody said otherwise
+RETRY_AFTER = 2  # seconds, where the error names none
 AUDIENCE = "opsloop"
 
 Handler = Callable[[web.Request], Awaitable[web.Response]]
@@ -28,7 +28,7 @@ Hook = Callable[[str, int, int], None]  # (route, HTTP status, stored)
 
 
 class Store(Protocol):
-    """What `shell.intake.inbox.Inbox` does."""
+    """Durable storage: `shell.intake.inbox.Inbox`."""
 
     async def put_alerts(self, namespace: str, alerts: Sequence[Alert]) -> None:
         """Returns when they are stored, else Unavailable."""
@@ -87,7 +87,7 @@ def intake_routes(
 
 
 class _Refused(Exception):
-    """Not let in; the message says what is missing."""
+    """A request without a valid token, permission or size; the message names the remedy."""
 
     def __init__(self, status: int, message: str) -> None:
         super().__init__(message)
@@ -95,7 +95,7 @@ class _Refused(Exception):
 
 
 class _Guard:
-    """TokenReview, then SubjectAccessReview; a yes is remembered by the token's hash, a no never."""
+    """TokenReview, then SubjectAccessReview; a permission is cached by the hash of the token, a refusal never."""
 
     def __init__(self, access: Access, audience: str, monotonic: Callable[[], float]) -> None:
         self._access, self._audience, self._monotonic = access, audience, monotonic
@@ -114,13 +114,13 @@ class _Guard:
         self._remember(key)
 
     async def _review(self, token: str, namespace: str) -> None:
-        who = await self._access.review_token(token, self._audience)
-        if who is None:
+        identity = await self._access.review_token(token, self._audience)
+        if identity is None:
             raise _Refused(401, f"the token is not valid for the audience {self._audience!r}, or it has expired")
-        user, groups = who
+        user, groups = identity
         if not await self._access.allowed(user, groups, "create", GROUP, "incidents", namespace):
-            what = f"create incidents.{GROUP} in namespace {namespace}"
-            raise _Refused(403, f"{user} may not {what}: bind a Role with that permission to it")
+            permission = f"create incidents.{GROUP} in namespace {namespace}"
+            raise _Refused(403, f"{user} may not {permission}: bind a Role with that permission to it")
 
     def _remember(self, key: tuple[bytes, str]) -> None:
         now = self._monotonic()
@@ -131,7 +131,7 @@ class _Guard:
 
 
 async def _body(request: web.Request) -> bytes:
-    """At most MAX_BODY bytes, counted while they arrive (also after decompression)."""
+    """Reads at most MAX_BODY bytes, counted while they arrive and after decompression. Raises _Refused (413)."""
     parts, size = [], 0
     async for part in request.content.iter_chunked(65_536):
         size += len(part)

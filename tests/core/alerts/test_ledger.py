@@ -48,7 +48,7 @@ def test_counts_by_service_times_and_a_sample_of_ten() -> None:
     assert found.sample[0].model_dump(include={"service", "status"}) == {"service": "answers", "status": "firing"}
 
 
-def test_what_is_stored_comes_back() -> None:
+def test_stored_content_is_decoded_unchanged() -> None:
     full = ledger(FIRE, END, AGAIN)
     assert decode_ledger(encode_ledger(full)) == full
     assert encode_ledger(full) == encode_ledger(decode_ledger(encode_ledger(full))), (
@@ -56,7 +56,7 @@ def test_what_is_stored_comes_back() -> None:
     )
 
 
-def test_ten_thousand_alerts_fit_by_folding_annotations_first_and_the_counts_stay_exact() -> None:
+def test_ten_thousand_alerts_fit_and_the_counts_stay_exact() -> None:
     noise = random.Random(1)
     words = ["".join(noise.choices("abcdefgh", k=200)) for _ in range(500)]
     storm = [alert("A", f"s{n % 7}", fp=f"{noise.getrandbits(64):016x}") for n in range(10_000)]
@@ -71,7 +71,7 @@ def test_ten_thousand_alerts_fit_by_folding_annotations_first_and_the_counts_sta
 
 
 @pytest.mark.parametrize("data", [{}, {LEDGER: "x"}, {LEDGER: "H4sIAAAAAAAC/6uuBQBDv6ajAgAAAA=="}])
-def test_what_opsloop_did_not_write_is_said_to_be_so(data: dict[str, str]) -> None:
+def test_foreign_data_is_invalid(data: dict[str, str]) -> None:
     with pytest.raises(Invalid, match="binaryData"):
         decode_ledger(data)
 

@@ -38,9 +38,7 @@ STALE = alert("CatalogIndexStale", "catalog", severity="info")
 # the storm
 
 
-def test_forty_alerts_on_web_and_answers_are_one_incident_on_answers_and_the_one_on_healthy_catalog_is_another() -> (
-    None
-):
+def test_a_storm_is_one_incident_and_a_stray_alert_another() -> None:
     storm = [alert("PodWrongAnswers", s, pod=f"{s}-7d9f8b6c5-x{n:04d}") for s in ("web", "answers") for n in range(20)]
     result = plan(*storm, STALE, releases=shop(web="burning", answers="burning"))
     assert {name: len(found) for name, found in result.alerts.items()} == {"answers-1": 40, "catalog-1": 1}
@@ -186,7 +184,7 @@ def test_an_alert_lands_on_the_root_that_explains_it(
 # waiting for the dependencies
 
 
-def test_an_alert_on_web_before_answers_burns_waits_and_then_goes_to_answers() -> None:
+def test_an_alert_waits_for_its_dependency_and_then_goes_there() -> None:
     first = plan(WEB)
     assert held(first) == (WEB,) and not first.creates
     assert [f.reason for f in first.filings] == [placement.DEPENDENCY_UNCLEAR]
@@ -195,7 +193,7 @@ def test_an_alert_on_web_before_answers_burns_waits_and_then_goes_to_answers() -
     assert where(second) == {"answers-1": ["ServiceErrorRatioHigh"]}
 
 
-def test_it_waits_no_longer_than_the_settling_time() -> None:
+def test_an_alert_waits_no_longer_than_the_settling_time() -> None:
     assert held(plan(WEB, now=9.9)) and plan(WEB, now=9.9).look_again == timedelta(seconds=0.1)
     assert where(plan(WEB, now=10)) == {"web-1": ["ServiceErrorRatioHigh"]}
 
@@ -205,11 +203,11 @@ def test_a_process_that_just_started_settles_from_its_own_first_look() -> None:
     assert held(late) == (WEB,), "readings are not there yet, though the alert is old"
 
 
-def test_an_alert_on_a_service_that_depends_on_nothing_waits_for_nothing() -> None:
+def test_an_alert_on_a_service_without_dependencies_does_not_wait() -> None:
     assert not held(plan(STALE))
 
 
-def test_while_answers_burns_and_catalogs_state_is_unknown_its_alerts_wait() -> None:
+def test_an_alert_waits_while_a_deeper_dependency_is_unknown() -> None:
     assert held(plan(ANSWERS, releases=shop(answers="burning", catalog="unknown"))) == (ANSWERS,)
     assert not held(
         plan(ANSWERS, releases=shop(answers="burning", catalog="unknown"), incidents=(incident("answers-1"),))
@@ -303,7 +301,7 @@ def test_the_end_of_an_alert_that_nobody_reported_opens_nothing() -> None:
     )
 
 
-def test_begun_and_ended_between_two_looks_is_still_an_incident() -> None:
+def test_an_alert_that_ended_between_two_looks_still_opens_an_incident() -> None:
     result = plan(WEB, alert("ServiceErrorRatioHigh", "web", "resolved"), now=60)
     assert {name: len(found) for name, found in result.alerts.items()} == {"web-1": 2}
 
@@ -435,7 +433,7 @@ def test_a_ticket_that_came_too_early_stays_in_the_queue() -> None:
     assert not plan(tickets=(complaint,), releases=shop(answers="fired")).links
 
 
-def test_a_linked_ticket_sent_again_is_nothing() -> None:
+def test_a_linked_ticket_sent_again_changes_nothing() -> None:
     complaint = ticket("Wrong answers since this morning", "Your help answers are wrong.")
     held = plan(tickets=(complaint,), releases=shop(answers="fired")).links["answers-1"]
     again = plan(

@@ -72,7 +72,7 @@ def test_route(text: str, team: str, route: str) -> None:
     assert triage(ticket(text), team).route == route
 
 
-def test_what_the_user_quotes_does_not_decide_on_the_kind() -> None:
+def test_quotations_do_not_decide_on_the_category() -> None:
     example = TicketExample(
         asked="When is a refund paid?", got="Your invoice is in my account", expected="Within 30 days"
     )
@@ -85,7 +85,7 @@ def test_what_the_user_quotes_does_not_decide_on_the_kind() -> None:
 
 @pytest.mark.parametrize("seed", range(1, 31))
 @pytest.mark.parametrize("seen", [WRONG, ()], ids=["with its alerts", "before any alert"])
-def test_of_the_demos_six_tickets_the_one_is_linked_and_the_five_are_not(seed: int, seen: tuple[object, ...]) -> None:
+def test_one_of_the_demos_six_tickets_is_linked(seed: int, seen: tuple[object, ...]) -> None:
     candidates = [
         candidate(alerts=seen),
         candidate("catalog-1", (alert("CatalogIndexStale", "catalog"),), False, severity="sev4"),
@@ -173,7 +173,7 @@ def test_a_service_is_recognised_by_what_people_call_it(text: str, service: str,
 # the queue
 
 
-def test_the_queue_comes_back_as_it_was_stored() -> None:
+def test_a_stored_queue_is_decoded_unchanged() -> None:
     queue = tuple(
         QueuedTicket(t, triage(t))
         for t in (ticket("Dark mode"), ticket("x", id="T-2", example=TicketExample(asked="a", expected="b")))
