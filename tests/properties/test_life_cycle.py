@@ -10,8 +10,7 @@ from opsloop.api.incident import IncidentStatus
 from opsloop.api.release import ReleaseStatus
 from opsloop.core.incident.state import Sheet
 from tests.builders.objects import at, incident, incident_facts
-from tests.properties.core_shop import BAD
-from tests.properties.core_world import CoreWorld
+from tests.properties.decision_store import BAD, DecisionStore
 
 VERSIONS = st.sampled_from(["v1", "v2", "v3", "v4"])
 HAPPENINGS = st.lists(
@@ -28,31 +27,31 @@ HAPPENINGS = st.lists(
 )
 
 
-def happen(world: CoreWorld, what: str, how: Any) -> None:
+def happen(loop: DecisionStore, what: str, how: Any) -> None:
     match what:
         case "push":
-            world.push(how)
+            loop.push(how)
         case "ship":
-            world.edit(version=how, images={"answers": f"shop:{how}"})
+            loop.edit(version=how, images={"answers": f"shop:{how}"})
         case "pause":
-            world.edit(paused=how)
+            loop.edit(paused=how)
         case "lose":
-            world.lose_pod()
+            loop.lose_pod()
         case _:
             for _ in range(how):
-                _second(world, known=what == "live")
+                _second(loop, known=what == "live")
 
 
-def _second(world: CoreWorld, known: bool) -> None:
-    world.now += timedelta(seconds=5)
-    world.run_pods()
-    world.settle()
-    suffering = 0.5 if world.store.workload.digest in BAD else 0.0
-    world.telemetry = suffering if known else None
-    world.canary_telemetry = 0.0 if known else None
-    world.correlate()
-    for kind in world.kinds(world.store):
-        world.look(kind)
+def _second(loop: DecisionStore, known: bool) -> None:
+    loop.now += timedelta(seconds=5)
+    loop.run_pods()
+    loop.settle()
+    suffering = 0.5 if loop.state.workload.digest in BAD else 0.0
+    loop.telemetry = suffering if known else None
+    loop.canary_telemetry = 0.0 if known else None
+    loop.correlate()
+    for kind in loop.kinds(loop.state):
+        loop.reconcile(kind)
 
 
 @settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
@@ -60,13 +59,13 @@ def _second(world: CoreWorld, known: bool) -> None:
 def test_at_any_instant_it_comes_to_rest_within_ten_rounds_and_reads_back_as_it_was(
     story: list[Any], evals: bool
 ) -> None:
-    world = CoreWorld(evals)
+    loop = DecisionStore(evals)
     for what, how in story:
-        happen(world, what, how)
-        world.quiesce(most=10)
-    status = world.store.release.status
+        happen(loop, what, how)
+        loop.quiesce(most=10)
+    status = loop.state.release.status
     assert ReleaseStatus.model_validate(status.dump()).dump() == status.dump()
-    for item in world.store.incidents:
+    for item in loop.state.incidents:
         assert IncidentStatus.model_validate(item.status.dump()) == item.status
 
 
@@ -74,15 +73,15 @@ def test_at_any_instant_it_comes_to_rest_within_ten_rounds_and_reads_back_as_it_
 @given(HAPPENINGS)
 def test_left_alone_with_known_telemetry_it_ends_healthy_or_with_a_person_called(story: list[Any]) -> None:
     """Nothing hangs for ever: no rollback in hand, no play running, no canary on its way unless it is held and says why."""
-    world = CoreWorld()
+    loop = DecisionStore()
     for what, how in story:
-        happen(world, what, how)
+        happen(loop, what, how)
     for _ in range(120):
-        _second(world, known=True)
-    status = world.store.release.status
+        _second(loop, known=True)
+    status = loop.state.release.status
     assert status.rollback is None or status.rollback.state in ("Done", "Refused")
     assert status.phase in ("Healthy", "Breaching", "Held")
-    for item in world.store.incidents:
+    for item in loop.state.incidents:
         running = [p for p in item.status.plays if p.state in ("Requested", "Running")]
         assert running == [] and (item.status.phase == "Resolved" or item.status.plays[-1].type == "escalate")
 

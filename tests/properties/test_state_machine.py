@@ -13,15 +13,14 @@ from hypothesis.stateful import Bundle, RuleBasedStateMachine, initialize, invar
 from opsloop.core import conditions
 from opsloop.names import RETRY, UNBLOCK
 from tests.builders.objects import runbook
-from tests.properties.core_shop import BAD, State
-from tests.properties.core_world import CoreWorld
+from tests.properties.decision_store import BAD, DecisionStore, State
 
 DEEP = os.environ.get("HYPOTHESIS_PROFILE") == "soak"
 SEVERITY = {"sev1": 4, "sev2": 3, "sev3": 2, "sev4": 1}
 RATIOS: list[float | None] = [0.0, 0.0, 0.5, None]
 
 
-class LawfulWorld(CoreWorld):
+class LawfulStore(DecisionStore):
     """Laws over what is stored, besides those over effects."""
 
     fresh = True  # what is looked at is not stale
@@ -36,10 +35,10 @@ class LawfulWorld(CoreWorld):
         before, record = old.rollback, new.rollback
         if record and record.state == "Recorded" and (before is None or before.state != "Recorded"):
             self.effects.pop((record.incident, record.attempt), None)
-            cause = next(i for i in self.store.incidents if i.metadata.name == record.incident)
+            cause = next(i for i in self.state.incidents if i.metadata.name == record.incident)
             if self.fresh:
                 assert cause.status.phase != "Resolved", "a Resolved Incident caused a rollback"
-            assert record.from_digest == self.store.workload.digest or not self.fresh, "live is not what is rolled back"
+            assert record.from_digest == self.state.workload.digest or not self.fresh, "live is not what is rolled back"
         if self.canary_telemetry is None:
             assert self._steps(new) <= max(0, self._steps(old)), "an unknown reading of the canary raised its weight"
         known = {r.digest: r for r in old.revisions}
@@ -75,18 +74,18 @@ class Loop(RuleBasedStateMachine):
 
     @initialize(evals=st.booleans())
     def begin(self, evals: bool) -> None:
-        self.world = LawfulWorld(evals)
+        self.loop = LawfulStore(evals)
         for _ in range(4):
-            self.world.look("release")
-            self.world.now += timedelta(seconds=10)
+            self.loop.reconcile("release")
+            self.loop.now += timedelta(seconds=10)
 
     # opsloop looks
 
     @rule(which=st.integers(0, 3), times=st.integers(1, 3))
     def look(self, which: int, times: int) -> None:
         for _ in range(times):
-            kinds = self.world.kinds(self.world.store)
-            self.world.look(kinds[which % len(kinds)])
+            kinds = self.loop.kinds(self.loop.state)
+            self.loop.reconcile(kinds[which % len(kinds)])
 
     @rule(seconds=st.sampled_from([1, 5]), rounds=st.integers(1, 20))
     def time_passes(self, seconds: int, rounds: int) -> None:
@@ -102,116 +101,116 @@ class Loop(RuleBasedStateMachine):
         self._live(seconds, rounds, honest=False)
 
     def _live(self, seconds: int, rounds: int, honest: bool) -> None:
-        world = self.world
+        loop = self.loop
         for _ in range(rounds):
-            world.now += timedelta(seconds=seconds)
-            world.run_pods()
+            loop.now += timedelta(seconds=seconds)
+            loop.run_pods()
             if honest:
-                world.settle()
-                world.telemetry = 0.5 if world.store.workload.digest in BAD else 0.0
-                world.canary_telemetry = 0.5 if world.store.canary and world.store.canary.digest in BAD else 0.0
-            world.correlate()
-            for kind in world.kinds(world.store):
-                world.look(kind)
+                loop.settle()
+                loop.telemetry = 0.5 if loop.state.workload.digest in BAD else 0.0
+                loop.canary_telemetry = 0.5 if loop.state.canary and loop.state.canary.digest in BAD else 0.0
+            loop.correlate()
+            for kind in loop.kinds(loop.state):
+                loop.reconcile(kind)
 
     @rule(target=pasts)
     def remember(self) -> tuple[State, Counter[str]]:
-        return self.world.store, copy.copy(self.world.versions)
+        return self.loop.state, copy.copy(self.loop.versions)
 
     @rule(past=pasts, which=st.integers(0, 3))
     def look_at_the_past(self, past: tuple[State, Counter[str]], which: int) -> None:
         """Everything in the cache is old."""
         seen, versions = past
-        kinds = [k for k in self.world.kinds(seen) if k in self.world.kinds(self.world.store)]
-        self.world.fresh = False
-        self.world.look(kinds[which % len(kinds)], seen, versions)
-        self.world.fresh = True
+        kinds = [k for k in self.loop.kinds(seen) if k in self.loop.kinds(self.loop.state)]
+        self.loop.fresh = False
+        self.loop.reconcile(kinds[which % len(kinds)], seen, versions)
+        self.loop.fresh = True
 
     @rule(past=pasts, which=st.integers(0, 3))
     def look_with_others_of_the_past(self, past: tuple[State, Counter[str]], which: int) -> None:
         """Its own object is current, what it reads of the others is old."""
-        now, kinds = self.world.store, self.world.kinds(self.world.store)
+        now, kinds = self.loop.state, self.loop.kinds(self.loop.state)
         kind = kinds[which % len(kinds)]
         old = past[0]
-        self.world.fresh = False
+        self.loop.fresh = False
         if kind == "release":
             names = {i.metadata.name for i in old.incidents}
             mixed = [i for i in now.incidents if i.metadata.name not in names]
-            self.world.look(
+            self.loop.reconcile(
                 kind, State(now.release, (*old.incidents, *mixed), now.runbook, old.workload, old.canary, now.templates)
             )
         elif kind != "runbook":
-            self.world.look(
+            self.loop.reconcile(
                 kind, State(old.release, now.incidents, old.runbook, now.workload, now.canary, now.templates)
             )
-        self.world.fresh = True
+        self.loop.fresh = True
 
     @rule(writes=st.integers(1, 4), after=st.booleans(), which=st.integers(0, 3))
     def look_and_die(self, writes: int, after: bool, which: int) -> None:
-        self.world.budget, self.world.after = writes, after
-        kinds = self.world.kinds(self.world.store)
-        self.world.look(kinds[which % len(kinds)])
-        self.world.budget = None
-        self.world.outcome = None  # a new process remembers no eval run
-        self.world.sent = None
+        self.loop.budget, self.loop.after = writes, after
+        kinds = self.loop.kinds(self.loop.state)
+        self.loop.reconcile(kinds[which % len(kinds)])
+        self.loop.budget = None
+        self.loop.outcome = None  # a new process remembers no eval run
+        self.loop.sent = None
 
     # people
 
     @rule(version=st.sampled_from(["v1", "v2", "v2", "v3", "v4"]), manager=st.sampled_from(["kubectl-set", "argocd"]))
     def push_by_hand(self, version: str, manager: str) -> None:
-        self.world.push(version, manager)
+        self.loop.push(version, manager)
 
     @rule(version=st.sampled_from(["v1", "v3", "v4", "v5"]))
     def ship(self, version: str) -> None:
-        self.world.edit(version=version, images={"answers": f"shop:{version}"})
+        self.loop.edit(version=version, images={"answers": f"shop:{version}"})
 
     @rule(paused=st.booleans())
     def pause(self, paused: bool) -> None:
-        self.world.edit(paused=paused)
+        self.loop.edit(paused=paused)
 
     @rule(value=st.sampled_from("ab"))
     def retry(self, value: str) -> None:
-        self.world.edit({RETRY: value})
+        self.loop.edit({RETRY: value})
 
     @rule()
     def unblock(self) -> None:
-        blocked = [r.digest for r in self.world.store.release.status.revisions if r.blocked]
+        blocked = [r.digest for r in self.loop.state.release.status.revisions if r.blocked]
         if blocked:
-            self.world.edit({UNBLOCK: blocked[0]})
+            self.loop.edit({UNBLOCK: blocked[0]})
 
     @rule()
     def write_or_remove_the_runbook(self) -> None:
-        self.world.put(runbook=None if self.world.store.runbook else runbook())
-        self.world.versions["runbook"] += 1
+        self.loop.put(runbook=None if self.loop.state.runbook else runbook())
+        self.loop.versions["runbook"] += 1
 
     # weather
 
     @rule(ratio=st.sampled_from(RATIOS))
     def users_see(self, ratio: float | None) -> None:
-        self.world.telemetry = ratio
+        self.loop.telemetry = ratio
 
     @rule(ratio=st.sampled_from(RATIOS))
     def canary_shows(self, ratio: float | None) -> None:
-        self.world.canary_telemetry = ratio
+        self.loop.canary_telemetry = ratio
 
     @rule()
     def deployment_settles(self) -> None:
-        self.world.settle()
+        self.loop.settle()
 
-    @precondition(lambda self: self.world.store.canary is not None)
+    @precondition(lambda self: self.loop.state.canary is not None)
     @rule()
     def a_canary_pod_vanishes(self) -> None:
-        self.world.lose_pod()
+        self.loop.lose_pod()
 
     # laws that hold between any two steps
 
     @invariant()
     def it_comes_to_rest(self) -> None:
         """Looked at again and again at one instant, nothing changes any more after a few rounds."""
-        if not hasattr(self, "world") or self.world.writes % 5:
+        if not hasattr(self, "loop") or self.loop.writes % 5:
             return
-        twin = copy.copy(self.world)
-        twin.versions, twin.effects = Counter(self.world.versions), Counter(self.world.effects)
+        twin = copy.copy(self.loop)
+        twin.versions, twin.effects = Counter(self.loop.versions), Counter(self.loop.effects)
         twin.quiesce()
 
 
