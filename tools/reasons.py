@@ -31,8 +31,7 @@ SECTIONS = (
     (
         "Incident",
         "`status.conditions[].reason`, `status.plays[].reason`, `status.page.reason`, the timeline.",
-        ("incident.decide", "incident.recover", "incident.merge", "incident.paging", "incident.plays", "incident.reopen", "incident.rollback", "incident.followup",
-         "incident.state"),
+        ("incident.lifecycle", "incident.paging", "incident.plays", "incident.followup", "incident.state"),
     ),
     ("Releases and EvalCases", "`status.target.reason` and `status.rollback.reason` of a Release, `status.reason` of an EvalCase.", ("conditions",)),
     ("Cause of an Incident", "`status.cause.reason`.", ("incident.cause",)),

@@ -52,7 +52,7 @@ def times(shift: Shift) -> None:
         "change": (entries[_key(entries, "change-")], datetime.fromtimestamp(people[0].time, UTC)),
         "detected": (_time(status["detectedAt"]), breach),
         "rollback": (entries["rollback-1"], written),
-        "mitigated": (entries["mitigated-0"], back),
+        "mitigated": (_time(status["mitigatedAt"]), back),
     }
     for name, (told, measured) in seen.items():
         off = told - measured

@@ -1,17 +1,18 @@
-"""Incidents in the middle of things, for their tables."""
+"""Incidents at some point of their life, with the facts around them, for tables of situations."""
 
+from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
-from opsloop.api.incident import Incident, IncidentStatus, Play
+from opsloop.api.incident import Incident, IncidentSpec, IncidentStatus, Play, Signal, TimelineEntry
 from opsloop.api.release import Blocked, Release, ReleaseStatus
 from opsloop.api.runbook import Grant, Runbook
 from opsloop.core import conditions
-from opsloop.core.actions import Action
+from opsloop.core.actions import Action, StorePostmortem
 from opsloop.core.decision import Decision
-from opsloop.core.facts import IncidentFacts, Readings
+from opsloop.core.facts import Alert, IncidentFacts, Readings, TierVerdict
 from opsloop.core.incident import decide as incident
-from tests.builders.objects import BURN, V1, V2, at, incident_facts, readings, release, runbook, value, view
+from tests.builders.objects import BURN, T0, TIER, V1, V2, at, incident_facts, readings, release, runbook, value, view
 from tests.builders.objects import incident as new
 from tests.builders.rollouts import ADOPTED, BAD, record, target
 
@@ -22,7 +23,7 @@ OLD_VERDICT = at(95)
 
 
 def service(live: str = V2, known: Any = (ADOPTED, BAD), meta: dict[str, Any] | None = None, **status: Any) -> Release:
-    """The root: v2 was pushed by hand a moment ago, unless told."""
+    """The root: v2 was pushed by hand a moment ago, unless said otherwise."""
     held = ReleaseStatus(live=live, revisions=list(known), target=target("Promoted", "v1"), **status)
     return release(status=held, meta=meta, dependsOn=[])
 
@@ -41,6 +42,26 @@ def burnt(phase: str = "Open", name: str = "answers-1", meta: dict[str, Any] | N
     over = {"resolvedAt": at(50), "mitigatedAt": at(40), "backSince": at(40)} if phase == "Resolved" else {}
     mitigated = {"mitigatedAt": at(90), "backSince": at(90)} if phase == "Mitigated" else {}
     return new(name, {**base, "page": sent, **over, **mitigated, **status}, **(meta or {}))
+
+
+def alerts_only(severity: str = "sev3", **status: Any) -> Incident:
+    """Opened by alerts at T0, no burn."""
+    item = new("answers-1", {"detectedAt": at(0), "severity": severity, **status})
+    signal = Signal.model_validate({"kind": "alerts", "at": T0, "severity": severity})
+    spec = IncidentSpec(release="answers", service="answers", title="t", signal=signal)
+    return item.model_copy(update={"spec": spec})
+
+
+def alert(status: str, number: int = 1) -> Alert:
+    """A warning about answers that started at T0 + 1 s."""
+    labels = {"alertname": "Down", "service": "answers", "severity": "warning"}
+    return Alert(f"f{number}", status, at(1), labels, {}, at(2))  # type: ignore[arg-type]
+
+
+def entry(type_: str, second: float) -> dict[str, Any]:
+    """An entry of the timeline as it is stored."""
+    key = f"{type_}-{second:.0f}"
+    return TimelineEntry(key=key, at=at(second), type=type_, actor="opsloop", message="x").dump()
 
 
 def play(
@@ -63,8 +84,8 @@ def play(
     return Play.model_validate({**base, **more})
 
 
-WANTED: dict[str, Any] = {"release": "answers", "fromDigest": V2, "toDigest": V1, "attempt": 1, "at": at(61)}
-ROLLED_BACK: dict[str, Any] = {"plays": [play("Helped")], "rollback": WANTED}
+ORDERED: dict[str, Any] = {"release": "answers", "fromDigest": V2, "toDigest": V1, "attempt": 1, "at": at(61)}
+ROLLED_BACK: dict[str, Any] = {"plays": [play("Helped")], "rollback": ORDERED}
 
 
 def book(granted: bool | None = None, attempt: int = 1, step: int = 0, reason: str = "x", **spec: Any) -> Runbook:
@@ -73,7 +94,7 @@ def book(granted: bool | None = None, attempt: int = 1, step: int = 0, reason: s
     item = item.model_copy(update={"spec": item.spec.model_validate({**item.spec.dump(), **spec})})
     if granted is None:
         return item
-    said = Grant(
+    grant = Grant(
         incident="answers-1",
         release="answers",
         step=step,
@@ -83,7 +104,7 @@ def book(granted: bool | None = None, attempt: int = 1, step: int = 0, reason: s
         message="m",
         at=at(99),
     )
-    return item.model_copy(update={"status": item.status.model_copy(update={"grants": [said]})})
+    return item.model_copy(update={"status": item.status.model_copy(update={"grants": [grant]})})
 
 
 def sli(ratio: float | None, when: datetime = NOW, **more: Any) -> Readings:
@@ -91,8 +112,17 @@ def sli(ratio: float | None, when: datetime = NOW, **more: Any) -> Readings:
     return readings(ratio, when, by_version=split, **more)
 
 
+def aftermath(when: datetime = NOW) -> Readings:
+    """The short windows are back within the objective while the long window of a ticket tier is still full of harm."""
+    ticket = TIER.model_copy(update={"severity": "sev3", "factor": 1.0})
+    firing = TierVerdict(ticket, True, value(0.05), value(0.05), 5.0, 5.0)
+    healthy = readings(0.0, when)
+    assert healthy.verdict is not None
+    return replace(healthy, verdict=replace(healthy.verdict, firing=firing, band="slow"))
+
+
 def facts(item: Incident, root: Release | None = None, seen: Readings | None = None, **more: Any) -> IncidentFacts:
-    """Users suffer, unless told."""
+    """Users suffer, unless said otherwise."""
     held = view(root or service(), seen or sli(0.5, onset=at(-5)))
     return incident_facts(item, held, **{"runbooks": (book(),), **more})
 
@@ -110,16 +140,22 @@ def acts(seen: IncidentFacts, *kinds: type[Action]) -> list[Any]:
     return [a for a in decide(seen).actions if isinstance(a, kinds)]
 
 
-def said(status: IncidentStatus, type_: str) -> tuple[str, str]:
+def condition_of(status: IncidentStatus, type_: str) -> tuple[str, str]:
     found = conditions.get(status.conditions, type_)
     return (found.status, found.reason) if found else ("", "")
+
+
+def written(seen: IncidentFacts) -> str | None:
+    """Digest of the postmortem that the decision stores."""
+    stored = acts(seen, StorePostmortem)
+    return stored[0].digest if stored else None
 
 
 def plays(seen: IncidentFacts) -> list[tuple[str, int, str, str]]:
     return [(p.type, p.attempt, p.state, p.reason) for p in after(seen).plays]
 
 
-def told(status: IncidentStatus) -> list[str]:
+def timeline_keys(status: IncidentStatus) -> list[str]:
     return [e.key for e in status.timeline]
 
 

@@ -2,7 +2,7 @@ from datetime import timedelta
 
 import pytest
 
-from opsloop.core.incident.decide import REOPEN_GRACE
+from opsloop.api.incident import REOPEN_GRACE
 from opsloop.entry.cli.commands import main
 from opsloop.entry.settings import Settings, load
 from opsloop.errors import Invalid

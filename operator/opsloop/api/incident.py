@@ -8,6 +8,9 @@ from pydantic import ConfigDict, Field
 from opsloop.api.meta import Condition, Model, Name, ObjectModel, Severity, StatusModel, Text, Time
 from opsloop.api.schema import map_list, rules
 
+# After its resolution a breach of the root reopens the Incident for this long. Default of the setting OPSLOOP_REOPEN_GRACE.
+REOPEN_GRACE = timedelta(minutes=30)
+
 SAME_SIGNAL = ("self == oldSelf", "signal cannot be changed: it is what opened this Incident; add a note instead")
 SAME_ROOT = (
     "(has(self.release) ? self.release : '') == (has(oldSelf.release) ? oldSelf.release : '')",

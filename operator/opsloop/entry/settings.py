@@ -7,8 +7,8 @@ from dataclasses import dataclass, fields
 from datetime import timedelta
 from typing import Any
 
+from opsloop.api.incident import REOPEN_GRACE
 from opsloop.api.meta import parse_duration
-from opsloop.core.incident.decide import REOPEN_GRACE
 from opsloop.errors import Invalid
 
 LABEL = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?")

@@ -10,7 +10,18 @@ from opsloop.api.release import Promotion
 from opsloop.core.actions import CreateEvalCase, StorePostmortem
 from opsloop.core.facts import IncidentFacts, Ledger
 from tests.builders.incidents import BLOCKED_BAD as BAD
-from tests.builders.incidents import DONE, ROLLED_BACK, acts, after, burnt, facts, said, service, sli, told
+from tests.builders.incidents import (
+    DONE,
+    ROLLED_BACK,
+    acts,
+    after,
+    burnt,
+    condition_of,
+    facts,
+    service,
+    sli,
+    timeline_keys,
+)
 from tests.builders.objects import V1, V2, V4, at, evalcase, release
 from tests.builders.rollouts import ADOPTED
 
@@ -55,7 +66,7 @@ def test_the_example_of_a_ticket_becomes_a_case_with_its_proof_pair() -> None:
     assert made.spec["proof"] == {"bad": V2, "good": V1} and made.spec["mustPass"] is True
     assert made.spec["request"]["path"] == "/ask?q=how%20long%3F" and made.spec["expect"]["equals"] == "30 days"
     status = after(learning())
-    assert status.eval_case == CASE and "captured" in told(status)
+    assert status.eval_case == CASE and "captured" in timeline_keys(status)
 
 
 @pytest.mark.parametrize(
@@ -98,7 +109,7 @@ WAIVED = {"annotations": {"opsloop.dev/waive-regression": "true"}}
     ],
 )  # fmt: skip
 def test_regression_captured(seen: IncidentFacts, condition: tuple[str, str]) -> None:
-    assert said(after(seen), "RegressionCaptured") == condition
+    assert condition_of(after(seen), "RegressionCaptured") == condition
 
 
 def promoted(digest: str = V4, version: str = "v4", when: float = 60, cases: tuple[str, ...] = (CASE,)) -> Promotion:
@@ -123,8 +134,8 @@ CAUGHT = (proven("True"),)
 )  # fmt: skip
 def test_ship(seen: IncidentFacts, shipped: str, closed: str) -> None:
     status = after(seen)
-    assert said(status, "FixShipped") == ("True" if shipped == "FixPromoted" else "False", shipped)
-    assert said(status, "LoopClosed") == ("True" if closed == "LoopClosed" else "False", closed)
+    assert condition_of(status, "FixShipped") == ("True" if shipped == "FixPromoted" else "False", shipped)
+    assert condition_of(status, "LoopClosed") == ("True" if closed == "LoopClosed" else "False", closed)
 
 
 def test_a_later_promotion_with_the_case_closes_what_an_earlier_one_left_open() -> None:
@@ -132,7 +143,7 @@ def test_a_later_promotion_with_the_case_closes_what_an_earlier_one_left_open() 
     later = promoted("5" * 16, "v5", 70)
     status = after(learning(cases=CAUGHT, promoted=later, status=fix))
     assert status.fix is not None and (status.fix.version, status.fix.case_passed) == ("v5", True)
-    assert said(status, "LoopClosed")[0] == "True" and "closed" in told(status)
+    assert condition_of(status, "LoopClosed")[0] == "True" and "closed" in timeline_keys(status)
 
 
 def test_what_is_closed_stays_closed_by_the_promotion_that_closed_it() -> None:
@@ -165,4 +176,4 @@ def test_it_is_not_written_again_while_nothing_in_it_changed() -> None:
         item = seen.incident.model_copy(update={"status": after(seen)})
         seen = replace(seen, incident=item, postmortem=digest)
     assert acts(seen, StorePostmortem) == []
-    assert said(seen.incident.status, "PostmortemWritten") == ("True", "Written")
+    assert condition_of(seen.incident.status, "PostmortemWritten") == ("True", "Written")

@@ -10,19 +10,19 @@ from tests.builders.incidents import (
     BAD_CAUSE,
     DONE,
     NOW,
-    WANTED,
+    ORDERED,
     acts,
     after,
     book,
     burnt,
+    condition_of,
     decide,
     facts,
     play,
     plays,
-    said,
     service,
     sli,
-    told,
+    timeline_keys,
 )
 from tests.builders.objects import V1, V2, V3, at, readings, release, runbook, view
 from tests.builders.rollouts import ADOPTED, BAD, record, revision
@@ -77,7 +77,7 @@ def test_nothing_is_done_to_a_dependent_while_what_it_depends_on_breaches() -> N
     root = view(release(status=service().status, dependsOn=["catalog"]), sli(0.5))
     catalog = view(release("catalog", dependsOn=[]), readings(0.5, NOW))
     status = after(facts(burnt(), releases=(root, catalog)))
-    assert status.plays == [] and said(status, "Acting") == ("False", "DependencyBreaching")
+    assert status.plays == [] and condition_of(status, "Acting") == ("False", "DependencyBreaching")
 
 
 def named(name: str, **match: Any) -> Any:
@@ -154,7 +154,7 @@ def test_an_unproven_target_is_said_to_be_unproven() -> None:
 
 # --- how it ends
 
-RUNS: dict[str, Any] = {"rollback": WANTED}
+RUNS: dict[str, Any] = {"rollback": ORDERED}
 
 
 @pytest.mark.parametrize(
@@ -180,7 +180,7 @@ def test_a_done_rollback_is_told_with_its_time() -> None:
 
 def test_a_play_that_helped_ends_the_acting() -> None:
     status = after(asked(RUNNING, status=RUNS, root=service(rollback=DONE, live=V1), seen=sli(0.0)))
-    assert said(status, "Acting") == ("False", "SliBack")
+    assert condition_of(status, "Acting") == ("False", "SliBack")
 
 
 # --- escalation
@@ -189,12 +189,12 @@ def test_a_play_that_helped_ends_the_acting() -> None:
 def test_escalation_pages_where_nobody_was_paged_and_says_so() -> None:
     seen = facts(burnt(page=None, severity="sev2"), runbooks=())
     status = after(seen)
-    assert len(acts(seen, SendPage)) == 1 and status.page is not None and "escalated-1" in told(status)
+    assert len(acts(seen, SendPage)) == 1 and status.page is not None and "escalated-1" in timeline_keys(status)
 
 
 def test_one_page_for_one_incident() -> None:
     seen = facts(burnt(), runbooks=())
-    assert acts(seen, SendPage) == [] and "escalated-1" in told(after(seen))
+    assert acts(seen, SendPage) == [] and "escalated-1" in timeline_keys(after(seen))
 
 
 def test_plays_are_bounded() -> None:

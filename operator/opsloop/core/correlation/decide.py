@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from opsloop.api.incident import Incident, IncidentSpec, LinkedTicket
+from opsloop.api.incident import REOPEN_GRACE, Incident, IncidentSpec, LinkedTicket
 from opsloop.core.actions import Action, CreateIncident, DeleteInboxEntries, FileToLedger, StoreTicketQueue
 from opsloop.core.alerts.ledger import episode
 from opsloop.core.correlation.new_incident import for_alerts, for_burn
@@ -17,7 +17,6 @@ from opsloop.core.correlation.placement import DEPENDENCY_UNCLEAR, PlacementFact
 from opsloop.core.correlation.service_health import LocatedAlert, Locator, ServiceHealth, failing_services
 from opsloop.core.decision import Decision
 from opsloop.core.facts import Alert, CorrelationFacts, QueuedTicket, Verdict
-from opsloop.core.incident.decide import REOPEN_GRACE
 from opsloop.core.tickets.linking import Candidate, candidate, link_tickets
 from opsloop.core.topology import Topology
 

@@ -3,14 +3,15 @@
 `bad_release` is a conclusion with evidence; `unknown` is a good answer.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from opsloop.api.incident import Cause, Evidence
+from opsloop.api.incident import Cause, Evidence, IncidentStatus
 from opsloop.api.release import Revision
 from opsloop.core.facts import Reading, ReleaseView, Value
 from opsloop.core.release import revisions
+from opsloop.core.topology import Topology
 
 # Named reasons
 NEAR_CHANGE = "ChangedJustBefore"  # a revision became live shortly before the onset
@@ -19,6 +20,7 @@ NOTHING_CHANGED = "NothingChanged"  # no revision became live in the time before
 OTHER_VERSION_BAD = "OtherVersionBad"  # the split by version shows the harm elsewhere
 
 LOOKBACK = timedelta(hours=1)
+SURE = 0.9  # confidence from which a cause is not looked for any more
 SLACK = timedelta(seconds=30)  # the watch may tell of the change a moment after the first bad event
 
 
@@ -32,27 +34,33 @@ class Suspect:
     hops: int
 
 
-def dependencies(name: str, views: Mapping[str, ReleaseView]) -> dict[str, int]:
-    """Releases that `name` depends on, with their distance; `name` itself is 0. Cycles end."""
-    found, front = {name: 0}, [name]
-    while front:
-        at = front.pop(0)
-        for following in views[at].release.spec.depends_on if at in views else []:
-            if following not in found:
-                found[following] = found[at] + 1
-                front.append(following)
-    return found
-
-
-def explain(root: ReleaseView, views: Sequence[ReleaseView], onset: datetime) -> Cause:
-    """The best explanation for harm on `root` that began at `onset`."""
-    by_name = {v.release.metadata.name: v for v in views} | {root.release.metadata.name: root}
-    near = dependencies(root.release.metadata.name, by_name)
-    suspects = [s for n, hops in near.items() if n in by_name for s in _suspects(by_name[n], hops, onset)]
-    ranked = sorted(suspects, key=lambda s: (s.hops, abs(s.before)))
-    if not ranked:
+def explain(root: ReleaseView, topology: Topology, onset: datetime) -> Cause:
+    """The best explanation for harm on `root` that began at `onset`: the nearest change, by hops and then in time."""
+    name = root.release.metadata.name
+    views, near = topology.views | {name: root}, {name: 0} | topology.dependencies(name)
+    suspects = [s for n, hops in near.items() if n in views for s in _suspects(views[n], hops, onset)]
+    nearest = min(suspects, key=lambda s: (s.hops, abs(s.before)), default=None)
+    if nearest is None:
         return Cause(kind="unknown", reason=NOTHING_CHANGED, evidence=[])
-    return _conclude(ranked[0], by_name[ranked[0].release].readings.by_version, onset)
+    return _conclude(nearest, views[nearest.release].readings.by_version)
+
+
+def is_settled(status: IncidentStatus, root: ReleaseView) -> bool:
+    """True if the cause is sure, or a play was chosen on it and no split by version came in since."""
+    cause = status.cause
+    if cause is None:
+        return False
+    if cause.kind != "unknown" and cause.confidence >= SURE:
+        return True
+    split = root.readings.by_version
+    return bool(status.plays) and not (isinstance(split.get(cause.version), Value) and len(split) > 1)
+
+
+def began(status: IncidentStatus, root: ReleaseView, now: datetime) -> datetime:
+    """When the harm to explain began; after a reopening that is the present stretch of it."""
+    if status.reopened:
+        return root.readings.onset or now
+    return status.onset_at or status.detected_at or now
 
 
 def _suspects(view: ReleaseView, hops: int, onset: datetime) -> list[Suspect]:
@@ -65,7 +73,8 @@ def _suspects(view: ReleaseView, hops: int, onset: datetime) -> list[Suspect]:
     return [Suspect(view.release.metadata.name, live, before, hops)]
 
 
-def _conclude(suspect: Suspect, split: Mapping[str, Reading], onset: datetime) -> Cause:
+def _conclude(suspect: Suspect, split: Mapping[str, Reading]) -> Cause:
+    """Blames the suspect, unless the split by version shows the harm on another version."""
     revision = suspect.revision
     evidence = [
         Evidence(
@@ -78,14 +87,14 @@ def _conclude(suspect: Suspect, split: Mapping[str, Reading], onset: datetime) -
         by = revision.manager or "an unknown manager"
         evidence.append(Evidence(name="shipped without a canary", value=f"by {by}", source="field manager"))
     base = {"release": suspect.release, "revision": revision.digest, "version": revision.version}
-    mine = split.get(revision.version)
+    own = split.get(revision.version)
     others = [r for v, r in split.items() if v != revision.version and isinstance(r, Value)]
     evidence += _split_evidence(split)
-    if isinstance(mine, Value) and others:
+    if isinstance(own, Value) and others:
         worst = max(others, key=lambda r: r.lower)
-        if worst.lower > mine.upper:
+        if worst.lower > own.upper:
             return Cause(kind="unknown", reason=OTHER_VERSION_BAD, confidence=0.3, evidence=evidence)
-        if mine.lower > worst.upper:
+        if own.lower > worst.upper:
             return Cause(kind="bad_release", reason=VERSION_IS_BAD, confidence=0.95, evidence=evidence, **base)
     confidence = 0.8 if suspect.hops == 0 else 0.5
     return Cause(kind="bad_release", reason=NEAR_CHANGE, confidence=confidence, evidence=evidence, **base)

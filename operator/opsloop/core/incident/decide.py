@@ -1,176 +1,166 @@
-"""The Incident's decision: what was seen, what is done, when it is over, what was learnt.
-
-Each part is a function over `Sheet`; the order is the order of the loop: see, page, mitigate, recover, learn, ship.
-"""
+"""The Incident's decision, in the order of the loop: detect, page, explain, mitigate, recover, learn, ship."""
 
 from datetime import datetime, timedelta
 
-from opsloop.api.incident import BurnSignal, IncidentStatus
+from opsloop.api.incident import REOPEN_GRACE, BurnSignal, Evidence, IncidentSpec, IncidentStatus
+from opsloop.api.meta import Severity
 from opsloop.core.alerts import ledger
 from opsloop.core.alerts.labels import alert_severity
 from opsloop.core.decision import Decision
-from opsloop.core.facts import IncidentFacts, ReleaseView, Value
+from opsloop.core.facts import IncidentFacts
 from opsloop.core.incident import cause as causes
-from opsloop.core.incident import followup as incident_learn
-from opsloop.core.incident import merge as incident_merge
-from opsloop.core.incident import paging as incident_page
-from opsloop.core.incident import plays as incident_plays
-from opsloop.core.incident import recover as incident_recover
-from opsloop.core.incident import reopen as incident_reopen
-from opsloop.core.incident.state import Sheet, burn_signal, worse
+from opsloop.core.incident import followup, lifecycle, paging, plays, timeline
+from opsloop.core.incident.state import IncidentBuilder, burn_signal, is_harmed, worse
+from opsloop.core.release import revisions
+from opsloop.core.topology import Topology
 
-REOPEN_GRACE = timedelta(minutes=30)
 MOST_AFFECTED = 64
+MOST_TICKETS = 100
 
 
 def decide(facts: IncidentFacts, now: datetime, grace: timedelta = REOPEN_GRACE) -> Decision:
-    """What follows for one Incident."""
-    sheet = Sheet(facts, now)
-    _open(sheet)
-    _evidence(sheet)
-    if sheet.status.merged_into or incident_merge.merge(sheet):
-        return _finish(sheet)
-    incident_reopen.reopen(sheet, grace)
-    _burn(sheet)
-    _onset(sheet)
-    incident_page.page(sheet)
-    _affected(sheet)
-    _cause(sheet)
-    incident_plays.play(sheet)
-    incident_recover.recover(sheet)
-    incident_learn.learn(sheet)
-    return _finish(sheet)
+    """What follows for one Incident; `grace` is the time after its resolution in which a new breach reopens it."""
+    decision, topology = IncidentBuilder(facts, facts.incident.status, now), Topology(facts.releases)
+    decision.set(observed_generation=facts.incident.metadata.generation)
+    _record_signal(decision)
+    _record_evidence(decision)
+    if not decision.status.merged_into:
+        _merge_or_act(decision, topology, grace)
+    followup.postmortem(decision)
+    return decision.build()
 
 
-def _finish(sheet: Sheet) -> Decision:
-    generation = sheet.facts.incident.metadata.generation
-    sheet.set(observed_generation=generation)
-    incident_learn.postmortem(sheet)
-    return sheet.decision()
+def _merge_or_act(decision: IncidentBuilder, topology: Topology, grace: timedelta) -> None:
+    other = lifecycle.merge_target(decision.facts, decision.status, topology)
+    if other is not None:
+        lifecycle.merge(decision, other)
+        return
+    lifecycle.reopen(decision, grace)
+    is_open = decision.status.phase != "Resolved"
+    if is_open:
+        _record_burn(decision, topology)
+        _record_onset(decision)
+    paging.page(decision)
+    if is_open:
+        _record_affected(decision, topology)
+        _explain(decision, topology)
+        plays.play(decision, topology)
+        lifecycle.recover(decision)
+    followup.learn(decision)
 
 
-def _open(sheet: Sheet) -> None:
-    signal, status = sheet.facts.incident.spec.signal, sheet.status
+def _record_signal(decision: IncidentBuilder) -> None:
+    """The signal that opened the Incident, once."""
+    spec, status = decision.facts.incident.spec, decision.status
+    signal = spec.signal
     if status.detected_at is not None:
         return
     severity = worse(status.severity, signal.severity)
-    sheet.set(detected_at=signal.at, severity=severity, burn=signal.burn, title=_title(sheet, signal.burn))
-    sheet.note("detected", signal.at, "Detected", "opsloop", signal.message or sheet.facts.incident.spec.title)
-    sheet.event("Opened", f"{signal.severity}: {sheet.facts.incident.spec.title}", "Warning")
+    decision.set(detected_at=signal.at, severity=severity, burn=signal.burn, title=title(spec, signal.burn))
+    timeline.record(decision, "detected", signal.at, "Detected", signal.message or spec.title)
+    decision.event("Opened", f"{signal.severity}: {spec.title}", "Warning")
 
 
-def _title(sheet: Sheet, burn: BurnSignal | None) -> str:
-    """The harm in one line; what opened it says less once an SLO shows what users feel."""
-    spec = sheet.facts.incident.spec
+def title(spec: IncidentSpec, burn: BurnSignal | None) -> str:
+    """The harm in one line; the title that came with the signal says less once an SLO shows what users feel."""
     if burn is None:
         return spec.title
     return f"{spec.service}: {burn.error_ratio:.0%} of events bad, error budget burning {burn.burn_short:.0f}x"[:256]
 
 
-def _evidence(sheet: Sheet) -> None:
-    """Alerts and tickets of the ledger: counts are derived, so filing twice changes nothing."""
-    counts = ledger.counts(sheet.facts.ledger)
-    sheet.set(alerts=counts)
-    _louder(sheet)
+def _record_evidence(decision: IncidentBuilder) -> None:
+    """Alerts and tickets of the ledger: counts are derived, so that filing an alert twice changes nothing."""
+    facts = decision.facts
+    counts, tickets = ledger.counts(facts.ledger), ledger.tickets_of(facts.ledger)[:MOST_TICKETS]
+    decision.set(alerts=counts, tickets=tickets, severity=severity_by_alerts(facts, decision.status))
     if counts.first_at is not None and counts.sample:
         first = counts.sample[0]
-        about = f" on {first.service}" if first.service else ""
-        sheet.note("first-alert", counts.first_at, "Alerts", "alertmanager", f"first alert: {first.name}{about}")
-    tickets = ledger.tickets_of(sheet.facts.ledger)[:100]
-    sheet.set(tickets=tickets)
+        text = f"first alert: {first.name}{f' on {first.service}' if first.service else ''}"
+        timeline.record(decision, "first-alert", counts.first_at, "Alerts", text, "alertmanager")
     for ticket in tickets:
-        said = f'ticket {ticket.id} "{ticket.subject}" linked with score {ticket.score:.2f}'
-        sheet.note(f"ticket-{ticket.id}", ticket.received_at, "Ticket", "intake", said, ticket.evidence)
+        text = f'ticket {ticket.id} "{ticket.subject}" linked with score {ticket.score:.2f}'
+        timeline.record(decision, f"ticket-{ticket.id}", ticket.received_at, "Ticket", text, "intake", ticket.evidence)
 
 
-def _louder(sheet: Sheet) -> None:
-    """Where no SLO decides, a critical alert that comes after a warning makes it page. Severity only rises."""
-    root, firing = sheet.facts.root, [a for a in sheet.facts.ledger.alerts if a.status == "firing"]
-    has_slo = root is not None and root.release.spec.slo is not None
-    if firing and sheet.status.phase != "Resolved":
-        sheet.set(severity=worse(sheet.status.severity, alert_severity(firing, has_slo)))
+def severity_by_alerts(facts: IncidentFacts, status: IncidentStatus) -> Severity:
+    """Where no SLO decides, a critical alert that comes after a warning makes the Incident page. Severity only rises."""
+    firing = [a for a in facts.ledger.alerts if a.status == "firing"]
+    if not firing or status.phase == "Resolved":
+        return status.severity
+    has_slo = facts.root is not None and facts.root.release.spec.slo is not None
+    return worse(status.severity, alert_severity(firing, has_slo))
 
 
-def _burn(sheet: Sheet) -> None:
+def _record_burn(decision: IncidentBuilder, topology: Topology) -> None:
     """A tier that fires on the root: evidence, and the severity that goes with it. Severity only rises.
 
     While what it depends on is harmed, the dependency's Incident pages and this one waits to be merged.
     """
-    root, status = sheet.facts.root, sheet.status
-    verdict = root.readings.verdict if root else None
-    if verdict is None or verdict.firing is None or status.phase == "Resolved":
+    facts, status = decision.facts, decision.status
+    verdict = facts.root.readings.verdict if facts.root else None
+    if verdict is None or verdict.firing is None:
         return
-    if status.burn is None and incident_merge.harmed_dependencies(sheet):
-        return
-    tier = verdict.firing.tier
-    signal = burn_signal(verdict)
+    tier, signal = verdict.firing.tier, burn_signal(verdict)
     if status.burn is None:
-        sheet.set(burn=signal, detected_at=verdict.at, title=_title(sheet, signal))
+        if lifecycle.harmed_dependencies(facts, topology):
+            return
+        # Harm that begins now is neither mitigated nor back, even if the alerts that had opened the Incident are resolved.
+        decision.set(phase="Open", mitigated_at=None, back_since=None)
+        decision.set(burn=signal, detected_at=verdict.at, title=title(facts.incident.spec, signal))
         text = f"burn rate {signal.burn_long:.1f} over {signal.long} and {signal.burn_short:.1f} over {signal.short}"
-        sheet.note("burn", verdict.at, "Detected", "opsloop", f"{text}, both above {signal.factor:g}", burn=signal)
-        sheet.event("BurnRate", f"{tier.severity}: {text}", "Warning")
-    sheet.set(severity=worse(sheet.status.severity, tier.severity))
+        message = f"{text}, both above {signal.factor:g}"
+        timeline.record(decision, "burn", verdict.at, "Detected", message, evidence=[burn_evidence(signal)])
+        decision.event("BurnRate", f"{tier.severity}: {text}", "Warning")
+    decision.set(severity=worse(decision.status.severity, tier.severity))
 
 
-def _onset(sheet: Sheet) -> None:
-    root, status = sheet.facts.root, sheet.status
-    if status.onset_at is not None or status.burn is None or root is None or root.readings.onset is None:
+def burn_evidence(burn: BurnSignal) -> Evidence:
+    """The error ratio behind a burn, with its source."""
+    value = f"{burn.error_ratio:.1%} bad; {burn.bad:.0f} of {burn.total:.0f} events over {burn.long}"
+    return Evidence(name="error ratio", value=value, source=f"SLI against objective {burn.objective:g}")
+
+
+def _record_onset(decision: IncidentBuilder) -> None:
+    """The onset of the burn, once. A stretch of burn that began after the detection is another one: its onset is not it."""
+    status, root = decision.status, decision.facts.root
+    onset = root.readings.onset if root else None
+    if onset is None or status.onset_at is not None or status.burn is None:
         return
-    if status.resolved_at is not None:
+    if status.detected_at is not None and onset > status.detected_at:
         return
-    sheet.set(onset_at=root.readings.onset)
-    text = f"{sheet.facts.incident.spec.service}: error ratio rose above the error budget"
-    sheet.note("onset", root.readings.onset, "Onset", "prometheus", text)
+    decision.set(onset_at=onset)
+    text = f"{decision.facts.incident.spec.service}: error ratio rose above the error budget"
+    timeline.record(decision, "onset", onset, "Onset", text, "prometheus")
 
 
-def _affected(sheet: Sheet) -> None:
-    root = sheet.facts.root
-    if root is None or sheet.status.phase == "Resolved":
-        return
-    views = {v.release.metadata.name: v for v in sheet.facts.releases}
-    mine = root.release.metadata.name
-    for name, view in sorted(views.items()):
-        verdict = view.readings.verdict
-        harmed = name != mine and verdict is not None and verdict.firing is not None
-        if (
-            harmed
-            and verdict is not None
-            and mine in causes.dependencies(name, views)
-            and name not in sheet.status.affected
-            and len(sheet.status.affected) < MOST_AFFECTED
-        ):
-            sheet.set(affected=[*sheet.status.affected, name])
-            sheet.note(
-                f"affected-{name}", verdict.at, "Affected", "opsloop", f"{name} depends on {mine} and breaches too"
-            )
+def harmed_dependents(facts: IncidentFacts, topology: Topology) -> list[str]:
+    """Releases that depend on the root and breach their SLO as well."""
+    name = facts.root.release.metadata.name if facts.root else ""
+    return [n for n in sorted(topology.views) if name in topology.dependencies(n) and is_harmed(topology.views[n])]
 
 
-def _cause(sheet: Sheet) -> None:
-    root, status = sheet.facts.root, sheet.status
-    if root is None or status.burn is None or status.phase == "Resolved":
+def _record_affected(decision: IncidentBuilder, topology: Topology) -> None:
+    root = decision.facts.root
+    for name in harmed_dependents(decision.facts, topology):
+        verdict, affected = topology.views[name].readings.verdict, decision.status.affected
+        if verdict is None or root is None or name in affected or len(affected) >= MOST_AFFECTED:
+            continue
+        decision.set(affected=[*affected, name])
+        text = f"{name} depends on {root.release.metadata.name} and breaches too"
+        timeline.record(decision, f"affected-{name}", verdict.at, "Affected", text)
+
+
+def _explain(decision: IncidentBuilder, topology: Topology) -> None:
+    """The cause, while it is not settled; a better explanation replaces a weaker one."""
+    status, root, now = decision.status, decision.facts.root, decision.now
+    if root is None or status.burn is None or causes.is_settled(status, root):
         return
-    settled = status.cause is not None and (status.cause.kind != "unknown") and status.cause.confidence >= 0.9
-    if settled or (status.plays and status.cause is not None and not _better_known(status, root)):
-        return
-    began = (root.readings.onset or sheet.now) if status.reopened else (status.onset_at or status.detected_at)
-    cause = causes.explain(root, sheet.facts.releases, began or sheet.now)
+    cause = causes.explain(root, topology, causes.began(status, root, now))
     if status.cause is None or cause.confidence > status.cause.confidence:
-        sheet.set(cause=cause)
+        decision.set(cause=cause)
     if cause.kind == "bad_release":
-        at = _live_since(root, cause.revision)
-        text = f"{cause.version} became live{', without a canary' if _uncanaried(root, cause.revision) else ''}"
-        sheet.note(f"change-{cause.revision}", at or sheet.now, "Change", "opsloop", text, cause.evidence[:4])
-
-
-def _better_known(status: IncidentStatus, root: ReleaseView) -> bool:
-    """The split by version came in after the play was chosen on nearness in time alone."""
-    blamed = status.cause.version if status.cause else ""
-    return isinstance(root.readings.by_version.get(blamed), Value) and len(root.readings.by_version) > 1
-
-
-def _live_since(root: ReleaseView, digest: str) -> datetime | None:
-    return next((r.live_since for r in root.release.status.revisions if r.digest == digest), None)
-
-
-def _uncanaried(root: ReleaseView, digest: str) -> bool:
-    return any(r.digest == digest and r.shipped_without_canary for r in root.release.status.revisions)
+        blamed = revisions.find(root.release.status.revisions, cause.revision)
+        at = blamed.live_since if blamed is not None and blamed.live_since is not None else now
+        how = ", without a canary" if blamed is not None and blamed.shipped_without_canary else ""
+        text = f"{cause.version} became live{how}"
+        timeline.record(decision, f"change-{cause.revision}", at, "Change", text, evidence=cause.evidence[:4])

@@ -8,7 +8,8 @@ from opsloop.core.actions import CreateEvalCase, StorePostmortem
 from opsloop.core.evalcase import capture
 from opsloop.core.evalcase.capture import NO_EXAMPLE
 from opsloop.core.evalcase.proof import PROVEN
-from opsloop.core.incident.state import Sheet
+from opsloop.core.incident import timeline
+from opsloop.core.incident.state import IncidentBuilder
 from opsloop.core.postmortem.subject import PostmortemSubject
 from opsloop.names import INCIDENT, RELEASE, WAIVE, postmortem_name
 
@@ -21,61 +22,65 @@ CASE_DID_NOT_RUN = "CaseDidNotRun"  # it was promoted without this Incident's ca
 LOOP_CLOSED = "LoopClosed"  # promoted, and this Incident's case ran and passed in that promotion
 
 
-def learn(sheet: Sheet) -> None:
+def learn(decision: IncidentBuilder) -> None:
     """Only where a revision is to blame is there something to regress against."""
-    cause = sheet.status.cause
-    if sheet.status.burn is None or cause is None or cause.kind != "bad_release":
+    cause = decision.status.cause
+    if decision.status.burn is None or cause is None or cause.kind != "bad_release":
         return
-    _capture(sheet)
-    _captured(sheet)
-    _fix(sheet)
+    _capture(decision)
+    _captured(decision)
+    _fix(decision)
 
 
-def _capture(sheet: Sheet) -> None:
-    status, root = sheet.status, sheet.facts.root
+def _capture(decision: IncidentBuilder) -> None:
+    status, root = decision.status, decision.facts.root
     if status.phase not in ("Mitigated", "Resolved") or root is None or status.rollback is None:
         return
-    name = capture.case_name(sheet.name)
-    if _case(sheet, name) is not None:
-        sheet.set(eval_case=name)
+    name = capture.case_name(decision.facts.incident.metadata.name)
+    if _case(decision, name) is not None:
+        decision.set(eval_case=name)
         return
     assert status.cause is not None
     for ticket in status.tickets:
         good = status.rollback.to_digest
-        spec = capture.from_ticket(sheet.name, root.release, ticket, status.cause.revision, good)
+        spec = capture.from_ticket(
+            decision.facts.incident.metadata.name, root.release, ticket, status.cause.revision, good
+        )
         if spec is not None:
-            labels = {RELEASE: root.release.metadata.name, INCIDENT: sheet.name}
-            sheet.set(eval_case=name)
-            sheet.act(CreateEvalCase(name, spec.dump(), labels))
+            labels = {RELEASE: root.release.metadata.name, INCIDENT: decision.facts.incident.metadata.name}
+            decision.set(eval_case=name)
+            decision.execute(CreateEvalCase(name, spec.dump(), labels))
             text = f"EvalCase {name} from ticket {ticket.id}"
-            sheet.note("captured", sheet.now, "Learnt", "opsloop", text)
-            sheet.event("RegressionCaptured", text)
-            sheet.look(timedelta(seconds=5))
+            timeline.record(decision, "captured", decision.now, "Learnt", text)
+            decision.event("RegressionCaptured", text)
+            decision.look_again(timedelta(seconds=5))
             return
 
 
-def _case(sheet: Sheet, name: str) -> EvalCase | None:
-    return next((c for c in sheet.facts.eval_cases if c.metadata.name == name), None)
+def _case(decision: IncidentBuilder, name: str) -> EvalCase | None:
+    return next((c for c in decision.facts.eval_cases if c.metadata.name == name), None)
 
 
-def _captured(sheet: Sheet) -> None:
-    case = _case(sheet, sheet.status.eval_case) if sheet.status.eval_case else None
-    if sheet.facts.incident.metadata.annotations.get(WAIVE) == "true":
-        sheet.condition("RegressionCaptured", True, WAIVED, "a person waived the regression case")
+def _captured(decision: IncidentBuilder) -> None:
+    case = _case(decision, decision.status.eval_case) if decision.status.eval_case else None
+    if decision.facts.incident.metadata.annotations.get(WAIVE) == "true":
+        decision.condition("RegressionCaptured", True, WAIVED, "a person waived the regression case")
     elif case is None:
-        sheet.condition("RegressionCaptured", None, NO_EXAMPLE, "no ticket's example became an EvalCase")
+        decision.condition("RegressionCaptured", None, NO_EXAMPLE, "no ticket's example became an EvalCase")
     elif case.status.proven == "True":
         text = f"{case.metadata.name} fails on the bad revision and passes on the good one"
-        sheet.condition("RegressionCaptured", True, PROVEN, text)
-        at = case.status.bad.at if case.status.bad else sheet.now
-        sheet.note("proven", at, "Learnt", "opsloop", text)
+        decision.condition("RegressionCaptured", True, PROVEN, text)
+        at = case.status.bad.at if case.status.bad else decision.now
+        timeline.record(decision, "proven", at, "Learnt", text)
     else:
         said = False if case.status.proven == "False" else None
-        sheet.condition("RegressionCaptured", said, case.status.reason or NOT_PROVEN_YET, "the EvalCase is not proven")
+        decision.condition(
+            "RegressionCaptured", said, case.status.reason or NOT_PROVEN_YET, "the EvalCase is not proven"
+        )
 
 
-def _fix(sheet: Sheet) -> None:
-    status, root = sheet.status, sheet.facts.root
+def _fix(decision: IncidentBuilder) -> None:
+    status, root = decision.status, decision.facts.root
     promotion = root.release.status.promotion if root else None
     detected = status.detected_at
     fixed = (
@@ -89,42 +94,44 @@ def _fix(sheet: Sheet) -> None:
     )
     if not fixed or promotion is None:
         if status.fix is None:
-            sheet.condition("FixShipped", False, NO_FIX, "no other revision was promoted since")
-            sheet.condition("LoopClosed", False, NO_FIX, "no other revision was promoted since")
+            decision.condition("FixShipped", False, NO_FIX, "no other revision was promoted since")
+            decision.condition("LoopClosed", False, NO_FIX, "no other revision was promoted since")
         return
     if status.fix is not None and status.fix.case_passed:
         return
-    waived = sheet.facts.incident.metadata.annotations.get(WAIVE) == "true"
+    waived = decision.facts.incident.metadata.annotations.get(WAIVE) == "true"
     passed = status.eval_case in promotion.cases if status.eval_case else False
-    sheet.set(
+    decision.set(
         fix=Fix(digest=promotion.digest, version=promotion.version, at=promotion.at, case_passed=passed or waived)
     )
-    sheet.note(f"fix-{promotion.digest}", promotion.at, "Fix", "opsloop", f"{promotion.version} was promoted")
-    sheet.condition("FixShipped", True, FIX_PROMOTED, f"{promotion.version} was promoted")
+    timeline.record(decision, f"fix-{promotion.digest}", promotion.at, "Fix", f"{promotion.version} was promoted")
+    decision.condition("FixShipped", True, FIX_PROMOTED, f"{promotion.version} was promoted")
     if passed or waived:
         text = f"{promotion.version} was promoted and {status.eval_case or 'the waived case'} passed in that promotion"
-        sheet.condition("LoopClosed", True, LOOP_CLOSED, text)
-        sheet.note("closed", promotion.at, "Closed", "opsloop", text)
-        sheet.event("LoopClosed", text)
+        decision.condition("LoopClosed", True, LOOP_CLOSED, text)
+        timeline.record(decision, "closed", promotion.at, "Closed", text)
+        decision.event("LoopClosed", text)
     else:
-        sheet.condition("LoopClosed", False, CASE_DID_NOT_RUN, "the Incident's EvalCase did not run in that promotion")
+        decision.condition(
+            "LoopClosed", False, CASE_DID_NOT_RUN, "the Incident's EvalCase did not run in that promotion"
+        )
 
 
-def postmortem(sheet: Sheet) -> None:
+def postmortem(decision: IncidentBuilder) -> None:
     """Asks for the postmortem to be rendered and stored, only where its subject has changed since it was stored."""
-    status = sheet.status
+    status = decision.status
     if status.phase not in ("Mitigated", "Resolved") or status.merged_into or status.burn is None:
         return
-    name = postmortem_name(sheet.name)
-    if sheet.facts.postmortem is not None:
-        sheet.set(postmortem=name)
-        sheet.condition("PostmortemWritten", True, "Written", f"ConfigMap {name}, key postmortem.md")
+    name = postmortem_name(decision.facts.incident.metadata.name)
+    if decision.facts.postmortem is not None:
+        decision.set(postmortem=name)
+        decision.condition("PostmortemWritten", True, "Written", f"ConfigMap {name}, key postmortem.md")
     else:
-        sheet.condition("PostmortemWritten", False, "Pending", "the postmortem is being written")
-    incident = sheet.facts.incident.model_copy(update={"status": sheet.status})
-    case = _case(sheet, sheet.status.eval_case) if sheet.status.eval_case else None
-    release = sheet.facts.root.release if sheet.facts.root else None
+        decision.condition("PostmortemWritten", False, "Pending", "the postmortem is being written")
+    incident = decision.facts.incident.model_copy(update={"status": decision.status})
+    case = _case(decision, decision.status.eval_case) if decision.status.eval_case else None
+    release = decision.facts.root.release if decision.facts.root else None
     digest = PostmortemSubject.of(incident, release, case).digest
-    if digest != sheet.facts.postmortem:
-        sheet.act(StorePostmortem(name, digest, incident, release, case))
-        sheet.look(timedelta(seconds=2))
+    if digest != decision.facts.postmortem:
+        decision.execute(StorePostmortem(name, digest, incident, release, case))
+        decision.look_again(timedelta(seconds=2))

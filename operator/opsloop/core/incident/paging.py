@@ -1,68 +1,76 @@
-"""Paging: one page for one Incident, and the last play, which is a person."""
+"""Paging: one page for one Incident, and the last play, which calls a person."""
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 
-from opsloop.api.incident import Page, Play
+from opsloop.api.incident import Incident, IncidentStatus, Page, Play
 from opsloop.api.meta import PAGING
 from opsloop.core.actions import SendPage
-from opsloop.core.incident.state import MOST_PLAYS, Sheet
+from opsloop.core.incident import timeline
+from opsloop.core.incident.state import IncidentBuilder
 
 # Named reasons
 SEVERITY = "Severity"  # the severity pages
 ESCALATED = "Escalated"  # the runbook is at its end, or there is none
 
+MOST_PLAYS = 32  # of status.plays
 PAGE_RETRY = timedelta(seconds=10)
 
 
-def page(sheet: Sheet) -> None:
-    """Page once: decided and stored before the call; the key lets the receiver fold a repeat after a crash."""
-    status = sheet.status
+def with_play(status: IncidentStatus, play: Play) -> list[Play]:
+    """The plays with a new one; only the newest are kept."""
+    return [*status.plays, play][-MOST_PLAYS:]
+
+
+def page(decision: IncidentBuilder) -> None:
+    """Pages once. Decided and stored before the call; the key lets the receiver fold a repeat after a crash."""
+    status, sent = decision.status, decision.facts.page_sent_at
     if status.page is None:
-        if status.severity in PAGING and status.phase != "Resolved" and not sheet.facts.incident.status.merged_into:
-            decide_page(sheet, SEVERITY)
-        return
-    if status.page.state == "Decided":
-        sent = sheet.facts.page_sent_at
-        if sent is None:
-            _send(sheet)
-            return
-        sheet.set(page=status.page.model_copy(update={"state": "Sent", "sent_at": sent}))
-        sheet.note("paged", sent, "Paged", "opsloop", f"one {status.page.severity} page was delivered")
-        sheet.event("Paged", f"{status.page.severity}: {status.title}")
+        if status.severity in PAGING and status.phase != "Resolved":
+            _decide_page(decision, SEVERITY)
+    elif status.page.state == "Decided" and sent is None:
+        _send(decision, status.page)
+    elif status.page.state == "Decided":
+        decision.set(page=status.page.model_copy(update={"state": "Sent", "sent_at": sent}))
+        assert sent is not None
+        timeline.record(decision, "paged", sent, "Paged", f"one {status.page.severity} page was delivered")
+        decision.event("Paged", f"{status.page.severity}: {status.title}")
 
 
-def decide_page(sheet: Sheet, reason: str) -> None:
-    """Record that a page is to be sent, and send it after that is stored."""
-    new = Page(
-        state="Decided",
-        severity=sheet.status.severity,
-        dedup_key=sheet.facts.incident.metadata.uid or sheet.name,
-        decided_at=sheet.now,
-        reason=reason,
-    )
-    sheet.set(page=new)
-    _send(sheet)
+def escalate(decision: IncidentBuilder, reason: str, text: str) -> None:
+    """The last play: a person. One page for one Incident: where it was sent already, the timeline tells of it."""
+    now = decision.now
+    done = Play(
+        runbook="", step=0, type="escalate", state="Done", reason=reason, message=text[:500], requested_at=now, ended_at=now
+    )  # fmt: skip
+    decision.set(plays=with_play(decision.status, done))
+    decision.condition("Acting", False, reason, text)
+    timeline.record(decision, f"escalated-{len(decision.status.plays)}", now, "Escalated", text)
+    decision.event("Escalated", text, "Warning")
+    if decision.status.page is None:
+        _decide_page(decision, ESCALATED)
 
 
-def _send(sheet: Sheet) -> None:
-    status, spec = sheet.status, sheet.facts.incident.spec
-    assert status.page is not None
-    details = {"service": spec.service, "phase": status.phase, "reason": status.page.reason}
+def _decide_page(decision: IncidentBuilder, reason: str) -> None:
+    """Records the page; it is sent after that is stored."""
+    decided = new_page(decision.facts.incident, decision.status, reason, decision.now)
+    decision.set(page=decided)
+    _send(decision, decided)
+
+
+def _send(decision: IncidentBuilder, decided: Page) -> None:
+    decision.execute(request(decision.facts.incident, decision.status, decided))
+    decision.look_again(PAGE_RETRY)
+
+
+def new_page(incident: Incident, status: IncidentStatus, reason: str, now: datetime) -> Page:
+    """The page to store; its key is the Incident's uid."""
+    key = incident.metadata.uid or incident.metadata.name
+    return Page(state="Decided", severity=status.severity, dedup_key=key, decided_at=now, reason=reason)
+
+
+def request(incident: Incident, status: IncidentStatus, decided: Page) -> SendPage:
+    """The call to the pager."""
+    details = {"service": incident.spec.service, "phase": status.phase, "reason": decided.reason}
     if status.burn:
         details["burn"] = f"{status.burn.burn_long:g}x over {status.burn.long}, {status.burn.error_ratio:.1%} bad"
-    sheet.act(SendPage(sheet.name, status.title or spec.title, status.page, details))
-    sheet.look(PAGE_RETRY)
-
-
-def escalate(sheet: Sheet, reason: str, text: str) -> None:
-    """The last play: a person. One page for one Incident: where it was sent already, the timeline says so."""
-    done = Play(
-        runbook="", step=0, type="escalate", state="Done", reason=reason, message=text, requested_at=sheet.now,
-        ended_at=sheet.now,
-    )  # fmt: skip
-    sheet.set(plays=[*sheet.status.plays, done][-MOST_PLAYS:])
-    sheet.condition("Acting", False, reason, text)
-    sheet.note(f"escalated-{len(sheet.status.plays)}", sheet.now, "Escalated", "opsloop", text)
-    sheet.event("Escalated", text, "Warning")
-    if sheet.status.page is None:
-        decide_page(sheet, ESCALATED)
+    return SendPage(incident.metadata.name, status.title or incident.spec.title, decided, details)

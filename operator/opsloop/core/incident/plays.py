@@ -1,84 +1,83 @@
-"""Plays: the Runbook's steps in order, each granted first and verified by the SLI, escalation last."""
+"""Plays: the Runbook's steps in order, each granted first and verified by the SLI; a person comes last.
 
-from datetime import timedelta
+A rollback is decided as `{from, to}` on the Incident's status; the Release carries it out.
+"""
 
-from opsloop.api.incident import Play
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Literal
+
+from opsloop.api.incident import IncidentStatus, Play, RollbackDecision
 from opsloop.api.meta import PAGING
-from opsloop.api.runbook import Grant, Runbook, RunbookStep
-from opsloop.core.incident import cause as causes
-from opsloop.core.incident.paging import ESCALATED, escalate
-from opsloop.core.incident.rollback import STANDING_GRANT, decide_rollback, next_attempt
-from opsloop.core.incident.state import MOST_PLAYS, Sheet, contested
+from opsloop.api.release import RollbackRecord
+from opsloop.api.runbook import Grant, Runbook
+from opsloop.core.facts import IncidentFacts, ReleaseView
+from opsloop.core.incident import timeline
+from opsloop.core.incident.paging import ESCALATED, escalate, with_play
+from opsloop.core.incident.state import IncidentBuilder, is_contested, is_harmed
 from opsloop.core.release import revisions
+from opsloop.core.topology import Topology
 
 # Named reasons
-NO_RUNBOOK = "NoRunbook"  # no Runbook matches cause, severity and labels
+NO_RUNBOOK = "NoRunbook"  # no Runbook matches cause, severity and labels, or it is gone
 NO_LAST_GOOD = "NoLastGood"  # there is nothing to roll back to
 CAUSE_NOT_A_RELEASE = "CauseNotARelease"  # a rollback needs a revision to blame
 LIVE_IS_ANOTHER = "LiveIsAnother"  # the blamed revision is not live any more
 DEPENDENCY_BREACHING = "DependencyBreaching"  # nothing is rolled back on a dependent while what it depends on breaches
 TIMED_OUT = "TimedOut"  # the SLI was not back in time
 RELEASE_REFUSED = "ReleaseRefused"  # the Release refused the rollback
-SLI_BACK = "SliBack"  # the SLI was back while the play ran
+SLI_BACK = "SliBack"  # the SLI is surely (upper bound) back within its objective
+STANDING_GRANT = "StandingGrant"  # a blocked revision came back: the earlier grant of this Incident stands
 
 ENDED = ("Helped", "DidNotHelp", "Refused", "Done")
+NO_TIMEOUT = timedelta(minutes=5)  # time that a play has whose step is gone from its Runbook
 
 
-def play(sheet: Sheet) -> None:
-    """One play at a time, in the Runbook's order."""
-    status = sheet.status
-    if status.phase in ("Mitigated", "Resolved") or status.burn is None or status.severity not in PAGING:
+@dataclass(frozen=True, slots=True)
+class Ending:
+    """How a play ends."""
+
+    state: Literal["DidNotHelp", "Refused"]
+    reason: str
+    message: str
+
+
+# --- which play
+
+
+def play(decision: IncidentBuilder, topology: Topology) -> None:
+    """Carries on with the current play, or asks for the Runbook's next one. One play at a time."""
+    facts, status = decision.facts, decision.status
+    if status.phase == "Mitigated" or status.burn is None or status.severity not in PAGING:
         return
     current = status.plays[-1] if status.plays else None
-    if current and current.state not in ENDED:
-        _continue(sheet, current)
-        return
-    if contested(sheet) or (current and current.type == "escalate" and not _anew(sheet, current)):
-        return
-    _next(sheet, current)
+    if current is not None and current.state == "Requested":
+        _answer(decision, current)
+    elif current is not None and current.state == "Running":
+        _watch(decision, current)
+    elif not is_contested(status) and not stays_with_a_person(facts, status):
+        _ask_for_next(decision, topology)
 
 
-def _anew(sheet: Sheet, last: Play) -> bool:
+def stays_with_a_person(facts: IncidentFacts, status: IncidentStatus) -> bool:
+    """True if the Incident was escalated and nothing begins a Runbook anew."""
+    last = status.plays[-1] if status.plays else None
+    return last is not None and last.type == "escalate" and not begins_anew(facts, status, last)
+
+
+def begins_anew(facts: IncidentFacts, status: IncidentStatus, last: Play) -> bool:
     """A reopened Incident begins its Runbook anew; one that had none begins when one fits (a cause became known)."""
-    reopened = next((e.at for e in sheet.status.timeline if e.key == f"reopened-{sheet.status.reopened}"), None)
+    reopened = next((e.at for e in status.timeline if e.key == f"reopened-{status.reopened}"), None)
     if reopened is not None and last.requested_at < reopened:
         return True
-    return last.reason == NO_RUNBOOK and matching(sheet) is not None
+    return last.reason == NO_RUNBOOK and matching(facts, status) is not None
 
 
-def _next(sheet: Sheet, last: Play | None) -> None:
-    if status_blocker := _dependency_breaching(sheet):
-        sheet.condition("Acting", False, DEPENDENCY_BREACHING, f"{status_blocker} breaches as well and comes first")
-        sheet.look(timedelta(seconds=5))
-        return
-    book = matching(sheet)
-    if book is None:
-        escalate(sheet, NO_RUNBOOK, "no Runbook matches: a person must act")
-        return
-    steps = [*book.spec.steps, RunbookStep(type="escalate")]
-    same = last is not None and last.runbook == book.metadata.name and not _anew(sheet, last)
-    index = last.step + 1 if last is not None and same else 0
-    step = steps[min(index, len(steps) - 1)]
-    if step.type == "escalate":
-        escalate(sheet, ESCALATED, "the Runbook's plays did not help: a person must act")
-        return
-    asked = Play(
-        runbook=book.metadata.name,
-        step=index,
-        type=step.type,
-        attempt=next_attempt(sheet, step.type),
-        state="Requested",
-        requested_at=sheet.now,
-    )
-    sheet.set(plays=[*sheet.status.plays, asked][-MOST_PLAYS:])
-    sheet.condition("Acting", True, "Requested", f"{book.metadata.name}: {step.type} is asked for")
-
-
-def matching(sheet: Sheet) -> Runbook | None:
-    """The Runbook that fits; the most specific one, then by name."""
-    status, root = sheet.status, sheet.facts.root
+def matching(facts: IncidentFacts, status: IncidentStatus) -> Runbook | None:
+    """The Runbook that fits cause, severity and labels: the most specific one, then by name."""
     cause = status.cause.kind if status.cause else "unknown"
-    labels = root.release.metadata.labels if root else {}
+    labels = facts.root.release.metadata.labels if facts.root else {}
 
     def fits(book: Runbook) -> bool:
         match = book.spec.match
@@ -92,108 +91,202 @@ def matching(sheet: Sheet) -> Runbook | None:
         match = book.spec.match
         return -sum(map(bool, (match.causes, match.severities, match.release_labels))), book.metadata.name
 
-    found = sorted((b for b in sheet.facts.runbooks if fits(b)), key=rank)
-    return found[0] if found else None
+    return min(filter(fits, facts.runbooks), key=rank, default=None)
 
 
-def _dependency_breaching(sheet: Sheet) -> str:
-    root = sheet.facts.root
-    if root is None:
-        return ""
-    views = {v.release.metadata.name: v for v in sheet.facts.releases}
-    for name, hops in causes.dependencies(root.release.metadata.name, views).items():
-        verdict = views[name].readings.verdict if name in views else None
-        if hops and verdict and verdict.firing:
-            return name
-    return ""
+def breaching_dependency(root: ReleaseView | None, topology: Topology) -> str:
+    """The nearest Release that the root depends on and that breaches its SLO; "" = none."""
+    reach = topology.dependencies(root.release.metadata.name) if root else {}
+    return next((name for name in reach if is_harmed(topology.views.get(name))), "")
 
 
-def _grant(sheet: Sheet, current: Play) -> tuple[Runbook | None, Grant | None]:
-    book = next((b for b in sheet.facts.runbooks if b.metadata.name == current.runbook), None)
-    grants = book.status.grants if book else []
-    mine = [g for g in grants if (g.incident, g.step, g.attempt) == (sheet.name, current.step, current.attempt)]
-    return book, mine[-1] if mine else None
+def next_step(facts: IncidentFacts, status: IncidentStatus, book: Runbook) -> int:
+    """Index of the step that follows the last play; behind the last step comes a person."""
+    last = status.plays[-1] if status.plays else None
+    if last is None or last.runbook != book.metadata.name or begins_anew(facts, status, last):
+        return 0
+    return last.step + 1
 
 
-def _continue(sheet: Sheet, current: Play) -> None:
-    book, grant = _grant(sheet, current)
-    if current.state == "Requested":
-        if book is None:
-            _end(sheet, current, "Refused", NO_RUNBOOK, f"Runbook {current.runbook} is gone")
-        elif grant and not grant.granted:
-            _end(sheet, current, "Refused", grant.reason, grant.message)
-            sheet.event("PlayRefused", f"{current.type}: {grant.message}", "Warning")
-        elif grant:
-            _start(sheet, current)
+def next_attempt(plays: Sequence[Play], type_: str = "rollback") -> int:
+    """Attempts only go up, so that each is carried out at most once."""
+    return 1 + max((p.attempt for p in plays if p.type == type_), default=0)
+
+
+def _ask_for_next(decision: IncidentBuilder, topology: Topology) -> None:
+    facts, status = decision.facts, decision.status
+    if dependency := breaching_dependency(facts.root, topology):
+        decision.condition("Acting", False, DEPENDENCY_BREACHING, f"{dependency} breaches as well and comes first")
+        decision.look_again(timedelta(seconds=5))
         return
-    root = sheet.facts.root
-    record = root.release.status.rollback if root else None
-    mine = record is not None and (record.incident, record.attempt) == (sheet.name, current.attempt)
-    if current.type == "rollback" and mine and record is not None and record.state == "Refused":
-        _end(sheet, current, "DidNotHelp", RELEASE_REFUSED, f"the Release refused it: {record.reason}")
+    book = matching(facts, status)
+    if book is None:
+        escalate(decision, NO_RUNBOOK, "no Runbook matches: a person must act")
         return
-    if current.type == "rollback" and mine and record is not None and record.done_at:
-        sheet.note(
-            f"rolled-back-{current.attempt}", record.done_at, "Rollback", "opsloop", "last-good is live and available"
-        )
-    timeout = (
-        book.spec.steps[current.step].timeout if book and current.step < len(book.spec.steps) else timedelta(minutes=5)
+    index = next_step(facts, status, book)
+    type_ = book.spec.steps[index].type if index < len(book.spec.steps) else "escalate"
+    if type_ == "escalate":
+        escalate(decision, ESCALATED, "the Runbook's plays did not help: a person must act")
+        return
+    requested = Play(
+        runbook=book.metadata.name,
+        step=index,
+        type=type_,
+        attempt=next_attempt(status.plays, type_),
+        state="Requested",
+        requested_at=decision.now,
     )
-    left = timeout - (sheet.now - (current.started_at or current.requested_at))
-    if left <= timedelta(0):
-        _end(sheet, current, "DidNotHelp", TIMED_OUT, "the SLI was not back in time")
-    else:
-        sheet.look(left)
+    decision.set(plays=with_play(status, requested))
+    decision.condition("Acting", True, "Requested", f"{book.metadata.name}: {type_} is asked for")
 
 
-def _start(sheet: Sheet, current: Play) -> None:
-    running = current.model_copy(update={"state": "Running", "started_at": sheet.now})
-    if current.type != "rollback":
-        _replace(sheet, running)
-        sheet.set(phase="Mitigating")
-        return
-    root, cause = sheet.facts.root, sheet.status.cause
+# --- on whose word
+
+
+def grant_of(facts: IncidentFacts, current: Play) -> Grant | None:
+    """The Runbook's last answer to this very play."""
+    book = _runbook(facts, current)
+    key = facts.incident.metadata.name, current.step, current.attempt
+    grants = [g for g in (book.status.grants if book else []) if (g.incident, g.step, g.attempt) == key]
+    return grants[-1] if grants else None
+
+
+def refusal(facts: IncidentFacts, status: IncidentStatus, current: Play) -> Ending | None:
+    """Why a requested play does not run; the first check that has a reason decides. None: it runs, or waits for its grant."""
+    grant = grant_of(facts, current)
+    if _runbook(facts, current) is None:
+        return Ending("Refused", NO_RUNBOOK, f"Runbook {current.runbook} is gone")
+    if grant is not None and not grant.granted:
+        return Ending("Refused", grant.reason, grant.message)
+    if grant is None or current.type != "rollback":
+        return None
+    return _nothing_to_roll_back(facts.root, status)
+
+
+def _nothing_to_roll_back(root: ReleaseView | None, status: IncidentStatus) -> Ending | None:
+    cause = status.cause
     if root is None or cause is None or cause.kind != "bad_release" or cause.release != root.release.metadata.name:
-        _end(sheet, current, "Refused", CAUSE_NOT_A_RELEASE, "a rollback needs a revision of the root Release to blame")
-        return
+        return Ending("Refused", CAUSE_NOT_A_RELEASE, "a rollback needs a revision of the root Release to blame")
     if root.release.status.live != cause.revision:
-        _end(sheet, current, "Refused", LIVE_IS_ANOTHER, f"{cause.version} is not live any more")
-        return
-    target = revisions.rollback_target(root.release.status.revisions, cause.revision)
-    if target is None:
-        _end(sheet, current, "Refused", NO_LAST_GOOD, "no proven or adopted revision to roll back to")
-        return
-    _replace(sheet, running)
-    decide_rollback(sheet, cause.revision, target[0].digest, current.attempt, target[1])
+        return Ending("Refused", LIVE_IS_ANOTHER, f"{cause.version} is not live any more")
+    if revisions.rollback_target(root.release.status.revisions, cause.revision) is None:
+        return Ending("Refused", NO_LAST_GOOD, "no proven or adopted revision to roll back to")
+    return None
 
 
-def _replace(sheet: Sheet, new: Play) -> None:
-    same = [(p.step, p.attempt, p.type) == (new.step, new.attempt, new.type) for p in sheet.status.plays]
-    sheet.set(plays=[new if s else p for s, p in zip(same, sheet.status.plays, strict=True)])
+def _runbook(facts: IncidentFacts, current: Play) -> Runbook | None:
+    return next((b for b in facts.runbooks if b.metadata.name == current.runbook), None)
 
 
-def _end(sheet: Sheet, current: Play, state: str, reason: str, message: str) -> None:
-    reason = _kept(current, reason)
-    done = {"state": state, "reason": reason, "message": message[:500], "ended_at": sheet.now}
-    _replace(sheet, Play.model_validate({**dict(current), **done}))
-    sheet.note(
-        f"play-{current.type}-{current.attempt}", sheet.now, "Play", "opsloop", f"{current.type}: {state}, {message}"
+def _answer(decision: IncidentBuilder, current: Play) -> None:
+    """Starts the requested play that was granted, ends the one that was refused."""
+    grant = grant_of(decision.facts, current)
+    if ending := refusal(decision.facts, decision.status, current):
+        _end(decision, current, ending)
+        if grant is not None and not grant.granted:
+            decision.event("PlayRefused", f"{current.type}: {grant.message}", "Warning")
+    elif grant is not None:
+        running = current.model_copy(update={"state": "Running", "started_at": decision.now})
+        decision.set(plays=_replaced(decision.status.plays, running), phase="Mitigating")
+        if current.type == "rollback":
+            decide_rollback(decision, current.attempt)
+
+
+def decide_rollback(decision: IncidentBuilder, attempt: int) -> None:
+    """Stores the decision to roll live back; it holds only while that revision is live and the Incident not Resolved."""
+    root = decision.facts.root
+    assert root is not None
+    known, live = root.release.status.revisions, root.release.status.live
+    target, bad = revisions.rollback_target(known, live), revisions.find(known, live)
+    assert target is not None
+    good, proven = target
+    ordered = RollbackDecision(
+        release=root.release.metadata.name, from_digest=live, to_digest=good.digest, attempt=attempt, at=decision.now
     )
-    sheet.look(timedelta(0))
+    decision.set(rollback=ordered)
+    kind = "last-good" if proven else "adopted and unproven"
+    text = f"roll back {bad.version if bad else live} to {good.version} ({kind})"
+    timeline.record(decision, f"rollback-{attempt}", decision.now, "Play", text)
+    decision.event("Rollback", text, "Warning")
+    decision.look_again(timedelta(seconds=5))
 
 
-def _kept(current: Play, reason: str) -> str:
-    """Rollbacks on the standing grant are counted by their reason, so that it stays."""
-    return STANDING_GRANT if current.reason == STANDING_GRANT else reason
+# --- how it ends
 
 
-def helped(sheet: Sheet) -> None:
-    """The SLI is back while a play runs: it helped. One that still waits for its grant is not wanted any more."""
-    current = sheet.status.plays[-1] if sheet.status.plays else None
-    if current and current.state == "Running":
-        done = {"state": "Helped", "reason": _kept(current, SLI_BACK), "ended_at": sheet.now}
-        _replace(sheet, current.model_copy(update=done))
-        sheet.condition("Acting", False, SLI_BACK, f"{current.type} helped")
-    elif current and current.state == "Requested":
-        _end(sheet, current, "Refused", SLI_BACK, "the SLI was back before it was granted")
-        sheet.condition("Acting", False, SLI_BACK, f"{current.type} is not needed any more")
+def rollback_record(facts: IncidentFacts, attempt: int) -> RollbackRecord | None:
+    """The Release's record of this attempt of this Incident."""
+    record = facts.root.release.status.rollback if facts.root else None
+    if record is None or (record.incident, record.attempt) != (facts.incident.metadata.name, attempt):
+        return None
+    return record
+
+
+def rollback_pending(facts: IncidentFacts, status: IncidentStatus) -> bool:
+    """True until the Release has finished or refused the decided rollback, and the SLI was read after its end."""
+    ordered, root = status.rollback, facts.root
+    current = status.plays[-1] if status.plays else None
+    if ordered is None or root is None or current is None or (current.type, current.state) != ("rollback", "Running"):
+        return False
+    record = rollback_record(facts, ordered.attempt)
+    if record is None:
+        return root.release.status.live == ordered.from_digest
+    if record.state == "Done" and record.done_at is not None:
+        verdict = root.readings.verdict
+        return verdict is None or verdict.at < record.done_at
+    return record.state in ("Recorded", "Written")
+
+
+def time_left(facts: IncidentFacts, current: Play, now: datetime) -> timedelta:
+    """Time until a running play has not helped."""
+    book = _runbook(facts, current)
+    known = book is not None and current.step < len(book.spec.steps)
+    timeout = book.spec.steps[current.step].timeout if book is not None and known else NO_TIMEOUT
+    return timeout - (now - (current.started_at or current.requested_at))
+
+
+def _watch(decision: IncidentBuilder, current: Play) -> None:
+    """Ends a running play that was refused or timed out; tells when the rollback was done."""
+    record = rollback_record(decision.facts, current.attempt) if current.type == "rollback" else None
+    if record is not None and record.state == "Refused":
+        _end(decision, current, Ending("DidNotHelp", RELEASE_REFUSED, f"the Release refused it: {record.reason}"))
+        return
+    if record is not None and record.done_at:
+        key = f"rolled-back-{current.attempt}"
+        timeline.record(decision, key, record.done_at, "Rollback", "last-good is live and available")
+    left = time_left(decision.facts, current, decision.now)
+    if left <= timedelta(0):
+        _end(decision, current, Ending("DidNotHelp", TIMED_OUT, "the SLI was not back in time"))
+    else:
+        decision.look_again(left)
+
+
+def _end(decision: IncidentBuilder, current: Play, ending: Ending) -> None:
+    done = ended(current, ending.state, ending.reason, decision.now, ending.message)
+    decision.set(plays=_replaced(decision.status.plays, done))
+    text = f"{current.type}: {ending.state}, {ending.message}"
+    timeline.record(decision, f"play-{current.type}-{current.attempt}", decision.now, "Play", text)
+    decision.look_again(timedelta(0))
+
+
+def end_with_sli_back(decision: IncidentBuilder) -> None:
+    """Ends the current play because the SLI is back: a running one helped, a requested one is not needed any more."""
+    current = decision.status.plays[-1] if decision.status.plays else None
+    if current is not None and current.state == "Running":
+        helped = ended(current, "Helped", SLI_BACK, decision.now)
+        decision.set(plays=_replaced(decision.status.plays, helped))
+        decision.condition("Acting", False, SLI_BACK, f"{current.type} helped")
+    elif current is not None and current.state == "Requested":
+        _end(decision, current, Ending("Refused", SLI_BACK, "the SLI was back before it was granted"))
+        decision.condition("Acting", False, SLI_BACK, f"{current.type} is not needed any more")
+
+
+def ended(play: Play, state: str, reason: str, now: datetime, message: str | None = None) -> Play:
+    """The play at its end. A standing grant stays its reason: rollbacks on it are counted by that."""
+    changes = {"state": state, "reason": STANDING_GRANT if play.reason == STANDING_GRANT else reason, "ended_at": now}
+    return play.model_copy(update=changes | ({} if message is None else {"message": message[:500]}))
+
+
+def _replaced(plays: Sequence[Play], new: Play) -> list[Play]:
+    key = new.step, new.attempt, new.type
+    return [new if (p.step, p.attempt, p.type) == key else p for p in plays]

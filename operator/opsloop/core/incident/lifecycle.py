@@ -1,0 +1,260 @@
+"""The life of an Incident beyond its plays: merged into another one, reopened, mitigated, resolved, harmed again.
+
+`mitigated_at` and `back_since` speak of the present harm only: whatever begins a new one clears them.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from opsloop.api.incident import Incident, IncidentStatus, Play
+from opsloop.api.release import Revision
+from opsloop.core.facts import IncidentFacts
+from opsloop.core.incident import plays, timeline
+from opsloop.core.incident.paging import escalate, with_play
+from opsloop.core.incident.plays import SLI_BACK, STANDING_GRANT
+from opsloop.core.incident.state import CONTESTED, IncidentBuilder, began_at, is_contested, is_harmed
+from opsloop.core.release import revisions
+from opsloop.core.slo.burn_rate import TELEMETRY_UNKNOWN
+from opsloop.core.topology import Topology
+from opsloop.names import MITIGATED
+
+# Named reasons
+MERGED = "Merged"  # a dependency's Incident explains it
+BLOCKED_PUSHED = "BlockedRevisionPushed"  # a revision that this Incident blocked is live again
+BREACH_AGAIN = "BreachedAgain"  # the SLI breached again inside the grace time
+ALERTS_RESOLVED = "AlertsResolved"  # it has no burn, and all its alerts are resolved
+PERSON_SAID_SO = "PersonSaidSo"  # annotation opsloop.dev/mitigated
+NOT_BACK = "NotBack"  # the harm goes on
+
+MOST_REPUSH_ROLLBACKS = 2
+MOST_BLOCKED = 20
+ALERTS_QUIET = timedelta(minutes=1)  # without a burn: time for which all alerts must stay resolved
+
+
+# --- merged
+
+
+def merge_target(facts: IncidentFacts, status: IncidentStatus, topology: Topology) -> Incident | None:
+    """The open Incident of a dependency that explains this one; None where this one acts already or is over.
+
+    Without harm of its own (alerts alone) there is nothing that a dependency would explain.
+    """
+    root = facts.root
+    if root is None or status.phase not in ("Open", "Mitigated") or status.plays:
+        return None
+    if status.burn is None and not is_harmed(root):
+        return None
+    reach, harmed = topology.dependencies(root.release.metadata.name), harmed_dependencies(facts, topology)
+    for other in facts.incidents:
+        explains = other.status.burn is not None or other.spec.release in harmed
+        if explains and other.spec.release in reach and other.is_open:
+            return other
+    return None
+
+
+def harmed_dependencies(facts: IncidentFacts, topology: Topology) -> set[str]:
+    """Releases that the root depends on and that are harmed now, whether or not an Incident is open on them yet."""
+    reach = topology.dependencies(facts.root.release.metadata.name) if facts.root else {}
+    verdicts = {name: view.readings.verdict for name, view in topology.views.items() if name in reach}
+    return {name for name, v in verdicts.items() if v is not None and (v.firing is not None or v.burning)}
+
+
+def merge(decision: IncidentBuilder, other: Incident) -> None:
+    """Ends the Incident in favour of another one: it pages nobody of its own."""
+    decision.set(merged_into=other.metadata.name, phase="Resolved", resolved_at=decision.now)
+    text = f"merged into {other.metadata.name}: {other.spec.release} explains it"
+    timeline.record(decision, "merged", decision.now, "Merged", text)
+    decision.condition("Mitigated", None, MERGED, text)
+
+
+# --- reopened
+
+
+def reopen(decision: IncidentBuilder, grace: timedelta) -> None:
+    """Reopens for a blocked revision that came back, whenever it does, or for a new breach inside the grace time."""
+    facts, status = decision.facts, decision.status
+    if facts.root is None or status.burn is None:
+        return
+    blocked, known = blocked_by(facts), facts.root.release.status
+    decision.set(blocked=blocked[-MOST_BLOCKED:])
+    harmless = known.live not in blocked and revisions.find(known.revisions, known.live) is not None
+    if harmless and is_contested(status):
+        decision.condition(CONTESTED, False, "NotLive", "no revision that this Incident blocked is live")
+    pushed = pushed_again(facts, status)
+    if pushed is not None:
+        _answer_push(decision, pushed)
+    elif breached_again(facts, grace, decision.now):
+        _open_again(decision, BREACH_AGAIN, "the SLI breached again")
+        decision.set(cause=None)
+
+
+def blocked_by(facts: IncidentFacts) -> list[str]:
+    """Digests of the root's revisions that are blocked because of this Incident."""
+    known = facts.root.release.status.revisions if facts.root else []
+    return [r.digest for r in known if r.blocked and r.blocked.incident == facts.incident.metadata.name]
+
+
+def pushed_again(facts: IncidentFacts, status: IncidentStatus) -> Revision | None:
+    """The blocked revision of this Incident that is live, unless its rollback is under way."""
+    root = facts.root
+    live = revisions.find(root.release.status.revisions, root.release.status.live) if root else None
+    if live is None or live.digest not in blocked_by(facts):
+        return None
+    if plays.rollback_pending(facts, status) or _just_decided(facts, status):
+        return None
+    return live
+
+
+def _just_decided(facts: IncidentFacts, status: IncidentStatus) -> bool:
+    """True while the Release has this very rollback in hand: live is still `from` until its write lands.
+
+    Not once the Incident is Resolved: the Release carries nothing out for it, and its record may be of a later one by now.
+    """
+    ordered, root = status.rollback, facts.root
+    if ordered is None or root is None or status.phase == "Resolved":
+        return False
+    record = plays.rollback_record(facts, ordered.attempt)
+    answered = record is not None and record.state in ("Done", "Refused")
+    return ordered.from_digest == root.release.status.live and not answered
+
+
+def breached_again(facts: IncidentFacts, grace: timedelta, now: datetime) -> bool:
+    """True if a tier fires on the root inside the grace time, as read after the Incident was resolved."""
+    verdict, resolved = facts.root.readings.verdict if facts.root else None, facts.incident.status.resolved_at
+    if verdict is None or verdict.firing is None or resolved is None:
+        return False
+    return facts.incident.reopens(grace, now) and verdict.at > resolved
+
+
+def _open_again(decision: IncidentBuilder, reason: str, text: str) -> None:
+    count = decision.status.reopened + 1
+    decision.set(phase="Mitigating", reopened=count, mitigated_at=None, resolved_at=None, back_since=None)
+    timeline.record(decision, f"reopened-{count}", decision.now, "Reopened", text)
+    decision.event("Reopened", f"{reason}: {text}", "Warning")
+
+
+def _answer_push(decision: IncidentBuilder, live: Revision) -> None:
+    """Reopens and rolls back on the earlier grant; the third time it stops writing and calls a person."""
+    facts, before, now = decision.facts, decision.status.plays, decision.now
+    if is_contested(decision.status) or facts.root is None:
+        return
+    who = f"{live.version} by {live.manager or 'an unknown manager'}"
+    _open_again(decision, BLOCKED_PUSHED, f"blocked revision {who} is live again")
+    decision.set(plays=_overtaken(before, now))
+    granted = [p for p in before if p.type == "rollback" and p.started_at is not None]
+    repushed = sum(p.reason == STANDING_GRANT for p in before)
+    target = revisions.rollback_target(facts.root.release.status.revisions, live.digest)
+    if repushed >= MOST_REPUSH_ROLLBACKS or not granted or target is None:
+        text = f"blocked revision {who} keeps coming back: opsloop stops writing, a person must decide"
+        decision.condition(CONTESTED, True, CONTESTED, text)
+        escalate(decision, CONTESTED, text)
+        return
+    again = _repeated(facts, granted[-1], plays.next_attempt(before), who, now)
+    decision.set(plays=with_play(decision.status, again))
+    if again.state == "Running":
+        plays.decide_rollback(decision, again.attempt)
+
+
+def _repeated(facts: IncidentFacts, granted: Play, attempt: int, who: str, now: datetime) -> Play:
+    """The granted rollback once more. Its grant stands while the Runbook that gave it still acts by itself; set to
+    approve or dryRun, the Runbook is asked anew."""
+    stands = any(b.metadata.name == granted.runbook and b.spec.safety.mode == "auto" for b in facts.runbooks)
+    return granted.model_copy(
+        update={
+            "attempt": attempt,
+            "state": "Running" if stands else "Requested",
+            "reason": STANDING_GRANT if stands else "",
+            "message": f"blocked revision {who} was pushed again"[:500],
+            "requested_at": now,
+            "started_at": now if stands else None,
+            "ended_at": None,
+        }
+    )
+
+
+def _overtaken(before: Sequence[Play], now: datetime) -> list[Play]:
+    """The plays with those ended that are not over: the revision that they are about was pushed again meanwhile."""
+    ending = {"state": "DidNotHelp", "message": "the blocked revision was pushed again", "ended_at": now}
+    return [p if p.state in plays.ENDED else p.model_copy(update=ending) for p in before]
+
+
+# --- mitigated, resolved, harmed again
+
+
+@dataclass(frozen=True, slots=True)
+class Recovery:
+    """Whether the harm is over (None: nobody can say), why, and when that was seen."""
+
+    over: bool | None
+    reason: str
+    at: datetime
+
+
+def recovery(facts: IncidentFacts, status: IncidentStatus, now: datetime) -> Recovery:
+    """What ends an Incident: the SLI where one burned; else its alerts; a person where no SLI can say it."""
+    no_sli = status.burn is None or facts.root is None  # the Release may have been deleted
+    if no_sli and facts.incident.metadata.annotations.get(MITIGATED) == "true":
+        return Recovery(True, PERSON_SAID_SO, now)
+    if status.burn is None:
+        over = status.alerts.count > 0 and status.alerts.firing == 0
+        return Recovery(over, ALERTS_RESOLVED if over else NOT_BACK, now)
+    verdict, began = facts.root.readings.verdict if facts.root else None, began_at(status)
+    if verdict is None or verdict.back is None or (began is not None and verdict.at < began):
+        return Recovery(None, TELEMETRY_UNKNOWN, now)  # a reading from before the harm does not tell of its end
+    return Recovery(verdict.back, SLI_BACK if verdict.back else NOT_BACK, verdict.at)
+
+
+def recover(decision: IncidentBuilder) -> None:
+    """Mitigated when the harm is surely over, Resolved when that held; unknown ends nothing."""
+    status = decision.status
+    seen = recovery(decision.facts, status, decision.now)
+    if seen.over and not plays.rollback_pending(decision.facts, status):
+        _mitigate(decision, seen)
+        _resolve(decision)
+        return
+    decision.set(back_since=None)
+    decision.condition("Mitigated", None if seen.over is None else False, seen.reason, "the harm is not surely over")
+    if status.phase == "Mitigated" and seen.over is False:
+        decision.set(phase="Mitigating" if status.plays else "Open", mitigated_at=None)
+        text = "its alerts fire again" if status.burn is None else "the SLI left its objective again"
+        timeline.record(decision, f"relapse-{seen.at.timestamp():.0f}", seen.at, "Relapse", text)
+    decision.look_again(timedelta(seconds=30))
+
+
+def _mitigate(decision: IncidentBuilder, seen: Recovery) -> None:
+    status, text = decision.status, _mitigated_text(decision.facts, seen.reason)
+    decision.set(back_since=status.back_since or seen.at)
+    if status.phase != "Mitigated":
+        decision.set(phase="Mitigated", mitigated_at=decision.status.back_since)
+        plays.end_with_sli_back(decision)
+        # by time: after a relapse it is mitigated once more, and that is a second entry
+        timeline.record(decision, f"mitigated-{seen.at.timestamp():.0f}", seen.at, "Mitigated", text)
+        decision.event("Mitigated", text)
+    decision.condition("Mitigated", True, seen.reason, text)
+
+
+def _mitigated_text(facts: IncidentFacts, reason: str) -> str:
+    if reason != SLI_BACK:
+        return "all its alerts are resolved" if reason == ALERTS_RESOLVED else "a person said that it is over"
+    slo = facts.root.release.spec.slo if facts.root else None
+    return f"the SLI is back within its objective of {slo.objective if slo else 0:.4g}"
+
+
+def hold(facts: IncidentFacts, status: IncidentStatus) -> timedelta:
+    """Time for which a mitigated Incident must stay so until it is resolved."""
+    slo = facts.root.release.spec.slo if facts.root else None
+    return slo.resolve_after if slo is not None and status.burn is not None else ALERTS_QUIET
+
+
+def _resolve(decision: IncidentBuilder) -> None:
+    status, needed = decision.status, hold(decision.facts, decision.status)
+    assert status.back_since is not None
+    left = needed - (decision.now - status.back_since)
+    if left > timedelta(0):
+        decision.look_again(left)
+        return
+    decision.set(phase="Resolved", resolved_at=decision.now)
+    text = f"held for {needed.total_seconds():.0f} s"
+    timeline.record(decision, f"resolved-{status.reopened}", decision.now, "Resolved", text)
+    decision.event("Resolved", text)
