@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
-from opsloop.api.incident import Incident
+from opsloop.api.incident import REOPEN_GRACE, Incident
 from opsloop.api.meta import Model
 from opsloop.api.release import CaseResult, Release
 from opsloop.api.runbook import Runbook
@@ -28,7 +28,6 @@ from opsloop.core.actions import (
 )  # fmt: skip
 from opsloop.core.decision import Decision
 from opsloop.core.facts import CanaryFacts, EvalOutcome, PodFacts, Readings, RunbookFacts, Unknown, WorkloadFacts
-from opsloop.core.incident.decide import REOPEN_GRACE
 from opsloop.core.incident.decide import decide as decide_incident
 from opsloop.core.release.decide import decide as decide_release
 from opsloop.core.runbook import decide as decide_runbook
