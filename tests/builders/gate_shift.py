@@ -13,7 +13,7 @@ from opsloop.api.release import Release, Slo
 from opsloop.core.facts import Alert, Ledger
 from opsloop.core.gate.evidence import (
     CaseRun,
-    Desk,
+    Filings,
     FiredAlert,
     LiveAnswer,
     PageSeen,
@@ -207,14 +207,16 @@ def linked(id_: str = "HD-1", **changes: Any) -> dict[str, Any]:
     return {**ticket, **changes}
 
 
-def desk(
+def filings(
     alerts: tuple[Mapping[str, str], ...] = OURS,
     tickets: tuple[dict[str, Any], ...] = (linked(),),
     queue: tuple[str, ...] = ("HD-2", "HD-3"),
     inbox: int = 0,
-) -> Desk:
+) -> Filings:
     mine = Ledger(tuple(alert(a) for a in alerts), tickets)
-    return Desk({INCIDENT: mine, "catalog-1": Ledger((alert(CATALOG),))}, tuple(SentTicket(q, q) for q in queue), inbox)
+    return Filings(
+        {INCIDENT: mine, "catalog-1": Ledger((alert(CATALOG),))}, tuple(SentTicket(q, q) for q in queue), inbox
+    )
 
 
 def workload(live: str = V4, ready: int = 4, made: float = PROMOTED) -> WorkloadSeen:
@@ -245,7 +247,7 @@ def shift(**changes: Any) -> ShiftEvidence:
         "releases": RELEASES,
         "alerts": tuple(FiredAlert(each) for each in (*OURS, CATALOG)),
         "active_alerts": (),
-        "desk": desk(),
+        "filings": filings(),
         "sent": None,
         "burns": burns(),
         "pages": (page(),),

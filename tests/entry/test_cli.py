@@ -21,7 +21,7 @@ from opsloop.entry.cli import show as cli_show
 from opsloop.entry.cli import table as cli_table
 from opsloop.errors import Invalid
 from opsloop.shell.evidence import gather
-from opsloop.shell.evidence.desk import desk
+from opsloop.shell.evidence.intake import filings
 from opsloop.shell.evidence.sources import Cluster
 from opsloop.shell.ports import CONFIGMAPS, EVALCASES, INCIDENTS
 from tests.builders.gate_shift import INCIDENT, NS, at, stamp
@@ -310,4 +310,4 @@ async def test_a_ledger_is_found_by_its_object_name_if_the_label_is_cut() -> Non
     stored = await cluster.get(CONFIGMAPS, NS, names.ledger_name(INCIDENT))
     stored["metadata"]["labels"] = {names.LEDGER: "answ"}
     cluster.seed(stored)
-    assert set((await desk(cluster, NS)).ledgers) == {INCIDENT, "catalog-1"}
+    assert set((await filings(cluster, NS)).ledgers) == {INCIDENT, "catalog-1"}

@@ -217,10 +217,10 @@ def queue(*ids: str) -> Object:
 
 def after_the_shift() -> ShopCluster:
     """Everything went as it should."""
-    desk = shift.desk()
+    filings = shift.filings()
     ledgers = [
         config_map(names.ledger_name(name), names.LEDGER, name, binaryData=encode_ledger(book))
-        for name, book in desk.ledgers.items()
+        for name, book in filings.ledgers.items()
     ]
     service = {"apiVersion": "v1", "kind": "Service", "metadata": {"name": "answers", "namespace": NS}}
     return ShopCluster(

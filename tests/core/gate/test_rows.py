@@ -20,7 +20,7 @@ from opsloop.core.gate.evidence import (
     SliPoint,
 )
 from opsloop.core.gate.report import GateReport, Row
-from opsloop.core.gate.services import dependents, explained
+from opsloop.core.gate.scope import dependents, explained_services
 from opsloop.core.gate.storm import fingerprint
 from tests.builders.gate_shift import (
     BAD_RUN,
@@ -39,7 +39,7 @@ from tests.builders.gate_shift import (
     at,
     burns,
     case,
-    desk,
+    filings,
     incident,
     labels,
     linked,
@@ -87,9 +87,9 @@ def fired(*alerts: dict[str, str]) -> tuple[FiredAlert, ...]:
 FAILS: list[Any] = [
     pytest.param(STORM, {"alerts": fired(*OURS[:9])}, "9 distinct alerts", id="a drizzle is no storm"),
     pytest.param(STORM, {"alerts": ()}, "0 distinct alerts", id="nothing fired although Prometheus watched"),
-    pytest.param(STORM, {"desk": desk(OURS[:30])}, "only 75%", id="a quarter of the storm is somewhere else"),
-    pytest.param(STORM, {"desk": desk((*OURS, CATALOG))}, "CatalogIndexStale", id="an unrelated alert was glued to it"),
-    pytest.param(STORM, {"desk": desk(())}, "only 0%", id="the intake stored nothing of it"),
+    pytest.param(STORM, {"filings": filings(OURS[:30])}, "only 75%", id="a quarter of the storm is somewhere else"),
+    pytest.param(STORM, {"filings": filings((*OURS, CATALOG))}, "CatalogIndexStale", id="an unrelated alert was glued to it"),
+    pytest.param(STORM, {"filings": filings(())}, "only 0%", id="the intake stored nothing of it"),
     pytest.param(STORM, {"incidents": tuple(incident(f"answers-{n}") for n in range(6))}, "opened 6 incidents", id="six incidents of one storm"),
     pytest.param(PAGE, {"incident": incident(severity="sev3")}, "is sev3", id="the incident never became sev1"),
     pytest.param(PAGE, {"burns": burns(0.05)}, "no sev1 tier burned", id="the burn was below the factor at detection"),
@@ -99,9 +99,9 @@ FAILS: list[Any] = [
     pytest.param(PAGE, {"pages": (page(severity="sev2"),)}, "sent as sev2", id="the page was not sev1"),
     pytest.param(PAGE, {"pages": (page(second=-300),)}, "outside the shift", id="the page is of another day"),
     pytest.param(PAGE, {"incidents": (incident(), incident("web-1", "web", 20, severity="sev2"))}, "web-1", id="the victim got its own page-worthy incident"),
-    pytest.param(TICKET, {"desk": desk(tickets=())}, "no ticket is linked", id="no ticket was linked"),
-    pytest.param(TICKET, {"desk": desk(tickets=(linked(route=""),))}, "not triaged: HD-1", id="the linked ticket has no route"),
-    pytest.param(TICKET, {"desk": desk(queue=("HD-1",))}, "still in the queue", id="linked and queued at once"),
+    pytest.param(TICKET, {"filings": filings(tickets=())}, "no ticket is linked", id="no ticket was linked"),
+    pytest.param(TICKET, {"filings": filings(tickets=(linked(route=""),))}, "not triaged: HD-1", id="the linked ticket has no route"),
+    pytest.param(TICKET, {"filings": filings(queue=("HD-1",))}, "still in the queue", id="linked and queued at once"),
     pytest.param(TICKET, {"replay": Replay(replace(BAD_RUN, passed=True), GOOD_RUN)}, "does not fail on the bad revision", id="the ticket is about something else"),
     pytest.param(TICKET, {"sent": (SentTicket("HD-1", "", True), SentTicket("HD-9", ""))}, "lost: HD-9", id="a ticket that was sent is nowhere"),
     pytest.param(TICKET, {"sent": (SentTicket("HD-1", "", False),)}, "about something else: HD-1", id="a ticket of another matter was linked"),
@@ -144,14 +144,14 @@ def test_fails(name: str, changes: dict[str, Any], says: str) -> None:
 
 GAPS: list[Any] = [
     pytest.param(STORM, {"alerts": AWAY}, "connection refused", id="Prometheus cannot be asked for alerts"),
-    pytest.param(STORM, {"desk": Missing("ledger unreadable")}, "ledger", id="the ledgers cannot be read"),
+    pytest.param(STORM, {"filings": Missing("ledger unreadable")}, "ledger", id="the ledgers cannot be read"),
     pytest.param(STORM, {"incidents": Missing("no right to list")}, "no right", id="the incidents cannot be listed"),
     pytest.param(PAGE, {"burns": AWAY}, "connection refused", id="the burn cannot be recomputed"),
     pytest.param(PAGE, {"pages": Missing("receiver: 503")}, "receiver", id="the receiver is away"),
-    pytest.param(TICKET, {"desk": Missing("ledger unreadable")}, "ledger", id="nobody knows what was filed"),
+    pytest.param(TICKET, {"filings": Missing("ledger unreadable")}, "ledger", id="nobody knows what was filed"),
     pytest.param(TICKET, {"replay": Missing("quarantine: ImagePullBackOff")}, "ImagePullBackOff", id="the example cannot be asked again"),
-    pytest.param(TICKET, {"desk": desk(tickets=(linked("HD-5"),))}, "no linked ticket has an example", id="nothing from outside confirms the link"),
-    pytest.param(TICKET, {"sent": (SentTicket("HD-1", "", True), SentTicket("HD-9", "")), "desk": desk(inbox=1)}, "not filed yet", id="a ticket may still wait in the inbox"),
+    pytest.param(TICKET, {"filings": filings(tickets=(linked("HD-5"),))}, "no linked ticket has an example", id="nothing from outside confirms the link"),
+    pytest.param(TICKET, {"sent": (SentTicket("HD-1", "", True), SentTicket("HD-9", "")), "filings": filings(inbox=1)}, "not filed yet", id="a ticket may still wait in the inbox"),
     pytest.param(RESOLVED, {"sli": AWAY}, "connection refused", id="the SLI's past cannot be read"),
     pytest.param(RESOLVED, {"workload": Missing("no right to get")}, "no right", id="the Deployment cannot be read"),
     pytest.param(RECOVERED, {"since_mitigated": AWAY}, "connection refused", id="the time since cannot be added up"),
@@ -182,7 +182,7 @@ def test_where_nothing_fired_the_sentence_speaks_of_nothing_else() -> None:
 
 def test_a_prometheus_that_was_restarted_since_is_a_gap_and_not_a_quiet_day() -> None:
     silent = replace(sli(), points=tuple(replace(p, bad=0.0, total=0.0) for p in sli().points))
-    report = judge(shift(alerts=(), sli=silent, desk=desk(())))
+    report = judge(shift(alerts=(), sli=silent, filings=filings(())))
     for name in (STORM, RESOLVED, RECOVERED):
         assert row_of(report, name).verdict == "inconclusive"
 
@@ -220,7 +220,7 @@ FORGED_IDLE = {
     "burns": burns(0.0),
     "sli": series_of(5, -35, NOW, {}),
     "pages": (),
-    "desk": desk((), ()),
+    "filings": filings((), ()),
     "workload": workload(live=V1),
     "replay": Replay(replace(BAD_RUN, passed=True), GOOD_RUN),
 }
@@ -294,7 +294,7 @@ def test_an_alert_counts_once_however_prometheus_labels_its_series() -> None:
 
 def test_a_filed_alert_may_carry_more_labels_than_prometheus_shows() -> None:
     external = tuple({**each, "cluster": "eu-1"} for each in OURS)
-    assert row_of(judge(shift(desk=desk(external))), STORM).verdict == "passed"
+    assert row_of(judge(shift(filings=filings(external))), STORM).verdict == "passed"
 
 
 def test_the_fingerprint_is_alertmanagers() -> None:
@@ -310,7 +310,7 @@ def test_a_ticket_may_be_known_by_its_subject_alone() -> None:
 
 
 def test_the_senders_word_confirms_a_link_without_an_example() -> None:
-    changes = {"desk": desk(tickets=(linked("HD-5"),)), "sent": (SentTicket("HD-5", "", True),)}
+    changes = {"filings": filings(tickets=(linked("HD-5"),)), "sent": (SentTicket("HD-5", "", True),)}
     assert row_of(judge(shift(**changes)), TICKET).verdict == "passed"
 
 
@@ -323,7 +323,7 @@ def test_what_a_service_depends_on_is_no_victim_of_it() -> None:
     chain = (release("shop", ("web",)), *RELEASES)
     assert dependents("answers", chain) == {"web", "shop"}
     assert dependents("catalog", chain) == {"answers", "web", "shop"}
-    assert explained(incident(), chain) == {"answers", "web", "shop"}
+    assert explained_services(incident(), chain) == {"answers", "web", "shop"}
 
 
 def test_releases_that_depend_on_each_other_end_the_search() -> None:

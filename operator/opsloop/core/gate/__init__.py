@@ -3,7 +3,7 @@
 The rows are independent of each other: one broken source makes only those rows inconclusive that need it.
 """
 
-from opsloop.core.gate import fix, page, recovery, regression, storm, ticket
+from opsloop.core.gate import fix, page, recovery, regression, resolution, storm, ticket
 from opsloop.core.gate.evidence import ShiftEvidence
 from opsloop.core.gate.report import GateReport, Judge, judge_row
 
@@ -11,8 +11,8 @@ ROWS: tuple[tuple[str, Judge], ...] = (
     ("storm reduced", storm.judge),
     ("page sev1", page.judge),
     ("ticket routed and linked", ticket.judge),
-    ("incident resolved", recovery.resolved),
-    ("SLI recovered within SLO", recovery.recovered),
+    ("incident resolved", resolution.judge),
+    ("SLI recovered within SLO", recovery.judge),
     ("regression case catches the bad release", regression.judge),
     ("fix promoted", fix.judge),
 )

@@ -135,8 +135,8 @@ class SentTicket:
 
 
 @dataclass(frozen=True, slots=True)
-class Desk:
-    """All that was filed: the ledger of every Incident, the tickets in the queue, inbox entries not filed yet.
+class Filings:
+    """Ledgers by Incident, the tickets in the queue, and the number of inbox entries that are not filed yet.
 
     A ticket is known by its id and by its subject.
     """
@@ -174,7 +174,7 @@ class ShiftEvidence:
     releases: tuple[Release, ...] | Missing
     alerts: tuple[FiredAlert, ...] | Missing
     active_alerts: tuple[FiredAlert, ...] | Missing
-    desk: Desk | Missing
+    filings: Filings | Missing
     sent: tuple[SentTicket, ...] | None
     burns: tuple[TierBurn, ...] | Missing
     pages: tuple[PageSeen, ...] | Missing
@@ -189,11 +189,11 @@ class ShiftEvidence:
 
     def filed_on(self, incident: str) -> Ledger:
         """What was filed on this Incident and on those that were merged into it; empty where nothing is known."""
-        if isinstance(self.desk, Missing):
+        if isinstance(self.filings, Missing):
             return Ledger()
         others = () if isinstance(self.incidents, Missing) else self.incidents
         names = [incident, *(i.metadata.name for i in others if i.status.merged_into == incident)]
-        return ledger.join(self.desk.ledgers[n] for n in names if n in self.desk.ledgers)
+        return ledger.join(self.filings.ledgers[n] for n in names if n in self.filings.ledgers)
 
 
 def shift_of(incident: Incident, now: datetime) -> tuple[datetime, datetime]:

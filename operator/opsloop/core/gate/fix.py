@@ -2,53 +2,53 @@
 
 from opsloop.api.incident import Incident
 from opsloop.core.gate.evidence import Missing, ReplicaSetSeen, ShiftEvidence, WorkloadSeen
-from opsloop.core.gate.recovery import named, refused_digests, release_of
 from opsloop.core.gate.report import Findings
+from opsloop.core.gate.scope import refused_digests, root_release, version_and_digest
 
 
-def judge(evidence: ShiftEvidence, incident: Incident, found: Findings) -> str:
+def judge(evidence: ShiftEvidence, incident: Incident, findings: Findings) -> str:
     """Live digest, its ReplicaSet, the case on live pods, requests of rejected versions."""
-    version = _promoted(evidence, incident, found)
-    _answers(evidence, found)
-    _rejected(evidence, found)
+    version = _check_promotion(evidence, incident, findings)
+    _check_answers(evidence, findings)
+    _check_rejected(evidence, findings)
     return f"{version} is live on all pods, was made after the incident and answers the case rightly"
 
 
-def _promoted(evidence: ShiftEvidence, incident: Incident, found: Findings) -> str:
-    if isinstance(evidence.workload, Missing) or isinstance(evidence.releases, Missing):
-        found.gap(
-            evidence.workload.why
-            if isinstance(evidence.workload, Missing)
-            else str(getattr(evidence.releases, "why", ""))
-        )
-        return ""
-    release, live = release_of(evidence, incident), evidence.workload.digest
+def _check_promotion(evidence: ShiftEvidence, incident: Incident, findings: Findings) -> str:
+    for source in (evidence.workload, evidence.releases):
+        if isinstance(source, Missing):
+            findings.gap(source.why)
+            return ""
+    assert isinstance(evidence.workload, WorkloadSeen)
+    release, live = root_release(evidence, incident), evidence.workload.digest
     promotion = release.status.promotion if release else None
-    found.fact(
-        "live revision", named(evidence, incident, live), f"digest of Deployment {evidence.workload.name}'s template"
+    findings.fact(
+        "live revision",
+        version_and_digest(evidence, incident, live),
+        f"digest of Deployment {evidence.workload.name}'s template",
     )
     if (
-        not found.require(promotion is not None, f"nothing was promoted on {incident.spec.release}")
+        not findings.require(promotion is not None, f"nothing was promoted on {incident.spec.release}")
         or promotion is None
     ):
         return ""
-    found.require(
+    findings.require(
         live == promotion.digest,
-        f"live is {named(evidence, incident, live)}, not the promoted {promotion.digest} ({promotion.version})",
+        f"live is {version_and_digest(evidence, incident, live)}, not the promoted {promotion.digest} ({promotion.version})",
     )
-    _is_new(evidence, incident, live, found)
-    _complete(evidence.workload, incident, found)
+    _check_new(evidence, incident, live, findings)
+    _check_pods(evidence.workload, incident, findings)
     return f"{promotion.version} ({live})"
 
 
-def _is_new(evidence: ShiftEvidence, incident: Incident, live: str, found: Findings) -> None:
-    said = named(evidence, incident, live)
-    found.require(
-        live not in refused_digests(evidence, incident), f"the live revision {said} was rolled back or refused"
+def _check_new(evidence: ShiftEvidence, incident: Incident, live: str, findings: Findings) -> None:
+    revision = version_and_digest(evidence, incident, live)
+    findings.require(
+        live not in refused_digests(evidence, incident), f"the live revision {revision} was rolled back or refused"
     )
-    found.require(
+    findings.require(
         live not in before(evidence, incident),
-        f"the live revision {said} is the one from before the incident, not a fix",
+        f"the live revision {revision} is the one from before the incident, not a fix",
     )
 
 
@@ -62,38 +62,40 @@ def before(evidence: ShiftEvidence, incident: Incident) -> frozenset[str]:
     return frozenset(named)
 
 
-def _complete(workload: WorkloadSeen, incident: Incident, found: Findings) -> None:
+def _check_pods(workload: WorkloadSeen, incident: Incident, findings: Findings) -> None:
     current: list[ReplicaSetSeen] = [rs for rs in workload.replica_sets if rs.digest == workload.digest]
-    if not found.require(bool(current), f"no ReplicaSet has the live revision {workload.digest}"):
+    if not findings.require(bool(current), f"no ReplicaSet has the live revision {workload.digest}"):
         return
     newest = max(current, key=lambda rs: (rs.ready, rs.created_at))
-    found.fact(
+    findings.fact(
         "its pods",
         f"{newest.ready} of {workload.wanted} ready, made {newest.created_at:%H:%M:%S}",
         f"ReplicaSet {newest.name}",
     )
-    found.require(0 < workload.wanted <= newest.ready, f"{newest.ready} of {workload.wanted} pods of the fix are ready")
+    findings.require(
+        0 < workload.wanted <= newest.ready, f"{newest.ready} of {workload.wanted} pods of the fix are ready"
+    )
     began = incident.status.detected_at or incident.spec.signal.at
-    found.require(newest.created_at > began, "the live ReplicaSet is older than the incident")
+    findings.require(newest.created_at > began, "the live ReplicaSet is older than the incident")
 
 
-def _answers(evidence: ShiftEvidence, found: Findings) -> None:
+def _check_answers(evidence: ShiftEvidence, findings: Findings) -> None:
     if isinstance(evidence.live, Missing) or not evidence.live:
-        found.gap(evidence.live.why if isinstance(evidence.live, Missing) else "no live pod could be asked")
+        findings.gap(evidence.live.why if isinstance(evidence.live, Missing) else "no live pod could be asked")
         return
     wrong = [answer for answer in evidence.live if not answer.passed]
-    found.fact(
+    findings.fact(
         "the case on live pods",
         f"{len(evidence.live) - len(wrong)} of {len(evidence.live)} pass",
         "asked now, pod by pod",
     )
-    found.require(not wrong, f"live pod {wrong[0].pod} still fails the case: {wrong[0].message}" if wrong else "")
+    findings.require(not wrong, f"live pod {wrong[0].pod} still fails the case: {wrong[0].message}" if wrong else "")
 
 
-def _rejected(evidence: ShiftEvidence, found: Findings) -> None:
+def _check_rejected(evidence: ShiftEvidence, findings: Findings) -> None:
     for served in evidence.served:
         if isinstance(served.requests, Missing):
-            found.gap(f"requests of rejected {served.version}: {served.requests.why}")
+            findings.gap(f"requests of rejected {served.version}: {served.requests.why}")
             continue
-        found.fact(f"requests that {served.version} served", f"{served.requests:g}", served.source)
-        found.require(served.requests == 0, f"rejected {served.version} served {served.requests:g} requests")
+        findings.fact(f"requests that {served.version} served", f"{served.requests:g}", served.source)
+        findings.require(served.requests == 0, f"rejected {served.version} served {served.requests:g} requests")

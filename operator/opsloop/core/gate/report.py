@@ -86,14 +86,14 @@ Judge = Callable[[ShiftEvidence, Incident, Findings], str]
 
 def judge_row(name: str, rule: Judge, evidence: ShiftEvidence) -> Row:
     """Run one rule; without an Incident there is nothing that could pass."""
-    found = Findings()
+    findings = Findings()
     match evidence.incident:
         case Missing(why):
-            found.gap(why)
+            findings.gap(why)
             sentence = ""
         case None:
-            found.require(False, f"there is no Incident in namespace {evidence.namespace}")
+            findings.require(False, f"there is no Incident in namespace {evidence.namespace}")
             sentence = ""
         case incident:
-            sentence = rule(evidence, incident, found)
-    return found.row(name, sentence)
+            sentence = rule(evidence, incident, findings)
+    return findings.row(name, sentence)

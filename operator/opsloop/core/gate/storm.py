@@ -11,7 +11,7 @@ from opsloop.core.alerts.labels import service_of
 from opsloop.core.facts import Alert
 from opsloop.core.gate.evidence import FiredAlert, Missing, ShiftEvidence, shift_of
 from opsloop.core.gate.report import Findings
-from opsloop.core.gate.services import explained
+from opsloop.core.gate.scope import explained_services
 
 FILED_SHARE = 0.95  # a few alerts may stop firing before Alertmanager's group_wait lets them out
 INCIDENT_SHARE = 0.10
@@ -20,31 +20,31 @@ _NOT_OF_THE_ALERT = frozenset({"__name__", "alertstate"})
 Labels = Mapping[str, str]
 
 
-def judge(evidence: ShiftEvidence, incident: Incident, found: Findings) -> str:
+def judge(evidence: ShiftEvidence, incident: Incident, findings: Findings) -> str:
     """How many distinct alerts fired, and where they went."""
-    for source in (evidence.alerts, evidence.desk, evidence.releases, evidence.incidents):
+    for source in (evidence.alerts, evidence.filings, evidence.releases, evidence.incidents):
         if isinstance(source, Missing):
-            found.gap(source.why)
+            findings.gap(source.why)
     if isinstance(evidence.alerts, Missing) or isinstance(evidence.releases, Missing):
         return ""
     fired = distinct((*evidence.alerts, *_active(evidence)))
-    services = explained(incident, evidence.releases)
+    services = explained_services(incident, evidence.releases)
     ours = [labels for labels in fired if service_of(labels, services) in services]
-    found.fact(
+    findings.fact(
         "distinct alerts", len(fired), f'ALERTS{{alertstate="firing",namespace="{evidence.namespace}"}} of the shift'
     )
-    found.fact(
+    findings.fact(
         "on its services", f"{len(ours)} on {', '.join(sorted(services))}", "label service, dependsOn of the Releases"
     )
     if not fired and not _looked(evidence):
-        found.gap("Prometheus has no data of the shift")
+        findings.gap("Prometheus has no data of the shift")
         return ""
     least = evidence.options.min_alerts
-    found.require(
+    findings.require(
         len(ours) >= least, f"{len(ours)} distinct alerts fired on {incident.spec.service}'s services, not {least}"
     )
-    _filed(evidence, incident, found, ours, services)
-    opened = _opened(evidence, incident, found, len(fired))
+    _check_filed(evidence, incident, findings, ours, services)
+    opened = _check_opened(evidence, incident, findings, len(fired))
     return f"{len(fired)} distinct alerts became {opened} incident(s); {len(ours)} of them are {incident.metadata.name}"
 
 
@@ -78,22 +78,24 @@ def fingerprint(labels: Labels) -> str:
     return f"{value:016x}"
 
 
-def _filed(
-    evidence: ShiftEvidence, incident: Incident, found: Findings, ours: list[Labels], services: frozenset[str]
+def _check_filed(
+    evidence: ShiftEvidence, incident: Incident, findings: Findings, ours: list[Labels], services: frozenset[str]
 ) -> None:
-    if isinstance(evidence.desk, Missing) or not ours:
+    if isinstance(evidence.filings, Missing) or not ours:
         return
     name = incident.metadata.name
     ledger = evidence.filed_on(name).alerts
     share = sum(_is_filed(labels, ledger) for labels in ours) / len(ours)
     strangers = [alert.labels for alert in ledger if service_of(alert.labels, services) not in services]
-    found.fact(
+    findings.fact(
         "filed on it",
         f"{share:.0%} of these, {len({a.fingerprint for a in ledger})} in all",
         f"ConfigMap {name}-ledger",
     )
-    found.require(share >= FILED_SHARE, f"only {share:.0%} of the alerts on its services are in the ledger of {name}")
-    found.require(
+    findings.require(
+        share >= FILED_SHARE, f"only {share:.0%} of the alerts on its services are in the ledger of {name}"
+    )
+    findings.require(
         not strangers, f"{len(strangers)} unrelated alert(s) are in the ledger of {name}: {_names(strangers)}"
     )
 
@@ -102,14 +104,14 @@ def _names(alerts: list[Labels]) -> str:
     return ", ".join(sorted({labels.get("alertname", "?") for labels in alerts}))
 
 
-def _opened(evidence: ShiftEvidence, incident: Incident, found: Findings, alerts: int) -> int:
+def _check_opened(evidence: ShiftEvidence, incident: Incident, findings: Findings, alerts: int) -> int:
     if isinstance(evidence.incidents, Missing):
         return 0
     start, end = shift_of(incident, evidence.now)
     opened = [i for i in evidence.incidents if start <= (i.metadata.creation_timestamp or i.spec.signal.at) <= end]
-    found.fact("incidents opened", len(opened), "Incidents created in the shift")
+    findings.fact("incidents opened", len(opened), "Incidents created in the shift")
     most = max(1.0, INCIDENT_SHARE * alerts)
-    found.require(
+    findings.require(
         not alerts or len(opened) <= most, f"{alerts} alerts opened {len(opened)} incidents, more than one for ten"
     )
     return len(opened)

@@ -8,30 +8,30 @@ from collections.abc import Iterable
 from typing import Any
 
 from opsloop.api.incident import Incident
-from opsloop.core.gate.evidence import CaseRun, Desk, Missing, SentTicket, ShiftEvidence
+from opsloop.core.gate.evidence import CaseRun, Filings, Missing, SentTicket, ShiftEvidence
 from opsloop.core.gate.report import Findings
 
 Linked = dict[str, Any]  # a LinkedTicket as the ledger holds it
 
 
-def judge(evidence: ShiftEvidence, incident: Incident, found: Findings) -> str:
+def judge(evidence: ShiftEvidence, incident: Incident, findings: Findings) -> str:
     """What the ledger holds, against what users sent and what the bad revision really answers."""
     name = incident.metadata.name
-    if isinstance(evidence.desk, Missing):
-        found.gap(evidence.desk.why)
+    if isinstance(evidence.filings, Missing):
+        findings.gap(evidence.filings.why)
         return ""
     linked = list(evidence.filed_on(name).tickets)
-    found.fact("linked", ", ".join(str(t.get("id")) for t in linked) or "none", f"ConfigMap {name}-ledger")
-    if not found.require(bool(linked), f"no ticket is linked to {name}"):
+    findings.fact("linked", ", ".join(str(t.get("id")) for t in linked) or "none", f"ConfigMap {name}-ledger")
+    if not findings.require(bool(linked), f"no ticket is linked to {name}"):
         return ""
     unrouted = [str(t.get("id")) for t in linked if not (t.get("category") and t.get("route") and t.get("severity"))]
-    found.require(not unrouted, f"not triaged: {', '.join(unrouted)}")
-    queued = {t.id for t in evidence.desk.queue} & {str(t.get("id")) for t in linked}
-    found.require(not queued, f"linked and still in the queue: {', '.join(sorted(queued))}")
-    expected = _all_sent(evidence, evidence.desk, linked, found)
-    _confirmed(evidence, linked, found, expected)
+    findings.require(not unrouted, f"not triaged: {', '.join(unrouted)}")
+    queued = {t.id for t in evidence.filings.queue} & {str(t.get("id")) for t in linked}
+    findings.require(not queued, f"linked and still in the queue: {', '.join(sorted(queued))}")
+    expected = _check_sent(evidence, evidence.filings, linked, findings)
+    _check_confirmed(evidence, linked, findings, expected)
     first = linked[0]
-    return f"{first.get('id')} went to {first.get('route')} as {first.get('category')} and is linked to {name}; {len(linked)} linked, {len(evidence.desk.queue)} in the queue"
+    return f"{first.get('id')} went to {first.get('route')} as {first.get('category')} and is linked to {name}; {len(linked)} linked, {len(evidence.filings.queue)} in the queue"
 
 
 def _same(ticket: SentTicket, held: Iterable[tuple[str, str]]) -> bool:
@@ -43,56 +43,56 @@ def _held(tickets: Iterable[Linked]) -> list[tuple[str, str]]:
     return [(str(t.get("id", "")), str(t.get("subject", ""))) for t in tickets]
 
 
-def _all_sent(evidence: ShiftEvidence, desk: Desk, linked: list[Linked], found: Findings) -> bool:
+def _check_sent(evidence: ShiftEvidence, filings: Filings, linked: list[Linked], findings: Findings) -> bool:
     """Every ticket sent is held somewhere, and exactly the expected ones are linked here. True: the file confirms a link."""
     if evidence.sent is None:
         return False
     here = _held(linked)
-    anywhere = [h for ledger in desk.ledgers.values() for h in _held(ledger.tickets)] + [
-        (t.id, t.subject) for t in desk.queue
+    anywhere = [h for ledger in filings.ledgers.values() for h in _held(ledger.tickets)] + [
+        (t.id, t.subject) for t in filings.queue
     ]
     lost = [t.id or t.subject for t in evidence.sent if not _same(t, anywhere)]
-    found.fact("sent", f"{len(evidence.sent)}, of these {len(evidence.sent) - len(lost)} held", "file of --tickets")
-    if lost and desk.inbox:
-        found.gap(f"{', '.join(lost)} not filed yet ({desk.inbox} inbox entries wait)")
+    findings.fact("sent", f"{len(evidence.sent)}, of these {len(evidence.sent) - len(lost)} held", "file of --tickets")
+    if lost and filings.inbox:
+        findings.gap(f"{', '.join(lost)} not filed yet ({filings.inbox} inbox entries wait)")
     else:
-        found.require(not lost, f"lost: {', '.join(lost)}")
+        findings.require(not lost, f"lost: {', '.join(lost)}")
     wrong = [t.id or t.subject for t in evidence.sent if t.expect_link is False and _same(t, here)]
-    found.require(not wrong, f"linked although it is about something else: {', '.join(wrong)}")
+    findings.require(not wrong, f"linked although it is about something else: {', '.join(wrong)}")
     due = [t for t in evidence.sent if t.expect_link]
     unlinked = [t.id or t.subject for t in due if not _same(t, here) and t.id not in lost and t.subject not in lost]
-    found.require(not unlinked, f"not linked although it is about this fault: {', '.join(unlinked)}")
+    findings.require(not unlinked, f"not linked although it is about this fault: {', '.join(unlinked)}")
     return bool(due)
 
 
-def _confirmed(evidence: ShiftEvidence, linked: list[Linked], found: Findings, expected: bool) -> None:
+def _check_confirmed(evidence: ShiftEvidence, linked: list[Linked], findings: Findings, expected: bool) -> None:
     """The example's wrong answer is what the bad revision gives, or the sender says so."""
     case = evidence.case
     origin = case.spec.origin.ticket if case is not None and not isinstance(case, Missing) else ""
     ticket = next((t for t in linked if origin and str(t.get("id")) == origin), None)
     if ticket is None:
         if not expected:
-            found.gap(
+            findings.gap(
                 "no linked ticket has an example that could be asked again, and no --tickets file says which belong here"
             )
         return
     run = evidence.replay.bad if not isinstance(evidence.replay, Missing) else evidence.replay
     if isinstance(run, Missing):
-        found.gap(f"the example of {origin} could not be asked again: {run.why}")
+        findings.gap(f"the example of {origin} could not be asked again: {run.why}")
         return
-    _example(origin, ticket, run, found)
+    _check_example(origin, ticket, run, findings)
 
 
-def _example(origin: str, ticket: Linked, run: CaseRun, found: Findings) -> None:
+def _check_example(origin: str, ticket: Linked, run: CaseRun, findings: Findings) -> None:
     got = str((ticket.get("example") or {}).get("got", ""))
     word_for_word = bool(got) and _plain(got) in _plain(run.reply)
-    said = "gives the user's wrong answer word for word" if word_for_word else f"answers wrongly: {run.message}"
-    found.fact(
+    outcome = "gives the user's wrong answer word for word" if word_for_word else f"answers wrongly: {run.message}"
+    findings.fact(
         f"example of {origin}",
-        f"the bad revision {said}" if not run.passed else "the bad revision answers rightly",
+        f"the bad revision {outcome}" if not run.passed else "the bad revision answers rightly",
         "asked again in quarantine",
     )
-    found.require(
+    findings.require(
         not run.passed, f"the example of {origin} does not fail on the bad revision, so it is not about this fault"
     )
 

@@ -8,7 +8,7 @@ from opsloop import names
 from opsloop.api.incident import Incident, LinkedTicket, TimelineEntry
 from opsloop.core.alerts import ledger
 from opsloop.errors import NotFound
-from opsloop.shell.evidence.desk import desk, queue
+from opsloop.shell.evidence.intake import filings, queue
 from opsloop.shell.ports import CONFIGMAPS, INCIDENTS, Reader
 
 POSTMORTEM_KEY = "postmortem.md"
@@ -69,7 +69,7 @@ def since(zero: datetime, at: datetime) -> str:
 
 async def tickets(arguments: argparse.Namespace, reader: Reader) -> int:
     """Prints the linked tickets with score and evidence, then the ticket queue."""
-    records = await desk(reader, arguments.namespace)
+    records = await filings(reader, arguments.namespace)
     linked = [(name, t) for name, stored in sorted(records.ledgers.items()) for t in ledger.tickets_of(stored)]
     for name, ticket in linked:
         _print_linked(name, ticket)

@@ -1,6 +1,7 @@
 """What the API server holds: Incidents and Releases as pointers, the Deployment and its ReplicaSets as they are."""
 
 import copy
+from collections.abc import Container
 from typing import Any
 
 from opsloop.api.evalcase import EvalCase
@@ -29,7 +30,7 @@ async def workload(reader: Reader, namespace: str, name: str) -> WorkloadSeen:
     """The Deployment now, with the digest of its template computed here, and its ReplicaSets."""
     deployment = await reader.get(DEPLOYMENTS, namespace, name)
     owned = [
-        rs for rs in await reader.list(REPLICASETS, namespace) if _owned(rs, deployment["metadata"].get("uid", ""))
+        rs for rs in await reader.list(REPLICASETS, namespace) if is_owned(rs, {deployment["metadata"].get("uid", "")})
     ]
     return WorkloadSeen(
         name=name,
@@ -40,8 +41,9 @@ async def workload(reader: Reader, namespace: str, name: str) -> WorkloadSeen:
     )
 
 
-def _owned(item: Object, uid: str) -> bool:
-    return any(owner.get("uid") == uid for owner in item["metadata"].get("ownerReferences") or [])
+def is_owned(item: Object, uids: Container[str]) -> bool:
+    """True where an owner of the object has one of these UIDs."""
+    return any(owner.get("uid") in uids for owner in item["metadata"].get("ownerReferences") or [])
 
 
 def _replica_set(item: Object) -> ReplicaSetSeen:

@@ -21,9 +21,10 @@ from opsloop.core.gate.evidence import (
     WorkloadSeen,
     shift_of,
 )
+from opsloop.core.gate.scope import root_with_slo
 from opsloop.errors import NotFound
 from opsloop.shell.evidence import cluster, history, outside, replay
-from opsloop.shell.evidence.desk import desk
+from opsloop.shell.evidence.intake import filings
 from opsloop.shell.evidence.sources import World, had
 
 NO_INCIDENT = Missing("there is no Incident to look at")
@@ -49,7 +50,7 @@ async def gather(
     alerts, active, filed, pages, burns, sli = await asyncio.gather(
         shift.alerts(),
         had("Alertmanager", outside.active_alerts(world)),
-        had("ledgers", desk(world.cluster, world.namespace)),
+        had("ledgers", filings(world.cluster, world.namespace)),
         had("the pager's receiver", outside.pages(world)),
         shift.burns(),
         shift.sli(),
@@ -69,7 +70,7 @@ async def gather(
         releases=releases,
         alerts=alerts,
         active_alerts=active,
-        desk=filed,
+        filings=filed,
         sent=sent,
         burns=burns,
         pages=pages,
@@ -101,7 +102,7 @@ def _nothing(
         releases=releases,
         alerts=none,
         active_alerts=none,
-        desk=none,
+        filings=none,
         sent=sent,
         burns=none,
         pages=none,
@@ -142,7 +143,7 @@ class _Shift:
         self.world = world
         self.incident = incident
         self.now = now
-        self.root = history.slo_of(releases, incident)
+        self.root = root_with_slo(releases, incident)
         self.start, _ = shift_of(incident, now)
 
     async def alerts(self) -> tuple[FiredAlert, ...] | Missing:

@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 
 from opsloop.api.incident import Incident
 from opsloop.api.meta import PAGING, format_duration
-from opsloop.api.release import Release, Sli, Slo, Tier
+from opsloop.api.release import Sli, Slo, Tier
 from opsloop.core.gate.evidence import FiredAlert, Missing, Served, SliPoint, SliSeries, TierBurn, shift_of
 from opsloop.core.slo import promql
 from opsloop.core.slo.tiers import tiers_of
@@ -73,16 +73,6 @@ def head_window(slo: Slo) -> timedelta:
     if not tiers:
         raise Invalid("the SLO has no tier that its objective can reach")
     return min(tier.short for tier in paging or tiers)
-
-
-def slo_of(releases: tuple[Release, ...] | Missing, incident: Incident) -> tuple[Release, Slo] | Missing:
-    """The root Release and its SLO."""
-    if isinstance(releases, Missing):
-        return releases
-    for release in releases:
-        if release.metadata.name == incident.spec.release and release.spec.slo is not None:
-            return release, release.spec.slo
-    return Missing(f"there is no Release {incident.spec.release!r} with an SLO")
 
 
 async def burns(telemetry: Telemetry, slo: Slo, detected: datetime, tick: timedelta) -> tuple[TierBurn, ...]:

@@ -13,7 +13,7 @@ from opsloop.core.facts import ProbeReply
 from opsloop.core.gate.evidence import CaseRun, LiveAnswer, Missing, Replay
 from opsloop.core.release.revisions import digest
 from opsloop.errors import Invalid, Unavailable
-from opsloop.shell.evidence.cluster import without_hash
+from opsloop.shell.evidence.cluster import is_owned, without_hash
 from opsloop.shell.evidence.sources import World, had
 from opsloop.shell.ports import CONTROLLERREVISIONS, DEPLOYMENTS, PODS, REPLICASETS, SERVICES, Object
 
@@ -135,15 +135,11 @@ async def _current_pods(world: World, deployment_name: str) -> list[str]:
     owners = {
         rs["metadata"]["uid"]
         for rs in sets
-        if _owned_by(rs, {deployment["metadata"]["uid"]}) and digest(without_hash(rs["spec"]["template"])) == live
+        if is_owned(rs, {deployment["metadata"]["uid"]}) and digest(without_hash(rs["spec"]["template"])) == live
     }
     pods = await world.cluster.list(PODS, world.namespace)
-    mine = [p for p in pods if _owned_by(p, owners) and is_ready(p.get("status") or {})]
+    mine = [p for p in pods if is_owned(p, owners) and is_ready(p.get("status") or {})]
     return sorted(p["metadata"]["name"] for p in mine if not p["metadata"].get("deletionTimestamp"))[:MOST_LIVE]
-
-
-def _owned_by(item: Object, uids: set[str]) -> bool:
-    return any(owner.get("uid") in uids for owner in item["metadata"].get("ownerReferences") or [])
 
 
 def missing_case(case: EvalCase | Missing | None) -> Missing:

@@ -1,0 +1,54 @@
+"""What one Incident covers: its root Release with the SLO, the revisions it refused, and the services it explains."""
+
+from collections.abc import Iterable
+
+from opsloop.api.incident import Incident
+from opsloop.api.release import Release, Slo
+from opsloop.core.facts import Readings, ReleaseView
+from opsloop.core.gate.evidence import Missing, ShiftEvidence
+from opsloop.core.topology import Topology
+
+
+def root_release(evidence: ShiftEvidence, incident: Incident) -> Release | None:
+    """The root Release, as it was read now."""
+    releases = () if isinstance(evidence.releases, Missing) else evidence.releases
+    return next((r for r in releases if r.metadata.name == incident.spec.release), None)
+
+
+def root_with_slo(releases: tuple[Release, ...] | Missing, incident: Incident) -> tuple[Release, Slo] | Missing:
+    """The root Release and its SLO, or why there is none."""
+    if isinstance(releases, Missing):
+        return releases
+    for release in releases:
+        if release.metadata.name == incident.spec.release and release.spec.slo is not None:
+            return release, release.spec.slo
+    return Missing(f"there is no Release {incident.spec.release!r} with an SLO")
+
+
+def refused_digests(evidence: ShiftEvidence, incident: Incident) -> frozenset[str]:
+    """Revisions that must not be live: blamed or blocked by this Incident, or blocked on its Release."""
+    release = root_release(evidence, incident)
+    blocked = {r.digest for r in release.status.revisions if r.blocked} if release else set()
+    blamed = {incident.status.cause.revision} if incident.status.cause else set()
+    return frozenset((blocked | blamed | set(incident.status.blocked)) - {""})
+
+
+def version_and_digest(evidence: ShiftEvidence, incident: Incident, digest: str) -> str:
+    """`v2 (bc0a68f915e0b003)`: the digest with the version label that the Release knows it by."""
+    release = root_release(evidence, incident)
+    version = next((r.version for r in release.status.revisions if r.digest == digest), "") if release else ""
+    return f"{version} ({digest})" if version else digest
+
+
+def dependents(root: str, releases: Iterable[Release]) -> frozenset[str]:
+    """Releases that reach `root` over `dependsOn`, directly or through others; without the root."""
+    graph = Topology([ReleaseView(release, Readings()) for release in releases])
+    return frozenset(name for name in graph.views if root in graph.dependencies(name))
+
+
+def explained_services(incident: Incident, releases: Iterable[Release]) -> frozenset[str]:
+    """Names under which alerts may speak of the root or of a dependent: Release, Deployment, service."""
+    releases = tuple(releases)
+    roots = {incident.spec.release} | dependents(incident.spec.release, releases)
+    workloads = {r.spec.workload_ref.name for r in releases if r.metadata.name in roots}
+    return frozenset((roots | workloads | {incident.spec.service}) - {""})

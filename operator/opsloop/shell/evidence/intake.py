@@ -1,0 +1,36 @@
+"""Records of the intake in one namespace: ledgers, the ticket queue, and the inbox."""
+
+import asyncio
+
+from opsloop import names
+from opsloop.core.codec import decode_ledger, decode_queue
+from opsloop.core.facts import QueuedTicket
+from opsloop.core.gate.evidence import Filings, SentTicket
+from opsloop.shell.ports import CONFIGMAPS, Reader
+
+_LEDGER_SUFFIX = names.ledger_name("")
+
+
+async def filings(reader: Reader, namespace: str) -> Filings:
+    """The ledger of every Incident, the tickets that wait in the queue, and the number of inbox entries.
+
+    Raises Invalid where one of them is corrupt.
+    """
+    config_maps, queued, inbox = await asyncio.gather(
+        reader.list(CONFIGMAPS, namespace),
+        queue(reader, namespace),
+        reader.list(CONFIGMAPS, namespace, {names.INBOX: "true"}),
+    )
+    ledgers = {
+        # by name: the label may be shorter than an Incident's name
+        item["metadata"]["name"].removesuffix(_LEDGER_SUFFIX): decode_ledger(item.get("binaryData") or {})
+        for item in config_maps
+        if names.LEDGER in (item["metadata"].get("labels") or {})
+    }
+    return Filings(ledgers, tuple(SentTicket(q.ticket.id, q.ticket.subject) for q in queued), len(inbox))
+
+
+async def queue(reader: Reader, namespace: str) -> tuple[QueuedTicket, ...]:
+    """Tickets that are linked to no Incident."""
+    config_maps = await reader.list(CONFIGMAPS, namespace, {names.TICKETS: "true"})
+    return tuple(ticket for item in config_maps for ticket in decode_queue(item.get("binaryData") or {}))
