@@ -11,7 +11,7 @@ import pytest
 
 from opsloop.api.release import Tier
 from opsloop.core.facts import Reading, TierVerdict, Unknown, Value, Verdict
-from opsloop.entry.telemetry import LAG, SILENCE, Health, Metrics, build_app, serve, setup_logging
+from opsloop.entry.telemetry import MOST_LAG, MOST_SILENCE, Health, Metrics, build_app, serve, setup_logging
 from opsloop.shell.ports import ObjectKey
 from opsloop.shell.watch.workqueue import Queue
 
@@ -116,11 +116,11 @@ class Situation:
 
 
 def silent(s: Situation) -> None:
-    s.time = SILENCE + 1
+    s.time = MOST_SILENCE + 1
 
 
 def stuck(s: Situation) -> None:
-    s.time = LAG + 1.5
+    s.time = MOST_LAG + 1.5
 
 
 def no_elector(s: Situation) -> None:
@@ -132,7 +132,7 @@ def no_elector(s: Situation) -> None:
     [
         pytest.param(silent, "no watch event and no resync", id="the API server has not spoken for 15 minutes"),
         pytest.param(stuck, "the event loop is", id="the event loop is late"),
-        pytest.param(no_elector, "Lease elector", id="the elector does not turn"),
+        pytest.param(no_elector, "Lease elector", id="the elector has stopped"),
     ],
 )
 def test_what_is_not_alive(happens: object, problem: str) -> None:
@@ -185,6 +185,6 @@ async def test_the_endpoints_answer() -> None:
             assert "process_resident_memory_bytes" in text
         assert (await ask("/livez"))[0] == (await ask("/readyz"))[0] == 200
         situation.elector = situation.listed = False
-        assert await ask("/livez") == (503, '{"ok": false, "problems": ["the Lease elector does not turn"]}')
+        assert await ask("/livez") == (503, '{"ok": false, "problems": ["the Lease elector has stopped"]}')
         assert await ask("/readyz") == (503, '{"ok": false, "problems": ["the first LIST is not done"]}')
     await runner.cleanup()

@@ -1,4 +1,4 @@
-"""Pages a person: POST JSON to one URL. The receiver folds repeats by the Idempotency-Key header."""
+"""Pager port by webhook: POSTs JSON to one URL. The receiver drops repeats by the Idempotency-Key header."""
 
 import asyncio
 from pathlib import Path
@@ -12,7 +12,7 @@ TIMEOUT = aiohttp.ClientTimeout(total=10)
 
 
 class WebhookPager:
-    """`token_file` (optional) holds a bearer token and is read for each page, so that it can be rotated."""
+    """`token_file` holds a bearer token and is read for each page, so that it can be rotated; None = no token."""
 
     def __init__(self, session: aiohttp.ClientSession, url: str, token_file: str | None = None) -> None:
         self._session, self._url, self._token_file = session, url, token_file
@@ -50,8 +50,8 @@ class WebhookPager:
 
 
 class NoPager:
-    """Where no pager is configured: says so, so that the Incident shows a page that failed instead of one that was sent."""
+    """Pager port where none is configured: fails, so that the Incident shows no page as sent."""
 
     async def page(self, payload: Object) -> None:
-        """Always Permanent."""
+        """Raises Permanent."""
         raise Permanent("no pager is configured (OPSLOOP_PAGER_URL)")

@@ -1,6 +1,6 @@
-"""A Prometheus-compatible HTTP API (Prometheus, Thanos, Mimir, VictoriaMetrics) as the port `Telemetry`.
+"""Telemetry port on a Prometheus-compatible HTTP API (Prometheus, Thanos, Mimir, VictoriaMetrics).
 
-Built on a function that fetches a path, so that the same code speaks over HTTP and through the API server's proxy.
+It is built on a function that fetches a path, so that it works over HTTP and through the API server's proxy.
 """
 
 import json
@@ -99,7 +99,7 @@ def _decode(raw: bytes) -> dict[str, Any]:
 
 
 def _refuse(status: int, body: Mapping[str, Any], raw: bytes) -> None:
-    """Raise unless this is a whole success."""
+    """Raises unless this is a complete success."""
     said = str(body.get("error") or body.get("message") or raw[:_SHOWN].decode(errors="replace"))[:_SHOWN]
     if status in _BAD_QUERY:
         raise Invalid(f"Prometheus refuses the query: {said}")

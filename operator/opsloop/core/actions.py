@@ -1,4 +1,4 @@
-"""What a decision may ask for: a closed union of effects, each idempotent, each with its precondition on the world."""
+"""Actions that a decision may contain: a closed union, each idempotent, each with its precondition on the cluster."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -12,7 +12,7 @@ from opsloop.core.facts import Alert, QueuedTicket
 
 @dataclass(frozen=True, slots=True)
 class SetTemplate:
-    """Replace the user's Deployment's whole pod template by JSON patch, if it still is `expect` (digest)."""
+    """Replaces the whole pod template of the user's Deployment by JSON patch, if it still is `expect` (digest)."""
 
     deployment: str
     expect: str
@@ -22,10 +22,10 @@ class SetTemplate:
 
 @dataclass(frozen=True, slots=True)
 class EnsureRevision:
-    """Store a pod template as a ControllerRevision (create only).
+    """Stores a pod template as a ControllerRevision; creates only.
 
-    Without an owner: what an Incident or EvalCase names must survive the Release, and an owner could not be taken away
-    later (the API server re-encodes `data` on a patch and then calls it changed). The shell removes what nobody names.
+    It has no owner: one that an Incident or EvalCase refers to must survive the Release, and an owner could not be removed
+    later (the API server re-encodes `data` on a patch and refuses it as changed). `shell.reconcile.garbage` deletes it.
     """
 
     release: str
@@ -48,14 +48,14 @@ class EnsureCanary:
 
 @dataclass(frozen=True, slots=True)
 class DeleteCanary:
-    """Delete the canary Deployment with its pods."""
+    """Deletes the canary Deployment with its pods."""
 
     release: str
 
 
 @dataclass(frozen=True, slots=True)
 class SetGates:
-    """Open or close the readiness gate of these canary pods. Closing is safety and needs no record."""
+    """Opens or closes the readiness gate of these canary pods. Closing may be a safety action, ahead of the status."""
 
     release: str
     pods: tuple[str, ...]
@@ -65,7 +65,7 @@ class SetGates:
 
 @dataclass(frozen=True, slots=True)
 class RunEvals:
-    """Ask the cases of canary pods and live pods, interleaved; the outcome comes back as a fact."""
+    """Sends the cases to canary pods and live pods in turn; the outcome is a fact of a later reconcile."""
 
     release: str
     digest: str
@@ -79,7 +79,7 @@ class RunEvals:
 
 @dataclass(frozen=True, slots=True)
 class CreateIncident:
-    """Create (only); AlreadyExists is a Conflict: observe again and join."""
+    """Creates only; a name that is taken is a Conflict, so that the next decision joins that Incident."""
 
     name: str
     spec: IncidentSpec
@@ -112,7 +112,7 @@ class DeleteInboxEntries:
 
 @dataclass(frozen=True, slots=True)
 class SendPage:
-    """Call the pager with a key by which it folds repeats."""
+    """Calls the pager with a key by which it drops repeats."""
 
     incident: str
     title: str
@@ -133,7 +133,7 @@ class StorePostmortem:
 
 @dataclass(frozen=True, slots=True)
 class CreateEvalCase:
-    """Create (only), without an owner: retention must not erase memory."""
+    """Creates only, without an owner: a case survives its Incident."""
 
     name: str
     spec: Mapping[str, Any]  # EvalCaseSpec dump
@@ -142,7 +142,7 @@ class CreateEvalCase:
 
 @dataclass(frozen=True, slots=True)
 class StartQuarantine:
-    """Create a quarantined pod of a stored template: no Service selects it, nothing scrapes it, nothing owns it."""
+    """Creates a quarantined pod of a stored template: no Service selects it, nothing scrapes it, nothing owns it."""
 
     case: str
     release: str
@@ -153,7 +153,7 @@ class StartQuarantine:
 
 @dataclass(frozen=True, slots=True)
 class ProbeQuarantine:
-    """Ask one quarantined pod; the reply comes back as a fact."""
+    """Sends one request to a quarantined pod; the reply is a fact of a later reconcile."""
 
     case: str
     digest: str
@@ -164,7 +164,7 @@ class ProbeQuarantine:
 
 @dataclass(frozen=True, slots=True)
 class StopQuarantine:
-    """Delete quarantined pods; with `forget`, what this case's pods have answered is forgotten as well."""
+    """Deletes quarantined pods; with `forget`, drops the answers of this case's pods as well."""
 
     case: str
     pods: tuple[str, ...]

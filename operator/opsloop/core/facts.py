@@ -1,4 +1,4 @@
-"""What was observed, as plain data: the only input of a decision besides `now`."""
+"""Facts: observed state as plain data, the only input of a decision besides `now`."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -14,7 +14,7 @@ from opsloop.api.runbook import Runbook
 
 @dataclass(frozen=True, slots=True)
 class Unknown:
-    """A reading that says nothing; `reason` is a constant of `core.slo.burn_rate` (NoSeries, QueryFailed, Stale, NoEvents ...)."""
+    """A reading without a value; `reason` is a constant of `core.slo.burn_rate` (NoSeries, QueryFailed, Stale, NoEvents ...)."""
 
     reason: str
     detail: str = ""
@@ -24,7 +24,7 @@ class Unknown:
 class Value:
     """Event counts over a window and the share of the window's seconds for which data exists.
 
-    Refuses NaN, infinity and impossible counts, so that a rule that forgets Unknown fails early.
+    Raises ValueError for NaN, infinity and impossible counts: a rule that forgets Unknown must not compute with them.
     """
 
     bad: float
@@ -37,17 +37,17 @@ class Value:
 
     @property
     def error_ratio(self) -> float:
-        """Bad share of the events that were seen."""
+        """Share of bad events among those that were counted."""
         return self.bad / self.total
 
     @property
     def lower(self) -> float:
-        """Error ratio when all missing time was good: what may open."""
+        """Error ratio if all missing time was good; opening an Incident rests on it."""
         return self.coverage * self.error_ratio
 
     @property
     def upper(self) -> float:
-        """Error ratio when all missing time was bad: what may resolve and promote."""
+        """Error ratio if all missing time was bad; resolving and promoting rest on it."""
         return self.coverage * self.error_ratio + (1 - self.coverage)
 
 
@@ -56,7 +56,7 @@ Reading = Value | Unknown
 
 @dataclass(frozen=True, slots=True)
 class TierVerdict:
-    """One tier, decided alone. `firing` None means unknown."""
+    """Verdict on one tier. `firing` is None while it is unknown."""
 
     tier: Tier
     firing: bool | None
@@ -68,7 +68,7 @@ class TierVerdict:
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """What the SLO of one Release says at one tick.
+    """Verdict on the SLO of one Release at one tick.
 
     band: ok (no tier's short window above 1), slow (burning above 1 or a ticket tier fires), fast (a page tier fires), unknown.
     back: True if the short windows are surely (upper bound) below burn 1, False if surely not, None if unknown.
@@ -81,12 +81,12 @@ class Verdict:
     firing: TierVerdict | None
     back: bool | None
     reason: str
-    burning: bool = False  # the shortest short window burns above its tier's factor (lower bound): harm is here now
+    burning: bool = False  # the shortest short window burns above its tier's factor (lower bound)
 
 
 @dataclass(frozen=True, slots=True)
 class Readings:
-    """Everything read for one Release on the last tick. `by_version` is over the analysis window."""
+    """All readings of one Release on the last tick. `by_version` is over the analysis window."""
 
     verdict: Verdict | None = None
     bake: Reading | None = None
@@ -136,7 +136,7 @@ class CanaryFacts:
 
 @dataclass(frozen=True, slots=True)
 class EvalOutcome:
-    """What a finished eval run of one canary digest at one step said."""
+    """Results of a finished eval run of one canary digest at one step."""
 
     digest: str
     step: int
@@ -159,7 +159,7 @@ class ReleaseFacts:
 
 @dataclass(frozen=True, slots=True)
 class ReleaseView:
-    """What the Incident and correlation decisions know of one Release."""
+    """One Release with its readings, for the Incident and correlation decisions."""
 
     release: Release
     readings: Readings
@@ -181,7 +181,7 @@ class Alert:
 
 @dataclass(frozen=True, slots=True)
 class Ticket:
-    """A user's report as the intake stored it."""
+    """A user's report, as the intake stored it."""
 
     id: str
     subject: str
@@ -243,7 +243,7 @@ class IncidentFacts:
     eval_cases: tuple[EvalCase, ...]  # of the root release
     ledger: Ledger
     postmortem: str | None  # digest of the subject of the stored postmortem; None where none is stored
-    page_sent_at: datetime | None = None  # when the receiver answered 2xx, as this process saw it
+    page_sent_at: datetime | None = None  # time of the receiver's 2xx; None where this process saw none
 
 
 @dataclass(frozen=True, slots=True)
@@ -272,7 +272,7 @@ class CorrelationFacts:
 
 @dataclass(frozen=True, slots=True)
 class RunbookFacts:
-    """For `core.runbook.decide`. `allowed` answers a SubjectAccessReview per release: may the account patch the Deployment?"""
+    """For `core.runbook.decide`. `allowed` by Release: True if the Runbook's account may patch its Deployment."""
 
     runbook: Runbook
     incidents: tuple[Incident, ...]
@@ -294,7 +294,7 @@ class EvalCaseFacts:
 
 @dataclass(frozen=True, slots=True)
 class ProbeReply:
-    """What a pod answered to an eval request; status 0 with `error` set means that no reply came."""
+    """A pod's reply to an eval request; status 0 with `error` set where no reply came."""
 
     status: int
     body: str

@@ -1,4 +1,4 @@
-"""Which replica may write: a Lease of our own, and a fence that every write passes.
+"""Leader election by a Lease, and the fence that every write passes.
 
 Rules that make it safe (docs/decisions/kopf-measured.md says why neither kubernetes.aio.leaderelection nor kopf's peering
 is used):
@@ -26,18 +26,18 @@ log = logging.getLogger("opsloop.leader")
 
 
 class LeaseStore(Protocol):
-    """The unfenced API server."""
+    """The API server without a fence."""
 
     async def get(self, resource: Resource, namespace: str, name: str) -> Object:
-        """NotFound where it is not there."""
+        """Raises NotFound where it does not exist."""
         ...
 
     async def create(self, resource: Resource, namespace: str, body: Object) -> Object:
-        """AlreadyExists where somebody was faster."""
+        """Raises AlreadyExists where another replica was faster."""
         ...
 
     async def replace(self, resource: Resource, namespace: str, body: Object) -> Object:
-        """Conflict where the resourceVersion is stale."""
+        """Raises Conflict where the resourceVersion is stale."""
         ...
 
 
@@ -61,7 +61,7 @@ def boottime() -> float:
 
 
 class Elector:
-    """`run` it as a task for as long as the process lives; `release` it after the workers have stopped."""
+    """Holds the Lease. Run `run` as a task for as long as the process lives; call `release` after the workers have stopped."""
 
     def __init__(
         self,
@@ -77,8 +77,8 @@ class Elector:
         self._store, self._namespace, self._name, self._identity = store, namespace, name, identity
         self._gained, self._timing, self._clock, self._die = gained, timing, clock, die
         self._lease: Object | None = None  # as last read or written; its resourceVersion goes into the next PUT
-        self._seen: tuple[str, str] | None = None  # (holder, renewTime) of another holder ...
-        self._seen_at = 0.0  # ... and since when we see exactly that
+        self._other: tuple[str, str] | None = None  # (holder, renewTime) of another holder ...
+        self._other_since = 0.0  # ... and since when exactly that was read
         self._renewed: float | None = None  # None: not leading
         self._released = False
         self._turning = asyncio.Lock()
@@ -86,20 +86,20 @@ class Elector:
 
     @property
     def leading(self) -> bool:
-        """Does this process hold the Lease, by its own clock?"""
+        """True while this process holds the Lease, by its own clock."""
         return self._held() and not self._late()
 
     @property
     def holder(self) -> str:
-        """Who holds it, as last read ("" = nobody)."""
+        """The holder as last read; "" = nobody."""
         return str(((self._lease or {}).get("spec") or {}).get("holderIdentity") or "")
 
     def alive(self) -> bool:
-        """Has the loop turned lately? For /livez."""
+        """True if the loop of `run` turned lately, for /livez."""
         return self._clock() - self._beat < 2 * self._timing.duration
 
     def fence(self) -> None:
-        """Call right before every write. Raises LeadershipLost where this process must not write; ends it past the deadline."""
+        """To be called right before every write. Raises LeadershipLost without the Lease; ends the process past the deadline."""
         if self._held() and self._late():
             self._end("not renewed in time")
         if not self._held():
@@ -108,7 +108,7 @@ class Elector:
             )
 
     async def run(self) -> None:
-        """Try and renew until cancelled or released."""
+        """Acquires and renews the Lease until cancelled or released."""
         while not self._released:
             self._beat = now = self._clock()
             if self._held() and self._late():
@@ -119,11 +119,13 @@ class Elector:
             except (LeadershipLost, asyncio.CancelledError):
                 raise
             except Exception as error:
-                log.warning("lease %s/%s: %s: %s", self._namespace, self._name, type(error).__name__, error)
+                log.warning(
+                    "lease %s/%s: turn failed: %s: %s", self._namespace, self._name, type(error).__name__, error
+                )
             await asyncio.sleep(min(self._timing.retry, self._left()))
 
     async def release(self) -> None:
-        """Give it back at once, so that the other replica need not wait. Stop what writes before; never raises."""
+        """Gives the Lease back, so that another replica need not wait. All writers must have stopped; raises nothing."""
         self._released = True  # closes the fence first
         try:
             async with asyncio.timeout(self._timing.deadline / 3), self._turning:  # a renewal under way goes before
@@ -140,7 +142,7 @@ class Elector:
         return self._renewed is not None and self._clock() >= self._renewed + self._timing.deadline
 
     def _patience(self, now: float) -> float:
-        """A third of the deadline for a turn, and never beyond the deadline itself."""
+        """Seconds for one turn: a third of the deadline, and never beyond the deadline itself."""
         third = self._timing.deadline / 3
         return third if self._renewed is None else max(0.001, min(third, self._renewed + self._timing.deadline - now))
 
@@ -158,10 +160,10 @@ class Elector:
             await self._renew(self._lease)
 
     async def _renew(self, lease: Object) -> None:
-        """One PUT; after an answer that was lost the stored resourceVersion is another one, so read it and try once more."""
+        """Renews by one PUT. Where the answer to an earlier PUT was lost, the resourceVersion is stale: reads it, tries once more."""
         try:
             await self._write(lease)
-        except NotFound:  # somebody deleted it; a standby that knew us waits before it makes a new one
+        except NotFound:  # it was deleted; a standby that had read it waits before it creates one
             await self._write(None)
         except Conflict:
             fresh = await self._store.get(LEASES, self._namespace, self._name)
@@ -170,23 +172,26 @@ class Elector:
             await self._write(fresh)
 
     async def _look(self) -> None:
-        """As a standby: take the Lease if it is free, was given back, or has not moved for its duration."""
+        """Takes the Lease if it is free, was given back, or has not changed for its duration."""
         lease: Object | None
         try:
             lease = await self._store.get(LEASES, self._namespace, self._name)
         except NotFound:
             lease = None
-        known, self._lease = self._seen is not None, lease
+        known, self._lease = self._other is not None, lease
         spec, now = (lease or {}).get("spec") or {}, self._clock()
-        holder, seen = spec.get("holderIdentity") or "", (spec.get("holderIdentity") or "", spec.get("renewTime") or "")
-        if seen != self._seen:
-            self._seen, self._seen_at = seen, now
+        holder, current = (
+            spec.get("holderIdentity") or "",
+            (spec.get("holderIdentity") or "", spec.get("renewTime") or ""),
+        )
+        if current != self._other:
+            self._other, self._other_since = current, now
         free = not known if lease is None else holder in ("", self._identity)  # deleted under its holder: not free yet
-        if free or now - self._seen_at >= max(self._timing.duration, float(spec.get("leaseDurationSeconds") or 0)):
+        if free or now - self._other_since >= max(self._timing.duration, float(spec.get("leaseDurationSeconds") or 0)):
             await self._write(lease)
 
     async def _write(self, lease: Object | None) -> None:
-        """Become or stay the holder; AlreadyExists and Conflict mean that somebody was faster."""
+        """Acquires or renews; AlreadyExists and Conflict mean that another replica was faster."""
         before, gaining = self._clock(), self._renewed is None
         body = self._body(lease, self._identity)
         try:
@@ -194,7 +199,7 @@ class Elector:
             self._lease = await call(LEASES, self._namespace, body)
         except (AlreadyExists, Conflict):
             if gaining:
-                return  # the next turn sees who holds it
+                return  # the next turn reads the holder
             raise
         self._renewed = before
         if gaining and self.leading:
@@ -202,7 +207,7 @@ class Elector:
             self._gained()
 
     def _body(self, lease: Object | None, holder: str) -> Object:
-        now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")  # for readers; no decision looks at it
+        now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")  # for readers; no decision depends on it
         old = (lease or {}).get("spec") or {}
         changed = holder != (old.get("holderIdentity") or "")
         spec = {
@@ -217,7 +222,7 @@ class Elector:
         return {"apiVersion": LEASES.api_version, "kind": LEASES.kind, "metadata": metadata, "spec": spec}
 
     def _end(self, why: str) -> None:
-        """The process must not go on: another one may write by now. (Does not return unless `die` is a test's.)"""
+        """Ends the process, because another one may write by now. Returns only where `die` is a test's."""
         log.error("lease %s/%s lost: %s", self._namespace, self._name, why)
         self._renewed = None
         self._die(LOST)

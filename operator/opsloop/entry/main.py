@@ -53,46 +53,32 @@ def connect(settings: Settings, kube: Kube, session: aiohttp.ClientSession, metr
 
 
 async def operate(settings: Settings) -> None:
-    """Until SIGTERM, or until one of the parts ends, which is an error: the kubelet then starts the process anew."""
+    """Runs until SIGTERM, or until one of the parts ends, which is an error: the kubelet then starts the process again."""
     metrics = Metrics()
     base = await _api_server(metrics)
     async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=10)) as session:
-        identity = unique_identity(settings.pod_name)
         gained = asyncio.Event()
+        identity = unique_identity(settings.pod_name)
         elector = Elector(base, settings.pod_namespace, settings.lease_name, identity, gained.set)
         kube = base.fenced(elector.fence)
         operator = Operator(connect(settings, kube, session, metrics), settings)
         metrics.watch(operator.queue, lambda: elector.leading)
-
         resync = Resync(operator.resync, lambda: health.touch())
         health = Health(elector.alive, resync.done.is_set, metrics)
         servers = [
             await serve(build_app(metrics, health), settings.metrics_port),
             await serve(_intake(settings, kube, operator, elector, metrics), settings.intake_port),
         ]
-
-        def on_event(relisted: bool) -> None:
-            health.touch()
-            if relisted:
-                resync.request()
-
-        stop = asyncio.Event()
-        stop_kopf = asyncio.Event()
-        tasks: dict[str, asyncio.Task[Any]] = {
+        tasks = {
             "elector": asyncio.create_task(elector.run()),
             "queue": asyncio.create_task(operator.queue.run()),
             "resync": asyncio.create_task(resync.run()),
             "beat": asyncio.create_task(health.beat()),
             "lead": asyncio.create_task(_lead(gained, resync, operator)),
-            "stop": asyncio.create_task(stop.wait()),
         }
-        registry = build_registry(operator.cache, operator.changed, on_event=on_event)
-        ready = asyncio.Event()
-        tasks["kopf"] = asyncio.create_task(run_kopf(registry, kopf_settings(), settings.namespaces, stop_kopf, ready))
-        tasks["signals"] = asyncio.create_task(_own_signals(ready, stop))
-        code = await _first_end(tasks)
+        code = await _watch_until_end(settings, operator, health, resync, tasks)
         operator.queue.unlead()
-        for writer in (tasks["queue"], tasks["lead"]):  # who may write must have stopped before another one may begin
+        for writer in (tasks["queue"], tasks["lead"]):  # writers must have stopped before another replica may write
             writer.cancel()
         await asyncio.wait([tasks["queue"], tasks["lead"]], timeout=5)
         await elector.release()
@@ -100,7 +86,28 @@ async def operate(settings: Settings) -> None:
             await server.cleanup()
         log.info("stopped with code %d", code)
         logging.shutdown()
-        os._exit(code)  # kopf's own stop takes 5 s and has nothing to put in order: it writes nothing
+        os._exit(code)  # kopf's own stop takes 5 s and writes nothing
+
+
+async def _watch_until_end(
+    settings: Settings, operator: Operator, health: Health, resync: Resync, tasks: Mapping[str, "asyncio.Task[Any]"]
+) -> int:
+    """Runs kopf beside these tasks until one of them ends or the process is told to stop; returns the exit code.
+
+    kopf starts last, because it cancels the tasks that were created after it when it stops.
+    """
+
+    def on_event(relisted: bool) -> None:
+        health.touch()
+        if relisted:
+            resync.request()
+
+    stop, ready = asyncio.Event(), asyncio.Event()
+    stopping = asyncio.create_task(stop.wait())
+    registry = build_registry(operator.cache, operator.changed, on_event=on_event)
+    kopf = run_kopf(registry, kopf_settings(), settings.namespaces, asyncio.Event(), ready)
+    last = {"kopf": asyncio.create_task(kopf), "signals": asyncio.create_task(_own_signals(ready, stop))}
+    return await _first_end({**tasks, "stop": stopping, **last})
 
 
 async def _api_server(metrics: Metrics) -> Kube:
@@ -127,7 +134,7 @@ async def _lead(gained: asyncio.Event, resync: Resync, operator: Operator) -> No
 
 
 async def _own_signals(ready: asyncio.Event, stop: asyncio.Event) -> None:
-    """kopf installs its own handlers when it starts; ours replace them afterwards."""
+    """Sets `stop` on SIGTERM and SIGINT. kopf installs its own handlers when it starts; these replace them afterwards."""
     await ready.wait()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -136,19 +143,19 @@ async def _own_signals(ready: asyncio.Event, stop: asyncio.Event) -> None:
 
 
 async def _first_end(tasks: Mapping[str, "asyncio.Task[Any]"]) -> int:
-    """0 when asked to stop; 1 when a part ended that should not have."""
+    """Waits until a task ends; 0 where that is the stop, else 1."""
     done, _ = await asyncio.wait(tasks.values(), return_when=asyncio.FIRST_COMPLETED)
     for name, task in tasks.items():
         if task in done:
             error = None if task.cancelled() else task.exception()
             if name == "stop":
                 return 0
-            log.error("%s ended: %s", name, error or "without an error", exc_info=error)
+            log.error("%s ended: %s", name, error or "no error", exc_info=error)
     return 1
 
 
 def run() -> None:
-    """Entry point of `opsloop operator`: settings from the environment, exit code by `os._exit`."""
+    """Entry point of `opsloop operator`: reads the settings from the environment; ends by `os._exit`."""
     settings = load(os.environ)
     setup_logging()
     asyncio.run(operate(settings))

@@ -1,4 +1,4 @@
-"""What the process says about itself: JSON logs, /metrics, /livez and /readyz."""
+"""Telemetry of this process: JSON logs, /metrics, /livez and /readyz."""
 
 import asyncio
 import json
@@ -24,8 +24,8 @@ from opsloop.core.facts import Reading, Value, Verdict
 from opsloop.shell.ports import ObjectKey
 from opsloop.shell.watch.workqueue import Queue
 
-SILENCE = 900.0  # seconds without a watch event or a resync after which the process is not alive
-LAG = 5.0  # seconds that the event loop may be late
+MOST_SILENCE = 900.0  # seconds without a watch event and a resync after which the process is not alive
+MOST_LAG = 5.0  # seconds by which the event loop may be late
 BEAT = 1.0
 BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)
 
@@ -34,7 +34,7 @@ class JsonFormatter(logging.Formatter):
     """One line of JSON per record: ts, level, logger, message, object (where known), error (a traceback)."""
 
     def format(self, record: logging.LogRecord) -> str:
-        """Never raises for what was logged."""
+        """Formats one record; raises nothing, whatever was logged."""
         when = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(record.created)) + f".{int(record.msecs):03d}Z"
         line: dict[str, Any] = {
             "ts": when,
@@ -51,7 +51,7 @@ class JsonFormatter(logging.Formatter):
 
 
 def setup_logging(level: int = logging.INFO, stream: TextIO | None = None) -> None:
-    """JSON on stderr (or `stream`). kopf's line per event is left out."""
+    """Logs JSON to stderr (or `stream`), without kopf's line per event."""
     handler = logging.StreamHandler(stream or sys.stderr)
     handler.setFormatter(JsonFormatter())
     logging.basicConfig(level=level, handlers=[handler], force=True)
@@ -60,7 +60,7 @@ def setup_logging(level: int = logging.INFO, stream: TextIO | None = None) -> No
 
 
 class Metrics:
-    """All metrics of one process, in a registry of its own."""
+    """Instruments port: all metrics of one process, in a registry of its own."""
 
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
@@ -71,8 +71,10 @@ class Metrics:
         self._seconds = Histogram(
             "opsloop_reconcile_seconds", "Duration of a reconcile.", ["kind"], buckets=BUCKETS, registry=r
         )
-        self._depth = Gauge("opsloop_queue_depth", "Names that wait.", registry=r)
-        self._oldest = Gauge("opsloop_queue_oldest_seconds", "How long the oldest of them has waited.", registry=r)
+        self._depth = Gauge("opsloop_queue_depth", "Keys that wait for a worker.", registry=r)
+        self._oldest = Gauge(
+            "opsloop_queue_oldest_seconds", "Seconds for which the oldest of them has waited.", registry=r
+        )
         self._leader = Gauge("opsloop_leader", "1 on the replica that holds the Lease.", registry=r)
         self._lag = Gauge("opsloop_loop_lag_seconds", "How late the event loop was at its last beat.", registry=r)
         self._api = Counter(
@@ -89,48 +91,48 @@ class Metrics:
         ProcessCollector(registry=r)
 
     def watch(self, queue: Queue, leading: Callable[[], bool]) -> None:
-        """Read these whenever somebody scrapes."""
+        """Reads the queue and the leadership at each scrape."""
         self._depth.set_function(lambda: queue.depth)
         self._oldest.set_function(lambda: queue.oldest)
         self._leader.set_function(lambda: float(leading()))
 
     def reconciled(self, key: ObjectKey, result: str, seconds: float) -> None:
-        """The queue's hook."""
+        """Counts one reconcile and its duration."""
         self._reconciles.labels(key[0], result).inc()
         self._seconds.labels(key[0]).observe(seconds)
 
     def api(self, verb: str, resource: str, code: str) -> None:
-        """The Kube adapter's counter."""
+        """Counts one request to the API server."""
         self._api.labels(verb, resource, code).inc()
 
     def intake(self, route: str, code: int, stored: int = 0) -> None:
-        """One answered request of the intake; `route` is a pattern, never a path that a caller chose."""
+        """Counts one answered request of the intake; `route` is a pattern, never a path that a caller chose."""
         self._intake.labels(route, str(code)).inc()
         self._stored.labels(route).inc(stored)
 
     def loop_lag(self, seconds: float) -> None:
-        """How late the event loop was."""
+        """Publishes the lag of the event loop, in seconds."""
         self._lag.set(seconds)
 
     def release(self, namespace: str, release: str, verdict: Verdict | None) -> None:
-        """The exact readings of one tick; None forgets the Release."""
+        """Publishes the exact readings of one tick; None removes the Release's series."""
         readings: dict[str, tuple[Reading, float]] = {}
         for tier in verdict.tiers if verdict else ():
             budget = 1 - verdict.objective if verdict else 1.0
             readings[format_duration(tier.tier.long)] = (tier.long, budget)
             readings[format_duration(tier.tier.short)] = (tier.short, budget)
-        known = {window: (value, budget) for window, (value, budget) in readings.items() if isinstance(value, Value)}
-        for window, (value, budget) in known.items():
+        values = {window: (value, budget) for window, (value, budget) in readings.items() if isinstance(value, Value)}
+        for window, (value, budget) in values.items():
             self._burn.labels(namespace, release, window).set(value.error_ratio / budget)
             self._sli.labels(namespace, release, window).set(1 - value.error_ratio)
-        for window in self._windows.get((namespace, release), set()) - known.keys():
+        for window in self._windows.get((namespace, release), set()) - values.keys():
             self._burn.remove(namespace, release, window)
             self._sli.remove(namespace, release, window)
-        self._windows[namespace, release] = set(known)
+        self._windows[namespace, release] = set(values)
 
 
 class Health:
-    """Is it alive, is it ready? `beat` it as a task, `touch` it when a watch spoke or a resync ended."""
+    """Liveness and readiness. Run `beat` as a task; call `touch` after each watch event and each resync."""
 
     def __init__(
         self,
@@ -144,11 +146,11 @@ class Health:
         self._late = 0.0
 
     def touch(self) -> None:
-        """The API server spoke to us."""
+        """Notes a sign of life of the API server."""
         self._touched = self._clock()
 
     async def beat(self) -> None:
-        """Measure how late the event loop is, until cancelled."""
+        """Measures the lag of the event loop until cancelled."""
         while True:
             self._beaten = self._clock()
             await asyncio.sleep(BEAT)
@@ -156,16 +158,16 @@ class Health:
             self._metrics.loop_lag(self._late)
 
     def problems(self) -> list[str]:
-        """Why it is not alive; empty = it is."""
+        """Reasons for not being alive; empty = alive."""
         silent, late = self._clock() - self._touched, max(self._late, self._clock() - self._beaten - BEAT)
         return [
-            *([f"no watch event and no resync for {silent:.0f} s"] if silent > SILENCE else []),
-            *([f"the event loop is {late:.1f} s late"] if late > LAG else []),
-            *([] if self._elector_alive() else ["the Lease elector does not turn"]),
+            *([f"no watch event and no resync for {silent:.0f} s"] if silent > MOST_SILENCE else []),
+            *([f"the event loop is {late:.1f} s late"] if late > MOST_LAG else []),
+            *([] if self._elector_alive() else ["the Lease elector has stopped"]),
         ]
 
     def waits_for(self) -> list[str]:
-        """Why it is not ready; empty = it is. A standby is ready too."""
+        """Reasons for not being ready; empty = ready, as a standby is too."""
         return [] if self._ready() else ["the first LIST is not done"]
 
 
@@ -187,7 +189,7 @@ def build_app(metrics: Metrics, health: Health) -> web.Application:
 
 
 async def serve(app: web.Application, port: int, host: str | None = None) -> web.AppRunner:
-    """Listen; `cleanup()` of the result stops it."""
+    """Starts to listen; `cleanup()` of the result stops it."""
     runner = web.AppRunner(app, access_log=None)
     await runner.setup()
     await web.TCPSite(runner, host, port).start()

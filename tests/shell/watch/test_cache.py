@@ -4,7 +4,7 @@ import pytest
 
 from opsloop.api.incident import Incident
 from opsloop.shell.ports import Object
-from opsloop.shell.watch.cache import GONE, Cache, template_manager
+from opsloop.shell.watch.cache import DELETED_KEPT, Cache, template_manager
 
 TIME = "2026-01-05T09:00:00Z"
 
@@ -68,10 +68,10 @@ def test_a_late_deletion_of_the_predecessor_does_not_drop_its_successor() -> Non
 
 def test_memory_of_deleted_objects_is_bounded() -> None:
     cache = Cache()
-    for n in range(GONE + 1):
+    for n in range(DELETED_KEPT + 1):
         cache.drop("Incident", "shop", str(n), f"uid-{n}")
     assert cache.put("Incident", incident("a", uid="uid-0"))
-    assert not cache.put("Incident", incident("b", uid=f"uid-{GONE}"))
+    assert not cache.put("Incident", incident("b", uid=f"uid-{DELETED_KEPT}"))
 
 
 def test_prune_drops_what_was_known_before_the_list_and_is_not_in_it() -> None:

@@ -15,11 +15,11 @@ Fence = Callable[[], None]
 
 
 def _open() -> None:
-    """No fence."""
+    """Does nothing: no fence."""
 
 
 class Kube:
-    """The API server. `fence` runs right before every write and raises LeadershipLost where this process may not write."""
+    """Reader, Writer and Access. `fence` is called right before every write; it raises LeadershipLost without the Lease."""
 
     def __init__(self, transport: Transport, fence: Fence = _open) -> None:
         self._transport = transport
@@ -43,7 +43,7 @@ class Kube:
         return cls(Transport(load_in_cluster(), timeout, count), fence)
 
     def fenced(self, fence: Fence) -> "Kube":
-        """The same connections behind another fence (the Lease elector itself writes without one)."""
+        """The same connections behind another fence; the Lease elector itself writes without one."""
         return Kube(self._transport, fence)
 
     @property
@@ -52,7 +52,7 @@ class Kube:
         return self._transport.server
 
     async def close(self) -> None:
-        """Close the connections."""
+        """Closes the connections."""
         await self._transport.close()
 
     # Reader

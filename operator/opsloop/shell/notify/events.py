@@ -1,4 +1,4 @@
-"""Kubernetes Events: one object per (object, reason), counted up on repeat; a courtesy that never stops a reconcile."""
+"""Kubernetes Events: one Event per (object, reason), counted up on repeat. A failure is logged and stops nothing."""
 
 import asyncio
 import hashlib
@@ -11,9 +11,9 @@ from opsloop.core.decision import Event
 from opsloop.errors import AlreadyExists, NotFound
 from opsloop.shell.ports import EVENTS, Object, Writer
 
-BURST = 40.0  # one whole story of an object: adoption, drift, rollback, a rejected canary, a promotion
+BURST = 40.0  # more than an object posts from adoption over drift, rollback and a rejected canary to a promotion
 REFILL = 1 / 60  # tokens per second and object
-REMEMBERED = 2048  # objects and events; the oldest are forgotten
+MOST_KEPT = 2048  # buckets and counts; the oldest are dropped
 log = logging.getLogger("opsloop.events")
 
 
@@ -22,7 +22,7 @@ def _now() -> datetime:
 
 
 class EventPoster:
-    """`post` never raises (but for cancellation)."""
+    """Events port on a Writer, with a token bucket per object. `post` raises nothing but cancellation."""
 
     def __init__(self, writer: Writer, component: str = "opsloop", now: Callable[[], datetime] = _now) -> None:
         self._writer, self._component, self._now = writer, component, now
@@ -30,7 +30,7 @@ class EventPoster:
         self._counts: dict[str, int] = {}  # name of the Event -> count
 
     async def post(self, obj: Object, event: Event) -> None:
-        """Say on `obj` that `event` happened."""
+        """Posts the Event, or counts up the one that is there; drops it where the object's bucket is empty."""
         if not self._take(obj["metadata"].get("uid", "")):
             return
         try:
@@ -38,14 +38,15 @@ class EventPoster:
         except asyncio.CancelledError:
             raise
         except Exception as error:
-            log.warning("event %s on %s not posted: %s", event.reason, obj["metadata"]["name"], error)
+            meta = obj["metadata"]
+            log.warning("event %s on %s/%s not posted: %s", event.reason, meta.get("namespace"), meta["name"], error)
 
     def _take(self, uid: str) -> bool:
         now = self._now()
         tokens, since = self._buckets.pop(uid, (BURST, now))
         tokens = min(BURST, tokens + (now - since).total_seconds() * REFILL)
         self._buckets[uid] = (tokens - 1 if tokens >= 1 else tokens, now)
-        _forget(self._buckets)
+        _limit(self._buckets)
         return tokens >= 1
 
     async def _post(self, obj: Object, event: Event) -> None:
@@ -56,14 +57,14 @@ class EventPoster:
         try:
             await self._writer.create(EVENTS, namespace, self._body(obj, event, name))
             self._count(name, 1)
-        except AlreadyExists:  # posted before this process started: a patch that only tests answers with the object
+        except AlreadyExists:  # of an earlier process: a patch with nothing but a test returns the stored one
             stored = await self._writer.json_patch(
                 EVENTS, namespace, name, [{"op": "test", "path": "/reason", "value": event.reason}]
             )
             await self._repeat(namespace, name, event, int(stored.get("count") or 1))
 
     async def _repeat(self, namespace: str, name: str, event: Event, count: int) -> bool:
-        """False where the Event is gone (they live for an hour)."""
+        """Counts up a stored Event; False where it has expired (after an hour)."""
         new = {"count": count + 1, "lastTimestamp": self._stamp(), "message": event.message[:1024], "type": event.type}
         try:
             await self._writer.json_patch(
@@ -77,7 +78,7 @@ class EventPoster:
     def _count(self, name: str, count: int) -> None:
         self._counts.pop(name, None)
         self._counts[name] = count
-        _forget(self._counts)
+        _limit(self._counts)
 
     def _stamp(self) -> str:
         return self._now().strftime("%Y-%m-%dT%H:%M:%SZ")
@@ -101,12 +102,12 @@ class EventPoster:
 
 
 def event_name(obj: Object, reason: str) -> str:
-    """Name of the one Event of this object and reason."""
+    """Name of the Event of this object and reason."""
     meta = obj["metadata"]
     digest = hashlib.sha256(f"{meta.get('uid', '')}/{reason}".encode()).hexdigest()[:16]
     return f"{meta['name'][:200]}.{digest}"
 
 
-def _forget(memory: dict[str, Any]) -> None:
-    while len(memory) > REMEMBERED:
+def _limit(memory: dict[str, Any]) -> None:
+    while len(memory) > MOST_KEPT:
         del memory[next(iter(memory))]

@@ -1,4 +1,4 @@
-"""Delivers pages in the background, so that a pager that is down holds up no mitigation."""
+"""Delivers pages in the background, so that a pager that is down delays no mitigation."""
 
 import asyncio
 import logging
@@ -17,10 +17,13 @@ LONGEST_PAUSE = 60.0
 
 
 class PageSender:
-    """At least once, with a key by which the receiver folds repeats. A page lost by a restart is decided already and so
-    sent again. `on_sent` wakes the Incident, which then stores that it was delivered."""
+    """Delivers each page at least once, with a key by which the receiver drops repeats.
+
+    After a restart a page that is decided and not stored as sent is delivered again.
+    """
 
     def __init__(self, pager: Pager, clock: Clock, on_sent: Callable[[ObjectKey], None]) -> None:
+        """`on_sent` requests a reconcile of the Incident, which stores that the page was sent."""
         self._pager = pager
         self._clock = clock
         self._on_sent = on_sent
@@ -28,7 +31,7 @@ class PageSender:
         self._tasks: dict[str, asyncio.Task[None]] = {}
 
     def send(self, namespace: str, action: SendPage) -> None:
-        """Begin to deliver, once per dedup key."""
+        """Starts the delivery, once per dedup key; returns at once."""
         key = action.page.dedup_key
         if key in self._sent or key in self._tasks:
             return
@@ -37,11 +40,11 @@ class PageSender:
         task.add_done_callback(lambda _: self._tasks.pop(key, None))
 
     def sent_at(self, dedup_key: str) -> datetime | None:
-        """When the receiver answered 2xx, as this process saw it."""
+        """Time at which the receiver answered 2xx; None where this process saw no such answer."""
         return self._sent.get(dedup_key)
 
     async def close(self) -> None:
-        """Cancel what is under way."""
+        """Cancels deliveries under way."""
         tasks = list(self._tasks.values())
         for task in tasks:
             task.cancel()
@@ -54,7 +57,7 @@ class PageSender:
                 await self._pager.page(payload(namespace, action))
             except OpsloopError as error:
                 log.error(
-                    "page for %s/%s was not delivered: %s; again in %.0f s", namespace, action.incident, error, pause
+                    "incident %s/%s: page not sent, next try in %.0f s: %s", namespace, action.incident, pause, error
                 )
                 await asyncio.sleep(pause)
                 pause = min(pause * 2, LONGEST_PAUSE)
@@ -65,7 +68,7 @@ class PageSender:
 
 
 def payload(namespace: str, action: SendPage) -> Object:
-    """What the pager gets: flat JSON with the incident, its severity and the dedup_key."""
+    """Body of the POST: flat JSON with the incident, its severity and the dedup_key."""
     return {
         "dedup_key": action.page.dedup_key,
         "severity": action.page.severity,

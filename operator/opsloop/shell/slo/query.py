@@ -1,4 +1,4 @@
-"""Asks Prometheus about one SLI: every failure becomes an Unknown reading with its reason, none is raised."""
+"""Queries Prometheus about one SLI; a failure becomes an Unknown reading with its reason and is not raised."""
 
 import asyncio
 import logging
@@ -17,7 +17,7 @@ from opsloop.shell.ports import Sample, Telemetry
 
 T = TypeVar("T")
 NO_ANSWER = frozenset({slo.QUERY_FAILED, slo.UNREACHABLE, slo.TIMEOUT, slo.PARTIAL})
-"""Reasons that say nothing of the service: Prometheus did not answer. All others are answers."""
+"""Reasons of a query without an answer. Every other reason is an answer about the service."""
 
 _RANGE_POINTS = 5000  # Prometheus refuses more than 11000
 
@@ -28,13 +28,13 @@ class SliQuery:
     """Queries about one SLI at a time, each with a time-out."""
 
     def __init__(self, telemetry: Telemetry, patience: timedelta, resolution: timedelta) -> None:
-        """`patience` is how long one query may take, `resolution` is Prometheus' scrape interval."""
+        """`patience` is the time-out of one query, `resolution` is Prometheus' scrape interval."""
         self._telemetry, self._patience, self._resolution = telemetry, patience, resolution
 
     async def readings(
         self, objective: Slo, windows: Collection[timedelta], versions: promql.Versions, at: datetime
     ) -> promql.Parsed:
-        """A reading for everything that is asked, as of `at`, by one query."""
+        """Readings of all these windows and versions as of `at`, by one query."""
         try:
             samples = await self._samples(objective, windows, versions, at)
         except OpsloopError as error:
@@ -43,9 +43,9 @@ class SliQuery:
         return promql.parse(samples, objective.sli, windows, versions)
 
     async def onset(self, objective: Slo, at: datetime) -> datetime | None:
-        """When the present burn began, as the error ratio over the shortest page window shows it; None: not known.
+        """The start of the present burn by the error ratio over the shortest page window; None where it is not known.
 
-        Looked for in twice the longest page window, in steps of the scrape interval where Prometheus allows so many.
+        Searches twice the longest page window, in steps of the scrape interval where Prometheus allows so many.
         """
         tiers = tiers_of(objective)
         paging = [tier for tier in tiers if tier.severity in PAGING] or tiers
@@ -55,7 +55,7 @@ class SliQuery:
         try:
             series = await self._in_time(self._telemetry.range(query, at - span, at, step))
         except OpsloopError as error:
-            log.warning("the onset is not known yet: %s", error)
+            log.warning("onset not known yet: %s", error)
             return None
         return slo.onset(series[0].points, objective.objective) if series else None
 
@@ -76,7 +76,7 @@ class SliQuery:
             raise TimedOut(f"No answer within {seconds:g} s") from error
 
     async def _explain(self, objective: Slo, error: OpsloopError, at: datetime) -> Unknown:
-        """The Unknown for a failed query. A refused one is asked again expression by expression, to name the field."""
+        """The Unknown for a failed query. A refused one is sent again expression by expression, to name the field."""
         if not isinstance(error, Invalid) or promql.problem(objective.sli):
             return Unknown(_reason(error), str(error))
         for field, query in promql.single_queries(objective.sli, min(windows_of(objective))).items():

@@ -1,6 +1,6 @@
-"""What the watches (and our own writes) said last, by kind, namespace and name.
+"""Cache of watched objects, by kind, namespace and name, filled by watches, LISTs and opsloop's own writes.
 
-Everything in it is read only: copy before you change. DELETED events are not trusted to be complete: `prune` compares
+Objects in it are read only: copy before a change. DELETED events are not trusted to be complete: `prune` compares
 with a LIST (kopf reports no deletion that happened during a relist).
 """
 
@@ -15,17 +15,17 @@ from opsloop.api.incident import Incident
 from opsloop.api.meta import Model
 from opsloop.api.release import Release
 from opsloop.api.runbook import Runbook
-from opsloop.shell.ports import Object
+from opsloop.shell.ports import NamespacedName, Object, ObjectKey
 
 M = TypeVar("M", bound=Model)
-Report = Callable[[str, str, str, str], None]  # (kind, namespace, name, what is wrong)
+Report = Callable[[str, str, str, str], None]  # (kind, namespace, name, error)
 MODELS: Mapping[str, type[Model]] = {"Release": Release, "Incident": Incident, "Runbook": Runbook, "EvalCase": EvalCase}
-GONE = 1024  # uids of deleted objects that are remembered, against a late echo
+DELETED_KEPT = 1024  # uids of deleted objects that are kept, so that a late event does not bring one back
 SYNTHETIC = "opsloop"  # our own key in cached Deployments
 
 
 def _nothing(kind: str, namespace: str, name: str, message: str) -> None:
-    """Report nothing."""
+    """Does nothing."""
 
 
 @dataclass(slots=True)
@@ -36,66 +36,66 @@ class _Entry:
 
 
 class Cache:
-    """`report` is called once per version of an object that cannot be parsed."""
+    """Objects as dicts, and as models of the four kinds. `report` is called once per version that cannot be parsed."""
 
     def __init__(self, report: Report = _nothing) -> None:
-        self._kinds: dict[str, dict[tuple[str, str], _Entry]] = {}
-        self._gone: dict[str, None] = {}
+        self._kinds: dict[str, dict[NamespacedName, _Entry]] = {}
+        self._deleted: dict[str, None] = {}
         self._report = report
 
     def put(self, kind: str, obj: Object) -> bool:
-        """Store an object as the API server returned it; False where a newer one (or its deletion) is known already.
+        """Stores an object as the API server returned it; False where the cache has a newer one or saw its deletion.
 
-        A Deployment gets obj["opsloop"]["templateManager"] = {"name", "time"}: who last wrote its pod template.
+        A Deployment gets obj["opsloop"]["templateManager"] = {"name", "time"}: the last writer of its pod template.
         """
         meta = obj["metadata"]
         key = (meta.get("namespace", ""), meta["name"])
         old = self._kinds.setdefault(kind, {}).get(key)
-        if meta.get("uid") in self._gone or (old and not _newer(obj, old.obj)):
+        if meta.get("uid") in self._deleted or (old and not _newer(obj, old.obj)):
             return False
         self._kinds[kind][key] = _Entry(_compact(kind, obj))
         return True
 
     def drop(self, kind: str, namespace: str, name: str, uid: str = "") -> None:
-        """It was deleted; with `uid`, only if it still is that object."""
+        """Drops a deleted object; with `uid`, only that very object."""
         entries = self._kinds.get(kind, {})
-        found = entries.get((namespace, name))
-        if found and uid in ("", found.obj["metadata"].get("uid")):
+        entry = entries.get((namespace, name))
+        if entry and uid in ("", entry.obj["metadata"].get("uid")):
             del entries[namespace, name]
-        if gone := uid or (found.obj["metadata"].get("uid", "") if found else ""):
-            self._gone[gone] = None
-            while len(self._gone) > GONE:
-                del self._gone[next(iter(self._gone))]
+        if deleted := uid or (entry.obj["metadata"].get("uid", "") if entry else ""):
+            self._deleted[deleted] = None
+            while len(self._deleted) > DELETED_KEPT:
+                del self._deleted[next(iter(self._deleted))]
 
     def get(self, kind: str, namespace: str, name: str) -> Object | None:
         """The stored object, or None."""
-        found = self._kinds.get(kind, {}).get((namespace, name))
-        return found.obj if found else None
+        entry = self._kinds.get(kind, {}).get((namespace, name))
+        return entry.obj if entry else None
 
     def list(self, kind: str, namespace: str | None = None) -> list[Object]:
         """All stored objects of a kind, by namespace and name."""
         return [entry.obj for entry in self._entries(kind, namespace)]
 
-    def uids(self, kind: str) -> dict[tuple[str, str], str]:
-        """(namespace, name) → uid of all that is stored: what `prune` wants to know from before the LIST."""
+    def uids(self, kind: str) -> dict[NamespacedName, str]:
+        """(namespace, name) → uid of all objects of a kind: the `before` of `prune`."""
         return {key: entry.obj["metadata"].get("uid", "") for key, entry in self._kinds.get(kind, {}).items()}
 
     def prune(
-        self, kind: str, live: Collection[tuple[str, str]], known: Mapping[tuple[str, str], str]
+        self, kind: str, live: Collection[NamespacedName], before: Mapping[NamespacedName, str]
     ) -> tuple[Object, ...]:
-        """Drop what was `known` before a LIST and is not in it (`live`): it is gone. Returns what was dropped.
+        """Drops objects that were cached before a LIST and are not in it (`live`); returns them.
 
-        What a watch added during the LIST stays: it is not in `known`, or has another uid.
+        An object that a watch added during the LIST stays: it is not in `before`, or has another uid there.
         """
         entries = self._kinds.get(kind, {})
-        ghosts = [
+        missing = [
             key
-            for key, uid in known.items()
+            for key, uid in before.items()
             if key not in live and key in entries and entries[key].obj["metadata"].get("uid", "") == uid
         ]
-        dropped = tuple(entries[key].obj for key in ghosts)
-        for namespace, name in ghosts:
-            self.drop(kind, namespace, name, known[namespace, name])
+        dropped = tuple(entries[key].obj for key in missing)
+        for namespace, name in missing:
+            self.drop(kind, namespace, name, before[namespace, name])
         return dropped
 
     def releases(self, namespace: str | None = None) -> tuple[Release, ...]:
@@ -115,12 +115,12 @@ class Cache:
         return self._models(EvalCase, namespace)
 
     def model(self, model: type[M], namespace: str, name: str) -> M | None:
-        """One object of the four kinds; None where it is not known or cannot be parsed."""
+        """One object of the four kinds; None where it is not cached or cannot be parsed."""
         entry = self._kinds.get(model.__name__, {}).get((namespace, name))
         parsed = self._parse(model, entry) if entry else None
         return parsed if isinstance(parsed, model) else None
 
-    def keys(self) -> tuple[tuple[str, str, str], ...]:
+    def keys(self) -> tuple[ObjectKey, ...]:
         """(kind, namespace, name) of everything that opsloop reconciles, and one ("Namespace", ns, ns) per namespace."""
         own = [(kind, *key) for kind in MODELS for key in sorted(self._kinds.get(kind, {}))]
         return (*own, *(("Namespace", namespace, namespace) for namespace in sorted({key[1] for key in own})))
@@ -164,7 +164,7 @@ def template_manager(obj: Object) -> dict[str, str]:
 
 
 def _first(error: ValidationError) -> str:
-    """The first complaint, with its field."""
+    """The first error with its field, and the number of errors."""
     detail = error.errors(include_url=False, include_context=False, include_input=False)[0]
     return f"{'.'.join(str(part) for part in detail['loc'])}: {detail['msg']} ({error.error_count()} in all)"
 
@@ -178,6 +178,6 @@ def _compact(kind: str, obj: Object) -> Object:
 
 
 def _newer(new: Object, old: Object) -> bool:
-    """False for an older resourceVersion, or the same once more; where they are not numbers the later arrival wins."""
+    """True for a newer resourceVersion; where they are not numbers, for any other one."""
     a, b = (str(o["metadata"].get("resourceVersion", "")) for o in (new, old))
     return int(a) > int(b) if a.isdigit() and b.isdigit() else a != b

@@ -13,26 +13,25 @@ from datetime import timedelta
 from opsloop.errors import Conflict, LeadershipLost, Permanent, Retryable
 from opsloop.shell.ports import ObjectKey
 
-Handler = Callable[
-    [ObjectKey], Awaitable[timedelta | None]
-]  # the answer: look again after this long, None = when woken
-Hook = Callable[[ObjectKey, str, float], None]  # (key, result, seconds of the handling)
+Handler = Callable[[ObjectKey], Awaitable[timedelta | None]]
+"""Returns the latest time for the next run of this key; None = on request."""
+Hook = Callable[[ObjectKey, str, float], None]  # (key, result, seconds)
 
 FIRST_BACKOFF = 0.5
 LONGEST_BACKOFF = 300.0
-CONFLICT_DELAY = 0.05  # our own watch brings the newer object in about this time
-CONFLICTS = 5  # so many in a row are nothing to worry about; then they back off like any error
+CONFLICT_DELAY = 0.05  # seconds in which the watch brings the newer object
+CONFLICTS = 5  # so many in a row are retried after CONFLICT_DELAY; then they back off like any error
 RESULTS = ("ok", "conflict", "retryable", "permanent", "timeout", "error")
 
 log = logging.getLogger("opsloop.queue")
 
 
 def _nothing(key: ObjectKey, result: str, seconds: float) -> None:
-    """Measure nothing."""
+    """Does nothing."""
 
 
 class Queue:
-    """`run` it once; `lead` starts and `unlead` stops the handling."""
+    """Hands keys to `handler`. Run `run` as a task, once; `lead` starts and `unlead` stops the handling."""
 
     def __init__(
         self,
@@ -53,22 +52,22 @@ class Queue:
 
     @property
     def depth(self) -> int:
-        """Names that wait for a worker."""
+        """Number of keys that wait for a worker."""
         return len(self._dirty)
 
     @property
     def oldest(self) -> float:
-        """Seconds that the longest waiting name has waited; 0 if none."""
+        """Seconds for which the oldest waiting key has waited; 0 where none waits."""
         return asyncio.get_running_loop().time() - min(self._dirty.values()) if self._dirty else 0.0
 
     def lead(self, keys: Iterable[ObjectKey]) -> None:
-        """From now on names are handled, these first."""
+        """Starts the handling, with these keys first."""
         self._led = True
         for key in keys:
             self.enqueue(key)
 
     def unlead(self) -> None:
-        """Drop everything; what is being handled runs on, its writes stopped by the fence."""
+        """Drops all keys. A handler that runs goes on; the fence stops its writes."""
         self._led = False
         for timer in self._timers.values():
             timer.cancel()
@@ -76,7 +75,7 @@ class Queue:
             memory.clear()
 
     def enqueue(self, key: ObjectKey) -> None:
-        """Look at this name soon, once, however often it is called before that. Dropped while not leading."""
+        """Requests one run for this key soon; further requests before it are coalesced. Does nothing while not leading."""
         if not self._led or key in self._dirty:
             return
         self._dirty[key] = asyncio.get_running_loop().time()
@@ -84,7 +83,7 @@ class Queue:
             self._waiting.put_nowait(key)
 
     def enqueue_after(self, key: ObjectKey, seconds: float) -> None:
-        """Look at this name in so many seconds at the latest; of several such times the earliest holds."""
+        """Requests a run for this key after so many seconds at the latest; of several times the earliest holds."""
         if not self._led:
             return
         loop = asyncio.get_running_loop()
@@ -96,7 +95,7 @@ class Queue:
         self._timers[key] = loop.call_at(due, self._due, key)
 
     async def run(self) -> None:
-        """Handle names until cancelled. Raises LeadershipLost (and what is not an Exception) as soon as a handler does."""
+        """Handles keys until cancelled. Raises LeadershipLost, and a BaseException, as soon as a handler does."""
         tasks = [asyncio.create_task(self._work(), name=f"worker-{n}") for n in range(self._workers)]
         try:
             done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
@@ -118,7 +117,7 @@ class Queue:
             del self._dirty[key]
             self._active.add(key)
             if timer := self._timers.pop(key, None):
-                timer.cancel()  # this handling says anew when to look again
+                timer.cancel()  # this run returns a new time
             try:
                 await self._handle(key)
             finally:
@@ -154,16 +153,16 @@ class Queue:
         self.enqueue_after(key, delay)
         match error:
             case Retryable() | Permanent():
-                log.warning("%s: %s: %s; again in %.1f s", name, type(error).__name__, error, delay, extra=extra)
+                log.warning("%s: next try in %.1f s: %s: %s", name, delay, type(error).__name__, error, extra=extra)
                 return "conflict" if conflicts else "retryable" if isinstance(error, Retryable) else "permanent"
             case TimeoutError():
-                log.warning("%s: took longer than %.0f s; again in %.1f s", name, self._limit, delay, extra=extra)
+                log.warning("%s: next try in %.1f s: took longer than %.0f s", name, delay, self._limit, extra=extra)
                 return "timeout"
-        log.error("%s: %s; again in %.1f s", name, error, delay, exc_info=error, extra=extra)
+        log.error("%s: next try in %.1f s: %s", name, delay, error, exc_info=error, extra=extra)
         return "error"
 
     def _backoff(self, key: ObjectKey, error: Exception) -> float:
         failures = self._failures[key] = self._failures.get(key, 0) + 1
         delay = min(FIRST_BACKOFF * 2.0 ** min(failures - 1, 20), LONGEST_BACKOFF) * (1 - 0.2 * self._jitter())
-        asked = error.after if isinstance(error, Retryable) else None
-        return max(delay, asked or 0.0)
+        retry_after = error.after if isinstance(error, Retryable) else None
+        return max(delay, retry_after or 0.0)
