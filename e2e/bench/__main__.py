@@ -5,22 +5,22 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import subprocess
 import sys
 import time
 from datetime import UTC, datetime
 from typing import Any
 
-from e2e import audit
-from e2e.api import Api, environment
 from e2e.bench.measure import Numbers, Recorded, measure
 from e2e.bench.sampler import Sampler
 from e2e.bench.table import render
 from e2e.cluster import paths
-from e2e.drill import prepare, run
-from e2e.drill.progress import Progress, StageFailed
+from e2e.drill import prepare, stages
 from e2e.drill.shift import Shift
-from e2e.recorder import Recorder
+from e2e.harness import audit
+from e2e.harness.client import Client
+from e2e.harness.progress import Progress, StageFailed
+from e2e.harness.recorder import Recorder
+from e2e.harness.session import REFUSED, Refused, session, wait_removed
 
 QUIET = 15.0  # seconds without anything but the Lease that count as rest begun
 SETTLE = 240.0  # seconds that this may take after the shift: the storm's alerts have to resolve
@@ -38,7 +38,7 @@ def one_shift(shift: Shift) -> Numbers:
 
     began = time.time()
     try:
-        gate = run.run(shift, prepared=prepared)
+        gate = stages.run(shift, prepared=prepared)
         since = _settle(shift)
         shift.progress.wait(f"{REST:.0f} s of rest", REST + 30, lambda: (time.time() > since + REST, "at rest"))
     finally:
@@ -86,9 +86,8 @@ def _restarts(shift: Shift) -> int:
 
 def clean_up(shift: Shift) -> None:
     """Nothing of the benchmark stays, the chart's cluster-wide objects included."""
-    command = [str(paths.HELM), "uninstall", shift.release_name, "--namespace", shift.ops, "--wait", "--timeout", "60s"]
-    subprocess.run(command, env=environment(), capture_output=True, timeout=90, check=False)  # clear waits for the rest
     prepare.clear(shift)
+    wait_removed(shift.api, shift.progress, (shift.namespace, shift.ops))
 
 
 def save(result: Numbers) -> str:
@@ -100,7 +99,7 @@ def save(result: Numbers) -> str:
 
 
 def main() -> int:
-    """0 also where a goal was missed: it measures; 1 where a shift or its gate failed; 2 usage."""
+    """0 also where a goal was missed: it measures; 1 where a shift or its gate failed; 2 usage, or it cannot begin here."""
     parser = argparse.ArgumentParser(prog="make bench", description="Reaction, requests and memory over one shift.")
     parser.add_argument("--repeat", type=int, default=1, help="shifts, one after the other: min / median / max")
     parser.add_argument("--seed", type=int, default=1, help="of the first shift; each further one takes the next")
@@ -109,21 +108,35 @@ def main() -> int:
     chosen = parser.parse_args()
     if chosen.repeat < 1:
         parser.error("--repeat must be at least 1")
+    try:
+        with session({chosen.namespace, f"{chosen.namespace}-ops"}) as pace, Client(pace) as client:
+            return bench(client, chosen)
+    except Refused as refusal:
+        print(f"make bench: {refusal}", file=sys.stderr)
+        return REFUSED
+
+
+def bench(client: Client, chosen: argparse.Namespace) -> int:
+    """Runs the shifts and prints the table; the exit code."""
     result: dict[str, Any] = {"at": datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"), "shifts": []}
-    machine: dict[str, Any] = {"cores": os.cpu_count(), "loadBefore": [], "loadAfter": []}
-    progress = Progress()
-    with Api() as api:
-        for number in range(chosen.repeat):
-            shift = Shift(api, progress, chosen.namespace, f"{chosen.namespace}-ops", chosen.seed + number)
-            machine["loadBefore"].append(round(os.getloadavg()[0], 1))
-            try:
-                result["shifts"].append(one_shift(shift))
-            except (StageFailed, ValueError) as failure:
-                progress.say(f"FAILED {failure}; namespaces {shift.namespace} and {shift.ops} stay for looking around")
-                return 1
-            machine["loadAfter"].append(round(os.getloadavg()[0], 1))
-            if not (chosen.keep and number == chosen.repeat - 1):
-                clean_up(shift)
+    machine: dict[str, Any] = {
+        "cores": os.cpu_count(),
+        "slowness": client.pace.deadlines,
+        "loadBefore": [],
+        "loadAfter": [],
+    }
+    progress = Progress(client.pace)
+    for number in range(chosen.repeat):
+        shift = Shift(client, progress, chosen.namespace, f"{chosen.namespace}-ops", chosen.seed + number)
+        machine["loadBefore"].append(round(os.getloadavg()[0], 1))
+        try:
+            result["shifts"].append(one_shift(shift))
+        except (StageFailed, RuntimeError, ValueError) as failure:
+            progress.say(f"FAILED {failure}; namespaces {shift.namespace} and {shift.ops} stay for looking around")
+            return 1
+        machine["loadAfter"].append(round(os.getloadavg()[0], 1))
+        if not (chosen.keep and number == chosen.repeat - 1):
+            clean_up(shift)
     result["machine"] = machine
     print("\n" + render(result) + f"\n\n{save(result)}")
     return 1 if any(shift["gate"] for shift in result["shifts"]) else 0

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterable
 from typing import Any
 
-from e2e.recorder import Version
+from e2e.harness.recorder import Version
 
 KEYS = ("type", "digest", "key", "id", "case", "name")  # by which items of a list are told apart
 

@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from e2e import audit, gates
-from e2e.audit import Request
-from e2e.bench import changes, instants, sampler
+from e2e.bench import changes, sampler
 from e2e.drill.shift import Shift
-from e2e.recorder import Version
+from e2e.harness import audit, gates, sli
+from e2e.harness.audit import Request
+from e2e.harness.recorder import Version
 from opsloop.api.meta import parse_duration
 
 Numbers = dict[str, Any]
@@ -63,20 +63,20 @@ def flat(counted: audit.Table) -> dict[str, int]:
 def reaction(shift: Shift, recorded: Recorded) -> Numbers:
     """Seconds from the breach visible in Prometheus to what the operator did."""
     release = next(v.obj for v in recorded.releases if v.name == "answers")
-    objective = instants.objective_of(release)
+    objective = sli.objective_of(release)
     stored = burn_stored(recorded)
-    tier = _tier(objective, stored[1])
+    tier = objective.tier(stored[1]["burn"])
     write = next(
         (r.time for r in audit.rollbacks(recorded.requests, shift.namespace, "answers") if r.time > shift.broke), None
     )
     if write is None:
         raise ValueError("the audit log shows no rollback write after the push")
     span = (shift.broke - BEFORE, write + 90)
-    read = {w: instants.points(_span(shift), objective, w, *span) for w in {tier.long, tier.short, objective.head}}
-    seen = instants.visible(objective, tier, read[tier.long], read[tier.short], shift.broke)
+    read = {w: sli.points(_span(shift), objective, w, *span) for w in {tier.long, tier.short, objective.head}}
+    seen = sli.visible(objective, tier, read[tier.long], read[tier.short], shift.broke)
     if seen is None:
         raise ValueError(f"Prometheus shows no breach of {tier.long} & {tier.short} at {tier.factor:g}")
-    back = instants.back(objective, read[objective.head], write)
+    back = sli.back(objective, read[objective.head], write)
     created = next(
         (r.time for r in audit.select(recorded.requests, "create", "incidents", shift.namespace, "answers-1")), None
     )
@@ -96,7 +96,7 @@ def _after(instant: float | None, visible: float) -> float | None:
     return None if instant is None else round(instant - visible, 2)
 
 
-def _span(shift: Shift) -> instants.Span:
+def _span(shift: Shift) -> sli.Span:
     return lambda query, start, end, step: shift.api.span(shift.namespace, query, start, end, step)
 
 
@@ -107,12 +107,6 @@ def burn_stored(recorded: Recorded) -> tuple[float, Numbers]:
         raise ValueError("no version of Incident answers-1 held a burn")
     puts = audit.select(recorded.requests, "update", "incidents/status", "", "answers-1")
     return max((p.done for p in puts if p.time <= first.seen), default=first.seen), first.status
-
-
-def _tier(objective: instants.Objective, status: Numbers) -> instants.Tier:
-    """The tier that the Incident says it fired on."""
-    burn = status["burn"]
-    return next(t for t in objective.tiers if (t.long, t.short) == (burn["long"], burn["short"]))
 
 
 def _time(stamp: str | None) -> float | None:

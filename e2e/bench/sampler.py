@@ -7,7 +7,7 @@ import threading
 import time
 from dataclasses import dataclass
 
-from e2e.api import Api
+from e2e.harness.client import Client
 
 EVERY = 1.0
 _GAUGE = re.compile(
@@ -59,7 +59,7 @@ def cpu_seconds(samples: list[Sample], since: float, until: float) -> float:
 class Sampler:
     """Samples from `start` to `stop`; a look that nobody answers is left out."""
 
-    def __init__(self, api: Api, ops: str) -> None:
+    def __init__(self, api: Client, ops: str) -> None:
         self._api, self._ops = api, ops
         self._end = threading.Event()
         self._thread = threading.Thread(target=self._run, daemon=True)

@@ -5,9 +5,10 @@ from __future__ import annotations
 import argparse
 import sys
 import time
+from pathlib import Path
 
-from . import engine, images, lifecycle, paths, status, store, tools
-from .report import StepFailed, say
+from . import docker, engine, golang, images, lifecycle, paths, store
+from .report import StepFailed, capture, say
 
 
 def make_images(only: list[str]) -> None:
@@ -18,8 +19,39 @@ def make_images(only: list[str]) -> None:
 
 def make_tools() -> None:
     """Host tools, and the lines that tell a shell where they are."""
-    tools.ensure()
-    print(tools.shell_lines())
+    golang.ensure_tools()
+    print(golang.shell_lines())
+
+
+def size(path: Path) -> str:
+    """A folder's or file's size as du sees it."""
+    if not path.exists():
+        return "–"
+    return (capture(["du", "-sh", str(path)], timeout=120) or "?").split("\t")[0]
+
+
+def status() -> str:
+    """What runs and what the caches hold, in plain text."""
+    host = paths.docker_host()
+    pid = engine.our_pid()
+    alive = engine.answers(host)
+    lines = [
+        f"engine      {'own, pid ' + str(pid) if pid else 'none of ours'}; {host} {'answers' if alive else 'is silent'}"
+    ]
+    if alive:
+        engine.use(host)
+        lines.append(f"node        {'running' if docker.running(paths.NODE) else 'not running'}")
+        if docker.running(paths.NODE):
+            lines += [f"cluster     {word}" for _, word in lifecycle.state()]
+            lines += [f"on node     {ref}  {digest[7:19]}" for ref, digest in sorted(images.loaded().items())]
+    lines.append(f"audit log   {size(paths.AUDIT_LOG)}  {paths.AUDIT_LOG}")
+    for kind in ("engine", "go", "base", "context", "wheels"):
+        for entry in sorted((paths.CACHE / kind).glob("*-" + "[0-9a-f]" * 16)):
+            marker = entry / store.MARKER
+            whole = marker.is_file() and entry.name.endswith(marker.read_text())
+            lines.append(f"cache       {size(entry):>6}  {kind}/{entry.name}{'' if whole else '  (partial)'}")
+    lines.append(f"cache       {size(paths.DATA_ROOT):>6}  docker (images, layers, the node's volume)")
+    return "\n".join(lines)
 
 
 def main() -> int:
@@ -31,10 +63,10 @@ def main() -> int:
     started = time.monotonic()
     try:
         if chosen.command == "status":
-            print(status.text())
+            print(status())
             return 0
-        if chosen.command == "tools" and tools.present():
-            print(tools.shell_lines())
+        if chosen.command == "tools" and golang.tools_present():
+            print(golang.shell_lines())
             return 0
         with store.lock():
             if chosen.command == "up":

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import functools
+import os
 import re
+import subprocess
 from collections.abc import Mapping
 from pathlib import Path
 
 from . import paths
-from .report import Step, capture
+from .report import Step, StepFailed, capture, step
 
 LABEL = "opsloop.key"
+PROBE = "hello-world:latest"
+PROBE_SECONDS = 15
 CLASSIC = {"DOCKER_BUILDKIT": "0"}  # buildx may be missing, and BuildKit ignores images made locally
 
 
@@ -65,3 +70,24 @@ def running(container: str) -> bool:
 def exists(container: str) -> bool:
     """Whether a container exists, running or not."""
     return capture(docker("inspect", "-f", "{{.Id}}", container)) is not None
+
+
+@functools.cache
+def online() -> bool:
+    """True when images come from public registries; OPSLOOP_MODE=offline|online forces it."""
+    with step("mode") as current:
+        forced = os.environ.get("OPSLOOP_MODE", "")
+        if forced not in ("", "offline", "online"):
+            raise StepFailed(f"OPSLOOP_MODE is {forced!r}", hint="use offline, online or leave it unset")
+        answer = forced == "online" if forced else can_pull()
+        current.outcome = ("online" if answer else "offline") + (" (forced)" if forced else "")
+    return answer
+
+
+def can_pull() -> bool:
+    """One short try to pull a tiny image through the daemon."""
+    try:
+        done = subprocess.run(docker("pull", "-q", PROBE), capture_output=True, timeout=PROBE_SECONDS)
+    except (OSError, subprocess.TimeoutExpired):
+        return False
+    return done.returncode == 0

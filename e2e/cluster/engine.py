@@ -6,13 +6,14 @@ packages are unpacked into the cache and the daemon is started by hand, with all
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import subprocess
 import time
 from pathlib import Path
 
-from . import apt, paths, procs, store
+from . import debian, paths, store
 from .report import Step, StepFailed, capture, step
 
 PACKAGES = ["docker.io", "docker-cli", "containerd", "tini"]
@@ -32,7 +33,7 @@ def our_pid() -> int | None:
     if not paths.PIDFILE.is_file():
         return None
     text = paths.PIDFILE.read_text().strip()
-    return int(text) if text.isdigit() and procs.is_ours(int(text), "dockerd") else None
+    return int(text) if text.isdigit() and is_ours(int(text), "dockerd") else None
 
 
 def has_containers() -> bool:
@@ -74,9 +75,9 @@ def start(current: Step) -> None:
     """Start our own daemon, detached, after clearing what a killed one left."""
     if os.geteuid() != 0:
         raise current.fail("no docker answers, and only root can start one")
-    apt.ensure_installed(current, HOST_PACKAGES)
+    debian.ensure_installed(current, HOST_PACKAGES)
     entry, cached = store.ensure_entry(
-        "engine", "docker", store.key_of(*PACKAGES, apt.SUITE), lambda into: unpack(current, into)
+        "engine", "docker", store.key_of(*PACKAGES, debian.SUITE), lambda into: unpack(current, into)
     )
     stop_daemon()
     paths.RUN.mkdir(parents=True, exist_ok=True)
@@ -96,7 +97,7 @@ def unpack(current: Step, into: Path) -> None:
     """Fetch the engine's packages and unpack them without installing."""
     debs = into / "debs"
     debs.mkdir()
-    for deb in apt.Private().download(current, PACKAGES, debs):
+    for deb in debian.Private().download(current, PACKAGES, debs):
         current.run(["dpkg", "-x", deb, into])
         deb.unlink()
 
@@ -122,6 +123,69 @@ def stop_daemon() -> int:
     """Stop our daemon if it runs, then whatever it left; the number of processes ended the hard way."""
     pid = our_pid()
     if pid is not None:
-        procs.end(pid, signal.SIGTERM)
-        procs.wait_gone(pid, STOP_SECONDS)
-    return procs.end_leftovers()
+        end(pid, signal.SIGTERM)
+        wait_gone(pid, STOP_SECONDS)
+    return end_leftovers()
+
+
+# which running processes are ours: those whose program file lies in our cache
+
+
+def program_of(pid: int) -> Path | None:
+    """The file a process runs, or None when it is gone or not ours to look at."""
+    try:
+        return Path(str(Path(f"/proc/{pid}/exe").readlink()).removesuffix(" (deleted)"))
+    except OSError:
+        return None
+
+
+def is_ours(pid: int, name: str) -> bool:
+    """Whether a pid (from a file that may be stale) still is our own program of that name."""
+    program = program_of(pid)
+    return program is not None and paths.ENGINE in program.parents and program.name == name
+
+
+def ours() -> list[int]:
+    """All processes that run a program from our engine folder."""
+    pids = [int(entry.name) for entry in Path("/proc").iterdir() if entry.name.isdigit()]
+    return [pid for pid in pids if paths.ENGINE in (program_of(pid) or Path("/")).parents]
+
+
+def children(pid: int) -> list[int]:
+    """Direct children of a process."""
+    try:
+        return [int(word) for word in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+    except OSError:
+        return []
+
+
+def end(pid: int, sig: signal.Signals) -> None:
+    """Send a signal to a process that may just have gone by itself."""
+    with contextlib.suppress(ProcessLookupError):
+        os.kill(pid, sig)
+
+
+def wait_gone(pid: int, seconds: float) -> bool:
+    """Whether a process has ended within the time."""
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        if program_of(pid) is None:
+            return True
+        time.sleep(0.1)
+    return False
+
+
+def end_leftovers() -> int:
+    """End what a killed daemon left: the shims and, first, the container each one holds.
+
+    Ending the first process of a container ends all others in its pid namespace.
+    """
+    left = ours()
+    for pid in left:
+        if (program_of(pid) or Path()).name.startswith("containerd-shim"):
+            for child in children(pid):
+                end(child, signal.SIGKILL)
+    for pid in left:
+        end(pid, signal.SIGKILL)
+        wait_gone(pid, 5)
+    return len(left)

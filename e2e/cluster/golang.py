@@ -1,4 +1,4 @@
-"""Programs built from Go modules whose versions are pinned in `go/<name>/go.mod` and `go.sum`."""
+"""Programs built from Go modules whose versions are pinned in `go/<name>/go.mod` and `go.sum`, and the host's tools."""
 
 from __future__ import annotations
 
@@ -26,6 +26,7 @@ PACKAGES = {
     "coredns": ["."],
     "helm": ["helm.sh/helm/v3/cmd/helm"],
 }
+TOOLS = {"kind": "kind", "kubectl": "kubernetes", "helm": "helm"}  # tool → module folder
 HINT = "needs Go 1.25 or newer and a Go module proxy; try again, the Go build cache keeps what was done"
 
 
@@ -91,3 +92,42 @@ def module_dir(current: Step, name: str, module: str) -> Path:
     if not found or not Path(found).is_dir():
         raise current.fail(f"no sources of {module}")
     return Path(found)
+
+
+def ensure_tools(*names: str) -> None:
+    """Build the named tools where needed and link them into `~/.cache/opsloop/bin`."""
+    paths.BIN.mkdir(parents=True, exist_ok=True)
+    for name in names or TOOLS:
+        link(paths.BIN / name, build(TOOLS[name]) / name)
+
+
+def tools_present() -> bool:
+    """Whether all tools are there and current, so that asking for them need not wait for a long build."""
+    for name, source in TOOLS.items():
+        program = paths.CACHE / "go" / f"{source}-{key(source)}" / name
+        if not program.is_file() or (paths.BIN / name).resolve() != program.resolve():
+            return False
+    return True
+
+
+def link(at: Path, to: Path) -> None:
+    """A symbolic link that is replaced in one move, so that no reader ever misses it."""
+    if at.is_symlink() and at.resolve() == to.resolve():
+        return
+    fresh = at.with_name(f".{at.name}.new")
+    fresh.unlink(missing_ok=True)
+    fresh.symlink_to(to)
+    fresh.replace(at)
+
+
+def shell_lines() -> str:
+    """What `tools` prints: lines that sh can eval."""
+    values = {
+        "KUBECTL": paths.KUBECTL,
+        "HELM": paths.HELM,
+        "KIND": paths.KIND,
+        "KUBECONFIG": paths.KUBECONFIG,
+        "DOCKER_HOST": paths.docker_host(),
+        "AUDIT_LOG": paths.AUDIT_LOG,
+    }
+    return "\n".join(f"{name}={value}" for name, value in values.items())

@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
+import platform
+import shutil
+import sys
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from fnmatch import fnmatch
 from pathlib import Path
 
-from . import base, docker, load, mode, paths, store, wheels
+from . import debian, docker, paths, store
 from .report import Step, StepFailed, capture, say, step
 
 DEMO = paths.REPO / "e2e" / "demo"
 MONITORING = paths.HERE / "monitoring"
+RECORD = "/kind/opsloop-images"  # on the node itself, so it ends with the node
+PYTHON = "313"  # trixie's
+LOCK = paths.REPO / "requirements.lock"
+SOURCES = [paths.REPO / name for name in ("pyproject.toml", "README.md", "operator")]
+GLIBC = ("2_17", "2_28", "2_34")
 
 
 @dataclass(frozen=True)
@@ -24,18 +32,6 @@ class Image:
     args: dict[str, str] = field(default_factory=dict)
     prepare: Callable[[Step, Path], Path] | None = None
     public: bool = False
-
-
-# The public images' tags are the versions that Debian 13 packages; their Dockerfiles check that.
-IMAGES = [
-    Image("prom/prometheus:v2.53.3", MONITORING / "prometheus.Dockerfile", args={"VERSION": "v2.53.3"}, public=True),
-    Image("prom/alertmanager:v0.28.1", MONITORING / "alertmanager.Dockerfile", args={"VERSION": "v0.28.1"}, public=True),
-    *(
-        Image(f"opsloop/helpdesk:{version}", DEMO / "Dockerfile", folder=DEMO, args={"VERSION": version})
-        for version in ("v1", "v2", "v3", "v4")
-    ),
-    Image("opsloop/opsloop:dev", paths.REPO / "Dockerfile", prepare=wheels.context),
-]  # fmt: skip
 
 
 def context_files(folder: Path) -> list[Path]:
@@ -65,7 +61,7 @@ def key_of(image: Image, context: Path | None) -> str:
 def ensure_one(image: Image) -> None:
     """Build or pull one image where needed."""
     with step(f"image {image.ref}") as current:
-        if image.public and mode.online():
+        if image.public and docker.online():
             current.outcome = "cached"
             if docker.image_id(image.ref) is None or docker.image_key(image.ref):
                 current.run(docker.docker("pull", image.ref))
@@ -86,11 +82,74 @@ def empty_context() -> Path:
     return store.ensure_entry("context", "empty", store.key_of("empty"), lambda into: None)[0]
 
 
+def wheel_platforms() -> list[str]:
+    """pip's names for what runs on trixie on this machine's processor."""
+    machine = platform.machine()
+    return [f"manylinux2014_{machine}", *(f"manylinux_{version}_{machine}" for version in GLIBC), "any"]
+
+
+def download_wheels(current: Step, into: Path) -> None:
+    """All locked wheels, hashes checked."""
+    words = ["--only-binary=:all:", "--python-version", PYTHON, "--implementation", "cp"]
+    for name in wheel_platforms():
+        words += ["--platform", name]
+    pip = [sys.executable, "-m", "pip", "download", "--quiet"]
+    current.run([*pip, *words, "--require-hashes", "-r", LOCK, "-d", into])
+
+
+def build_wheel(current: Step, into: Path) -> None:
+    """The project's own wheel, built from a copy: setuptools would leave files in the checkout."""
+    copy = into / "source"
+    copy.mkdir()
+    for source in SOURCES:
+        if source.is_dir():
+            ignored = shutil.ignore_patterns(*store.IGNORED, "*.egg-info")
+            shutil.copytree(source, copy / source.name, ignore=ignored)
+        else:
+            shutil.copy(source, copy / source.name)
+    current.run([sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "-w", into, copy])
+    store.remove(copy)
+
+
+def operator_context(current: Step, dockerfile: Path) -> Path:
+    """A folder with Dockerfile, wheels/ and own/, from entries keyed by the lock and by the sources."""
+    missing = [path.name for path in [LOCK, *SOURCES] if not path.exists()]
+    if missing:
+        raise current.fail(f"not in the repository yet: {', '.join(missing)}")
+    locked_key = store.key_of_trees([LOCK], PYTHON, *wheel_platforms())
+    locked, _ = store.ensure_entry("wheels", "locked", locked_key, lambda into: download_wheels(current, into))
+    own_key = store.key_of_trees(SOURCES)
+    own, _ = store.ensure_entry("wheels", "own", own_key, lambda into: build_wheel(current, into))
+
+    def make(into: Path) -> None:
+        # Two folders, so that a change of our own sources leaves the layer of the locked wheels as it is.
+        for folder, wheels in (("wheels", locked), ("own", own)):
+            (into / folder).mkdir()
+            for wheel in sorted(wheels.glob("*.whl")):
+                shutil.copy2(wheel, into / folder / wheel.name)
+        shutil.copy(dockerfile, into / "Dockerfile")
+
+    key = store.key_of_trees([dockerfile], locked_key, own_key)
+    return store.ensure_entry("context", "operator", key, make)[0]
+
+
+# The public images' tags are the versions that Debian 13 packages; their Dockerfiles check that.
+IMAGES = [
+    Image("prom/prometheus:v2.53.3", MONITORING / "prometheus.Dockerfile", args={"VERSION": "v2.53.3"}, public=True),
+    Image("prom/alertmanager:v0.28.1", MONITORING / "alertmanager.Dockerfile", args={"VERSION": "v0.28.1"}, public=True),
+    *(
+        Image(f"opsloop/helpdesk:{version}", DEMO / "Dockerfile", folder=DEMO, args={"VERSION": version})
+        for version in ("v1", "v2", "v3", "v4")
+    ),
+    Image("opsloop/opsloop:dev", paths.REPO / "Dockerfile", prepare=operator_context),
+]  # fmt: skip
+
+
 def ensure(only: Iterable[str] = ()) -> None:
     """All images (or those whose name contains a word) on the node; one that fails does not stop others."""
     words = list(only)
     chosen = [image for image in IMAGES if not words or any(word in image.ref for word in words)]
-    base.ensure()
+    debian.ensure_base()
     failures: list[StepFailed] = []
     made: list[str] = []
     for image in chosen:
@@ -99,9 +158,33 @@ def ensure(only: Iterable[str] = ()) -> None:
             made.append(image.ref)
         except StepFailed as failure:
             failures.append(failure)
-    load.ensure(made)
+    load(made)
     capture(docker.docker("image", "prune", "-f", "--filter", f"label={docker.LABEL}"))
     for earlier in failures[:-1]:
         say(f"FAILED {earlier.what}\n  log: {earlier.log}")
     if failures:
         raise failures[-1]
+
+
+def loaded() -> dict[str, str]:
+    """Image name → id of what was loaded last."""
+    text = capture(docker.docker("exec", paths.NODE, "cat", RECORD)) or ""
+    return dict(line.split(" ", 1) for line in text.splitlines() if " " in line)
+
+
+def load(refs: list[str]) -> None:
+    """Load the images whose id differs from what the node has, all in one stream."""
+    with step("images on the node") as current:
+        there = loaded()
+        local = {ref: docker.image_id(ref) or "" for ref in refs}
+        changed = [ref for ref in refs if there.get(ref) != local[ref]]
+        current.outcome = "cached"
+        if not changed:
+            return
+        current.pipe(
+            docker.docker("save", *changed),
+            docker.docker("exec", "-i", paths.NODE, "ctr", "-n", "k8s.io", "images", "import", "-"),
+        )
+        record = "".join(f"{ref} {digest}\n" for ref, digest in {**there, **local}.items())
+        current.run(docker.docker("exec", paths.NODE, "sh", "-c", f"printf '%s' '{record}' > {RECORD}"))
+        current.outcome = f"loaded {', '.join(changed)}"

@@ -41,9 +41,6 @@ def docker_host() -> str:
     return os.environ.get("DOCKER_HOST", "unix:///var/run/docker.sock")
 
 
-DOCKER_HOST = docker_host()
-
-
 def docker_cli() -> str:
     """The docker command: the machine's own if there is one, else the one unpacked beside our daemon."""
     found = shutil.which("docker")

@@ -1,7 +1,7 @@
 """`python3 -m e2e.demo.render --namespace shop --operator-namespace opsloop-system --seed 1 | kubectl apply -f -`
 
-The files in `manifests/` are valid as they stand. Three things in them are placeholders: the namespace `demo-shop`,
-the operator's namespace `opsloop-system`, and the value of CATALOG_SEED. Nothing that they make is cluster-wide, so
+The files in `manifests/` are valid as they stand. Placeholders in them are the namespace `demo-shop`, the operator's
+namespace `opsloop-system`, and the values of CATALOG_SEED, RATE and PATIENCE. Nothing that they make is cluster-wide, so
 that any number of copies live side by side; the namespace itself is made by whoever wants one.
 """
 
@@ -16,6 +16,8 @@ MANIFESTS = Path(__file__).parent / "manifests"
 NAMESPACE = "demo-shop"
 OPERATOR_NAMESPACE = "opsloop-system"
 _SEED = re.compile(r'(name: CATALOG_SEED\n +value: )"\d+"')
+_RATE = re.compile(r'(name: RATE\n +value: )"([\d.]+)"')
+_PATIENCE = re.compile(r'(name: PATIENCE\n +value: )"[\d.]+"')
 _NAME = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
 
 
@@ -25,8 +27,11 @@ def files() -> list[Path]:
     return [MANIFESTS / name for name in listed]
 
 
-def render(namespace: str, operator_namespace: str, seed: int) -> str:
-    """All manifests as one YAML stream. Raises ValueError for what cannot be a namespace's name."""
+def render(namespace: str, operator_namespace: str, seed: int, load: float = 1.0, patience: float = 1.0) -> str:
+    """All manifests as one YAML stream. Raises ValueError for what cannot be a namespace's name.
+
+    `load` is the share of the shoppers' questions, `patience` stretches all time-outs: for a machine that is slow.
+    """
     for name in (namespace, operator_namespace):
         if not _NAME.fullmatch(name):
             raise ValueError(f"{name!r} cannot be the name of a namespace")
@@ -34,7 +39,9 @@ def render(namespace: str, operator_namespace: str, seed: int) -> str:
     names = {NAMESPACE: namespace, OPERATOR_NAMESPACE: operator_namespace}
     # In one pass, so that a namespace which is called like the other placeholder is not replaced again.
     text = re.sub("|".join(names), lambda found: names[found.group()], text)
-    return _SEED.sub(rf'\g<1>"{seed}"', text)
+    text = _SEED.sub(rf'\g<1>"{seed}"', text)
+    text = _RATE.sub(lambda found: f'{found[1]}"{float(found[2]) * load:.1f}"', text)
+    return _PATIENCE.sub(rf'\g<1>"{patience:.2f}"', text)
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -7,15 +7,17 @@ import json
 import sys
 from pathlib import Path
 
-from e2e.api import Api
-from e2e.drill.progress import Progress, StageFailed
-from e2e.drill.run import run
 from e2e.drill.shift import Shift
-from e2e.drill.stages import look_around
+from e2e.drill.stages import look_around, run
+from e2e.harness.client import Client
+from e2e.harness.progress import Progress, StageFailed
+from e2e.harness.session import REFUSED, Refused, session
+
+NAMESPACE, OPERATOR_NAMESPACE = "shop", "opsloop-system"
 
 
 def main() -> int:
-    """Exit code of the gate; 1 where the shift did not come to it; 2 usage."""
+    """Exit code of the gate; 1 where the shift did not come to it; 2 usage, or the run cannot begin here."""
     parser = argparse.ArgumentParser(prog="make drill", description="One shift: break, detect, roll back, learn, fix.")
     parser.add_argument("--seed", type=int, default=1, help="which topic breaks, and how the tickets are worded")
     parser.add_argument("--ticket", type=Path, help="a ticket of your own (JSON with id, subject, body)")
@@ -27,14 +29,22 @@ def main() -> int:
             extra = [json.loads(chosen.ticket.read_text())]
         except (OSError, ValueError) as error:
             parser.error(f"--ticket {chosen.ticket}: {error}")
-    progress = Progress(narrate=chosen.narrate)
-    with Api() as api:
-        shift = Shift(api, progress, "shop", "opsloop-system", chosen.seed, extra)
-        try:
-            code = run(shift)
-        except StageFailed as failure:
-            progress.say(f"FAILED {failure}")
-            code = 1
+    try:
+        with session({NAMESPACE, OPERATOR_NAMESPACE}) as pace, Client(pace) as client:
+            progress = Progress(pace, narrate=chosen.narrate)
+            return drill(Shift(client, progress, NAMESPACE, OPERATOR_NAMESPACE, chosen.seed, extra))
+    except Refused as refusal:
+        print(f"make drill: {refusal}", file=sys.stderr)
+        return REFUSED
+
+
+def drill(shift: Shift) -> int:
+    """Runs the shift and says how to look around afterwards; the exit code."""
+    try:
+        code = run(shift)
+    except (StageFailed, RuntimeError) as failure:
+        shift.progress.say(f"FAILED {failure}")
+        code = 1
     print("\nThe cluster stays for looking around:\n" + look_around(shift))
     return code
 

@@ -1,18 +1,22 @@
-"""The stages of a shift, in order. Each acts on the system and waits on conditions with a deadline."""
+"""The stages of a shift, and the whole of it. Each stage acts on the system and waits on conditions with a deadline."""
 
 from __future__ import annotations
 
 import json
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from e2e.api import Object
 from e2e.cluster import paths
-from e2e.drill.progress import StageFailed
+from e2e.drill.prepare import prepare
 from e2e.drill.shift import Shift
+from e2e.harness.client import Object
+from e2e.harness.progress import StageFailed
+from e2e.harness.recorder import Recorder, Table
 
 STORM = 35  # distinct alerts on answers and web that the bad deploy must raise
+WATCHED = ("sev1 Mitigating", "sev1 Mitigated", "sev1 Resolved")
 
 
 @dataclass(frozen=True)
@@ -24,15 +28,55 @@ class Kills:
     canary: bool = False
 
 
+NO_KILLS = Kills()
+
+
+def run(shift: Shift, kills: Kills = NO_KILLS, prepared: Callable[[], None] = lambda: None) -> int:
+    """Prepare, all stages, gate; the gate's exit code. Raises StageFailed. `prepared` is called before the first stage."""
+    prepare(shift)
+    prepared()
+    table, recorder = Table(shift.namespace), Recorder("releases", shift.namespace)
+    shift.progress.restart()
+    try:
+        break_it(shift)
+        storm(shift, kills)
+        detect(shift)
+        mitigate(shift, kills)
+        push_again(shift)
+        learn(shift)
+        refuse_v3(shift)
+        promote_v4(shift, kills)
+    finally:
+        table.stop()
+        shift.versions = recorder.stop()
+    _check_table(table)
+    shift.progress.stage("verify", "the gate scores the shift, recomputed where it happened")
+    code, text = shift.gate()
+    print(text)
+    shift.progress.say(f"the shift took {shift.progress.elapsed:.0f} s; gate exit code {code}")
+    return code
+
+
+def _check_table(table: Table) -> None:
+    """A person who watched must have seen it go through its phases."""
+    seen = table.phases("answers-1")
+    missing = [phase for phase in WATCHED if phase not in seen]
+    if missing:
+        raise StageFailed(f"kubectl get incidents -w did not show {missing}; it showed {seen}")
+
+
 def break_it(shift: Shift) -> None:
     """v2 straight onto the Deployment, and at the same minute a stuck index refresh that has nothing to do with it."""
     shift.progress.stage("break", "v2 is pushed straight onto the Deployment (kubectl set image), without a canary")
     shift.broke = time.time()
     shift.set_image("v2")
     shift.mark("pushed")
-    paused = shift.api.service(shift.namespace, "catalog:8080", "/admin/pause-refresh?seconds=60", "POST")
-    if paused is None:
-        raise StageFailed("catalog did not answer to /admin/pause-refresh")
+    shift.progress.wait("catalog to pause its index refresh", 20, lambda: _paused(shift))
+
+
+def _paused(shift: Shift) -> tuple[object, str]:
+    answer = shift.api.service(shift.namespace, "catalog:8080", "/admin/pause-refresh?seconds=60", "POST")
+    return answer, "no answer to /admin/pause-refresh"
 
 
 def storm(shift: Shift, kills: Kills) -> None:
@@ -171,17 +215,11 @@ def refuse_v3(shift: Shift) -> None:
     ship(shift, "v3")
     shift.progress.wait("v3 to be rejected", 120, lambda: _target(shift, "v3", "Rejected"))
     target = shift.status()["target"]
-    served = served_by(shift, "v3")
+    served = shift.served_by("v3")
     shift.progress.say(f"   v3 is rejected: {target['reason']}, {target['message'][:100]}")
     shift.progress.say(f"   shopper requests served by v3: {served}; live is still {shift.status().get('version')}")
     if target["reason"] != "EvalFailed" or served or shift.status().get("live") != live:
         raise StageFailed(f"v3: reason {target['reason']}, served {served}, live {shift.status().get('live')}")
-
-
-def served_by(shift: Shift, version: str) -> int:
-    """Answers that shoppers got from this version since the shift began."""
-    found = shift.api.instant(shift.namespace, f'sum(shop_answers_total{{service="answers",version="{version}"}})')
-    return round(float(found[0]["value"][1])) if found else 0
 
 
 def _target(shift: Shift, version: str, state: str) -> tuple[object, str]:

@@ -1,6 +1,6 @@
 """`python -m e2e.stories`: all stories side by side; prints the seconds of each, ends with exit 1 if one failed.
 
-`--only NAME…` runs some. `--soak` runs more seeds, and the contract suites last as always.
+`--only NAME…` runs some. `--soak` runs more seeds as well.
 """
 
 from __future__ import annotations
@@ -9,65 +9,105 @@ import argparse
 import sys
 import time
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 
-from e2e.api import Api
-from e2e.drill.progress import StageFailed
+from e2e.harness.client import Client
+from e2e.harness.machine import Pace
+from e2e.harness.progress import Progress, StageFailed
+from e2e.harness.session import REFUSED, Refused, session, wait_removed
 from e2e.stories import contracts, shifts
 
-Story = Callable[[Api, str, int], None]
-STORIES: dict[str, tuple[Story, int]] = {
-    "shift-1": (shifts.whole_shift, 1),
+Story = Callable[[Client, str, int], None]
+STORIES: dict[str, tuple[Story, int]] = {  # the longest first, so that none of them is left alone at the end
     "killed-2": (shifts.killed_shift, 2),
+    "shift-1": (shifts.whole_shift, 1),
+    "contracts-5": (contracts.real_world, 5),
     "norunbook-3": (shifts.no_runbook, 3),
     "idle-4": (shifts.idle_forgery, 4),
-    "contracts-5": (contracts.real_world, 5),
 }
 SOAK: dict[str, tuple[Story, int]] = {
     f"{kind}-{seed}": (story, seed)
     for seed in range(5, 10)
     for kind, story in (("shift", shifts.whole_shift), ("killed", shifts.killed_shift))
 }
-AT_ONCE = 2  # on two cores; a third shift makes all of them late
+
+
+@dataclass(frozen=True)
+class Result:
+    """How a story ended; `failure` is "" where it passed."""
+
+    name: str
+    seconds: float
+    failure: str
 
 
 def main() -> int:
-    """0 when all passed."""
+    """0 when all passed, 1 where one failed, 2 for wrong usage or where the run cannot begin here."""
     parser = argparse.ArgumentParser(prog="python -m e2e.stories", description=__doc__)
     parser.add_argument("--soak", action="store_true", help="the longer list")
     parser.add_argument("--only", nargs="*", default=[], metavar="NAME", help=f"of {', '.join(STORIES)}")
     chosen = parser.parse_args()
-    wanted = STORIES | (SOAK if chosen.soak else {})
-    if unknown := set(chosen.only) - set(wanted):
-        parser.error(f"no such story: {', '.join(sorted(unknown))}; there are {', '.join(wanted)}")
-    names = chosen.only or list(wanted)
-    with ThreadPoolExecutor(AT_ONCE) as pool:
-        results = list(pool.map(lambda name: (name, *_run(name, *wanted[name])), names))
-    print("\nstory           seconds   result")
-    for name, spent, failure in results:
-        print(f"{name:<14} {spent:8.1f}   {'passed' if not failure else 'FAILED: ' + failure.splitlines()[0]}")
-    failed = sum(1 for _, _, failure in results if failure)
-    print(f"\n{len(results) - failed} passed, {failed} failed")
-    return 1 if failed else 0
-
-
-def _run(name: str, story: Story, seed: int) -> tuple[float, str]:
-    started = time.monotonic()
-    failure = ""
+    stories = STORIES | (SOAK if chosen.soak else {})
+    if unknown := set(chosen.only) - set(stories):
+        parser.error(f"no such story: {', '.join(sorted(unknown))}; there are {', '.join(stories)}")
+    names = chosen.only or list(stories)
+    began = time.monotonic()
     try:
-        with Api() as api:
-            story(api, name, seed)
-    except StageFailed as error:
-        failure = str(error)
-        print(f"{name:<12} FAILED after {shifts.seconds(started)}: {failure}", flush=True)
-    except Exception:
-        failure = traceback.format_exc()
-        print(f"{name:<12} FAILED after {shifts.seconds(started)}:\n{failure}", flush=True)
-        failure = failure.strip().splitlines()[-1]
-    if failure:
-        shifts.quieten(name)
-    return time.monotonic() - started, failure
+        with session(namespaces(names)) as pace:
+            results = play({name: stories[name] for name in names}, pace)
+    except Refused as refusal:
+        print(f"stories: {refusal}", file=sys.stderr)
+        return REFUSED
+    print(table(results, time.monotonic() - began))
+    return 1 if any(result.failure for result in results) else 0
+
+
+def namespaces(names: Collection[str]) -> set[str]:
+    """The namespaces that these stories make."""
+    return {namespace for name in names for namespace in (name, f"{name}-ops")}
+
+
+def play(stories: dict[str, tuple[Story, int]], pace: Pace) -> list[Result]:
+    """Runs the stories as many at once as the machine carries, and waits until those that passed are cleared away."""
+    print(f"{len(stories)} stories, {pace.stories} at once", flush=True)
+    with ThreadPoolExecutor(pace.stories) as pool:
+        running = [pool.submit(play_one, name, story, seed, pace) for name, (story, seed) in stories.items()]
+        results = [future.result() for future in running]
+    passed = [result.name for result in results if not result.failure]
+    with Client(pace) as client:
+        wait_removed(client, Progress(pace), sorted(namespaces(passed)), 180)
+    return results
+
+
+def play_one(name: str, story: Story, seed: int, pace: Pace) -> Result:
+    """Runs one story. Where it fails, its objects stay for looking around and its load ends."""
+    started, failure = time.monotonic(), ""
+    with Client(pace) as client:
+        try:
+            story(client, name, seed)
+        except StageFailed as error:
+            failure = str(error)
+        except Exception:
+            failure = traceback.format_exc()
+        spent = time.monotonic() - started
+        if failure:
+            print(f"{name:<12} FAILED after {spent:.1f} s: {failure}", flush=True)
+            shifts.quieten(client, name)
+    return Result(name, spent, failure)
+
+
+def table(results: Sequence[Result], seconds: float) -> str:
+    """Seconds and result of each story, and of all together."""
+    rows = ["", "story           seconds   result"]
+    for result in results:
+        lines = result.failure.strip().splitlines() or ["passed"]
+        # of a traceback the last line says what it was
+        said = lines[-1] if lines[0].startswith("Traceback") else lines[0]
+        rows.append(f"{result.name:<14} {result.seconds:8.1f}   {'FAILED: ' if result.failure else ''}{said}")
+    failed = sum(1 for result in results if result.failure)
+    return "\n".join([*rows, "", f"{len(results) - failed} passed, {failed} failed in {seconds:.0f} s"])
 
 
 if __name__ == "__main__":

@@ -8,11 +8,9 @@ import json
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from e2e import audit, gates
-from e2e.api import kubectl
-from e2e.drill.progress import StageFailed
 from e2e.drill.shift import Shift
-from e2e.history import back_at, breach_at
+from e2e.harness import audit, gates, sli
+from e2e.harness.progress import StageFailed
 
 TICK = timedelta(seconds=5)
 FORGED = "answers-70"  # not a name that an alert of a slow start could have taken
@@ -43,24 +41,42 @@ def times(shift: Shift) -> None:
     """The Incident's times against Prometheus and the audit log, within one tick."""
     status = shift.incident()
     entries = {e["key"]: _time(e["at"]) for e in status["timeline"]}
-    since, until = datetime.fromtimestamp(shift.broke, UTC), entries["resolved-0"]
-    breach = breach_at(shift.api, shift.namespace, since, until)
-    back = back_at(shift.api, shift.namespace, entries["rollback-1"], until)
+    mitigated = sorted(at for k, at in entries.items() if k.startswith("mitigated-") and at <= entries["resolved-0"])
     people, mine = _template_writes(shift)
-    written = datetime.fromtimestamp(mine[0].time, UTC)
+    breach, back = _breach_and_back(shift, status, entries["rollback-1"], entries["resolved-0"])
     seen = {
         "change": (entries[_key(entries, "change-")], datetime.fromtimestamp(people[0].time, UTC)),
         "detected": (_time(status["detectedAt"]), breach),
-        "rollback": (entries["rollback-1"], written),
-        "mitigated": (_time(status["mitigatedAt"]), back),
+        "rollback": (entries["rollback-1"], datetime.fromtimestamp(mine[0].time, UTC)),
+        "mitigated": (mitigated[-1], back),  # after a relapse it is told once more
     }
+    tolerance = shift.api.pace.seconds((TICK + SLACK).total_seconds())
     for name, (told, measured) in seen.items():
-        off = told - measured
-        shift.progress.say(
-            f"   {name}: told {told:%H:%M:%S.%f}, measured {measured:%H:%M:%S.%f}, off {off.total_seconds():+.1f} s"
-        )
-        if abs(off) > TICK + SLACK:
+        off = (told - measured).total_seconds()
+        shift.progress.say(f"   {name}: told {told:%H:%M:%S.%f}, measured {measured:%H:%M:%S.%f}, off {off:+.1f} s")
+        if abs(off) > tolerance:
             raise StageFailed(f"{name} is told as {told}, but was {measured}")
+
+
+def _breach_and_back(
+    shift: Shift, status: dict[str, Any], rolled_back: datetime, until: datetime
+) -> tuple[datetime, datetime]:
+    """When Prometheus showed the breach of the tier that fired, and the SLI back after the rollback."""
+    objective = sli.objective_of(shift.release())
+    tier = objective.tier(status["burn"])
+
+    def span(query: str, start: float, end: float, step: float) -> list[dict[str, Any]]:
+        return shift.api.span(shift.namespace, query, start, end, step)
+
+    windows = {
+        window: sli.points(span, objective, window, shift.broke, until.timestamp())
+        for window in {tier.long, tier.short, objective.head}
+    }
+    breach = sli.visible(objective, tier, windows[tier.long], windows[tier.short], shift.broke)
+    back = sli.back(objective, windows[objective.head], rolled_back.timestamp())
+    if breach is None or back is None:
+        raise StageFailed(f"Prometheus shows no {'return of the SLI' if breach else 'breach'} until {until}")
+    return datetime.fromtimestamp(breach, UTC), datetime.fromtimestamp(back, UTC)
 
 
 def _template_writes(shift: Shift) -> tuple[list[audit.Request], list[audit.Request]]:
@@ -94,11 +110,23 @@ def storm_is_on_one_incident(shift: Shift) -> None:
     apart = sorted(set(others) - {"answers-1", *merged})
     if apart != ["catalog-1"]:
         raise StageFailed(f"besides answers-1 there should be catalog-1 alone; there is {apart}")
-    pages = (shift.api.service(shift.namespace, "receiver:8080", "/pages") or {}).get("pages", [])
-    keys = {p["dedup_key"] for p in pages}
-    if len(keys) != 1:
-        raise StageFailed(f"one page, not {len(keys)}: {pages}")
+    one_page(shift)
     shift.progress.say(f"ledger: {len(filed)} distinct alerts, none of the {len(listed)} listed is lost; one page")
+
+
+def one_page(shift: Shift) -> None:
+    """The paging service holds pages of one key."""
+    answers: list[dict[str, Any]] = []
+
+    def look() -> tuple[object, str]:
+        answer = shift.api.service(shift.namespace, "receiver:8080", "/pages")
+        answers.extend([answer] if isinstance(answer, dict) else [])
+        return answers, "no answer"
+
+    shift.progress.wait("the paging service to list its pages", 20, look)
+    pages = answers[0]["pages"]
+    if len({p["dedup_key"] for p in pages}) != 1:
+        raise StageFailed(f"there should be pages of one key: {pages}")
 
 
 def _ledger(shift: Shift, incident: str) -> list[dict[str, Any]]:
@@ -148,4 +176,6 @@ def forge(shift: Shift) -> None:
         "fix": {"digest": live, "version": "v4", "at": at[3], "casePassed": True},
     }  # fmt: skip
     patch = json.dumps({"status": status})
-    kubectl("-n", shift.namespace, "patch", "incident", FORGED, "--subresource=status", "--type=merge", "-p", patch)
+    shift.api.kubectl(
+        "-n", shift.namespace, "patch", "incident", FORGED, "--subresource=status", "--type=merge", "-p", patch
+    )

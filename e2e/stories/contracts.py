@@ -2,35 +2,39 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
 
-from e2e.api import Api, kubectl
 from e2e.cluster import paths
-from e2e.drill.prepare import clear
-from e2e.drill.progress import Progress, StageFailed
-from e2e.drill.shift import CRDS, Shift, manifests
+from e2e.drill.prepare import apply_crds, clear, manifests, wait_available
+from e2e.drill.shift import Shift
+from e2e.harness.client import Client, environment
+from e2e.harness.progress import StageFailed
+from e2e.harness.session import make_namespace, wait_removed
+from e2e.stories.shifts import story_shift
 
 SUITES = ("tests/contract", "tests/entry/test_watches.py")
+SUITE_SECONDS = 500.0
 
 
-def real_world(api: Api, name: str, seed: int) -> None:
+def real_world(api: Client, name: str, seed: int) -> None:
     """The same suites that run against the fakes in `make unit`, now against what they stand for."""
-    shift = Shift(api, Progress(prefix=f"{name:<12} "), name, f"{name}-ops", seed)
+    shift = story_shift(api, name, seed)
     clear(shift)
-    kubectl("create", "namespace", shift.namespace)
-    kubectl("apply", "--server-side", "--force-conflicts", "-f", str(CRDS))
-    kubectl("apply", "-f", "-", text=manifests(shift))
-    kubectl("-n", shift.namespace, "rollout", "status", "deployment/prometheus", "--timeout=120s", seconds=130)
+    wait_removed(api, shift.progress, (shift.namespace, shift.ops))
+    make_namespace(api, shift.namespace)
+    apply_crds(api)
+    api.kubectl("apply", "-f", "-", text=manifests(shift))
+    wait_available(api, shift.progress, shift.namespace, "prometheus", 120)
     _promtool(shift)
-    environment = {
-        **os.environ,
+    variables = {
+        **environment(),
         "OPSLOOP_CONTRACT_KUBECONFIG": str(paths.KUBECONFIG),
         "OPSLOOP_PROMETHEUS_URL": f"{api.base}/api/v1/namespaces/{shift.namespace}/services/prometheus:9090/proxy",
     }
     command = [str(paths.REPO / ".venv" / "bin" / "python"), "-m", "pytest", "-q", "-rs", *SUITES]
+    limit = api.pace.seconds(SUITE_SECONDS)
     done = subprocess.run(
-        command, cwd=paths.REPO, env=environment, capture_output=True, text=True, timeout=400, check=False
+        command, cwd=paths.REPO, env=variables, capture_output=True, text=True, timeout=limit, check=False
     )
     tail = "\n".join(done.stdout.strip().splitlines()[-15:])
     if done.returncode or "skipped" in tail:
@@ -41,6 +45,6 @@ def real_world(api: Api, name: str, seed: int) -> None:
 
 def _promtool(shift: Shift) -> None:
     pod = shift.api.items("pods", shift.namespace, "app=prometheus")[0]["metadata"]["name"]
-    for check in (["check", "config", "/etc/prometheus/prometheus.yml"],):
-        kubectl("-n", shift.namespace, "exec", pod, "--", "promtool", *check)
+    promtool = ("exec", pod, "--", "promtool", "check", "config", "/etc/prometheus/prometheus.yml")
+    shift.api.kubectl("-n", shift.namespace, *promtool)
     shift.progress.say("promtool accepts the demo's configuration and rules")

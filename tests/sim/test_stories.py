@@ -140,7 +140,7 @@ async def test_the_deployment_goes_and_comes_back(shift: Shift) -> None:
 
 @story
 async def test_a_change_that_only_takes_away_is_as_old_as_it_is_seen_and_is_baked_anew(shift: Shift) -> None:
-    """managedFields then name an earlier writer and time (e2e/experiments/coownership.py)."""
+    """managedFields then name an earlier writer and time (tests/contract/test_coownership.py)."""
     shift.shop.set_image("v4", manager="helm")
     await shift.until("v4 is last-good", lambda: bool(shift.release().status.revisions[-1].proven_at))
     changed_at = shift.shop.clock.now()

@@ -19,12 +19,18 @@ from .serving import PORT, Service, serve
 Environment = Mapping[str, str]
 
 
+def _patience(env: Environment) -> float:
+    """Factor on all time-outs, for a machine that is slow."""
+    return float(env.get("PATIENCE", "1"))
+
+
 def _web(service: Service, env: Environment) -> web.Application:
-    return web_part.application(service, env.get("ANSWERS_URL", "http://answers:8080"))
+    return web_part.application(service, env.get("ANSWERS_URL", "http://answers:8080"), _patience(env))
 
 
 def _answers(service: Service, env: Environment) -> web.Application:
-    return answers.application(service, engine.choose, env.get("CATALOG_URL", "http://catalog:8080"))
+    catalog_url = env.get("CATALOG_URL", "http://catalog:8080")
+    return answers.application(service, engine.choose, catalog_url, _patience(env))
 
 
 def _catalog(service: Service, env: Environment) -> web.Application:
@@ -35,7 +41,8 @@ def _catalog(service: Service, env: Environment) -> web.Application:
 def _shoppers(service: Service, env: Environment) -> web.Application:
     rate = float(env.get("RATE", "30"))
     catalog_url = env.get("CATALOG_URL", "http://catalog:8080")
-    return shoppers.application(service, env.get("WEB_URL", "http://web:8080"), catalog_url, rate)
+    web_url = env.get("WEB_URL", "http://web:8080")
+    return shoppers.application(service, web_url, catalog_url, rate, _patience(env))
 
 
 def _receiver(service: Service, env: Environment) -> web.Application:

@@ -25,7 +25,7 @@ from .answers.engine import VERSION
 PORT = 8080
 POD = socket.gethostname()
 EVAL_HEADER = "X-Opsloop-Eval"
-LATENCY_BUCKETS = (0.01, 0.025, 0.05, 0.1, 0.2, 0.3, 0.4, 0.6, 1.0, 2.0)
+LATENCY_BUCKETS = (0.01, 0.025, 0.05, 0.1, 0.2, 0.3, 0.5, 0.7, 1.0, 2.0)
 UNMEASURED = frozenset({"/metrics", "/healthz", "/readyz"})
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]

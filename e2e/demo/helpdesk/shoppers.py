@@ -154,9 +154,11 @@ async def opening(caller: Asks, web_url: str, pause: float = 0.5) -> None:
         await asyncio.sleep(pause)
 
 
-def application(service: Service, web_url: str, catalog_url: str, rate: float) -> web.Application:
+def application(
+    service: Service, web_url: str, catalog_url: str, rate: float, patience: float = 1.0
+) -> web.Application:
     tally = Tally(service)
-    caller = Caller(timeout=PATIENCE_SECONDS)
+    caller = Caller(timeout=PATIENCE_SECONDS * patience)
 
     async def shopping(_: web.Application) -> AsyncIterator[None]:
         async with caller:

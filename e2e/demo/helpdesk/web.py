@@ -8,9 +8,11 @@ from aiohttp import web
 from .calling import Caller, Reply
 from .serving import EVAL_HEADER, Service, question_of
 
+TIMEOUT_SECONDS = 4.0
 
-def application(service: Service, answers_url: str) -> web.Application:
-    caller = Caller(timeout=4.0)
+
+def application(service: Service, answers_url: str, patience: float = 1.0) -> web.Application:
+    caller = Caller(timeout=TIMEOUT_SECONDS * patience)
 
     async def passed_on(request: web.Request) -> web.Response:
         question = question_of(request)

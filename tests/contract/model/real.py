@@ -19,7 +19,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from e2e.cluster import apt, paths, store
+from e2e.cluster import debian, paths, store
 from e2e.cluster.report import Step, step
 from tests.sim.prometheus.syntax import Dialect
 
@@ -49,13 +49,13 @@ def fetched() -> Path:
     """Debian's package, unpacked in the cache; fetched where it is not there yet."""
 
     def unpack(current: Step, into: Path) -> None:
-        for package in apt.Private().download(current, [PACKAGE], into):
+        for package in debian.Private().download(current, [PACKAGE], into):
             current.run(["dpkg", "-x", package, into])
             package.unlink()
 
     with step("prometheus", f"or name a binary in {BINARY_VARIABLE}") as current:
-        key = store.key_of(PACKAGE, apt.SUITE, "1")
-        entry, _ = store.ensure_entry(PACKAGE, apt.SUITE, key, lambda into: unpack(current, into))
+        key = store.key_of(PACKAGE, debian.SUITE, "1")
+        entry, _ = store.ensure_entry(PACKAGE, debian.SUITE, key, lambda into: unpack(current, into))
     return entry / "usr" / "bin" / PACKAGE
 
 

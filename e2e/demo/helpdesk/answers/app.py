@@ -11,6 +11,8 @@ from ..articles import Article
 from ..calling import Caller
 from ..serving import EVAL_HEADER, Service, question_of
 
+TIMEOUT_SECONDS = 2.0  # less than web waits for an answer
+
 Search = Callable[[str], Awaitable[list[Article]]]
 
 
@@ -22,10 +24,10 @@ class Choice(Protocol):
 
 
 def application(
-    service: Service, choose: Callable[[str, Search], Awaitable[Choice]], catalog_url: str
+    service: Service, choose: Callable[[str, Search], Awaitable[Choice]], catalog_url: str, patience: float = 1.0
 ) -> web.Application:
     """`choose` is the engine's; questions of evals are passed on as such."""
-    caller = Caller(timeout=1.0)
+    caller = Caller(timeout=TIMEOUT_SECONDS * patience)
 
     async def answer(request: web.Request) -> web.Response:
         question = question_of(request)

@@ -11,7 +11,7 @@ from ..words import fold
 
 VERSION = "v2"
 SORRY = "I could not find that. Please write to us and a person will answer."
-INDEX_REFRESH_SECONDS = 0.45
+INDEX_REFRESH_SECONDS = 0.85
 
 
 class Answer(NamedTuple):

@@ -1,0 +1,169 @@
+"""What the API server wrote down of who asked it for what (level Metadata: times, verbs, names and codes, no bodies).
+
+Stories count here, and not in the operator's own numbers, what it did. `e2e.harness.gates` judges its gate openings by it.
+"""
+
+from __future__ import annotations
+
+import gzip
+import json
+import math
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+from urllib.parse import parse_qs, urlsplit
+
+from e2e.cluster import paths
+
+MARGIN = 60.0  # seconds by which a rotated file's mtime may lie before a request that it holds began
+Table = dict[tuple[str, str], int]  # (verb, resource/subresource) → requests
+
+
+class BrokenLog(Exception):
+    """A line that is not an audit event, not at the end of the log: evidence is missing, so nothing may be concluded."""
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """One request. Times are Unix seconds by the API server's clock, which on kind is this machine's."""
+
+    time: float  # received
+    done: float  # answered (for a watch: its answer began)
+    user: str
+    verb: str
+    resource: str  # "" for what is not an object: /version, /apis ...
+    subresource: str
+    namespace: str
+    name: str
+    code: int  # 0 where the log has none
+    user_agent: str
+    field_manager: str  # of the query
+
+    @property
+    def target(self) -> str:
+        """`pods/status`."""
+        return f"{self.resource}/{self.subresource}" if self.subresource else self.resource or "(not an object)"
+
+    @property
+    def ok(self) -> bool:
+        """It took effect (or was answered)."""
+        return 200 <= self.code < 300
+
+
+def operator_user(ops: str, account: str = "opsloop") -> str:
+    """User name of the operator that the chart installed in namespace `ops` (its fullname is the account's name)."""
+    return f"system:serviceaccount:{ops}:{account}"
+
+
+def requests(user: str = "", since: float = 0.0, until: float = math.inf, log: Path = paths.AUDIT_LOG) -> list[Request]:
+    """Requests received from `since` to `until` (Unix seconds) by this user ("" = by anybody), oldest first, each once.
+
+    Reads what was rotated as well. A half-written last line is left for the next reading; FileNotFoundError where there
+    is no log, BrokenLog where another line is broken.
+    """
+    found: dict[str, Request] = {}
+    for path in _files(log, since):
+        for line in _lines(path, newest=path == log):
+            if user.encode() not in line:  # cheaper than to parse the nine of ten lines that are somebody else's
+                continue
+            event = _parsed(line, path)
+            request = _request(event)
+            if user in ("", request.user) and since <= request.time <= until:
+                found.setdefault(event["auditID"], request)  # a watch has two lines: when it began and when it ended
+    return sorted(found.values(), key=lambda r: r.time)
+
+
+def _files(log: Path, since: float) -> list[Path]:
+    """Rotated ones first: NAME-2026-11-23T14-38-25.123.log, perhaps with .gz."""
+    if not log.is_file():
+        raise FileNotFoundError(f"{log}: no audit log; make cluster writes one")
+    rotated = sorted(log.parent.glob(f"{log.stem}-*{log.suffix}*"))
+    return [*(p for p in rotated if p.stat().st_mtime + MARGIN >= since), log]
+
+
+def _lines(path: Path, newest: bool) -> Iterator[bytes]:
+    opener: Any = gzip.open if path.suffix == ".gz" else open
+    with opener(path, "rb") as stream:
+        for line in stream:
+            if newest and not line.endswith(b"\n"):
+                return
+            if line.strip():
+                yield line
+
+
+def _parsed(line: bytes, path: Path) -> dict[str, Any]:
+    try:
+        event = dict(json.loads(line))
+        _seconds(event["requestReceivedTimestamp"])
+        if not isinstance(event["auditID"] + event["user"]["username"], str):
+            raise ValueError("auditID and user.username must be text")
+    except (ValueError, KeyError, TypeError) as error:
+        raise BrokenLog(f"{path}: not an audit event ({error}): {line[:200]!r}") from error
+    return event
+
+
+def _request(event: dict[str, Any]) -> Request:
+    about = event.get("objectRef") or {}
+    query = parse_qs(urlsplit(event.get("requestURI", "")).query)
+    received = event["requestReceivedTimestamp"]
+    return Request(
+        time=_seconds(received),
+        done=_seconds(event.get("stageTimestamp", received)),
+        user=event["user"]["username"],
+        verb=event.get("verb", ""),
+        resource=about.get("resource", ""),
+        subresource=about.get("subresource", ""),
+        namespace=about.get("namespace", ""),
+        name=about.get("name", ""),
+        code=int((event.get("responseStatus") or {}).get("code", 0)),
+        user_agent=event.get("userAgent", ""),
+        field_manager=query.get("fieldManager", [""])[0],
+    )
+
+
+def _seconds(stamp: str) -> float:
+    return datetime.fromisoformat(stamp).timestamp()
+
+
+# what stories ask
+
+
+def table(found: Iterable[Request]) -> Table:
+    """How many of each (verb, resource/subresource), the most frequent first."""
+    return dict(Counter((r.verb, r.target) for r in found).most_common())
+
+
+def select(found: Iterable[Request], verb: str, target: str, namespace: str = "", name: str = "") -> list[Request]:
+    """Successful requests of this verb on this `resource/subresource`; "" = any namespace, any name."""
+    return [
+        r
+        for r in found
+        if r.ok and r.verb == verb and r.target == target and namespace in ("", r.namespace) and name in ("", r.name)
+    ]
+
+
+def rollbacks(found: Iterable[Request], namespace: str, deployment: str) -> list[Request]:
+    """Template writes: successful PATCHes of the user's Deployment itself, which the operator makes for nothing else.
+
+    A promotion is such a write too: count between the instants (`since`, `until`) at which only rollbacks may happen.
+    """
+    return select(found, "patch", "deployments", namespace, deployment)
+
+
+def gate_patches(found: Iterable[Request], namespace: str = "") -> list[Request]:
+    """Successful PATCHes of pods/status: readiness gates opened or closed (`field_manager` says which)."""
+    return select(found, "patch", "pods/status", namespace)
+
+
+def forbidden(found: Iterable[Request]) -> list[Request]:
+    """What the API server refused for want of a right: the chart's RBAC is too narrow, or the code asks too much."""
+    return [r for r in found if r.code == 403]
+
+
+def lines(counted: Table) -> list[str]:
+    """The table for people."""
+    width = max((len(f"{verb} {target}") for verb, target in counted), default=0)
+    return [f"{f'{verb} {target}':{width}}  {number:5}" for (verb, target), number in counted.items()]

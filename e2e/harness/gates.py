@@ -1,0 +1,115 @@
+"""No weight was raised that had not been decided: gate openings of the audit log against the decided number of pods.
+
+What is whose word:
+- That and when a pod's status was patched, and by whom, is the API server's word (audit log).
+- That a patch opens and not closes is the operator's: the field manager of the request. What an opening does, traffic,
+  is counted elsewhere, by the shoppers (answers served by version).
+- How many pods were decided, `decided`, is what had been *stored* in the Release's status. The audit log has no bodies,
+  so a watch (`e2e.harness.recorder`) reads each stored version, and the time is that of the PUT in the audit log.
+  The Weight… Events are the lesser evidence: a courtesy that is throttled per object, posted after the status is
+  stored and lost with a process that dies in between, and they tell of raises only. `decided_by_events` is for logs of
+  shifts that nobody watched.
+What follows if `undecided_openings` is empty: at no instant had the operator opened more gates than the last status
+stored before said. It does not follow that the decision was right (that is for core's tests), nor that pods were ready.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from e2e.harness.audit import Request, gate_patches, select
+from e2e.harness.recorder import Version
+from opsloop import names
+from opsloop.api.release import ACTIVE
+from opsloop.core.release import weights
+from opsloop.shell.notify.events import event_name
+
+Decided = Sequence[tuple[float, int]]  # (from this instant on, so many canary pods may be in traffic)
+
+
+@dataclass(frozen=True, slots=True)
+class Undecided:
+    """An opening after which more pods were in traffic than decided."""
+
+    request: Request
+    open: int
+    decided: int
+
+
+def openings(found: Iterable[Request], namespace: str = "") -> list[Request]:
+    """Successful openings."""
+    return [r for r in gate_patches(found, namespace) if r.field_manager == names.GATE_OPEN]
+
+
+def closings(found: Iterable[Request], namespace: str = "") -> list[Request]:
+    """Successful closings."""
+    return [r for r in gate_patches(found, namespace) if r.field_manager == names.GATE_CLOSE]
+
+
+def undecided_openings(found: Iterable[Request], decided: Decided, namespace: str = "") -> list[Undecided]:
+    """Openings that exceeded the number of pods decided before they were received; [] is the promise kept.
+
+    `found`: requests of the operator; with those of all users, pods that others deleted count as out of traffic too
+    (without them they count as in traffic, which may accuse and cannot acquit). One Release per namespace is assumed.
+    Whoever patches a pod's status counts, but for kubelets, which report in that way what they see; a patch that is
+    neither an opening nor a closing by its field manager counts as an opening.
+    """
+    wrong, opened = [], set[str]()
+    for request in sorted((r for r in found if namespace in ("", r.namespace)), key=lambda r: r.time):
+        if _leaves(request):
+            opened.discard(request.name)
+        elif request.verb == "delete" and request.target == "deployments" and request.ok:
+            opened = {pod for pod in opened if not pod.startswith(f"{request.name}-")}
+        elif request.verb == "patch" and request.target == "pods/status" and request.ok and not _kubelet(request):
+            opened.add(request.name)
+            allowed = _at(decided, request.time)
+            if len(opened) > allowed:
+                wrong.append(Undecided(request, len(opened), allowed))
+    return wrong
+
+
+def _leaves(request: Request) -> bool:
+    """A pod that is closed, deleted, or was found gone by a patch."""
+    if request.target == "pods" and request.verb == "delete":
+        return request.ok
+    patched = request.target == "pods/status" and request.verb == "patch"
+    return patched and (request.code == 404 or (request.ok and request.field_manager == names.GATE_CLOSE))
+
+
+def _kubelet(request: Request) -> bool:
+    return request.user.startswith("system:node:")
+
+
+def _at(decided: Decided, instant: float) -> int:
+    return next((pods for since, pods in sorted(decided, reverse=True) if since < instant), 0)
+
+
+def decided_by_status(versions: Iterable[Version], found: Iterable[Request], namespace: str, release: str) -> Decided:
+    """The number of pods that each stored status allows, from the instant at which its PUT was answered.
+
+    `versions` are of a `Recorder` of releases that ran through the whole canary. What a watch showed had been stored by
+    the last status PUT received before it; if a later PUT slipped in between, the time comes out late: it may accuse
+    and cannot acquit.
+    """
+    puts = select(found, "update", "releases/status", namespace, release)
+    decided: list[tuple[float, int]] = []
+    for version in versions:
+        pods = _pods(version.status) if version.name == release else None
+        if pods is not None and (not decided or decided[-1][1] != pods):
+            stored = max((p.done for p in puts if p.time <= version.seen), default=version.seen)
+            decided.append((min(stored, version.seen), pods))
+    return decided
+
+
+def _pods(status: dict[str, Any]) -> int:
+    target = status.get("target") or {}
+    return int(target.get("pods", 0)) if target.get("state") in ACTIVE else 0
+
+
+def decided_by_events(found: Iterable[Request], release: dict[str, Any], stable: int, steps: Iterable[int]) -> Decided:
+    """From the Events Weight20, Weight50 … on this Release (its object) with `stable` live pods. Raises only, see above."""
+    posted = [r for verb in ("create", "patch") for r in select(found, verb, "events")]
+    reached = {event_name(release, f"Weight{w}"): weights.pods_for(w, stable) for w in steps if w < 100}
+    return sorted((r.done, reached[r.name]) for r in posted if r.name in reached)
