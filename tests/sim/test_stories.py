@@ -3,12 +3,19 @@
 import pytest
 
 from opsloop.core import conditions
+from opsloop.core.facts import Alert
 from opsloop.shell.ports import DEPLOYMENTS, PODS, RELEASES
 from tests.builders.objects import V1, V2
 from tests.sim.shift import Shift, seconds, story
 from tests.sim.shop import NS
 
 pytestmark = [pytest.mark.asyncio, pytest.mark.looptime]
+
+
+def report_critical_alert(shift: Shift) -> None:
+    now, labels = shift.shop.clock.now(), {"alertname": "AnswersDown", "service": "answers", "severity": "critical"}
+    shift.shop.report("outage", (Alert("f1", "firing", now, labels, {}, now),))
+    shift.operator.intake_stored()
 
 
 @story
@@ -66,6 +73,26 @@ async def test_silence_of_prometheus_holds_the_canary_and_resolves_nothing(shift
     assert shift.wrote() == [] and held is not None and held.reason == "TelemetryUnknown"
     shift.shop.silent = False
     await shift.until("v4 is promoted", lambda: shift.live == "v4")
+
+
+@story
+async def test_an_outage_that_the_sli_cannot_see_pages_by_its_critical_alert(shift: Shift) -> None:
+    await shift.adopt()
+    shift.shop.silent = True  # all pods are dead, or Prometheus is: nobody can say
+    report_critical_alert(shift)
+    await seconds(shift, 30)
+    assert shift.operator.pager.pages == [], "silence of some seconds is no outage"
+    await seconds(shift, 60)
+    assert [p["severity"] for p in shift.operator.pager.pages] == ["sev2"]
+    assert shift.wrote() == [], "unknown telemetry pages, and rolls nothing back"
+
+
+@story
+async def test_while_the_sli_is_known_a_critical_alert_alone_pages_nobody(shift: Shift) -> None:
+    await shift.adopt()
+    report_critical_alert(shift)
+    await seconds(shift, 120)
+    assert shift.incident() is not None and shift.operator.pager.pages == []
 
 
 @story

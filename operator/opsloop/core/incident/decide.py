@@ -4,10 +4,11 @@ from datetime import datetime, timedelta
 
 from opsloop.api.incident import REOPEN_GRACE, BurnSignal, Evidence, IncidentSpec, IncidentStatus
 from opsloop.api.meta import Severity
+from opsloop.core import conditions
 from opsloop.core.alerts import ledger
 from opsloop.core.alerts.labels import alert_severity
 from opsloop.core.decision import Decision
-from opsloop.core.facts import IncidentFacts
+from opsloop.core.facts import IncidentFacts, ReleaseView
 from opsloop.core.incident import cause as causes
 from opsloop.core.incident import followup, lifecycle, paging, plays, timeline
 from opsloop.core.incident.state import IncidentBuilder, burn_signal, is_harmed, worse
@@ -15,6 +16,7 @@ from opsloop.core.release import revisions
 from opsloop.core.topology import Topology
 
 MOST_AFFECTED = 64
+SLI_SILENT = timedelta(minutes=1)  # longer than a restart of Prometheus' client or one failed read; short for an outage
 MOST_TICKETS = 100
 
 
@@ -72,7 +74,7 @@ def _record_evidence(decision: IncidentBuilder) -> None:
     """Alerts and tickets of the ledger: counts are derived, so that filing an alert twice changes nothing."""
     facts = decision.facts
     counts, tickets = ledger.counts(facts.ledger), ledger.tickets_of(facts.ledger)[:MOST_TICKETS]
-    decision.set(alerts=counts, tickets=tickets, severity=severity_by_alerts(facts, decision.status))
+    decision.set(alerts=counts, tickets=tickets, severity=severity_by_alerts(facts, decision.status, decision.now))
     if counts.first_at is not None and counts.sample:
         first = counts.sample[0]
         text = f"first alert: {first.name}{f' on {first.service}' if first.service else ''}"
@@ -82,13 +84,27 @@ def _record_evidence(decision: IncidentBuilder) -> None:
         timeline.record(decision, f"ticket-{ticket.id}", ticket.received_at, "Ticket", text, "intake", ticket.evidence)
 
 
-def severity_by_alerts(facts: IncidentFacts, status: IncidentStatus) -> Severity:
+def severity_by_alerts(facts: IncidentFacts, status: IncidentStatus, now: datetime) -> Severity:
     """Where no SLO decides, a critical alert that comes after a warning makes the Incident page. Severity only rises."""
     firing = [a for a in facts.ledger.alerts if a.status == "firing"]
     if not firing or status.phase == "Resolved":
         return status.severity
-    has_slo = facts.root is not None and facts.root.release.spec.slo is not None
-    return worse(status.severity, alert_severity(firing, has_slo))
+    return worse(status.severity, alert_severity(firing, slo_decides(facts.root, now)))
+
+
+def slo_decides(root: ReleaseView | None, now: datetime) -> bool:
+    """True where the root's SLO decides who is paged: it has one, and its SLI is not unknown for SLI_SILENT or longer.
+
+    The SLI is silent exactly in the worst outage (all pods dead, Prometheus away), so alerts speak then.
+    """
+    if root is None or root.release.spec.slo is None:
+        return False
+    telemetry = conditions.get(root.release.status.conditions, "TelemetryKnown")
+    verdict = root.readings.verdict
+    unknown = (
+        verdict is not None and verdict.band == "unknown" and telemetry is not None and telemetry.status == "False"
+    )
+    return not (unknown and telemetry is not None and now - telemetry.last_transition_time >= SLI_SILENT)
 
 
 def _record_burn(decision: IncidentBuilder, topology: Topology) -> None:
