@@ -3,11 +3,12 @@
 from datetime import timedelta
 
 from opsloop.api.evalcase import EvalCase
-from opsloop.api.incident import Fix
+from opsloop.api.incident import Fix, IncidentStatus
 from opsloop.core.actions import CreateEvalCase, StorePostmortem
 from opsloop.core.evalcase import capture
 from opsloop.core.evalcase.capture import NO_EXAMPLE
 from opsloop.core.evalcase.proof import PROVEN
+from opsloop.core.facts import IncidentFacts
 from opsloop.core.incident import timeline
 from opsloop.core.incident.state import IncidentBuilder
 from opsloop.core.postmortem.subject import PostmortemSubject
@@ -23,47 +24,65 @@ LOOP_CLOSED = "LoopClosed"  # promoted, and this Incident's case ran and passed 
 
 
 def learn(decision: IncidentBuilder) -> None:
-    """Only where a revision is to blame is there something to regress against."""
-    cause = decision.status.cause
-    if decision.status.burn is None or cause is None or cause.kind != "bad_release":
+    """Captures the regression case, follows its proof and the fix; only where a revision is to blame."""
+    status, facts = decision.status, decision.facts
+    if status.burn is None or status.cause is None or status.cause.kind != "bad_release":
         return
     _capture(decision)
-    _captured(decision)
-    _fix(decision)
+    _follow_proof(decision)
+    fix = _fix(facts, decision.status)
+    if fix is not None:
+        _close(decision, fix)
+    elif decision.status.fix is None:
+        decision.condition("FixShipped", False, NO_FIX, "no other revision was promoted since")
+        decision.condition("LoopClosed", False, NO_FIX, "no other revision was promoted since")
 
 
 def _capture(decision: IncidentBuilder) -> None:
-    status, root = decision.status, decision.facts.root
-    if status.phase not in ("Mitigated", "Resolved") or root is None or status.rollback is None:
-        return
+    """Names the EvalCase, and creates it where it is not there yet."""
     name = capture.case_name(decision.facts.incident.metadata.name)
-    if _case(decision, name) is not None:
+    if _can_be_captured(decision.facts, decision.status) and _case(decision.facts, name) is not None:
         decision.set(eval_case=name)
-        return
-    assert status.cause is not None
+    elif (new := _new_case(decision.facts, decision.status)) is not None:
+        ticket, action = new
+        decision.set(eval_case=action.name)
+        decision.execute(action)
+        text = f"EvalCase {action.name} from ticket {ticket}"
+        timeline.record(decision, "captured", decision.now, "Learnt", text)
+        decision.event("RegressionCaptured", text)
+        decision.look_again(timedelta(seconds=5))
+
+
+def _can_be_captured(facts: IncidentFacts, status: IncidentStatus) -> bool:
+    """True after the mitigation, where a rollback names the good revision beside the bad one."""
+    return status.phase in ("Mitigated", "Resolved") and facts.root is not None and status.rollback is not None
+
+
+def _new_case(facts: IncidentFacts, status: IncidentStatus) -> tuple[str, CreateEvalCase] | None:
+    """(ticket, action) for the first linked ticket with an example that can be asked; None where there is none."""
+    if not _can_be_captured(facts, status) or facts.root is None or status.rollback is None or status.cause is None:
+        return None
+    incident, release = facts.incident.metadata.name, facts.root.release
     for ticket in status.tickets:
-        good = status.rollback.to_digest
-        spec = capture.from_ticket(
-            decision.facts.incident.metadata.name, root.release, ticket, status.cause.revision, good
-        )
+        spec = capture.from_ticket(incident, release, ticket, status.cause.revision, status.rollback.to_digest)
         if spec is not None:
-            labels = {RELEASE: root.release.metadata.name, INCIDENT: decision.facts.incident.metadata.name}
-            decision.set(eval_case=name)
-            decision.execute(CreateEvalCase(name, spec.dump(), labels))
-            text = f"EvalCase {name} from ticket {ticket.id}"
-            timeline.record(decision, "captured", decision.now, "Learnt", text)
-            decision.event("RegressionCaptured", text)
-            decision.look_again(timedelta(seconds=5))
-            return
+            labels = {RELEASE: release.metadata.name, INCIDENT: incident}
+            return ticket.id, CreateEvalCase(capture.case_name(incident), spec.dump(), labels)
+    return None
 
 
-def _case(decision: IncidentBuilder, name: str) -> EvalCase | None:
-    return next((c for c in decision.facts.eval_cases if c.metadata.name == name), None)
+def _case(facts: IncidentFacts, name: str) -> EvalCase | None:
+    return next((case for case in facts.eval_cases if case.metadata.name == name), None) if name else None
 
 
-def _captured(decision: IncidentBuilder) -> None:
-    case = _case(decision, decision.status.eval_case) if decision.status.eval_case else None
-    if decision.facts.incident.metadata.annotations.get(WAIVE) == "true":
+def _is_waived(facts: IncidentFacts) -> bool:
+    return facts.incident.metadata.annotations.get(WAIVE) == "true"
+
+
+def _follow_proof(decision: IncidentBuilder) -> None:
+    """Condition RegressionCaptured."""
+    case = _case(decision.facts, decision.status.eval_case)
+    if _is_waived(decision.facts):
         decision.condition("RegressionCaptured", True, WAIVED, "a person waived the regression case")
     elif case is None:
         decision.condition("RegressionCaptured", None, NO_EXAMPLE, "no ticket's example became an EvalCase")
@@ -73,48 +92,38 @@ def _captured(decision: IncidentBuilder) -> None:
         at = case.status.bad.at if case.status.bad else decision.now
         timeline.record(decision, "proven", at, "Learnt", text)
     else:
-        said = False if case.status.proven == "False" else None
-        decision.condition(
-            "RegressionCaptured", said, case.status.reason or NOT_PROVEN_YET, "the EvalCase is not proven"
-        )
+        captured = False if case.status.proven == "False" else None
+        reason = case.status.reason or NOT_PROVEN_YET
+        decision.condition("RegressionCaptured", captured, reason, "the EvalCase is not proven")
 
 
-def _fix(decision: IncidentBuilder) -> None:
-    status, root = decision.status, decision.facts.root
-    promotion = root.release.status.promotion if root else None
-    detected = status.detected_at
-    fixed = (
-        promotion is not None
-        and detected is not None
-        and promotion.at > detected
-        and promotion.digest not in status.blocked
-        and (
-            status.rollback is None or promotion.digest not in (status.rollback.from_digest, status.rollback.to_digest)
-        )
-    )
-    if not fixed or promotion is None:
-        if status.fix is None:
-            decision.condition("FixShipped", False, NO_FIX, "no other revision was promoted since")
-            decision.condition("LoopClosed", False, NO_FIX, "no other revision was promoted since")
-        return
-    if status.fix is not None and status.fix.case_passed:
-        return
-    waived = decision.facts.incident.metadata.annotations.get(WAIVE) == "true"
-    passed = status.eval_case in promotion.cases if status.eval_case else False
-    decision.set(
-        fix=Fix(digest=promotion.digest, version=promotion.version, at=promotion.at, case_passed=passed or waived)
-    )
-    timeline.record(decision, f"fix-{promotion.digest}", promotion.at, "Fix", f"{promotion.version} was promoted")
-    decision.condition("FixShipped", True, FIX_PROMOTED, f"{promotion.version} was promoted")
-    if passed or waived:
-        text = f"{promotion.version} was promoted and {status.eval_case or 'the waived case'} passed in that promotion"
+def _fix(facts: IncidentFacts, status: IncidentStatus) -> Fix | None:
+    """The promotion of another revision since the detection; None where there is none or the loop is closed already."""
+    promotion = facts.root.release.status.promotion if facts.root else None
+    if promotion is None or status.detected_at is None or promotion.at <= status.detected_at:
+        return None
+    rollback = status.rollback
+    known = {*status.blocked, *((rollback.from_digest, rollback.to_digest) if rollback else ())}
+    if promotion.digest in known or (status.fix is not None and status.fix.case_passed):
+        return None
+    passed = _is_waived(facts) or (bool(status.eval_case) and status.eval_case in promotion.cases)
+    return Fix(digest=promotion.digest, version=promotion.version, at=promotion.at, case_passed=passed)
+
+
+def _close(decision: IncidentBuilder, fix: Fix) -> None:
+    """The fix is recorded; the loop is closed where this Incident's case passed in that promotion."""
+    decision.set(fix=fix)
+    timeline.record(decision, f"fix-{fix.digest}", fix.at, "Fix", f"{fix.version} was promoted")
+    decision.condition("FixShipped", True, FIX_PROMOTED, f"{fix.version} was promoted")
+    if fix.case_passed:
+        case = decision.status.eval_case or "the waived case"
+        text = f"{fix.version} was promoted and {case} passed in that promotion"
         decision.condition("LoopClosed", True, LOOP_CLOSED, text)
-        timeline.record(decision, "closed", promotion.at, "Closed", text)
+        timeline.record(decision, "closed", fix.at, "Closed", text)
         decision.event("LoopClosed", text)
     else:
-        decision.condition(
-            "LoopClosed", False, CASE_DID_NOT_RUN, "the Incident's EvalCase did not run in that promotion"
-        )
+        text = "the Incident's EvalCase did not run in that promotion"
+        decision.condition("LoopClosed", False, CASE_DID_NOT_RUN, text)
 
 
 def postmortem(decision: IncidentBuilder) -> None:
@@ -129,7 +138,7 @@ def postmortem(decision: IncidentBuilder) -> None:
     else:
         decision.condition("PostmortemWritten", False, "Pending", "the postmortem is being written")
     incident = decision.facts.incident.model_copy(update={"status": decision.status})
-    case = _case(decision, decision.status.eval_case) if decision.status.eval_case else None
+    case = _case(decision.facts, decision.status.eval_case)
     release = decision.facts.root.release if decision.facts.root else None
     digest = PostmortemSubject.of(incident, release, case).digest
     if digest != decision.facts.postmortem:
