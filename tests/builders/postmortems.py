@@ -7,7 +7,7 @@ from opsloop.api.incident import Incident, IncidentSpec, IncidentStatus
 from opsloop.api.meta import ObjectMeta
 from opsloop.api.release import Release
 from opsloop.core.postmortem.subject import PostmortemSubject
-from tests.builders.learn import BAD, GOOD, at, case, proven, release, revision, ticket
+from tests.builders.evalcases import BAD, GOOD, at, case, proven, release, revision, ticket
 
 FIX = "f1xf1xf1xf1xf1x4".replace("x", "e")
 BURN = {

@@ -250,7 +250,7 @@ async def test_an_object_that_does_not_match_its_schema_is_missing_evidence(
     case = await shop.get(EVALCASES, NS, "answers-1-regression")
     case["spec"]["request"] = {"path": "no-slash", "port": 8080}
     shop.seed(case)
-    found = await gather(cli_gate.world_of(cli.parser().parse_args(["gate", "-n", NS]), shop))
+    found = await gather(cli_gate.sources_of(cli.parser().parse_args(["gate", "-n", NS]), shop))
     assert "spec.request.path" in getattr(found.case, "why", "")
 
 

@@ -20,7 +20,7 @@ from opsloop.core.evalcase.gating import judge
 from opsloop.core.evalcase.quarantine import is_name, labels, pod_from_template, pod_name, selected_by
 from opsloop.core.facts import PodFacts, ProbeReply
 from opsloop.core.postmortem.document import render
-from tests.builders.learn import BAD, CASE, GOOD, at, case, facts, release, template, ticket
+from tests.builders.evalcases import BAD, CASE, GOOD, at, case, facts, release, template, ticket
 from tests.builders.postmortems import hostile
 
 

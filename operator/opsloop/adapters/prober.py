@@ -1,7 +1,8 @@
 """Eval requests to pods: straight to a pod's address, or through the API server's pod proxy (for the CLI).
 
-Whatever a pod does is a reply or an error text, never an exception. A case names a path, never a host; here is where that
-is kept: only a literal, routable IP address is called, redirects are not followed, the environment's proxies are not used.
+A pod's failure is a reply or an error text, never an exception: status 0 for a time-out, a refused or broken connection
+and an error of the API server's proxy, which say nothing about the pod's answer. A case names a path, never a host: only
+a literal, routable IP address is called, redirects are not followed, the environment's proxies are not used.
 """
 
 import asyncio
@@ -37,11 +38,11 @@ class HttpProber:
 
     @staticmethod
     def session() -> aiohttp.ClientSession:
-        """A session fit for asking strangers; close it at the end."""
+        """A session without cookies and without the environment's proxies; the caller closes it."""
         return aiohttp.ClientSession(cookie_jar=aiohttp.DummyCookieJar(), trust_env=False)
 
     async def ask(self, pod_ip: str, request: EvalRequest) -> ProbeReply:
-        """One request. Status 0 with `error` where no reply came."""
+        """Sends one request. Status 0 with `error` where no reply came."""
         host = _host(pod_ip, self._allow_loopback)
         if host is None:
             return ProbeReply(0, "", f"{pod_ip!r} is not the IP address of a pod")
@@ -50,8 +51,8 @@ class HttpProber:
             return await self._ask(url, request)
         except TimeoutError:
             return ProbeReply(0, "", f"no reply within {request.timeout_seconds:g} s")
-        except (aiohttp.ClientError, OSError, ValueError) as no:
-            return ProbeReply(0, "", f"{type(no).__name__}: {no}"[:200])
+        except (aiohttp.ClientError, OSError, ValueError) as error:
+            return ProbeReply(0, "", f"{type(error).__name__}: {error}"[:200])
 
     async def _ask(self, url: URL, request: EvalRequest) -> ProbeReply:
         timeout = aiohttp.ClientTimeout(total=request.timeout_seconds)
@@ -80,7 +81,7 @@ class ProxyProber:
         self._namespace = namespace
 
     async def ask(self, pod_ip: str, request: EvalRequest) -> ProbeReply:
-        """One request; `pod_ip` is the pod's name here."""
+        """Sends one request; `pod_ip` is the pod's name here. Status 0 with `error` where no reply came."""
         if not is_name(pod_ip):
             return ProbeReply(0, "", f"{pod_ip!r} is not the name of a pod")
         path = _escaped(request.path)
@@ -92,10 +93,10 @@ class ProxyProber:
             status, body = await asyncio.wait_for(call, request.timeout_seconds)
         except TimeoutError:
             return ProbeReply(0, "", f"no reply within {request.timeout_seconds:g} s")
-        except (OpsloopError, aiohttp.ClientError, OSError, ValueError) as no:
-            return ProbeReply(0, "", f"{type(no).__name__}: {no}"[:200])
+        except (OpsloopError, aiohttp.ClientError, OSError, ValueError) as error:
+            return ProbeReply(0, "", f"{type(error).__name__}: {error}"[:200])
         text = body[:MOST_BODY].decode(errors="replace")
-        refused = _said_by_the_api_server(status, text)
+        refused = _api_server_error(status, text)
         return ProbeReply(0, "", refused) if refused else ProbeReply(status, text)
 
 
@@ -115,7 +116,7 @@ def _host(pod_ip: str, allow_loopback: bool) -> str | None:
 
 
 def _escaped(path: str) -> str:
-    """The path as it goes on the wire: what is escaped stays, what may not stand there is escaped."""
+    """The path as it is sent: escapes stay, characters that may not stand in a URL are escaped."""
     return quote(path, safe=_URL_CHARS, errors="replace")
 
 
@@ -143,14 +144,16 @@ def _leaves_the_pod(path: str) -> bool:
     return any(segment in (".", "..") for segment in re.split(r"[/\\]", plain))
 
 
-def _said_by_the_api_server(status: int, text: str) -> str:
-    """The API server answers with a Status object where it could not reach the pod or may not; that is no pod's reply."""
+def _api_server_error(status: int, text: str) -> str:
+    """The error of a Status object, with which the API server answers where it cannot reach the pod or may not; else ""."""
     if status < 400:
         return ""
     try:
-        said = json.loads(text)
+        status_object = json.loads(text)
     except (ValueError, RecursionError):
         return ""
-    if not isinstance(said, dict) or (said.get("kind"), said.get("apiVersion")) != ("Status", "v1"):
+    if not isinstance(status_object, dict):
         return ""
-    return f"the API server answered {status}: {said.get('message', '')}"[:200]
+    if (status_object.get("kind"), status_object.get("apiVersion")) != ("Status", "v1"):
+        return ""
+    return f"the API server answered {status}: {status_object.get('message', '')}"[:200]

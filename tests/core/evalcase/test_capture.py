@@ -6,7 +6,7 @@ from opsloop.api.evalcase import EvalExpect, EvalRequest, Origin, ProofPair
 from opsloop.api.incident import TicketExample
 from opsloop.api.release import EvalAsk, Evals
 from opsloop.core.evalcase.capture import case_name, from_ticket, obstacle
-from tests.builders.learn import BAD, GOOD, release, ticket
+from tests.builders.evalcases import BAD, GOOD, release, ticket
 
 
 def test_a_tickets_example_becomes_a_case() -> None:

@@ -6,7 +6,7 @@ import pytest
 
 from opsloop.api.release import CaseResult, Evals
 from opsloop.core.evalcase.gating import judge, select
-from tests.builders.learn import T0, case, proven, release
+from tests.builders.evalcases import T0, case, proven, release
 
 
 def result(canary: tuple[int, int], live: tuple[int, int] = (1, 1), must: bool = False, name: str = "c") -> CaseResult:

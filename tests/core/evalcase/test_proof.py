@@ -14,7 +14,7 @@ from opsloop.core.actions import ProbeQuarantine, StartQuarantine, StopQuarantin
 from opsloop.core.decision import Decision
 from opsloop.core.evalcase.decide import decide
 from opsloop.core.facts import EvalCaseFacts, PodFacts
-from tests.builders.learn import BAD, CASE, GOOD, T0, at, case, facts, pod, proven, release, template
+from tests.builders.evalcases import BAD, CASE, GOOD, T0, at, case, facts, pod, proven, release, template
 
 BOTH = (pod(BAD, ip="10.0.0.1"), pod(GOOD, ip="10.0.0.2"))
 AS_HOPED: Mapping[str, tuple[bool, str]] = {BAD: (False, "wanted X, got Y"), GOOD: (True, "")}

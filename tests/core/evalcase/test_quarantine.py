@@ -13,7 +13,7 @@ from opsloop.core.evalcase.quarantine import (
     selected_by,
 )
 from opsloop.errors import Invalid
-from tests.builders.learn import BAD, CASE, template
+from tests.builders.evalcases import BAD, CASE, template
 
 
 def made(**spec: Any) -> dict[str, Any]:

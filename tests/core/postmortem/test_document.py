@@ -10,7 +10,7 @@ import pytest
 from opsloop.core.postmortem import lessons
 from opsloop.core.postmortem.document import render
 from opsloop.core.postmortem.markdown import block, code, length, number, percent, plain, span, text
-from tests.builders.learn import at, case, release
+from tests.builders.evalcases import at, case, release
 from tests.builders.postmortems import BURN, EPISODES, Episode, closed_loop, fix_open, hostile, incident, still_open
 
 GOLDEN = Path(__file__).parent / "golden"

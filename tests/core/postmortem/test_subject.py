@@ -9,7 +9,7 @@ from opsloop.api.incident import Incident
 from opsloop.api.release import Promotion, Release, Revision
 from opsloop.core.postmortem.document import render
 from opsloop.core.postmortem.subject import PostmortemSubject
-from tests.builders.learn import T0, at, ticket
+from tests.builders.evalcases import T0, at, ticket
 from tests.builders.postmortems import EPISODES, Episode, closed_loop, fix_open, still_open
 
 

@@ -16,7 +16,7 @@ from opsloop.errors import Unavailable
 from opsloop.shell.evals.jobs import Jobs
 from opsloop.shell.evals.runner import EvalRunner
 from opsloop.shell.ports import ObjectKey
-from tests.builders.learn import BAD, CASE, GOOD, case
+from tests.builders.evalcases import BAD, CASE, GOOD, case
 from tests.fakes.cluster import FakeCluster
 from tests.fakes.prober import SILENT, FakeProber, Pod, in_turn, says
 

@@ -12,7 +12,7 @@ from opsloop.adapters.prometheus import Prometheus
 from opsloop.core.gate import ROWS, judge
 from opsloop.core.gate.evidence import Missing, SentTicket, ShiftEvidence
 from opsloop.errors import Forbidden, Invalid, NotFound
-from opsloop.shell.evidence import Address, World, gather
+from opsloop.shell.evidence import Address, Sources, gather
 from opsloop.shell.evidence.sources import get_json
 from opsloop.shell.ports import (
     CONFIGMAPS,
@@ -31,7 +31,7 @@ from tests.fakes.gate_world import ShopCluster, after_the_shift, idle_with_forge
 STORM, PAGE, TICKET, RESOLVED, RECOVERED, REGRESSION, FIX = (name for name, _ in ROWS)
 
 
-def world_of(cluster: ShopCluster, **changes: Any) -> World:
+def sources_of(cluster: ShopCluster, **changes: Any) -> Sources:
     prometheus = Address.parse("prometheus:9090", NS)
 
     async def query(path: str, parameters: Any) -> tuple[int, bytes]:
@@ -40,7 +40,7 @@ def world_of(cluster: ShopCluster, **changes: Any) -> World:
     async def pod(method: str, path: str, headers: dict[str, str], body: bytes, seconds: float) -> tuple[int, bytes]:
         return await cluster.raw(method, path)
 
-    world = World(
+    sources = Sources(
         cluster=cluster,
         telemetry=Prometheus(query),
         prober=ProxyProber(pod, NS),
@@ -51,11 +51,11 @@ def world_of(cluster: ShopCluster, **changes: Any) -> World:
         patience=0,
         pause=0,
     )
-    return replace(world, **changes)
+    return replace(sources, **changes)
 
 
 async def look(cluster: ShopCluster, **asked: Any) -> ShiftEvidence:
-    return await gather(world_of(cluster), **asked)
+    return await gather(sources_of(cluster), **asked)
 
 
 async def verdicts(cluster: ShopCluster, **asked: Any) -> dict[str, str]:
@@ -221,7 +221,7 @@ async def test_a_quarantined_pod_that_cannot_start_is_inconclusive_and_says_why(
 async def test_a_pod_that_ended_is_not_waited_for() -> None:
     cluster = after_the_shift()
     cluster.pod_status = {"phase": "Failed", "reason": "DeadlineExceeded"}
-    found = await gather(world_of(cluster, patience=1e9))
+    found = await gather(sources_of(cluster, patience=1e9))
     assert not isinstance(found.replay, Missing)
     assert isinstance(found.replay.bad, Missing) and "DeadlineExceeded" in found.replay.bad.why
 

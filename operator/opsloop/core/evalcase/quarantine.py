@@ -57,11 +57,11 @@ def selected_by(pod_labels: Labels, selectors: Iterable[Labels]) -> Labels | Non
 
 
 def refusal(template: Mapping[str, Any], pod_labels: Labels, selectors: Iterable[Labels]) -> str:
-    """Why this template must not be started beside the live pods; "" if it may."""
+    """The sentence that refuses to start this template beside the live pods; "" where nothing speaks against it."""
     selector = selected_by(pod_labels, selectors)
     if selector is not None:
-        wanted = ",".join(f"{k}={v}" for k, v in sorted(selector.items()))
-        return f"a Service with selector {wanted} would send users to a quarantined pod; narrow that selector"
+        text = ",".join(f"{k}={v}" for k, v in sorted(selector.items()))
+        return f"a Service with selector {text} would send users to a quarantined pod; narrow that selector"
     spec = template.get("spec") or {}
     if spec.get("hostNetwork"):
         return "the pod uses hostNetwork: a second one on the node would take live traffic or fail on its port"
@@ -83,9 +83,9 @@ def pod_from_template(
 ) -> dict[str, Any]:
     """The quarantined pod of a stored template. Raises Invalid with `refusal`'s sentence where it must not be started."""
     own_labels = labels(case, release, digest)
-    why_not = refusal(template, own_labels, service_selectors)
-    if why_not:
-        raise Invalid(f"pod {name}: {why_not}")
+    reason = refusal(template, own_labels, service_selectors)
+    if reason:
+        raise Invalid(f"pod {name}: {reason}")
     return {
         "apiVersion": "v1",
         "kind": "Pod",
@@ -116,5 +116,5 @@ def _drop_pod_affinity(spec: dict[str, Any]) -> None:
 
 
 def is_name(text: str) -> bool:
-    """Could this be the name of a pod? (Keeps a name from changing the meaning of a URL path.)"""
+    """True for a valid pod name, which cannot change the meaning of a URL path."""
     return re.fullmatch(r"[a-z0-9]([-a-z0-9.]*[a-z0-9])?", text) is not None and len(text) <= 253

@@ -1,4 +1,4 @@
-"""What the gate looks at: what was found in the world, or why it could not be found.
+"""The evidence of one shift: each piece, or why it is missing.
 
 Nothing here is a claim of opsloop about itself. The Incident, the Releases and the EvalCase only point: at names,
 digests and times. Every number comes from where it happened (Prometheus, Alertmanager, the pager's receiver, ReplicaSets,
@@ -20,7 +20,7 @@ LEAD = timedelta(seconds=30)  # looked at before the onset: an alert or a page m
 
 @dataclass(frozen=True, slots=True)
 class Missing:
-    """Evidence that could not be had; a row that needs it is inconclusive, never passed."""
+    """Evidence that could not be gathered; a row that needs it is inconclusive, never passed."""
 
     why: str
 
@@ -157,7 +157,7 @@ class Served:
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """What the caller of the gate decides."""
+    """Options of `opsloop gate`."""
 
     min_alerts: int = 10
     tick: timedelta = timedelta(seconds=5)
@@ -188,7 +188,7 @@ class ShiftEvidence:
     options: Options = field(default_factory=Options)
 
     def filed_on(self, incident: str) -> Ledger:
-        """What was filed on this Incident and on those that were merged into it; empty where nothing is known."""
+        """The joined ledger of this Incident and of those merged into it; empty where nothing is known."""
         if isinstance(self.filings, Missing):
             return Ledger()
         others = () if isinstance(self.incidents, Missing) else self.incidents

@@ -1,4 +1,4 @@
-"""Row 7, fix promoted: what is live now is new, complete, answers the case rightly, and nothing rejected served anybody."""
+"""Row 7, fix promoted: the live revision is new, complete and answers the case rightly; nothing rejected served anybody."""
 
 from opsloop.api.incident import Incident
 from opsloop.core.gate.evidence import Missing, ReplicaSetSeen, ShiftEvidence, WorkloadSeen
@@ -53,7 +53,7 @@ def _check_new(evidence: ShiftEvidence, incident: Incident, live: str, findings:
 
 
 def before(evidence: ShiftEvidence, incident: Incident) -> frozenset[str]:
-    """Revisions that were there before: what was rolled back to, and the good and bad one of the case."""
+    """Revisions from before the fix: those of the rollback, and the good and bad one of the case."""
     rollback, case = incident.status.rollback, evidence.case
     proof = case.spec.proof if case is not None and not isinstance(case, Missing) else None
     named = ({rollback.to_digest, rollback.from_digest} if rollback else set()) | (

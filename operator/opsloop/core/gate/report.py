@@ -1,4 +1,4 @@
-"""What the gate says: seven rows, each passed, failed or inconclusive, with a sentence and its evidence."""
+"""The report of the gate: rows that are passed, failed or inconclusive, with a sentence and its evidence."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -59,17 +59,17 @@ class Findings:
     facts: list[Fact] = field(default_factory=list)
 
     def fact(self, name: str, value: object, source: str) -> None:
-        """Keep a piece of evidence."""
+        """Adds a piece of evidence."""
         self.facts.append(Fact(name, str(value), source))
 
     def require(self, holds: bool, otherwise: str) -> bool:
-        """A thing that must hold; `otherwise` says what was found instead."""
+        """Adds the failure `otherwise` where the requirement does not hold; returns whether it holds."""
         if not holds:
             self.failures.append(otherwise)
         return holds
 
     def gap(self, why: str) -> None:
-        """Evidence that is needed and missing."""
+        """Adds evidence that is needed and missing."""
         self.gaps.append(why)
 
     def row(self, name: str, passed: str) -> Row:
@@ -85,7 +85,7 @@ Judge = Callable[[ShiftEvidence, Incident, Findings], str]
 
 
 def judge_row(name: str, rule: Judge, evidence: ShiftEvidence) -> Row:
-    """Run one rule; without an Incident there is nothing that could pass."""
+    """The row of one rule; without an Incident nothing passes."""
     findings = Findings()
     match evidence.incident:
         case Missing(why):

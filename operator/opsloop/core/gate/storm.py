@@ -36,7 +36,7 @@ def judge(evidence: ShiftEvidence, incident: Incident, findings: Findings) -> st
     findings.fact(
         "on its services", f"{len(ours)} on {', '.join(sorted(services))}", "label service, dependsOn of the Releases"
     )
-    if not fired and not _looked(evidence):
+    if not fired and not _has_events(evidence):
         findings.gap("Prometheus has no data of the shift")
         return ""
     least = evidence.options.min_alerts
@@ -58,19 +58,19 @@ def _active(evidence: ShiftEvidence) -> tuple[FiredAlert, ...]:
     return () if isinstance(evidence.active_alerts, Missing) else evidence.active_alerts
 
 
-def _looked(evidence: ShiftEvidence) -> bool:
-    """Does Prometheus remember the shift at all? A restarted one has no alerts and no events either."""
+def _has_events(evidence: ShiftEvidence) -> bool:
+    """True where Prometheus has events of the shift; a restarted one has neither alerts nor events."""
     return not isinstance(evidence.sli, Missing) and any(point.total > 0 for point in evidence.sli.points)
 
 
 def _is_filed(labels: Labels, ledger: Iterable[Alert]) -> bool:
-    """By fingerprint; or by labels, since Prometheus adds its external labels on the way to Alertmanager."""
+    """True by fingerprint, or by labels, since Prometheus adds its external labels on the way to Alertmanager."""
     mark = fingerprint(labels)
     return any(alert.fingerprint == mark or labels.items() <= alert.labels.items() for alert in ledger)
 
 
 def fingerprint(labels: Labels) -> str:
-    """Alertmanager's: FNV-1a, 64 bit, over the sorted names and values, each followed by the byte 255."""
+    """Alertmanager's fingerprint: FNV-1a, 64 bit, over the sorted names and values, each followed by the byte 255."""
     value = 0xCBF29CE484222325
     for part in (text for name in sorted(labels) for text in (name, labels[name])):
         for byte in (*part.encode(), 255):

@@ -15,7 +15,7 @@ Linked = dict[str, Any]  # a LinkedTicket as the ledger holds it
 
 
 def judge(evidence: ShiftEvidence, incident: Incident, findings: Findings) -> str:
-    """What the ledger holds, against what users sent and what the bad revision really answers."""
+    """Compares the ledger with the tickets that users sent and with the bad revision's answer."""
     name = incident.metadata.name
     if isinstance(evidence.filings, Missing):
         findings.gap(evidence.filings.why)
@@ -35,7 +35,7 @@ def judge(evidence: ShiftEvidence, incident: Incident, findings: Findings) -> st
 
 
 def _same(ticket: SentTicket, held: Iterable[tuple[str, str]]) -> bool:
-    """By id where the sender gave one, else by subject."""
+    """True for the same id where the sender gave one, else for the same subject."""
     return any((ticket.id == id_) if ticket.id else (ticket.subject == subject) for id_, subject in held)
 
 

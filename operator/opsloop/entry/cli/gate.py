@@ -13,7 +13,7 @@ from opsloop.core.gate import judge
 from opsloop.core.gate.evidence import Options, SentTicket
 from opsloop.entry.cli import table as cli_table
 from opsloop.errors import Invalid
-from opsloop.shell.evidence import Address, World, gather
+from opsloop.shell.evidence import Address, Sources, gather
 from opsloop.shell.evidence.sources import Cluster
 
 SLOW = 30.0  # seconds; a range query covers a whole shift
@@ -30,8 +30,8 @@ class SystemClock:
 async def gate(arguments: argparse.Namespace, cluster: Cluster) -> int:
     """Judges one shift, prints the seven rows and returns the exit code of the verdict."""
     sent = sent_tickets(arguments.tickets) if arguments.tickets else None
-    world = world_of(arguments, cluster)
-    evidence = await gather(world, arguments.incident, sent, arguments.rejected, arguments.served_metric)
+    sources = sources_of(arguments, cluster)
+    evidence = await gather(sources, arguments.incident, sent, arguments.rejected, arguments.served_metric)
     report = judge(evidence)
     print(
         cli_table.as_json(report, arguments.namespace)
@@ -41,7 +41,7 @@ async def gate(arguments: argparse.Namespace, cluster: Cluster) -> int:
     return report.exit_code
 
 
-def world_of(arguments: argparse.Namespace, cluster: Cluster) -> World:
+def sources_of(arguments: argparse.Namespace, cluster: Cluster) -> Sources:
     """Builds the sources of evidence over one connection to the API server, with the caller's permissions."""
     namespace = arguments.namespace
     prometheus = Address.parse(arguments.prometheus, namespace)
@@ -52,7 +52,7 @@ def world_of(arguments: argparse.Namespace, cluster: Cluster) -> World:
     async def pod(method: str, path: str, headers: dict[str, str], body: bytes, timeout: float) -> tuple[int, bytes]:  # noqa: ASYNC109
         return await cluster.raw(method, path, None, *encodable(headers, body), timeout=timeout)
 
-    return World(
+    return Sources(
         cluster=cluster,
         telemetry=Prometheus(query),
         prober=ProxyProber(pod, namespace),

@@ -1,6 +1,6 @@
-"""Gathers the evidence of one shift. Each source stands alone: what cannot be had is `Missing`, the rest is judged."""
+"""Gathers the evidence of one shift. Each source stands alone: one that fails is `Missing`, the rest is judged."""
 
 from opsloop.shell.evidence.gather import gather
-from opsloop.shell.evidence.sources import Address, PodProber, World
+from opsloop.shell.evidence.sources import Address, PodProber, Sources
 
-__all__ = ["Address", "PodProber", "World", "gather"]
+__all__ = ["Address", "PodProber", "Sources", "gather"]

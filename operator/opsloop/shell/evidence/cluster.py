@@ -1,4 +1,4 @@
-"""What the API server holds: Incidents and Releases as pointers, the Deployment and its ReplicaSets as they are."""
+"""Objects of the API server: Incidents and Releases as pointers, the Deployment and its ReplicaSets as they are."""
 
 import copy
 from collections.abc import Container
@@ -17,12 +17,12 @@ _HASH = "pod-template-hash"
 
 
 async def incidents(reader: Reader, namespace: str) -> tuple[Incident, ...]:
-    """All of the namespace."""
+    """All Incidents of the namespace."""
     return tuple(Incident.model_validate(item) for item in await reader.list(INCIDENTS, namespace))
 
 
 async def releases(reader: Reader, namespace: str) -> tuple[Release, ...]:
-    """All of the namespace."""
+    """All Releases of the namespace."""
     return tuple(Release.model_validate(item) for item in await reader.list(RELEASES, namespace))
 
 

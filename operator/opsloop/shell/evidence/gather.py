@@ -1,4 +1,4 @@
-"""All sources of one shift, asked side by side where they do not need each other."""
+"""Asks all sources of one shift; side by side where one does not need another's answer."""
 
 import asyncio
 from collections.abc import Sequence
@@ -23,15 +23,15 @@ from opsloop.core.gate.evidence import (
 )
 from opsloop.core.gate.scope import root_with_slo
 from opsloop.errors import NotFound
-from opsloop.shell.evidence import cluster, history, outside, replay
+from opsloop.shell.evidence import alerting, cluster, history, replay
 from opsloop.shell.evidence.intake import filings
-from opsloop.shell.evidence.sources import World, had
+from opsloop.shell.evidence.sources import Sources, or_missing
 
 NO_INCIDENT = Missing("there is no Incident to look at")
 
 
 async def gather(
-    world: World,
+    sources: Sources,
     name: str = "",
     sent: tuple[SentTicket, ...] | None = None,
     rejected: Sequence[str] = (),
@@ -39,19 +39,19 @@ async def gather(
 ) -> ShiftEvidence:
     """Evidence about the Incident `name` (default: the newest of the highest severity). NotFound where it is not there."""
     incidents, releases = await asyncio.gather(
-        had("Incidents", cluster.incidents(world.cluster, world.namespace)),
-        had("Releases", cluster.releases(world.cluster, world.namespace)),
+        or_missing("Incidents", cluster.incidents(sources.cluster, sources.namespace)),
+        or_missing("Releases", cluster.releases(sources.cluster, sources.namespace)),
     )
     incident = chosen(incidents, name)
     if incident is None or isinstance(incident, Missing):
-        return _nothing(world, incident, incidents, releases, sent)
-    shift = _Shift(world, incident, releases, world.clock.now())
-    case = await had("EvalCase", cluster.regression_case(world.cluster, world.namespace, incident))
+        return _nothing(sources, incident, incidents, releases, sent)
+    shift = _Shift(sources, incident, releases, sources.clock.now())
+    case = await or_missing("EvalCase", cluster.regression_case(sources.cluster, sources.namespace, incident))
     alerts, active, filed, pages, burns, sli = await asyncio.gather(
         shift.alerts(),
-        had("Alertmanager", outside.active_alerts(world)),
-        had("ledgers", filings(world.cluster, world.namespace)),
-        had("the pager's receiver", outside.pages(world)),
+        or_missing("Alertmanager", alerting.active_alerts(sources)),
+        or_missing("ledgers", filings(sources.cluster, sources.namespace)),
+        or_missing("the pager's receiver", alerting.pages(sources)),
         shift.burns(),
         shift.sli(),
     )
@@ -64,7 +64,7 @@ async def gather(
     )
     return ShiftEvidence(
         now=shift.now,
-        namespace=world.namespace,
+        namespace=sources.namespace,
         incident=incident,
         incidents=incidents,
         releases=releases,
@@ -81,12 +81,12 @@ async def gather(
         replay=again,
         live=live,
         served=served,
-        options=world.options,
+        options=sources.options,
     )
 
 
 def _nothing(
-    world: World,
+    sources: Sources,
     incident: Missing | None,
     incidents: tuple[Incident, ...] | Missing,
     releases: tuple[Release, ...] | Missing,
@@ -95,8 +95,8 @@ def _nothing(
     """Without an Incident no row looks at anything else."""
     none = incident or NO_INCIDENT
     return ShiftEvidence(
-        now=world.clock.now(),
-        namespace=world.namespace,
+        now=sources.clock.now(),
+        namespace=sources.namespace,
         incident=incident,
         incidents=incidents,
         releases=releases,
@@ -112,12 +112,15 @@ def _nothing(
         case=none,
         replay=none,
         live=none,
-        options=world.options,
+        options=sources.options,
     )
 
 
 def chosen(incidents: tuple[Incident, ...] | Missing, name: str) -> Incident | Missing | None:
-    """By name, else the newest of the highest severity that was not merged into another."""
+    """The Incident of this name, else the newest of the highest severity that was not merged into another.
+
+    Raises NotFound where no Incident has the name.
+    """
     if isinstance(incidents, Missing):
         return incidents
     if name:
@@ -138,9 +141,9 @@ class _Shift:
     """The questions about one Incident; each answers with evidence or with why there is none."""
 
     def __init__(
-        self, world: World, incident: Incident, releases: tuple[Release, ...] | Missing, now: datetime
+        self, sources: Sources, incident: Incident, releases: tuple[Release, ...] | Missing, now: datetime
     ) -> None:
-        self.world = world
+        self.sources = sources
         self.incident = incident
         self.now = now
         self.root = root_with_slo(releases, incident)
@@ -148,8 +151,8 @@ class _Shift:
 
     async def alerts(self) -> tuple[FiredAlert, ...] | Missing:
         """Distinct alerts that fired."""
-        fired = history.fired(self.world.telemetry, self.world.namespace, self.incident, self.now)
-        return await had("Prometheus", fired)
+        fired = history.fired(self.sources.telemetry, self.sources.namespace, self.incident, self.now)
+        return await or_missing("Prometheus", fired)
 
     def _slo(self) -> Slo | Missing:
         return self.root if isinstance(self.root, Missing) else self.root[1]
@@ -161,7 +164,9 @@ class _Shift:
             return slo
         if detected is None:
             return Missing("the Incident has no time of detection")
-        return await had("Prometheus", history.burns(self.world.telemetry, slo, detected, self.world.options.tick))
+        return await or_missing(
+            "Prometheus", history.burns(self.sources.telemetry, slo, detected, self.sources.options.tick)
+        )
 
     async def sli(self) -> SliSeries | Missing:
         """The SLI over the shortest window, from before the onset until now."""
@@ -169,8 +174,8 @@ class _Shift:
         if isinstance(slo, Missing):
             return slo
         window = history.head_window(slo)
-        asking = history.sli_series(self.world.telemetry, slo.sli, window, self.start - window, self.now)
-        return await had("Prometheus", asking)
+        asking = history.sli_series(self.sources.telemetry, slo.sli, window, self.start - window, self.now)
+        return await or_missing("Prometheus", asking)
 
     async def since_mitigated(self) -> SliPoint | Missing:
         """All events since the recovery."""
@@ -179,26 +184,28 @@ class _Shift:
             return slo
         if mitigated is None:
             return Missing("the Incident has no time of recovery")
-        return await had("Prometheus", history.whole(self.world.telemetry, slo.sli, mitigated, self.now))
+        return await or_missing("Prometheus", history.whole(self.sources.telemetry, slo.sli, mitigated, self.now))
 
     async def workload(self) -> WorkloadSeen | Missing:
         """The Deployment now."""
         if isinstance(self.root, Missing):
             return self.root
         name = self.root[0].spec.workload_ref.name
-        return await had("Deployment", cluster.workload(self.world.cluster, self.world.namespace, name))
+        return await or_missing("Deployment", cluster.workload(self.sources.cluster, self.sources.namespace, name))
 
     async def replay(self, case: EvalCase | Missing | None) -> Replay | Missing:
         """The case asked again of the bad and the good revision."""
         if isinstance(self.root, Missing) or case is None or isinstance(case, Missing):
             return self.root if isinstance(self.root, Missing) else replay.missing_case(case)
-        return await had("quarantine", replay.replay(self.world, case, self.root[0]))
+        return await or_missing("quarantine", replay.replay(self.sources, case, self.root[0]))
 
     async def live(self, case: EvalCase | Missing | None) -> tuple[LiveAnswer, ...] | Missing:
         """The case asked of the live pods."""
         if isinstance(self.root, Missing) or case is None or isinstance(case, Missing):
             return self.root if isinstance(self.root, Missing) else replay.missing_case(case)
-        return await had("live pods", replay.live_answers(self.world, case, self.root[0].spec.workload_ref.name))
+        return await or_missing(
+            "live pods", replay.live_answers(self.sources, case, self.root[0].spec.workload_ref.name)
+        )
 
     async def served(self, rejected: Sequence[str], metric: str) -> tuple[Served, ...]:
         """Requests of the versions that were refused before they may have served anybody."""
@@ -206,7 +213,7 @@ class _Shift:
         if isinstance(self.root, Missing):
             return tuple(Served(version, self.root) for version in versions)
         sli = self.root[1].sli
-        ask = (history.served(self.world.telemetry, sli, v, metric, self.start, self.now) for v in versions)
+        ask = (history.served(self.sources.telemetry, sli, v, metric, self.start, self.now) for v in versions)
         return tuple(await asyncio.gather(*ask))
 
     def _refused(self) -> list[str]:

@@ -1,4 +1,4 @@
-"""What Prometheus remembers of the shift: alerts, the SLI instant by instant, burn at detection, who was served."""
+"""The shift as Prometheus stores it: alerts, the SLI instant by instant, burn at detection, requests by version."""
 
 import asyncio
 import math
@@ -12,7 +12,7 @@ from opsloop.core.gate.evidence import FiredAlert, Missing, Served, SliPoint, Sl
 from opsloop.core.slo import promql
 from opsloop.core.slo.tiers import tiers_of
 from opsloop.errors import Invalid
-from opsloop.shell.evidence.sources import had
+from opsloop.shell.evidence.sources import or_missing
 from opsloop.shell.ports import Sample, Series, Telemetry
 
 MOST_POINTS = 5000
@@ -67,7 +67,7 @@ def _points(series: list[Series]) -> dict[datetime, float]:
 
 
 def head_window(slo: Slo) -> timedelta:
-    """The shortest short window of a tier that pages: what Mitigated is decided on."""
+    """The shortest short window of a tier that pages; Mitigated is decided on it."""
     tiers = tiers_of(slo)
     paging = [tier for tier in tiers if tier.severity in PAGING]
     if not tiers:
@@ -101,7 +101,7 @@ def _sum(samples: list[Sample]) -> float:
 
 
 async def served(telemetry: Telemetry, sli: Sli, version: str, metric: str, start: datetime, end: datetime) -> Served:
-    """Events that a version had since `start`. The highest value of its counters counts, not their increase:
+    """Events of a version since `start`: the highest value of its counters, not their increase;
 
     a counter that appears with its first event never increases.
     """
@@ -113,7 +113,7 @@ async def served(telemetry: Telemetry, sli: Sli, version: str, metric: str, star
         f"sum(max_over_time({_VERSION.sub(pattern, selector)}[{format_duration(window)}]))"
         for pattern in (promql.version_pattern(version), ".*")
     )
-    both = await had("Prometheus", asyncio.gather(telemetry.instant(mine, end), telemetry.instant(all_, end)))
+    both = await or_missing("Prometheus", asyncio.gather(telemetry.instant(mine, end), telemetry.instant(all_, end)))
     if isinstance(both, Missing):
         return Served(version, both, mine)
     if _sum(both[1]) <= 0:

@@ -14,14 +14,17 @@ from opsloop.core.gate.evidence import CaseRun, LiveAnswer, Missing, Replay
 from opsloop.core.release.revisions import digest
 from opsloop.errors import Invalid, Unavailable
 from opsloop.shell.evidence.cluster import is_owned, without_hash
-from opsloop.shell.evidence.sources import World, had
+from opsloop.shell.evidence.sources import Sources, or_missing
 from opsloop.shell.ports import CONTROLLERREVISIONS, DEPLOYMENTS, PODS, REPLICASETS, SERVICES, Object
 
 MOST_LIVE = 10  # live pods that are asked
 
 
-async def replay(world: World, case: EvalCase, release: Release) -> Replay:
-    """Both revisions side by side; their pods are removed whatever happens."""
+async def replay(sources: Sources, case: EvalCase, release: Release) -> Replay:
+    """Asks both revisions side by side. Their pods are removed, also after an error.
+
+    Raises Invalid where the Release or the case does not allow it.
+    """
     if release.spec.evals and release.spec.evals.quarantine == "never":
         raise Invalid(
             f"Release {release.metadata.name} says evals.quarantine: never, so no old revision may be started"
@@ -29,15 +32,18 @@ async def replay(world: World, case: EvalCase, release: Release) -> Replay:
     if case.spec.proof is None:
         raise Invalid(f"EvalCase {case.metadata.name} names no revisions that prove it")
     bad, good = await asyncio.gather(
-        *(had("quarantine", _run(world, case, release, d)) for d in (case.spec.proof.bad, case.spec.proof.good))
+        *(
+            or_missing("quarantine", _run(sources, case, release, d))
+            for d in (case.spec.proof.bad, case.spec.proof.good)
+        )
     )
     return Replay(bad, good)
 
 
-async def _run(world: World, case: EvalCase, release: Release, wanted: str) -> CaseRun:
-    """One revision: start its stored template, ask, remove."""
+async def _run(sources: Sources, case: EvalCase, release: Release, wanted: str) -> CaseRun:
+    """Starts a pod of the stored template, asks it, and removes it."""
     name = release.metadata.name
-    stored = await world.cluster.get(CONTROLLERREVISIONS, world.namespace, names.revision_name(name, wanted))
+    stored = await sources.cluster.get(CONTROLLERREVISIONS, sources.namespace, names.revision_name(name, wanted))
     template = stored.get("data") or {}
     if digest(template) != wanted:
         raise Invalid(f"the template stored as {wanted} has digest {digest(template)}")
@@ -45,48 +51,48 @@ async def _run(world: World, case: EvalCase, release: Release, wanted: str) -> C
         case=f"gate-{case.metadata.name}",  # another label than the reconciler's, which tidies up its own pods
         release=name,
         digest=wanted,
-        name=quarantine.pod_name(f"gate-{case.metadata.name}", wanted, _attempt(world)),
-        namespace=world.namespace,
+        name=quarantine.pod_name(f"gate-{case.metadata.name}", wanted, _attempt(sources)),
+        namespace=sources.namespace,
         template=template,
-        service_selectors=await _selectors(world),
+        service_selectors=await _selectors(sources),
     )
-    created = await world.cluster.create(PODS, world.namespace, pod)
+    created = await sources.cluster.create(PODS, sources.namespace, pod)
     try:
-        await _until_ready(world, pod["metadata"]["name"])
-        given, reply = await _ask(world, pod["metadata"]["name"], case)
+        await _until_ready(sources, pod["metadata"]["name"])
+        given, reply = await _ask(sources, pod["metadata"]["name"], case)
     finally:
-        await asyncio.shield(_remove(world, created))
+        await asyncio.shield(_remove(sources, created))
     return CaseRun(wanted, given.fit == "passed", given.message, reply.body)
 
 
-def _attempt(world: World) -> int:
-    """Two gates at once, or one after another, use different pods."""
-    return int(world.clock.now().timestamp() * 1000) % 1_000_000_000
+def _attempt(sources: Sources) -> int:
+    """A number of its own for each run, so that two gates use different pods."""
+    return int(sources.clock.now().timestamp() * 1000) % 1_000_000_000
 
 
-async def _selectors(world: World) -> list[dict[str, str]]:
-    services = await world.cluster.list(SERVICES, world.namespace)
+async def _selectors(sources: Sources) -> list[dict[str, str]]:
+    services = await sources.cluster.list(SERVICES, sources.namespace)
     return [(service.get("spec") or {}).get("selector") or {} for service in services]
 
 
-async def _until_ready(world: World, name: str) -> None:
-    """Raises Unavailable with what the kubelet says, once the pod has failed or patience is over."""
-    deadline = world.clock.now() + timedelta(seconds=world.patience)
+async def _until_ready(sources: Sources, name: str) -> None:
+    """Waits until the pod is ready. Raises Unavailable with the kubelet's reasons after `patience`, or once it has ended."""
+    deadline = sources.clock.now() + timedelta(seconds=sources.patience)
     while True:
-        status = (await world.cluster.get(PODS, world.namespace, name)).get("status") or {}
+        status = (await sources.cluster.get(PODS, sources.namespace, name)).get("status") or {}
         if is_ready(status):
             return
         if status.get("phase") in ("Failed", "Succeeded"):
             raise Unavailable(
                 f"pod {name} ended ({status.get('reason') or status['phase']}) {_waits_for(status)}".strip()
             )
-        if world.clock.now() >= deadline:
-            raise Unavailable(f"pod {name} is not ready after {world.patience:g} s {_waits_for(status)}".strip())
-        await asyncio.sleep(world.pause)
+        if sources.clock.now() >= deadline:
+            raise Unavailable(f"pod {name} is not ready after {sources.patience:g} s {_waits_for(status)}".strip())
+        await asyncio.sleep(sources.pause)
 
 
 def is_ready(status: dict[str, Any]) -> bool:
-    """Condition Ready."""
+    """True where the condition Ready is True."""
     return any(c.get("type") == "Ready" and c.get("status") == "True" for c in status.get("conditions") or [])
 
 
@@ -96,48 +102,48 @@ def _waits_for(status: dict[str, Any]) -> str:
     return f"({', '.join(filter(None, reasons))})" if any(reasons) else ""
 
 
-async def _ask(world: World, pod: str, case: EvalCase) -> tuple[Answer, ProbeReply]:
+async def _ask(sources: Sources, pod: str, case: EvalCase) -> tuple[Answer, ProbeReply]:
     """The answer and the reply that it was read from; asked again after a time-out or a server error.
 
     Raises Unavailable where there is no answer.
     """
     replies: list[ProbeReply] = []
     while True:
-        replies.append(await world.prober.ask(pod, case.spec.request))
+        replies.append(await sources.prober.ask(pod, case.spec.request))
         given = answer(case.spec.expect, replies, SERVER_ERRORS)
         if given is None:
-            await asyncio.sleep(world.pause)
+            await asyncio.sleep(sources.pause)
         elif given.fit == "no_answer":
             raise Unavailable(f"pod {pod}: {given.message}")
         else:
             return given, replies[-1]
 
 
-async def _remove(world: World, pod: Object) -> None:
-    """What cannot be removed ends by itself (activeDeadlineSeconds)."""
+async def _remove(sources: Sources, pod: Object) -> None:
+    """Deletes the pod; one that cannot be deleted ends by itself (activeDeadlineSeconds)."""
     meta = pod["metadata"]
-    await had("remove", world.cluster.delete(PODS, world.namespace, meta["name"], meta.get("uid", "")))
+    await or_missing("remove", sources.cluster.delete(PODS, sources.namespace, meta["name"], meta.get("uid", "")))
 
 
-async def live_answers(world: World, case: EvalCase, deployment_name: str) -> tuple[LiveAnswer, ...]:
+async def live_answers(sources: Sources, case: EvalCase, deployment_name: str) -> tuple[LiveAnswer, ...]:
     """Ready pods of the Deployment's current template, each asked once; at most MOST_LIVE of them."""
-    pods = await _current_pods(world, deployment_name)
-    answers = await asyncio.gather(*(_ask(world, pod, case) for pod in pods))
+    pods = await _current_pods(sources, deployment_name)
+    answers = await asyncio.gather(*(_ask(sources, pod, case) for pod in pods))
     return tuple(
         LiveAnswer(pod, given.fit == "passed", given.message) for pod, (given, _) in zip(pods, answers, strict=True)
     )
 
 
-async def _current_pods(world: World, deployment_name: str) -> list[str]:
-    deployment = await world.cluster.get(DEPLOYMENTS, world.namespace, deployment_name)
+async def _current_pods(sources: Sources, deployment_name: str) -> list[str]:
+    deployment = await sources.cluster.get(DEPLOYMENTS, sources.namespace, deployment_name)
     live = digest(deployment["spec"]["template"])
-    sets = await world.cluster.list(REPLICASETS, world.namespace)
+    sets = await sources.cluster.list(REPLICASETS, sources.namespace)
     owners = {
         rs["metadata"]["uid"]
         for rs in sets
         if is_owned(rs, {deployment["metadata"]["uid"]}) and digest(without_hash(rs["spec"]["template"])) == live
     }
-    pods = await world.cluster.list(PODS, world.namespace)
+    pods = await sources.cluster.list(PODS, sources.namespace)
     mine = [p for p in pods if is_owned(p, owners) and is_ready(p.get("status") or {})]
     return sorted(p["metadata"]["name"] for p in mine if not p["metadata"].get("deletionTimestamp"))[:MOST_LIVE]
 

@@ -1,4 +1,4 @@
-"""Where evidence comes from, and how a source that fails becomes `Missing` and not a pass."""
+"""Ports that the gate asks for evidence; a source that fails becomes `Missing`, which is never a pass."""
 
 import json
 from collections.abc import Awaitable, Mapping
@@ -73,8 +73,8 @@ class Address:
 
 
 @dataclass(frozen=True, slots=True)
-class World:
-    """All that the gate may ask. `patience` is how long a quarantined pod may take to get ready, in seconds."""
+class Sources:
+    """Ports and addresses of the evidence. `patience`: seconds in which a quarantined pod must get ready; `pause`: between tries."""
 
     cluster: Cluster
     telemetry: Telemetry
@@ -88,15 +88,15 @@ class World:
     pause: float = 1.0
 
 
-async def had(what: str, asking: Awaitable[T]) -> T | Missing:
-    """The answer, or why there is none. Errors that nobody expected pass through: they are defects."""
+async def or_missing(source: str, asking: Awaitable[T]) -> T | Missing:
+    """The answer, or Missing with the error of `source`. Other exceptions than OpsloopError and ValidationError pass."""
     try:
         return await asking
     except OpsloopError as error:
-        return Missing(f"{what}: {error}")
+        return Missing(f"{source}: {error}")
     except ValidationError as error:
         first = error.errors()[0]
-        return Missing(f"{what}: {'.'.join(map(str, first['loc']))}: {first['msg']}")
+        return Missing(f"{source}: {'.'.join(map(str, first['loc']))}: {first['msg']}")
 
 
 async def get_json(cluster: Raw, address: Address, path: str, query: Mapping[str, str] | None = None) -> Any:

@@ -1,4 +1,4 @@
-"""Objects for the tests of what is learned, with the values of the drill."""
+"""EvalCases with their Release, revisions, ticket and quarantined pods, with the values of the drill."""
 
 from datetime import UTC, datetime, timedelta
 from typing import Any
