@@ -1,4 +1,4 @@
-"""What the intake accepts and how it says no; and that what it stores comes back."""
+"""Bodies that the intake accepts and refuses, and the format of inbox entries."""
 
 import copy
 import json

@@ -1,4 +1,4 @@
-"""Exact counts, whatever arrives twice, late or in another order."""
+"""Ledger: exact counts of alerts that arrive twice, late or in another order."""
 
 import random
 

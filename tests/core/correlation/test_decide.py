@@ -1,4 +1,4 @@
-"""Situations of an on-call engineer, and which Incident everything lands on."""
+"""Situations of an on-call engineer, and the Incident of every alert, burn and ticket in them."""
 
 from datetime import timedelta
 
