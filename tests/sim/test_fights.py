@@ -7,7 +7,7 @@ import pytest
 
 from opsloop.api.incident import Incident
 from opsloop.core import conditions
-from opsloop.shell.ports import INCIDENTS, RELEASES
+from opsloop.shell.ports import INCIDENTS, RELEASES, RUNBOOKS
 from tests.builders.objects import V1, V4
 from tests.sim.operator import SETTINGS
 from tests.sim.shift import Shift, resolved, seconds, story
@@ -42,6 +42,30 @@ async def test_a_fighter_that_pushes_faster_than_pods_start_is_contested_too(shi
         if shift.live == "v1":
             shift.shop.set_image("v2", manager="flux")
     assert shift.wrote() == ["v1"] * 3
+
+
+@pytest.mark.parametrize("runbook", ["dryRun", "deleted"])
+async def test_a_push_after_the_runbook_stopped_acting_is_asked_for_once_and_left_to_a_person(runbook: str) -> None:
+    shift = Shift()
+    await shift.adopt()
+    await shift.mitigate()
+    book = shift.shop.cluster.find(RUNBOOKS, NS, "bad-release")
+    assert book is not None
+    if runbook == "deleted":
+        await shift.shop.cluster.delete(RUNBOOKS, NS, "bad-release")
+    else:
+        shift.shop.cluster.seed({**book, "spec": {**book["spec"], "safety": {"mode": runbook}}})
+    await seconds(shift, 2)
+    shift.shop.set_image("v2", manager="argocd")
+    await seconds(shift, 60)
+    incident = shift.incident()
+    assert incident is not None and shift.wrote() == ["v1"]
+    assert [(p.type, p.state) for p in incident.status.plays] == [
+        ("rollback", "Helped"),
+        ("rollback", "Refused"),
+        ("escalate", "Done"),
+    ]
+    await shift.operator.stop()
 
 
 async def test_without_a_runbook_a_person_is_paged_and_nothing_is_written() -> None:

@@ -101,9 +101,16 @@ def pushed_again(facts: IncidentFacts, status: IncidentStatus) -> Revision | Non
     live = revisions.find(root.release.status.revisions, root.release.status.live) if root else None
     if live is None or live.digest not in blocked_by(facts):
         return None
-    if plays.rollback_pending(facts, status) or _just_decided(facts, status):
+    if plays.rollback_pending(facts, status) or _just_decided(facts, status) or _refused_since(status, live):
         return None
     return live
+
+
+def _refused_since(status: IncidentStatus, live: Revision) -> bool:
+    """True if the rollback of this very push was asked for and refused (Runbook gone, dry run): the Runbook's next step
+    follows, at last a person. Asking again at every look would never end."""
+    asked = (p for p in status.plays if p.type == "rollback" and p.state == "Refused")
+    return any(live.live_since is not None and p.requested_at >= live.live_since for p in asked)
 
 
 def _just_decided(facts: IncidentFacts, status: IncidentStatus) -> bool:
