@@ -216,9 +216,7 @@ async def replaced_under_its_version(subject: Subject, replace: Object) -> bool:
         ),
     ],
 )
-async def test_a_json_patch_that_does_not_fit_the_world_is_a_conflict_and_changes_nothing(
-    subject: Subject, op: Object
-) -> None:
+async def test_a_json_patch_that_does_not_fit_is_a_conflict_and_changes_nothing(subject: Subject, op: Object) -> None:
     await subject.api.create(DEPLOYMENTS, subject.namespace, deployment())
     ops = [{"op": "replace", "path": "/spec/replicas", "value": 0}, op]
     with pytest.raises(Conflict):
@@ -227,7 +225,7 @@ async def test_a_json_patch_that_does_not_fit_the_world_is_a_conflict_and_change
     assert read["spec"]["template"]["spec"]["containers"][0]["image"] == "example.invalid/app:v1"
 
 
-async def test_apply_creates_changes_and_removes_what_it_no_longer_names_but_not_what_others_set(
+async def test_apply_removes_fields_it_no_longer_sets_but_not_those_of_others(
     subject: Subject,
 ) -> None:
     made = await subject.api.apply(CONFIGMAPS, subject.namespace, config(data={"ours": "1", "old": "1"}))

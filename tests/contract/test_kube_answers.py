@@ -231,9 +231,7 @@ async def test_each_call_goes_where_the_api_reference_says(server: Server, kube:
     assert {(h["Authorization"], h["User-Agent"]) for h in server.headers} == {("Bearer secret", "opsloop")}
 
 
-async def test_a_review_that_the_operator_may_not_make_says_nothing_about_the_caller(
-    server: Server, kube: Kube
-) -> None:
+async def test_a_forbidden_review_tells_nothing_about_the_caller(server: Server, kube: Kube) -> None:
     server.say(403, "Forbidden", "cannot create tokenreviews")
     with pytest.raises(Unavailable, match="the operator may not create tokenreviews"):
         await kube.review_token("t", "opsloop")

@@ -121,7 +121,7 @@ async def both_may_write(a: Replica, b: Replica, seconds: float) -> float:
     return overlap
 
 
-async def test_the_first_one_gets_it_at_once_and_keeps_it_with_one_write_per_two_seconds() -> None:
+async def test_the_first_one_leads_at_once_and_renews_every_two_seconds() -> None:
     with replicas(1) as (a,):
         a.start()
         await asyncio.sleep(100)
@@ -146,7 +146,7 @@ async def test_before_it_leads_the_fence_is_closed() -> None:
         assert not a.may_write()
 
 
-async def test_after_a_kill_the_other_one_takes_over_when_the_lease_has_run_out() -> None:
+async def test_after_a_kill_the_other_one_takes_over_when_the_lease_expired() -> None:
     with replicas() as (a, b):
         a.start()
         await asyncio.sleep(1)
@@ -171,7 +171,7 @@ async def test_a_released_lease_is_taken_within_one_retry() -> None:
         assert a.died_at is None
 
 
-async def test_a_release_waits_for_a_renewal_under_way_and_nothing_opens_the_fence_again() -> None:
+async def test_a_release_waits_for_a_renewal_under_way_and_closes_the_fence() -> None:
     with replicas() as (a, b):
         a.start()
         await asyncio.sleep(1)
@@ -269,7 +269,7 @@ async def test_a_lease_that_somebody_else_took_ends_the_process() -> None:
         assert not a.may_write()
 
 
-async def test_a_lease_deleted_under_its_holder_is_made_again_and_never_held_twice() -> None:
+async def test_a_deleted_lease_is_created_again_and_never_held_twice() -> None:
     with replicas() as (a, b):
         a.start()
         await asyncio.sleep(1)

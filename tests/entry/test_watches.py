@@ -109,7 +109,7 @@ def test_kopf_writes_nothing_and_times_out() -> None:
         pytest.param("fd00::1", "https://[fd00::1]:443", id="an IPv6 service address"),
     ],
 )
-async def test_in_a_pod_the_login_is_the_mounted_token_and_needs_no_dns(
+async def test_in_a_pod_the_login_is_the_token_and_needs_no_dns(
     host: str, server: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     info = kopf.ConnectionInfo(server="https://kubernetes.default.svc", token="t")

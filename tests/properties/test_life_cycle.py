@@ -62,9 +62,7 @@ def _second(loop: DecisionStore, known: bool) -> None:
 
 @settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
 @given(HAPPENINGS, st.booleans())
-def test_at_any_instant_it_comes_to_rest_within_ten_rounds_and_reads_back_as_it_was(
-    story: list[Any], evals: bool
-) -> None:
+def test_it_comes_to_rest_within_ten_rounds_and_survives_storage(story: list[Any], evals: bool) -> None:
     loop = DecisionStore(evals)
     for what, how in story:
         happen(loop, what, how)
@@ -77,7 +75,7 @@ def test_at_any_instant_it_comes_to_rest_within_ten_rounds_and_reads_back_as_it_
 
 @settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
 @given(HAPPENINGS)
-def test_left_alone_with_known_telemetry_it_ends_healthy_or_with_a_person_called(story: list[Any]) -> None:
+def test_with_known_telemetry_it_ends_healthy_or_escalated(story: list[Any]) -> None:
     """Nothing hangs for ever: no rollback in hand, no play running, no canary on its way unless it is held and says why."""
     loop = DecisionStore()
     for what, how in story:

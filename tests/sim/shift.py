@@ -1,4 +1,4 @@
-"""The story of a shift, told second by second to opsloop in fake time."""
+"""The shift: one story of a shop that ships bad versions, played second by second to opsloop in fake time."""
 
 from collections.abc import Awaitable, Callable
 from typing import Any
@@ -48,19 +48,18 @@ def runbook_object() -> Object:
 
 
 class Shift:
-    """The story, told second by second; `log` holds the second of each transition."""
+    """Plays the story; `log` holds the second of each transition. A test may also play parts of it, or a story of its own."""
 
     def __init__(self, lag: bool = False, runbook: bool = True, settings: Settings = SETTINGS) -> None:
         self.shop = Shop(release_object(), runbook_object() if runbook else None)
         self.operator = OperatorProcess(self.shop, lag, settings)
         self.log: list[tuple[int, str]] = []
         self.second = 0
-        self.templates: list[tuple[str, str]] = []  # what opsloop wrote: (from, to)
-        self.shop.cluster.on_store = self._guard
+        self.shop.cluster.on_store = self._assert_laws
         self.live = "v1"
 
-    def _guard(self, stored: Object) -> None:
-        """Laws at every single store: no gate opened beyond the stored weight, no other write of the live template."""
+    def _assert_laws(self, stored: Object) -> None:
+        """Asserts at every single store that no gate is open beyond the decided number of pods; follows the live version."""
         if stored["kind"] == "Pod" and GATE in str(stored.get("status", {}).get("conditions", "")):
             target = (self.release().status.target if self._find(RELEASES, "answers") else None) or None
             opened = self.shop.open_canaries()
@@ -77,7 +76,7 @@ class Shift:
             c["type"] == "Ready" and c["status"] == "True" for c in pod["status"]["conditions"]
         )
 
-    # the world as it is
+    # stored objects
 
     def _find(self, resource: Any, name: str) -> Object | None:
         return self.shop.cluster.find(resource, NS, name)
@@ -86,13 +85,13 @@ class Shift:
         return Release.model_validate(self._find(RELEASES, "answers"))
 
     def release_object(self) -> Object:
-        found = self._find(RELEASES, "answers")
-        assert found is not None
-        return found
+        stored = self._find(RELEASES, "answers")
+        assert stored is not None
+        return stored
 
     def incident(self) -> Incident | None:
-        found = self._find(INCIDENTS, "answers-1")
-        return Incident.model_validate(found) if found else None
+        stored = self._find(INCIDENTS, "answers-1")
+        return Incident.model_validate(stored) if stored else None
 
     def _is(self, condition: str) -> bool:
         incident = self.incident()
@@ -100,13 +99,13 @@ class Shift:
 
     # the story
 
-    async def until(self, what: str, holds: Callable[[], bool], most: int = 90) -> None:
+    async def until(self, event: str, holds: Callable[[], bool], most: int = 90) -> None:
         for _ in range(most):
             await self.one_second()
             if holds():
-                self.log.append((self.second, what))
+                self.log.append((self.second, event))
                 return
-        raise AssertionError(f"not within {most} s: {what}\n{self.told()}\n{self._state()}")
+        raise AssertionError(f"not within {most} s: {event}\n{self.transcript()}\n{self._state()}")
 
     async def one_second(self) -> None:
         self.second += 1
@@ -154,35 +153,37 @@ class Shift:
 
     async def ship(self) -> None:
         self.shop.ship("v3")
-        self.log.append((self.second, "v3 is wanted"))
+        self.log.append((self.second, "v3 is shipped"))
         await self.until("v3 is rejected in the dark", lambda: self.target() == ("v3", "Rejected"))
         self.shop.ship("v4")
-        self.log.append((self.second, "v4 is wanted"))
+        self.log.append((self.second, "v4 is shipped"))
         for weight in (20, 50):
             await self.until(f"v4 at {weight}", lambda w=weight: self.release().status.weight.wanted >= w)  # type: ignore[misc]
         await self.until("v4 is promoted", lambda: self.target() == ("v4", "Promoted"))
         await self.until("the loop is closed", lambda: self._is("LoopClosed"))
-        await self.until("all is quiet", self._quiet)
+        await self.until("all is quiet", self.quiet)
 
     def target(self) -> tuple[str, str]:
         target = self.release().status.target
         return (target.version, target.state) if target else ("", "")
 
-    def _quiet(self) -> bool:
+    def quiet(self) -> bool:
         left = self.shop.quarantined() + self.shop.open_canaries()
         return not left and self._find(DEPLOYMENTS, "answers-canary") is None
 
     def _state(self) -> str:
         release, incident = self.release().status, self.incident()
-        said = [f"{c.type}={c.status} {c.reason}: {c.message}" for c in release.conditions]
-        said += [f"{p.type}-{p.attempt} {p.state} {p.reason}" for p in incident.status.plays] if incident else []
-        said += [f"{c.type}={c.status} {c.reason}: {c.message}" for c in incident.status.conditions] if incident else []
-        return "\n".join([str(release.target), str(release.rollback), *said])
+        lines = [f"{c.type}={c.status} {c.reason}: {c.message}" for c in release.conditions]
+        lines += [f"{p.type}-{p.attempt} {p.state} {p.reason}" for p in incident.status.plays] if incident else []
+        lines += (
+            [f"{c.type}={c.status} {c.reason}: {c.message}" for c in incident.status.conditions] if incident else []
+        )
+        return "\n".join([str(release.target), str(release.rollback), *lines])
 
-    def told(self) -> str:
-        return "\n".join(f"{second:4} s  {what}" for second, what in self.log)
+    def transcript(self) -> str:
+        return "\n".join(f"{second:4} s  {event}" for second, event in self.log)
 
-    # what must be true at the end, whatever happened on the way
+    # the end, the same whatever happened on the way
 
     def end(self) -> dict[str, Any]:
         release, incident = self.release().status, self.incident()
@@ -209,22 +210,22 @@ class Shift:
         }
 
     def wrote(self) -> list[str]:
-        """Versions that opsloop put on the live Deployment, in order."""
+        """Versions that opsloop wrote to the live Deployment, in order."""
         return [version_of(w.body[-1]["value"]) for w in self.shop.cluster.written("json_patch", "deployments")]
 
 
-def story(told: Callable[[Shift], Awaitable[None]]) -> Callable[[], Awaitable[None]]:
-    """A test that begins with v1 adopted and last-good. (A fixture would not run in fake time.)"""
+def story(play: Callable[[Shift], Awaitable[None]]) -> Callable[[], Awaitable[None]]:
+    """A test that starts with v1 adopted and last-good. A fixture would not run in fake time."""
 
     async def test() -> None:
         shift = Shift()
         try:
             await shift.adopt()
-            await told(shift)
+            await play(shift)
         finally:
             await shift.operator.stop()
 
-    test.__name__ = told.__name__
+    test.__name__ = play.__name__
     return test
 
 

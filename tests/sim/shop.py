@@ -28,8 +28,8 @@ WATCHED = ("Release", "Incident", "Runbook", "EvalCase", "Deployment")
 Change = tuple[str, Object, bool]  # kind, object, it was deleted
 
 
-class TellingCluster(FakeCluster):
-    """Tells of every change of a watched kind, as a watch would, and of every store, to whoever guards a law."""
+class WatchedCluster(FakeCluster):
+    """Lists every change of a watched kind in `changes`, as watches report them; calls `on_store` at every store."""
 
     def __init__(self, clock: FakeClock) -> None:
         self.changes: list[Change] = []
@@ -66,7 +66,7 @@ class Shop:
 
     def __init__(self, release: Object, runbook: Object | None) -> None:
         self.clock = FakeClock()
-        self.cluster = TellingCluster(self.clock)
+        self.cluster = WatchedCluster(self.clock)
         self.prober = FakeProber()
         self.telemetry = FakeTelemetry()
         self.served: set[str] = set()  # versions that users have had answers of
@@ -84,36 +84,36 @@ class Shop:
 
     # people
     def set_image(self, version: str, manager: str = "kubectl-set") -> None:
-        """`kubectl set image`: behind the Release's back. Without a manager, managedFields stay: fields were only removed."""
-        found = self._get(DEPLOYMENTS, "answers")
-        found["spec"]["template"]["spec"]["containers"][0]["image"] = f"shop:{version}"
+        """`kubectl set image`. Without a manager, managedFields stay as they are: fields were only removed."""
+        stored = self._get(DEPLOYMENTS, "answers")
+        stored["spec"]["template"]["spec"]["containers"][0]["image"] = f"shop:{version}"
         fields: Object = {"f:spec": {"f:template": {}}}
         at = self.clock.now().strftime("%Y-%m-%dT%H:%M:%SZ")
         if manager:
-            found["metadata"]["managedFields"] = [{"manager": manager, "time": at, "fieldsV1": fields}]
-        self.cluster.seed(found)
+            stored["metadata"]["managedFields"] = [{"manager": manager, "time": at, "fieldsV1": fields}]
+        self.cluster.seed(stored)
 
     def ship(self, version: str, **spec: Any) -> None:
         """Edit the Release: the ordinary way."""
-        found = self._get(RELEASES, "answers")
-        found["spec"] |= {"version": version, "images": {"answers": f"shop:{version}"}, **spec}
-        self.cluster.seed(found)
+        stored = self._get(RELEASES, "answers")
+        stored["spec"] |= {"version": version, "images": {"answers": f"shop:{version}"}, **spec}
+        self.cluster.seed(stored)
 
     def annotate(self, resource: Resource, name: str, **annotations: str) -> None:
-        found = self._get(resource, name)
-        found["metadata"]["annotations"] = {f"opsloop.dev/{k}": v for k, v in annotations.items()}
-        self.cluster.seed(found)
+        stored = self._get(resource, name)
+        stored["metadata"]["annotations"] = {f"opsloop.dev/{k}": v for k, v in annotations.items()}
+        self.cluster.seed(stored)
 
     def report(self, name: str, alerts: tuple[Alert, ...] = (), tickets: tuple[Ticket, ...] = ()) -> None:
-        """What the intake has answered 2xx for."""
+        """Stores inbox entries that the intake has answered 2xx for."""
         for part, data in enumerate(encode_entries(alerts, tickets)):
             meta = {"name": f"opsloop-inbox-{name}-{part}", "namespace": NS, "labels": {INBOX: "true"}}
             self.cluster.seed({"kind": "ConfigMap", "metadata": meta, "binaryData": data})
 
     def _get(self, resource: Resource, name: str) -> Object:
-        found = self.cluster.find(resource, NS, name)
-        assert found is not None
-        return found
+        stored = self.cluster.find(resource, NS, name)
+        assert stored is not None
+        return stored
 
     # the cluster
     def tick(self) -> None:
@@ -220,9 +220,9 @@ def _is(pod: Object, condition: str) -> bool:
 
 def _set(status: Object, condition: str, value: bool) -> None:
     conditions = status.setdefault("conditions", [])
-    wanted = {"type": condition, "status": str(value)}
-    found = next((c for c in conditions if c["type"] == condition), None)
-    if found is None:
-        conditions.append(wanted)
+    new = {"type": condition, "status": str(value)}
+    stored = next((c for c in conditions if c["type"] == condition), None)
+    if stored is None:
+        conditions.append(new)
     else:
-        found.update(wanted)
+        stored.update(new)

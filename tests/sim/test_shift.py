@@ -43,11 +43,11 @@ THE_END = {
 async def test_the_whole_shift_and_the_second_of_each_transition() -> None:
     shift = Shift()
     await shift.play()
-    print(shift.told())  # pytest -s
+    print(shift.transcript())  # pytest -s
     assert shift.end() == THE_END
 
 
-async def test_a_watch_that_tells_a_second_late_changes_nothing() -> None:
+async def test_a_watch_that_is_a_second_late_changes_nothing() -> None:
     shift = Shift(lag=True)
     await shift.play()
     assert shift.end() == THE_END

@@ -88,7 +88,7 @@ async def test_closing_a_gate_asks_nobody(on: Bench) -> None:
     assert on.cluster.reads == [] and verbs(on) == ["patch_pod_condition pods"]
 
 
-async def test_the_status_that_was_stored_is_seen_at_once_and_wakes_who_is_concerned(on: Bench) -> None:
+async def test_a_stored_status_is_cached_at_once_and_requests_what_follows(on: Bench) -> None:
     await carry(on, status=STATUS)
     assert on.cached("Release")["status"]["live"] == V1 and ("Release", NS, "answers") in on.requested
     await carry(on, status=STATUS.model_copy(update={"version": "v1"}))
@@ -102,7 +102,7 @@ async def test_the_status_is_written_whole_and_the_spec_is_left_alone(on: Bench)
     assert stored["metadata"]["generation"] == 1 and None not in stored["status"].values()
 
 
-async def test_an_act_that_fails_leaves_the_later_ones_undone_but_is_told_of(on: Bench) -> None:
+async def test_a_failed_action_leaves_later_ones_undone_but_posts_the_events(on: Bench) -> None:
     on.cluster.remove(DEPLOYMENTS, NS, "answers")
     with pytest.raises(NotFound):
         await carry(on, BACK, REMEMBER, events=(Event("X", "x"),))
@@ -205,14 +205,14 @@ async def test_a_template_is_stored_once_without_an_owner(on: Bench) -> None:
     assert stored["metadata"]["labels"][RELEASE] == "answers"
 
 
-async def test_one_that_a_former_process_stored_is_no_error_and_is_known_from_now_on(on: Bench) -> None:
+async def test_a_template_that_an_earlier_process_stored_is_no_error(on: Bench) -> None:
     await carry(on, REMEMBER)
     on.runtime.owned.templates.clear()
     await carry(on, REMEMBER)
     assert (await observe.templates(on.runtime, NS, "answers")).keys() == {V1}
 
 
-async def test_the_canary_is_seen_at_once_and_deleted_only_if_it_is_ours(on: Bench) -> None:
+async def test_the_canary_is_cached_at_once_and_deleted_once(on: Bench) -> None:
     await carry(on, CANARY_)
     facts = await observe.release_facts(on.runtime, NS, "answers")
     assert facts is not None and isinstance(facts.canary, CanaryFacts) and facts.canary.replicas == 2
@@ -220,13 +220,13 @@ async def test_the_canary_is_seen_at_once_and_deleted_only_if_it_is_ours(on: Ben
     assert verbs(on) == ["apply deployments", "delete deployments"]
 
 
-async def test_a_deployment_of_a_user_that_is_called_like_a_canary_is_not_deleted(on: Bench) -> None:
+async def test_a_users_deployment_with_a_canarys_name_is_not_deleted(on: Bench) -> None:
     on.seed(deployment("answers-canary"))
     await carry(on, DeleteCanary("answers"))
     assert verbs(on) == []
 
 
-async def test_a_deployment_of_a_user_that_is_called_like_a_canary_is_not_taken_over(on: Bench) -> None:
+async def test_a_users_deployment_with_a_canarys_name_is_not_taken_over(on: Bench) -> None:
     on.seed(deployment("answers-canary"))
     with pytest.raises(Invalid, match="answers-canary is not opsloop's"):
         await carry(on, CANARY_)

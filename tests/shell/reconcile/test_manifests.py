@@ -14,7 +14,7 @@ def canary(**changes: object) -> dict[str, object]:
     return owned.canary_deployment(RELEASE, EnsureCanary("answers", "web", V4, base, {"app": "answers"}, 3))
 
 
-def test_canary_pods_are_selected_by_the_service_and_not_by_the_live_deployment_nor_the_other_way_round() -> None:
+def test_the_service_selects_canary_pods_and_the_live_deployment_does_not() -> None:
     spec: dict = canary()["spec"]  # type: ignore[type-arg,assignment]
     labels = spec["template"]["metadata"]["labels"]
     assert labels["app"] == "answers" and labels[CANARY] == "answers" and labels[REVISION] == V4

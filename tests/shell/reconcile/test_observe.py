@@ -38,7 +38,7 @@ def test_settled(obj: dict[str, Any], settled: bool) -> None:
     assert observe.workload(obj).settled is settled
 
 
-def test_a_deployment_scaled_to_nothing_is_settled_and_one_without_replicas_has_one() -> None:
+def test_settled_at_zero_replicas_and_one_replica_where_unset() -> None:
     none = {**counts(replicas=0, updatedReplicas=0, availableReplicas=0)}
     none["spec"] = {**none["spec"], "replicas": 0}
     assert (observe.workload(none).settled, observe.workload(none).replicas) == (True, 0)
@@ -126,7 +126,7 @@ def opened(name: str = "answers-1", **status: Any) -> dict[str, Any]:
     return {"kind": "Incident", "metadata": {"name": name, "namespace": NS}, "spec": item.spec.dump(), "status": status}
 
 
-async def test_an_incident_sees_its_root_the_others_and_what_was_stored_beside_it_read_once() -> None:
+async def test_incident_facts_hold_root_and_other_incidents_and_read_stored_objects_once() -> None:
     written = {
         "kind": "ConfigMap",
         "metadata": {"name": "answers-1-postmortem", "namespace": NS, "annotations": {"opsloop.dev/subject": "900d"}},

@@ -206,9 +206,7 @@ FAILURES = [
 
 
 @pytest.mark.parametrize(("error", "reading"), FAILURES)
-async def test_a_failed_read_is_unknown_at_once_and_known_again_on_the_next_tick(
-    error: Exception, reading: Unknown
-) -> None:
+async def test_a_failed_read_is_unknown_until_the_next_tick(error: Exception, reading: Unknown) -> None:
     bench = healthy(Bench(release(target=Target(digest=TWO, version="v2", state="Stepping", started_at=START))))
     await bench.tick()
     bench.telemetry.failure = error  # type: ignore[assignment]
@@ -353,7 +351,7 @@ async def test_it_runs_on_the_tick() -> None:
     assert await passes(bench, 16) == [0, 5, 10, 15]
 
 
-async def test_a_nudge_reads_at_once_and_a_storm_of_nudges_at_most_once_a_second() -> None:
+async def test_a_nudge_reads_at_once_and_a_storm_once_a_second() -> None:
     bench = healthy(Bench(release()))
     loop = asyncio.get_running_loop()
     for delay in (2, 2.1, 2.2, 2.3):

@@ -51,7 +51,7 @@ def test_managed_fields_are_not_kept_and_the_given_object_is_not_changed() -> No
     assert given["metadata"]["managedFields"] == [{}]
 
 
-def test_a_late_echo_of_a_deleted_object_does_not_bring_it_back_but_a_new_one_of_that_name_comes() -> None:
+def test_a_late_event_does_not_restore_a_deleted_object() -> None:
     cache = Cache()
     cache.put("Incident", incident("a", "5"))
     cache.drop("Incident", "shop", "a", "uid-a")
@@ -74,7 +74,7 @@ def test_memory_of_deleted_objects_is_bounded() -> None:
     assert not cache.put("Incident", incident("b", uid=f"uid-{DELETED_KEPT}"))
 
 
-def test_prune_drops_what_was_known_before_the_list_and_is_not_in_it() -> None:
+def test_prune_drops_objects_cached_before_the_list_and_missing_in_it() -> None:
     cache = Cache()
     for name in ("dead", "live", "reborn"):
         cache.put("Incident", incident(name))
@@ -97,7 +97,7 @@ def test_views_are_models_by_name_and_of_one_namespace() -> None:
     assert cache.model(Incident, "shop", "zzz") is None
 
 
-def test_an_object_that_cannot_be_parsed_is_skipped_and_reported_once_per_version() -> None:
+def test_an_unparsable_object_is_skipped_and_reported_once_per_version() -> None:
     reports: list[tuple[str, ...]] = []
     cache = Cache(lambda *report: reports.append(report))
     cache.put("Incident", incident("bad", title=["no text"]))

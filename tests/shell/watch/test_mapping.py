@@ -202,7 +202,7 @@ def resolved(minutes_ago: float) -> Object:
         pytest.param({"phase": "Resolved"}, 30, False, id="resolved without a time"),
     ],
 )
-def test_a_changed_reading_requests_the_release_the_correlator_and_incidents_that_may_reopen(
+def test_a_changed_reading_requests_release_correlator_and_incidents_that_may_reopen(
     status: Object, grace: float, requested: bool
 ) -> None:
     cache = cache_of(Incident=[incident("web-1", "web", **status), incident("api-1", "api")])

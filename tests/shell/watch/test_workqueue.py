@@ -85,7 +85,7 @@ async def test_many_changes_before_a_name_is_handled_are_one_look() -> None:
     assert handler.times == [0.0]
 
 
-async def test_one_name_is_never_handled_twice_at_the_same_time_and_others_run_beside_it() -> None:
+async def test_a_key_is_never_handled_twice_at_once_and_others_run_beside_it() -> None:
     handler = Recorder(3.0, 3.0, 0.0)
     async with running(handler) as queue:
         queue.enqueue(A)

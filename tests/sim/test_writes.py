@@ -30,22 +30,22 @@ def without_words(status: Object) -> Object:
 
 
 @story
-async def test_a_promotion_is_told_in_few_writes_none_of_which_changes_words_alone(shift: Shift) -> None:
+async def test_a_promotion_takes_few_writes_none_for_words_alone(shift: Shift) -> None:
     since = len(shift.shop.cluster.writes)
     shift.shop.ship("v4", evals=None)
     await shift.until("v4 is promoted", lambda: shift.live == "v4")
-    await shift.until("all is quiet", shift._quiet)
+    await shift.until("all is quiet", shift.quiet)
     told = statuses(shift, since)
     assert [b for a, b in pairwise(told) if without_words(a) == without_words(b)] == []
     assert len(told) <= 11, [held(s)["message"] for s in told]
 
 
 @story
-async def test_the_write_that_ends_a_canary_says_that_nothing_is_held_any_more(shift: Shift) -> None:
+async def test_the_write_that_ends_a_canary_sets_held_to_false(shift: Shift) -> None:
     since = len(shift.shop.cluster.writes)
     shift.shop.ship("v3", evals=None)
     await shift.until("v3 is rejected", lambda: shift.target() == ("v3", "Rejected"))
-    await shift.until("all is quiet", shift._quiet)
+    await shift.until("all is quiet", shift.quiet)
     ended = next(s for s in statuses(shift, since) if s["target"]["state"] == "Rejected")
     assert (held(ended)["status"], held(ended)["reason"]) == ("False", "NoCanary")
 

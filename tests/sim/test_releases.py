@@ -56,7 +56,7 @@ async def test_a_third_version_in_mid_canary_starts_again_dark(shift: Shift) -> 
 
 
 @story
-async def test_a_canary_that_users_suffer_from_is_rejected_on_its_sli_and_blocked(shift: Shift) -> None:
+async def test_a_canary_that_harms_users_is_rejected_on_its_sli_and_blocked(shift: Shift) -> None:
     shift.shop.ship("v3", evals=None)
     await shift.until("v3 is rejected", lambda: shift.target() == ("v3", "Rejected"))
     assert shift.wrote() == [] and shift.shop.open_canaries() == []
@@ -96,7 +96,7 @@ async def test_while_the_sli_is_known_a_critical_alert_alone_pages_nobody(shift:
 
 
 @story
-async def test_a_canary_pod_that_vanishes_is_not_replaced_in_traffic_without_a_person(shift: Shift) -> None:
+async def test_a_lost_canary_pod_is_not_replaced_in_traffic_without_a_person(shift: Shift) -> None:
     found = shift.release_object()
     found["spec"]["strategy"]["canary"]["steps"][1]["hold"] = "30s"
     shift.shop.cluster.seed(found)
@@ -113,7 +113,7 @@ async def test_a_canary_pod_that_vanishes_is_not_replaced_in_traffic_without_a_p
 
 
 @story
-async def test_a_weight_that_pods_cannot_reach_is_refused_once_and_tried_when_it_can_be(shift: Shift) -> None:
+async def test_a_weight_beyond_the_pods_is_refused_once_and_tried_when_possible(shift: Shift) -> None:
     found = shift.release_object()
     found["spec"]["strategy"]["canary"]["maxCanaryReplicas"] = 1
     shift.shop.cluster.seed(found)
@@ -166,7 +166,7 @@ async def test_the_deployment_goes_and_comes_back(shift: Shift) -> None:
 
 
 @story
-async def test_a_change_that_only_takes_away_is_as_old_as_it_is_seen_and_is_baked_anew(shift: Shift) -> None:
+async def test_a_change_that_only_removes_fields_is_dated_when_observed_and_baked_again(shift: Shift) -> None:
     """managedFields then name an earlier writer and time (tests/contract/test_coownership.py)."""
     shift.shop.set_image("v4", manager="helm")
     await shift.until("v4 is last-good", lambda: bool(shift.release().status.revisions[-1].proven_at))

@@ -17,7 +17,7 @@ pytestmark = [pytest.mark.asyncio, pytest.mark.looptime]
 
 
 @story
-async def test_pushed_again_it_is_rolled_back_at_once_at_most_twice_then_contested(shift: Shift) -> None:
+async def test_pushed_again_it_is_rolled_back_at_most_twice_then_contested(shift: Shift) -> None:
     await shift.mitigate()
     for time in (2, 3):
         shift.shop.set_image("v2", manager="argocd")
@@ -90,7 +90,7 @@ async def test_pushed_while_opsloop_was_down_it_is_still_blamed_and_rolled_back(
     await shift.until("resolved", lambda: resolved(shift))
 
 
-async def test_hours_after_the_loop_is_closed_the_bad_version_pushed_again_reopens_and_goes_at_once() -> None:
+async def test_a_blocked_version_pushed_again_hours_after_the_loop_closed_reopens_at_once() -> None:
     shift = Shift()
     await shift.play(stop=False)
     shift.shop.pass_quietly(7200)
@@ -103,7 +103,7 @@ async def test_hours_after_the_loop_is_closed_the_bad_version_pushed_again_reope
 
 
 @story
-async def test_a_second_bad_version_within_the_grace_time_is_rolled_back_as_well(shift: Shift) -> None:
+async def test_a_second_bad_version_within_the_grace_is_rolled_back(shift: Shift) -> None:
     await shift.mitigate()
     shift.shop.set_image("v3")
     await shift.until("v1 is written back once more", lambda: shift.wrote() == ["v1", "v1"])
@@ -137,7 +137,7 @@ async def test_silence_after_the_rollback_does_not_resolve(shift: Shift) -> None
 
 
 @story
-async def test_a_promoted_version_that_turns_bad_is_rolled_back_to_what_was_good_before(shift: Shift) -> None:
+async def test_a_promoted_version_that_turns_bad_is_rolled_back_to_last_good(shift: Shift) -> None:
     shift.shop.ship("v4", evals=None)
     await shift.until("v4 is promoted", lambda: shift.target() == ("v4", "Promoted"))
     shift.shop.errors["v4"] = 0.8
