@@ -1,8 +1,8 @@
 """The model of Prometheus against a real one, on the same samples and the same questions.
 
 The real one is a binary on this machine (`tests/contract/model/real.py` says where it is looked for); without one only
-its recorded answers are compared. With OPSLOOP_RECORD=1 a live run replaces those: do that when the generator of series
-sets, a question, or `core.slo.promql` changed.
+recorded answers are compared, of 2.53 and of 3. With OPSLOOP_RECORD=1 a live run replaces those of its version: do that
+with both when the generator of series sets, a question, or `core.slo.promql` changed.
 """
 
 import json
@@ -34,8 +34,9 @@ from tests.sim.prometheus.telemetry import ModelTelemetry
 SETS = 200
 PER_TEST = 20
 TOLERANCE = 1e-9  # of a number's size; differences come from the order in which sums are taken
-RECORDED = Path(__file__).parent / "recorded" / "prometheus_model.json"
-TAPE = RECORDED.with_name("prometheus.json")  # of test_telemetry.py
+FOLDER = Path(__file__).parent / "recorded"
+RECORDED = {Dialect.V2_53: FOLDER / "prometheus_model_2.json", Dialect.V3: FOLDER / "prometheus_model_3.json"}
+TAPE = FOLDER / "prometheus.json"  # of test_telemetry.py
 TIMES = ("time", "start", "end")
 RECORD = "OPSLOOP_RECORD"
 EVERYTHING = bool(os.environ.get(RECORD) or os.environ.get("OPSLOOP_ALL_QUESTIONS"))
@@ -140,9 +141,9 @@ def sample_hash() -> str:
     return sha256(text.encode()).hexdigest()
 
 
-def kept(question: int, number: int) -> bool:
-    """Of each set, one question of five is recorded: all of them would be too much for the repository."""
-    return question % 5 == number % 5
+def kept(place: int, number: int) -> bool:
+    """Of each set those that come again and one of eight others: all would be too much for the repository."""
+    return asked(number)[1][place].steady or place % 8 == number % 8
 
 
 def places_of(number: int, whole: bool) -> list[int]:
@@ -250,15 +251,17 @@ def live() -> tuple[Dialect, dict[int, list[Answer]]]:
     with real.running(binary) as server:
         answers = real_answers(server)
     if os.environ.get(RECORD):
-        RECORDED.write_text(json.dumps(recorded_form(answers, version), separators=(",", ":")) + "\n")
+        packed = json.dumps(recorded_form(answers, version), separators=(",", ":"))
+        RECORDED[real.dialect(version)].write_text(packed + "\n")
     return real.dialect(version), answers
 
 
-@pytest.fixture(scope="module")
-def recorded() -> tuple[Dialect, dict[int, list[Answer]]]:
-    record = json.loads(RECORDED.read_text())
+@pytest.fixture(scope="module", params=list(Dialect), ids=lambda dialect: f"Prometheus {dialect.value}")
+def recorded(request: pytest.FixtureRequest) -> tuple[Dialect, dict[int, list[Answer]]]:
+    record = json.loads(RECORDED[request.param].read_text())
+    assert real.dialect(record["version"]) is request.param
     assert record["samples"] == sample_hash(), f"the samples or questions changed: record again ({RECORD}=1)"
-    return real.dialect(record["version"]), recorded_answers(record)
+    return request.param, recorded_answers(record)
 
 
 @pytest.mark.parametrize("first", range(0, SETS, PER_TEST))

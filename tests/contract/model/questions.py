@@ -9,6 +9,7 @@ from opsloop.core.slo import promql
 from opsloop.shell.evidence import history
 from opsloop.shell.ports import Sample, Series
 from tests.contract.model.world import BEGIN, Dice, World
+from tests.sim.prometheus.store import is_stale
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,12 +21,16 @@ class Question:
     start: int
     end: int
     step: int = 0
+    steady: bool = False  # asked again and again
 
 
 def questions(world: World) -> list[Question]:
     """All that is asked of this set."""
     dice, asked = Dice(world.number + 1_000_000), list[Question]()
+    steady = _steady(world, dice)
     for checkpoint, wall in enumerate(world.checkpoints):
+        for at in (wall - world.interval, wall):
+            asked.append(Question(checkpoint, steady, at, at, steady=True))
         for query in [*_ticks(world, dice), *_evidence(world, wall), *_others(world, dice)]:
             at = wall if dice.chance(0.7) else wall - dice.whole(0, 4) * world.interval - dice.one((0, 0, 1, 411))
             asked.append(Question(checkpoint, query, at, at))
@@ -69,6 +74,14 @@ def _ticks(world: World, dice: Dice) -> list[str]:
         asked.append(promql.window_query(sli, {short, long}, versions, interval))
     asked += promql.single_queries(dice.one(forms), dice.whole(1, 40) * interval).values()
     return asked
+
+
+def _steady(world: World, dice: Dice) -> str:
+    """A coverage, and a sum over its points: what was computed for the last tick must be true in this one."""
+    interval = timedelta(milliseconds=world.interval)
+    total, window = slis(world.number, interval)[dice.one((0, 5))].total, dice.whole(20, 60) * interval
+    covered = promql.coverage_expression(total, window, interval)
+    return f"{covered} + {covered.replace('count_over_time((sum', 'sum_over_time((sum')}"
 
 
 def _ratios(world: World, dice: Dice) -> list[str]:
@@ -145,7 +158,16 @@ def _others(world: World, dice: Dice) -> list[str]:
         f"sum(ask_total{{{here}}}[{w}])",
         f'sum by (pod, __name__) ({{{here},__name__!="latency_bucket"}}) offset {step}',
     ]
-    return [forms[dice.whole(0, len(forms) - 1)] for _ in range(4)] + [_expression(world, dice, 3)]
+    chosen = [forms[dice.whole(0, len(forms) - 1)] for _ in range(3)]
+    return [*chosen, _look_back(world, dice), _expression(world, dice, 3)]
+
+
+def _look_back(world: World, dice: Dice) -> str:
+    """As of about five minutes after the last sample of a series."""
+    arrivals = dice.one(list(world.series.values()))
+    last = max((arrival.at for arrival in arrivals if not is_stale(arrival.value)), default=BEGIN)
+    at = last + 300_000 + dice.one((-50_000, -1, 0, 0, 1, 50_000))
+    return f'count by (__name__) ({{__name__=~".+",case="{world.number}"}} @ {at / 1000:.3f})'
 
 
 _LABELS = ("pod", "version", "code", "verdict", "le")

@@ -1,6 +1,8 @@
 """A real Prometheus on this machine: found or fetched, started on loopback with data of its own, fed by remote write.
 
-`python -m tests.contract.model.real` fetches Debian's package into ~/.cache/opsloop; nothing is installed.
+`python -m tests.contract.model.real` fetches Debian's package (2.53) into ~/.cache/opsloop; nothing is installed. Storage
+and engine of Prometheus 3 are built by `cd tests/contract/model/go && CGO_ENABLED=0 go build -o SOMEWHERE .`, and named
+in OPSLOOP_PROMETHEUS_BINARY.
 """
 
 import http.client
