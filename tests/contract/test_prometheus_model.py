@@ -59,8 +59,9 @@ def modelled(number: int, dialect: Dialect, places: Sequence[int]) -> list[Answe
     store = Store()
     engine = Engine(store, dialect)
     for labels, arrivals in made.series.items():
+        series = store.series(dict(labels))
         for arrival in arrivals:
-            store.append(dict(labels), arrival.at, arrival.value, arrival.visible)
+            store.add(series, arrival.at, arrival.value, arrival.visible)
     answers = list[Answer]()
     for place in places:  # in the order of their checkpoints
         question = wanted[place]
