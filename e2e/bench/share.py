@@ -110,7 +110,7 @@ class Shop:
                 await asyncio.sleep(0.2)
 
     async def _canary(self, replicas: int) -> None:
-        action = EnsureCanary("shop", "shop", "0" * 16, template(TRIED), LABELS, replicas)
+        action = EnsureCanary("shop", "shop", "0" * 16, template(TRIED), replicas)
         await execute(self.runtime, NS, self.owner, action)
 
     async def pods(self) -> list[PodFacts]:

@@ -84,7 +84,6 @@ def workload(
         uid="uid-d",
         template=template(image),
         digest=digest(image),
-        resource_version="1",
         replicas=replicas,
         selector={"app": "answers"},
         settled=settled,

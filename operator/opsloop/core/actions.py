@@ -42,7 +42,6 @@ class EnsureCanary:
     deployment: str
     digest: str
     template: Mapping[str, Any]
-    selector: Mapping[str, str]
     replicas: int
 
 
@@ -74,7 +73,6 @@ class RunEvals:
     repeats: int
     canary_ips: tuple[str, ...]
     live_selector: Mapping[str, str]
-    live_digest: str
 
 
 @dataclass(frozen=True, slots=True)

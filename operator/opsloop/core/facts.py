@@ -102,7 +102,6 @@ class WorkloadFacts:
     uid: str
     template: dict[str, Any]
     digest: str
-    resource_version: str
     replicas: int
     selector: Mapping[str, str]
     settled: bool  # observed, all replicas updated and available, none of an older template left

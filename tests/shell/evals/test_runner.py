@@ -80,7 +80,7 @@ async def world() -> AsyncIterator[World]:
 def run_evals(*cases: EvalCase, **changes: Any) -> RunEvals:
     values: dict[str, Any] = {
         "release": "answers", "digest": BAD, "step": -1, "cases": cases or (case(),), "repeats": 1,
-        "canary_ips": (CANARY_1, CANARY_2), "live_selector": {"app": "answers"}, "live_digest": GOOD,
+        "canary_ips": (CANARY_1, CANARY_2), "live_selector": {"app": "answers"},
     }  # fmt: skip
     return RunEvals(**{**values, **changes})
 

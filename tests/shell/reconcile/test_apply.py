@@ -34,7 +34,7 @@ CLOSE = SetGates("answers", ("c0",), open=False, reason="it is rejected")
 OPEN = SetGates("answers", ("c0",), open=True, reason="weight 20 decided")
 BACK = SetTemplate("answers", V1, template("shop:v2"), V2)
 REMEMBER = EnsureRevision("answers", V1, 1, template())
-CANARY_ = EnsureCanary("answers", "answers", V4, template("shop:v4"), {"app": "answers"}, 2)
+CANARY_ = EnsureCanary("answers", "answers", V4, template("shop:v4"), 2)
 STATUS = ReleaseStatus(live=V1, phase="Healthy")
 
 

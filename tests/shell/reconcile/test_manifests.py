@@ -11,7 +11,7 @@ RELEASE = {"kind": "Release", "metadata": {"name": "answers", "namespace": NS, "
 
 def canary(**changes: object) -> dict[str, object]:
     base = {**template("shop:v4"), **changes}
-    return owned.canary_deployment(RELEASE, EnsureCanary("answers", "web", V4, base, {"app": "answers"}, 3))
+    return owned.canary_deployment(RELEASE, EnsureCanary("answers", "web", V4, base, 3))
 
 
 def test_the_service_selects_canary_pods_and_the_live_deployment_does_not() -> None:
@@ -42,7 +42,7 @@ def test_it_goes_with_its_release() -> None:
 
 def test_the_stored_template_is_not_the_one_that_is_changed() -> None:
     base = template("shop:v4")
-    owned.canary_deployment(RELEASE, EnsureCanary("answers", "web", V4, base, {}, 1))
+    owned.canary_deployment(RELEASE, EnsureCanary("answers", "web", V4, base, 1))
     assert base == template("shop:v4")
 
 

@@ -102,6 +102,5 @@ def _run_evals(rollout: Rollout) -> Hold:
         repeats=spec.repeats,
         canary_ips=tuple(pod.ip for pod in rollout.pods if pod.containers_ready and pod.ip),
         live_selector=rollout.workload.selector,
-        live_digest=rollout.workload.digest,
     )
     return Hold(WAITING_FOR_EVALS, f"{len(cases)} eval cases run against canary and live", (run,), results)

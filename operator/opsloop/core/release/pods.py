@@ -40,7 +40,7 @@ def pods_missing(rollout: Rollout) -> Outcome | None:
         return None
     name, workload, digest = rollout.facts.release.metadata.name, rollout.workload, rollout.target.digest
     template = rollout.facts.templates[digest]
-    grow = EnsureCanary(name, workload.name, digest, template, workload.selector, count)
+    grow = EnsureCanary(name, workload.name, digest, template, count)
     return WaitForPods(_starting(rollout), (grow,))
 
 

@@ -62,7 +62,6 @@ def workload(obj: Object) -> WorkloadFacts:
         uid=meta.get("uid", ""),
         template=spec["template"],
         digest=revisions.digest(spec["template"]),
-        resource_version=meta.get("resourceVersion", ""),
         replicas=replicas,
         selector=spec["selector"].get("matchLabels", {}),
         settled=_settled(meta, status, replicas),
