@@ -154,6 +154,22 @@ async def test_shoppers_count_a_question_once_for_answers_and_once_for_web() -> 
     ]
 
 
+async def test_a_catalog_that_is_late_is_a_gateway_timeout_of_this_version() -> None:
+    async def search(_: web.Request) -> web.Response:
+        await asyncio.sleep(30)  # ended by the test's own close
+        return web.Response()
+
+    late = web.Application()
+    late.router.add_get("/search", search)
+    async with (
+        _client(late) as stored,
+        _client(answers.application(Service("v9", "a-9"), v1.choose, _url(stored), patience=0.02)) as engine,
+    ):
+        reply = await engine.get("/ask", params={"q": "x"})
+        body = await reply.json()
+    assert (reply.status, body["version"], body["pod"]) == (504, "v9", "a-9")
+
+
 async def test_a_question_that_nobody_answers_in_time_is_a_timeout_of_an_unknown_version() -> None:
     async def never(_: web.Request) -> web.Response:
         await asyncio.Event().wait()

@@ -40,7 +40,10 @@ def application(
             found: list[Article] = reply.body["articles"]
             return found
 
-        choice = await choose(question, search)
+        try:
+            choice = await choose(question, search)
+        except TimeoutError:  # said as such: who asks may then ask again, instead of blaming this version
+            return service.json({"error": "the catalog did not answer in time"}, status=504)
         return service.json({"question": question, "answer": choice.text, "topic": choice.topic})
 
     app = service.application()
