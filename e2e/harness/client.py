@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from e2e.cluster import paths
-from e2e.harness.machine import Pace
+from e2e.harness.pace import Pace
 
 Object = dict[str, Any]
 KINDS = {"releases": "opsloop.dev/v1alpha1", "incidents": "opsloop.dev/v1alpha1", "evalcases": "opsloop.dev/v1alpha1",

@@ -12,10 +12,10 @@ import statistics
 import time
 import uuid
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-if TYPE_CHECKING:
-    from e2e.harness.client import Client
+from e2e.harness.client import Client
+from e2e.harness.pace import Pace
 
 LIMIT = 3.0  # a machine that is slower than the reference by more than this is refused
 LEAST_LOAD = 0.5  # of the shoppers: below it the alerts by pod have too little to count
@@ -63,19 +63,6 @@ class Speed:
 
 # A shift ran well on two shared cores at these figures; a quiet machine of that kind is better in all three.
 REFERENCE = Speed(cpu=1600.0, write=0.03, pod=5.0)
-
-
-@dataclass(frozen=True, slots=True)
-class Pace:
-    """`deadlines` stretches every wait, `load` is the share of the shoppers' questions, `stories` run side by side."""
-
-    deadlines: float = 1.0
-    load: float = 1.0
-    stories: int = 2
-
-    def seconds(self, wanted: float) -> float:
-        """A deadline or a time-out of the reference machine, for this one."""
-        return wanted * self.deadlines
 
 
 def slowness(speed: Speed) -> dict[str, float]:

@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.live import Live
 from rich.text import Text
 
-from e2e.harness.machine import Pace
+from e2e.harness.pace import Pace
 
 
 class StageFailed(Exception):

@@ -18,7 +18,8 @@ from pathlib import Path
 from e2e.cluster import engine, paths
 from e2e.harness import machine
 from e2e.harness.client import MARK, Client, Object
-from e2e.harness.machine import Pace, TooSlow
+from e2e.harness.machine import TooSlow
+from e2e.harness.pace import Pace
 from e2e.harness.progress import Progress
 
 LABEL = "opsloop.dev/e2e"

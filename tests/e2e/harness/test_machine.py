@@ -10,7 +10,8 @@ import sys
 import pytest
 
 from e2e.harness import machine
-from e2e.harness.machine import LIMIT, REFERENCE, Pace, Speed, TooSlow
+from e2e.harness.machine import LIMIT, REFERENCE, Speed, TooSlow
+from e2e.harness.pace import Pace
 
 
 def slower(cpu: float = 1.0, write: float = 1.0, pod: float = 1.0) -> Speed:
