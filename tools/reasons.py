@@ -7,6 +7,7 @@ A reason is a module-level constant with a CamelCase value, such as `NO_EVENTS =
 import ast
 import re
 import tokenize
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -93,6 +94,8 @@ def page() -> str:
     known = reasons()
     if bare := [f"{r.module}.py: {r.value}" for r in known if not r.sentence]:
         raise ValueError(f"a named reason needs a comment on its line: {', '.join(bare)}")
+    if twice := [value for value, count in Counter(r.value for r in known).items() if count > 1]:
+        raise ValueError(f"a named reason is declared once, where its subject is; twice are: {', '.join(twice)}")
     placed = {module for *_, modules in SECTIONS for module in modules}
     if homeless := sorted({r.module for r in known} - placed):
         raise ValueError(f"tools/reasons.py has no section for the reasons of {', '.join(homeless)}")

@@ -64,7 +64,6 @@ class Sampler:
         self._end = threading.Event()
         self._thread = threading.Thread(target=self._run, daemon=True)
         self.samples: list[Sample] = []
-        self.missed = 0
 
     def start(self) -> None:
         """Begin."""
@@ -85,5 +84,3 @@ class Sampler:
             sample = parse(body.decode(), time.time()) if body else None
             if sample:
                 self.samples.append(sample)
-            else:
-                self.missed += 1

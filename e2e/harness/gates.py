@@ -6,9 +6,6 @@ What is whose word:
   is counted elsewhere, by the shoppers (answers served by version).
 - How many pods were decided, `decided`, is what had been *stored* in the Release's status. The audit log has no bodies,
   so a watch (`e2e.harness.recorder`) reads each stored version, and the time is that of the PUT in the audit log.
-  The Weight… Events are the lesser evidence: a courtesy that is throttled per object, posted after the status is
-  stored and lost with a process that dies in between, and they tell of raises only. `decided_by_events` is for logs of
-  shifts that nobody watched.
 What follows if `undecided_openings` is empty: at no instant had the operator opened more gates than the last status
 stored before said. It does not follow that the decision was right (that is for core's tests), nor that pods were ready.
 """
@@ -23,8 +20,6 @@ from e2e.harness.audit import Request, gate_patches, select
 from e2e.harness.recorder import Version
 from opsloop import names
 from opsloop.api.release import ACTIVE
-from opsloop.core.release import weights
-from opsloop.shell.notify.events import event_name
 
 Decided = Sequence[tuple[float, int]]  # (from this instant on, so many canary pods may be in traffic)
 
@@ -106,10 +101,3 @@ def decided_by_status(versions: Iterable[Version], found: Iterable[Request], nam
 def _pods(status: dict[str, Any]) -> int:
     target = status.get("target") or {}
     return int(target.get("pods", 0)) if target.get("state") in ACTIVE else 0
-
-
-def decided_by_events(found: Iterable[Request], release: dict[str, Any], stable: int, steps: Iterable[int]) -> Decided:
-    """From the Events Weight20, Weight50 … on this Release (its object) with `stable` live pods. Raises only, see above."""
-    posted = [r for verb in ("create", "patch") for r in select(found, verb, "events")]
-    reached = {event_name(release, f"Weight{w}"): weights.pods_for(w, stable) for w in steps if w < 100}
-    return sorted((r.done, reached[r.name]) for r in posted if r.name in reached)

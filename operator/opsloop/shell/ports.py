@@ -166,7 +166,7 @@ class Instruments(Protocol):
     """Measures one process; never raises."""
 
     def reconciled(self, key: ObjectKey, result: str, seconds: float) -> None:
-        """Counts one reconcile; `result` is one of `shell.watch.workqueue.RESULTS`."""
+        """Counts one reconcile; `result` is ok, conflict, retryable, permanent, timeout or error."""
         ...
 
     def release(self, namespace: str, release: str, verdict: Verdict | None) -> None:

@@ -10,7 +10,6 @@ import pytest
 from e2e.harness import gates
 from e2e.harness.audit import Request
 from e2e.harness.recorder import Version
-from opsloop.shell.notify.events import event_name
 
 OPEN, CLOSE = "opsloop-open", "opsloop-close"
 
@@ -105,10 +104,3 @@ def test_a_closed_target_allows_no_pod(state: str) -> None:
 
 def test_other_releases_decide_nothing_for_this_one() -> None:
     assert gates.decided_by_status([version(1, 3, name="web")], [put(0.9)], "shop", "answers") == []
-
-
-def test_weight_events_are_known_by_their_names_though_they_are_hashes() -> None:
-    release = {"metadata": {"name": "answers", "uid": "u"}}
-    name = event_name(release, "Weight50")
-    found = [request(3, "create", "events", name), request(4, "create", "events", "answers.other")]
-    assert gates.decided_by_events(found, release, 4, [20, 50, 100]) == [(3.01, 4)]

@@ -7,11 +7,11 @@ from typing import Literal
 from opsloop.api.evalcase import EvalCase
 from opsloop.api.release import CaseResult, Release
 from opsloop.core.evalcase.expectation import NO_ANSWER
+from opsloop.core.slo.burn_rate import WORSE_THAN_LIVE
 
 # Named reasons
 EVALS_PASSED = "EvalsPassed"  # every must-pass case passed, and the rest is not worse than live
 MUST_PASS_FAILED = "MustPassFailed"  # a must-pass case failed at least once on the canary
-WORSE_THAN_LIVE = "WorseThanLive"  # the canary's pass rate is below live's by more than the margin
 NO_CASES = "NoCases"  # zero cases ran, which is not a pass
 
 LONGEST_MESSAGE = 1000

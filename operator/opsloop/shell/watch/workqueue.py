@@ -21,7 +21,6 @@ FIRST_BACKOFF = 0.5
 LONGEST_BACKOFF = 300.0
 CONFLICT_DELAY = 0.05  # seconds in which the watch brings the newer object
 CONFLICTS = 5  # so many in a row are retried after CONFLICT_DELAY; then they back off like any error
-RESULTS = ("ok", "conflict", "retryable", "permanent", "timeout", "error")
 
 log = logging.getLogger("opsloop.queue")
 
