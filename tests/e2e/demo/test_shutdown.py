@@ -11,6 +11,8 @@ import aiohttp
 from aiohttp import web
 from aiohttp.test_utils import TestServer
 
+DEADLINE = 60.0  # seconds for another process on a busy machine; a quiet one needs a few
+
 
 async def test_a_stopped_part_says_not_ready_goes_on_serving_and_finishes_what_it_began() -> None:
     asked, answered = asyncio.Event(), asyncio.Event()
@@ -30,6 +32,7 @@ async def test_a_stopped_part_says_not_ready_goes_on_serving_and_finishes_what_i
             "PORT": str(port),
             "HOST": "127.0.0.1",
             "LAME_DUCK_SECONDS": "0.4",
+            "PATIENCE": "30",  # of answers with its catalog: a busy machine is not a failure
             "CATALOG_URL": str(stored.make_url("")).rstrip("/"),
         }
         process = await asyncio.create_subprocess_exec(
@@ -50,7 +53,7 @@ async def test_a_stopped_part_says_not_ready_goes_on_serving_and_finishes_what_i
             await _until(session, f"{url}/readyz", None)
             answered.set()
             assert await in_flight == 200, "what it began before the end is finished"
-            assert await asyncio.wait_for(process.wait(), 10) == 0
+            assert await asyncio.wait_for(process.wait(), DEADLINE) == 0
         finally:
             answered.set()
             if process.returncode is None:
@@ -74,6 +77,6 @@ async def _status(session: aiohttp.ClientSession, url: str) -> int | None:
 
 
 async def _until(session: aiohttp.ClientSession, url: str, wanted: int | None) -> None:
-    async with asyncio.timeout(15):
+    async with asyncio.timeout(DEADLINE):
         while await _status(session, url) != wanted:  # noqa: ASYNC110  # another process cannot set an Event
             await asyncio.sleep(0.02)
