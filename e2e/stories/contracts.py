@@ -31,16 +31,24 @@ def real_world(api: Client, name: str, seed: int) -> None:
         "OPSLOOP_CONTRACT_KUBECONFIG": str(paths.KUBECONFIG),
         "OPSLOOP_PROMETHEUS_URL": f"{api.base}/api/v1/namespaces/{shift.namespace}/services/prometheus:9090/proxy",
     }
-    command = [str(paths.REPO / ".venv" / "bin" / "python"), "-m", "pytest", "-q", "-rs", *SUITES]
+    command = [str(paths.REPO / ".venv" / "bin" / "python"), "-m", "pytest", "-rs", *SUITES]
     limit = api.pace.seconds(SUITE_SECONDS)
     done = subprocess.run(
         command, cwd=paths.REPO, env=variables, capture_output=True, text=True, timeout=limit, check=False
     )
-    tail = "\n".join(done.stdout.strip().splitlines()[-15:])
-    if done.returncode or "skipped" in tail:
-        raise StageFailed(f"contract suites (a skip is a failure here):\n{tail}\n{done.stderr[-2000:]}")
-    shift.progress.say(f"contract suites against the real world: {tail.splitlines()[-1]}")
+    if done.returncode or (skips := unexpected_skips(done.stdout)):
+        tail = "\n".join(done.stdout.strip().splitlines()[-40:])
+        said = f"skipped, though all is at hand: {skips}" if not done.returncode else tail
+        raise StageFailed(f"contract suites ended with {done.returncode}: {said}\n{done.stderr[-2000:]}")
+    shift.progress.say(f"contract suites against the real world: {done.stdout.strip().splitlines()[-1]}")
     clear(shift)
+
+
+def unexpected_skips(output: str) -> list[str]:
+    """Lines of pytest's `-rs` that skip a real thing. What only a fake lacks, and IPv6 of this machine, may be skipped."""
+    expected = (": the fake ", "this machine has no IPv6")
+    lines = [line for line in output.splitlines() if line.startswith("SKIPPED")]
+    return [line for line in lines if not any(reason in line for reason in expected)]
 
 
 def _promtool(shift: Shift) -> None:
