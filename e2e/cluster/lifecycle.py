@@ -84,6 +84,7 @@ def up() -> None:
     if not healthy():
         image = node.ensure()
         create(image)
+    engine.weigh()
     with step("cluster ready", f"look with {paths.KUBECTL} --kubeconfig {paths.KUBECONFIG} get pods -A") as current:
         wait_ready(current)
 

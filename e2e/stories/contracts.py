@@ -31,15 +31,21 @@ def real_world(api: Client, name: str, seed: int) -> None:
         "OPSLOOP_CONTRACT_KUBECONFIG": str(paths.KUBECONFIG),
         "OPSLOOP_PROMETHEUS_URL": f"{api.base}/api/v1/namespaces/{shift.namespace}/services/prometheus:9090/proxy",
     }
-    command = [str(paths.REPO / ".venv" / "bin" / "python"), "-m", "pytest", "-rs", *SUITES]
+    command = [str(paths.REPO / ".venv" / "bin" / "python"), "-m", "pytest", "-rfEs", *SUITES]
     limit = api.pace.seconds(SUITE_SECONDS)
     done = subprocess.run(
         command, cwd=paths.REPO, env=variables, capture_output=True, text=True, timeout=limit, check=False
     )
+    log = paths.LOGS / "contracts.log"
+    log.write_text(done.stdout + done.stderr)
     if done.returncode or (skips := unexpected_skips(done.stdout)):
-        tail = "\n".join(done.stdout.strip().splitlines()[-40:])
-        said = f"skipped, though all is at hand: {skips}" if not done.returncode else tail
-        raise StageFailed(f"contract suites ended with {done.returncode}: {said}\n{done.stderr[-2000:]}")
+        failed = [line for line in done.stdout.splitlines() if line.startswith(("FAILED ", "ERROR "))]
+        seen = (
+            "\n".join(failed or done.stdout.splitlines()[-15:])
+            if done.returncode
+            else f"skipped, though all is at hand: {skips}"
+        )
+        raise StageFailed(f"contract suites ended with {done.returncode}: {seen}\nall of it is in {log}")
     shift.progress.say(f"contract suites against the real world: {done.stdout.strip().splitlines()[-1]}")
     clear(shift)
 
