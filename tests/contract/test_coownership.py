@@ -13,6 +13,7 @@ import os
 import re
 import subprocess
 import tempfile
+import threading
 import uuid
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -42,6 +43,9 @@ IMAGES = {GOOD: PAUSE, BAD: f"{PAUSE}.1", NEW: f"{PAUSE}.1"}
 EXTRA = {"name": "EXTRA", "value": "left by somebody"}
 CONFLICT = "refused: conflict with opsloop"
 SETTLE_SECONDS = 120.0
+CONNECTING = threading.Lock()
+"""The kubernetes client keeps a kubeconfig's certificates in files that all threads share, and names them before they are
+written: a second thread would read an empty one."""
 AT_ONCE = 5  # cases; each has one or two pods of the pause image
 
 
@@ -251,7 +255,8 @@ class Case:
 
 async def play(namespace: str, tool: Tool, name: str) -> Outcome:
     """One case from the good template to the user's next writes."""
-    kube = await Kube.connect(KUBECONFIG)
+    with CONNECTING:
+        kube = await Kube.connect(KUBECONFIG)
     try:
         return await _play(Case(kube, namespace, name, tool))
     finally:
