@@ -47,11 +47,11 @@ def one_shift(shift: Shift) -> Numbers:
             recorder.stop()
     if not all(r.complete for r in recorders):
         raise StageFailed("a watch of Releases or Incidents ended before its time: versions are missing")
-    found = audit.requests(audit.operator_user(shift.ops), began)
+    requests = audit.requests(audit.operator_user(shift.ops), began)
     numbers = measure(
         shift,
         Recorded(
-            found,
+            requests,
             recorders[0].versions,
             recorders[1].versions,
             sampler.samples,
@@ -70,10 +70,10 @@ def _settle(shift: Shift) -> float:
 
     def quiet() -> tuple[object, str]:
         now = time.time()
-        asked = [
+        busy = [
             r for r in audit.requests(user, now - QUIET) if r.resource != "leases" and r.verb not in ("list", "watch")
         ]
-        return not asked or now > end, f"{len(asked)} requests in the last {QUIET:.0f} s"
+        return not busy or now > end, f"{len(busy)} requests in the last {QUIET:.0f} s"
 
     shift.progress.wait("the operator to be at rest", SETTLE + 30, quiet, every=2)
     return time.time()
@@ -105,18 +105,18 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=1, help="of the first shift; each further one takes the next")
     parser.add_argument("--namespace", default="bench", help="NAME and NAME-ops are made, and removed afterwards")
     parser.add_argument("--keep", action="store_true", help="leave the last shift's namespaces")
-    chosen = parser.parse_args()
-    if chosen.repeat < 1:
+    options = parser.parse_args()
+    if options.repeat < 1:
         parser.error("--repeat must be at least 1")
     try:
-        with session({chosen.namespace, f"{chosen.namespace}-ops"}) as pace, Client(pace) as client:
-            return bench(client, chosen)
+        with session({options.namespace, f"{options.namespace}-ops"}) as pace, Client(pace) as client:
+            return bench(client, options)
     except Refused as refusal:
         print(f"make bench: {refusal}", file=sys.stderr)
         return REFUSED
 
 
-def bench(client: Client, chosen: argparse.Namespace) -> int:
+def bench(client: Client, options: argparse.Namespace) -> int:
     """Runs the shifts and prints the table; the exit code."""
     result: dict[str, Any] = {"at": datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"), "shifts": []}
     machine: dict[str, Any] = {
@@ -126,8 +126,8 @@ def bench(client: Client, chosen: argparse.Namespace) -> int:
         "loadAfter": [],
     }
     progress = Progress(client.pace)
-    for number in range(chosen.repeat):
-        shift = Shift(client, progress, chosen.namespace, f"{chosen.namespace}-ops", chosen.seed + number)
+    for number in range(options.repeat):
+        shift = Shift(client, progress, options.namespace, f"{options.namespace}-ops", options.seed + number)
         machine["loadBefore"].append(round(os.getloadavg()[0], 1))
         try:
             result["shifts"].append(one_shift(shift))
@@ -135,7 +135,7 @@ def bench(client: Client, chosen: argparse.Namespace) -> int:
             progress.say(f"FAILED {failure}; namespaces {shift.namespace} and {shift.ops} stay for looking around")
             return 1
         machine["loadAfter"].append(round(os.getloadavg()[0], 1))
-        if not (chosen.keep and number == chosen.repeat - 1):
+        if not (options.keep and number == options.repeat - 1):
             clean_up(shift)
     result["machine"] = machine
     print("\n" + render(result) + f"\n\n{save(result)}")

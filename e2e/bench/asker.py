@@ -34,8 +34,8 @@ class Client:
         for _ in range(20):
             try:
                 connection = self._connected()
-                asked = time.time()
-                return asked, self.number, self._once(connection)
+                sent = time.time()
+                return sent, self.number, self._once(connection)
             except (OSError, http.client.HTTPException):
                 self._connection = None
         raise SystemExit(f"{self.host} does not answer")
@@ -58,17 +58,17 @@ class Client:
 
 def together(clients: list[Client], work: Callable[[Client], list[Answer]]) -> list[Answer]:
     """All clients at once."""
-    found: list[list[Answer]] = [[] for _ in clients]
+    answers: list[list[Answer]] = [[] for _ in clients]
 
     def one(client: Client) -> None:
-        found[client.number] = work(client)
+        answers[client.number] = work(client)
 
     threads = [threading.Thread(target=one, args=(client,)) for client in clients]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
-    return sorted(answer for answers in found for answer in answers)
+    return sorted(answer for answers in answers for answer in answers)
 
 
 def hold(client: Client, seconds: float, pause: float) -> list[Answer]:

@@ -34,17 +34,17 @@ def _key(items: list[Any]) -> str:
 def writes(versions: Iterable[Version]) -> list[tuple[str, float, list[str]]]:
     """(name, when seen, what changed) of each version whose status differs from the one before."""
     last: dict[str, Version] = {}
-    found = []
+    changes = []
     for version in versions:
         if version.name in last and (paths := changed(last[version.name].status, version.status)):
-            found.append((version.name, version.seen, sorted(paths)))
+            changes.append((version.name, version.at, sorted(paths)))
         last[version.name] = version
-    return found
+    return changes
 
 
 def causes(versions: Iterable[Version]) -> dict[str, int]:
     """How many writes changed exactly these paths, most frequent first. Keys like `answers: burnBand, phase`."""
-    counted = Counter(
+    counts = Counter(
         f"{name}: {', '.join(paths[:6])}{' …' if len(paths) > 6 else ''}" for name, _, paths in writes(versions)
     )
-    return dict(counted.most_common())
+    return dict(counts.most_common())

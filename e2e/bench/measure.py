@@ -50,14 +50,14 @@ def measure(shift: Shift, recorded: Recorded) -> Numbers:
     }
 
 
-def between(found: list[Request], begin: float, end: float) -> list[Request]:
+def between(requests: list[Request], begin: float, end: float) -> list[Request]:
     """Received in this span."""
-    return [r for r in found if begin <= r.time <= end]
+    return [r for r in requests if begin <= r.time <= end]
 
 
-def flat(counted: audit.Table) -> dict[str, int]:
+def flat(counts: audit.Table) -> dict[str, int]:
     """JSON has no pairs as keys."""
-    return {f"{verb} {target}": number for (verb, target), number in counted.items()}
+    return {f"{verb} {target}": number for (verb, target), number in counts.items()}
 
 
 def reaction(shift: Shift, recorded: Recorded) -> Numbers:
@@ -73,8 +73,8 @@ def reaction(shift: Shift, recorded: Recorded) -> Numbers:
         raise ValueError("the audit log shows no rollback write after the push")
     span = (shift.broke - BEFORE, write + 90)
     read = {w: sli.points(_span(shift), objective, w, *span) for w in {tier.long, tier.short, objective.head}}
-    seen = sli.visible(objective, tier, read[tier.long], read[tier.short], shift.broke)
-    if seen is None:
+    visible = sli.visible(objective, tier, read[tier.long], read[tier.short], shift.broke)
+    if visible is None:
         raise ValueError(f"Prometheus shows no breach of {tier.long} & {tier.short} at {tier.factor:g}")
     back = sli.back(objective, read[objective.head], write)
     created = next(
@@ -83,12 +83,12 @@ def reaction(shift: Shift, recorded: Recorded) -> Numbers:
     return {
         "tier": f"{tier.long} & {tier.short} at {tier.factor:g}",
         "tick": tick(shift),
-        "push": _after(shift.broke, seen),
-        "incidentCreated": _after(created, seen),
-        "detectedAt": _after(_time(stored[1].get("detectedAt")), seen),
-        "burnStored": _after(stored[0], seen),
-        "rollbackWrite": _after(write, seen),
-        "sliBack": _after(back, seen),
+        "push": _after(shift.broke, visible),
+        "incidentCreated": _after(created, visible),
+        "detectedAt": _after(_time(stored[1].get("detectedAt")), visible),
+        "burnStored": _after(stored[0], visible),
+        "rollbackWrite": _after(write, visible),
+        "sliBack": _after(back, visible),
     }
 
 
@@ -106,7 +106,7 @@ def burn_stored(recorded: Recorded) -> tuple[float, Numbers]:
     if first is None:
         raise ValueError("no version of Incident answers-1 held a burn")
     puts = audit.select(recorded.requests, "update", "incidents/status", "", "answers-1")
-    return max((p.done for p in puts if p.time <= first.seen), default=first.seen), first.status
+    return max((p.done for p in puts if p.time <= first.at), default=first.at), first.status
 
 
 def _time(stamp: str | None) -> float | None:
@@ -115,8 +115,8 @@ def _time(stamp: str | None) -> float | None:
 
 def tick(shift: Shift) -> float:
     """Seconds between two readings, as the chart configured them."""
-    found = shift.api.get("deployments", shift.ops, "opsloop") or {}
-    containers = found.get("spec", {}).get("template", {}).get("spec", {}).get("containers", [])
+    deployment = shift.api.get("deployments", shift.ops, "opsloop") or {}
+    containers = deployment.get("spec", {}).get("template", {}).get("spec", {}).get("containers", [])
     environment = {e["name"]: e.get("value", "") for c in containers for e in c.get("env", [])}
     return parse_duration(environment.get("OPSLOOP_TICK", "5s")).total_seconds()
 

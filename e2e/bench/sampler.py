@@ -28,14 +28,14 @@ class Sample:
 
 def parse(text: str, at: float) -> Sample | None:
     """A sample of an exposition; None where it is not the operator's."""
-    found = {name: float(value) for name, value in _GAUGE.findall(text)}
-    if len(found) < 3:
+    gauges = {name: float(value) for name, value in _GAUGE.findall(text)}
+    if len(gauges) < 3:
         return None
     return Sample(
         at,
-        found["process_resident_memory_bytes"],
-        found["process_cpu_seconds_total"],
-        found["process_start_time_seconds"],
+        gauges["process_resident_memory_bytes"],
+        gauges["process_cpu_seconds_total"],
+        gauges["process_start_time_seconds"],
     )
 
 

@@ -115,8 +115,8 @@ class Shop:
 
     async def pods(self) -> list[PodFacts]:
         """Canary pods."""
-        found = [observe.pod(p) for p in await self.kube.list(PODS, NS, {CANARY: "shop"})]
-        return [p for p in found if not p.deleting]
+        pods = [observe.pod(p) for p in await self.kube.list(PODS, NS, {CANARY: "shop"})]
+        return [p for p in pods if not p.deleting]
 
     async def gate(self, opened: bool) -> float:
         """Open or close it; Unix time right before the write."""
@@ -155,8 +155,8 @@ async def counts(mode: str, requests: int, rounds: int = 1) -> list[dict[str, in
     for _ in range(5):
         output, _ = await (await start(mode, "shop", CLIENTS, requests, rounds)).communicate()
         if output:
-            found: list[dict[str, int]] = json.loads(output)
-            return found
+            counted_rounds: list[dict[str, int]] = json.loads(output)
+            return counted_rounds
     raise RuntimeError("kubectl exec does not work")
 
 
@@ -177,9 +177,9 @@ async def answers(process: asyncio.subprocess.Process) -> list[asker.Answer]:
     return [(at, client, version) for at, client, version in json.loads(output)]
 
 
-def percent(found: dict[str, int]) -> float:
+def percent(answers: dict[str, int]) -> float:
     """Share of the canary."""
-    return round(100 * found.get(TRIED, 0) / sum(found.values()), 1)
+    return round(100 * answers.get(TRIED, 0) / sum(answers.values()), 1)
 
 
 async def shares(shop: Shop, stable: int) -> dict[str, Any]:
@@ -189,7 +189,7 @@ async def shares(shop: Shop, stable: int) -> dict[str, Any]:
     await shop.gate(True)
     await asyncio.sleep(1)
     (fresh,) = await counts("new", REQUESTS)
-    kept = [percent(r) for r in await counts("kept", REQUESTS, ROUNDS)]
+    rounds = [percent(r) for r in await counts("kept", REQUESTS, ROUNDS)]
     await shop.gate(False)
     return {
         "pods": f"{stable} + 1",
@@ -197,8 +197,8 @@ async def shares(shop: Shop, stable: int) -> dict[str, Any]:
         "by pods %": weights.share(1, stable),
         "dark": dark.get(TRIED, 0),
         "new connections %": percent(fresh),
-        "kept alive, 10 clients %": round(statistics.mean(kept), 1),
-        "its rounds %": f"{min(kept):.0f} … {max(kept):.0f}",
+        "kept alive, 10 clients %": round(statistics.mean(rounds), 1),
+        "its rounds %": f"{min(rounds):.0f} … {max(rounds):.0f}",
     }
 
 
@@ -210,15 +210,15 @@ def _weights(stable: int) -> str:
 
 async def moves(shop: Shop) -> list[tuple[float, float]]:
     """(opened → first, closed → last) in seconds, by clients that connect anew each time."""
-    found = []
+    delays = []
     for _ in range(REPEATS):
         process = await held("new", 4)
         opened = await shop.gate(True)
         await asyncio.sleep(1.5)
         closed = await shop.gate(False)
-        seen = [at for at, _, version in await answers(process) if version == TRIED]
-        found.append((seen[0] - opened, seen[-1] - closed))
-    return found
+        times = [at for at, _, version in await answers(process) if version == TRIED]
+        delays.append((times[0] - opened, times[-1] - closed))
+    return delays
 
 
 async def sessions(shop: Shop) -> dict[str, Any]:
@@ -232,13 +232,13 @@ async def sessions(shop: Shop) -> dict[str, Any]:
     closed = await shop.gate(False)
     await asyncio.sleep(2)
     gone = await shop.end()
-    seen = [(at, client) for at, client, version in await answers(process) if version == TRIED]
-    pinned = {client for at, client in seen if closed + 1 < at < gone}
+    requests = [(at, client) for at, client, version in await answers(process) if version == TRIED]
+    pinned = {client for at, client in requests if closed + 1 < at < gone}
     return {
         "connected before it opened: to the canary": before.count(TRIED),
-        "connected while open": f"{len({c for at, c in seen if at < closed})} of {SESSIONS} clients",
+        "connected while open": f"{len({c for at, c in requests if at < closed})} of {SESSIONS} clients",
         "still on it 1 s after the gate closed": f"{len(pinned)} clients",
-        "pods deleted → last request, s": round(seen[-1][0] - gone, 2) if seen else None,
+        "pods deleted → last request, s": round(requests[-1][0] - gone, 2) if requests else None,
     }
 
 

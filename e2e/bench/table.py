@@ -23,6 +23,7 @@ def _head(result: Numbers) -> str:
     load = ", ".join(f"{a:.1f} → {b:.1f}" for a, b in zip(machine["loadBefore"], machine["loadAfter"], strict=True))
     return (
         f"opsloop bench, {result['at']}: {len(result['shifts'])} shift(s), {machine['cores']} cores, "
+        f"slowness {machine['slowness']:.1f}, "
         f"load average (1 min) {load}; gate exit code {spread([s['gate'] for s in result['shifts']], '{:.0f}')}"
     )
 
@@ -103,8 +104,8 @@ def goals(shifts: list[Numbers]) -> list[str]:
     ]
 
 
-def _goal(met: bool, text: str, seen: str) -> str:
-    return f"  {'✓' if met else '✗'} {text}: {seen}"
+def _goal(met: bool, text: str, value: str) -> str:
+    return f"  {'✓' if met else '✗'} {text}: {value}"
 
 
 def spread(values: list[float], form: str) -> str:

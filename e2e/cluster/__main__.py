@@ -59,21 +59,21 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python3 -m e2e.cluster", description=__doc__)
     parser.add_argument("command", choices=["up", "images", "down", "tools", "status"])
     parser.add_argument("only", nargs="*", help="images: only those whose name contains one of these words")
-    chosen = parser.parse_args()
+    options = parser.parse_args()
     started = time.monotonic()
     try:
-        if chosen.command == "status":
+        if options.command == "status":
             print(status())
             return 0
-        if chosen.command == "tools" and golang.tools_present():
+        if options.command == "tools" and golang.tools_present():
             print(golang.shell_lines())
             return 0
         with store.lock():
-            if chosen.command == "up":
+            if options.command == "up":
                 lifecycle.up()
-            elif chosen.command == "images":
-                make_images(chosen.only)
-            elif chosen.command == "down":
+            elif options.command == "images":
+                make_images(options.only)
+            elif options.command == "down":
                 lifecycle.down()
             else:
                 make_tools()
@@ -89,7 +89,7 @@ def main() -> int:
     except KeyboardInterrupt:
         say("interrupted; run the same command again to go on")
         return 130
-    say(f"[{time.monotonic() - started:5.1f}s] {chosen.command} complete")
+    say(f"[{time.monotonic() - started:5.1f}s] {options.command} complete")
     return 0
 
 

@@ -18,17 +18,17 @@ BASE_HINT = "where no image can be pulled: OPSLOOP_MODE=offline; debootstrap nee
 
 def mirrors(text: str) -> list[str]:
     """Base addresses of the Debian main archive named in a .list or deb822 .sources text, in order."""
-    found: list[str] = []
+    uris: list[str] = []
     for line in text.splitlines():
         classic = re.match(r"\s*deb\s+(?:\[[^]]*\]\s+)?(\S+)\s+(\S+)\s+(.*)", line)
         if classic and "main" in classic[3].split():
-            found.append(classic[1])
+            uris.append(classic[1])
     for stanza in re.split(r"\n\s*\n", text):
         fields = dict(re.findall(r"^([A-Za-z-]+):[ \t]*(.*(?:\n[ \t]+.*)*)", stanza, re.MULTILINE))
         enabled = fields.get("Enabled", "yes").strip() != "no"
         if enabled and "deb" in fields.get("Types", "").split() and "main" in fields.get("Components", "").split():
-            found += fields.get("URIs", "").split()
-    return [uri.rstrip("/") for uri in found if re.search(r"/debian/?$", uri)]
+            uris += fields.get("URIs", "").split()
+    return [uri.rstrip("/") for uri in uris if re.search(r"/debian/?$", uri)]
 
 
 def mirror() -> str:
@@ -69,13 +69,13 @@ class Private:
 
 def ensure_installed(step: Step, packages: list[str]) -> None:
     """Install host packages that are missing; only root can, others are told what to install."""
-    wanted = [name for name in packages if not is_installed(name)]
-    if not wanted:
+    missing = [name for name in packages if not is_installed(name)]
+    if not missing:
         return
     if os.geteuid() != 0:
-        raise step.fail(f"packages missing: {' '.join(wanted)} (install them as root)")
+        raise step.fail(f"packages missing: {' '.join(missing)} (install them as root)")
     quiet = {"DEBIAN_FRONTEND": "noninteractive"}
-    install = ["apt-get", "install", "-y", "--no-install-recommends", *wanted]
+    install = ["apt-get", "install", "-y", "--no-install-recommends", *missing]
     try:
         step.run(install, env=quiet)
     except StepFailed:  # lists may be old or absent
@@ -99,9 +99,9 @@ def ensure_base() -> str:
                 current.outcome = "pulled"
         else:
             make_base(current)
-    found = image_id(BASE_IMAGE)
-    assert found is not None
-    return found
+    base = image_id(BASE_IMAGE)
+    assert base is not None
+    return base
 
 
 def make_base(current: Step) -> None:

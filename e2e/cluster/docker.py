@@ -37,19 +37,19 @@ def bases(dockerfile: str, args: Mapping[str, str] | None = None) -> list[str]:
     """The images a Dockerfile starts from, without `scratch` and its own stages."""
     values: dict[str, str] = {}
     stages: set[str] = set()
-    found: list[str] = []
+    images: list[str] = []
     for line in dockerfile.splitlines():
         argument = re.match(r"\s*ARG\s+(\w+)(?:=(\S+))?", line, re.IGNORECASE)
-        if argument and not stages and not found:
+        if argument and not stages and not images:
             values[argument[1]] = (args or {}).get(argument[1], argument[2] or "")
         start = re.match(r"\s*FROM\s+(?:--\S+\s+)*(\S+)(?:\s+AS\s+(\S+))?", line, re.IGNORECASE)
         if start:
             image = re.sub(r"\$\{?(\w+)\}?", lambda name: values.get(name[1], ""), start[1])
-            if image != "scratch" and image not in stages and image not in found:
-                found.append(image)
+            if image != "scratch" and image not in stages and image not in images:
+                images.append(image)
             if start[2]:
                 stages.add(start[2])
-    return found
+    return images
 
 
 def build(

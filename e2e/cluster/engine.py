@@ -70,8 +70,8 @@ def use(host: str) -> None:
 
 def machine_host() -> str:
     """The address of the machine's own engine, as its docker command sees it."""
-    asked = capture([paths.docker_cli(), "context", "inspect", "-f", "{{.Endpoints.docker.Host}}"])
-    return os.environ.get("DOCKER_HOST") or asked or "unix:///var/run/docker.sock"
+    endpoint = capture([paths.docker_cli(), "context", "inspect", "-f", "{{.Endpoints.docker.Host}}"])
+    return os.environ.get("DOCKER_HOST") or endpoint or "unix:///var/run/docker.sock"
 
 
 def start(current: Step) -> None:
@@ -193,12 +193,12 @@ def end_leftovers() -> int:
 
     Ending the first process of a container ends all others in its pid namespace.
     """
-    left = ours()
-    for pid in left:
+    leftovers = ours()
+    for pid in leftovers:
         if (program_of(pid) or Path()).name.startswith("containerd-shim"):
             for child in children(pid):
                 end(child, signal.SIGKILL)
-    for pid in left:
+    for pid in leftovers:
         end(pid, signal.SIGKILL)
         wait_gone(pid, 5)
-    return len(left)
+    return len(leftovers)

@@ -32,19 +32,19 @@ HINT = "needs Go 1.25 or newer and a Go module proxy; try again, the Go build ca
 
 def go() -> str:
     """The Go command, also when only its usual folder has it."""
-    found = shutil.which("go", path=f"{os.environ.get('PATH', '')}:/usr/local/go/bin:/usr/lib/go/bin")
-    if found is None:
+    program = shutil.which("go", path=f"{os.environ.get('PATH', '')}:/usr/local/go/bin:/usr/lib/go/bin")
+    if program is None:
         raise StepFailed("Go is not installed", hint="install Go 1.25 or newer, or work where images can be pulled")
-    return found
+    return program
 
 
 def pinned(name: str, module: str) -> str:
     """The version of a module that a go.mod of ours requires."""
     text = (MODULES / name / "go.mod").read_text()
-    found = re.search(rf"^(?:require\s+|\s+){re.escape(module)} (v\S+)", text, re.MULTILINE)
-    if not found:
+    requirement = re.search(rf"^(?:require\s+|\s+){re.escape(module)} (v\S+)", text, re.MULTILINE)
+    if not requirement:
         raise StepFailed(f"{MODULES / name / 'go.mod'} requires no {module}")
-    return found[1]
+    return requirement[1]
 
 
 def kubernetes_version() -> str:
@@ -88,10 +88,10 @@ def build(name: str) -> Path:
 def module_dir(current: Step, name: str, module: str) -> Path:
     """Where the sources of a pinned module are, fetched when the module cache lost them."""
     current.run([go(), "mod", "download", module], cwd=MODULES / name)
-    found = capture([go(), "-C", str(MODULES / name), "list", "-m", "-f", "{{.Dir}}", module])
-    if not found or not Path(found).is_dir():
+    folder = capture([go(), "-C", str(MODULES / name), "list", "-m", "-f", "{{.Dir}}", module])
+    if not folder or not Path(folder).is_dir():
         raise current.fail(f"no sources of {module}")
-    return Path(found)
+    return Path(folder)
 
 
 def ensure_tools(*names: str) -> None:

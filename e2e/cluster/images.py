@@ -40,12 +40,12 @@ def context_files(folder: Path) -> list[Path]:
     lines = ignore.read_text().splitlines() if ignore.is_file() else []
     patterns = [line.strip().strip("/").removeprefix("**/") for line in lines if line.strip() and line[0] != "#"]
 
-    def kept(path: Path) -> bool:
+    def included(path: Path) -> bool:
         parts = path.relative_to(folder).parts
         ways = [*parts, *("/".join(parts[:end]) for end in range(1, len(parts) + 1))]
         return not any(fnmatch(way, pattern) for way in ways for pattern in patterns)
 
-    return [path for path in store.tree_files(folder) if kept(path)]
+    return [path for path in store.tree_files(folder) if included(path)]
 
 
 def key_of(image: Image, context: Path | None) -> str:
@@ -151,14 +151,14 @@ def ensure(only: Iterable[str] = ()) -> None:
     chosen = [image for image in IMAGES if not words or any(word in image.ref for word in words)]
     debian.ensure_base()
     failures: list[StepFailed] = []
-    made: list[str] = []
+    refs: list[str] = []
     for image in chosen:
         try:
             ensure_one(image)
-            made.append(image.ref)
+            refs.append(image.ref)
         except StepFailed as failure:
             failures.append(failure)
-    load(made)
+    load(refs)
     capture(docker.docker("image", "prune", "-f", "--filter", f"label={docker.LABEL}"))
     for earlier in failures[:-1]:
         say(f"FAILED {earlier.what}\n  log: {earlier.log}")

@@ -169,13 +169,13 @@ def wait_ready(current: Step) -> None:
     """Wait for the node and CoreDNS; on time-out say what was seen."""
     started = time.monotonic()
     while True:
-        seen = state()
-        if all(good for good, _ in seen):
+        conditions = state()
+        if all(good for good, _ in conditions):
             break
         if time.monotonic() - started > READY_SECONDS:
-            raise current.fail("not ready in time: " + "; ".join(text for _, text in seen))
+            raise current.fail("not ready in time: " + "; ".join(text for _, text in conditions))
         time.sleep(0.5)
-    current.outcome = "; ".join(text for _, text in seen)
+    current.outcome = "; ".join(text for _, text in conditions)
 
 
 def state() -> list[tuple[bool, str]]:
@@ -222,9 +222,9 @@ def down() -> None:
             if ours:
                 capture(docker.docker("network", "rm", "kind"))
     with step("stop engine", "see dockerd.log") as current:
-        left = engine.stop_daemon()
+        leftovers = engine.stop_daemon()
         current.outcome = "stopped" if ours else "none of ours ran"
-        if left:
-            current.outcome += f", {left} leftovers ended"
+        if leftovers:
+            current.outcome += f", {leftovers} leftovers ended"
         for file in (paths.KUBECONFIG, paths.DOCKER_HOST_FILE, paths.PIDFILE, paths.SOCKET):
             store.remove(file)

@@ -122,17 +122,17 @@ def wait_for_containerd(current: Step) -> None:
 
 def component_images(kubeadm: Path) -> dict[str, list[str]]:
     """Component → image names, from kubeadm itself (`coredns/coredns:v1` → `coredns`)."""
-    listed = capture([str(kubeadm), "config", "images", "list", "--kubernetes-version", golang.kubernetes_version()])
+    output = capture([str(kubeadm), "config", "images", "list", "--kubernetes-version", golang.kubernetes_version()])
     names: dict[str, list[str]] = {}
-    for image in (listed or "").split():
+    for image in (output or "").split():
         names.setdefault(image.rsplit("/", 1)[-1].split(":")[0], []).append(image)
     return names
 
 
 def sandbox_image(containerd_config: Path) -> str:
     """The pause image that kind's containerd configuration names; it may differ from kubeadm's."""
-    found = re.search(r'^\s*sandbox_image = "(.+)"', containerd_config.read_text(), re.MULTILINE)
-    return found[1] if found else ""
+    setting = re.search(r'^\s*sandbox_image = "(.+)"', containerd_config.read_text(), re.MULTILINE)
+    return setting[1] if setting else ""
 
 
 def make_components(entries: dict[str, Path], base_id: str, containerd_config: Path) -> list[str]:
@@ -143,8 +143,8 @@ def make_components(entries: dict[str, Path], base_id: str, containerd_config: P
         sandbox = sandbox_image(containerd_config)
         if sandbox and sandbox not in names.setdefault("pause", []):
             names["pause"].append(sandbox)
-        made = [make_component(current, name, images, entries, base_id) for name, images in sorted(names.items())]
-        current.outcome = "built" if any(made) else "cached"
+        changes = [make_component(current, name, images, entries, base_id) for name, images in sorted(names.items())]
+        current.outcome = "built" if any(changes) else "cached"
         for images in names.values():
             refs += images
     return sorted(refs)
@@ -163,15 +163,15 @@ def make_component(current: Step, name: str, images: list[str], entries: dict[st
         key = store.key_of(name, program.parent.name)
     else:
         raise current.fail(f"kubeadm wants an image that nothing here makes: {images}")
-    made = image_key(images[0]) != key
-    if made and name == "kube-proxy":
+    stale = image_key(images[0]) != key
+    if stale and name == "kube-proxy":
         make_proxy(current, images[0], key, program)
-    elif made:
+    elif stale:
         import_program(current, images[0], key, program)
     for other in images[1:]:
         if image_id(other) != image_id(images[0]):
             current.run(docker("tag", images[0], other))
-    return made
+    return stale
 
 
 def import_program(current: Step, image: str, key: str, program: Path) -> None:

@@ -43,6 +43,6 @@ def docker_host() -> str:
 
 def docker_cli() -> str:
     """The docker command: the machine's own if there is one, else the one unpacked beside our daemon."""
-    found = shutil.which("docker")
+    installed = shutil.which("docker")
     private = list(ENGINE.glob("*/usr/bin/docker"))
-    return found or (str(private[0]) if private else "docker")
+    return installed or (str(private[0]) if private else "docker")

@@ -86,11 +86,11 @@ class Step:
     def pipe(self, source: Sequence[str | Path], sink: Sequence[str | Path]) -> None:
         """`source | sink`, failing when either side fails."""
         with self.log.open("ab") as log:
-            left = subprocess.Popen([str(word) for word in source], stdout=subprocess.PIPE, stderr=log)
-            assert left.stdout is not None
-            right = subprocess.run([str(word) for word in sink], stdin=left.stdout, stdout=log, stderr=log)
-            left.stdout.close()
-            codes = (left.wait(), right.returncode)
+            producer = subprocess.Popen([str(word) for word in source], stdout=subprocess.PIPE, stderr=log)
+            assert producer.stdout is not None
+            consumer = subprocess.run([str(word) for word in sink], stdin=producer.stdout, stdout=log, stderr=log)
+            producer.stdout.close()
+            codes = (producer.wait(), consumer.returncode)
         if codes != (0, 0):
             raise self.fail(f"{source[0]} | {sink[0]} ended with {codes}")
 

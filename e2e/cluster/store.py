@@ -32,8 +32,8 @@ def tree_files(root: Path) -> list[Path]:
     """The files under root (or root itself), in a fixed order, without what tools leave behind."""
     if root.is_file():
         return [root]
-    found = (path for path in root.rglob("*") if path.is_file())
-    return sorted(path for path in found if not IGNORED.intersection(path.relative_to(root).parts))
+    files = (path for path in root.rglob("*") if path.is_file())
+    return sorted(path for path in files if not IGNORED.intersection(path.relative_to(root).parts))
 
 
 def key_of_trees(roots: Iterable[Path], *more: str) -> str:

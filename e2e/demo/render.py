@@ -23,8 +23,8 @@ _NAME = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
 
 def files() -> list[Path]:
     """The manifests in the order in which kustomization.yaml lists them."""
-    listed = re.findall(r"^  - (\S+\.yaml)$", (MANIFESTS / "kustomization.yaml").read_text(), re.MULTILINE)
-    return [MANIFESTS / name for name in listed]
+    names = re.findall(r"^  - (\S+\.yaml)$", (MANIFESTS / "kustomization.yaml").read_text(), re.MULTILINE)
+    return [MANIFESTS / name for name in names]
 
 
 def render(namespace: str, operator_namespace: str, seed: int, load: float = 1.0, patience: float = 1.0) -> str:
@@ -38,9 +38,9 @@ def render(namespace: str, operator_namespace: str, seed: int, load: float = 1.0
     text = "\n---\n".join(path.read_text().strip() for path in files()) + "\n"
     names = {NAMESPACE: namespace, OPERATOR_NAMESPACE: operator_namespace}
     # In one pass, so that a namespace which is called like the other placeholder is not replaced again.
-    text = re.sub("|".join(names), lambda found: names[found.group()], text)
+    text = re.sub("|".join(names), lambda match: names[match.group()], text)
     text = _SEED.sub(rf'\g<1>"{seed}"', text)
-    text = _RATE.sub(lambda found: f'{found[1]}"{float(found[2]) * load:.1f}"', text)
+    text = _RATE.sub(lambda match: f'{match[1]}"{float(match[2]) * load:.1f}"', text)
     return _PATIENCE.sub(rf'\g<1>"{patience:.2f}"', text)
 
 
@@ -51,9 +51,9 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument(
         "--seed", type=int, default=1, help="which catalog, and so which topic a bad version gets wrong"
     )
-    chosen = parser.parse_args(arguments)
+    options = parser.parse_args(arguments)
     try:
-        sys.stdout.write(render(chosen.namespace, chosen.operator_namespace, chosen.seed))
+        sys.stdout.write(render(options.namespace, options.operator_namespace, options.seed))
     except ValueError as wrong:
         print(wrong, file=sys.stderr)
         return 2

@@ -22,17 +22,17 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=1, help="which topic breaks, and how the tickets are worded")
     parser.add_argument("--ticket", type=Path, help="a ticket of your own (JSON with id, subject, body)")
     parser.add_argument("--narrate", action="store_true", help="pause at each stage and say what happens")
-    chosen = parser.parse_args()
+    options = parser.parse_args()
     extra = []
-    if chosen.ticket:
+    if options.ticket:
         try:
-            extra = [json.loads(chosen.ticket.read_text())]
+            extra = [json.loads(options.ticket.read_text())]
         except (OSError, ValueError) as error:
-            parser.error(f"--ticket {chosen.ticket}: {error}")
+            parser.error(f"--ticket {options.ticket}: {error}")
     try:
         with session({NAMESPACE, OPERATOR_NAMESPACE}) as pace, Client(pace) as client:
-            progress = Progress(pace, narrate=chosen.narrate)
-            return drill(Shift(client, progress, NAMESPACE, OPERATOR_NAMESPACE, chosen.seed, extra))
+            progress = Progress(pace, narrate=options.narrate)
+            return drill(Shift(client, progress, NAMESPACE, OPERATOR_NAMESPACE, options.seed, extra))
     except Refused as refusal:
         print(f"make drill: {refusal}", file=sys.stderr)
         return REFUSED

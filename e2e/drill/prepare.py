@@ -30,10 +30,10 @@ def prepare(shift: Shift) -> None:
         names = [i["metadata"]["name"] for i in shift.incidents()]
         if not names:
             return
-        seen = f"{', '.join(names)} opened before anything was broken: {_titles(shift)}"
+        early = f"{', '.join(names)} opened before anything was broken: {_titles(shift)}"
         if attempt == TRIES:
-            raise StageFailed(f"the shop is not quiet on this machine: {seen}")
-        shift.progress.say(f"prepared anew, as {seen}")
+            raise StageFailed(f"the shop is not quiet on this machine: {early}")
+        shift.progress.say(f"prepared anew, as {early}")
 
 
 def _titles(shift: Shift) -> str:
@@ -73,9 +73,9 @@ def wait_available(api: Client, progress: Progress, namespace: str, name: str, s
     """Until the Deployment's last version is on all of its pods and these are available."""
 
     def look() -> tuple[object, str]:
-        found = api.get("deployments", namespace, name) or {"metadata": {}, "spec": {}}
-        status, replicas = found.get("status", {}), found["spec"].get("replicas", 1)
-        observed = status.get("observedGeneration", 0) >= found["metadata"].get("generation", 1)
+        deployment = api.get("deployments", namespace, name) or {"metadata": {}, "spec": {}}
+        status, replicas = deployment.get("status", {}), deployment["spec"].get("replicas", 1)
+        observed = status.get("observedGeneration", 0) >= deployment["metadata"].get("generation", 1)
         updated, available = (status.get(k, 0) for k in ("updatedReplicas", "availableReplicas"))
         # as `rollout status`: old pods may still be ending
         return observed and updated >= replicas and available >= replicas, (
@@ -96,8 +96,8 @@ def _waiting_pods(api: Client, namespace: str, name: str) -> str:
 
 
 def _served(shift: Shift) -> tuple[object, str]:
-    seen = shift.sli()
-    return seen.startswith("SLI 1.0"), seen
+    sli = shift.sli()
+    return sli.startswith("SLI 1.0"), sli
 
 
 def _quiet(shift: Shift) -> tuple[object, str]:
@@ -109,12 +109,14 @@ def _quiet(shift: Shift) -> tuple[object, str]:
 
 
 def _proven(shift: Shift) -> tuple[object, str]:
-    seen = {}
+    phases = {}
     for name in RELEASES:
         status = shift.status(name)
         revisions = status.get("revisions") or [{}]
-        seen[name] = f"{status.get('phase', 'no status')}, {'proven' if revisions[0].get('provenAt') else 'not proven'}"
-    return all(v.endswith(", proven") for v in seen.values()), json.dumps(seen)
+        phases[name] = (
+            f"{status.get('phase', 'no status')}, {'proven' if revisions[0].get('provenAt') else 'not proven'}"
+        )
+    return all(v.endswith(", proven") for v in phases.values()), json.dumps(phases)
 
 
 def manifests(shift: Shift) -> str:

@@ -103,16 +103,16 @@ class Shift:
 
     def look_at_alerts(self) -> list[Object]:
         """Alerts of Alertmanager's own API; all distinct ones that were ever seen are kept."""
-        listed = self.api.service(self.namespace, "alertmanager:9093", "/api/v2/alerts") or []
-        for alert in listed:
+        alerts = self.api.service(self.namespace, "alertmanager:9093", "/api/v2/alerts") or []
+        for alert in alerts:
             self.alerts[alert["fingerprint"]] = alert
-        return list(listed)
+        return list(alerts)
 
     def distinct(self, *services: str) -> int:
         """Distinct alerts seen on these services."""
         return sum(1 for a in self.alerts.values() if a["labels"].get("service") in services)
 
-    def send_tickets(self, chosen: list[Object]) -> None:
+    def send_tickets(self, batch: list[Object]) -> None:
         """As the help desk's form would: with a token of its ServiceAccount, again while the operator restarts."""
         create = ("create", "token", "helpdesk-tickets", "--audience", "opsloop")
         token = self.api.kubectl("-n", self.namespace, *create).strip()
@@ -120,7 +120,7 @@ class Shift:
         def send() -> tuple[object, str]:
             try:
                 with self.api.port_forward(self.ops, "svc/opsloop-intake", 8080) as base:
-                    for ticket in chosen:
+                    for ticket in batch:
                         _post(
                             f"{base}/v1/namespaces/{self.namespace}/tickets", token, ticket, self.api.pace.seconds(10)
                         )

@@ -59,10 +59,10 @@ def run(shift: Shift, kills: Kills = NO_KILLS, prepared: Callable[[], None] = la
 
 def _check_table(table: Table) -> None:
     """A person who watched must have seen it go through its phases."""
-    seen = table.phases("answers-1")
-    missing = [phase for phase in WATCHED if phase not in seen]
+    phases = table.phases("answers-1")
+    missing = [phase for phase in WATCHED if phase not in phases]
     if missing:
-        raise StageFailed(f"kubectl get incidents -w did not show {missing}; it showed {seen}")
+        raise StageFailed(f"kubectl get incidents -w did not show {missing}; it showed {phases}")
 
 
 def break_it(shift: Shift) -> None:
@@ -90,14 +90,14 @@ def storm(shift: Shift, kills: Kills) -> None:
     shift.progress.say(f"   {len(shift.sent())} tickets were accepted by the intake")
     shift.progress.wait(f"{STORM} distinct alerts in Alertmanager's API", 60, lambda: _alerts(shift, STORM))
     unrelated = shift.distinct("catalog")
-    counted = shift.distinct("answers", "web")
-    shift.progress.say(f"   Alertmanager lists {counted} distinct alerts on answers and web, {unrelated} on catalog")
+    number = shift.distinct("answers", "web")
+    shift.progress.say(f"   Alertmanager lists {number} distinct alerts on answers and web, {unrelated} on catalog")
 
 
-def _alerts(shift: Shift, wanted: int) -> tuple[object, str]:
+def _alerts(shift: Shift, number: int) -> tuple[object, str]:
     shift.look_at_alerts()
-    seen = shift.distinct("answers", "web")
-    return seen >= wanted, f"{seen} distinct alerts, {shift.sli()}"
+    count = shift.distinct("answers", "web")
+    return count >= number, f"{count} distinct alerts, {shift.sli()}"
 
 
 def detect(shift: Shift) -> None:
@@ -196,16 +196,16 @@ def _written(shift: Shift) -> tuple[object, str]:
 
 def postmortem(shift: Shift) -> str:
     """The stored Markdown."""
-    found = shift.api.get("configmaps", shift.namespace, "answers-1-postmortem")
-    return str(found["data"]["postmortem.md"]) if found else ""
+    configmap = shift.api.get("configmaps", shift.namespace, "answers-1-postmortem")
+    return str(configmap["data"]["postmortem.md"]) if configmap else ""
 
 
 def ship(shift: Shift, version: str) -> None:
     """kubectl apply of the Release at this version."""
-    wanted: Object = next(o for o in shift.objects("releases.yaml") if o["metadata"]["name"] == "answers")
-    wanted["spec"]["version"] = version
-    wanted["spec"]["images"] = {"answers": f"opsloop/helpdesk:{version}"}
-    shift.apply([wanted])
+    release: Object = next(o for o in shift.objects("releases.yaml") if o["metadata"]["name"] == "answers")
+    release["spec"]["version"] = version
+    release["spec"]["images"] = {"answers": f"opsloop/helpdesk:{version}"}
+    shift.apply([release])
 
 
 def refuse_v3(shift: Shift) -> None:

@@ -64,7 +64,7 @@ def requests(user: str = "", since: float = 0.0, until: float = math.inf, log: P
     Reads what was rotated as well. A half-written last line is left for the next reading; FileNotFoundError where there
     is no log, BrokenLog where another line is broken.
     """
-    found: dict[str, Request] = {}
+    by_id: dict[str, Request] = {}
     for path in _files(log, since):
         for line in _lines(path, newest=path == log):
             if user.encode() not in line:  # cheaper than to parse the nine of ten lines that are somebody else's
@@ -72,8 +72,8 @@ def requests(user: str = "", since: float = 0.0, until: float = math.inf, log: P
             event = _parsed(line, path)
             request = _request(event)
             if user in ("", request.user) and since <= request.time <= until:
-                found.setdefault(event["auditID"], request)  # a watch has two lines: when it began and when it ended
-    return sorted(found.values(), key=lambda r: r.time)
+                by_id.setdefault(event["auditID"], request)  # a watch has two lines: when it began and when it ended
+    return sorted(by_id.values(), key=lambda r: r.time)
 
 
 def _files(log: Path, since: float) -> list[Path]:
@@ -131,39 +131,39 @@ def _seconds(stamp: str) -> float:
 # what stories ask
 
 
-def table(found: Iterable[Request]) -> Table:
+def table(requests: Iterable[Request]) -> Table:
     """How many of each (verb, resource/subresource), the most frequent first."""
-    return dict(Counter((r.verb, r.target) for r in found).most_common())
+    return dict(Counter((r.verb, r.target) for r in requests).most_common())
 
 
-def select(found: Iterable[Request], verb: str, target: str, namespace: str = "", name: str = "") -> list[Request]:
+def select(requests: Iterable[Request], verb: str, target: str, namespace: str = "", name: str = "") -> list[Request]:
     """Successful requests of this verb on this `resource/subresource`; "" = any namespace, any name."""
     return [
         r
-        for r in found
+        for r in requests
         if r.ok and r.verb == verb and r.target == target and namespace in ("", r.namespace) and name in ("", r.name)
     ]
 
 
-def rollbacks(found: Iterable[Request], namespace: str, deployment: str) -> list[Request]:
+def rollbacks(requests: Iterable[Request], namespace: str, deployment: str) -> list[Request]:
     """Template writes: successful PATCHes of the user's Deployment itself, which the operator makes for nothing else.
 
     A promotion is such a write too: count between the instants (`since`, `until`) at which only rollbacks may happen.
     """
-    return select(found, "patch", "deployments", namespace, deployment)
+    return select(requests, "patch", "deployments", namespace, deployment)
 
 
-def gate_patches(found: Iterable[Request], namespace: str = "") -> list[Request]:
+def gate_patches(requests: Iterable[Request], namespace: str = "") -> list[Request]:
     """Successful PATCHes of pods/status: readiness gates opened or closed (`field_manager` says which)."""
-    return select(found, "patch", "pods/status", namespace)
+    return select(requests, "patch", "pods/status", namespace)
 
 
-def forbidden(found: Iterable[Request]) -> list[Request]:
+def forbidden(requests: Iterable[Request]) -> list[Request]:
     """What the API server refused for want of a right: the chart's RBAC is too narrow, or the code asks too much."""
-    return [r for r in found if r.code == 403]
+    return [r for r in requests if r.code == 403]
 
 
-def lines(counted: Table) -> list[str]:
+def lines(counts: Table) -> list[str]:
     """The table for people."""
-    width = max((len(f"{verb} {target}") for verb, target in counted), default=0)
-    return [f"{f'{verb} {target}':{width}}  {number:5}" for (verb, target), number in counted.items()]
+    width = max((len(f"{verb} {target}") for verb, target in counts), default=0)
+    return [f"{f'{verb} {target}':{width}}  {number:5}" for (verb, target), number in counts.items()]

@@ -163,8 +163,8 @@ class Client:
         """All of a namespace, or of all namespaces."""
         query = f"?labelSelector={urllib.parse.quote(selector)}" if selector else ""
         scope = f"/namespaces/{namespace}" if namespace else ""
-        listed = self.json(f"{_prefix(plural)}{scope}/{plural}{query}")
-        return list(listed["items"]) if listed else []
+        answer = self.json(f"{_prefix(plural)}{scope}/{plural}{query}")
+        return list(answer["items"]) if answer else []
 
     def service(self, namespace: str, service: str, path: str, method: str = "GET") -> Any:
         """A Service's HTTP answer as JSON, through the API server's proxy; None where nobody answers."""
@@ -183,15 +183,15 @@ class Client:
     def span(self, namespace: str, query: str, start: float, end: float, step: float) -> list[Object]:
         """Prometheus' range vector; times in Unix seconds. Raises NoAnswer."""
         deadline = time.monotonic() + self.pace.seconds(ANSWER_SECONDS)
-        asked = {"query": query, "start": start, "end": end, "step": step}
-        while (matrix := self._prometheus(namespace, "query_range", asked)) is None:
+        parameters = {"query": query, "start": start, "end": end, "step": step}
+        while (matrix := self._prometheus(namespace, "query_range", parameters)) is None:
             if time.monotonic() > deadline:
                 raise NoAnswer(f"Prometheus in {namespace} did not answer: {query}")
             time.sleep(0.5)
         return matrix
 
-    def _prometheus(self, namespace: str, call: str, asked: dict[str, Any]) -> list[Object] | None:
-        answer = self.service(namespace, "prometheus:9090", f"/api/v1/{call}?{urllib.parse.urlencode(asked)}")
+    def _prometheus(self, namespace: str, call: str, parameters: dict[str, Any]) -> list[Object] | None:
+        answer = self.service(namespace, "prometheus:9090", f"/api/v1/{call}?{urllib.parse.urlencode(parameters)}")
         good = isinstance(answer, dict) and answer.get("status") == "success"
         return list(answer["data"]["result"]) if good else None
 

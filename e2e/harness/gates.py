@@ -33,17 +33,17 @@ class Undecided:
     decided: int
 
 
-def openings(found: Iterable[Request], namespace: str = "") -> list[Request]:
+def openings(requests: Iterable[Request], namespace: str = "") -> list[Request]:
     """Successful openings."""
-    return [r for r in gate_patches(found, namespace) if r.field_manager == names.GATE_OPEN]
+    return [r for r in gate_patches(requests, namespace) if r.field_manager == names.GATE_OPEN]
 
 
-def closings(found: Iterable[Request], namespace: str = "") -> list[Request]:
+def closings(requests: Iterable[Request], namespace: str = "") -> list[Request]:
     """Successful closings."""
-    return [r for r in gate_patches(found, namespace) if r.field_manager == names.GATE_CLOSE]
+    return [r for r in gate_patches(requests, namespace) if r.field_manager == names.GATE_CLOSE]
 
 
-def undecided_openings(found: Iterable[Request], decided: Decided, namespace: str = "") -> list[Undecided]:
+def undecided_openings(requests: Iterable[Request], decided: Decided, namespace: str = "") -> list[Undecided]:
     """Openings that exceeded the number of pods decided before they were received; [] is the promise kept.
 
     `found`: requests of the operator; with those of all users, pods that others deleted count as out of traffic too
@@ -52,7 +52,7 @@ def undecided_openings(found: Iterable[Request], decided: Decided, namespace: st
     neither an opening nor a closing by its field manager counts as an opening.
     """
     wrong, opened = [], set[str]()
-    for request in sorted((r for r in found if namespace in ("", r.namespace)), key=lambda r: r.time):
+    for request in sorted((r for r in requests if namespace in ("", r.namespace)), key=lambda r: r.time):
         if _leaves(request):
             opened.discard(request.name)
         elif request.verb == "delete" and request.target == "deployments" and request.ok:
@@ -81,20 +81,22 @@ def _at(decided: Decided, instant: float) -> int:
     return next((pods for since, pods in sorted(decided, reverse=True) if since < instant), 0)
 
 
-def decided_by_status(versions: Iterable[Version], found: Iterable[Request], namespace: str, release: str) -> Decided:
+def decided_by_status(
+    versions: Iterable[Version], requests: Iterable[Request], namespace: str, release: str
+) -> Decided:
     """The number of pods that each stored status allows, from the instant at which its PUT was answered.
 
     `versions` are of a `Recorder` of releases that ran through the whole canary. What a watch showed had been stored by
     the last status PUT received before it; if a later PUT slipped in between, the time comes out late: it may accuse
     and cannot acquit.
     """
-    puts = select(found, "update", "releases/status", namespace, release)
+    puts = select(requests, "update", "releases/status", namespace, release)
     decided: list[tuple[float, int]] = []
     for version in versions:
         pods = _pods(version.status) if version.name == release else None
         if pods is not None and (not decided or decided[-1][1] != pods):
-            stored = max((p.done for p in puts if p.time <= version.seen), default=version.seen)
-            decided.append((min(stored, version.seen), pods))
+            stored = max((p.done for p in puts if p.time <= version.at), default=version.at)
+            decided.append((min(stored, version.at), pods))
     return decided
 
 

@@ -37,9 +37,9 @@ class Pace:
     load: float = 1.0
     stories: int = 2
 
-    def seconds(self, wanted: float) -> float:
+    def seconds(self, reference: float) -> float:
         """A deadline or a time-out of the reference machine, for this one."""
-        return wanted * self.deadlines
+        return reference * self.deadlines
 
 
 def slowness(speed: Speed) -> dict[str, float]:

@@ -20,7 +20,7 @@ from e2e.harness.client import KINDS, end, environment
 class Version:
     """An object as stored, and when the watch showed it (Unix seconds, a little after it was stored)."""
 
-    seen: float
+    at: float
     name: str
     obj: dict[str, Any]
 

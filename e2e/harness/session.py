@@ -45,8 +45,8 @@ def session(makes: Collection[str]) -> Iterator[Pace]:
                 raise Refused(foreign)
             operated = {o["metadata"]["namespace"] for o in operators}  # first: it must not react to the shop's end
             stop(client, progress, sorted(own(namespaces), key=lambda n: n not in operated), makes)
-            judged = calibrate(client, progress)
-        yield judged
+            measured_pace = calibrate(client, progress)
+        yield measured_pace
 
 
 @contextmanager
@@ -73,16 +73,16 @@ def own(namespaces: Iterable[Object]) -> list[str]:
 
 def in_the_way(namespaces: Collection[Object], makes: Collection[str], operators: Iterable[Object]) -> str:
     """The sentence of refusal where something that is not e2e's stands in the way; "" where nothing does."""
-    mine = own(namespaces)
+    owned = own(namespaces)
     for namespace in sorted(n["metadata"]["name"] for n in namespaces):
-        if namespace in makes and namespace not in mine:
+        if namespace in makes and namespace not in owned:
             return (
                 f"namespace {namespace} exists and is not e2e's own (it has no label {LABEL}): "
                 f"delete it (kubectl delete namespace {namespace}) or give it the label"
             )
     for operator in operators:
         namespace = operator["metadata"]["namespace"]
-        if namespace not in mine and operator["spec"].get("replicas", 1):
+        if namespace not in owned and operator["spec"].get("replicas", 1):
             return (
                 f"an opsloop that is not e2e's own runs in namespace {namespace} and would act on the same objects: "
                 f"uninstall it (helm uninstall opsloop -n {namespace}) or scale it to 0"
@@ -103,8 +103,8 @@ def stop(client: Client, progress: Progress, namespaces: Collection[str], makes:
             progress.say(f"namespace {namespace} of an earlier run: {len(running)} Deployments stopped, objects kept")
 
     def pods() -> tuple[object, str]:
-        left = [p["metadata"]["name"] for n in namespaces for p in client.items("pods", n) if not _ended(p)]
-        return not left, f"{len(left)} pods: {', '.join(left[:5])}"
+        leftovers = [p["metadata"]["name"] for n in namespaces for p in client.items("pods", n) if not _ended(p)]
+        return not leftovers, f"{len(leftovers)} pods: {', '.join(leftovers[:5])}"
 
     progress.wait("the pods of earlier runs to end", STOP_SECONDS, pods)
 
@@ -119,7 +119,7 @@ def calibrate(client: Client, progress: Progress) -> Pace:
     for attempt in range(1, MEASUREMENTS + 1):
         try:
             speed = machine.measure(client)
-            judged = pace.judge(speed)
+            measured_pace = pace.judge(speed)
         except TooSlow as slow:
             if attempt == MEASUREMENTS:
                 raise Refused(str(slow)) from slow
@@ -127,8 +127,8 @@ def calibrate(client: Client, progress: Progress) -> Pace:
             time.sleep(PAUSE_SECONDS)  # what a build or an earlier run left to do may end by itself
         else:
             break
-    progress.say(pace.line(speed, judged))
-    return judged
+    progress.say(pace.line(speed, measured_pace))
+    return measured_pace
 
 
 def make_namespace(client: Client, name: str) -> None:
@@ -147,8 +147,8 @@ def wait_removed(client: Client, progress: Progress, names: Collection[str], sec
     """Until none of these namespaces exists. Raises StageFailed with what holds them."""
 
     def gone() -> tuple[object, str]:
-        left = [n for n in client.items("namespaces") if n["metadata"]["name"] in names]
-        return not left, "; ".join(f"{n['metadata']['name']} {_why(n)}" for n in left)
+        remaining = [n for n in client.items("namespaces") if n["metadata"]["name"] in names]
+        return not remaining, "; ".join(f"{n['metadata']['name']} {_why(n)}" for n in remaining)
 
     progress.wait(f"namespaces {', '.join(names)} to be gone", seconds, gone)
 
@@ -161,14 +161,14 @@ def _why(namespace: Object) -> str:
 
 def end_processes(report: Callable[[str], None] = print) -> int:
     """Ends kubectl and helm processes of runs that were killed; how many. For the holder of the lock: all are of others."""
-    left = [pid for pid in map(int, filter(str.isdigit, os.listdir("/proc"))) if is_left(pid)]  # noqa: PTH208
-    for pid in left:
+    leftovers = [pid for pid in map(int, filter(str.isdigit, os.listdir("/proc"))) if is_left(pid)]  # noqa: PTH208
+    for pid in leftovers:
         engine.end(pid, signal.SIGTERM)
         if not engine.wait_gone(pid, 5):
             engine.end(pid, signal.SIGKILL)
-    if left:
-        report(f"{len(left)} kubectl or helm processes of an earlier run are ended")
-    return len(left)
+    if leftovers:
+        report(f"{len(leftovers)} kubectl or helm processes of an earlier run are ended")
+    return len(leftovers)
 
 
 def is_left(pid: int) -> bool:

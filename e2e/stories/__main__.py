@@ -48,11 +48,11 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m e2e.stories", description=__doc__)
     parser.add_argument("--soak", action="store_true", help="the longer list")
     parser.add_argument("--only", nargs="*", default=[], metavar="NAME", help=f"of {', '.join(STORIES)}")
-    chosen = parser.parse_args()
-    stories = STORIES | (SOAK if chosen.soak else {})
-    if unknown := set(chosen.only) - set(stories):
+    options = parser.parse_args()
+    stories = STORIES | (SOAK if options.soak else {})
+    if unknown := set(options.only) - set(stories):
         parser.error(f"no such story: {', '.join(sorted(unknown))}; there are {', '.join(stories)}")
-    names = chosen.only or list(stories)
+    names = options.only or list(stories)
     began = time.monotonic()
     try:
         with session(namespaces(names)) as pace:
@@ -104,8 +104,8 @@ def table(results: Sequence[Result], seconds: float) -> str:
     for result in results:
         lines = result.failure.strip().splitlines() or ["passed"]
         # of a traceback the last line says what it was
-        said = lines[-1] if lines[0].startswith("Traceback") else lines[0]
-        rows.append(f"{result.name:<14} {result.seconds:8.1f}   {'FAILED: ' if result.failure else ''}{said}")
+        outcome = lines[-1] if lines[0].startswith("Traceback") else lines[0]
+        rows.append(f"{result.name:<14} {result.seconds:8.1f}   {'FAILED: ' if result.failure else ''}{outcome}")
     failed = sum(1 for result in results if result.failure)
     return "\n".join([*rows, "", f"{len(results) - failed} passed, {failed} failed in {seconds:.0f} s"])
 

@@ -20,20 +20,20 @@ SLACK = timedelta(seconds=2)  # resolution of Prometheus and of the audit log, a
 def acts_once(shift: Shift, rollbacks: int, promotions: int) -> None:
     """Each rollback and promotion happened once, and no gate was opened that had not been decided."""
     until = shift.marks["closed"]
-    mine = audit.requests(audit.operator_user(shift.ops), shift.began, until)
-    writes = audit.rollbacks(mine, shift.namespace, "answers")
+    requests = audit.requests(audit.operator_user(shift.ops), shift.began, until)
+    writes = audit.rollbacks(requests, shift.namespace, "answers")
     if len(writes) != rollbacks + promotions:
         raise StageFailed(f"{len(writes)} template writes in the audit log, not {rollbacks} + {promotions}: {writes}")
-    decided = gates.decided_by_status(shift.versions, mine, shift.namespace, "answers")
+    decided = gates.decided_by_status(shift.versions, requests, shift.namespace, "answers")
     wrong = gates.undecided_openings(audit.requests(since=shift.began, until=until), decided, shift.namespace)
     if wrong or not decided:
         raise StageFailed(f"gates were opened that no recorded step had decided: {wrong}; decided were {decided}")
-    forbidden = audit.forbidden(mine)
+    forbidden = audit.forbidden(requests)
     if forbidden:
         raise StageFailed(f"the operator asked for what it may not do: {forbidden[:5]}")
-    opened = len(gates.openings(mine, shift.namespace))
+    opened = len(gates.openings(requests, shift.namespace))
     shift.progress.say(
-        f"audit log: {len(writes)} template writes, {opened} gates opened, none undecided, no 403, {len(mine)} requests"
+        f"audit log: {len(writes)} template writes, {opened} gates opened, none undecided, no 403, {len(requests)} requests"
     )
 
 
@@ -42,20 +42,20 @@ def times(shift: Shift) -> None:
     status = shift.incident()
     entries = {e["key"]: _time(e["at"]) for e in status["timeline"]}
     mitigated = sorted(at for k, at in entries.items() if k.startswith("mitigated-") and at <= entries["resolved-0"])
-    people, mine = _template_writes(shift)
+    people, operator = _template_writes(shift)
     breach, back = _breach_and_back(shift, status, entries["rollback-1"], entries["resolved-0"])
-    seen = {
+    pairs = {
         "change": (entries[_key(entries, "change-")], datetime.fromtimestamp(people[0].time, UTC)),
         "detected": (_time(status["detectedAt"]), breach),
-        "rollback": (entries["rollback-1"], datetime.fromtimestamp(mine[0].time, UTC)),
+        "rollback": (entries["rollback-1"], datetime.fromtimestamp(operator[0].time, UTC)),
         "mitigated": (mitigated[-1], back),  # after a relapse it is told once more
     }
     tolerance = shift.api.pace.seconds((TICK + SLACK).total_seconds())
-    for name, (told, measured) in seen.items():
-        off = (told - measured).total_seconds()
-        shift.progress.say(f"   {name}: told {told:%H:%M:%S.%f}, measured {measured:%H:%M:%S.%f}, off {off:+.1f} s")
+    for name, (entry, instant) in pairs.items():
+        off = (entry - instant).total_seconds()
+        shift.progress.say(f"   {name}: told {entry:%H:%M:%S.%f}, measured {instant:%H:%M:%S.%f}, off {off:+.1f} s")
         if abs(off) > tolerance:
-            raise StageFailed(f"{name} is told as {told}, but was {measured}")
+            raise StageFailed(f"{name} is told as {entry}, but was {instant}")
 
 
 def _breach_and_back(
@@ -82,8 +82,8 @@ def _breach_and_back(
 def _template_writes(shift: Shift) -> tuple[list[audit.Request], list[audit.Request]]:
     """PATCHes of Deployment answers since the break: (by others, by the operator)."""
     user = audit.operator_user(shift.ops)
-    found = audit.rollbacks(audit.requests(since=shift.broke), shift.namespace, "answers")
-    return [r for r in found if r.user != user], [r for r in found if r.user == user]
+    writes = audit.rollbacks(audit.requests(since=shift.broke), shift.namespace, "answers")
+    return [r for r in writes if r.user != user], [r for r in writes if r.user == user]
 
 
 def _key(entries: dict[str, datetime], prefix: str) -> str:
@@ -99,19 +99,21 @@ def storm_is_on_one_incident(shift: Shift) -> None:
     others = {i["metadata"]["name"]: i.get("status") or {} for i in shift.incidents()}
     merged = [name for name, status in others.items() if status.get("mergedInto") == "answers-1"]
     ledger = [alert for name in ["answers-1", *merged] for alert in _ledger(shift, name)]
-    filed = {a["fp"] for a in ledger}
-    listed = {f for f, a in shift.alerts.items() if a["labels"].get("service") in ("answers", "web")}
-    lost, foreign = listed - filed, [a for a in ledger if a["labels"].get("service") == "catalog"]
-    counted = shift.incident()["alerts"]["count"]
-    if lost or foreign or counted != len(filed):
+    ledger_keys = {a["fp"] for a in ledger}
+    listed_keys = {f for f, a in shift.alerts.items() if a["labels"].get("service") in ("answers", "web")}
+    missing, foreign = listed_keys - ledger_keys, [a for a in ledger if a["labels"].get("service") == "catalog"]
+    count = shift.incident()["alerts"]["count"]
+    if missing or foreign or count != len(ledger_keys):
         raise StageFailed(
-            f"lost {len(lost)} of {len(listed)}, foreign {len(foreign)}, counted {counted} of {len(filed)}"
+            f"lost {len(missing)} of {len(listed_keys)}, foreign {len(foreign)}, counted {count} of {len(ledger_keys)}"
         )
     apart = sorted(set(others) - {"answers-1", *merged})
     if apart != ["catalog-1"]:
         raise StageFailed(f"besides answers-1 there should be catalog-1 alone; there is {apart}")
     one_page(shift)
-    shift.progress.say(f"ledger: {len(filed)} distinct alerts, none of the {len(listed)} listed is lost; one page")
+    shift.progress.say(
+        f"ledger: {len(ledger_keys)} distinct alerts, none of the {len(listed_keys)} listed is lost; one page"
+    )
 
 
 def one_page(shift: Shift) -> None:
@@ -130,10 +132,10 @@ def one_page(shift: Shift) -> None:
 
 
 def _ledger(shift: Shift, incident: str) -> list[dict[str, Any]]:
-    found = shift.api.get("configmaps", shift.namespace, f"{incident}-ledger")
-    if found is None:
+    configmap = shift.api.get("configmaps", shift.namespace, f"{incident}-ledger")
+    if configmap is None:
         raise StageFailed(f"there is no ledger of {incident}")
-    packed = next(iter(found["binaryData"].values()))
+    packed = next(iter(configmap["binaryData"].values()))
     content = json.loads(gzip.decompress(base64.b64decode(packed)))
     return list(content["alerts"])
 

@@ -316,15 +316,15 @@ async def version_after(case: Case, complaint: str, clean: dict[str, Object]) ->
     return {digest(template): version for version, template in clean.items()}.get(now, "mixed")
 
 
-def differences(wanted: Any, actual: Any, path: str = "") -> list[str]:
+def differences(expected: Any, actual: Any, path: str = "") -> list[str]:
     """Paths at which two templates differ; list items go by name."""
-    if isinstance(wanted, dict) and isinstance(actual, dict):
-        keys = sorted(set(wanted) | set(actual))
-        return [d for k in keys for d in differences(wanted.get(k), actual.get(k), f"{path}.{k}" if path else k)]
-    both_lists = isinstance(wanted, list) and isinstance(actual, list)
-    if both_lists and all(isinstance(i, dict) and "name" in i for i in wanted):
-        return differences({i["name"]: i for i in wanted}, {i["name"]: i for i in actual}, path)
-    return [] if wanted == actual else [path.replace("spec.containers.", "").replace("metadata.", "")]
+    if isinstance(expected, dict) and isinstance(actual, dict):
+        keys = sorted(set(expected) | set(actual))
+        return [d for k in keys for d in differences(expected.get(k), actual.get(k), f"{path}.{k}" if path else k)]
+    both_lists = isinstance(expected, list) and isinstance(actual, list)
+    if both_lists and all(isinstance(i, dict) and "name" in i for i in expected):
+        return differences({i["name"]: i for i in expected}, {i["name"]: i for i in actual}, path)
+    return [] if expected == actual else [path.replace("spec.containers.", "").replace("metadata.", "")]
 
 
 def carrier(first: set[str], before: set[str], now: dict[str, int]) -> str:

@@ -147,8 +147,8 @@ async def test_an_owner_deleted_with_orphans_hangs_in_deletion(revisions: Revisi
     assert status < 300, answer
     try:
         await asyncio.sleep(COLLECTOR_SECONDS)
-        left = await kube.get(CONFIGMAPS, namespace, "orphaned")
-        assert left["metadata"]["finalizers"] == ["orphan"]
+        owner = await kube.get(CONFIGMAPS, namespace, "orphaned")
+        assert owner["metadata"]["finalizers"] == ["orphan"]
         assert await revisions.is_owned("orphaned")
     finally:
         with contextlib.suppress(OpsloopError):  # it is gone: then the lines above have said so

@@ -78,7 +78,7 @@ def articles(seed: int) -> list[Article]:
     """The whole catalog of a seed, the newest edition first, as `catalog` stores it."""
     draw = Random(f"articles {seed}")
     revised = revised_topic(seed)
-    found: list[Article] = [
+    catalog: list[Article] = [
         {"id": name, "topic": name, "title": title, "keywords": list(keywords), "body": body, "state": "current",
          "revised": "2025-02-03"}
         for name, title, keywords, body in OTHER_PAGES
@@ -86,8 +86,8 @@ def articles(seed: int) -> list[Article]:
     for topic in TOPICS:
         now, before = draw.sample(topic.numbers, 2)
         old_system = draw.choice(_OLD_SYSTEM)
-        found += _revised(topic, now, before, old_system) if topic.name == revised else [_current(topic, now)]
-    return sorted(found, key=lambda article: article["revised"], reverse=True)
+        catalog += _revised(topic, now, before, old_system) if topic.name == revised else [_current(topic, now)]
+    return sorted(catalog, key=lambda article: article["revised"], reverse=True)
 
 
 def published(catalog: Sequence[Article]) -> list[Article]:

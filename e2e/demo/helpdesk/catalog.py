@@ -27,12 +27,12 @@ class Index:
         self.refresh()
 
     def refresh(self) -> None:
-        found: defaultdict[str, list[int]] = defaultdict(list)
+        index: defaultdict[str, list[int]] = defaultdict(list)
         self.articles = self._stored()
         for position, article in enumerate(self.articles):
             for word in fold(" ".join([article["title"], *article["keywords"]])):
-                found[word].append(position)
-        self._positions = dict(found)
+                index[word].append(position)
+        self._positions = dict(index)
         self._built = self._clock()
 
     def age(self) -> float:

@@ -43,7 +43,7 @@ def expectations(public_pages: Sequence[Article]) -> dict[str, str]:
 
 def rounds(draw: random.Random) -> Iterator[tuple[str, str, str]]:
     """(route, topic, question) for ever: each question once a round on each route, in a new order each round."""
-    everything = [(route, topic, asked) for route in ROUTES for topic in QUESTIONS for asked in QUESTIONS[topic]]
+    everything = [(route, topic, question) for route in ROUTES for topic in QUESTIONS for question in QUESTIONS[topic]]
     while True:
         draw.shuffle(everything)
         yield from everything
@@ -69,16 +69,16 @@ class Tally:
                                registry=service.registry)  # fmt: skip
         self._last: dict[Key, float] = {}
 
-    def count(self, now: float, said: dict[str, object], route: str, topic: str, why: tuple[str, str]) -> None:
-        judged, reason = why
+    def count(self, now: float, body: dict[str, object], route: str, topic: str, why: tuple[str, str]) -> None:
+        judgement, reason = why
         for service, version, pod in (("answers", "version", "pod"), ("web", "webVersion", "webPod")):
-            served_by = (str(said.get(version, UNKNOWN)), str(said.get(pod, UNKNOWN)))
-            key = (service, judged, *served_by, route, topic, reason)
+            served_by = (str(body.get(version, UNKNOWN)), str(body.get(pod, UNKNOWN)))
+            key = (service, judgement, *served_by, route, topic, reason)
             self._answers.labels(*key).inc()
             self._last[key] = now
 
-    def waited(self, seconds: float, said: dict[str, object], route: str) -> None:
-        self._seconds.labels(str(said.get("version", UNKNOWN)), route).observe(seconds)
+    def waited(self, seconds: float, body: dict[str, object], route: str) -> None:
+        self._seconds.labels(str(body.get("version", UNKNOWN)), route).observe(seconds)
 
     def forget(self, now: float) -> None:
         for key in [key for key, last in self._last.items() if now - last > FORGET_AFTER_SECONDS]:
@@ -86,22 +86,22 @@ class Tally:
             del self._last[key]
 
 
-async def ask(caller: Caller, web_url: str, tally: Tally, asked: tuple[str, str, str], expected: str) -> None:
+async def ask(caller: Caller, web_url: str, tally: Tally, query: tuple[str, str, str], expected: str) -> None:
     """One question of one shopper, counted once for `answers` and once for `web`."""
-    route, topic, question = asked
+    route, topic, question = query
     began = time.monotonic()
-    said: dict[str, object] = {}
+    body: dict[str, object] = {}
     try:
         reply = await caller.get(f"{web_url}{route}", q=question)
-        said = reply.body
-        why = verdict(reply.status, said.get("answer"), expected)
+        body = reply.body
+        why = verdict(reply.status, body.get("answer"), expected)
     except TimeoutError:
         why = "bad", "timeout"
     except aiohttp.ClientError:
         why = "bad", "error"
     now = time.monotonic()
-    tally.count(now, said, route, topic, why)
-    tally.waited(now - began, said, route)
+    tally.count(now, body, route, topic, why)
+    tally.waited(now - began, body, route)
 
 
 async def shop(caller: Caller, web_url: str, catalog_url: str, tally: Tally, rate: float) -> None:
@@ -111,11 +111,11 @@ async def shop(caller: Caller, web_url: str, catalog_url: str, tally: Tally, rat
     open_questions: set[asyncio.Task[None]] = set()
     due = time.monotonic()
     forget_at = due + 60
-    for asked in rounds(random.Random()):
+    for query in rounds(random.Random()):
         if len(open_questions) >= MOST_AT_ONCE:
             tally.skipped.inc()
         else:
-            task = asyncio.create_task(ask(caller, web_url, tally, asked, expected[asked[1]]))
+            task = asyncio.create_task(ask(caller, web_url, tally, query, expected[query[1]]))
             open_questions.add(task)
             task.add_done_callback(open_questions.discard)
         now = time.monotonic()

@@ -79,8 +79,10 @@ def request(time: float, verb: str, resource: str, sub: str = "", name: str = "a
     return Request(time, time + 0.01, "operator", verb, resource, sub, "shop", name, 200, "opsloop", "opsloop")
 
 
-def recorded(*found: Request, incidents: list[Version] | None = None, samples: list[Sample] | None = None) -> Recorded:
-    return Recorded(list(found), [], incidents or [], samples or [], (100, 160), 12)
+def recorded(
+    *requests: Request, incidents: list[Version] | None = None, samples: list[Sample] | None = None
+) -> Recorded:
+    return Recorded(list(requests), [], incidents or [], samples or [], (100, 160), 12)
 
 
 def test_at_rest_lists_and_watches_are_the_resync_and_everything_else_is_counted_against_us() -> None:
@@ -129,20 +131,21 @@ def result(*shifts: dict[str, Any]) -> dict[str, Any]:
     return {
         "at": "2026-11-23T12:00:00Z",
         "shifts": list(shifts),
-        "machine": {"cores": 2, "loadBefore": load, "loadAfter": load},
+        "machine": {"cores": 2, "slowness": 1.25, "loadBefore": load, "loadAfter": load},
     }
 
 
 def test_the_table_of_one_shift_names_all_goals_as_met() -> None:
     text = table.render(result(SHIFT))
     assert text.count("✓") == 4 and "✗" not in text
+    assert "1 shift(s), 2 cores, slowness 1.2, load average" in text
     assert "rollback write (audit log)                     +6.0  (+1.2 ticks)" in text
     assert "all without the Lease                          70" in text
     assert "all with the Lease                             140" in text
 
 
 @pytest.mark.parametrize(
-    ("part", "key", "value", "said"),
+    ("part", "key", "value", "sentence"),
     [
         pytest.param("reaction", "rollbackWrite", 10.0, "(10 s): 10.0 s", id="two whole ticks are not under two ticks"),
         pytest.param("memory", "max", 120.0, "under 120 MiB: 120 MiB", id="as much memory as the goal"),
@@ -151,13 +154,13 @@ def test_the_table_of_one_shift_names_all_goals_as_met() -> None:
     ],
 )
 def test_a_goal_is_missed_when_the_worst_of_several_shifts_misses_it(
-    part: str, key: str, value: float, said: str
+    part: str, key: str, value: float, sentence: str
 ) -> None:
     bad = copy.deepcopy(SHIFT)
     bad[part][key] = value
     text = table.render(result(SHIFT, bad, SHIFT))
     (missed,) = [row for row in text.splitlines() if "✗" in row]
-    assert said in missed
+    assert sentence in missed
 
 
 def test_what_was_not_seen_is_said_and_several_shifts_give_three_numbers() -> None:

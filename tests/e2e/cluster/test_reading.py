@@ -81,8 +81,8 @@ def test_files_named_in_dockerignore_do_not_belong_to_the_context(tmp_path: Path
     for name in ("app/main.py", "app/junk/x", "manifests/a.yaml", "README.md"):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_text("")
-    kept = [str(path.relative_to(tmp_path)) for path in images.context_files(tmp_path)]
-    assert kept == [".dockerignore", "app/main.py"]
+    names = [str(path.relative_to(tmp_path)) for path in images.context_files(tmp_path)]
+    assert names == [".dockerignore", "app/main.py"]
 
 
 def test_a_process_that_only_has_the_recorded_pid_is_not_ours() -> None:

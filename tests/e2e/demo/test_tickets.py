@@ -31,8 +31,8 @@ async def test_the_example_agrees_with_what_the_versions_answer(seed: int) -> No
         return index.search(question)
 
     example = linked_ticket(seed)["example"]
-    said = {version.VERSION: (await version.choose(example["asked"], search)).text for version in (v1, v2, v3)}
-    assert said == {"v1": example["expected"], "v2": example["got"], "v3": example["got"]}
+    answers = {version.VERSION: (await version.choose(example["asked"], search)).text for version in (v1, v2, v3)}
+    assert answers == {"v1": example["expected"], "v2": example["got"], "v3": example["got"]}
     assert example["expected"] != example["got"]
 
 

@@ -51,24 +51,24 @@ def log(tmp_path: Path) -> Path:
 
 def test_a_request_is_read_with_its_field_manager_and_target(log: Path) -> None:
     log.write_text(line(1.25, stageTimestamp="2026-11-23T12:00:01.500000Z"))
-    (found,) = audit.requests(OPERATOR, log=log)
-    assert (found.time, found.done) == (NOON + 1.25, NOON + 1.5)
-    assert (found.verb, found.target, found.namespace, found.name, found.code) == (
+    (request,) = audit.requests(OPERATOR, log=log)
+    assert (request.time, request.done) == (NOON + 1.25, NOON + 1.5)
+    assert (request.verb, request.target, request.namespace, request.name, request.code) == (
         "patch",
         "pods/status",
         "shop",
         "p",
         200,
     )
-    assert (found.field_manager, found.user_agent, found.ok) == ("opsloop-open", "opsloop", True)
+    assert (request.field_manager, request.user_agent, request.ok) == ("opsloop-open", "opsloop", True)
 
 
 def test_what_is_not_an_object_and_has_no_code_is_read_too(log: Path) -> None:
     plain = json.loads(line(1, "/version", verb="get"))
     del plain["objectRef"], plain["responseStatus"]
     log.write_text(json.dumps(plain) + "\n")
-    (found,) = audit.requests(OPERATOR, log=log)
-    assert (found.target, found.code, found.ok, found.field_manager) == ("(not an object)", 0, False, "")
+    (request,) = audit.requests(OPERATOR, log=log)
+    assert (request.target, request.code, request.ok, request.field_manager) == ("(not an object)", 0, False, "")
 
 
 def test_others_are_left_out_also_where_they_only_name_the_user(log: Path) -> None:
@@ -149,9 +149,9 @@ def test_the_table_counts_by_verb_and_target_the_most_frequent_first(log: Path) 
         "objectRef": {"resource": "leases", "namespace": "ops", "name": "opsloop"},
     }
     log.write_text(line(1) + line(2, **lease) + line(3, **lease))
-    counted = audit.table(audit.requests(OPERATOR, log=log))
-    assert list(counted.items()) == [(("update", "leases"), 2), (("patch", "pods/status"), 1)]
-    assert audit.lines(counted) == ["update leases          2", "patch pods/status      1"]
+    counts = audit.table(audit.requests(OPERATOR, log=log))
+    assert list(counts.items()) == [(("update", "leases"), 2), (("patch", "pods/status"), 1)]
+    assert audit.lines(counts) == ["update leases          2", "patch pods/status      1"]
 
 
 def test_rollbacks_are_patches_of_the_deployment_itself_that_took_effect(log: Path) -> None:

@@ -27,7 +27,7 @@ DECIDED = [(10.0, 1), (20.0, 4), (30.0, 0)]
 
 
 @pytest.mark.parametrize(
-    ("found", "wrong"),
+    ("requests", "wrong"),
     [
         pytest.param([gate(11, "a"), gate(21, "b"), gate(21, "c"), gate(21, "d")], [], id="as decided, step by step"),
         pytest.param([gate(9, "a")], [(9, 1, 0)], id="opened before anything was decided"),
@@ -64,18 +64,18 @@ DECIDED = [(10.0, 1), (20.0, 4), (30.0, 0)]
         pytest.param([gate(12, "b"), gate(11, "a")], [(12, 2, 1)], id="in whatever order they are given"),
     ],
 )
-def test_openings_against_the_decided_number(found: list[Request], wrong: list[tuple[float, int, int]]) -> None:
-    assert [(u.request.time, u.open, u.decided) for u in gates.undecided_openings(found, DECIDED, "shop")] == wrong
+def test_openings_against_the_decided_number(requests: list[Request], wrong: list[tuple[float, int, int]]) -> None:
+    assert [(u.request.time, u.open, u.decided) for u in gates.undecided_openings(requests, DECIDED, "shop")] == wrong
 
 
 def test_openings_and_closings_are_told_apart() -> None:
-    found = [gate(1, "a"), gate(2, "a", CLOSE), gate(3, "b", code=409)]
-    assert [r.time for r in gates.openings(found)] == [1]
-    assert [r.time for r in gates.closings(found)] == [2]
+    requests = [gate(1, "a"), gate(2, "a", CLOSE), gate(3, "b", code=409)]
+    assert [r.time for r in gates.openings(requests)] == [1]
+    assert [r.time for r in gates.closings(requests)] == [2]
 
 
-def version(seen: float, pods: int, state: str = "Stepping", name: str = "answers") -> Version:
-    return Version(seen, name, {"status": {"target": {"pods": pods, "state": state}}})
+def version(at: float, pods: int, state: str = "Stepping", name: str = "answers") -> Version:
+    return Version(at, name, {"status": {"target": {"pods": pods, "state": state}}})
 
 
 def put(time: float, **more: Any) -> Request:
@@ -84,8 +84,8 @@ def put(time: float, **more: Any) -> Request:
 
 def test_a_decision_counts_from_the_answer_to_the_put_that_stored_it() -> None:
     versions = [Version(0.5, "answers", {}), version(5.05, 0, "Dark"), version(10.05, 1), version(20.05, 4)]
-    found = [put(5.0), put(10.0), put(20.0)]
-    assert gates.decided_by_status(versions, found, "shop", "answers") == [(0.5, 0), (10.01, 1), (20.01, 4)]
+    requests = [put(5.0), put(10.0), put(20.0)]
+    assert gates.decided_by_status(versions, requests, "shop", "answers") == [(0.5, 0), (10.01, 1), (20.01, 4)]
 
 
 def test_a_later_put_makes_the_decision_late_and_never_early() -> None:

@@ -27,9 +27,9 @@ def slower(cpu: float = 1.0, write: float = 1.0, pod: float = 1.0) -> Speed:
     ],
 )
 def test_the_pace_follows_the_slowest_measure(speed: Speed, expected: Pace) -> None:
-    judged = pace.judge(speed)
-    assert (judged.deadlines, judged.load) == pytest.approx((expected.deadlines, expected.load))
-    assert judged.stories == expected.stories
+    actual = pace.judge(speed)
+    assert (actual.deadlines, actual.load) == pytest.approx((expected.deadlines, expected.load))
+    assert actual.stories == expected.stories
 
 
 @pytest.mark.parametrize(

@@ -52,7 +52,7 @@ class FakeClient:
 
     def __init__(self, running: dict[str, int]) -> None:
         self.running = running  # namespace → Deployments with pods
-        self.told: list[str] = []
+        self.commands: list[str] = []
 
     def items(self, plural: str, namespace: str = "", selector: str = "") -> list[Object]:
         number = self.running.get(namespace, 0)
@@ -61,7 +61,7 @@ class FakeClient:
         return [{"metadata": {"name": f"pod-{i}"}} for i in range(number)]
 
     def kubectl(self, *arguments: str, **_: Any) -> str:
-        self.told.append(" ".join(arguments))
+        self.commands.append(" ".join(arguments))
         if "scale" in arguments:
             self.running[arguments[1]] = 0
         return ""
@@ -81,7 +81,7 @@ class FakeProgress:
 def test_earlier_runs_are_stopped_and_only_what_is_made_anew_is_deleted() -> None:
     client, progress = FakeClient({"shop": 8, "shift-1": 7, "old": 0}), FakeProgress()
     session.stop(client, progress, ["shop", "shift-1", "old"], {"shift-1"})  # type: ignore[arg-type]
-    assert client.told == [
+    assert client.commands == [
         "-n shop scale deployment --all --replicas=0",
         "-n shift-1 scale deployment --all --replicas=0",
         "delete namespace shift-1 --wait=false",

@@ -54,17 +54,17 @@ def test_the_sli_is_back(head: Any, at: float | None) -> None:
 
 
 def test_points_are_what_two_range_queries_say() -> None:
-    asked = []
+    queries = []
 
     def span(query: str, start: float, end: float, step: float) -> list[dict[str, Any]]:
-        asked.append((query, start, end, step))
+        queries.append((query, start, end, step))
         if "good" in query:
             return [{"values": [[1, "90"], [2, "NaN"], [3, "101"]]}]
         return [{"values": [[1, "100"], [2, "100"], [3, "100"], [4, "0"]]}]
 
     slo = Objective(0.99, 'good{v=~"{{ version }}"}[{{window}}]', "total[{{window}}]", (TIER,), 5)
     assert sli.points(span, slo, "5s", 1, 4) == {1: (10, 100), 2: (100, 100), 3: (0, 100)}
-    assert [query for query, *_ in asked] == ['sum(good{v=~".*"}[5s])', "sum(total[5s])"]
+    assert [query for query, *_ in queries] == ['sum(good{v=~".*"}[5s])', "sum(total[5s])"]
     assert sli.points(lambda *_: [], slo, "5s", 1, 4) == {}
 
 

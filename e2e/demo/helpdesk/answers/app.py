@@ -37,8 +37,8 @@ def application(
             reply = await caller.get(f"{catalog_url}/search", marks, q=text)
             if reply.status != 200:
                 raise web.HTTPBadGateway(reason=f"the catalog answered {reply.status}")
-            found: list[Article] = reply.body["articles"]
-            return found
+            articles: list[Article] = reply.body["articles"]
+            return articles
 
         try:
             choice = await choose(question, search)
