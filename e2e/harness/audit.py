@@ -13,12 +13,13 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 from urllib.parse import parse_qs, urlsplit
 
 from e2e.cluster import paths
 
-MARGIN = 60.0  # seconds by which a rotated file's mtime may lie before a request that it holds began
+PROBE_BYTES = 256 * 1024  # a span of the log that is read rather than searched
+MARGIN = 60.0  # seconds by which a line (or a rotated file's mtime) may lie before a request that it holds began
 Table = dict[tuple[str, str], int]  # (verb, resource/subresource) → requests
 
 
@@ -66,7 +67,7 @@ def requests(user: str = "", since: float = 0.0, until: float = math.inf, log: P
     """
     by_id: dict[str, Request] = {}
     for path in _files(log, since):
-        for line in _lines(path, newest=path == log):
+        for line in _lines(path, since, newest=path == log):
             if user.encode() not in line:  # cheaper than to parse the nine of ten lines that are somebody else's
                 continue
             event = _parsed(line, path)
@@ -84,14 +85,39 @@ def _files(log: Path, since: float) -> list[Path]:
     return [*(p for p in rotated if p.stat().st_mtime + MARGIN >= since), log]
 
 
-def _lines(path: Path, newest: bool) -> Iterator[bytes]:
+def _lines(path: Path, since: float, newest: bool) -> Iterator[bytes]:
+    """The lines from `since` on, and perhaps some before; without a half-written last one of the newest file."""
     opener: Any = gzip.open if path.suffix == ".gz" else open
     with opener(path, "rb") as stream:
+        if path.suffix != ".gz":
+            stream.seek(_offset(stream, path.stat().st_size, since - MARGIN))
         for line in stream:
             if newest and not line.endswith(b"\n"):
                 return
             if line.strip():
                 yield line
+
+
+def _offset(stream: BinaryIO, size: int, instant: float) -> int:
+    """Where a line begins before which all were written before this instant. 0 where a line on the way is broken.
+
+    A log of hours has 100 MB, of which a shift's end is looked at several times. Lines are written when a request is
+    answered, so all that were received later come after.
+    """
+    begin, end = 0, size
+    while end - begin > PROBE_BYTES:
+        stream.seek((begin + end) // 2)
+        stream.readline()  # the rest of a line
+        middle = stream.tell()
+        try:
+            written = _seconds(json.loads(stream.readline())["stageTimestamp"])
+        except (ValueError, KeyError, TypeError):
+            return 0
+        if middle >= end or written >= instant:
+            end = (begin + end) // 2
+        else:
+            begin = middle
+    return begin
 
 
 def _parsed(line: bytes, path: Path) -> dict[str, Any]:

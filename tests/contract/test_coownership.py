@@ -13,10 +13,8 @@ import os
 import re
 import subprocess
 import tempfile
-import threading
 import uuid
 from collections.abc import Callable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -43,9 +41,6 @@ IMAGES = {GOOD: PAUSE, BAD: f"{PAUSE}.1", NEW: f"{PAUSE}.1"}
 EXTRA = {"name": "EXTRA", "value": "left by somebody"}
 CONFLICT = "refused: conflict with opsloop"
 SETTLE_SECONDS = 120.0
-CONNECTING = threading.Lock()
-"""The kubernetes client keeps a kubeconfig's certificates in files that all threads share, and names them before they are
-written: a second thread would read an empty one."""
 AT_ONCE = 5  # cases; each has one or two pods of the pause image
 
 
@@ -252,19 +247,10 @@ class Case:
         return {s["metadata"]["name"]: s["spec"]["replicas"] for s in sets}
 
 
-async def play(namespace: str, tool: Tool, name: str) -> Outcome:
+async def play(case: Case) -> Outcome:
     """One case from the good template to the user's next writes."""
-    with CONNECTING:
-        kube = await Kube.connect(KUBECONFIG)
-    try:
-        return await _play(Case(kube, namespace, name, tool))
-    finally:
-        await kube.close()
-
-
-async def _play(case: Case) -> Outcome:
     tool, clean = case.tool, await case.clean_templates()
-    assert not tool.put(case.user, GOOD)
+    assert not await asyncio.to_thread(tool.put, case.user, GOOD)
     first = await case.settled(1)
     original = digest(first["spec"]["template"])
     revision = EnsureRevision(case.name, original, 1, first["spec"]["template"])
@@ -272,7 +258,7 @@ async def _play(case: Case) -> Outcome:
     (good,) = map(dict, (await observe.templates(runtime_on(case.kube), case.namespace, case.name)).values())
     first_sets = set(await case.replica_sets())
 
-    assert not tool.change(case.user)
+    assert not await asyncio.to_thread(tool.change, case.user)
     changed = await case.settled(tool.replicas)
     stale_refused = await case.refuses_stale(good, first)
     dry, sets = await case.dry_digest(good), set(await case.replica_sets())
@@ -300,20 +286,21 @@ async def _play(case: Case) -> Outcome:
 async def next_writes(case: Case, good: Object, clean: dict[str, Object]) -> dict[str, str]:
     """The user's next writes, each on the restored Deployment."""
     tool, user = case.tool, case.user
-    after = {"the good file": await version_after(case, tool.put(user, GOOD), clean)}
-    after["a new file"] = await version_after(case, tool.put(user, NEW), clean)
+
+    async def version_after(write: Callable[..., str], *arguments: Any) -> str:
+        complaint = await asyncio.to_thread(write, user, *arguments)
+        if complaint:
+            return CONFLICT if re.search('conflicts? with "opsloop"', complaint) else complaint
+        now = digest((await case.live())["spec"]["template"])
+        return {digest(template): version for version, template in clean.items()}.get(now, "mixed")
+
+    after = {"the good file": await version_after(tool.put, GOOD)}
+    after["a new file"] = await version_after(tool.put, NEW)
     await case.restore(good, await case.live())
-    after["the same change"] = await version_after(case, tool.change(user), clean)
+    after["the same change"] = await version_after(tool.change)
     await case.restore(clean[NEW], await case.live())
-    after["an old file after a promotion"] = await version_after(case, tool.put(user, GOOD), clean)
+    after["an old file after a promotion"] = await version_after(tool.put, GOOD)
     return after
-
-
-async def version_after(case: Case, complaint: str, clean: dict[str, Object]) -> str:
-    if complaint:
-        return CONFLICT if re.search('conflicts? with "opsloop"', complaint) else complaint
-    now = digest((await case.live())["spec"]["template"])
-    return {digest(template): version for version, template in clean.items()}.get(now, "mixed")
 
 
 def differences(expected: Any, actual: Any, path: str = "") -> list[str]:
@@ -334,98 +321,118 @@ def carrier(first: set[str], before: set[str], now: dict[str, int]) -> str:
     return "the first again" if active in first else "the changed one"
 
 
+Outcomes = dict[str, Outcome | BaseException]
+
+
 @pytest.fixture(scope="module")
-def outcomes() -> Iterator[dict[str, Future[Outcome]]]:
+def outcomes() -> Iterator[Outcomes]:
     """Outcome of each tool by name; all cases run in one namespace, a few at a time."""
     namespace = f"contract-{uuid.uuid4().hex[:8]}"
     assert not run_tool(str(paths.KUBECTL), "create", "namespace", namespace)
     try:
-        with ThreadPoolExecutor(AT_ONCE) as pool:
-            # the autoscaler takes its time, so it goes first
-            yield {
-                tool.name: pool.submit(asyncio.run, play(namespace, tool, f"case-{i}"))
-                for i, tool in reversed([*enumerate((FORCED, *TOOLS))])
-            }
+        yield asyncio.run(play_all(namespace))
     finally:
         run_tool(str(paths.KUBECTL), "delete", "namespace", namespace, "--wait=false")
 
 
-Outcomes = dict[str, Future[Outcome]]
+async def play_all(namespace: str) -> Outcomes:
+    """All cases on one connection, the autoscaler's first: it takes its time."""
+    kube, some = await Kube.connect(KUBECONFIG), asyncio.Semaphore(AT_ONCE)
+
+    async def play_one(tool: Tool, name: str) -> Outcome:
+        async with some:
+            return await play(Case(kube, namespace, name, tool))
+
+    tools = [*reversed(TOOLS), FORCED]
+    try:
+        cases = (play_one(tool, f"case-{i}") for i, tool in enumerate(tools))
+        results = await asyncio.gather(*cases, return_exceptions=True)
+    finally:
+        await kube.close()
+    return dict(zip((tool.name for tool in tools), results, strict=True))
+
+
+def outcome_of(outcomes: Outcomes, tool: Tool) -> Outcome:
+    """Raises what ended the case."""
+    outcome = outcomes[tool.name]
+    if isinstance(outcome, BaseException):
+        raise outcome
+    return outcome
 
 
 @EVERY
 def test_a_template_stored_as_a_revision_comes_back_with_the_same_digest(outcomes: Outcomes, tool: Tool) -> None:
-    outcome = outcomes[tool.name].result()
+    outcome = outcome_of(outcomes, tool)
     assert outcome.read_back == outcome.original
 
 
 @EVERY
 def test_a_dry_run_of_the_restore_tells_the_digest_stored_afterwards(outcomes: Outcomes, tool: Tool) -> None:
-    outcome = outcomes[tool.name].result()
+    outcome = outcome_of(outcomes, tool)
     assert outcome.dry_run == outcome.original == outcome.restored
 
 
 @EVERY
 def test_the_json_patch_gives_back_exactly_the_last_good_template(outcomes: Outcomes, tool: Tool) -> None:
-    outcome = outcomes[tool.name].result()
+    outcome = outcome_of(outcomes, tool)
     assert (outcome.restored, outcome.left_behind) == (outcome.original, [])
 
 
 @EVERY
 def test_the_restore_reuses_the_replicaset_of_last_good(outcomes: Outcomes, tool: Tool) -> None:
-    assert outcomes[tool.name].result().replica_set == "the first again"
+    assert outcome_of(outcomes, tool).replica_set == "the first again"
 
 
 @EVERY
 def test_the_restore_never_touches_replicas(outcomes: Outcomes, tool: Tool) -> None:
-    assert outcomes[tool.name].result().replicas == tool.replicas
+    assert outcome_of(outcomes, tool).replicas == tool.replicas
 
 
 @EVERY
 def test_only_a_changed_template_is_a_new_revision(outcomes: Outcomes, tool: Tool) -> None:
     """A restart, a scaling and an autoscaler are none."""
-    outcome = outcomes[tool.name].result()
+    outcome = outcome_of(outcomes, tool)
     assert (outcome.changed != outcome.original) == tool.new_revision
 
 
 @EVERY
 def test_a_restore_from_a_stale_observation_is_refused(outcomes: Outcomes, tool: Tool) -> None:
-    """Whenever another revision was written since. A restart is the same one: it is observed again, and restored."""
-    assert outcomes[tool.name].result().stale_refused == tool.new_revision
+    """If another revision is live since. A restart, a scaling and an autoscaler make none: it looks again and goes on."""
+    assert outcome_of(outcomes, tool).stale_refused == tool.new_revision
 
 
 @pytest.mark.parametrize("tool", [t for t in TOOLS if t.new_revision and not t.only_adds], ids=lambda tool: tool.name)
 def test_managed_fields_name_opsloop_after_its_write(outcomes: Outcomes, tool: Tool) -> None:
     """Except where the restore only took fields away."""
-    assert outcomes[tool.name].result().restore_seen_as == "opsloop"
+    assert outcome_of(outcomes, tool).restore_seen_as == "opsloop"
 
 
 @pytest.mark.parametrize("tool", [t for t in TOOLS if t.only_removes], ids=lambda tool: tool.name)
 def test_managed_fields_do_not_name_a_writer_that_only_took_away(outcomes: Outcomes, tool: Tool) -> None:
-    assert outcomes[tool.name].result().change_seen_as == "kubectl-client-side-apply", "an earlier one is named"
+    assert outcome_of(outcomes, tool).change_seen_as == "kubectl-client-side-apply", "an earlier one is named"
 
 
 @EVERY
 def test_the_good_file_applied_again_changes_nothing(outcomes: Outcomes, tool: Tool) -> None:
-    assert outcomes[tool.name].result().after["the good file"] == GOOD
+    assert outcome_of(outcomes, tool).after["the good file"] == GOOD
 
 
 @WITH_A_FILE
 def test_another_file_takes_the_template_from_the_release(outcomes: Outcomes, tool: Tool) -> None:
     """Client-side apply and Helm: a change by hand, also an old file after a promotion."""
-    after = outcomes[tool.name].result().after
+    after = outcome_of(outcomes, tool).after
     assert (after["a new file"], after["the same change"]) == (NEW, BAD)
     assert after["an old file after a promotion"] == GOOD
 
 
 def test_server_side_apply_of_another_file_is_refused(outcomes: Outcomes) -> None:
-    after = outcomes["server-side apply"].result().after
+    after = outcome_of(outcomes, TOOLS[1]).after
     refused = {file for file, version in after.items() if version == CONFLICT}
     assert refused == {"a new file", "the same change", "an old file after a promotion"}
 
 
 def test_a_forced_server_side_apply_is_no_rollback(outcomes: Outcomes) -> None:
     """It leaves behind the fields that others added."""
-    outcome = outcomes[FORCED.name].result()
+    outcome = outcome_of(outcomes, FORCED)
     assert outcome.restored != outcome.original
     assert outcome.left_behind

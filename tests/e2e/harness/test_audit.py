@@ -136,6 +136,23 @@ def test_a_rotated_file_that_was_closed_long_before_is_not_even_opened(log: Path
     assert len(audit.requests(OPERATOR, NOON, log=log)) == 1
 
 
+@pytest.mark.parametrize("since", [0, 61, 300, 1499, 1500, 2000, 3599])
+def test_a_long_log_is_searched_for_the_first_instant_and_nothing_is_missed(
+    log: Path, monkeypatch: pytest.MonkeyPatch, since: int
+) -> None:
+    monkeypatch.setattr(audit, "PROBE_BYTES", 1000)
+    log.write_text("".join(line(second) for second in range(3600)))
+    requests = audit.requests(OPERATOR, NOON + since, log=log)
+    assert [r.time - NOON for r in requests] == list(range(since, 3600))
+
+
+def test_a_broken_line_met_by_the_search_is_missing_evidence(log: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(audit, "PROBE_BYTES", 1000)
+    log.write_text(line(1) + (f'"{OPERATOR}"' + "\n") * 200 + line(3600 - 1))
+    with pytest.raises(audit.BrokenLog):
+        audit.requests(OPERATOR, NOON + 3000, log=log)
+
+
 def test_the_last_line_of_a_rotated_file_is_whole_or_broken(log: Path) -> None:
     (log.parent / "audit-2026-11-23T12-00-02.000.log").write_text(line(2)[:-40] + OPERATOR)
     log.write_text(line(3))
