@@ -99,12 +99,10 @@ def slo_decides(root: ReleaseView | None, now: datetime) -> bool:
     """
     if root is None or root.release.spec.slo is None:
         return False
-    telemetry = conditions.get(root.release.status.conditions, "TelemetryKnown")
-    verdict = root.readings.verdict
-    unknown = (
-        verdict is not None and verdict.band == "unknown" and telemetry is not None and telemetry.status == "False"
-    )
-    return not (unknown and telemetry is not None and now - telemetry.last_transition_time >= SLI_SILENT)
+    telemetry, verdict = conditions.get(root.release.status.conditions, "TelemetryKnown"), root.readings.verdict
+    if telemetry is None or telemetry.status != "False" or verdict is None or verdict.band != "unknown":
+        return True
+    return now - telemetry.last_transition_time < SLI_SILENT
 
 
 def _record_burn(decision: IncidentBuilder, topology: Topology) -> None:
