@@ -12,8 +12,9 @@ from opsloop.api.evalcase import EvalCase
 from opsloop.api.incident import Incident
 from opsloop.api.kinds import KINDS, Kind
 from opsloop.api.meta import Duration, Model, Time, format_duration, format_time, parse_duration
-from opsloop.api.release import Release, Tier
+from opsloop.api.release import Release
 from opsloop.api.runbook import Runbook
+from opsloop.api.slo import Tier
 
 META = {"name": "answers", "namespace": "shop", "uid": "u-1", "resourceVersion": "42", "labels": {"team": "help"}}
 RELEASE = {"workloadRef": {"name": "answers"}, "version": "v1", "images": {"answers": "helpdesk:v1"}}

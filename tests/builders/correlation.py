@@ -4,7 +4,8 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, Literal
 
 from opsloop.api.incident import Incident
-from opsloop.api.release import Release, Tier
+from opsloop.api.release import Release
+from opsloop.api.slo import Tier
 from opsloop.core.alerts.ledger import counts, merge
 from opsloop.core.facts import Alert, Ledger, Readings, ReleaseView, Ticket, TierVerdict, Unknown, Value, Verdict
 

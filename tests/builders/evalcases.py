@@ -6,7 +6,9 @@ from typing import Any
 from opsloop.api.evalcase import EvalCase, EvalCaseSpec, EvalCaseStatus, EvalExpect, EvalRequest, Origin, ProofPair
 from opsloop.api.incident import LinkedTicket, TicketExample
 from opsloop.api.meta import ObjectMeta
-from opsloop.api.release import EvalAsk, Evals, Release, ReleaseSpec, ReleaseStatus, Revision, Sli, Slo, WorkloadRef
+from opsloop.api.release import Release, ReleaseSpec, ReleaseStatus, Revision, WorkloadRef
+from opsloop.api.slo import Sli, Slo
+from opsloop.api.strategy import EvalAsk, Evals
 from opsloop.core.evalcase.quarantine import pod_name
 from opsloop.core.facts import EvalCaseFacts, PodFacts
 

@@ -9,7 +9,8 @@ from typing import Any
 
 from opsloop.api.evalcase import EvalCase
 from opsloop.api.incident import Incident
-from opsloop.api.release import Release, Slo
+from opsloop.api.release import Release
+from opsloop.api.slo import Slo
 from opsloop.core.facts import Alert, Ledger
 from opsloop.core.gate.evidence import (
     CaseRun,

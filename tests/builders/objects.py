@@ -7,8 +7,9 @@ from typing import Any, Literal
 from opsloop.api.evalcase import EvalCase, EvalCaseSpec
 from opsloop.api.incident import BurnSignal, Incident, IncidentSpec, IncidentStatus, Signal
 from opsloop.api.meta import ObjectMeta
-from opsloop.api.release import Release, ReleaseSpec, ReleaseStatus, Tier
+from opsloop.api.release import Release, ReleaseSpec, ReleaseStatus
 from opsloop.api.runbook import Runbook, RunbookSpec
+from opsloop.api.slo import Tier
 from opsloop.core.facts import (
     IncidentFacts,
     Ledger,

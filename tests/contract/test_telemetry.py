@@ -18,7 +18,7 @@ from aiohttp import web
 from aiohttp.test_utils import TestServer, unused_port
 
 from opsloop.adapters.prometheus import Prometheus
-from opsloop.api.release import Sli
+from opsloop.api.slo import Sli
 from opsloop.core.facts import Value
 from opsloop.core.slo import promql
 from opsloop.errors import Forbidden, Invalid, NotFound, OpsloopError, Partial, TimedOut, Unavailable

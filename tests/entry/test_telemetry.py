@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 import aiohttp
 import pytest
 
-from opsloop.api.release import Tier
+from opsloop.api.slo import Tier
 from opsloop.core.facts import Reading, TierVerdict, Unknown, Value, Verdict
 from opsloop.entry.telemetry import MOST_LAG, MOST_SILENCE, Health, Metrics, build_app, serve, setup_logging
 from opsloop.shell.ports import ObjectKey

@@ -7,7 +7,8 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from opsloop.api.meta import PAGING
-from opsloop.api.release import Analysis, Sli, Slo, Tier
+from opsloop.api.slo import Sli, Slo, Tier
+from opsloop.api.strategy import Analysis
 from opsloop.core.facts import Reading, Unknown, Value
 from opsloop.core.slo import burn_rate as slo
 from opsloop.core.slo.tiers import budget_of, default_tiers, reachable

@@ -1,48 +1,23 @@
 """Release: the wanted version of one Deployment, its rollout strategy and its SLO."""
 
-from datetime import timedelta
-from typing import Annotated, Literal
+from typing import Literal
 
-from pydantic import ConfigDict, Field
+from pydantic import Field
 
 from opsloop.api.meta import (
     Condition,
     Digest,
-    Duration,
-    Label,
     Model,
     Name,
     ObjectModel,
-    Severity,
     StatusModel,
     Text,
     Time,
 )
-from opsloop.api.schema import contains_window, longer_than_zero, map_list, milliseconds, rules, set_list
+from opsloop.api.schema import map_list, rules, set_list
+from opsloop.api.slo import Slo
+from opsloop.api.strategy import Evals, Strategy
 
-Query = Annotated[str, Field(min_length=1, max_length=2048)]
-
-ONE_OF_GOOD_AND_BAD = (
-    "has(self.good) != has(self.bad)",
-    "slo.sli: give exactly one of good and bad; the other follows from total",
-)
-SHORT_BEFORE_LONG = (
-    f"{milliseconds('self.short')} > 0 && {milliseconds('self.short')} < {milliseconds('self.long')}",
-    "slo.tiers: short must be longer than 0s and shorter than long, for example long 1h and short 5m",
-)
-RISING = (
-    "self.map(s, s.weight).isSorted() && self.all(s, self.exists_one(t, t.weight == s.weight))",
-    "strategy.canary.steps: weights must rise from step to step, for example 20, 50, 100",
-)
-LAST_IS_100 = (
-    "self[size(self) - 1].weight == 100",
-    "strategy.canary.steps: the last weight must be 100, which is the promotion",
-)
-REACHABLE = (
-    "!has(self.tiers) || self.tiers.all(t, t.factor * (1.0 - self.objective) < 1.0)",
-    "slo.tiers: the objective cannot reach this factor: even if every event is bad, the burn rate is 1/(1 - objective);"
-    " lower the factor or raise the objective",
-)
 SAME_WORKLOAD = ("self == oldSelf", "workloadRef.name cannot be changed; make another Release for another Deployment")
 
 
@@ -55,190 +30,6 @@ class WorkloadRef(Model):
     name: Name = Field(
         description="Name of the Deployment in the Release's namespace; immutable.",
         json_schema_extra=rules(SAME_WORKLOAD),
-    )
-
-
-class Sli(Model):
-    """Service level indicator: two PromQL expressions that count events over `{{window}}`."""
-
-    model_config = ConfigDict(json_schema_extra=rules(ONE_OF_GOOD_AND_BAD))
-
-    good: Query | None = Field(
-        default=None,
-        description="PromQL expression for the number of good events over {{window}}.",
-        json_schema_extra=contains_window("slo.sli.good"),
-    )
-    bad: Query | None = Field(
-        default=None,
-        description="PromQL expression for the number of bad events over {{window}}.",
-        json_schema_extra=contains_window("slo.sli.bad"),
-    )
-    total: Query = Field(
-        description="PromQL expression for the number of all events over {{window}}.",
-        json_schema_extra=contains_window("slo.sli.total"),
-    )
-
-
-class Tier(Model):
-    """Multi-window burn-rate rule; it fires while the burn rate of both windows is above `factor`."""
-
-    model_config = ConfigDict(json_schema_extra=rules(SHORT_BEFORE_LONG))
-
-    long: Duration = Field(description="Long window, for example 1h.")
-    short: Duration = Field(
-        description="Short window, for example 5m; it makes the tier stop firing soon after the errors stop."
-    )
-    factor: float = Field(
-        gt=0,
-        le=10_000,
-        description="Burn rate that both windows must exceed. A burn rate of 1 spends the whole error budget in one period.",
-    )
-    severity: Severity = Field(description="Severity of the Incident that the tier opens; sev1 and sev2 page a person.")
-
-
-class Slo(Model):
-    """Service level objective: objective, indicator and burn-rate tiers."""
-
-    model_config = ConfigDict(json_schema_extra=rules(REACHABLE))
-
-    objective: float = Field(gt=0, lt=1, description="Fraction of events that must be good, for example 0.99.")
-    period: Duration = Field(
-        default=timedelta(days=30),
-        description="Period over which the error budget is counted.",
-        json_schema_extra=longer_than_zero("slo.period"),
-    )
-    sli: Sli = Field(
-        description="Indicator: total and exactly one of good and bad. {{version}} in an expression is replaced by a"
-        " regular expression over version labels (.* for all), so that canary and live can be measured separately."
-    )
-    tiers: list[Tier] = Field(
-        default_factory=list,
-        max_length=8,
-        description="Burn-rate tiers; a tier fires while both its windows exceed its factor. Empty means the four default tiers for the period.",
-    )
-    min_bad_events: int = Field(
-        default=5, ge=1, le=100_000, description="Minimum number of bad events in the long window for a tier to fire."
-    )
-    resolve_after: Duration = Field(
-        default=timedelta(minutes=5),
-        description="Time that the SLI must stay within its objective before the Incident is resolved.",
-    )
-    bake_time: Duration = Field(
-        default=timedelta(minutes=10),
-        description="Time that a live revision must meet the SLO, with known telemetry, before it is last-good.",
-    )
-
-
-class Step(Model):
-    """One step of a canary."""
-
-    weight: int = Field(
-        ge=1,
-        le=100,
-        description="Share of traffic for the canary, in percent; the last step must be 100, which promotes the version.",
-    )
-    hold: Duration = Field(
-        default=timedelta(0), description="Minimum time at this step, counted from when its weight is reached."
-    )
-    approve: bool = Field(
-        default=False, description="Wait for the annotation opsloop.dev/approve=VERSION before this step."
-    )
-
-
-class Analysis(Model):
-    """Comparison of canary and live while the canary takes traffic."""
-
-    window: Duration = Field(
-        default=timedelta(minutes=1),
-        description="Window of the SLI readings by version.",
-        json_schema_extra=longer_than_zero("strategy.canary.analysis.window"),
-    )
-    min_events: int = Field(
-        default=20,
-        ge=1,
-        le=1_000_000,
-        description="Minimum number of canary events in the window before the canary is judged.",
-    )
-    abort_below: float | None = Field(
-        default=None,
-        ge=0,
-        le=1,
-        description="Fraction of good canary events below which a single reading aborts the canary; defaults to the objective.",
-    )
-    margin: float = Field(
-        default=0.02,
-        ge=0,
-        le=1,
-        description="Largest accepted difference between the error ratios of canary and live, as a fraction.",
-    )
-
-
-class Canary(Model):
-    """Canary rollout: a dark phase without traffic, then rising weights."""
-
-    steps: list[Step] = Field(
-        default_factory=lambda: [Step(weight=20), Step(weight=50), Step(weight=100)],
-        min_length=1,
-        max_length=20,
-        description="Steps of the canary, with rising weights; the last weight is 100.",
-        json_schema_extra=rules(RISING, LAST_IS_100),
-    )
-    max_canary_replicas: int | None = Field(
-        default=None, ge=1, le=1000, description="Maximum number of canary pods; defaults to the number of live pods."
-    )
-    analysis: Analysis = Field(
-        default_factory=Analysis, description="Comparison of canary and live while the canary takes traffic."
-    )
-
-
-class Strategy(Model):
-    """Rollout strategy of a new version."""
-
-    canary: Canary = Field(
-        default_factory=Canary,
-        description="Canary rollout: pods of the new version start dark, without traffic, then take rising weights.",
-    )
-
-
-class EvalAsk(Model):
-    """Template of the eval request that a ticket's example is turned into."""
-
-    path: str = Field(
-        min_length=1,
-        max_length=1024,
-        pattern=r"^/",
-        description="Path and query, for example /ask?q={{asked}}; {{asked}} is replaced by the URL-escaped question.",
-    )
-    answer_field: str = Field(
-        default="answer", max_length=128, description="Field of the JSON response that holds the answer."
-    )
-
-
-class Evals(Model):
-    """Selection of the EvalCases that gate a promotion, and access to the pods."""
-
-    port: int = Field(ge=1, le=65535, description="Container port that eval requests are sent to.")
-    match_labels: dict[str, Label] = Field(
-        default_factory=dict,
-        max_length=16,
-        description="Labels that an EvalCase of this Release must have to gate it; empty selects all.",
-    )
-    repeats: int = Field(
-        default=1, ge=1, le=20, description="Number of times that each case is run against canary and against live."
-    )
-    margin: float = Field(
-        default=0.0,
-        ge=0,
-        le=1,
-        description="Largest accepted difference between the pass rates of live and canary, as a fraction, over cases without mustPass.",
-    )
-    ask: EvalAsk | None = Field(
-        default=None,
-        description="Template that turns a ticket's example into an EvalCase; without it no regression case is created.",
-    )
-    quarantine: Literal["auto", "never"] = Field(
-        default="auto",
-        description="auto: prove a case in quarantined pods of old revisions. never: do not start such pods.",
     )
 
 

@@ -8,8 +8,9 @@ from typing import Any, Literal
 from opsloop.api.evalcase import EvalCase
 from opsloop.api.incident import Incident, TicketExample
 from opsloop.api.meta import Severity
-from opsloop.api.release import CaseResult, Release, Tier
+from opsloop.api.release import CaseResult, Release
 from opsloop.api.runbook import Runbook
+from opsloop.api.slo import Tier
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,7 +4,7 @@ import asyncio
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
-from opsloop.api.release import Sli
+from opsloop.api.slo import Sli
 from opsloop.core.slo import promql
 from opsloop.shell.evidence import history
 from opsloop.shell.ports import Sample, Series

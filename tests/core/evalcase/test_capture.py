@@ -4,7 +4,7 @@ import pytest
 
 from opsloop.api.evalcase import EvalExpect, EvalRequest, Origin, ProofPair
 from opsloop.api.incident import TicketExample
-from opsloop.api.release import EvalAsk, Evals
+from opsloop.api.strategy import EvalAsk, Evals
 from opsloop.core.evalcase.capture import case_name, from_ticket, obstacle
 from tests.builders.evalcases import BAD, GOOD, release, ticket
 

@@ -4,7 +4,8 @@ from typing import Any
 
 import pytest
 
-from opsloop.api.release import CaseResult, Evals
+from opsloop.api.release import CaseResult
+from opsloop.api.strategy import Evals
 from opsloop.core.evalcase.gating import judge, select
 from tests.builders.evalcases import T0, case, proven, release
 

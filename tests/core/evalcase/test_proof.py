@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 from opsloop.api.evalcase import EvalCaseStatus, ProofPair
-from opsloop.api.release import CaseResult, EvalAsk, Evals, Target
+from opsloop.api.release import CaseResult, Target
+from opsloop.api.strategy import EvalAsk, Evals
 from opsloop.core import conditions
 from opsloop.core.actions import ProbeQuarantine, StartQuarantine, StopQuarantine
 from opsloop.core.decision import Decision

@@ -6,7 +6,8 @@ from typing import Any
 import pytest
 
 from opsloop.api.meta import parse_duration
-from opsloop.api.release import Analysis, Sli, Slo, Tier
+from opsloop.api.slo import Sli, Slo, Tier
+from opsloop.api.strategy import Analysis
 from opsloop.core.facts import Reading, Unknown, Value
 from opsloop.core.slo import burn_rate as slo
 

@@ -7,7 +7,7 @@ from datetime import timedelta
 import pytest
 
 from opsloop.api.meta import parse_duration
-from opsloop.api.release import Sli
+from opsloop.api.slo import Sli
 from opsloop.core.facts import Reading, Unknown, Value
 from opsloop.core.slo import burn_rate as slo
 from opsloop.core.slo import promql

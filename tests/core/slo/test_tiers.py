@@ -5,7 +5,7 @@ from datetime import timedelta
 import pytest
 
 from opsloop.api.meta import format_duration
-from opsloop.api.release import Sli, Slo, Tier
+from opsloop.api.slo import Sli, Slo, Tier
 from opsloop.core.slo.tiers import default_tiers, dropped_tiers, tiers_of, windows_of
 
 SLI = Sli(good="g[{{window}}]", total="t[{{window}}]")

@@ -7,7 +7,7 @@ from datetime import timedelta
 from random import Random
 from time import process_time
 
-from opsloop.api.release import Sli
+from opsloop.api.slo import Sli
 from opsloop.core.slo import promql
 
 from .engine import Engine

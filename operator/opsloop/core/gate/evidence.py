@@ -11,7 +11,8 @@ from datetime import datetime, timedelta
 
 from opsloop.api.evalcase import EvalCase
 from opsloop.api.incident import Incident, TicketExample
-from opsloop.api.release import Release, Tier
+from opsloop.api.release import Release
+from opsloop.api.slo import Tier
 from opsloop.core.alerts import ledger
 from opsloop.core.facts import Ledger
 

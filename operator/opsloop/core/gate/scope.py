@@ -3,7 +3,8 @@
 from collections.abc import Iterable
 
 from opsloop.api.incident import Incident
-from opsloop.api.release import Release, Slo
+from opsloop.api.release import Release
+from opsloop.api.slo import Slo
 from opsloop.core.facts import Readings, ReleaseView
 from opsloop.core.gate.evidence import Missing, ShiftEvidence
 from opsloop.core.topology import Topology

@@ -6,7 +6,8 @@ The order matters: safety before progress.
 from datetime import datetime
 
 from opsloop.api.incident import Incident
-from opsloop.api.release import ReleaseStatus, Revision, Slo, Weight
+from opsloop.api.release import ReleaseStatus, Revision, Weight
+from opsloop.api.slo import Slo
 from opsloop.core import conditions
 from opsloop.core.decision import Decision
 from opsloop.core.facts import ReleaseFacts, Verdict

@@ -2,7 +2,8 @@
 
 from datetime import datetime, timedelta
 
-from opsloop.api.release import ReleaseSpec, ReleaseStatus, Revision, Slo
+from opsloop.api.release import ReleaseSpec, ReleaseStatus, Revision
+from opsloop.api.slo import Slo
 from opsloop.core.actions import EnsureRevision
 from opsloop.core.facts import Readings, ReleaseFacts, WorkloadFacts
 from opsloop.core.release import ReleaseBuilder, revisions

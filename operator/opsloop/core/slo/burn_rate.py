@@ -15,7 +15,8 @@ from math import isnan
 from typing import Literal
 
 from opsloop.api.meta import PAGING, format_duration
-from opsloop.api.release import Analysis, Slo, Tier
+from opsloop.api.slo import Slo, Tier
+from opsloop.api.strategy import Analysis
 from opsloop.core.facts import Reading, TierVerdict, Unknown, Value, Verdict
 from opsloop.core.slo.tiers import budget_of, tiers_of
 

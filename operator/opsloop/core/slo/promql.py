@@ -18,7 +18,7 @@ from math import isinf, isnan
 from typing import Protocol
 
 from opsloop.api.meta import format_duration
-from opsloop.api.release import Sli
+from opsloop.api.slo import Sli
 from opsloop.core.facts import Reading, Unknown, Value
 from opsloop.core.slo import burn_rate as slo
 

@@ -4,7 +4,7 @@ from datetime import timedelta
 from typing import Literal
 
 from opsloop.api.meta import format_duration
-from opsloop.api.release import Slo, Tier
+from opsloop.api.slo import Slo, Tier
 
 _BASE = timedelta(days=30)
 _SHORTEST_UNSCALED = timedelta(days=28)

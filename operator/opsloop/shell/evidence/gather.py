@@ -6,7 +6,8 @@ from datetime import datetime
 
 from opsloop.api.evalcase import EvalCase
 from opsloop.api.incident import Incident
-from opsloop.api.release import Release, Slo
+from opsloop.api.release import Release
+from opsloop.api.slo import Slo
 from opsloop.core.gate.evidence import (
     FiredAlert,
     LiveAnswer,

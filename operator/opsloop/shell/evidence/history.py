@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 
 from opsloop.api.incident import Incident
 from opsloop.api.meta import PAGING, format_duration
-from opsloop.api.release import Sli, Slo, Tier
+from opsloop.api.slo import Sli, Slo, Tier
 from opsloop.core.gate.evidence import FiredAlert, Missing, Served, SliPoint, SliSeries, TierBurn, shift_of
 from opsloop.core.slo import promql
 from opsloop.core.slo.tiers import tiers_of

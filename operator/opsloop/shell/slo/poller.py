@@ -13,7 +13,8 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
-from opsloop.api.release import Release, Slo
+from opsloop.api.release import Release
+from opsloop.api.slo import Slo
 from opsloop.core.facts import Reading, Readings, Unknown, Verdict
 from opsloop.core.slo import burn_rate as slo
 from opsloop.core.slo import promql

@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from typing import TypeVar
 
 from opsloop.api.meta import PAGING
-from opsloop.api.release import Slo
+from opsloop.api.slo import Slo
 from opsloop.core.facts import Unknown
 from opsloop.core.slo import burn_rate as slo
 from opsloop.core.slo import promql

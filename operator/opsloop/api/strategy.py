@@ -1,0 +1,131 @@
+"""How a Release is shipped: the steps and the analysis of its canary, and the eval cases that gate it."""
+
+from datetime import timedelta
+from typing import Literal
+
+from pydantic import Field
+
+from opsloop.api.meta import Duration, Label, Model
+from opsloop.api.schema import longer_than_zero, rules
+
+RISING = (
+    "self.map(s, s.weight).isSorted() && self.all(s, self.exists_one(t, t.weight == s.weight))",
+    "strategy.canary.steps: weights must rise from step to step, for example 20, 50, 100",
+)
+LAST_IS_100 = (
+    "self[size(self) - 1].weight == 100",
+    "strategy.canary.steps: the last weight must be 100, which is the promotion",
+)
+
+
+class Step(Model):
+    """One step of a canary."""
+
+    weight: int = Field(
+        ge=1,
+        le=100,
+        description="Share of traffic for the canary, in percent; the last step must be 100, which promotes the version.",
+    )
+    hold: Duration = Field(
+        default=timedelta(0), description="Minimum time at this step, counted from when its weight is reached."
+    )
+    approve: bool = Field(
+        default=False, description="Wait for the annotation opsloop.dev/approve=VERSION before this step."
+    )
+
+
+class Analysis(Model):
+    """Comparison of canary and live while the canary takes traffic."""
+
+    window: Duration = Field(
+        default=timedelta(minutes=1),
+        description="Window of the SLI readings by version.",
+        json_schema_extra=longer_than_zero("strategy.canary.analysis.window"),
+    )
+    min_events: int = Field(
+        default=20,
+        ge=1,
+        le=1_000_000,
+        description="Minimum number of canary events in the window before the canary is judged.",
+    )
+    abort_below: float | None = Field(
+        default=None,
+        ge=0,
+        le=1,
+        description="Fraction of good canary events below which a single reading aborts the canary; defaults to the objective.",
+    )
+    margin: float = Field(
+        default=0.02,
+        ge=0,
+        le=1,
+        description="Largest accepted difference between the error ratios of canary and live, as a fraction.",
+    )
+
+
+class Canary(Model):
+    """Canary rollout: a dark phase without traffic, then rising weights."""
+
+    steps: list[Step] = Field(
+        default_factory=lambda: [Step(weight=20), Step(weight=50), Step(weight=100)],
+        min_length=1,
+        max_length=20,
+        description="Steps of the canary, with rising weights; the last weight is 100.",
+        json_schema_extra=rules(RISING, LAST_IS_100),
+    )
+    max_canary_replicas: int | None = Field(
+        default=None, ge=1, le=1000, description="Maximum number of canary pods; defaults to the number of live pods."
+    )
+    analysis: Analysis = Field(
+        default_factory=Analysis, description="Comparison of canary and live while the canary takes traffic."
+    )
+
+
+class Strategy(Model):
+    """Rollout strategy of a new version."""
+
+    canary: Canary = Field(
+        default_factory=Canary,
+        description="Canary rollout: pods of the new version start dark, without traffic, then take rising weights.",
+    )
+
+
+class EvalAsk(Model):
+    """Template of the eval request that a ticket's example is turned into."""
+
+    path: str = Field(
+        min_length=1,
+        max_length=1024,
+        pattern=r"^/",
+        description="Path and query, for example /ask?q={{asked}}; {{asked}} is replaced by the URL-escaped question.",
+    )
+    answer_field: str = Field(
+        default="answer", max_length=128, description="Field of the JSON response that holds the answer."
+    )
+
+
+class Evals(Model):
+    """Selection of the EvalCases that gate a promotion, and access to the pods."""
+
+    port: int = Field(ge=1, le=65535, description="Container port that eval requests are sent to.")
+    match_labels: dict[str, Label] = Field(
+        default_factory=dict,
+        max_length=16,
+        description="Labels that an EvalCase of this Release must have to gate it; empty selects all.",
+    )
+    repeats: int = Field(
+        default=1, ge=1, le=20, description="Number of times that each case is run against canary and against live."
+    )
+    margin: float = Field(
+        default=0.0,
+        ge=0,
+        le=1,
+        description="Largest accepted difference between the pass rates of live and canary, as a fraction, over cases without mustPass.",
+    )
+    ask: EvalAsk | None = Field(
+        default=None,
+        description="Template that turns a ticket's example into an EvalCase; without it no regression case is created.",
+    )
+    quarantine: Literal["auto", "never"] = Field(
+        default="auto",
+        description="auto: prove a case in quarantined pods of old revisions. never: do not start such pods.",
+    )
