@@ -12,7 +12,7 @@ import pytest
 from opsloop.adapters.kube import Kube
 from opsloop.errors import AlreadyExists, Conflict, Invalid, LeadershipLost, NotFound
 from opsloop.shell.ports import CONFIGMAPS, DEPLOYMENTS, INCIDENTS, PODS, Object, Reader, Resource, Writer
-from tests.fakes.cluster import FakeCluster
+from opsloop.simulator.fakes.cluster import FakeCluster
 
 KUBECONFIG = os.environ.get("OPSLOOP_CONTRACT_KUBECONFIG")
 NAMESPACES = Resource("v1", "Namespace", "namespaces")

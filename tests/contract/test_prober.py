@@ -17,7 +17,7 @@ from opsloop.api.evalcase import EvalRequest
 from opsloop.core.facts import ProbeReply
 from opsloop.errors import Unavailable
 from opsloop.shell.ports import Prober
-from tests.fakes.prober import Asked, FakeProber
+from opsloop.simulator.fakes.prober import Asked, FakeProber
 
 POD = "answers-1"
 

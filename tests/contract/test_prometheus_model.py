@@ -22,14 +22,14 @@ import pytest
 from opsloop.adapters.prometheus import Prometheus
 from opsloop.errors import Invalid
 from opsloop.shell.ports import Telemetry
+from opsloop.simulator.fakes.clock import FakeClock
+from opsloop.simulator.prometheus.engine import Engine
+from opsloop.simulator.prometheus.store import Store
+from opsloop.simulator.prometheus.syntax import Dialect, QueryError
+from opsloop.simulator.prometheus.telemetry import ModelTelemetry
 from tests.contract.model import real
 from tests.contract.model.questions import Question, questions
 from tests.contract.model.world import World, world
-from tests.fakes.clock import FakeClock
-from tests.sim.prometheus.engine import Engine
-from tests.sim.prometheus.store import Store
-from tests.sim.prometheus.syntax import Dialect, QueryError
-from tests.sim.prometheus.telemetry import ModelTelemetry
 
 SETS = 200
 PER_TEST = 20

@@ -10,7 +10,7 @@ import pytest
 from opsloop.entry.leader_election import LOST, Elector, unique_identity
 from opsloop.errors import Invalid, LeadershipLost, Unavailable
 from opsloop.shell.ports import LEASES, Object, Resource
-from tests.fakes.cluster import FakeCluster
+from opsloop.simulator.fakes.cluster import FakeCluster
 
 pytestmark = [pytest.mark.asyncio, pytest.mark.looptime]
 

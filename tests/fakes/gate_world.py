@@ -15,10 +15,10 @@ from opsloop.core.codec import encode_ledger, encode_queue
 from opsloop.core.facts import QueuedTicket, Ticket, Triage
 from opsloop.errors import Unavailable
 from opsloop.shell.ports import PODS, Object, Resource
+from opsloop.simulator.fakes.clock import FakeClock
+from opsloop.simulator.fakes.cluster import FakeCluster
 from tests.builders import gate_shift as shift
 from tests.builders.gate_shift import INCIDENT, NOW, NS, START, V1, V2, V3, V4, at, stamp
-from tests.fakes.clock import FakeClock
-from tests.fakes.cluster import FakeCluster
 
 READY = {"phase": "Running", "conditions": [{"type": "Ready", "status": "True"}]}
 VERSIONS = {V1: "v1", V2: "v2", V3: "v3", V4: "v4"}

@@ -6,9 +6,10 @@ from typing import Any
 from opsloop.entry.settings import Settings
 from opsloop.entry.wiring import Operator
 from opsloop.shell.ports import Object, ObjectKey
+from opsloop.simulator.fakes.cluster import FakeCluster
+from opsloop.simulator.fakes.ports import FakePorts
 from tests.builders.objects import release_spec, template
-from tests.fakes.cluster import FakeCluster
-from tests.fakes.ports import FakePorts
+from tests.fakes.telemetry import FakeTelemetry
 from tests.sim.shop import NS
 
 KINDS = {"releases": "Release", "incidents": "Incident", "runbooks": "Runbook", "evalcases": "EvalCase", "deployments": "Deployment"}  # fmt: skip
@@ -35,6 +36,7 @@ class Bench(FakePorts):
     """An Operator whose queue does not run: a test calls its parts, and `requested` lists the reconciles asked for."""
 
     cluster: CountingCluster
+    telemetry: FakeTelemetry = field(default_factory=FakeTelemetry)
     requested: list[ObjectKey] = field(default_factory=list)
 
     def __post_init__(self) -> None:

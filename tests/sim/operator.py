@@ -8,8 +8,8 @@ from typing import Any
 from opsloop.entry.settings import Settings
 from opsloop.entry.wiring import Operator
 from opsloop.shell.ports import ObjectKey
-from tests.fakes.cluster import FakeDeath
-from tests.fakes.ports import FakePorts
+from opsloop.simulator.fakes.cluster import FakeDeath
+from opsloop.simulator.fakes.ports import FakePorts
 from tests.sim.shop import NS, Shop
 
 SETTINGS = Settings(tick=timedelta(seconds=1), prometheus_resolution=timedelta(seconds=1), workers=1)
@@ -23,7 +23,7 @@ class OperatorProcess:
     def __init__(self, shop: Shop, lag: bool = False, settings: Settings = SETTINGS) -> None:
         """`lag`: the watches report changes a second late."""
         self.shop, self.lag, self.settings = shop, lag, settings
-        self.fakes = FakePorts(shop.cluster, shop.clock, telemetry=shop.telemetry, prober=shop.prober)
+        self.fakes = FakePorts(shop.cluster, shop.telemetry, shop.clock, prober=shop.prober)
         self.fakes.instruments.on_reconciled = self._reconciled
         self.pager, self.access, self.events = self.fakes.pager, self.fakes.access, self.fakes.events
         self.deaths = 0

@@ -15,10 +15,10 @@ from opsloop.core.facts import Alert, ProbeReply, Ticket
 from opsloop.core.release import revisions
 from opsloop.names import CANARY, GATE, INBOX, QUARANTINE
 from opsloop.shell.ports import DEPLOYMENTS, PODS, RELEASES, Object, Resource
+from opsloop.simulator.fakes.clock import FakeClock
+from opsloop.simulator.fakes.cluster import FakeCluster
+from opsloop.simulator.fakes.prober import Asked, FakeProber
 from tests.builders.objects import template
-from tests.fakes.clock import FakeClock
-from tests.fakes.cluster import FakeCluster
-from tests.fakes.prober import Asked, FakeProber
 from tests.fakes.telemetry import FakeTelemetry
 
 NS = "shop"

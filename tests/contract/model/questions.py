@@ -8,8 +8,8 @@ from opsloop.api.slo import Sli
 from opsloop.core.slo import promql
 from opsloop.shell.evidence import history
 from opsloop.shell.ports import Sample, Series
+from opsloop.simulator.prometheus.store import is_stale
 from tests.contract.model.world import BEGIN, Dice, World
-from tests.sim.prometheus.store import is_stale
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,7 +23,7 @@ from typing import Any
 
 from e2e.cluster import debian, paths, store
 from e2e.cluster.report import Step, step
-from tests.sim.prometheus.syntax import Dialect
+from opsloop.simulator.prometheus.syntax import Dialect
 
 PACKAGE = "prometheus"
 BINARY_VARIABLE = "OPSLOOP_PROMETHEUS_BINARY"

@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 from random import Random
 from typing import TypeVar
 
-from tests.sim.prometheus.labels import NAME
-from tests.sim.prometheus.store import STALE
+from opsloop.simulator.prometheus.labels import NAME
+from opsloop.simulator.prometheus.store import STALE
 
 T = TypeVar("T")
 BEGIN = 1_704_067_200_000  # 2024-01-01 00:00 UTC: behind every machine's clock, a multiple of all steps

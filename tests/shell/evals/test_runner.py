@@ -16,9 +16,9 @@ from opsloop.errors import Unavailable
 from opsloop.shell.evals.jobs import Jobs
 from opsloop.shell.evals.runner import EvalRunner
 from opsloop.shell.ports import ObjectKey
+from opsloop.simulator.fakes.cluster import FakeCluster
+from opsloop.simulator.fakes.prober import SILENT, FakeProber, Pod, in_turn, says
 from tests.builders.evalcases import BAD, CASE, GOOD, case
-from tests.fakes.cluster import FakeCluster
-from tests.fakes.prober import SILENT, FakeProber, Pod, in_turn, says
 
 RIGHT, WRONG = '{"answer": "After 14 days."}', '{"answer": "In June."}'
 CANARY_1, CANARY_2, LIVE_1, LIVE_2 = "10.0.0.1", "10.0.0.2", "10.0.1.1", "10.0.1.2"

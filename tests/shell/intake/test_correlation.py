@@ -14,11 +14,12 @@ from opsloop.errors import Conflict
 from opsloop.names import INBOX, TICKET_QUEUE, ledger_name
 from opsloop.shell.ports import CONFIGMAPS, INCIDENTS, ObjectKey
 from opsloop.shell.reconcile.reconciler import reconcile
+from opsloop.simulator.fakes.clock import FakeClock
+from opsloop.simulator.fakes.cluster import FakeCluster, FakeDeath
+from opsloop.simulator.fakes.ports import FakePorts
 from tests.builders.correlation import NOW, NS, alert, shop, ticket
-from tests.fakes.clock import FakeClock
-from tests.fakes.cluster import FakeCluster, FakeDeath
-from tests.fakes.ports import FakePorts
 from tests.fakes.runtime import CountingCluster
+from tests.fakes.telemetry import FakeTelemetry
 
 BURNING = shop("burning", "burning")
 STORM = [alert("PodWrongAnswers", s, pod=f"{s}-{n}") for s in ("web", "answers") for n in range(20)]
@@ -32,7 +33,7 @@ class Process:
 
     def __init__(self, cluster: FakeCluster, releases: Sequence[ReleaseView] = BURNING, lagging: bool = False) -> None:
         self.cluster, self.lagging = cluster, lagging
-        self.runtime = Operator(FakePorts(cluster, cluster.clock).ports(), Settings()).runtime
+        self.runtime = Operator(FakePorts(cluster, FakeTelemetry(), cluster.clock).ports(), Settings()).runtime
         self.requested: list[ObjectKey] = []
         self.runtime.enqueue = self.requested.append
         self.show(releases)

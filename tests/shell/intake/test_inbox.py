@@ -7,9 +7,9 @@ import pytest
 from opsloop.errors import Unavailable
 from opsloop.names import INBOX
 from opsloop.shell.intake.inbox import Inbox, InboxReader
+from opsloop.simulator.fakes.clock import FakeClock
+from opsloop.simulator.fakes.cluster import FakeCluster
 from tests.builders.correlation import NOW, NS, alert, ticket
-from tests.fakes.clock import FakeClock
-from tests.fakes.cluster import FakeCluster
 
 STORM = [alert("PodWrongAnswers", s, pod=f"{s}-{n}") for s in ("web", "answers") for n in range(20)]
 STALE = alert("CatalogIndexStale", "catalog", severity="info")

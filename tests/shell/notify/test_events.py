@@ -6,8 +6,8 @@ from opsloop.core.decision import Event
 from opsloop.errors import Forbidden, LeadershipLost
 from opsloop.shell.notify.events import BURST, EventPoster, event_name
 from opsloop.shell.ports import EVENTS, Object
-from tests.fakes.clock import FakeClock
-from tests.fakes.cluster import FakeCluster
+from opsloop.simulator.fakes.clock import FakeClock
+from opsloop.simulator.fakes.cluster import FakeCluster
 
 RELEASE: Object = {
     "apiVersion": "opsloop.dev/v1alpha1",

@@ -9,9 +9,9 @@ from opsloop.core.actions import SendPage
 from opsloop.errors import Permanent, Unavailable
 from opsloop.shell.notify.pages import PageSender, payload
 from opsloop.shell.ports import ObjectKey
+from opsloop.simulator.fakes.clock import FakeClock
+from opsloop.simulator.fakes.pager import FakePager
 from tests.builders.objects import at
-from tests.fakes.clock import FakeClock
-from tests.fakes.pager import FakePager
 
 pytestmark = [pytest.mark.asyncio, pytest.mark.looptime]
 PAGE = Page(state="Decided", severity="sev1", dedup_key="uid-1", decided_at=at(0))

@@ -15,7 +15,7 @@ from opsloop.core.slo import burn_rate as slo
 from opsloop.errors import Invalid, Partial, TimedOut, Unavailable
 from opsloop.shell.ports import NamespacedName
 from opsloop.shell.slo.poller import Poller, ReadingStore
-from tests.fakes.clock import START, FakeClock
+from opsloop.simulator.fakes.clock import START, FakeClock
 from tests.fakes.telemetry import FakeTelemetry
 
 pytestmark = [pytest.mark.asyncio, pytest.mark.looptime]

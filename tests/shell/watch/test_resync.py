@@ -6,7 +6,7 @@ from opsloop.errors import Unavailable
 from opsloop.shell.ports import DEPLOYMENTS, INCIDENTS, RELEASES, Object
 from opsloop.shell.watch.cache import Cache
 from opsloop.shell.watch.resync import PERIOD, SETTLE, Resync, resync
-from tests.fakes.cluster import FakeCluster
+from opsloop.simulator.fakes.cluster import FakeCluster
 
 
 def incident(name: str = "web-1", version: str = "1", uid: str = "u1", namespace: str = "shop") -> Object:

@@ -7,15 +7,15 @@ import pytest
 
 from opsloop.errors import Invalid
 from opsloop.shell.ports import Sample
-from tests.fakes.clock import FakeClock
-from tests.sim.prometheus.arithmetic import divide, larger, modulo, power, smaller
-from tests.sim.prometheus.buckets import quantile, upper_bound
-from tests.sim.prometheus.engine import Engine
-from tests.sim.prometheus.parser import parse
-from tests.sim.prometheus.regex import translated
-from tests.sim.prometheus.store import Store
-from tests.sim.prometheus.syntax import Dialect, QueryError, Unsupported
-from tests.sim.prometheus.telemetry import ModelTelemetry
+from opsloop.simulator.fakes.clock import FakeClock
+from opsloop.simulator.prometheus.arithmetic import divide, larger, modulo, power, smaller
+from opsloop.simulator.prometheus.buckets import quantile, upper_bound
+from opsloop.simulator.prometheus.engine import Engine
+from opsloop.simulator.prometheus.parser import parse
+from opsloop.simulator.prometheus.regex import translated
+from opsloop.simulator.prometheus.store import Store
+from opsloop.simulator.prometheus.syntax import Dialect, QueryError, Unsupported
+from opsloop.simulator.prometheus.telemetry import ModelTelemetry
 
 
 def computed(query: str, dialect: Dialect = Dialect.V2_53) -> float:

@@ -4,9 +4,9 @@ from math import nan
 
 import pytest
 
-from tests.sim.prometheus.engine import Engine
-from tests.sim.prometheus.scrape import Target
-from tests.sim.prometheus.store import STALE, Arrivals, Memo, Store, is_stale
+from opsloop.simulator.prometheus.engine import Engine
+from opsloop.simulator.prometheus.scrape import Target
+from opsloop.simulator.prometheus.store import STALE, Arrivals, Memo, Store, is_stale
 
 UP = {"__name__": "up", "job": "a"}
 

@@ -1,4 +1,4 @@
-"""CPU time per query over 10 pods × 3 series scraped every 15 s: `python -m tests.sim.prometheus.speed`.
+"""CPU time per query over 10 pods × 3 series scraped every 15 s: `python -m opsloop.simulator.prometheus.speed`.
 
 `first` includes parsing, compiling and 120 points of coverage; then the clock goes on by 5 s per query, as between ticks.
 """

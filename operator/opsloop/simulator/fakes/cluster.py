@@ -14,7 +14,7 @@ from opsloop.api.meta import format_time
 from opsloop.errors import AlreadyExists, Conflict, NotFound
 from opsloop.shell import ports
 from opsloop.shell.ports import PODS, Object, Resource
-from tests.fakes.clock import FakeClock
+from opsloop.simulator.fakes.clock import FakeClock
 
 RESOURCES = {value.kind: value for value in vars(ports).values() if isinstance(value, Resource)}
 WITH_STATUS = {"releases", "incidents", "runbooks", "evalcases", "deployments", "replicasets", "pods", "services"}

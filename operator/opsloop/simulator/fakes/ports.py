@@ -5,12 +5,11 @@ from dataclasses import dataclass, field
 
 from opsloop.core.decision import Event
 from opsloop.core.facts import Verdict
-from opsloop.shell.ports import Object, ObjectKey, Ports
-from tests.fakes.clock import FakeClock
-from tests.fakes.cluster import FakeCluster
-from tests.fakes.pager import FakePager
-from tests.fakes.prober import FakeProber
-from tests.fakes.telemetry import FakeTelemetry
+from opsloop.shell.ports import Object, ObjectKey, Ports, Telemetry
+from opsloop.simulator.fakes.clock import FakeClock
+from opsloop.simulator.fakes.cluster import FakeCluster
+from opsloop.simulator.fakes.pager import FakePager
+from opsloop.simulator.fakes.prober import FakeProber
 
 
 class FakeAccess:
@@ -56,9 +55,9 @@ class FakePorts:
     """All fakes around one cluster, each of which a test may look into."""
 
     cluster: FakeCluster
+    telemetry: Telemetry
     clock: FakeClock = field(default_factory=FakeClock)
     access: FakeAccess = field(default_factory=FakeAccess)
-    telemetry: FakeTelemetry = field(default_factory=FakeTelemetry)
     prober: FakeProber = field(default_factory=FakeProber)
     pager: FakePager = field(default_factory=FakePager)
     events: FakeEvents = field(default_factory=FakeEvents)

@@ -1,0 +1,7 @@
+"""A shop in fake time, for `opsloop simulate` and for tests: the whole operator runs in it, against no cluster.
+
+    fakes       the ports of `opsloop.shell.ports` in memory
+    prometheus  a model of Prometheus that answers the PromQL the operator sends
+
+Production code does not import it; only `opsloop simulate` does, when it is called.
+"""

@@ -1,0 +1,1 @@
+"""The ports of `opsloop.shell.ports` in memory. The contract tests hold them to the real things."""
