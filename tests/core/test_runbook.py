@@ -1,5 +1,6 @@
 """The Runbook's answers: limits over many incidents, access, approval."""
 
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -20,10 +21,17 @@ def asking(name: str = "answers-1", type_: str = "rollback", attempt: int = 1, s
 
 
 def grant(
-    before: float, incident: str = "other-1", release: str = "answers", granted: bool = True, attempt: int = 1
+    before: float,
+    incident: str = "other-1",
+    release: str = "answers",
+    granted: bool = True,
+    attempt: int = 1,
+    type_: str = "",
 ) -> Grant:
     when = NOW - timedelta(seconds=before)
-    return Grant(incident=incident, release=release, step=0, attempt=attempt, granted=granted, reason="x", at=when)
+    return Grant(
+        incident=incident, release=release, step=0, type=type_, attempt=attempt, granted=granted, reason="x", at=when
+    )
 
 
 def with_grants(*grants: Grant, **safety: Any) -> Runbook:
@@ -64,6 +72,10 @@ APPROVED: dict[str, Any] = {"annotations": {"opsloop.dev/approve": "rollback-1"}
         pytest.param(with_grants(grant(30, granted=False), cooldown="1m"), asking(), None, "Granted", id="a refusal begins no cooldown"),
         pytest.param(with_grants(grant(3000, "a-1", "a"), grant(2000, "b-1", "b"), maxPerHour=2), asking(), None, "TooManyThisHour", id="the hour's plays are used up, by whomever"),
         pytest.param(with_grants(grant(3700, "a-1", "a"), grant(2000, "b-1", "b"), maxPerHour=2), asking(), None, "Granted", id="an hour ago is over"),
+        pytest.param(with_grants(grant(3000, "a-1"), grant(2000, "a-2"), maxPerHourAndRelease=2), asking(), None, "TooManyThisHour", id="this Release's plays of the hour are used up"),
+        pytest.param(with_grants(grant(3000, "a-1", "a"), grant(2000, "b-1", "b"), maxPerHourAndRelease=1), asking(), None, "Granted", id="other Releases use up nothing of this one's"),
+        pytest.param(with_grants(grant(3000, type_="wait"), grant(20, type_="wait"), maxPerHour=1), asking(), None, "Granted", id="watching uses up no limit and begins no cooldown"),
+        pytest.param(with_grants(grant(20), maxPerHour=1), asking(type_="wait"), {}, "Granted", id="watching is never delayed"),
         pytest.param(with_grants(grant(3000, "a-1", granted=False), maxPerHour=1), asking(), None, "Granted", id="refusals are not counted"),
     ],
 )  # fmt: skip
@@ -87,6 +99,28 @@ def test_no_answer_to_a_play(ask: Incident) -> None:
 
 def test_a_play_is_answered_once_whatever_the_answer_was() -> None:
     assert answers(with_grants(grant(5, "answers-1", granted=False)), asking()) == []
+
+
+@pytest.mark.parametrize(
+    ("book", "free"),
+    [
+        pytest.param(with_grants(grant(30), cooldown="1m"), 30, id="until the cooldown is over"),
+        pytest.param(with_grants(grant(3000, "a-1", "a"), grant(2000, "b-1", "b"), maxPerHour=2), 600, id="until the oldest of the hour is an hour old"),
+        pytest.param(with_grants(grant(3000, "a-1", "a"), grant(20), maxPerHour=2, cooldown="1m"), 600, id="until all limits allow it"),
+        pytest.param(with_grants(grant(3000, "a-1"), grant(2000, "a-2"), grant(1000, "a-3"), maxPerHourAndRelease=2), 1600, id="until as many are left as the limit allows"),
+    ],
+)  # fmt: skip
+def test_a_limit_delays_and_then_the_play_runs(book: Runbook, free: float) -> None:
+    facts = RunbookFacts(book, (asking(),), (release(),), {"answers": True})
+    delayed = decisions.decide(facts, NOW)
+    answer = delayed.status.grants[-1]  # type: ignore[union-attr]
+    assert (answer.granted, answer.not_before) == (False, NOW + timedelta(seconds=free))
+    assert f"{answer.not_before:%H:%M:%S}" in answer.message and delayed.look_again == timedelta(seconds=free)
+    waiting = replace(facts, runbook=book.model_copy(update={"status": delayed.status}))
+    early = decisions.decide(waiting, NOW + timedelta(seconds=free - 1))
+    assert early.status is None and early.look_again == timedelta(seconds=1) and early.events == ()
+    later = decisions.decide(waiting, NOW + timedelta(seconds=free))
+    assert [(g.granted, g.not_before) for g in later.status.grants if g.incident == "answers-1"][-1:] == [(True, None)]  # type: ignore[union-attr]
 
 
 def test_two_incidents_at_once_do_not_slip_through_the_limit_together() -> None:

@@ -53,10 +53,19 @@ class Safety(Model):
     )
     cooldown: Duration = Field(
         default=timedelta(minutes=1),
-        description="Minimum time between granted plays on one Release for different Incidents.",
+        description="Minimum time between granted plays on one Release for different Incidents; a play that comes sooner is delayed.",
     )
     max_per_hour: int = Field(
-        default=4, ge=1, le=50, description="Maximum number of granted plays in one hour, over all Incidents."
+        default=4,
+        ge=1,
+        le=50,
+        description="Maximum number of granted plays in one hour, over all Incidents; one more is delayed. wait is not counted.",
+    )
+    max_per_hour_and_release: int = Field(
+        default=3,
+        ge=1,
+        le=50,
+        description="Maximum number of granted plays on one Release in one hour; one more is delayed. wait is not counted.",
     )
 
 
@@ -86,8 +95,12 @@ class Grant(Model):
     incident: str = Field(max_length=253, description="Incident that requested the play.")
     release: str = Field(default="", max_length=253, description="Release that the play acts on.")
     step: int = Field(ge=0, description="Index of the step in the Runbook.")
+    type: str = Field(default="", max_length=32, description="Type of the step: rollback or wait.")
     attempt: int = Field(ge=1, description="Attempt number of the step, from 1.")
     granted: bool = Field(description="Whether the play may run.")
+    not_before: Time | None = Field(
+        default=None, description="Time at which a delayed play is answered again; absent in a final answer."
+    )
     reason: str = Field(max_length=64, description="Named reason for the answer.")
     message: str = Field(default="", max_length=512, description="Explanation of the answer.")
     at: Time = Field(description="Time of the answer.")

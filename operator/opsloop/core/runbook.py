@@ -1,10 +1,11 @@
 """The Runbook's decision: which requested plays may run. The one place where limits over many Incidents are counted."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from opsloop.api.incident import Incident, Play
-from opsloop.api.runbook import Grant
+from opsloop.api.runbook import Grant, RunbookStatus
 from opsloop.core.decision import Decision, DecisionBuilder
 from opsloop.core.facts import RunbookFacts
 from opsloop.names import APPROVE
@@ -13,34 +14,65 @@ from opsloop.names import APPROVE
 GRANTED = "Granted"  # within all limits
 DRY_RUN = "DryRun"  # safety.mode is dryRun: it only says what it would do
 FORBIDDEN = "Forbidden"  # the Runbook's service account may not patch the Deployment
-COOLDOWN = "Cooldown"  # another incident's play on this Release was granted a moment ago
-TOO_MANY = "TooManyThisHour"  # maxPerHour is reached
+COOLDOWN = "Cooldown"  # another incident's play on this Release was granted a moment ago: it waits for the time said
+TOO_MANY = "TooManyThisHour"  # maxPerHour or maxPerHourAndRelease is reached: it waits for the time said
 
 HOUR = timedelta(hours=1)
-MOST_GRANTS = 50
+MOST_GRANTS = 100  # twice the highest limit: delays and refusals have room beside the grants that are counted
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """The answer to one play; with `not_before` the play is delayed and asked about again at that time."""
+
+    reason: str
+    message: str
+    not_before: datetime | None = None
 
 
 def decide(facts: RunbookFacts, now: datetime) -> Decision:
-    """Answers every requested play of this Runbook that has no answer yet."""
+    """Answers every requested play of this Runbook that has no answer yet, or whose delay is over."""
     builder = DecisionBuilder(facts, facts.runbook.status, now)
     grants = list(facts.runbook.status.grants)
     for incident, play in _requests(facts):
-        if _is_answered(grants, incident, play):
+        before = _answer_to(grants, incident, play)
+        if before is not None and not is_due(before, now):
             continue
-        answer = _answer(facts, grants, incident, play, now)
-        if answer is not None:
-            grants.append(answer)
-            text = f"{play.type} for {incident.metadata.name}: {answer.reason}"
-            if answer.granted:
-                builder.event("PlayGranted", text)
-            else:
-                builder.event("PlayRefused", text, "Warning")
+        answer = _answer(facts, [g for g in grants if g is not before], incident, play, now)
+        if answer is None or (before is not None and _says_the_same(before, answer)):
+            continue
+        grants = [*(g for g in grants if g is not before), answer]
+        _report(builder, incident, play, answer)
     builder.set(observed_generation=facts.runbook.metadata.generation, grants=_bounded(grants, now))
     last = next((grant for grant in reversed(grants) if grant.granted), None)
     if last is not None:
         builder.set(last_play=f"{_step_type(facts, last)} for {last.incident}", last_play_at=last.at)
+    delays = [grant.not_before - now for grant in grants if grant.not_before is not None and grant.not_before > now]
+    if delays:
+        builder.look_again(min(delays))
     builder.condition("Ready", True, "Ready", f"{facts.runbook.spec.safety.mode}: plays are answered")
     return builder.build()
+
+
+def is_due(answer: Grant, now: datetime) -> bool:
+    """True where the answer was a delay that is over: the play is answered again."""
+    return answer.not_before is not None and answer.not_before <= now
+
+
+def _says_the_same(before: Grant, answer: Grant) -> bool:
+    return (before.granted, before.reason, before.not_before) == (answer.granted, answer.reason, answer.not_before)
+
+
+def _report(
+    builder: DecisionBuilder[RunbookFacts, RunbookStatus], incident: Incident, play: Play, answer: Grant
+) -> None:
+    text = f"{play.type} for {incident.metadata.name}: {answer.reason}"
+    if answer.granted:
+        builder.event("PlayGranted", text)
+    elif answer.not_before is not None:
+        builder.event("PlayDelayed", f"{text}, {answer.message}", "Warning")
+    else:
+        builder.event("PlayRefused", text, "Warning")
 
 
 def _requests(facts: RunbookFacts) -> list[tuple[Incident, Play]]:
@@ -53,57 +85,75 @@ def _requests(facts: RunbookFacts) -> list[tuple[Incident, Play]]:
     ]
 
 
-def _is_answered(grants: Sequence[Grant], incident: Incident, play: Play) -> bool:
+def _answer_to(grants: Sequence[Grant], incident: Incident, play: Play) -> Grant | None:
     key = (incident.metadata.name, play.step, play.attempt)
-    return any((grant.incident, grant.step, grant.attempt) == key for grant in grants)
+    return next((grant for grant in grants if (grant.incident, grant.step, grant.attempt) == key), None)
 
 
 def _answer(
     facts: RunbookFacts, grants: Sequence[Grant], incident: Incident, play: Play, now: datetime
 ) -> Grant | None:
-    """The grant or refusal; None while an approval or an access review is waited for."""
-    verdict = _verdict(facts, grants, incident, play, now)
-    if verdict is None:
+    """The grant, delay or refusal; None while an approval or an access review is waited for."""
+    answer = _permission(facts, incident, play)
+    if answer is not None and answer.reason == GRANTED and play.type != "wait":
+        answer = _limit(facts, grants, incident, now) or answer
+    if answer is None:
         return None
-    reason, message = verdict
     return Grant(
         incident=incident.metadata.name,
         release=incident.spec.release,
         step=play.step,
+        type=play.type,
         attempt=play.attempt,
-        granted=reason == GRANTED,
-        reason=reason,
-        message=message,
+        granted=answer.reason == GRANTED,
+        reason=answer.reason,
+        message=answer.message,
+        not_before=answer.not_before,
         at=now,
     )
 
 
-def _verdict(
-    facts: RunbookFacts, grants: Sequence[Grant], incident: Incident, play: Play, now: datetime
-) -> tuple[str, str] | None:
-    """(reason, sentence); the first rule that speaks decides."""
+def _permission(facts: RunbookFacts, incident: Incident, play: Play) -> Answer | None:
+    """Whether the play may run at all; the first rule that speaks decides."""
     release, safety, account = incident.spec.release, facts.runbook.spec.safety, facts.runbook.spec.service_account_name
     if play.type == "wait":
-        return GRANTED, "watching changes nothing"
+        return Answer(GRANTED, "watching changes nothing")
     if safety.mode == "dryRun":
-        return DRY_RUN, f"dryRun: would {play.type} {release}"
+        return Answer(DRY_RUN, f"dryRun: would {play.type} {release}")
     if safety.mode == "approve" and incident.metadata.annotations.get(APPROVE) != f"{play.type}-{play.attempt}":
         return None
     allowed = facts.allowed.get(release)
     if allowed is None:
         return None
     if not allowed:
-        return (
-            FORBIDDEN,
-            f"ServiceAccount {account} may not patch the Deployment of {release}: grant it patch on deployments",
-        )
-    recent = [grant for grant in grants if grant.granted and now - grant.at < HOUR]
-    if len(recent) >= safety.max_per_hour:
-        return TOO_MANY, f"{len(recent)} plays were granted within an hour; the limit is {safety.max_per_hour}"
-    others = [g for g in recent if g.release == release and g.incident != incident.metadata.name]
-    if any(now - grant.at < safety.cooldown for grant in others):
-        return COOLDOWN, f"another incident's play on {release} was granted within the cooldown"
-    return GRANTED, f"{play.type} on behalf of ServiceAccount {account}"
+        hint = f"may not patch the Deployment of {release}: grant it patch on deployments"
+        return Answer(FORBIDDEN, f"ServiceAccount {account} {hint}")
+    return Answer(GRANTED, f"{play.type} on behalf of ServiceAccount {account}")
+
+
+def _limit(facts: RunbookFacts, grants: Sequence[Grant], incident: Incident, now: datetime) -> Answer | None:
+    """The limit that delays a play, with the latest time of all limits that do; None within all of them."""
+    release, safety = incident.spec.release, facts.runbook.spec.safety
+    acts = [g for g in grants if g.granted and _step_type(facts, g) != "wait"]
+    recent = [g for g in acts if now - g.at < HOUR]
+    on_release = [g for g in recent if g.release == release]
+    others = [g.at for g in acts if g.release == release and g.incident != incident.metadata.name]
+    others = [when for when in others if now - when < safety.cooldown]
+    delays = [
+        (COOLDOWN, f"another incident's play on {release} was just granted", max(others) + safety.cooldown)
+        for _ in others[:1]
+    ]
+    for counted, most, where in (
+        (recent, safety.max_per_hour, "over all Incidents"),
+        (on_release, safety.max_per_hour_and_release, f"on {release}"),
+    ):
+        if len(counted) >= most:
+            free = sorted(g.at for g in counted)[-most] + HOUR
+            delays.append((TOO_MANY, f"{len(counted)} plays were granted within an hour {where}", free))
+    if not delays:
+        return None
+    reason, why, free = max(delays, key=lambda d: d[2])
+    return Answer(reason, f"{why}; it may run from {free:%H:%M:%S} UTC", free)
 
 
 def _bounded(grants: list[Grant], now: datetime) -> list[Grant]:
@@ -116,5 +166,8 @@ def _bounded(grants: list[Grant], now: datetime) -> list[Grant]:
 
 
 def _step_type(facts: RunbookFacts, grant: Grant) -> str:
+    """The type of a granted play; answers of an older opsloop do not say it, their step does."""
     steps = facts.runbook.spec.steps
+    if grant.type:
+        return grant.type
     return steps[grant.step].type if grant.step < len(steps) else "a step that is gone"

@@ -121,6 +121,13 @@ def test_a_requested_rollback(answer: Any, root: Any, state: str, reason: str) -
     assert plays(asked(REQUESTED, books=(answer,), root=root))[0][2:] == (state, reason)
 
 
+def test_a_delayed_play_waits_and_says_until_when() -> None:
+    granted = book(False, reason="Cooldown")
+    delayed = granted.status.grants[0].model_copy(update={"not_before": at(130), "message": "from 12:02:10 UTC"})
+    status = after(asked(REQUESTED, books=(granted.model_copy(update={"status": granted.status.model_copy(update={"grants": [delayed]})}),)))  # fmt: skip
+    assert status.plays[0].state == "Requested" and condition_of(status, "Acting") == ("False", "Cooldown")
+
+
 @pytest.mark.parametrize("books", [(), (named("other"),)])
 def test_a_runbook_that_is_gone_refuses(books: Any) -> None:
     assert plays(asked(REQUESTED, books=books))[0][2:] == ("Refused", "NoRunbook")

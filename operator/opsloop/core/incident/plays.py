@@ -152,13 +152,14 @@ def grant_of(facts: IncidentFacts, current: Play) -> Grant | None:
 
 
 def refusal(facts: IncidentFacts, status: IncidentStatus, current: Play) -> Ending | None:
-    """Why a requested play does not run; the first check that has a reason decides. None: it runs, or waits for its grant."""
+    """Why a requested play does not run; the first check that has a reason decides. None: it runs, is delayed, or waits for
+    its grant."""
     grant = grant_of(facts, current)
     if _runbook(facts, current) is None:
         return Ending("Refused", NO_RUNBOOK, f"Runbook {current.runbook} is gone")
-    if grant is not None and not grant.granted:
+    if grant is not None and not grant.granted and grant.not_before is None:
         return Ending("Refused", grant.reason, grant.message)
-    if grant is None or current.type != "rollback":
+    if grant is None or not grant.granted or current.type != "rollback":
         return None
     return _nothing_to_roll_back(facts.root, status)
 
@@ -185,6 +186,8 @@ def _answer(decision: IncidentBuilder, current: Play) -> None:
         _end(decision, current, ending)
         if grant is not None and not grant.granted:
             decision.event("PlayRefused", f"{current.type}: {grant.message}", "Warning")
+    elif grant is not None and not grant.granted:
+        decision.condition("Acting", False, grant.reason, f"{current.type} is delayed: {grant.message}")
     elif grant is not None:
         running = current.model_copy(update={"state": "Running", "started_at": decision.now})
         decision.set(plays=_replaced(decision.status.plays, running), phase="Mitigating")
