@@ -69,9 +69,15 @@ def test_a_storm_is_one_incident_and_a_stray_alert_another() -> None:
         ),
         pytest.param(
             [WEB],
-            {"incidents": (incident("answers-1", phase="Mitigated"),)},
+            {"incidents": (incident("answers-1", phase="Mitigated", backSince=at(-300)),)},
             {"answers-1": 1},
-            id="a late alert after the rollback goes to the incident that burned and is still open",
+            id="a late alert after the rollback goes to the incident that burned a moment ago",
+        ),
+        pytest.param(
+            [alert("ServiceErrorRatioHigh", "web", seen=-20)],
+            {"incidents": (incident("answers-1", phase="Mitigated", backSince=at(-3600)),)},
+            {"web-1": 1},
+            id="but not to one that is open and whose service is well for an hour",
         ),
         pytest.param(
             [WEB, ANSWERS],
@@ -138,6 +144,15 @@ def test_a_storm_is_one_incident_and_a_stray_alert_another() -> None:
             {"releases": (view("front", "no-slo", ("db",)),)},
             {"db-1": 2},
             id="a dependency without an SLI is the root when failure alerts fire on it",
+        ),
+        pytest.param(
+            [alert("HighErrors", "front", seen=-20)],
+            {
+                "releases": (view("front", "no-slo", ("db",)),),
+                "incidents": (incident("db-1", "alerts", ledger(alert("PoolFailing", "db", start=-7200))),),
+            },
+            {"front-1": 1},
+            id="nor one of hours ago whose end nobody has sent",
         ),
         pytest.param(
             [alert("HighErrors", "front", seen=-20), alert("CertificateExpiry", "db")],
@@ -308,6 +323,8 @@ def test_an_alert_that_ended_between_two_looks_still_opens_an_incident() -> None
 
 # burns
 
+UNKNOWN = {"type": "Mitigated", "status": "Unknown", "reason": "TelemetryUnknown", "message": ""}
+
 
 @pytest.mark.parametrize(
     ("releases", "incidents", "opened"),
@@ -326,9 +343,33 @@ def test_an_alert_that_ended_between_two_looks_still_opens_an_incident() -> None
         pytest.param(shop(answers="fired"), (incident("answers-1"),), {}, id="one that is open is enough"),
         pytest.param(
             shop("fired", "healthy"),
-            (incident("answers-1", phase="Mitigated"),),
+            (incident("answers-1", phase="Mitigated", backSince=at(-4)),),
             {},
-            id="nor for a victim that recovers later",
+            id="nor for a victim whose window of 5 s still holds the harm",
+        ),
+        pytest.param(
+            shop("fired", "healthy"),
+            (incident("answers-1", phase="Mitigated", backSince=at(-6)),),
+            {"web-1": "sev1"},
+            id="a window after the dependency's recovery the breach is its own, though that Incident is open",
+        ),
+        pytest.param(
+            shop("fired", "unknown"),
+            (incident("answers-1", conditions=[{**UNKNOWN, "lastTransitionTime": at(-7200)}]),),
+            {"web-1": "sev1"},
+            id="an Incident on a dependency of which nobody knows for hours hides nothing",
+        ),
+        pytest.param(
+            shop("fired", "burning"),
+            (incident("answers-1", phase="Resolved", backSince=at(-600), resolvedAt=at(-590)),),
+            {"answers-2": "sev1"},
+            id="a dependency that burns anew below its own tiers is not reopened: its dependent's breach opens one",
+        ),
+        pytest.param(
+            shop("fired", "healthy"),
+            (incident("answers-1", phase="Resolved", backSince=at(-4), resolvedAt=at(-1)),),
+            {},
+            id="a dependency that has just ended opens nothing once more",
         ),
         pytest.param(
             shop(answers="fired"),

@@ -1,5 +1,6 @@
 """The life of an Incident: merged, reopened, mitigated, resolved, harmed again."""
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -53,9 +54,39 @@ def test_merging(item: Any, merged: str) -> None:
     assert status.merged_into == merged and (not merged or status.phase == "Resolved")
 
 
-def _with(item: Any, root: Any, catalog: Any) -> IncidentFacts:
-    other = burnt(name="catalog-1")
+@pytest.mark.parametrize(
+    ("seconds", "merged"),
+    [
+        pytest.param(3, "catalog-1", id="within the window of 5 s after its recovery it explains the breach"),
+        pytest.param(8, "", id="later its open Incident explains nothing"),
+    ],
+)
+def test_merging_after_the_dependency_recovered(seconds: float, merged: str) -> None:
+    root = view(needing("catalog"), sli(0.5))
+    catalog = view(release("catalog", dependsOn=[]), readings(0.0, NOW))
+    other = burnt("Mitigated", "catalog-1", backSince=at(100 - seconds))
+    status = after(_with(burnt(), root, catalog, other))
+    assert status.merged_into == merged
+    assert merged or condition_of(status, "Acting")[1] != "DependencyBreaching"
+
+
+def test_of_two_that_need_each_other_the_later_one_is_merged() -> None:
+    root = view(needing("catalog"), sli(0.5))
+    catalog = view(release("catalog", dependsOn=["answers"]), readings(0.5, NOW))
+    later, earlier = burnt(name="catalog-1"), burnt()  # by name, as both began at T0
+    assert after(_with(earlier, root, catalog, later)).merged_into == ""
+    assert after(_with(later, catalog, root, earlier)).merged_into == "answers-1"
+
+
+def _with(item: Any, root: Any, catalog: Any, other: Any = None) -> IncidentFacts:
+    other = other or burnt(name="catalog-1")
     return IncidentFacts(item, root, (root, catalog), (other,), (), (), Ledger(), None)
+
+
+def test_a_breach_reopens_nothing_while_another_incident_of_the_root_is_open() -> None:
+    over = burnt("Resolved", resolvedAt=at(90))
+    seen = facts(over, service(live=V1), sli(0.5), incidents=(burnt(name="answers-2"),))
+    assert after(seen).reopened == 0 and after(replace(seen, incidents=())).reopened == 1
 
 
 # --- reopened

@@ -17,6 +17,7 @@ from opsloop.core.correlation.placement import DEPENDENCY_UNCLEAR, PlacementFact
 from opsloop.core.correlation.service_health import LocatedAlert, Locator, ServiceHealth, failing_services
 from opsloop.core.decision import Decision
 from opsloop.core.facts import Alert, CorrelationFacts, QueuedTicket, Verdict
+from opsloop.core.incident.dependencies import breach_of
 from opsloop.core.tickets.linking import Candidate, candidate, link_tickets
 from opsloop.core.topology import Topology
 
@@ -134,13 +135,18 @@ def correlate(facts: CorrelationFacts, now: datetime, grace: timedelta = REOPEN_
 
 
 def _incidents_for_burns(health: ServiceHealth, incidents: Sequence[Incident]) -> dict[str, CreateIncident]:
-    """Root → Incident, for each root of a burn that fired, unless one is open or will be reopened."""
+    """Root → Incident, for each root of a burn that fired, unless one is open, will be reopened, or has just ended.
+
+    The one that has just ended explains what its dependents' windows still hold; one that burns again without a tier of
+    its own that fires is not reopened by that, so its dependents' burn opens another.
+    """
     fired: dict[str, dict[str, Verdict]] = {}
     for name, view in health.topology.views.items():
-        verdict = view.readings.verdict
-        if verdict is not None and verdict.firing is not None and verdict.firing.firing:
-            fired.setdefault(health.burning_root(name), {})[name] = verdict
-    roots = fired.keys() - health.open.keys() - health.recent.keys()
+        verdict, breach = view.readings.verdict, breach_of(view)
+        if verdict is not None and breach is not None and verdict.firing is not None and verdict.firing.firing:
+            fired.setdefault(health.burning_root(name, breach), {})[name] = verdict
+    covered = {root for root in health.recent if root in fired.get(root, {}) or not health.is_harmed_now(root)}
+    roots = fired.keys() - health.open.keys() - covered
     return {root: for_burn(root, health.topology.views, fired[root], incidents) for root in roots}
 
 

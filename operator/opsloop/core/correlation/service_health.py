@@ -1,8 +1,8 @@
 """Health of every service, and the root that explains an alert on one of them.
 
-A service and its dependencies (`core.topology`) are judged by evidence. A dependency explains its dependents only with evidence of harm of its own:
-its SLI burns, or an Incident that burned is open on it, or (where its SLI is unknown) failure alerts fire on it.
-A dependency whose SLI is known and healthy explains nothing.
+A service and its dependencies (`core.topology`) are judged by evidence. A dependency explains its dependents only with evidence of harm of its own,
+now or a moment ago (`core.incident.dependencies`): its SLI burns or did, or (where its SLI is unknown) failure alerts began on it near to theirs.
+A dependency whose SLI is known and healthy explains nothing, and neither does an Incident that is merely open.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -11,14 +11,13 @@ from datetime import datetime, timedelta
 from enum import Enum
 
 from opsloop.api.incident import Incident
-from opsloop.api.meta import Severity
 from opsloop.core.alerts.labels import is_failure, name_of, namespace_of, service_of
 from opsloop.core.alerts.ledger import Episode, episode, firing_now
 from opsloop.core.correlation.new_incident import slug
 from opsloop.core.facts import Alert
+from opsloop.core.incident import dependencies
+from opsloop.core.incident.dependencies import GAP, Breach
 from opsloop.core.topology import Topology
-
-GAP = timedelta(minutes=10)  # alerts further apart than this are not one storm
 
 
 class State(Enum):
@@ -55,11 +54,6 @@ def root_of(incident: Incident) -> str:
     return incident.spec.release or incident.spec.service
 
 
-def severity(incident: Incident) -> Severity:
-    """The worse of the severity at opening and the present one; sev1 < sev4."""
-    return min(incident.spec.signal.severity, incident.status.severity)
-
-
 def harm_began(incident: Incident) -> datetime:
     """Start of the harm, as far as known."""
     moments = (incident.status.onset_at, incident.status.alerts.first_at, incident.spec.signal.at)
@@ -80,6 +74,7 @@ class ServiceHealth:
         """`failing`: service → earliest start of its failure alerts that fire now; `grace`: as in core.incident."""
         self.topology = topology
         self.failing = failing
+        self._now = now
         order = sorted(incidents, key=harm_began)
         self.open: dict[str, Incident] = {}
         for incident in order:  # the oldest open one of a root is the one that people look at
@@ -94,12 +89,9 @@ class ServiceHealth:
             self._harm[name] = self._judge(name)
         return self._harm[name]
 
-    def burns(self, name: str) -> bool:
-        """Evidence that may carry a dependent's page: its own burn, or an open Incident that burned or that pages."""
-        if self._sli(name) is State.HARMED or self._burned(name):
-            return True
-        pages = name in self.open and severity(self.open[name]) <= "sev2"
-        return pages and self._sli(name) is State.UNCLEAR
+    def is_harmed_now(self, name: str) -> bool:
+        """True if its own SLI says so."""
+        return dependencies.is_harmed_now(self.topology.views.get(name), self.open.get(name))
 
     def harmed_root(self, name: str, at: datetime) -> str:
         """The deepest service among `name` and its dependencies that was harmed around `at`; "" = none."""
@@ -121,10 +113,10 @@ class ServiceHealth:
         roots = (self.harmed_root(caller, at) for caller in sorted(callers, key=lambda n: (callers[n], n)))
         return next((root for root in roots if root), "")
 
-    def burning_root(self, name: str) -> str:
-        """The deepest burning service among `name` (taken as burning) and its dependencies."""
+    def burning_root(self, name: str, breach: Breach) -> str:
+        """The deepest service that explains the breach of `name`: a dependency, else `name` itself."""
         reach = self.topology.dependencies(name)
-        return self.deepest({name: 0} | {n: hops for n, hops in reach.items() if self.burns(n)})
+        return self.deepest({name: 0} | {n: hops for n, hops in reach.items() if self._explains(n, breach)})
 
     def recent_root(self, name: str, at: datetime) -> str:
         """The service among `name` and its dependencies whose Incident ended so recently that `at` belongs to it; "" = none."""
@@ -147,7 +139,7 @@ class ServiceHealth:
             return Harm(State.HARMED, since)
         if sli is State.HEALTHY:
             return Harm(State.HEALTHY)
-        loud = name in self.open and severity(self.open[name]) <= "sev3"
+        loud = name in self.open and dependencies.severity_of(self.open[name]) <= "sev3"
         return Harm(State.HARMED if name in self.failing or loud else State.UNCLEAR, since)
 
     def _sli(self, name: str) -> State:
@@ -158,16 +150,34 @@ class ServiceHealth:
         return State.HEALTHY if verdict is not None and verdict.band == "ok" else State.UNCLEAR
 
     def _burned(self, name: str) -> bool:
-        return name in self.open and self.open[name].burned
+        """True if an open Incident tells of a burn that lasts, or ended so recently that alerts still come in."""
+        if name not in self.open:
+            return False
+        ended = dependencies.last_harm(self.topology.views.get(name), self.open[name], self._now)
+        return ended is not None and self._now - ended <= GAP
+
+    def _explains(self, name: str, breach: Breach) -> bool:
+        incident = self.open.get(name) or self.recent.get(name)
+        return dependencies.explains(self.topology.views.get(name), incident, breach, self._now)
 
     def _since(self, name: str) -> float:
         since = self.harm(name).since
         return since.timestamp() if since else float("inf")
 
     def _around(self, name: str, at: datetime) -> bool:
-        """False for an alert that fired long before the harm: the harm does not explain it."""
+        """False for an alert that fired long before the harm: the harm does not explain it.
+
+        Where alerts alone tell of the harm, an alert long after the last of them is no part of it: nobody may have sent
+        their end.
+        """
         since = self.harm(name).since
-        return since is None or at >= since - GAP
+        if since is not None and at < since - GAP:
+            return False
+        if self._sli(name) is State.HARMED or self._burned(name):
+            return True
+        alerts = self.open[name].status.alerts if name in self.open else None
+        latest = max((t for t in (since, alerts.last_at if alerts else None) if t is not None), default=at)
+        return at <= latest + GAP
 
 
 def _belongs(incident: Incident, at: datetime) -> bool:

@@ -10,7 +10,7 @@ from opsloop.core.alerts.labels import alert_severity
 from opsloop.core.decision import Decision
 from opsloop.core.facts import IncidentFacts, ReleaseView
 from opsloop.core.incident import cause as causes
-from opsloop.core.incident import followup, lifecycle, paging, plays, timeline
+from opsloop.core.incident import dependencies, followup, lifecycle, paging, plays, timeline
 from opsloop.core.incident.state import IncidentBuilder, burn_signal, is_harmed, worse
 from opsloop.core.release import revisions
 from opsloop.core.topology import Topology
@@ -33,7 +33,7 @@ def decide(facts: IncidentFacts, now: datetime, grace: timedelta = REOPEN_GRACE)
 
 
 def _merge_or_act(decision: IncidentBuilder, topology: Topology, grace: timedelta) -> None:
-    other = lifecycle.merge_target(decision.facts, decision.status, topology)
+    other = lifecycle.merge_target(decision.facts, decision.status, topology, decision.now)
     if other is not None:
         lifecycle.merge(decision, other)
         return
@@ -116,7 +116,7 @@ def _record_burn(decision: IncidentBuilder, topology: Topology) -> None:
         return
     tier, signal = verdict.firing.tier, burn_signal(verdict)
     if status.burn is None:
-        if lifecycle.harmed_dependencies(facts, topology):
+        if dependencies.explaining(facts, topology, decision.now):
             return
         # Harm that begins now is neither mitigated nor back, even if the alerts that had opened the Incident are resolved.
         decision.set(phase="Open", mitigated_at=None, back_since=None)

@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 from opsloop.api.incident import Incident, IncidentStatus, Play
 from opsloop.api.release import Revision
 from opsloop.core.facts import IncidentFacts
-from opsloop.core.incident import plays, timeline
+from opsloop.core.incident import dependencies, plays, timeline
 from opsloop.core.incident.paging import escalate, with_play
 from opsloop.core.incident.plays import SLI_BACK, STANDING_GRANT
 from opsloop.core.incident.state import CONTESTED, IncidentBuilder, began_at, is_contested, is_harmed
@@ -35,29 +35,29 @@ ALERTS_QUIET = timedelta(minutes=1)  # without a burn: time for which all alerts
 # --- merged
 
 
-def merge_target(facts: IncidentFacts, status: IncidentStatus, topology: Topology) -> Incident | None:
+def merge_target(facts: IncidentFacts, status: IncidentStatus, topology: Topology, now: datetime) -> Incident | None:
     """The open Incident of a dependency that explains this one; None where this one acts already or is over.
 
-    Without harm of its own (alerts alone) there is nothing that a dependency would explain.
+    Without harm of its own (alerts alone) there is nothing that a dependency would explain. Of two that depend on each
+    other the later one is merged.
     """
     root = facts.root
     if root is None or status.phase not in ("Open", "Mitigated") or status.plays:
         return None
     if status.burn is None and not is_harmed(root):
         return None
-    reach, harmed = topology.dependencies(root.release.metadata.name), harmed_dependencies(facts, topology)
-    for other in facts.incidents:
-        explains = other.status.burn is not None or other.spec.release in harmed
-        if explains and other.spec.release in reach and other.is_open:
+    name, own = root.release.metadata.name, facts.incident
+    for dependency in dependencies.explaining(facts, topology, now):
+        other = dependencies.incident_on(dependency, facts.incidents)
+        if other is None or not other.is_open:
+            continue
+        if name not in topology.dependencies(dependency) or _age(other) < _age(own):
             return other
     return None
 
 
-def harmed_dependencies(facts: IncidentFacts, topology: Topology) -> set[str]:
-    """Releases that the root depends on and that are harmed now, whether or not an Incident is open on them yet."""
-    reach = topology.dependencies(facts.root.release.metadata.name) if facts.root else {}
-    verdicts = {name: view.readings.verdict for name, view in topology.views.items() if name in reach}
-    return {name for name, v in verdicts.items() if v is not None and (v.firing is not None or v.burning)}
+def _age(incident: Incident) -> tuple[datetime, str]:
+    return incident.spec.signal.at, incident.metadata.name
 
 
 def merge(decision: IncidentBuilder, other: Incident) -> None:
@@ -127,9 +127,14 @@ def _just_decided(facts: IncidentFacts, status: IncidentStatus) -> bool:
 
 
 def breached_again(facts: IncidentFacts, grace: timedelta, now: datetime) -> bool:
-    """True if a tier fires on the root inside the grace time, as read after the Incident was resolved."""
+    """True if a tier fires on the root inside the grace time, as read after the Incident was resolved.
+
+    Not while another Incident of the root is open: one is enough.
+    """
     verdict, resolved = facts.root.readings.verdict if facts.root else None, facts.incident.status.resolved_at
     if verdict is None or verdict.firing is None or resolved is None:
+        return False
+    if any(i.is_open and i.spec.release == facts.incident.spec.release for i in facts.incidents):
         return False
     return facts.incident.reopens(grace, now) and verdict.at > resolved
 

@@ -13,9 +13,9 @@ from opsloop.api.meta import PAGING
 from opsloop.api.release import RollbackRecord
 from opsloop.api.runbook import Grant, Runbook
 from opsloop.core.facts import IncidentFacts, ReleaseView
-from opsloop.core.incident import timeline
+from opsloop.core.incident import dependencies, timeline
 from opsloop.core.incident.paging import ESCALATED, escalate, with_play
-from opsloop.core.incident.state import IncidentBuilder, is_contested, is_harmed
+from opsloop.core.incident.state import IncidentBuilder, is_contested
 from opsloop.core.release import revisions
 from opsloop.core.topology import Topology
 
@@ -94,12 +94,6 @@ def matching(facts: IncidentFacts, status: IncidentStatus) -> Runbook | None:
     return min(filter(fits, facts.runbooks), key=rank, default=None)
 
 
-def breaching_dependency(root: ReleaseView | None, topology: Topology) -> str:
-    """The nearest Release that the root depends on and that breaches its SLO; "" = none."""
-    reach = topology.dependencies(root.release.metadata.name) if root else {}
-    return next((name for name in reach if is_harmed(topology.views.get(name))), "")
-
-
 def next_step(facts: IncidentFacts, status: IncidentStatus, book: Runbook) -> int:
     """Index of the step that follows the last play; behind the last step comes a person."""
     last = status.plays[-1] if status.plays else None
@@ -115,8 +109,8 @@ def next_attempt(plays: Sequence[Play], type_: str = "rollback") -> int:
 
 def _ask_for_next(decision: IncidentBuilder, topology: Topology) -> None:
     facts, status = decision.facts, decision.status
-    if dependency := breaching_dependency(facts.root, topology):
-        decision.condition("Acting", False, DEPENDENCY_BREACHING, f"{dependency} breaches as well and comes first")
+    if harmed := dependencies.explaining(facts, topology, decision.now):
+        decision.condition("Acting", False, DEPENDENCY_BREACHING, f"{harmed[0]} breaches as well and comes first")
         decision.look_again(timedelta(seconds=5))
         return
     book = matching(facts, status)

@@ -1,0 +1,120 @@
+"""Dependencies: whether one explains the breach of a service that depends on it.
+
+It does while it is harmed itself, and until one window after its recovery, because the dependent's windows hold that harm
+until then. An open Incident alone explains nothing: its service may be back, or nobody may know for hours. Nor does a harm
+that fewer people hear of than the breach would reach: a smoulder must not hide an outage behind it.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from opsloop.api.incident import Incident
+from opsloop.api.meta import Severity
+from opsloop.core import conditions
+from opsloop.core.facts import IncidentFacts, ReleaseView, Verdict
+from opsloop.core.topology import Topology
+
+GAP = timedelta(minutes=10)  # alerts further apart than this are not one storm
+
+
+@dataclass(frozen=True, slots=True)
+class Breach:
+    """Breach of a dependent: who would hear of it, since when it lasts, and the window that holds its harm."""
+
+    severity: Severity
+    since: datetime
+    window: timedelta
+
+
+def breach_of(view: ReleaseView, severity: Severity = "sev4") -> Breach | None:
+    """The breach of a Release; None where it was not read. `severity` is that of its Incident: the worse of both counts."""
+    verdict = view.readings.verdict
+    if verdict is None or not verdict.tiers:
+        return None
+    since = view.readings.onset or verdict.at
+    if verdict.firing is None:
+        return Breach(severity, since, min(v.tier.short for v in verdict.tiers))
+    return Breach(min(severity, verdict.firing.tier.severity), since, verdict.firing.tier.short)
+
+
+def explains(view: ReleaseView | None, incident: Incident | None, breach: Breach, now: datetime) -> bool:
+    """True if this dependency explains the breach; `incident` is its open Incident, else the one that ended lately."""
+    if is_harmed_now(view, incident):
+        return _is_heard(view, incident, breach)
+    if incident is None or severity_of(incident) > breach.severity:
+        return False
+    ended = last_harm(view, incident, now)
+    if ended is not None:
+        return now - ended <= breach.window
+    return _alerts_tell(view, incident, breach)
+
+
+def is_harmed_now(view: ReleaseView | None, incident: Incident | None) -> bool:
+    """True if the SLI burns, or is not back within its objective since the open Incident burned."""
+    verdict = view.readings.verdict if view else None
+    if verdict is None:
+        return False
+    not_back = incident is not None and incident.is_open and incident.burned and verdict.back is False
+    return verdict.burning or verdict.firing is not None or not_back
+
+
+def last_harm(view: ReleaseView | None, incident: Incident, now: datetime) -> datetime | None:
+    """Latest time at which the service may have been harmed by its SLI; None where no burn says that it ever was.
+
+    `now` while nothing tells of an end. Telemetry that went away tells nothing from then on.
+    """
+    if not incident.burned:
+        return None
+    status, verdict = incident.status, view.readings.verdict if view else None
+    mitigated = conditions.get(status.conditions, "Mitigated")
+    if status.back_since is not None:
+        return status.back_since
+    if verdict is not None and verdict.back:
+        return verdict.at
+    if mitigated is None or mitigated.status == "False":
+        return now
+    return mitigated.last_transition_time
+
+
+def severity_of(incident: Incident) -> Severity:
+    """The worse of the severity at opening and the present one; sev1 < sev4."""
+    return min(incident.spec.signal.severity, incident.status.severity)
+
+
+def explaining(facts: IncidentFacts, topology: Topology, now: datetime) -> list[str]:
+    """Dependencies of the Incident's root that explain its breach, the nearest first."""
+    root = facts.root
+    breach = breach_of(root, facts.incident.status.severity) if root else None
+    if root is None or breach is None:
+        return []
+    reach = topology.dependencies(root.release.metadata.name)
+    return [n for n in reach if explains(topology.views.get(n), incident_on(n, facts.incidents), breach, now)]
+
+
+def incident_on(name: str, incidents: Sequence[Incident]) -> Incident | None:
+    """The oldest open Incident whose root is this Release, else the one that ended last."""
+    own = [i for i in incidents if i.spec.release == name and not i.status.merged_into]
+    opened = sorted((i for i in own if i.is_open), key=lambda i: i.spec.signal.at)
+    ended = sorted((i for i in own if i.status.resolved_at), key=lambda i: i.status.resolved_at or i.spec.signal.at)
+    return opened[0] if opened else ended[-1] if ended else None
+
+
+def _is_heard(view: ReleaseView | None, incident: Incident | None, breach: Breach) -> bool:
+    """True if the dependency's harm reaches those whom the breach would reach; without an Incident it opens one for it."""
+    firing: Verdict | None = view.readings.verdict if view else None
+    if firing is not None and firing.firing is not None and firing.firing.tier.severity <= breach.severity:
+        return True
+    if incident is None or not incident.is_open:
+        return firing is not None and firing.burning
+    return severity_of(incident) <= breach.severity
+
+
+def _alerts_tell(view: ReleaseView | None, incident: Incident, breach: Breach) -> bool:
+    """True where no SLI speaks, and alerts fire on the dependency since about the time of the breach."""
+    verdict = view.readings.verdict if view else None
+    if verdict is not None and verdict.band == "ok":
+        return False
+    alerts = incident.status.alerts
+    began = alerts.first_at or incident.spec.signal.at
+    return incident.is_open and alerts.firing > 0 and abs(breach.since - began) <= GAP
