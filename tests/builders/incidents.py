@@ -108,8 +108,8 @@ def book(granted: bool | None = None, attempt: int = 1, step: int = 0, reason: s
 
 
 def sli(ratio: float | None, when: datetime = NOW, **more: Any) -> Readings:
-    split = {"v1": value(0.0), "v2": value(0.8)}
-    return readings(ratio, when, by_version=split, **more)
+    split = {V1: value(0.0), V2: value(0.8)}
+    return readings(ratio, when, by_revision=split, **more)
 
 
 def aftermath(when: datetime = NOW) -> Readings:

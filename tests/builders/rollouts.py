@@ -86,7 +86,7 @@ def facts(item: Release | None = None, status: ReleaseStatus | None = None, **mo
     item = item or release(version="v4", dependsOn=[])
     if status is not None:
         item = item.model_copy(update={"status": status})
-    healthy = readings(0.0, NOW, bake=GOOD, by_version={"v1": GOOD, "v2": GOOD, "v4": GOOD})
+    healthy = readings(0.0, NOW, bake=GOOD, by_revision={digest(f"shop:{v}"): GOOD for v in ("v1", "v2", "v4")})
     return release_facts(item, **{"templates": TEMPLATES, "readings": healthy, **more})
 
 
@@ -174,11 +174,11 @@ NOT_REACHED = {"reached_at": None}
 
 
 def readings_by_version(canary_ratio: float | None, live_ratio: float = 0.0, total: float = 1000) -> Any:
-    by_version = {
-        "v1": value(live_ratio),
-        "v4": Unknown("NoSeries") if canary_ratio is None else value(canary_ratio, total),
+    split = {
+        digest("shop:v1"): value(live_ratio),
+        digest("shop:v4"): Unknown("NoSeries") if canary_ratio is None else value(canary_ratio, total),
     }
-    return readings(0.0, NOW, bake=GOOD, by_version=by_version)
+    return readings(0.0, NOW, bake=GOOD, by_revision=split)
 
 
 V2_LIVE = workload("shop:v2")

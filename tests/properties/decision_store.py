@@ -124,18 +124,17 @@ class DecisionStore:
 
     def readings(self) -> Readings:
         item = self.state.release
-        known = {r.digest: r.version for r in item.status.revisions}
-        live = known.get(item.status.live, "")
-        target = item.status.target.version if item.status.target else ""
+        live = item.status.live
+        target = item.status.target.digest if item.status.target else ""
         split = {
-            version: Unknown("NoSeries") if ratio is None else value(ratio)
-            for version, ratio in ((live, self.telemetry), (target, self.canary_telemetry))
+            revision: Unknown("NoSeries") if ratio is None else value(ratio)
+            for revision, ratio in ((live, self.telemetry), (target, self.canary_telemetry))
         }
         bad = self.telemetry is not None and self.telemetry > 0.01
         return Readings(
             verdict=verdict(self.telemetry, self.now),
             bake=value(0.0) if self.baked and self.telemetry == 0.0 else Unknown("NoSeries"),
-            by_version=split,
+            by_revision=split,
             onset=self.now if bad else None,
         )
 

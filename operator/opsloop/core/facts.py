@@ -87,11 +87,11 @@ class Verdict:
 
 @dataclass(frozen=True, slots=True)
 class Readings:
-    """All readings of one Release on the last tick. `by_version` is over the analysis window."""
+    """All readings of one Release on the last tick. `by_revision` (digest → reading) is over the analysis window."""
 
     verdict: Verdict | None = None
     bake: Reading | None = None
-    by_version: Mapping[str, Reading] = field(default_factory=dict)
+    by_revision: Mapping[str, Reading] = field(default_factory=dict)
     onset: datetime | None = None  # first instant of the present stretch of burn above 1, as Prometheus shows it
 
 

@@ -22,7 +22,7 @@ def service(name: str = "answers", since: datetime | None = CHANGED, number: int
     old = Revision(digest=V1, number=1, version="v1", reason="Adopted", live_since=at(0), first_seen=at(0))
     known = [live] if number == 1 else [old, live]
     status = ReleaseStatus(live=V2, revisions=known)
-    return view(release(name, status=status, dependsOn=list(needs)), Readings(by_version=split or {}))
+    return view(release(name, status=status, dependsOn=list(needs)), Readings(by_revision=split or {}))
 
 
 def calm(name: str, needs: tuple[str, ...] = ()) -> ReleaseView:
@@ -39,11 +39,11 @@ def calm(name: str, needs: tuple[str, ...] = ()) -> ReleaseView:
         pytest.param(service(since=None), "unknown", "NothingChanged", id="what was never seen to become live is not the cause"),
         pytest.param(service(number=1), "unknown", "NothingChanged", id="adoption is no change"),
         pytest.param(service(number=1, blocked=Blocked(reason="RolledBack", at=at(0))), "bad_release", "ChangedJustBefore", id="unless that revision was blocked and came back"),
-        pytest.param(service(split={"v1": value(0.0), "v2": value(0.8)}), "bad_release", "VersionIsBad", id="the split by version shows the harm on it: sure"),
-        pytest.param(service(split={"v1": value(0.8), "v2": value(0.0)}), "unknown", "OtherVersionBad", id="the split shows the harm elsewhere: it is not blamed"),
-        pytest.param(service(split={"v2": value(0.8)}), "bad_release", "ChangedJustBefore", id="one version alone is no comparison"),
-        pytest.param(service(split={"v1": Unknown("NoSeries"), "v2": value(0.8)}), "bad_release", "ChangedJustBefore", id="unknown is no comparison"),
-        pytest.param(service(split={"v1": value(0.5, coverage=0.5), "v2": value(0.6, coverage=0.5)}), "bad_release", "ChangedJustBefore", id="overlapping intervals are no comparison"),
+        pytest.param(service(split={V1: value(0.0), V2: value(0.8)}), "bad_release", "VersionIsBad", id="the split by version shows the harm on it: sure"),
+        pytest.param(service(split={V1: value(0.8), V2: value(0.0)}), "unknown", "OtherVersionBad", id="the split shows the harm elsewhere: it is not blamed"),
+        pytest.param(service(split={V2: value(0.8)}), "bad_release", "ChangedJustBefore", id="one version alone is no comparison"),
+        pytest.param(service(split={V1: Unknown("NoSeries"), V2: value(0.8)}), "bad_release", "ChangedJustBefore", id="unknown is no comparison"),
+        pytest.param(service(split={V1: value(0.5, coverage=0.5), V2: value(0.6, coverage=0.5)}), "bad_release", "ChangedJustBefore", id="overlapping intervals are no comparison"),
     ],
 )  # fmt: skip
 def test_blamed_change(root: ReleaseView, kind: str, reason: str) -> None:
@@ -70,7 +70,7 @@ def test_a_dependent_is_never_blamed() -> None:
 
 
 def test_the_evidence_tells_of_the_missing_canary_and_the_split_by_version() -> None:
-    root = service(shipped_without_canary=True, manager="kubectl-set", split={"v1": value(0.0), "v2": value(0.8)})
+    root = service(shipped_without_canary=True, manager="kubectl-set", split={V1: value(0.0), V2: value(0.8)})
     evidence = {e.name: e.value for e in causes.explain(root, Topology((root,)), ONSET).evidence}
     assert evidence["became live before onset"] == "v2 10 s before"
     assert evidence["shipped without a canary"] == "by kubectl-set"

@@ -171,23 +171,31 @@ async def test_an_open_incident_is_woken_on_every_tick() -> None:
 async def test_versions_are_told_apart_only_while_it_matters() -> None:
     bench = healthy(Bench(release()))
     await bench.tick()
-    assert bench.store.of(("shop", "answers")).by_version == {}
+    assert bench.store.of(("shop", "answers")).by_revision == {}
     stepping = Target(digest=TWO, version="v2", state="Stepping", started_at=START)
     bench.releases = [release(target=stepping)]
     bench.telemetry.serve(START, 600, rps=10, error=0.2, version="v2")
     await bench.tick(60)
-    split = bench.store.of(("shop", "answers")).by_version
-    assert split["v1"] == Value(0, 3000)
-    assert isinstance(split["v2"], Value)
-    assert split["v2"].total == 600
-    assert split["v2"].error_ratio == pytest.approx(0.2)
+    split = bench.store.of(("shop", "answers")).by_revision
+    assert split[ONE] == Value(0, 3000)
+    assert isinstance(split[TWO], Value)
+    assert split[TWO].total == 600
+    assert split[TWO].error_ratio == pytest.approx(0.2)
+
+
+async def test_two_revisions_with_one_version_label_are_not_told_apart() -> None:
+    stepping = Target(digest=TWO, version="v1", state="Stepping", started_at=START)
+    bench = healthy(Bench(release(target=stepping, revisions=[revision(ONE, "v1"), revision(TWO, "v1")])))
+    await bench.tick()
+    merged = Unknown(slo.NOT_BY_VERSION, "version v1 is the label of two revisions; give each version its own")
+    assert bench.store.of(("shop", "answers")).by_revision == {ONE: merged, TWO: merged}
 
 
 async def test_in_an_incident_the_last_good_version_is_read_too() -> None:
     bench = healthy(Bench(release(live=TWO, last_good=ONE)))
     bench.hot.add(("shop", "answers"))
     await bench.tick()
-    assert set(bench.store.of(("shop", "answers")).by_version) == {"v1", "v2"}
+    assert set(bench.store.of(("shop", "answers")).by_revision) == {ONE, TWO}
 
 
 async def test_the_bake_is_read_until_the_live_revision_is_proven() -> None:
@@ -214,7 +222,7 @@ async def test_a_failed_read_is_unknown_until_the_next_tick(error: Exception, re
     await bench.tick()
     now = bench.store.of(("shop", "answers"))
     assert bench.short() == now.bake == reading
-    assert set(now.by_version.values()) == {reading}
+    assert set(now.by_revision.values()) == {reading}
     assert now.verdict is not None
     assert (now.verdict.band, now.verdict.back) == ("unknown", None)
     bench.telemetry.failure = None

@@ -42,7 +42,7 @@ def explain(root: ReleaseView, topology: Topology, onset: datetime) -> Cause:
     nearest = min(suspects, key=lambda s: (s.hops, abs(s.before)), default=None)
     if nearest is None:
         return Cause(kind="unknown", reason=NOTHING_CHANGED, evidence=[])
-    return _conclude(nearest, views[nearest.release].readings.by_version)
+    return _conclude(nearest, views[nearest.release])
 
 
 def is_settled(status: IncidentStatus, root: ReleaseView) -> bool:
@@ -52,8 +52,8 @@ def is_settled(status: IncidentStatus, root: ReleaseView) -> bool:
         return False
     if cause.kind != "unknown" and cause.confidence >= SURE:
         return True
-    split = root.readings.by_version
-    return bool(status.plays) and not (isinstance(split.get(cause.version), Value) and len(split) > 1)
+    split = root.readings.by_revision
+    return bool(status.plays) and not (isinstance(split.get(cause.revision), Value) and len(split) > 1)
 
 
 def began(status: IncidentStatus, root: ReleaseView, now: datetime) -> datetime:
@@ -73,9 +73,9 @@ def _suspects(view: ReleaseView, hops: int, onset: datetime) -> list[Suspect]:
     return [Suspect(view.release.metadata.name, live, before, hops)]
 
 
-def _conclude(suspect: Suspect, split: Mapping[str, Reading]) -> Cause:
+def _conclude(suspect: Suspect, view: ReleaseView) -> Cause:
     """Blames the suspect, unless the split by version shows the harm on another version."""
-    revision = suspect.revision
+    revision, split = suspect.revision, view.readings.by_revision
     evidence = [
         Evidence(
             name="became live before onset",
@@ -87,9 +87,9 @@ def _conclude(suspect: Suspect, split: Mapping[str, Reading]) -> Cause:
         by = revision.manager or "an unknown manager"
         evidence.append(Evidence(name="shipped without a canary", value=f"by {by}", source="field manager"))
     base = {"release": suspect.release, "revision": revision.digest, "version": revision.version}
-    own = split.get(revision.version)
-    others = [r for v, r in split.items() if v != revision.version and isinstance(r, Value)]
-    evidence += _split_evidence(split)
+    own = split.get(revision.digest)
+    others = [r for d, r in split.items() if d != revision.digest and isinstance(r, Value)]
+    evidence += _split_evidence(split, {r.digest: r.version for r in view.release.status.revisions})
     if isinstance(own, Value) and others:
         worst = max(others, key=lambda r: r.lower)
         if worst.lower > own.upper:
@@ -100,11 +100,13 @@ def _conclude(suspect: Suspect, split: Mapping[str, Reading]) -> Cause:
     return Cause(kind="bad_release", reason=NEAR_CHANGE, confidence=confidence, evidence=evidence, **base)
 
 
-def _split_evidence(split: Mapping[str, Reading]) -> list[Evidence]:
+def _split_evidence(split: Mapping[str, Reading], labels: Mapping[str, str]) -> list[Evidence]:
     return [
         Evidence(
-            name=f"error ratio of {version}", value=f"{r.error_ratio:.1%} of {r.total:.0f}", source="SLI by version"
+            name=f"error ratio of {labels.get(digest, digest)}",
+            value=f"{r.error_ratio:.1%} of {r.total:.0f}",
+            source="SLI by version",
         )
-        for version, r in sorted(split.items())
+        for digest, r in sorted(split.items())
         if isinstance(r, Value)
     ]

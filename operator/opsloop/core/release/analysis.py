@@ -4,7 +4,6 @@ from opsloop.api.release import CaseResult, Target
 from opsloop.core.actions import RunEvals
 from opsloop.core.evalcase import gating
 from opsloop.core.facts import Unknown
-from opsloop.core.release import revisions
 from opsloop.core.release.outcome import Hold, Outcome, Reject, Rollout
 from opsloop.core.slo import burn_rate as slo
 
@@ -36,12 +35,12 @@ def telemetry_unknown(rollout: Rollout) -> Outcome | None:
 
 def _judged(rollout: Rollout) -> slo.Judged | None:
     """The canary's SLI compared with live's; None without an SLO."""
-    spec, by_version = rollout.facts.release.spec, rollout.facts.readings.by_version
+    spec, split = rollout.facts.release.spec, rollout.facts.readings.by_revision
     if spec.slo is None:
         return None
-    live, unread = revisions.find(rollout.status.revisions, rollout.status.live), Unknown(slo.NOT_READ)
-    canary_reading = by_version.get(rollout.target.version, unread)
-    live_reading = by_version.get(live.version if live else "", unread)
+    unread = Unknown(slo.NOT_READ)
+    canary_reading = split.get(rollout.target.digest, unread)
+    live_reading = split.get(rollout.status.live, unread)
     return slo.judge_canary(spec.strategy.canary.analysis, spec.slo.objective, canary_reading, live_reading)
 
 

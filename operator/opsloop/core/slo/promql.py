@@ -31,6 +31,7 @@ _SPECIAL = re.compile(r"[.+*?()|{}\[\]$]")
 _UNQUOTABLE = re.compile("[\\\\^\"'`\n]")
 
 Versions = Mapping[str, tuple[str, timedelta]]
+"""Name in the expression → (version label, window)."""
 
 
 class Labelled(Protocol):

@@ -9,7 +9,8 @@ are Unknown after a failed read.
 import asyncio
 import contextlib
 import logging
-from collections.abc import Callable, Iterable
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
@@ -139,12 +140,13 @@ class Poller:
         windows = windows_of(history.slo) | ({bake} if bake else set())
         due = {window for window in windows if self._due(history, window, at)}
         window = release.spec.strategy.canary.analysis.window
-        versions = {version: (version, window) for version in _versions(release, hot)}
+        labels = _labels(release, hot)
+        versions = {label: (label, window) for label in labels.values()}
         parsed = await self._query.readings(history.slo, due, versions, at)
         _remember(history, parsed, due, at)
         verdict = slo.judge(history.slo, {w: self._standing(history, w, at) for w in windows}, at)
         history.onset = await self._onset(history, verdict)
-        return Readings(verdict, _last(history, bake) if bake else None, parsed.versions, history.onset)
+        return Readings(verdict, _last(history, bake) if bake else None, _split(labels, parsed.versions), history.onset)
 
     def _interval(self, window: timedelta) -> timedelta:
         return max(self._tick, window / _POINTS)
@@ -200,14 +202,26 @@ def _proven(release: Release) -> bool:
     return any(revision.digest == status.live and revision.proven_at for revision in status.revisions)
 
 
-def _versions(release: Release, hot: bool) -> set[str]:
-    """Version labels to read separately: live and target, and while `hot` the last-good one."""
+def _labels(release: Release, hot: bool) -> dict[str, str]:
+    """Digest → version label of the revisions to read separately: live and target, and while `hot` the last-good one."""
     status = release.status
     if not (hot or _active(release)):
-        return set()
-    labels = {revision.digest: revision.version for revision in status.revisions}
-    current = {labels.get(status.live, status.version), status.target.version if status.target else ""}
-    return (current | {labels.get(status.last_good, "") if hot else ""}) - {""}
+        return {}
+    known = {revision.digest: revision.version for revision in status.revisions}
+    if status.target:
+        known[status.target.digest] = status.target.version
+    asked = [status.live, status.target.digest if status.target else "", status.last_good if hot else ""]
+    return {digest: known[digest] for digest in asked if known.get(digest)}
+
+
+def _split(labels: Mapping[str, str], by_label: Mapping[str, Reading]) -> dict[str, Reading]:
+    """Readings by digest. Two revisions with one label are one series: nobody can say which of them it speaks of."""
+    shared = {label for label, count in Counter(labels.values()).items() if count > 1}
+    merged = "version {} is the label of two revisions; give each version its own"
+    return {
+        digest: Unknown(slo.NOT_BY_VERSION, merged.format(label)) if label in shared else by_label[label]
+        for digest, label in labels.items()
+    }
 
 
 def _summary(release: Release, objective: Slo, readings: Readings) -> object:
