@@ -178,9 +178,10 @@ async def test_versions_are_told_apart_only_while_it_matters() -> None:
     await bench.tick(60)
     split = bench.store.of(("shop", "answers")).by_revision
     assert split[ONE] == Value(0, 3000)
-    assert isinstance(split[TWO], Value)
-    assert split[TWO].total == 600
-    assert split[TWO].error_ratio == pytest.approx(0.2)
+    canary = split[TWO]
+    assert isinstance(canary, Value)
+    assert canary.total == 600
+    assert canary.error_ratio == pytest.approx(0.2)
 
 
 async def test_two_revisions_with_one_version_label_are_not_told_apart() -> None:
