@@ -1,6 +1,6 @@
 """Release: the wanted version of one Deployment, its rollout strategy and its SLO."""
 
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import Field
 
@@ -18,6 +18,7 @@ from opsloop.api.schema import map_list, rules, set_list
 from opsloop.api.slo import Slo
 from opsloop.api.strategy import Evals, Strategy
 
+Stamp = Annotated[str, Field(min_length=2, max_length=317, pattern=r"^[A-Za-z0-9_][A-Za-z0-9_./*-]*$")]
 SAME_WORKLOAD = ("self == oldSelf", "workloadRef.name cannot be changed; make another Release for another Deployment")
 
 
@@ -41,7 +42,9 @@ class ReleaseSpec(Model):
         min_length=1, max_length=63, description="Label of the wanted version, as it appears in metrics."
     )
     images: dict[str, Text] = Field(
-        min_length=1, max_length=32, description="Images of the wanted version, by container name."
+        min_length=1,
+        max_length=32,
+        description="Images of the wanted version, by container name; init containers and native sidecars as well.",
     )
     strategy: Strategy = Field(default_factory=Strategy, description="Rollout strategy of a new version.")
     slo: Slo | None = Field(
@@ -60,6 +63,14 @@ class ReleaseSpec(Model):
     )
     paused: bool = Field(
         default=False, description="Stop rollouts from advancing. Rollbacks and setting the weight to 0 still happen."
+    )
+    ignore_stamps: list[Stamp] = Field(
+        default_factory=list,
+        max_length=32,
+        description="Names of annotations, labels and environment variables of the pod template whose changes make no new"
+        " revision, for example example.com/reloaded-at; * stands for any characters. Restart and reload stamps of common"
+        " tools are ignored already.",
+        json_schema_extra=set_list(),
     )
     unknown_telemetry: Literal["hold", "abort", "continue"] = Field(
         default="hold", description="Reaction of a canary to unknown SLI readings: hold its step, abort, or continue."
@@ -86,7 +97,12 @@ class Revision(Model):
         max_length=128,
         description="Version label from the spec, or the image's tag if the Deployment was changed directly.",
     )
-    images: dict[str, Text] = Field(default_factory=dict, max_length=32, description="Images by container name.")
+    images: dict[str, Text] = Field(default_factory=dict, max_length=64, description="Images by container name.")
+    base_images: dict[str, Text] = Field(
+        default_factory=dict,
+        max_length=64,
+        description="Images that containers had before opsloop set them, by container name; the next target starts from these.",
+    )
     reason: str = Field(max_length=32, description="Origin of the revision: Adopted, Canaried or Drifted.")
     manager: str = Field(
         default="", max_length=128, description="Field manager that wrote the template, if it was not opsloop."

@@ -34,18 +34,27 @@ def changed(path: str, value: Any) -> dict[str, Any]:
     ("other", "same"),
     [
         pytest.param(template(), True, id="the same template"),
-        pytest.param(changed("metadata/annotations", {revisions.RESTARTED_AT: "2026"}), True, id="rollout restart is no new revision"),
+        pytest.param(changed("metadata/annotations", {"kubectl.kubernetes.io/restartedAt": "2026"}), True, id="rollout restart is no new revision"),
         pytest.param(changed("metadata/creationTimestamp", None), True, id="nor is a null that a server writes"),
         pytest.param(changed("spec/securityContext", {}), True, id="nor an empty object"),
         pytest.param(changed("spec/volumes", []), True, id="nor an empty list"),
         pytest.param(changed("metadata/annotations", {"a": "b"}), False, id="another annotation is"),
+        pytest.param(changed("metadata/annotations", {"cattle.io/timestamp": "2026", "rollme": "x7Fq2"}), True, id="nor Rancher's redeploy, nor a random string"),
+        pytest.param(changed("metadata/annotations", {"reloader.stakater.com/last-reloaded-from": "{}"}), True, id="nor a reload that is noted in an annotation"),
+        pytest.param(changed("spec/containers/0/env", [{"name": "STAKATER_SHOP_CONFIGMAP", "value": "e3b0"}]), True, id="nor one that is noted in an environment variable"),
+        pytest.param(changed("metadata/annotations", {"checksum/config": "e3b0"}), False, id="a checksum is: whoever wrote the chart ships the config with it"),
+        pytest.param(changed("metadata/annotations", {"example.com/reloaded-at": "1"}), True, id="an annotation that the Release ignores is none"),
+        pytest.param(changed("metadata/labels/build", "7"), False, id="a label is"),
+        pytest.param(changed("metadata/labels/example.com", "7"), True, id="unless the Release ignores it"),
+        pytest.param(changed("spec/containers/0/env", [{"name": "BUILD_AT", "value": "1"}]), True, id="as with an environment variable"),
         pytest.param(changed("spec/containers/0/image", "shop:v2"), False, id="an image is"),
         pytest.param(changed("spec/containers/0/env", [{"name": "A", "value": "0"}]), False, id="an environment variable is"),
         pytest.param(changed("spec/hostNetwork", False), False, id="an explicit false is not the same as nothing"),
     ],
 )  # fmt: skip
 def test_which_templates_are_one_revision(other: dict[str, Any], same: bool) -> None:
-    assert (revisions.digest(other) == revisions.digest(template())) == same
+    ignored = ("example.com/*", "example.com", "BUILD_AT")
+    assert (revisions.digest(other, ignored) == revisions.digest(template(), ignored)) == same
 
 
 def test_the_order_of_keys_does_not_matter_and_the_template_is_not_touched() -> None:
@@ -63,6 +72,20 @@ def test_images_are_set_on_a_copy_and_unknown_containers_are_named() -> None:
     assert base == template()
 
 
+def test_init_containers_and_native_sidecars_have_images_too() -> None:
+    base = template()
+    base["spec"]["initContainers"] = [
+        {"name": "migrate", "image": "shop:v1"},
+        {"name": "proxy", "image": "proxy:v1", "restartPolicy": "Always"},
+    ]
+    new, unknown = revisions.with_images(base, {"answers": "shop:v2", "migrate": "shop:v2"})
+    assert unknown == [] and revisions.images_of(new) == {
+        "answers": "shop:v2",
+        "migrate": "shop:v2",
+        "proxy": "proxy:v1",
+    }
+
+
 @pytest.mark.parametrize(
     ("images", "spec_images", "version"),
     [
@@ -78,7 +101,7 @@ def test_version_of_a_template(images: dict[str, str], spec_images: dict[str, st
     assert revisions.version_of(images, spec_images, "LABEL") == version
 
 
-LIVE = revision(V2, 2, "Drifted", at(50))
+LIVE = revision(V2, 2, "Drifted", at(50), images={"answers": "shop:bad"})
 
 
 @pytest.mark.parametrize(
@@ -93,6 +116,8 @@ LIVE = revision(V2, 2, "Drifted", at(50))
         pytest.param([revision(V3, 3, "Canaried", None)], None, id="never to what was never live"),
         pytest.param([revision(V3, 3, "Drifted", at(10))], None, id="never to an unproven change by hand"),
         pytest.param([], None, id="refused where there is nothing else"),
+        pytest.param([revision(V1, proven_at=at(20)), revision(V3, 3, since=at(30), proven_at=at(40), images={"answers": "shop:bad"})], (V1, True), id="never to one with the images that it flees from"),
+        pytest.param([revision(V3, 3, since=at(30), proven_at=at(40), images={"answers": "shop:bad"})], None, id="refused where only such are left"),
     ],
 )  # fmt: skip
 def test_target_of_a_rollback(others: list[Revision], target: tuple[str, bool] | None) -> None:
@@ -100,19 +125,59 @@ def test_target_of_a_rollback(others: list[Revision], target: tuple[str, bool] |
     assert (destination and (destination[0].digest, destination[1])) == target
 
 
+BY_HAND = revision(V2, 2, "Drifted", at(9))
+
+
 @pytest.mark.parametrize(
-    ("known", "base"),
+    ("known", "live", "base"),
     [
-        pytest.param([revision(V1)], V1, id="the adopted template"),
-        pytest.param([revision(V1), revision(V2, 2, "Drifted", at(9))], V2, id="the last change by hand"),
-        pytest.param([revision(V1), revision(V2, 2, "Drifted", at(9), blocked=BLOCKED)], V1, id="not a blocked change by hand"),
-        pytest.param([revision(V1), revision(V4, 4, "Canaried", at(9))], V1, id="never a promoted one: a dropped patch would stay"),
-        pytest.param([revision(V4, 4, "Canaried")], None, id="nothing where nothing was adopted"),
+        pytest.param([revision(V1)], V1, V1, id="the adopted template"),
+        pytest.param([revision(V1), BY_HAND], V2, V2, id="the last change by hand"),
+        pytest.param([revision(V1, since=at(20)), BY_HAND], V1, V1, id="not a change by hand that was taken back"),
+        pytest.param([revision(V1), BY_HAND, revision(V4, 4, "Canaried", at(20))], V4, V4, id="a promoted one, with its images taken out again"),
+        pytest.param([revision(V1), revision(V2, 2, "Drifted", at(9), blocked=BLOCKED)], V2, V1, id="not a blocked live: what was live last and is not blocked"),
+        pytest.param([revision(V2, 2, "Drifted", at(9), blocked=BLOCKED)], V2, V2, id="a blocked live where nothing else was"),
+        pytest.param([revision(V4, 4, "Canaried", None)], V1, None, id="nothing where live is not known"),
     ],
 )  # fmt: skip
-def test_base_of_a_target(known: list[Revision], base: str | None) -> None:
-    start = revisions.base(known)
+def test_base_of_a_target(known: list[Revision], live: str, base: str | None) -> None:
+    start = revisions.base(known, live)
     assert (start.digest if start else None) == base
+
+
+def pod_of(**images: str) -> dict[str, Any]:
+    return {"spec": {"containers": [{"name": name, "image": image} for name, image in images.items()]}}
+
+
+def test_a_target_starts_without_the_images_that_opsloop_set_before() -> None:
+    adopted = pod_of(app="app:1", proxy="proxy:1")
+    promoted, _ = revisions.with_images(adopted, {"app": "app:2", "proxy": "proxy:2"})
+    images = revisions.images_of(promoted)
+    made = revision(
+        V2, 2, "Canaried", images=images, base_images=revisions.base_images(adopted, {"app": "", "proxy": ""})
+    )
+    base = revisions.without_own_images(promoted, made)
+    assert base == adopted, "a container that the spec does not name any more gets its own image again"
+    by_hand = {"app": "app:2", "proxy": "proxy:by-hand"}
+    assert revisions.kept_base_images(made, by_hand) == {"app": "app:1"}, "but one that somebody set keeps that"
+
+
+IMAGES = {"answers": "shop:v2"}
+
+
+@pytest.mark.parametrize(
+    ("known", "blocked"),
+    [
+        pytest.param([revision(V2, 2, images=IMAGES, blocked=BLOCKED)], V2, id="the images of a blocked revision, whatever else changed"),
+        pytest.param([revision(V2, 2, images=IMAGES)], None, id="not those of one that is allowed"),
+        pytest.param([revision(V2, 2, images={"answers": "shop:v3"}, blocked=BLOCKED)], None, id="not other images"),
+        pytest.param([revision(V2, 2, images=IMAGES, blocked=BLOCKED), revision(V3, 3, images=IMAGES, proven_at=at(9))], None, id="not where they proved themselves in another template"),
+        pytest.param([revision(V2, 2, images=IMAGES, blocked=BLOCKED, proven_at=at(9))], V2, id="a proof before the block does not count"),
+    ],
+)  # fmt: skip
+def test_images_that_are_blocked(known: list[Revision], blocked: str | None) -> None:
+    found = revisions.blocked_images(known, IMAGES)
+    assert (found.digest if found else None) == blocked
 
 
 def test_the_first_reason_of_a_block_stays() -> None:

@@ -114,7 +114,7 @@ def _last_good(status: ReleaseStatus) -> str:
 
 def _pruned(status: ReleaseStatus) -> list[Revision]:
     """The list of revisions within its bound; revisions that the status refers to stay."""
-    base = revisions.base(status.revisions)
+    base = revisions.base(status.revisions, status.live)
     named = {status.live, status.last_good}
     named |= {status.target.digest} if status.target else set()
     named |= {status.rollback.from_digest, status.rollback.to_digest} if status.rollback else set()

@@ -8,7 +8,7 @@ from opsloop.core.actions import EnsureRevision
 from opsloop.core.facts import Readings, ReleaseFacts, WorkloadFacts
 from opsloop.core.release import ReleaseBuilder, revisions
 from opsloop.core.release.pods import TICK
-from opsloop.core.release.target import cancel
+from opsloop.core.release.target import BASE_CHANGED, cancel
 from opsloop.core.slo import burn_rate as slo
 from opsloop.names import FIELD_MANAGER, UNBLOCK
 
@@ -31,10 +31,17 @@ def track(builder: ReleaseBuilder, workload: WorkloadFacts) -> None:
     elif status.live != workload.digest and _is_own_write(status, workload.digest):
         builder.set(live=workload.digest, revisions=_with_live_since(status.revisions, workload.digest, now))
     elif status.live != workload.digest:
+        before = revisions.find(status.revisions, status.live)
         drifted = _drifted(builder.facts.release.spec, status, workload, now)
         builder.set(live=workload.digest, revisions=revisions.put(status.revisions, drifted))
         builder.event(DRIFTED, f"{drifted.version} was pushed by {drifted.manager or 'an unknown manager'}", "Warning")
-        cancel(builder, LIVE_CHANGED, f"the live Deployment was changed to {drifted.version} by hand")
+        if before is not None and before.images == drifted.images:
+            by = drifted.manager or "an unknown manager"
+            cancel(
+                builder, BASE_CHANGED, f"{by} changed the live template, not its images; the canary starts again on it"
+            )
+        else:
+            cancel(builder, LIVE_CHANGED, f"the live Deployment was changed to {drifted.version} by hand")
     if missing := _missing_template(builder.facts, builder.status.revisions, workload):
         builder.execute(missing)
         builder.look_again(TICK)
@@ -76,17 +83,26 @@ def _drifted(spec: ReleaseSpec, status: ReleaseStatus, workload: WorkloadFacts, 
         by_hand = {"reason": DRIFTED, "manager": manager, "shipped_without_canary": True, "live_since": since}
         return revision.model_copy(update=by_hand)
     images = revisions.images_of(workload.template)
+    before = revisions.find(status.revisions, status.live)
     return Revision(
         digest=workload.digest,
         number=revisions.next_number(status.revisions),
-        version=revisions.version_of(images, spec.images, spec.version),
+        version=_version_by_hand(spec, before, images),
         images=images,
+        base_images=revisions.kept_base_images(before, images),
         reason=DRIFTED,
         manager=manager,
         shipped_without_canary=True,
         live_since=since,
         first_seen=now,
     )
+
+
+def _version_by_hand(spec: ReleaseSpec, before: Revision | None, images: dict[str, str]) -> str:
+    """The version of what it was changed from where the images stayed: the spec may meanwhile name another one."""
+    if before is not None and before.images == images:
+        return before.version
+    return revisions.version_of(images, spec.images, spec.version)
 
 
 def _change(status: ReleaseStatus, workload: WorkloadFacts, now: datetime) -> tuple[str, datetime]:

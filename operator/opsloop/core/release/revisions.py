@@ -3,25 +3,23 @@
 import copy
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
 from opsloop.api.release import Blocked, Revision
+from opsloop.core.release.stamps import unstamped
 
 LONGEST_VERSION = 128
-RESTARTED_AT = "kubectl.kubernetes.io/restartedAt"
 
 
-def digest(template: Mapping[str, Any]) -> str:
+def digest(template: Mapping[str, Any], ignored: Iterable[str] = ()) -> str:
     """16 hex digits over the pod template as the API server returns it.
 
-    `kubectl rollout restart` is not a new revision, so its annotation does not count; nor do empty and null fields,
-    which servers of different versions write or leave out.
+    Stamps do not count (`ignored`: more of them, by name); nor do empty and null fields, which servers of different
+    versions write or leave out.
     """
-    metadata = dict(template.get("metadata") or {})
-    annotations = {k: v for k, v in (metadata.get("annotations") or {}).items() if k != RESTARTED_AT}
-    cleaned = _without_empty({**template, "metadata": {**metadata, "annotations": annotations}})
+    cleaned = _without_empty(unstamped(template, ignored))
     text = json.dumps(cleaned, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
@@ -35,15 +33,19 @@ def _without_empty(value: Any) -> Any:
 
 
 def images_of(template: Mapping[str, Any]) -> dict[str, str]:
-    """Container name → image."""
-    containers = (template.get("spec") or {}).get("containers") or []
-    return {str(c.get("name", "")): str(c.get("image", "")) for c in containers}
+    """Container name → image; init containers (native sidecars among them) after the others."""
+    return {str(c.get("name", "")): str(c.get("image", "")) for c in _containers(template)}
+
+
+def _containers(template: Mapping[str, Any]) -> list[Any]:
+    spec = template.get("spec") or {}
+    return [*(spec.get("containers") or []), *(spec.get("initContainers") or [])]
 
 
 def with_images(template: Mapping[str, Any], images: Mapping[str, str]) -> tuple[dict[str, Any], list[str]]:
     """A copy of the template with these images, and the container names that it does not have."""
     new = copy.deepcopy(dict(template))
-    for container in (new.get("spec") or {}).get("containers") or []:
+    for container in _containers(new):
         if container.get("name") in images:
             container["image"] = images[container["name"]]
     return new, sorted(set(images) - set(images_of(template)))
@@ -89,8 +91,12 @@ def unblock(revisions: Sequence[Revision], digest_: str) -> list[Revision]:
 
 
 def rollback_target(revisions: Sequence[Revision], live: str) -> tuple[Revision, bool] | None:
-    """The revision that a rollback from `live` goes to, and whether it is proven: the newest last-good, else the adopted one."""
-    others = [r for r in revisions if r.digest != live and r.blocked is None]
+    """The revision that a rollback from `live` goes to, and whether it is proven: the newest last-good, else the adopted one.
+
+    Never one with the images of `live`: harm that came with those images would stay.
+    """
+    fled = find(revisions, live)
+    others = [r for r in revisions if r.digest != live and r.blocked is None and not _has_images_of(r, fled)]
     proven = [r for r in others if r.proven_at is not None and r.live_since is not None]
     if proven:
         return max(proven, key=_live_since), True
@@ -98,10 +104,42 @@ def rollback_target(revisions: Sequence[Revision], live: str) -> tuple[Revision,
     return (adopted[-1], False) if adopted else None
 
 
-def base(revisions: Sequence[Revision]) -> Revision | None:
-    """The template that a target's images are put on: adopted, or the last change by hand that is not blocked."""
-    by_hand = [r for r in revisions if r.reason in ("Adopted", "Drifted") and r.blocked is None and r.live_since]
-    return max(by_hand, key=_live_since) if by_hand else None
+def _has_images_of(revision: Revision, other: Revision | None) -> bool:
+    return other is not None and bool(other.images) and revision.images == other.images
+
+
+def blocked_images(revisions: Sequence[Revision], images: Mapping[str, str]) -> Revision | None:
+    """The blocked revision with these images, whatever else its template says; None where they also proved themselves."""
+    same = [r for r in revisions if images and r.images == images]
+    if any(r.proven_at is not None and r.blocked is None for r in same):
+        return None
+    return next((r for r in same if r.blocked is not None), None)
+
+
+def base(revisions: Sequence[Revision], live: str) -> Revision | None:
+    """The revision whose template a target starts from (`without_own_images`): live; where live is blocked, what was live last and is not."""
+    found = find(revisions, live)
+    if found is None or found.blocked is None:
+        return found
+    others = [r for r in revisions if r.blocked is None and r.live_since]
+    return max(others, key=_live_since) if others else found
+
+
+def without_own_images(template: Mapping[str, Any], revision: Revision) -> dict[str, Any]:
+    """A copy of the revision's template with the images that its containers had before opsloop set them."""
+    return with_images(template, revision.base_images)[0]
+
+
+def base_images(base_template: Mapping[str, Any], images: Mapping[str, str]) -> dict[str, str]:
+    """What a revision made by setting `images` on this template remembers of it."""
+    return {name: image for name, image in images_of(base_template).items() if name in images}
+
+
+def kept_base_images(before: Revision | None, images: Mapping[str, str]) -> dict[str, str]:
+    """Base images of a revision that somebody made of `before`: for the containers whose image they left as opsloop had set it."""
+    if before is None:
+        return {}
+    return {n: image for n, image in before.base_images.items() if images.get(n) == before.images.get(n)}
 
 
 def _live_since(revision: Revision) -> datetime:

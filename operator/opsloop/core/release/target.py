@@ -1,5 +1,6 @@
 """The target: the revision that the spec asks for, recorded once, refused where it is blocked, and its ends."""
 
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Any, Literal
 
@@ -19,6 +20,9 @@ BLOCKED = "Blocked"  # the wanted revision was rolled back or rejected before
 UNKNOWN_CONTAINER = "UnknownContainer"  # spec.images names a container that the Deployment does not have
 SPEC_BACK_TO_LIVE = "SpecBackToLive"  # the spec asks for what is live: a clean cancel
 NEW_TARGET = "NewTarget"  # the spec asks for a third revision: weight 0, from the first step
+BASE_CHANGED = (
+    "BaseChanged"  # somebody changed the live template but not its images: the canary starts again with that change
+)
 WEIGHT_UNREACHABLE = "WeightUnreachable"  # a step needs more canary pods than allowed
 
 BLOCKING = (BLOCKED, EVAL_FAILED, ANALYSIS_FAILED)  # a target that ended for these has a blocked revision
@@ -39,7 +43,7 @@ def follow_spec(builder: ReleaseBuilder, workload: WorkloadFacts) -> None:
     spec = facts.release.spec
     template, unknown = revisions.with_images(base, spec.images)
     target = Target(
-        digest=revisions.digest(template),
+        digest=revisions.digest(template, spec.ignore_stamps),
         version=spec.version,
         images=spec.images,
         retry=_retry(facts),
@@ -47,15 +51,24 @@ def follow_spec(builder: ReleaseBuilder, workload: WorkloadFacts) -> None:
         started_at=builder.now,
     )
     revision = revisions.find(status.revisions, target.digest)
+    blocked = _blocked(status, target.digest, template)
     if unknown:
         message = f"spec.images names {', '.join(unknown)}, which the Deployment does not have"
         builder.set(target=ended(target, "Refused", UNKNOWN_CONTAINER, message, builder.now))
     elif target.digest == status.live:
         _record_live(builder, target)
-    elif revision is not None and revision.blocked is not None:
-        _refuse_blocked(builder, target, revision)
+    elif blocked is not None:
+        _refuse_blocked(builder, target, blocked)
     else:
-        _start(builder, target, template, revision)
+        _start(builder, target, template, revision, revisions.base_images(base, spec.images))
+
+
+def _blocked(status: ReleaseStatus, digest: str, template: Mapping[str, Any]) -> Revision | None:
+    """The blocked revision that a target of this template would be: the same, or another one with its images."""
+    revision = revisions.find(status.revisions, digest)
+    if revision is not None and revision.blocked is not None:
+        return revision
+    return revisions.blocked_images(status.revisions, revisions.images_of(template))
 
 
 def _retry(facts: ReleaseFacts) -> str:
@@ -67,7 +80,13 @@ def _is_answered(facts: ReleaseFacts, status: ReleaseStatus, workload: WorkloadF
     spec, target = facts.release.spec, status.target
     if target is None or (target.version, target.images, target.retry) != (spec.version, spec.images, _retry(facts)):
         return False
-    return not _block_lifted(status, target) and not _in_reach_again(facts, target, workload)
+    again = _block_lifted(status, target) or _in_reach_again(facts, target, workload) or _base_changed(target)
+    return not again
+
+
+def _base_changed(target: Target) -> bool:
+    """The target ended because somebody changed the template that it was made from, and not the images."""
+    return (target.state, target.reason) == ("Cancelled", BASE_CHANGED)
 
 
 def _block_lifted(status: ReleaseStatus, target: Target) -> bool:
@@ -96,9 +115,10 @@ def weight_unreachable(rollout: Rollout) -> Outcome | None:
 
 
 def _base_template(facts: ReleaseFacts, history: list[Revision], live: str) -> dict[str, Any] | None:
-    """The stored template that a target's images are put on."""
-    base = revisions.base(history) or revisions.find(history, live)
-    return facts.templates.get(base.digest) if base else None
+    """The template that a target's images are put on; None while it is not stored."""
+    base = revisions.base(history, live)
+    stored = facts.templates.get(base.digest) if base else None
+    return revisions.without_own_images(stored, base) if base and stored else None
 
 
 def template_not_stored(rollout: Rollout) -> Outcome | None:
@@ -114,7 +134,7 @@ def template_not_stored(rollout: Rollout) -> Outcome | None:
     if base is None or revision is None:
         return Wait()  # stored by this very pass; the next one sees it
     template, _ = revisions.with_images(base, target.images)
-    if revisions.digest(template) != target.digest:
+    if revisions.digest(template, facts.release.spec.ignore_stamps) != target.digest:
         return Cancel(TEMPLATE_MISSING, "its template is not stored and what it was made from has changed")
     return Wait((EnsureRevision(facts.release.metadata.name, target.digest, revision.number, template),))
 
@@ -128,16 +148,23 @@ def _record_live(builder: ReleaseBuilder, target: Target) -> None:
 def _refuse_blocked(builder: ReleaseBuilder, target: Target, revision: Revision) -> None:
     blocked = revision.blocked
     assert blocked is not None
+    same = "" if revision.digest == target.digest else f" has the images of {revision.digest}, which"
     message = (
-        f"{target.version} ({target.digest}) is blocked: {blocked.reason}, {blocked.message}; "
-        f"to allow it again: annotate the Release with opsloop.dev/unblock={target.digest}"
+        f"{target.version} ({target.digest}){same} is blocked: {blocked.reason}, {blocked.message}; "
+        f"to allow it again: annotate the Release with opsloop.dev/unblock={revision.digest}"
     )
     builder.set(target=ended(target, "Refused", BLOCKED, message, builder.now))
     builder.condition("Blocked", True, BLOCKED, message)
     builder.event("Refused", message[:500], "Warning")
 
 
-def _start(builder: ReleaseBuilder, target: Target, template: dict[str, Any], revision: Revision | None) -> None:
+def _start(
+    builder: ReleaseBuilder,
+    target: Target,
+    template: dict[str, Any],
+    revision: Revision | None,
+    base_images: dict[str, str],
+) -> None:
     """Ends the target before, records this one and has its template stored. Its pods start at a later look."""
     builder.condition("Blocked", False, "Allowed", f"{target.version} may be tried")
     cancel(builder, NEW_TARGET, f"the spec asks for {target.version}")
@@ -148,6 +175,7 @@ def _start(builder: ReleaseBuilder, target: Target, template: dict[str, Any], re
         number=revisions.next_number(history),
         version=target.version,
         images=revisions.images_of(template),
+        base_images=base_images,
         reason="Canaried",
         first_seen=builder.now,
     )

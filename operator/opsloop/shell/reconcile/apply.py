@@ -114,7 +114,7 @@ async def execute(runtime: Runtime, namespace: str, obj: Object, action: Action)
         case SetGates():
             await _set_gates(runtime, namespace, action)
         case SetTemplate():
-            await _set_template(runtime, namespace, action)
+            await _set_template(runtime, namespace, obj, action)
         case EnsureRevision():
             await _ensure_revision(runtime, namespace, action)
         case EnsureCanary():
@@ -163,16 +163,17 @@ async def _set_gates(runtime: Runtime, namespace: str, action: SetGates) -> None
             raise failure
 
 
-async def _set_template(runtime: Runtime, namespace: str, action: SetTemplate) -> None:
+async def _set_template(runtime: Runtime, namespace: str, obj: Object, action: SetTemplate) -> None:
     """Replaces the whole template, if it still is the observed one; then compares the stored digest.
 
     The patch tests the resourceVersion: a test on the template itself is refused for ever where it holds `&`, `<`, `>` or
     a non-ASCII letter, because the API server compares the bytes of JSON. The Deployment's own status moves that version
     while pods start or crash, so a conflict is answered by a live read and another try.
     """
+    ignored = obj.get("spec", {}).get("ignoreStamps") or ()
     live = runtime.cache.get("Deployment", namespace, action.deployment)
     for remaining in reversed(range(TEMPLATE_TRIES)):
-        if live is None or revisions.digest(live["spec"]["template"]) != action.expect:
+        if live is None or revisions.digest(live["spec"]["template"], ignored) != action.expect:
             raise Conflict(f"Deployment {namespace}/{action.deployment} is not at {action.expect} any more")
         try:
             stored = await runtime.writer.json_patch(DEPLOYMENTS, namespace, action.deployment, _replace(live, action))
@@ -183,7 +184,7 @@ async def _set_template(runtime: Runtime, namespace: str, action: SetTemplate) -
             live = await runtime.reader.get(DEPLOYMENTS, namespace, action.deployment)
             runtime.cache.put("Deployment", live)
     _store_in_cache(runtime, "Deployment", stored)
-    digest = revisions.digest(stored["spec"]["template"])
+    digest = revisions.digest(stored["spec"]["template"], ignored)
     if digest != action.digest:
         log.error(
             "%s/%s: admission changed the template of Deployment %s: stored %s, not %s",

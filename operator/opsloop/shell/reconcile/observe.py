@@ -1,5 +1,6 @@
 """Gathers the facts of one object: from the watch cache where possible, live for kinds that are not watched."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from opsloop.api.evalcase import EvalCase
@@ -41,7 +42,7 @@ async def release_facts(runtime: Runtime, namespace: str, name: str) -> ReleaseF
     stored = runtime.cache.get("Deployment", namespace, deployment)
     return ReleaseFacts(
         release=release,
-        workload=workload(stored) if stored else None,
+        workload=workload(stored, release.spec.ignore_stamps) if stored else None,
         canary=await _canary(runtime, namespace, name, deployment),
         templates=await templates(runtime, namespace, name),
         incidents=tuple(i for i in runtime.cache.incidents(namespace) if i.spec.release == name),
@@ -51,8 +52,8 @@ async def release_facts(runtime: Runtime, namespace: str, name: str) -> ReleaseF
     )
 
 
-def workload(obj: Object) -> WorkloadFacts:
-    """The user's Deployment as facts."""
+def workload(obj: Object, ignored: Sequence[str] = ()) -> WorkloadFacts:
+    """The user's Deployment as facts; `ignored` are stamps that make no new revision."""
     meta, spec, status = obj["metadata"], obj["spec"], obj.get("status", {})
     replicas = spec.get("replicas", 1)
     manager = obj.get("opsloop", {}).get("templateManager", {})
@@ -61,7 +62,7 @@ def workload(obj: Object) -> WorkloadFacts:
         name=meta["name"],
         uid=meta.get("uid", ""),
         template=spec["template"],
-        digest=revisions.digest(spec["template"]),
+        digest=revisions.digest(spec["template"], ignored),
         replicas=replicas,
         selector=spec["selector"].get("matchLabels", {}),
         settled=_settled(meta, status, replicas),
