@@ -20,9 +20,7 @@ BLOCKED = "Blocked"  # the wanted revision was rolled back or rejected before
 UNKNOWN_CONTAINER = "UnknownContainer"  # spec.images names a container that the Deployment does not have
 SPEC_BACK_TO_LIVE = "SpecBackToLive"  # the spec asks for what is live: a clean cancel
 NEW_TARGET = "NewTarget"  # the spec asks for a third revision: weight 0, from the first step
-BASE_CHANGED = (
-    "BaseChanged"  # somebody changed the live template but not its images: the canary starts again with that change
-)
+BASE_CHANGED = "BaseChanged"  # the live template was changed, not its images: the canary starts again with that change
 WEIGHT_UNREACHABLE = "WeightUnreachable"  # a step needs more canary pods than allowed
 
 BLOCKING = (BLOCKED, EVAL_FAILED, ANALYSIS_FAILED)  # a target that ended for these has a blocked revision
