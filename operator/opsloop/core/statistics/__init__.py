@@ -1,0 +1,1 @@
+"""Sequential tests and what they say together: mathematics that knows nothing of the loop."""

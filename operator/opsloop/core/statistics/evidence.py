@@ -1,0 +1,132 @@
+"""Evidence about a canary: the sequential tests against live and against the floor, interval by interval.
+
+    E = (E_live + E_floor)/2, or E_floor where live cannot be told apart; a reject is E ≥ 1/α at any time, and the test
+    against `ignore_below` ≥ 1/α as well.
+
+E_floor leaves out the intervals in which live itself is above the floor (by its last events): what both suffer is not the
+canary's. Whether an interval is left out depends on live's counts alone, so that E_floor stays an e-process. E_live leaves
+out the canary's first seconds in traffic, which a cold cache makes worse than a warm one.
+
+Times are seconds since the canary took traffic. Whoever counts (PromQL over windows, or counters per pod) gives intervals.
+"""
+
+from dataclasses import dataclass
+from math import inf
+
+from opsloop.core.statistics.sequential import UNTESTED, Process, floor_logs, live_logs
+
+RESTART = 600.0
+"""Seconds between two start times of the tests, beside those at each step."""
+
+_MEMORY = 3.0
+"""Live's health is judged on its last `_MEMORY`/floor events: as many as hold three bad ones at the floor."""
+
+
+@dataclass(frozen=True, slots=True)
+class Interval:
+    """Disjoint counts of one interval, in events: 0 ≤ bad ≤ total. Raises ValueError otherwise."""
+
+    begin: float
+    end: float
+    canary_bad: float
+    canary_total: float
+    live_bad: float = 0.0
+    live_total: float = 0.0
+
+    def __post_init__(self) -> None:
+        canary = 0 <= self.canary_bad <= self.canary_total < inf
+        if not (canary and 0 <= self.live_bad <= self.live_total < inf and self.begin < self.end):
+            raise ValueError(f"not counts of one interval: {self}")
+
+
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """What a canary is held against. Ratios are shares of bad events; `alpha` is the accepted share of false rejects."""
+
+    margin: float  # of the canary's ratio to live's
+    floor: float
+    ignore_below: float
+    alpha: float
+    warm_up: float = 0.0  # seconds
+    compared: bool = True  # live can be told apart
+    dispersion: float = 1.0  # events are worth 1/dispersion: PromQL's extrapolation, or bad events that come in bursts
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """All that was seen so far. Its size does not grow with the number of intervals."""
+
+    terms: Terms
+    against_live: Process = UNTESTED
+    against_floor: Process = UNTESTED
+    against_ignored: Process = UNTESTED
+    largest: float = 1.0  # sup E
+    largest_live: float = 1.0
+    largest_floor: float = 1.0
+    largest_ignored: float = 1.0
+    intervals: int = 0
+    until: float = 0.0  # end of the last interval
+    steps: int = 0  # steps whose start was taken
+    bad: float = 0.0  # of the canary
+    total: float = 0.0
+    calm_bad: float = 0.0  # of the canary while live was healthy
+    calm_total: float = 0.0
+    live_bad: float = 0.0
+    live_total: float = 0.0
+    recent_bad: float = 0.0  # of live, weighted to its last events
+    recent_total: float = 0.0
+
+    @property
+    def live_healthy(self) -> bool:
+        """False where live itself is above the floor at present."""
+        return self.recent_bad <= self.terms.floor * self.recent_total
+
+    @property
+    def rejects(self) -> bool:
+        """True once the canary was surely worse than live or the floor, and surely above what is ignored."""
+        limit = 1 / self.terms.alpha
+        return self.largest >= limit and self.largest_ignored >= limit
+
+    def after(self, interval: Interval, steps: tuple[float, ...] = ()) -> "Evidence":
+        """The evidence with one more interval, in the order of time. `steps` are the times of all steps so far."""
+        terms, scale = self.terms, 1 / self.terms.dispersion
+        taken = sum(1 for at in steps if at < interval.end)
+        start = taken > self.steps or interval.end // RESTART > self.until // RESTART
+        bad, total = interval.canary_bad * scale, interval.canary_total * scale
+        recent_bad, recent_total = self._recent(interval)
+        healthy = recent_bad <= terms.floor * recent_total
+        live, floor = self.against_live, self.against_floor
+        if terms.compared and interval.begin >= terms.warm_up:
+            logs = live_logs(bad, total, interval.live_bad * scale, interval.live_total * scale, terms.margin)
+            live = live.after(logs, terms.alpha, start)
+        if healthy:
+            floor = floor.after(floor_logs(bad, total, terms.floor), terms.alpha, start)
+        ignored = self.against_ignored.after(floor_logs(bad, total, terms.ignore_below), terms.alpha, start)
+        e_live, e_floor = live.value, floor.value
+        return Evidence(
+            terms=terms,
+            against_live=live,
+            against_floor=floor,
+            against_ignored=ignored,
+            largest=max(self.largest, (e_live + e_floor) / 2 if terms.compared else e_floor),
+            largest_live=max(self.largest_live, e_live),
+            largest_floor=max(self.largest_floor, e_floor),
+            largest_ignored=max(self.largest_ignored, ignored.value),
+            intervals=self.intervals + 1,
+            until=interval.end,
+            steps=taken,
+            bad=self.bad + interval.canary_bad,
+            total=self.total + interval.canary_total,
+            calm_bad=self.calm_bad + (interval.canary_bad if healthy else 0.0),
+            calm_total=self.calm_total + (interval.canary_total if healthy else 0.0),
+            live_bad=self.live_bad + interval.live_bad,
+            live_total=self.live_total + interval.live_total,
+            recent_bad=recent_bad,
+            recent_total=recent_total,
+        )
+
+    def _recent(self, interval: Interval) -> tuple[float, float]:
+        """Live's counts with older events fading: what `memory` more events leave of them is the 1/e-th part or less."""
+        memory = _MEMORY / max(self.terms.floor, 1e-6)
+        kept = memory / (memory + interval.live_total)
+        return self.recent_bad * kept + interval.live_bad, self.recent_total * kept + interval.live_total
