@@ -111,8 +111,38 @@ def test_in_chosen_namespaces_nothing_namespaced_is_granted_cluster_wide() -> No
         "tokenreviews", "subjectaccessreviews", "namespaces", "customresourcedefinitions",
     }  # fmt: skip
     assert {role["metadata"]["namespace"] for role in of_kind(documents, "Role")} == {"shop", "billing", "ops"}
-    where = one(documents, "ValidatingAdmissionPolicyBinding")["spec"]["matchResources"]["namespaceSelector"]
-    assert where["matchExpressions"][0]["values"] == ["shop", "billing"]
+    bindings = of_kind(documents, "ValidatingAdmissionPolicyBinding")
+    policies = {policy["metadata"]["name"] for policy in of_kind(documents, "ValidatingAdmissionPolicy")}
+    assert policies and {binding["spec"]["policyName"] for binding in bindings} == policies
+    for binding in bindings:
+        where = binding["spec"]["matchResources"]["namespaceSelector"]
+        assert where["matchExpressions"][0]["values"] == ["shop", "billing"]
+
+
+def test_only_the_account_of_the_pod_opens_what_pages() -> None:
+    pod, (account,) = one(rendered(), "Deployment"), of_kind(rendered(), "ServiceAccount")
+    assert pod["spec"]["template"]["spec"]["serviceAccountName"] == account["metadata"]["name"]
+    policy = next(
+        p for p in of_kind(rendered(), "ValidatingAdmissionPolicy") if p["metadata"]["name"].endswith("-incidents")
+    )
+    user = f"system:serviceaccount:{account['metadata']['namespace']}:{account['metadata']['name']}"
+    (variable,) = policy["spec"]["variables"]
+    assert variable["expression"] == f"request.userInfo.username == '{user}'"
+
+
+@pytest.mark.parametrize(
+    ("role", "resource", "wanted"),
+    [
+        pytest.param("intake-client", "incidents", set(), id="who sends alerts cannot write an Incident"),
+        pytest.param("intake-client", "alerts", {"create"}, id="who sends alerts may send alerts"),
+        pytest.param("intake-client", "tickets", {"create"}, id="and tickets"),
+        pytest.param("on-call", "runbooks", {"get", "list", "watch", "patch", "update"}, id="people on call may stop plays"),
+        pytest.param("on-call", "deployments", set(), id="the role on call lends nobody a right on Deployments"),
+    ],
+)  # fmt: skip
+def test_a_teams_role_can_do(role: str, resource: str, wanted: set[str]) -> None:
+    (found,) = (r for r in of_kind(rendered(), "ClusterRole") if r["metadata"]["name"].endswith(f"-{role}"))
+    assert verbs(found["rules"], resource) == wanted
 
 
 @needs_helm

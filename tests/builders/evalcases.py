@@ -44,7 +44,7 @@ def template(image: str = "shop:v1", **spec: Any) -> dict[str, Any]:
 
 
 def release(evals: Evals | None = None, **status: Any) -> Release:
-    known = Evals(port=8080, ask=EvalAsk(path="/ask?q={{asked}}"))
+    known = Evals(port=8080, ask=EvalAsk(path="/ask?q={{asked}}"), quarantine="auto")
     spec = ReleaseSpec(
         workload_ref=WorkloadRef(name="answers"),
         version="v1",
@@ -64,6 +64,7 @@ def case(
     kind: str = "regression",
     generation: int = 1,
     labels: dict[str, str] | None = None,
+    annotations: dict[str, str] | None = None,
     status: EvalCaseStatus | None = None,
     **spec: Any,
 ) -> EvalCase:
@@ -75,7 +76,9 @@ def case(
         "origin": Origin.model_validate({"kind": kind, "incident": "answers-1" if kind == "regression" else ""}),
         "proof": ProofPair(bad=BAD, good=GOOD) if kind == "regression" else None,
     }
-    meta = ObjectMeta(name=name, namespace="shop", generation=generation, labels=labels or {})
+    meta = ObjectMeta(
+        name=name, namespace="shop", generation=generation, labels=labels or {}, annotations=annotations or {}
+    )
     return EvalCase(metadata=meta, spec=EvalCaseSpec(**{**values, **spec}), status=status or EvalCaseStatus())
 
 

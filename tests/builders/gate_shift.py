@@ -81,7 +81,7 @@ def release(name: str = "answers", depends_on: tuple[str, ...] = ("catalog",), *
                 "images": {name: "helpdesk:v4"},
                 "slo": SLO,
                 "dependsOn": list(depends_on),
-                "evals": {"port": 8080},
+                "evals": {"port": 8080, "quarantine": "auto"},
             },
             "status": status,
         }

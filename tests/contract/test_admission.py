@@ -1,7 +1,7 @@
 """What a real API server says to objects that are not right: our sentence, which names the field and what would be.
 
-Runs where OPSLOOP_CONTRACT_KUBECONFIG names a cluster (1.30 or later). Applies crds/ and, under a name of its own and for
-its own namespace only, the policy of manifests/ that guards annotations.
+Runs where OPSLOOP_CONTRACT_KUBECONFIG names a cluster (1.30 or later). Applies crds/ and, under names of its own and for
+its own namespace only, the policies of manifests/.
 """
 
 import copy
@@ -252,29 +252,56 @@ def test_the_api_server_fills_in_what_applies(api: Api, namespace: str) -> None:
     assert spec["unknownTelemetry"] == "hold"
 
 
+POLICY_PLURALS = {
+    "ValidatingAdmissionPolicy": "validatingadmissionpolicies",
+    "ValidatingAdmissionPolicyBinding": "validatingadmissionpolicybindings",
+}
+MILD = {"kind": "alerts", "at": "2026-11-23T14:00:00Z", "severity": "sev3"}
+OPERATOR = "system:serviceaccount:opsloop-system:opsloop"
+EDIT = {"apiGroups": ["opsloop.dev"], "resources": ["*"], "verbs": ["get", "create", "patch", "update"]}
+PATCH_ANSWERS = {"apiGroups": ["apps"], "resources": ["deployments"], "verbs": ["patch"], "resourceNames": ["answers"]}
+
+
 @pytest.fixture(scope="module")
 def guarded(api: Api, namespace: str) -> Iterator[str]:
-    """The policy of manifests/, for this namespace only; `editor` may edit everything, `lead` may decide as well."""
+    """The policies of manifests/, for this namespace only.
+
+    `editor` may edit everything of ours, `shipper` may patch Deployment answers as well, `on-call` has the chart's role and
+    no more, `lead` has all of these; OPERATOR is who the chart says.
+    """
     documents = list(yaml.safe_load_all((ROOT / "manifests" / "opsloop.yaml").read_text()))
-    policy, binding = (
-        next(found for found in documents if found["kind"] == kind)
-        for kind in ("ValidatingAdmissionPolicy", "ValidatingAdmissionPolicyBinding")
-    )
-    on_call = next(found for found in documents if found["metadata"]["name"].endswith("-on-call"))
-    for found in (policy, binding):
-        found["metadata"]["name"] = namespace
+    on_call = next(found for found in documents if found["metadata"]["name"].endswith("-on-call"))["rules"]
+    users = {
+        "editor": [EDIT],
+        "shipper": [EDIT, PATCH_ANSWERS],
+        "on-call": on_call,
+        "lead": [EDIT, PATCH_ANSWERS, *on_call],
+        OPERATOR: [EDIT],
+    }
+    for user, rules in users.items():
+        grant(api, namespace, user, rules)
+    own = [found for found in documents if found["kind"].startswith("ValidatingAdmissionPolicy")]
+    assert len(own) == 8
     where = {"matchLabels": {"kubernetes.io/metadata.name": namespace}}
-    binding["spec"] |= {"policyName": namespace, "matchResources": {"namespaceSelector": where}}
-    edit = {"apiGroups": ["opsloop.dev"], "resources": ["*"], "verbs": ["get", "create", "patch", "update"]}
-    grant(api, namespace, "editor", [edit])
-    grant(api, namespace, "lead", [edit, *on_call["rules"]])
-    api.apply(f"{POLICIES}/validatingadmissionpolicies", policy)
-    api.apply(f"{POLICIES}/validatingadmissionpolicybindings", binding)
-    probe = annotated(at("Release"), approve="v1")
-    until(lambda: create(api, namespace, probe, user="editor")[0] != 201)
+    for found in own:
+        found["metadata"]["name"] = f"{namespace}{found['metadata']['name'].removeprefix('opsloop-opsloop-system')}"
+        if found["kind"].endswith("Binding"):
+            found["spec"] |= {"policyName": found["metadata"]["name"], "matchResources": {"namespaceSelector": where}}
+        api.apply(f"{POLICIES}/{POLICY_PLURALS[found['kind']]}", found)
+    probes = [  # one for each policy that guards a creation; edits come last to the API server, so they are asked last
+        annotated(at("Incident", signal=MILD), approve="x"),
+        at("Release"),
+        at("Incident"),
+    ]
+    for probe in probes:
+        until(lambda probe=probe: create(api, namespace, probe, user="editor")[0] != 201)
+    assert create(api, namespace, named("probe", at("Runbook")), dry=False)[0] == 201
+    path = f"{GROUP}/namespaces/{namespace}/runbooks/probe"
+    raised = {"spec": {"serviceAccountName": "other"}}
+    until(lambda: api.call("PATCH", f"{path}?dryRun=All", raised, "merge-patch+json", user="on-call")[0] == 403)
     yield namespace
-    api.call("DELETE", f"{POLICIES}/validatingadmissionpolicybindings/{namespace}")
-    api.call("DELETE", f"{POLICIES}/validatingadmissionpolicies/{namespace}")
+    for found in own:
+        api.call("DELETE", f"{POLICIES}/{POLICY_PLURALS[found['kind']]}/{found['metadata']['name']}")
 
 
 def grant(api: Api, namespace: str, user: str, rules: list[Object]) -> None:
@@ -288,14 +315,19 @@ def grant(api: Api, namespace: str, user: str, rules: list[Object]) -> None:
 
 DECISIONS = [
     ("Release", "approve"), ("Release", "unblock"), ("Release", "retry"),
-    ("Incident", "approve"), ("Incident", "mitigated"), ("Incident", "waive_regression"),
+    ("Incident", "approve"), ("Incident", "mitigated"), ("Incident", "waive_regression"), ("EvalCase", "approve"),
 ]  # fmt: skip
+
+
+def mild(kind: str) -> Object:
+    """A good object that everybody may create who may create its kind and patch Deployment answers."""
+    return at(kind, signal=MILD) if kind == "Incident" else at(kind)
 
 
 @pytest.mark.parametrize(("kind", "decision"), DECISIONS)
 def test_a_decision_needs_the_verb_of_its_name(api: Api, guarded: str, kind: str, decision: str) -> None:
-    body = annotated(at(kind), **{decision: "x"})
-    status, answer = create(api, guarded, body, user="editor")
+    body = annotated(mild(kind), **{decision: "x"})
+    status, answer = create(api, guarded, body, user="shipper")
     verb = decision.replace("_", "-")
     assert status == 403, answer
     assert f"annotation opsloop.dev/{verb} may only be set by somebody with the verb {verb}" in answer["message"]
@@ -305,12 +337,133 @@ def test_a_decision_needs_the_verb_of_its_name(api: Api, guarded: str, kind: str
 def test_only_a_changed_decision_is_guarded(api: Api, guarded: str) -> None:
     body = annotated(named("decided", at("Release")), approve="v1")
     assert create(api, guarded, body, dry=False, user="lead")[0] == 201
-    path = f"{GROUP}/namespaces/{guarded}/releases/decided"
 
     def edit(change: Object) -> int:
-        return api.call("PATCH", path, change, "merge-patch+json", user="editor")[0]
+        return patch(api, guarded, "releases/decided", change, "shipper")[0]
 
     assert edit({"spec": {"paused": True}}) == 200, "the annotation is there and stays the same"
     assert edit({"metadata": {"annotations": {"opsloop.dev/approve": "v2"}}}) == 403
     assert edit({"metadata": {"annotations": {"opsloop.dev/approve": None}}}) == 200, "taking it away is free"
     assert edit({"metadata": {"annotations": {"opsloop.dev/approve": "v1"}}}) == 403
+
+
+def patch(api: Api, namespace: str, path: str, change: Object, user: str) -> tuple[int, Object]:
+    """Merge patch by a user; nothing is stored that was not there before the next one."""
+    return api.call("PATCH", f"{GROUP}/namespaces/{namespace}/{path}", change, "merge-patch+json", user=user)
+
+
+BURN = GOOD["Incident"]["signal"]["burn"]  # type: ignore[index]
+SIGNALS = [
+    pytest.param({"severity": "sev1"}, "signal.severity", id="alerts at sev1, which page"),
+    pytest.param({"severity": "sev2"}, "signal.severity", id="alerts at sev2, which page"),
+    pytest.param({"kind": "burn", "burn": BURN}, "signal.burn", id="a burn that nobody measured"),
+    pytest.param({"kind": "burn"}, "signal.burn", id="a burn without its numbers"),
+    pytest.param({"kind": "ticket", "burn": BURN}, "signal.burn", id="a ticket with the numbers of a burn"),
+]
+
+
+@pytest.mark.parametrize(("changes", "sentence"), SIGNALS)
+def test_only_opsloop_opens_what_pages_or_rolls_back(api: Api, guarded: str, changes: Object, sentence: str) -> None:
+    body = at("Incident", signal={**MILD, **changes})
+    for user in ("lead", ""):  # "" is the administrator of the cluster
+        status, answer = create(api, guarded, body, user=user)
+        assert (status, sentence in answer["message"]) == (403, True), answer
+    assert create(api, guarded, body, user=OPERATOR)[0] == 201
+    assert create(api, guarded, at("Incident", signal=MILD), user="editor")[0] == 201
+
+
+EVALS = {"port": 8080}
+SHIPPING = [
+    pytest.param({"spec": {"version": "v2"}}, id="another version"),
+    pytest.param({"spec": {"images": {"answers": "evil/miner:v1"}}}, id="another image"),
+    pytest.param({"spec": {"images": {"sidecar": "evil/miner:v1"}}}, id="one more image"),
+    pytest.param({"spec": {"paused": False}}, id="going on after a stop"),
+    pytest.param({"spec": {"paused": None}}, id="going on by leaving paused out"),
+    pytest.param({"spec": {"evals": {"quarantine": "auto"}}}, id="pods of a known bad revision without being asked"),
+    pytest.param({"metadata": {"annotations": {"opsloop.dev/retry": "2"}}}, id="a retry"),
+    pytest.param({"metadata": {"annotations": {"opsloop.dev/approve": "v1"}}}, id="an approval"),
+    pytest.param({"metadata": {"annotations": {"opsloop.dev/unblock": "0123456789abcdef"}}}, id="an unblock"),
+]
+
+
+@pytest.fixture(scope="module")
+def paused(api: Api, guarded: str) -> str:
+    """Path of a Release that somebody stopped, which once was retried."""
+    body = annotated(named("paused", at("Release", paused=True, evals=EVALS)), retry="1")
+    assert create(api, guarded, body, dry=False, user="lead")[0] == 201
+    return "releases/paused"
+
+
+@pytest.mark.parametrize("change", SHIPPING)
+def test_shipping_needs_the_right_to_patch_that_deployment(api: Api, guarded: str, paused: str, change: Object) -> None:
+    for user in ("editor", "on-call"):
+        status, answer = patch(api, guarded, f"{paused}?dryRun=All", change, user)
+        assert status == 403, answer
+    assert "needs the right to patch its Deployment" in patch(api, guarded, paused, change, "on-call")[1]["message"]
+    assert patch(api, guarded, f"{paused}?dryRun=All", change, "lead")[0] == 200
+
+
+LOWERING = [
+    pytest.param({"spec": {"paused": True}}, id="a stop, again"),
+    pytest.param({"spec": {"unknownTelemetry": "abort"}}, id="less patience with silence"),
+    pytest.param({"spec": {"slo": {"objective": 0.995}}}, id="another objective"),
+    pytest.param({"spec": {"evals": {"quarantine": "never"}}}, id="no quarantined pods"),
+    pytest.param({"metadata": {"annotations": {"opsloop.dev/retry": None}}}, id="a retry taken away"),
+    pytest.param({"metadata": {"labels": {"team": "x"}}}, id="a label"),
+    pytest.param({"spec": {"version": "v1", "images": {"answers": "opsloop/helpdesk:v1"}}}, id="the same file again"),
+]
+
+
+@pytest.mark.parametrize("change", LOWERING)
+def test_what_ships_nothing_needs_the_verb_on_the_release_alone(
+    api: Api, guarded: str, paused: str, change: Object
+) -> None:
+    for user in ("editor", "on-call"):
+        status, answer = patch(api, guarded, f"{paused}?dryRun=All", change, user)
+        assert status == 200, answer
+
+
+def test_a_release_is_created_by_those_who_may_patch_its_deployment(api: Api, guarded: str) -> None:
+    assert create(api, guarded, at("Release"), user="editor")[0] == 403
+    assert create(api, guarded, at("Release"), user="shipper")[0] == 201
+    other = at("Release", workloadRef={"name": "payments"})
+    assert create(api, guarded, other, user="shipper")[0] == 403, "the right on answers is none on payments"
+
+
+def test_people_on_call_stop_everything_and_cannot_start_it_again(api: Api, guarded: str) -> None:
+    assert create(api, guarded, named("running", at("Release")), dry=False, user="lead")[0] == 201
+    assert create(api, guarded, named("acting", at("Runbook")), dry=False, user="lead")[0] == 201
+
+    def on_call(path: str, spec: Object) -> int:
+        return patch(api, guarded, path, {"spec": spec}, "on-call")[0]
+
+    assert on_call("releases/running", {"paused": True}) == 200
+    assert on_call("releases/running", {"paused": False}) == 403
+    assert on_call("runbooks/acting", {"safety": {"mode": "approve"}}) == 200
+    assert on_call("runbooks/acting", {"safety": {"mode": "dryRun"}}) == 200
+    assert on_call("runbooks/acting", {"safety": {"mode": "approve"}}) == 403
+    assert on_call("runbooks/acting", {"safety": {"mode": "auto"}}) == 403
+    assert patch(api, guarded, "runbooks/acting", {"spec": {"safety": {"mode": "auto"}}}, "editor")[0] == 200
+
+
+BEYOND_A_STOP = [
+    pytest.param("runbooks/edited", {"spec": {"serviceAccountName": "admin"}}, id="on whose behalf"),
+    pytest.param("runbooks/edited", {"spec": {"safety": {"maxPerHour": 50}}}, id="how often"),
+    pytest.param("runbooks/edited", {"spec": {"safety": {"mode": "dryRun", "cooldown": "1s"}}}, id="a stop with more in it"),
+    pytest.param("runbooks/edited", {"spec": {"safety": {"mode": "dryRun"}, "steps": [{"type": "wait"}]}}, id="a stop with other steps"),
+    pytest.param("runbooks/edited", {"spec": {"match": {"causes": ["unknown"]}}}, id="against what"),
+    pytest.param("evalcases/edited", {"spec": {"expect": {"equals": "42"}}}, id="what an EvalCase expects"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("path", "change"), BEYOND_A_STOP)
+def test_people_on_call_change_nothing_else_of_runbooks_and_cases(
+    api: Api, guarded: str, path: str, change: Object
+) -> None:
+    kind = "Runbook" if path.startswith("runbooks") else "EvalCase"
+    assert create(api, guarded, named("edited", at(kind)), dry=False, user="lead")[0] in (201, 409)
+    status, answer = patch(api, guarded, f"{path}?dryRun=All", change, "on-call")
+    assert (status, "without the right to create this kind" in answer["message"]) == (403, True), answer
+    assert patch(api, guarded, f"{path}?dryRun=All", change, "editor")[0] == 200
+    note = {"metadata": {"annotations": {"team.example/note": "seen"}}}
+    assert patch(api, guarded, f"{path}?dryRun=All", note, "on-call")[0] == 200

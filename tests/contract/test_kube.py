@@ -1,5 +1,6 @@
 """One suite for Reader and Writer, on the fake and (OPSLOOP_CONTRACT_KUBECONFIG set) on a real API server, in a namespace of its own."""
 
+import asyncio
 import contextlib
 import os
 import uuid
@@ -330,9 +331,27 @@ async def test_tokens_and_rights_are_reviewed(subject: Subject) -> None:
     assert "system:serviceaccounts" in reviewed[1]
     assert await subject.api.review_token(token, "somebody-else") is None
     assert await subject.api.review_token("nonsense", "opsloop") is None
-    asked = ("create", "opsloop.dev", "incidents", subject.namespace)
+    asked = ("create", "opsloop.dev", "alerts", subject.namespace)
     assert not await subject.api.allowed(*reviewed, *asked)
     assert await subject.api.allowed("root", ("system:masters",), *asked)
+    # a resource that no CRD serves can be granted all the same
+    rbac, rules = (
+        "rbac.authorization.k8s.io/v1",
+        [{"apiGroups": ["opsloop.dev"], "resources": ["alerts"], "verbs": ["create"]}],
+    )
+    who = {"kind": "ServiceAccount", "name": "caller", "namespace": subject.namespace}
+    to = {"apiGroup": "rbac.authorization.k8s.io", "kind": "Role", "name": "caller"}
+    role, binding = Resource(rbac, "Role", "roles"), Resource(rbac, "RoleBinding", "rolebindings")
+    await subject.api.create(role, subject.namespace, {"metadata": {"name": "caller"}, "rules": rules})
+    await subject.api.create(
+        binding, subject.namespace, {"metadata": {"name": "caller"}, "roleRef": to, "subjects": [who]}
+    )
+    for _ in range(50):  # the authorizer learns of it by a watch
+        if await subject.api.allowed(*reviewed, *asked):
+            break
+        await asyncio.sleep(0.1)
+    assert await subject.api.allowed(*reviewed, *asked)
+    assert not await subject.api.allowed(*reviewed, "create", "opsloop.dev", "incidents", subject.namespace)
 
 
 async def test_raw_reaches_any_path_and_reports_any_status(subject: Subject) -> None:

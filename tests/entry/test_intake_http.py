@@ -32,6 +32,7 @@ class Gatekeeper:
     """Access port: token `good` may, `weak` may not, all others are unknown."""
 
     def __init__(self) -> None:
+        self.plurals = {"alerts", "tickets"}  # that `good` may create; nobody may create incidents
         self.reviews: list[tuple[str, str]] = []
         self.asked: list[tuple[str, ...]] = []
         self.error: OpsloopError | None = None
@@ -46,7 +47,7 @@ class Gatekeeper:
         self, user: str, groups: Sequence[str], verb: str, group: str, plural: str, namespace: str, name: str = ""
     ) -> bool:
         self.asked.append((user, verb, group, plural, namespace))
-        return user == AM and namespace == NS
+        return user == AM and namespace == NS and verb == "create" and plural in self.plurals
 
 
 class FakeStore:
@@ -109,7 +110,7 @@ async def test_alerts_are_stored_and_counted(rig: Rig) -> None:
     assert (status, body) == (202, {"stored": 1})
     assert [a.fingerprint for a in rig.store.alerts] == ["f"] and rig.calls == [("alerts", 202, 1)]
     assert rig.access.reviews == [("good", "opsloop")]
-    assert rig.access.asked == [(AM, "create", "opsloop.dev", "incidents", NS)]
+    assert rig.access.asked == [(AM, "create", "opsloop.dev", "alerts", NS)]
 
 
 async def test_a_ticket_is_stored_and_its_id_comes_back(rig: Rig) -> None:
@@ -130,11 +131,11 @@ async def test_a_ticket_is_stored_and_its_id_comes_back(rig: Rig) -> None:
         pytest.param(
             {"token": "weak"},
             403,
-            "bob may not create incidents.opsloop.dev in namespace shop",
+            "bob may not create alerts.opsloop.dev in namespace shop",
             id="without the permission",
         ),
         pytest.param(
-            {"ns": "other"}, 403, "may not create incidents.opsloop.dev in namespace other", id="in another namespace"
+            {"ns": "other"}, 403, "may not create alerts.opsloop.dev in namespace other", id="in another namespace"
         ),
         pytest.param({"data": b"{"}, 400, "body: not JSON", id="with half a body"),
         pytest.param(
@@ -192,6 +193,17 @@ async def test_a_permission_is_cached_for_a_minute_a_refusal_never(rig: Rig) -> 
         rig.seconds = REMEMBER + 1
         assert await post("good") == 202
         assert [token for token, _ in rig.access.reviews] == ["good", "weak", "weak", "good"]
+
+
+async def test_who_may_send_alerts_may_not_send_tickets_by_that(rig: Rig) -> None:
+    rig.access.plurals = {"alerts"}
+    async with rig.client() as client:
+        headers, base = {"Authorization": "Bearer good"}, f"/v1/namespaces/{NS}"
+        assert (await client.post(f"{base}/alerts", headers=headers, json=BODY)).status == 202
+        refused = await client.post(f"{base}/tickets", headers=headers, json=TICKET)
+        assert refused.status == 403, "the cached permission is for alerts alone"
+        assert "may not create tickets.opsloop.dev in namespace shop" in (await refused.json())["error"]
+    assert not rig.store.tickets
 
 
 async def test_a_401_names_the_scheme(rig: Rig) -> None:

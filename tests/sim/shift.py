@@ -32,7 +32,7 @@ def release_object() -> Object:
             "analysis": {"window": "2s", "minEvents": 5},
         }
     }
-    evals = {"port": 8080, "ask": {"path": "/ask?q={{asked}}"}}
+    evals = {"port": 8080, "ask": {"path": "/ask?q={{asked}}"}, "quarantine": "auto"}
     spec = release_spec(slo=slo, strategy=strategy, evals=evals, dependsOn=[])
     return {"kind": "Release", "metadata": {"name": "answers", "namespace": NS}, "spec": spec}
 

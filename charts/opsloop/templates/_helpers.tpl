@@ -29,6 +29,26 @@ app.kubernetes.io/part-of: opsloop
   namespace: {{ .Release.Namespace }}
 {{- end -}}
 
+{{/* Binds an admission policy, in the namespaces that the operator looks after: dict "name" NAME "root" $ */}}
+{{- define "opsloop.policyBinding" -}}
+apiVersion: admissionregistration.k8s.io/v1
+kind: ValidatingAdmissionPolicyBinding
+metadata:
+  name: {{ .name }}
+  labels: {{- include "opsloop.labels" .root | nindent 4 }}
+spec:
+  policyName: {{ .name }}
+  validationActions: [Deny]
+  {{- with .root.Values.watchNamespaces }}
+  matchResources:
+    namespaceSelector:
+      matchExpressions:
+        - key: kubernetes.io/metadata.name
+          operator: In
+          values: {{- toYaml . | nindent 12 }}
+  {{- end }}
+{{- end -}}
+
 {{/* Rules in each namespace that the operator looks after. */}}
 {{- define "opsloop.rules" -}}
 - apiGroups: [opsloop.dev]

@@ -125,7 +125,7 @@ class Evals(Model):
         default=None,
         description="Template that turns a ticket's example into an EvalCase; without it no regression case is created.",
     )
-    quarantine: Literal["auto", "never"] = Field(
-        default="auto",
-        description="auto: prove a case in quarantined pods of old revisions. never: do not start such pods.",
+    quarantine: Literal["ask", "auto", "never"] = Field(
+        default="ask",
+        description="Whether pods of a revision that is known to be bad may be started in quarantine to prove a case. ask: after the annotation opsloop.dev/approve=DIGEST on the EvalCase, with the digest of its spec.proof.bad. auto: at once. never: not at all.",
     )

@@ -2,6 +2,9 @@
 
 202: the API server holds the content. 400 names the field, 401 and 403 the missing token or permission, 413 and 503 the
 remedy. Alertmanager retries only on network errors and 5xx, so every failure that may pass later is a 503.
+
+The permission is `create` on `alerts` or `tickets` in our API group: resources that exist in RBAC only. The right to create
+Incidents would be another one: whoever writes an Incident chooses its severity, whoever sends an alert does not.
 """
 
 import hashlib
@@ -70,7 +73,7 @@ def intake_routes(
             try:
                 if not is_leader():
                     raise LeadershipLost("this replica does not hold the Lease; another one stores")
-                await guard.check(request.headers.get("Authorization", ""), request.match_info["namespace"])
+                await guard.check(request.headers.get("Authorization", ""), route, request.match_info["namespace"])
                 return await handler(request)
             except (_Refused, OpsloopError) as error:
                 status = _status(error)
@@ -99,30 +102,30 @@ class _Guard:
 
     def __init__(self, access: Access, audience: str, monotonic: Callable[[], float]) -> None:
         self._access, self._audience, self._monotonic = access, audience, monotonic
-        self._until: dict[tuple[bytes, str], float] = {}
+        self._until: dict[tuple[bytes, str, str], float] = {}
 
-    async def check(self, header: str, namespace: str) -> None:
+    async def check(self, header: str, plural: str, namespace: str) -> None:
         """Raises _Refused (401, 403), or Unavailable where the API server cannot say."""
         scheme, _, token = header.partition(" ")
         token = token.strip()
         if scheme.lower() != "bearer" or not token:
             raise _Refused(401, "no token: send a Kubernetes token as `Authorization: Bearer TOKEN`")
-        key = hashlib.sha256(token.encode(errors="surrogateescape")).digest(), namespace
+        key = hashlib.sha256(token.encode(errors="surrogateescape")).digest(), plural, namespace
         if self._until.get(key, 0.0) > self._monotonic():
             return
-        await self._review(token, namespace)
+        await self._review(token, plural, namespace)
         self._remember(key)
 
-    async def _review(self, token: str, namespace: str) -> None:
+    async def _review(self, token: str, plural: str, namespace: str) -> None:
         identity = await self._access.review_token(token, self._audience)
         if identity is None:
             raise _Refused(401, f"the token is not valid for the audience {self._audience!r}, or it has expired")
         user, groups = identity
-        if not await self._access.allowed(user, groups, "create", GROUP, "incidents", namespace):
-            permission = f"create incidents.{GROUP} in namespace {namespace}"
+        if not await self._access.allowed(user, groups, "create", GROUP, plural, namespace):
+            permission = f"create {plural}.{GROUP} in namespace {namespace}"
             raise _Refused(403, f"{user} may not {permission}: bind a Role with that permission to it")
 
-    def _remember(self, key: tuple[bytes, str]) -> None:
+    def _remember(self, key: tuple[bytes, str, str]) -> None:
         now = self._monotonic()
         if len(self._until) >= MAX_REMEMBERED:
             self._until = {k: until for k, until in self._until.items() if until > now}

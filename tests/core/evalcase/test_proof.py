@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from opsloop.api.evalcase import EvalCaseStatus, ProofPair
-from opsloop.api.release import CaseResult, Target
-from opsloop.api.strategy import EvalAsk, Evals
+from opsloop.api.release import CaseResult, Release, Target
+from opsloop.api.strategy import Evals
 from opsloop.core import conditions
 from opsloop.core.actions import ProbeQuarantine, StartQuarantine, StopQuarantine
 from opsloop.core.decision import Decision
@@ -232,8 +232,39 @@ def test_when_the_obstacle_is_gone_the_proof_begins() -> None:
     assert status_of(decide(after(hindered, facts(), pods=()), at(60))).reason == "Proving"
 
 
-def test_evals_are_not_needed_for_a_quarantine() -> None:
-    assert status_of(decide(facts(release=release(Evals(port=1, ask=EvalAsk(path="/")))), T0)).reason == "Proving"
+def without_evals() -> Release:
+    known = release()
+    return known.model_copy(update={"spec": known.spec.model_copy(update={"evals": None})})
+
+
+ASKS = release(Evals(port=1))
+APPROVED = "opsloop.dev/approve"
+
+
+@pytest.mark.parametrize(
+    ("of_release", "annotations", "reason"),
+    [
+        pytest.param(ASKS, {}, "AwaitsQuarantine", id="the default asks before a bad revision runs again"),
+        pytest.param(ASKS, {APPROVED: BAD}, "Proving", id="a person approved the bad revision"),
+        pytest.param(ASKS, {APPROVED: GOOD}, "AwaitsQuarantine", id="another revision was approved"),
+        pytest.param(ASKS, {APPROVED: "true"}, "AwaitsQuarantine", id="an approval names what it approves"),
+        pytest.param(without_evals(), {}, "AwaitsQuarantine", id="a Release without evals asks as well"),
+        pytest.param(without_evals(), {APPROVED: BAD}, "Proving", id="evals are not needed for a quarantine"),
+        pytest.param(release(Evals(port=1, quarantine="auto")), {}, "Proving", id="auto starts it at once"),
+        pytest.param(release(Evals(port=1, quarantine="never")), {APPROVED: BAD}, "QuarantineNever", id="never is stronger than an approval"),
+    ],
+)  # fmt: skip
+def test_a_bad_revision_runs_again_only_where_somebody_said_so(
+    of_release: Release, annotations: dict[str, str], reason: str
+) -> None:
+    decision = decide(facts(release=of_release, case=case(annotations=annotations)), T0)
+    assert status_of(decision).reason == reason
+    assert bool(decision.actions) == (reason == "Proving")
+
+
+def test_what_it_waits_for_is_said_with_the_annotation_to_set() -> None:
+    proof = conditions.get(status_of(decide(facts(release=ASKS), T0)).conditions, "Proven")
+    assert proof and proof.status == "Unknown" and f"opsloop.dev/approve={BAD}" in proof.message
 
 
 def test_a_persons_case_needs_no_proof() -> None:

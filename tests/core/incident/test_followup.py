@@ -103,6 +103,7 @@ WAIVED = {"annotations": {"opsloop.dev/waive-regression": "true"}}
         pytest.param(learning(ticket()), ("Unknown", "NoExample"), id="nobody gave an example"),
         pytest.param(learning(cases=(proven("Unknown", "Proving"),)), ("Unknown", "Proving"), id="it is being proven"),
         pytest.param(learning(cases=(proven("Unknown"),)), ("Unknown", "NotProvenYet"), id="nobody has looked at it yet"),
+        pytest.param(learning(cases=(proven("Unknown", "AwaitsQuarantine"),)), ("Unknown", "AwaitsQuarantine"), id="a person is asked whether the bad revision may run again"),
         pytest.param(learning(cases=(proven("True"),)), ("True", "Proven"), id="it fails on bad and passes on good"),
         pytest.param(learning(cases=(proven("False", "PassesOnBad"),)), ("False", "PassesOnBad"), id="it does not catch the bad revision"),
         pytest.param(learning(ticket(), meta=WAIVED), ("True", "Waived"), id="a person waived it"),

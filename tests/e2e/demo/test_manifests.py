@@ -102,12 +102,16 @@ def test_alertmanager_sends_all_to_the_intake_as_itself() -> None:
     assert token == {"audience": "opsloop", "expirationSeconds": 3600, "path": "token"}
 
 
-def test_those_who_report_may_create_incidents_and_nothing_else() -> None:
-    assert _one("Role", "incident-reporter")["rules"] == [
-        {"apiGroups": ["opsloop.dev"], "resources": ["incidents"], "verbs": ["create"]}
-    ]
-    subjects = {subject["name"] for subject in _one("RoleBinding", "incident-reporter")["subjects"]}
-    assert subjects == {"alertmanager", "helpdesk-tickets"}
+@pytest.mark.parametrize(
+    ("role", "resource", "account"),
+    [
+        pytest.param("alert-sender", "alerts", "alertmanager", id="Alertmanager sends alerts"),
+        pytest.param("ticket-sender", "tickets", "helpdesk-tickets", id="the help desk sends tickets"),
+    ],
+)
+def test_those_who_report_may_do_that_and_nothing_else(role: str, resource: str, account: str) -> None:
+    assert _one("Role", role)["rules"] == [{"apiGroups": ["opsloop.dev"], "resources": [resource], "verbs": ["create"]}]
+    assert [subject["name"] for subject in _one("RoleBinding", role)["subjects"]] == [account]
 
 
 def test_every_alert_has_what_a_person_and_a_machine_need() -> None:

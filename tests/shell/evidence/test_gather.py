@@ -244,6 +244,15 @@ async def test_quarantine_never_is_respected() -> None:
     assert cluster.written("create", "pods") == []
 
 
+async def test_a_bad_revision_is_not_started_for_the_gate_where_nobody_approved() -> None:
+    cluster = after_the_shift()
+    release = next(r for r in await _releases(cluster) if r["metadata"]["name"] == "answers")
+    release["spec"]["evals"]["quarantine"] = "ask"
+    cluster.seed(release)
+    assert "opsloop.dev/approve=" in (await verdicts(cluster))[REGRESSION]
+    assert cluster.written("create", "pods") == []
+
+
 async def _releases(cluster: ShopCluster) -> list[Object]:
     return await cluster.list(RELEASES, NS)
 

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
+from opsloop import names
 from opsloop.api.evalcase import EvalCaseStatus, ProofPair, ProofRun
 from opsloop.core.actions import Action, ProbeQuarantine, StartQuarantine, StopQuarantine
 from opsloop.core.conditions import TEMPLATE_MISSING
@@ -36,6 +37,7 @@ INVERTED = "Inverted"  # it passes on the bad revision and fails on the good one
 PROVING = "Proving"  # quarantined pods are being asked
 NO_PROOF_PAIR = "NoProofPair"  # spec.proof does not name two different revisions
 QUARANTINE_NEVER = "QuarantineNever"  # the Release says that its pods do things merely by running
+AWAITS_QUARANTINE = "AwaitsQuarantine"  # a person has to say that a revision known to be bad may be started
 RELEASE_MISSING = "ReleaseMissing"  # the Release that spec.release names does not exist
 UNSAFE = "QuarantineUnsafe"  # a pod of this template could not be kept away from users or live data
 POD_FAILING = "PodFailing"  # a quarantined pod cannot run (image, crash)
@@ -103,6 +105,11 @@ def _obstacle(facts: EvalCaseFacts) -> tuple[str, str] | None:
         refusal = quarantine.refusal(facts.templates[digest], labels, facts.service_selectors)
         if refusal:
             return UNSAFE, refusal
+    if quarantine.awaits_approval(facts.case, release):
+        return AWAITS_QUARANTINE, (
+            f"a pod of revision {pair.bad}, which is known to be bad, is started after the annotation"
+            f" {names.APPROVE}={pair.bad} on this EvalCase (or at once with evals.quarantine: auto on the Release)"
+        )
     return None
 
 

@@ -12,6 +12,8 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from opsloop import names
+from opsloop.api.evalcase import EvalCase
+from opsloop.api.release import Release
 from opsloop.errors import Invalid
 
 MAX_NAME = 63
@@ -49,6 +51,15 @@ def labels(case: str, release: str, digest: str) -> dict[str, str]:
         names.RELEASE: label_value(release),
         MANAGED_BY: "opsloop",
     }
+
+
+def awaits_approval(case: EvalCase, release: Release) -> bool:
+    """True while nobody has said that pods of this case's bad revision may be started.
+
+    The approval names the bad revision: left in place, it has no power over another pair of revisions.
+    """
+    asks, pair = release.spec.evals is None or release.spec.evals.quarantine == "ask", case.spec.proof
+    return asks and (pair is None or case.metadata.annotations.get(names.APPROVE) != pair.bad)
 
 
 def selected_by(pod_labels: Labels, selectors: Iterable[Labels]) -> Labels | None:

@@ -4,6 +4,7 @@ from datetime import timedelta
 
 from opsloop.api.evalcase import EvalCase
 from opsloop.api.incident import Fix, IncidentStatus
+from opsloop.core import conditions
 from opsloop.core.actions import CreateEvalCase, StorePostmortem
 from opsloop.core.evalcase import capture
 from opsloop.core.evalcase.capture import NO_EXAMPLE
@@ -94,7 +95,9 @@ def _follow_proof(decision: IncidentBuilder) -> None:
     else:
         captured = False if case.status.proven == "False" else None
         reason = case.status.reason or NOT_PROVEN_YET
-        decision.condition("RegressionCaptured", captured, reason, "the EvalCase is not proven")
+        proof = conditions.get(case.status.conditions, "Proven")
+        why = f": {proof.message}" if proof and proof.message else ""
+        decision.condition("RegressionCaptured", captured, reason, f"EvalCase {case.metadata.name} is not proven{why}")
 
 
 def _fix(facts: IncidentFacts, status: IncidentStatus) -> Fix | None:

@@ -31,6 +31,11 @@ async def replay(sources: Sources, case: EvalCase, release: Release) -> Replay:
         )
     if case.spec.proof is None:
         raise Invalid(f"EvalCase {case.metadata.name} names no revisions that prove it")
+    if quarantine.awaits_approval(case, release):
+        raise Invalid(
+            f"EvalCase {case.metadata.name} has no annotation {names.APPROVE}={case.spec.proof.bad}, and Release"
+            f" {release.metadata.name} says evals.quarantine: ask, so no pod of that revision may be started"
+        )
     bad, good = await asyncio.gather(
         *(
             or_missing("quarantine", _run(sources, case, release, d))
