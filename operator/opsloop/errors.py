@@ -30,7 +30,7 @@ class TimedOut(Unavailable):
 
 
 class Partial(Unavailable):
-    """An answer that the server itself declared incomplete (warnings of Prometheus)."""
+    """An answer that the server itself declared incomplete (isPartial of VictoriaMetrics, warnings of Thanos and Mimir)."""
 
 
 class Permanent(OpsloopError):

@@ -225,6 +225,9 @@ def success(kind: str, result: Any, **more: Any) -> dict[str, Any]:
         pytest.param(200, success("vector", [{"metric": {}, "value": [1]}]), Unavailable, "another shape", id="a sample without a value"),
         pytest.param(200, success("vector", [{"metric": {}, "value": [1, "one"]}]), Unavailable, "another shape", id="a value that is no number"),
         pytest.param(200, success("vector", [], warnings=["shard 2 is away"]), Partial, "shard 2 is away", id="a partial answer"),
+        pytest.param(200, success("vector", [], isPartial=True), Partial, "isPartial", id="a partial answer of VictoriaMetrics"),
+        pytest.param(200, success("vector", [], isPartial=False, warnings=["PromQL info: x", "no store matched"]), Partial, "whole: no store matched", id="a partial answer beside a note"),
+        pytest.param(200, success("vector", [], warnings=["PromQL warning: a mix"]), Invalid, "warns of the query: PromQL warning: a mix", id="an expression that does not fit its data"),
         pytest.param(200, success("matrix", []), Invalid, "a matrix, not a vector", id="a range expression"),
         pytest.param(200, success("vector", [{"metric": {}, "histogram": [1, {}]}]), Invalid, "native histograms", id="native histograms"),
     ],
@@ -234,8 +237,16 @@ async def test_foreign_answers_become_our_errors(status: int, body: Any, error: 
         await answering(status, body).instant("up", AT)
 
 
-async def test_infos_do_not_make_an_answer_partial() -> None:
-    answer = success("vector", [{"metric": {}, "value": [AT.timestamp(), "1"]}], infos=["might not be a counter"])
+@pytest.mark.parametrize(
+    "where",
+    [
+        pytest.param({"infos": ["PromQL info: might not be a counter"]}, id="in a list of their own"),
+        pytest.param({"warnings": ["PromQL info: might not be a counter"]}, id="among the warnings, as 2.48 to 2.53 put them"),
+        pytest.param({"warnings": None, "isPartial": False}, id="empty, and whole"),
+    ],
+)  # fmt: skip
+async def test_infos_do_not_make_an_answer_partial(where: dict[str, Any]) -> None:
+    answer = success("vector", [{"metric": {}, "value": [AT.timestamp(), "1"]}], **where)
     assert await answering(200, answer).instant("up", AT) == [Sample({}, 1.0, AT)]
 
 

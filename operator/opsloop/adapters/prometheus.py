@@ -99,7 +99,7 @@ def _decode(raw: bytes) -> dict[str, Any]:
 
 
 def _refuse(status: int, body: Mapping[str, Any], raw: bytes) -> None:
-    """Raises unless this is a complete success."""
+    """Raises unless this is a complete success without a warning."""
     said = str(body.get("error") or body.get("message") or raw[:_SHOWN].decode(errors="replace"))[:_SHOWN]
     if status in _BAD_QUERY:
         raise Invalid(f"Prometheus refuses the query: {said}")
@@ -111,8 +111,22 @@ def _refuse(status: int, body: Mapping[str, Any], raw: bytes) -> None:
         raise Unavailable(f"Prometheus answered {status}: {said}")
     if body.get("status") != "success":
         raise Unavailable(f"Prometheus answered 200 without success: {said}")
-    if body.get("warnings"):
-        raise Partial(f"Prometheus' answer is not whole: {'; '.join(map(str, body['warnings']))}"[:_SHOWN])
+    if body.get("isPartial"):  # VictoriaMetrics' cluster, without a word about which node is away
+        raise Partial("Prometheus' answer is not whole: it says isPartial")
+    _warn([str(warning) for warning in body.get("warnings") or ()])
+
+
+def _warn(warnings: list[str]) -> None:
+    """Raises Partial for warnings about data that are away, Invalid for those about the expression; notes are none.
+
+    The engine's own annotations carry its name, wherever a version puts them (2.48 to 2.53 lists infos among the warnings).
+    """
+    about_data = [warning for warning in warnings if not warning.startswith("PromQL ")]
+    if about_data:
+        raise Partial(f"Prometheus' answer is not whole: {'; '.join(about_data)}"[:_SHOWN])
+    about_query = [warning for warning in warnings if not warning.startswith("PromQL info")]
+    if about_query:
+        raise Invalid(f"Prometheus warns of the query: {'; '.join(about_query)}"[:_SHOWN])
 
 
 def _read(reader: Callable[[], T]) -> T:

@@ -119,7 +119,7 @@ class Series:
 
 
 class Telemetry(Protocol):
-    """A Prometheus-compatible HTTP API. A partial answer (warnings) raises Unavailable."""
+    """A Prometheus-compatible HTTP API. A partial answer raises Partial."""
 
     async def instant(self, query: str, at: datetime | None = None) -> list[Sample]:
         """/api/v1/query."""

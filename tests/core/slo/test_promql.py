@@ -127,7 +127,59 @@ def test_a_comment_in_an_expression_does_not_swallow_what_follows() -> None:
     ],
 )
 def test_what_cannot_be_read_is_named(sli: Sli, problem: str) -> None:
-    assert promql.problem(sli) == problem
+    assert promql.problem(sli) == (Unknown(slo.QUERY_FAILED, problem) if problem else None)
+
+
+def counted(bad: str, total: str = "sum(increase(t[{{window}}]))") -> Sli:
+    return Sli(bad=bad, total=total)
+
+
+@pytest.mark.parametrize(
+    ("sli", "reason", "says"),
+    [
+        pytest.param(counted("sum(rate(b[{{window}}]))"), slo.NOT_A_COUNT, "spec.slo.sli.bad gives events per second; write increase() instead of rate()", id="events per second"),
+        pytest.param(counted(BAD, "sum(irate(t[{{window}}]))"), slo.NOT_A_COUNT, "spec.slo.sli.total gives events per second; write increase() instead of irate()", id="of all events"),
+        pytest.param(counted("sum(rate(b[{{window}}])) * 300"), slo.NOT_A_COUNT, "spec.slo.sli.bad gives events per second", id="scaled by a constant it is a count for one window only"),
+        pytest.param(counted("sum(rate(b[{{window}}])) / sum(rate(t[{{window}}]))"), slo.NOT_A_COUNT, "spec.slo.sli.bad gives a ratio", id="a ratio"),
+        pytest.param(counted("svc:errors:increase{{window}}"), slo.WINDOW_IN_NAME, "spec.slo.sli.bad asks for recorded series", id="the window in a series' name"),
+        pytest.param(counted('errors{window="{{window}}"}'), slo.WINDOW_IN_NAME, "spec.slo.sli.bad asks for recorded series", id="the window in a label"),
+    ],
+)  # fmt: skip
+def test_what_is_no_count_over_any_window_is_named(sli: Sli, reason: str, says: str) -> None:
+    found = promql.problem(sli)
+    assert found is not None
+    assert found.reason == reason
+    assert found.detail.startswith(says)
+
+
+@pytest.mark.parametrize(
+    "bad",
+    [
+        pytest.param("sum(increase(b[{{window}}] offset 1m))", id="counts of an earlier time"),
+        pytest.param("sum(rate(b[{{window}}])) * scalar(seconds)", id="a rate that may be scaled to the window"),
+        pytest.param("sum(sum_over_time(b:rate1m[{{window}}:1m])) * 60", id="a sum of recorded values"),
+        pytest.param("sum(increase(b[{{window}}])) / 0.1", id="a sampled count"),
+        pytest.param("sum(b[{{window}}:{{window}}]", id="what nobody here can read is left to Prometheus"),
+        pytest.param("sum(delta(b[{{ window }}]))", id="a gauge that goes up"),
+        pytest.param("count_over_time((up == 0)[{{window}}:15s])", id="counted moments"),
+    ],
+)
+def test_counts_are_no_problem(bad: str) -> None:
+    assert promql.problem(counted(bad)) is None
+
+
+@pytest.mark.parametrize(
+    ("total", "covered"),
+    [
+        pytest.param("sum(increase(t[{{window}}])) or vector(0)", " and on() (count(count_over_time(t[4s])))", id="a constant instead of nothing"),
+        pytest.param("sum((increase(a[{{window}}]) or vector(0)) + (increase(b{x=\"y\"}[{{window}}]) or vector(0)))", " and on() (count(count_over_time(a[4s])) or count(count_over_time(b{x=\"y\"}[4s])))", id="one of two series is data"),
+        pytest.param("sum(increase(t[{{window}}]))", "", id="without a constant nothing is added"),
+        pytest.param("vector(1) + 0 * count_over_time(vector(1)[{{window}}:])", "", id="without a series nothing is missing"),
+    ],
+)  # fmt: skip
+def test_a_constant_in_place_of_missing_data_is_not_covered(total: str, covered: str) -> None:
+    inner = f"sum({total.replace('{{window}}', '4s')}\n){covered}"
+    assert promql.coverage_expression(total, MINUTE, SECOND).startswith(f"count_over_time(({inner})[1m:1s])")
 
 
 NO_SERIES_TOTAL = Unknown(slo.NO_SERIES, "spec.slo.sli.total matches no series in the window")
@@ -139,7 +191,7 @@ NO_SERIES_TOTAL = Unknown(slo.NO_SERIES, "spec.slo.sli.total matches no series i
         pytest.param(BY_GOOD, {"good_1m": 80, "total_1m": 100, "covered_1m": 1}, Value(20, 100, 1.0), id="80 good of 100"),
         pytest.param(BY_BAD, {"bad_1m": 20, "total_1m": 100, "covered_1m": 0.5}, Value(20, 100, 0.5), id="20 bad of 100, half seen"),
         pytest.param(BY_BAD, {"total_1m": 100, "covered_1m": 1}, Value(0, 100, 1.0), id="no bad series: nothing bad happened"),
-        pytest.param(BY_GOOD, {"total_1m": 100, "covered_1m": 1}, Unknown(slo.NO_SERIES, "spec.slo.sli.good matches no series in the window"), id="no good series at all: a wrong name, not an outage"),
+        pytest.param(BY_GOOD, {"total_1m": 100, "covered_1m": 1}, Value(100, 100, 1.0), id="no good series at all: none of the events was good"),
         pytest.param(BY_GOOD, {"good_1m": 80}, NO_SERIES_TOTAL, id="no total"),
         pytest.param(BY_GOOD, {}, NO_SERIES_TOTAL, id="an empty answer"),
         pytest.param(BY_GOOD, {"good_1m": 0, "total_1m": 0, "covered_1m": 1}, Unknown(slo.NO_EVENTS, "spec.slo.sli.total is 0 in the window"), id="nothing happened"),

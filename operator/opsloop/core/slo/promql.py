@@ -21,12 +21,18 @@ from opsloop.api.meta import format_duration
 from opsloop.api.slo import Sli
 from opsloop.core.facts import Reading, Unknown, Value
 from opsloop.core.slo import burn_rate as slo
+from opsloop.core.slo.expression import Unit, form, in_a_name
 
 LABEL = "opsloop"
 FIELD = "spec.slo.sli"
 _POINTS = 120  # coverage is measured at up to this many points of a window
 _INNER = 4  # a point is covered if `total` has data over this many scrape intervals before it
 _PLACEHOLDER = {name: re.compile(r"\{\{\s*" + name + r"\s*\}\}") for name in ("window", "version")}
+_ANY_WINDOW = timedelta(milliseconds=987654321)  # found again in an expression
+_IN_NAME = (
+    "asks for recorded series that carry the window in their name or a label: they exist for the recorded windows only, and"
+    " nobody can say for how much of a window they have data; count the recorded or raw counters over [{{window}}]"
+)
 _SPECIAL = re.compile(r"[.+*?()|{}\[\]$]")
 _UNQUOTABLE = re.compile("[\\\\^\"'`\n]")
 
@@ -56,14 +62,32 @@ class Parsed:
     versions: Mapping[str, Reading]
 
 
-def problem(sli: Sli) -> str:
-    """The mistake that makes an SLI unreadable, with its field; empty without one. The CRD refuses these as well."""
+def problem(sli: Sli) -> Unknown | None:
+    """The mistake that makes an SLI unreadable, with its field; None without one."""
     if (sli.good is None) == (sli.bad is None):
-        return f"{FIELD}: give exactly one of good and bad"
-    for field, query in _fields(sli).items():
-        if not _PLACEHOLDER["window"].search(query):
-            return f"{FIELD}.{field} does not hold {{{{window}}}}, so that it would say the same of every window"
-    return ""
+        return Unknown(slo.QUERY_FAILED, f"{FIELD}: give exactly one of good and bad")
+    return next(
+        (found for field, query in _fields(sli).items() if (found := _problem(f"{FIELD}.{field}", query))), None
+    )
+
+
+def _problem(field: str, query: str) -> Unknown | None:
+    if not _PLACEHOLDER["window"].search(query):
+        return Unknown(
+            slo.QUERY_FAILED, f"{field} does not hold {{{{window}}}}, so that it would say the same of every window"
+        )
+    if in_a_name(_filled(query, _ANY_WINDOW), format_duration(_ANY_WINDOW)):
+        return Unknown(slo.WINDOW_IN_NAME, f"{field} {_IN_NAME}")
+    found = form(_filled(query, _ANY_WINDOW))
+    if found is not None and found.unit is Unit.RATE:
+        return Unknown(
+            slo.NOT_A_COUNT, f"{field} gives events per second; write increase() instead of {found.culprit}()"
+        )
+    if found is not None and found.unit is Unit.RATIO:
+        return Unknown(
+            slo.NOT_A_COUNT, f"{field} gives a ratio; write the number of events alone, for example as increase()"
+        )
+    return None
 
 
 def splits(sli: Sli) -> bool:
@@ -107,8 +131,17 @@ def coverage_expression(total: str, window: timedelta, resolution: timedelta) ->
     """
     step = format_duration(max(resolution, window / _POINTS))
     span = f"[{format_duration(window)}:{step}]"
-    inner = _sum(total, _INNER * resolution)
+    inner = _sum(total, _INNER * resolution) + _present(_filled(total, _INNER * resolution))
     return f"count_over_time(({inner}){span}) / scalar(count_over_time(vector(1){span}))"
+
+
+def _present(total: str) -> str:
+    """PromQL that takes a value away where none of the expression's series has data, though it has a constant in their place."""
+    found = form(total)
+    if found is None or not found.stand_in or not found.selectors:
+        return ""
+    counts = [f"count(count_over_time({s.text}))" if s.ranged else f"count({s.text})" for s in found.selectors]
+    return f" and on() ({' or '.join(dict.fromkeys(counts))})"
 
 
 def window_query(sli: Sli, windows: Iterable[timedelta], versions: Versions, resolution: timedelta) -> str:
@@ -155,9 +188,8 @@ def parse(samples: Iterable[Labelled], sli: Sli, windows: Iterable[timedelta], v
 
 def _overall(numbers: Mapping[str, float], sli: Sli, window: timedelta) -> Reading:
     span = format_duration(window)
-    total = numbers.get(f"total:{span}")
-    counted = numbers.get(f"good:{span}") if sli.good is not None else numbers.get(f"bad:{span}", 0.0)
-    return _reading(sli, counted, total, numbers.get(f"covered:{span}", 0.0))
+    counted = numbers.get(f"good:{span}" if sli.good is not None else f"bad:{span}", 0.0)
+    return _reading(sli, counted, numbers.get(f"total:{span}"), numbers.get(f"covered:{span}", 0.0))
 
 
 def _by_version(numbers: Mapping[str, float], sli: Sli, name: str, window: timedelta) -> Reading:
@@ -175,15 +207,15 @@ def _by_version(numbers: Mapping[str, float], sli: Sli, name: str, window: timed
     return _reading(sli, numbers.get(f"{kind}:{span}", 0.0), numbers.get(f"total:{span}"), overall.coverage)
 
 
-def _reading(sli: Sli, counted: float | None, total: float | None, coverage: float) -> Reading:
-    """A Value, or Unknown with the field. `counted` are good or bad events, as the SLI says.
+def _reading(sli: Sli, counted: float, total: float | None, coverage: float) -> Reading:
+    """A Value, or Unknown with the field. `counted` are good or bad events, as the SLI says, and 0 where it has no series.
+
+    While there are events, no good series means that none of them was good: a new version that never answers well has none.
 
     Prometheus extrapolates counts, so that a part may come out a little above the whole: it is cut.
     """
     if total is None:
         return Unknown(slo.NO_SERIES, f"{FIELD}.total matches no series in the window")
-    if counted is None:
-        return Unknown(slo.NO_SERIES, f"{FIELD}.good matches no series in the window")
     for number in (counted, total, coverage):
         if isnan(number):
             return Unknown(slo.NAN, f"{FIELD} gave NaN")

@@ -35,6 +35,8 @@ class SliQuery:
         self, objective: Slo, windows: Collection[timedelta], versions: promql.Versions, at: datetime
     ) -> promql.Parsed:
         """Readings of all these windows and versions as of `at`, by one query."""
+        if fault := promql.problem(objective.sli):
+            return promql.Parsed(dict.fromkeys(windows, fault), dict.fromkeys(versions, fault))
         try:
             samples = await self._samples(objective, windows, versions, at)
         except OpsloopError as error:
@@ -62,8 +64,6 @@ class SliQuery:
     async def _samples(
         self, objective: Slo, windows: Collection[timedelta], versions: promql.Versions, at: datetime
     ) -> list[Sample]:
-        if fault := promql.problem(objective.sli):
-            raise Invalid(fault)
         query = promql.window_query(objective.sli, windows, versions, self._resolution)
         return await self._in_time(self._telemetry.instant(query, at)) if query else []
 
@@ -77,7 +77,7 @@ class SliQuery:
 
     async def _explain(self, objective: Slo, error: OpsloopError, at: datetime) -> Unknown:
         """The Unknown for a failed query. A refused one is sent again expression by expression, to name the field."""
-        if not isinstance(error, Invalid) or promql.problem(objective.sli):
+        if not isinstance(error, Invalid):
             return Unknown(_reason(error), str(error))
         for field, query in promql.single_queries(objective.sli, min(windows_of(objective))).items():
             try:

@@ -1,0 +1,173 @@
+"""SLIs as people bring them along (`intake/`), read by the poller from a model of Prometheus."""
+
+import json
+from collections.abc import Mapping
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from opsloop.adapters.prometheus import Prometheus
+from opsloop.api.meta import ObjectMeta, parse_duration
+from opsloop.api.release import Release, ReleaseSpec, Revision, WorkloadRef
+from opsloop.api.slo import Sli, Slo, Tier
+from opsloop.core.facts import Readings, Value, Verdict
+from opsloop.core.slo import burn_rate as slo
+from opsloop.shell.slo.poller import Poller, ReadingStore
+from opsloop.simulator.fakes.clock import START, FakeClock
+from opsloop.simulator.prometheus.store import Store
+from opsloop.simulator.prometheus.telemetry import ModelTelemetry
+from tests.builders.promtool import load
+from tests.fakes.telemetry import FakeTelemetry
+
+pytestmark = [pytest.mark.asyncio, pytest.mark.looptime]
+
+HERE = Path(__file__).parent / "intake"
+FAST = {"long": "1h", "short": "5m", "factor": 14.4, "severity": "sev1"}
+RAW = {"bad": "sum(increase(errors_total[{{window}}]))", "total": "sum(increase(requests_total[{{window}}]))"}
+RESOLUTION = timedelta(seconds=15)
+ONE, TWO = "1" * 16, "2" * 16
+
+
+def case(name: str) -> Any:
+    (path,) = HERE.glob(f"{name}*.yaml")
+    return yaml.safe_load(path.read_text())
+
+
+def release(sli: dict[str, str], objective: float = 0.99, tiers: list[Any] | None = None, **status: Any) -> Release:
+    spec = Slo(objective=objective, sli=Sli(**sli), tiers=[Tier(**tier) for tier in tiers or [FAST]])
+    known = [
+        Revision(
+            digest=digest, number=number, version=f"v{number}", reason="Adopted", first_seen=START, live_since=START
+        )
+        for number, digest in ((1, ONE), (2, TWO))
+    ]
+    return Release(
+        metadata=ObjectMeta(name="answers", namespace="shop"),
+        spec=ReleaseSpec(workload_ref=WorkloadRef(name="answers"), version="v1", images={"app": "shop:v1"}, slo=spec),
+        status={"live": ONE, "revisions": known, **status},  # type: ignore[arg-type]
+    )
+
+
+class Reader:
+    """A poller over samples that are scraped every 15 s from START on."""
+
+    def __init__(self, item: Release, series: list[dict[str, str]]) -> None:
+        self.clock, store = FakeClock(), Store()
+        load(store, series, START)
+        self.telemetry, self.store = ModelTelemetry(store, self.clock), ReadingStore()
+        self.poller = Poller(
+            self.telemetry,
+            self.clock,
+            lambda: [item],
+            self.store,
+            lambda _: None,
+            RESOLUTION,
+            RESOLUTION,
+            lambda _: False,
+        )
+
+    async def at(self, span: str) -> Readings:
+        """The readings at this time after START."""
+        self.clock.advance((START + parse_duration(span) - self.clock.now()).total_seconds())
+        await self.poller.pass_once()
+        assert self.telemetry.unsupported == []
+        return self.store.of(("shop", "answers"))
+
+    async def verdict(self, span: str) -> Verdict:
+        found = (await self.at(span)).verdict
+        assert found is not None
+        return found
+
+
+async def test_an_sli_of_rates_is_refused_with_a_word_about_increase() -> None:
+    given = case("01")
+    objective, tiers = given["slo"]["objective"], given["slo"]["tiers"]
+    verdict = await Reader(release(given["sli"], objective, tiers), given["series"]).verdict(given["at"])
+    assert (verdict.band, verdict.reason) == ("unknown", slo.NOT_A_COUNT)
+    assert slo.unknown_because(verdict).endswith(
+        "spec.slo.sli.bad gives events per second; write increase() instead of rate()"
+    )
+
+
+@pytest.mark.parametrize(
+    ("objective", "factors", "minute"),
+    [
+        pytest.param(0.9, (5, 3), 30, id="as the bad form does"),
+        pytest.param(0.99, (14.4, 6), 9, id="with a tight objective, after minutes"),
+    ],
+)
+async def test_good_series_that_are_gone_are_no_good_events(
+    objective: float, factors: tuple[float, float], minute: int
+) -> None:
+    given = case("02")
+    tiers = [{**tier, "factor": factor} for tier, factor in zip(given["slo"]["tiers"], factors, strict=True)]
+    reader = Reader(release(given["sli"], objective, tiers), given["series"])
+    fired = []
+    for n in range(440, 481):
+        verdict = await reader.verdict(f"{n}m")
+        assert verdict.band != "unknown", slo.unknown_because(verdict)
+        if verdict.firing and verdict.firing.tier.severity == "sev1":
+            fired.append(n - 440)
+    assert minute - 1 <= fired[0] <= minute + 1
+    assert fired == list(range(fired[0], 41))
+
+
+async def test_recorded_series_with_the_window_in_their_name_are_refused_with_that_sentence() -> None:
+    given = case("06")
+    verdict = await Reader(release(given["sli"]), given["series"]).verdict("2h")
+    assert (verdict.band, verdict.reason) == ("unknown", slo.WINDOW_IN_NAME)
+    assert "carry the window in their name" in slo.unknown_because(verdict)
+
+
+async def test_a_constant_in_place_of_missing_data_covers_nothing() -> None:
+    given = case("08")
+    verdict = await Reader(release(given["sli"]), given["series"]).verdict("120m")
+    long = verdict.tiers[0].long
+    assert isinstance(long, Value)
+    assert long.coverage == pytest.approx(0.17, abs=0.02)
+    assert (verdict.band, verdict.reason, verdict.back) == ("unknown", slo.LOW_COVERAGE, None)
+
+
+ANSWERS: list[dict[str, Any]] = case("05")
+
+
+@pytest.mark.parametrize(
+    ("name", "reason"),
+    [
+        pytest.param("VictoriaMetrics cluster", slo.PARTIAL, id="isPartial is not whole"),
+        pytest.param("Prometheus 2.48 to 2.53", "", id="a note among the warnings is whole"),
+        pytest.param(
+            "any Prometheus since 2.48", slo.QUERY_FAILED, id="a warning about the expression names the field"
+        ),
+        pytest.param("Thanos", slo.PARTIAL, id="a store that is away is not whole"),
+    ],
+)
+async def test_answers_with_a_word_besides_the_data(name: str, reason: str) -> None:
+    (body,) = [answer["body"] for answer in ANSWERS if answer["name"] == name]
+    item, clock, store = release(RAW), FakeClock(), ReadingStore()
+    poller = Poller(
+        answering(body), clock, lambda: [item], store, lambda _: None, RESOLUTION, RESOLUTION, lambda _: False
+    )
+    await poller.pass_once()
+    verdict = store.of(("shop", "answers")).verdict
+    assert verdict is not None
+    assert verdict.reason == (reason or slo.WITHIN_OBJECTIVE)
+    if reason == slo.QUERY_FAILED:
+        assert slo.unknown_because(verdict).startswith(
+            "5m: QueryFailed: spec.slo.sli.bad: Prometheus warns of the query"
+        )
+
+
+def answering(body: dict[str, Any]) -> Prometheus:
+    """A Prometheus that has seen 3,000 good events in each window, and says this besides."""
+
+    async def fetch(path: str, params: Mapping[str, str]) -> tuple[int, bytes]:
+        parts = [part for part in FakeTelemetry.asked(params["query"]) if not part.startswith("bad")]
+        counts = {"total": "3000", "covered": "1"}
+        samples = [{"metric": {"opsloop": part}, "value": [0, counts[part.split(":")[0]]]} for part in parts]
+        return 200, json.dumps({**body, "data": {"resultType": "vector", "result": samples}}).encode()
+
+    return Prometheus(fetch)
