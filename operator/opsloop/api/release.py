@@ -1,6 +1,6 @@
 """Release: the wanted version of one Deployment, its rollout strategy and its SLO."""
 
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
@@ -120,6 +120,22 @@ class Revision(Model):
     blocked: Blocked | None = Field(
         default=None, description="Reason for refusing the revision as a target; absent if it is allowed."
     )
+
+
+CommandName = Literal["approve", "unblock"]
+
+
+class Command(Model):
+    """Last annotation of its name that a person set, and the state that it was given for: it is obeyed once."""
+
+    LONGEST: ClassVar[int] = 256
+
+    name: CommandName = Field(description="Name of the annotation, without the prefix opsloop.dev/.")
+    value: str = Field(max_length=256, description="Value of the annotation; the same value has no further power.")
+    digest: str = Field(default="", max_length=64, description="Digest of the revision that it was given for.")
+    weight: int = Field(default=0, ge=0, le=100, description="Weight of the step that an approval was given for.")
+    reason: str = Field(max_length=64, description="Obeyed, or the named reason for which it had no effect.")
+    at: Time = Field(description="Time at which it was read.")
 
 
 class CaseResult(Model):
@@ -251,6 +267,12 @@ class ReleaseStatus(StatusModel):
         default=None, description="Latest rollback that was carried out or refused for an Incident."
     )
     promotion: Promotion | None = Field(default=None, description="Latest promotion.")
+    commands: list[Command] = Field(
+        default_factory=list,
+        max_length=8,
+        description="Commands that were given as annotations, the last of each name. To give the same one again, take the annotation away first.",
+        json_schema_extra=map_list("name"),
+    )
     last_episode: int = Field(
         default=0, description="Highest Incident number observed for this Release; the next Incident gets a higher one."
     )

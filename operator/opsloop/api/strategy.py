@@ -30,7 +30,7 @@ class Step(Model):
         default=timedelta(0), description="Minimum time at this step, counted from when its weight is reached."
     )
     approve: bool = Field(
-        default=False, description="Wait for the annotation opsloop.dev/approve=VERSION before this step."
+        default=False, description="Wait for the annotation opsloop.dev/approve=VERSION/WEIGHT before this step."
     )
 
 

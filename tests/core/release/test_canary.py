@@ -67,12 +67,6 @@ def test_the_first_step_is_only_stored_when_decided() -> None:
     assert gates_opened(situation) == set(), "gates open on the next look, up to what is stored by then"
 
 
-def test_an_approval_names_the_version() -> None:
-    steps = [{"weight": 20, "approve": True}, {"weight": 100}]
-    assert end_of(dark(release_asking(steps=steps, annotations={"approve": "v4"}), canary=canary(1)))[0] == "Stepping"
-    assert end_of(dark(release_asking(steps=steps, annotations={"approve": "v3"}), canary=canary(1)))[0] == "Dark"
-
-
 @pytest.mark.parametrize(
     ("limit", "state"),
     [

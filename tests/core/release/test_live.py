@@ -179,29 +179,6 @@ def test_last_good_of_an_unproven_live_is_where_a_rollback_would_go() -> None:
     )
 
 
-@pytest.mark.parametrize(
-    ("digest", "known", "lifted"),
-    [
-        pytest.param(V2, (ADOPTED, BAD.model_copy(update={"blocked": BLOCK})), True, id="a person allows it again"),
-        pytest.param(V4, (ADOPTED, BAD.model_copy(update={"blocked": BLOCK})), False, id="another digest lifts nothing"),
-        pytest.param("", (ADOPTED, BAD.model_copy(update={"blocked": BLOCK})), False, id="an empty annotation lifts nothing"),
-    ],
-)  # fmt: skip
-def test_unblock(digest: str, known: tuple[Revision, ...], lifted: bool) -> None:
-    item = release(meta={"annotations": {"opsloop.dev/unblock": digest}}, dependsOn=[])
-    status = status_after(facts(item, status_with(target("Promoted", "v1"), *known)))
-    assert (status.revisions[1].blocked is None) == lifted
-
-
-def test_a_blocked_revision_is_not_unblocked_while_it_is_live() -> None:
-    item = release(meta={"annotations": {"opsloop.dev/unblock": V2}}, dependsOn=[])
-    known = (ADOPTED, BAD.model_copy(update={"blocked": BLOCK}))
-    status = status_after(
-        facts(item, status_with(target("Promoted", "v1"), *known, live=V2), workload=workload("shop:v2"))
-    )
-    assert status.revisions[1].blocked == BLOCK
-
-
 def test_the_list_of_revisions_is_bounded_and_keeps_named_ones() -> None:
     many = [revision(f"v{n}", "Canaried") for n in range(10, 45)]
     status = status_after(facts(status=status_with(target("Promoted"), ADOPTED, TRIED, *many)))

@@ -8,7 +8,7 @@ from opsloop.api.incident import Incident
 from opsloop.api.release import Blocked, CaseResult, Promotion, Target
 from opsloop.core.actions import SetTemplate
 from opsloop.core.facts import WorkloadFacts
-from opsloop.core.release import ReleaseBuilder, revisions, weights
+from opsloop.core.release import ReleaseBuilder, commands, revisions, weights
 from opsloop.core.release.analysis import (
     analysis_failed,
     evals_failed,
@@ -63,12 +63,11 @@ from opsloop.core.release.target import (
     template_not_stored,
     weight_unreachable,
 )
-from opsloop.names import APPROVE
 
 # Named reasons
 INCIDENT_OPEN = "IncidentOpen"  # an Incident opened on this Release in mid-canary
 PAUSED = "Paused"  # spec.paused
-WAITING_FOR_APPROVAL = "WaitingForApproval"  # the step wants annotation opsloop.dev/approve
+WAITING_FOR_APPROVAL = "WaitingForApproval"  # the step wants annotation opsloop.dev/approve=VERSION/WEIGHT
 
 TEMPLATE_GOES = "the Deployment gets the promoted template"
 
@@ -142,13 +141,14 @@ def paused(rollout: Rollout) -> Outcome | None:
 
 
 def approval_missing(rollout: Rollout) -> Outcome | None:
-    """Hold where the next step wants an approval and the annotation does not name this version."""
-    release, step = rollout.facts.release, rollout.next_step
-    version = release.spec.version
-    if not step.approve or release.metadata.annotations.get(APPROVE) == version:
+    """Hold where the next step wants an approval that was not given during this try."""
+    step, value = rollout.next_step, f"{rollout.target.version}/{rollout.next_step.weight}"
+    if not step.approve or commands.is_approved(rollout.status, rollout.target, step):
         return None
-    annotate = f"annotate the Release with opsloop.dev/approve={version}"
-    return Hold(WAITING_FOR_APPROVAL, f"weight {step.weight} wants approval: {annotate}")
+    given = commands.find(rollout.status, "approve")
+    again = "; the one that is there was given before: take it away first" if given and given.value == value else ""
+    annotate = f"annotate the Release with opsloop.dev/approve={value}"
+    return Hold(WAITING_FOR_APPROVAL, f"weight {step.weight} wants approval: {annotate}{again}")
 
 
 def live_changed(rollout: Rollout) -> Outcome | None:

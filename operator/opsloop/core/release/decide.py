@@ -11,7 +11,7 @@ from opsloop.api.slo import Slo
 from opsloop.core import conditions
 from opsloop.core.decision import Decision
 from opsloop.core.facts import ReleaseFacts, Verdict
-from opsloop.core.release import ReleaseBuilder, canary, live, revisions, rollback, target, weights
+from opsloop.core.release import ReleaseBuilder, canary, commands, live, revisions, rollback, target, weights
 from opsloop.core.release.pods import clear_canary
 from opsloop.core.slo import burn_rate as slo
 from opsloop.core.slo import tiers
@@ -37,10 +37,11 @@ def decide(facts: ReleaseFacts, now: datetime) -> Decision:
     else:
         builder.condition("WorkloadMissing", False, "Found", f"Deployment {workload.name} is there")
         live.track(builder, workload)
-        live.lift_block(builder)
+        commands.lift_block(builder)
         live.bake(builder, workload)
         rollback.roll_back(builder, workload)
         target.follow_spec(builder, workload)
+        commands.approve_step(builder)
         canary.advance(builder, workload)
         _clean_up_canary(builder)
     _summarize(builder)

@@ -1,4 +1,4 @@
-"""The live revision: adoption, opsloop's own writes, changes by hand, blocks that are lifted, and last-good."""
+"""The live revision: adoption, opsloop's own writes, changes by hand, and last-good."""
 
 from datetime import datetime, timedelta
 
@@ -10,7 +10,7 @@ from opsloop.core.release import ReleaseBuilder, revisions
 from opsloop.core.release.pods import TICK
 from opsloop.core.release.target import BASE_CHANGED, cancel
 from opsloop.core.slo import burn_rate as slo
-from opsloop.names import FIELD_MANAGER, UNBLOCK
+from opsloop.names import FIELD_MANAGER
 
 # Named reasons
 ADOPTED = "Adopted"  # first apply: what runs becomes revision 1, and nothing moves
@@ -125,16 +125,6 @@ def _missing_template(facts: ReleaseFacts, history: list[Revision], workload: Wo
     if revision is None or workload.digest in facts.templates:
         return None
     return EnsureRevision(facts.release.metadata.name, workload.digest, revision.number, workload.template)
-
-
-def lift_block(builder: ReleaseBuilder) -> None:
-    """Lifts the block of the revision that annotation opsloop.dev/unblock names, unless that revision is live."""
-    status = builder.status
-    digest = builder.facts.release.metadata.annotations.get(UNBLOCK, "")
-    revision = revisions.find(status.revisions, digest) if digest else None
-    if revision and revision.blocked and revision.digest != status.live:
-        builder.set(revisions=revisions.unblock(status.revisions, digest))
-        builder.event("Unblocked", f"{revision.version} ({digest}) may be a target again")
 
 
 def bake(builder: ReleaseBuilder, workload: WorkloadFacts) -> None:

@@ -20,6 +20,11 @@ HOLDING = "Holding"  # the canary makes progress: its step is being reached or i
 WAITING_FOR_PODS = "WaitingForPods"  # canary pods are starting
 
 
+def step_of(target: Target) -> int:
+    """Index of the decided step; DARK before the first one."""
+    return DARK if target.state == "Dark" else target.step
+
+
 @dataclass(frozen=True, slots=True)
 class Rollout:
     """One active target, with the facts and the status that its checks read."""
@@ -38,7 +43,7 @@ class Rollout:
     @property
     def step(self) -> int:
         """Index of the decided step; DARK before the first one."""
-        return DARK if self.target.state == "Dark" else self.target.step
+        return step_of(self.target)
 
     @property
     def next_step(self) -> Step:

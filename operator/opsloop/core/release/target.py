@@ -9,7 +9,7 @@ from opsloop.core import conditions
 from opsloop.core.actions import EnsureRevision
 from opsloop.core.conditions import TEMPLATE_MISSING
 from opsloop.core.facts import ReleaseFacts, WorkloadFacts
-from opsloop.core.release import ReleaseBuilder, revisions, weights
+from opsloop.core.release import ReleaseBuilder, commands, revisions, weights
 from opsloop.core.release.analysis import ANALYSIS_FAILED, EVAL_FAILED
 from opsloop.core.release.outcome import Cancel, Outcome, Refuse, Rollout, Wait
 from opsloop.core.release.pods import PODS_READY, TICK, clear_canary
@@ -70,7 +70,9 @@ def _blocked(status: ReleaseStatus, digest: str, template: Mapping[str, Any]) ->
 
 
 def _retry(facts: ReleaseFacts) -> str:
-    return facts.release.metadata.annotations.get(RETRY, "")
+    """The try that is asked for: any new value. Taking the annotation away asks for nothing."""
+    target = facts.release.status.target
+    return facts.release.metadata.annotations.get(RETRY, "") or (target.retry if target else "")
 
 
 def _is_answered(facts: ReleaseFacts, status: ReleaseStatus, workload: WorkloadFacts) -> bool:
@@ -150,10 +152,20 @@ def _refuse_blocked(builder: ReleaseBuilder, target: Target, revision: Revision)
     message = (
         f"{target.version} ({target.digest}){same} is blocked: {blocked.reason}, {blocked.message}; "
         f"to allow it again: annotate the Release with opsloop.dev/unblock={revision.digest}"
+        f"{_obeyed_before(builder.status, revision.digest)}"
     )
     builder.set(target=ended(target, "Refused", BLOCKED, message, builder.now))
     builder.condition("Blocked", True, BLOCKED, message)
     builder.event("Refused", message[:500], "Warning")
+
+
+def _obeyed_before(status: ReleaseStatus, digest: str) -> str:
+    given = commands.find(status, "unblock")
+    return (
+        " (take away the one that is there first: it was obeyed before this block)"
+        if given and given.value == digest
+        else ""
+    )
 
 
 def _start(
