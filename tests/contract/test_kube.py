@@ -13,6 +13,7 @@ import pytest
 from opsloop.adapters.kube import Kube
 from opsloop.errors import AlreadyExists, Conflict, Invalid, LeadershipLost, NotFound
 from opsloop.shell.ports import CONFIGMAPS, DEPLOYMENTS, INCIDENTS, PODS, Object, Reader, Resource, Writer
+from opsloop.shell.watch.cache import template_manager
 from opsloop.simulator.fakes.cluster import FakeCluster
 
 KUBECONFIG = os.environ.get("OPSLOOP_CONTRACT_KUBECONFIG")
@@ -178,6 +179,28 @@ async def test_a_json_patch_whose_test_holds_replaces_the_whole_template(subject
     assert patched["spec"]["template"]["spec"]["containers"][0]["image"] == "example.invalid/app:v2"
 
 
+async def test_a_dry_run_answers_with_what_a_write_would_store_and_stores_nothing(subject: Subject) -> None:
+    made = await subject.api.create(DEPLOYMENTS, subject.namespace, deployment())
+    template = made["spec"]["template"]
+    template["spec"]["containers"][0]["image"] = "example.invalid/app:v2"
+    replace = {"op": "replace", "path": "/spec/template", "value": template}
+    tried = await subject.api.json_patch(DEPLOYMENTS, subject.namespace, "d", [replace], dry_run=True)
+    read = await subject.api.get(DEPLOYMENTS, subject.namespace, "d")
+    assert read["metadata"]["generation"] == made["metadata"]["generation"]
+    assert read["spec"]["template"]["spec"]["containers"][0]["image"] == "example.invalid/app:v1"
+    stored = await subject.api.json_patch(DEPLOYMENTS, subject.namespace, "d", [replace])
+    assert tried["spec"]["template"] == stored["spec"]["template"]
+    assert stored["spec"]["template"]["spec"]["containers"][0]["image"] == "example.invalid/app:v2"
+
+
+async def test_a_template_is_written_by_the_field_manager_opsloop(subject: Subject) -> None:
+    await subject.api.create(DEPLOYMENTS, subject.namespace, deployment())
+    template = deployment("example.invalid/app:v2")["spec"]["template"]
+    replace = {"op": "replace", "path": "/spec/template", "value": template}
+    stored = await subject.api.json_patch(DEPLOYMENTS, subject.namespace, "d", [replace])
+    assert template_manager(stored)["name"] == "opsloop"
+
+
 @pytest.mark.parametrize("text", ['sh -c "a && b"', "a < b > c", "grüezi"])
 async def test_a_json_patch_that_tests_a_template_compares_the_bytes_of_json(subject: Subject, text: str) -> None:
     body = deployment()
@@ -295,6 +318,7 @@ async def test_behind_a_closed_fence_nothing_is_written_and_reading_goes_on(subj
         lambda: api.replace(CONFIGMAPS, ns, changed),
         lambda: api.replace_status(CONFIGMAPS, ns, changed),
         lambda: api.json_patch(CONFIGMAPS, ns, "a", [{"op": "remove", "path": "/data"}]),
+        lambda: api.json_patch(CONFIGMAPS, ns, "a", [{"op": "remove", "path": "/data"}], dry_run=True),
         lambda: api.patch_pod_condition(ns, "p", "", {"type": "x/y", "status": "True"}),
         lambda: api.delete(CONFIGMAPS, ns, "a"),
     ):

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from opsloop.core import conditions
-from opsloop.shell.ports import DEPLOYMENTS, Object
+from opsloop.shell.ports import DEPLOYMENTS, RELEASES, Object
 from tests.builders.objects import V1
 from tests.sim.shift import Shift, seconds, story
 from tests.sim.shop import NS
@@ -79,6 +79,23 @@ async def test_a_blocked_image_is_refused_whatever_else_changed_in_the_template(
     assert target is not None and (target.state, target.reason) == ("Refused", "Blocked")
     blocked = next(r for r in shift.release().status.revisions if r.blocked)
     assert f"unblock={blocked.digest}" in target.message
+    before = len(shift.shop.cluster.writes)
+    await seconds(shift, 10)
+    assert len(shift.shop.cluster.writes) == before, "refused once"
+    shift.shop.annotate(RELEASES, "answers", unblock=blocked.digest)
+    await shift.until("v3 is tried", lambda: shift.target()[1] == "Dark")
+
+
+@story
+async def test_an_image_without_a_new_version_label_is_refused_not_judged_by_the_events_of_live(shift: Shift) -> None:
+    shift.shop.ship("v1", evals=None, images={"answers": "shop:v3"})
+    await seconds(shift, 40)
+    target = shift.release().status.target
+    assert "v3" not in shift.shop.served and shift.live == "v1"
+    assert target is not None and (target.state, target.reason) == ("Refused", "VersionNotChanged")
+    assert "into spec.version" in target.message
+    shift.shop.ship("v3", evals=None)
+    await shift.until("v3 is rejected on its own events", lambda: shift.target() == ("v3", "Rejected"))
 
 
 @story

@@ -70,8 +70,10 @@ class Writer(Protocol):
         """Delete in the background; NotFound is success. With `uid`, only that very object."""
         ...
 
-    async def json_patch(self, resource: Resource, namespace: str, name: str, ops: Sequence[Object]) -> Object:
-        """JSON patch; a failed `test` is a Conflict."""
+    async def json_patch(
+        self, resource: Resource, namespace: str, name: str, ops: Sequence[Object], dry_run: bool = False
+    ) -> Object:
+        """JSON patch; a failed `test` is a Conflict. `dry_run`: the answer is what would be stored, and nothing is."""
         ...
 
     async def replace(self, resource: Resource, namespace: str, body: Object) -> Object:

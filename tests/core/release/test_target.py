@@ -4,7 +4,7 @@ import pytest
 
 from opsloop.api.release import Release, ReleaseStatus
 from opsloop.core.actions import DeleteCanary, EnsureCanary, EnsureRevision, SetTemplate
-from tests.builders.objects import V1, V2, V3, V4, at, digest, workload
+from tests.builders.objects import V1, V2, V3, V4, at, digest, release_spec, workload
 from tests.builders.rollouts import (
     ADOPTED,
     BLOCK,
@@ -25,6 +25,9 @@ from tests.builders.rollouts import (
     target,
 )
 
+BY_VERSION = release_spec()["slo"] | {
+    "sli": {"good": "g{v='{{version}}'}[{{window}}]", "total": "t{v='{{version}}'}[{{window}}]"}
+}
 BLOCKED = TRIED.model_copy(update={"blocked": BLOCK})
 
 
@@ -44,6 +47,12 @@ BLOCKED = TRIED.model_copy(update={"blocked": BLOCK})
         pytest.param(release_asking("v4", {"retry": "1"}), status_with(target("Rejected", reason="PodsFailing", retry="1")), ("Rejected", "PodsFailing"), id="one retry is one try"),
         pytest.param(release_asking("v4", {"retry": "1"}), status_with(target("Rejected", reason="EvalFailed"), ADOPTED, BLOCKED), ("Refused", "Blocked"), id="a retry does not lift a block"),
         pytest.param(release_asking("v4"), status_with(target("Cancelled", reason="LiveChanged")), ("Cancelled", "LiveChanged"), id="a cancelled one stays cancelled"),
+        pytest.param(release_asking("v4"), status_with(target("Cancelled", reason="BaseChanged")), ("Dark", ""), id="but one whose template was changed beside the image starts again"),
+        pytest.param(release_asking("v4"), status_with(None, ADOPTED, BLOCKED.model_copy(update={"digest": V3})), ("Refused", "Blocked"), id="an image that was blocked in another template is refused"),
+        pytest.param(release_asking("v4"), status_with(target("Refused", reason="Blocked"), ADOPTED, BLOCKED.model_copy(update={"digest": V3})), ("Refused", "Blocked"), id="and not asked about again"),
+        pytest.param(release_asking("v1", images={"answers": "shop:v4"}, slo=BY_VERSION), status_with(None, ADOPTED), ("Refused", "VersionNotChanged"), id="an image without a label of its own is refused where labels tell versions apart"),
+        pytest.param(release_asking("v1", images={"answers": "shop:v4"}), status_with(None, ADOPTED), ("Dark", ""), id="not where they do not"),
+        pytest.param(release_asking("v4", slo=BY_VERSION), status_with(None, ADOPTED), ("Dark", ""), id="nor where it has one"),
         pytest.param(release_asking("v4"), status_with(target("Promoted")), ("Promoted", ""), id="what was promoted and changed by hand later is not promoted again"),
     ],
 )  # fmt: skip

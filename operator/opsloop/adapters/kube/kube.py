@@ -95,9 +95,15 @@ class Kube:
             if not uid:
                 raise
 
-    async def json_patch(self, resource: Resource, namespace: str, name: str, ops: Sequence[Object]) -> Object:
-        """JSON patch; a failed `test` (or a path that is not there any more) is a Conflict."""
-        return await self._write("patch", "PATCH", _path(resource, namespace, name), resource, list(ops), JSON_PATCH)
+    async def json_patch(
+        self, resource: Resource, namespace: str, name: str, ops: Sequence[Object], dry_run: bool = False
+    ) -> Object:
+        """JSON patch; a failed `test` (or a path that is not there any more) is a Conflict.
+
+        `dry_run`: defaults and admission are applied as in a write, and nothing is stored. Invalid where a webhook has side effects.
+        """
+        query, path = ({"dryRun": "All"} if dry_run else None), _path(resource, namespace, name)
+        return await self._write("patch", "PATCH", path, resource, list(ops), JSON_PATCH, query)
 
     async def replace(self, resource: Resource, namespace: str, body: Object) -> Object:
         """PUT of the whole object; the resourceVersion in its metadata makes a stale one a Conflict."""

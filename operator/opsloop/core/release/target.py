@@ -13,11 +13,13 @@ from opsloop.core.release import ReleaseBuilder, commands, revisions, weights
 from opsloop.core.release.analysis import ANALYSIS_FAILED, EVAL_FAILED
 from opsloop.core.release.outcome import Cancel, Outcome, Refuse, Rollout, Wait
 from opsloop.core.release.pods import PODS_READY, TICK, clear_canary
+from opsloop.core.slo import promql
 from opsloop.names import RETRY
 
 # Named reasons
 BLOCKED = "Blocked"  # the wanted revision was rolled back or rejected before
 UNKNOWN_CONTAINER = "UnknownContainer"  # spec.images names a container that the Deployment does not have
+VERSION_NOT_CHANGED = "VersionNotChanged"  # the images changed, the label by which the SLI tells versions apart did not
 SPEC_BACK_TO_LIVE = "SpecBackToLive"  # the spec asks for what is live: a clean cancel
 NEW_TARGET = "NewTarget"  # the spec asks for a third revision: weight 0, from the first step
 BASE_CHANGED = "BaseChanged"  # the live template was changed, not its images: the canary starts again with that change
@@ -57,6 +59,9 @@ def follow_spec(builder: ReleaseBuilder, workload: WorkloadFacts) -> None:
         _record_live(builder, target)
     elif blocked is not None:
         _refuse_blocked(builder, target, blocked)
+    elif message := _version_not_changed(facts, status):
+        builder.set(target=ended(target, "Refused", VERSION_NOT_CHANGED, message, builder.now))
+        builder.event("Refused", message, "Warning")
     else:
         _start(builder, target, template, revision, revisions.base_images(base, spec.images))
 
@@ -67,6 +72,17 @@ def _blocked(status: ReleaseStatus, digest: str, template: Mapping[str, Any]) ->
     if revision is not None and revision.blocked is not None:
         return revision
     return revisions.blocked_images(status.revisions, revisions.images_of(template))
+
+
+def _version_not_changed(facts: ReleaseFacts, status: ReleaseStatus) -> str:
+    """What to write where canary and live would be one series to the SLI; empty where their labels differ or do not matter."""
+    spec, live = facts.release.spec, revisions.find(status.revisions, status.live)
+    if spec.slo is None or not promql.splits(spec.slo.sli) or live is None or live.version != spec.version:
+        return ""
+    return (
+        f"spec.images changed and spec.version is still {spec.version}, which the SLI reads as live's: canary and live "
+        "would be one series. Write the new version, as its pods report it in the label of {{version}}, into spec.version"
+    )
 
 
 def _retry(facts: ReleaseFacts) -> str:
@@ -80,7 +96,7 @@ def _is_answered(facts: ReleaseFacts, status: ReleaseStatus, workload: WorkloadF
     spec, target = facts.release.spec, status.target
     if target is None or (target.version, target.images, target.retry) != (spec.version, spec.images, _retry(facts)):
         return False
-    again = _block_lifted(status, target) or _in_reach_again(facts, target, workload) or _base_changed(target)
+    again = _block_lifted(facts, status, target) or _in_reach_again(facts, target, workload) or _base_changed(target)
     return not again
 
 
@@ -89,11 +105,12 @@ def _base_changed(target: Target) -> bool:
     return (target.state, target.reason) == ("Cancelled", BASE_CHANGED)
 
 
-def _block_lifted(status: ReleaseStatus, target: Target) -> bool:
+def _block_lifted(facts: ReleaseFacts, status: ReleaseStatus, target: Target) -> bool:
     """The target ended for its block, and an operator has lifted it. Trouble of the cluster is tried again on retry only."""
-    revision = revisions.find(status.revisions, target.digest)
-    blocked = target.state in ("Refused", "Rejected") and target.reason in BLOCKING
-    return blocked and target.digest != status.live and (revision is None or revision.blocked is None)
+    if target.state not in ("Refused", "Rejected") or target.reason not in BLOCKING or target.digest == status.live:
+        return False
+    base = _base_template(facts, status.revisions, status.live)
+    return base is not None and _blocked(status, target.digest, revisions.with_images(base, target.images)[0]) is None
 
 
 def _in_reach_again(facts: ReleaseFacts, target: Target, workload: WorkloadFacts) -> bool:

@@ -11,9 +11,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from opsloop.api.meta import format_time
-from opsloop.errors import AlreadyExists, Conflict, NotFound
+from opsloop.errors import AlreadyExists, Conflict, Invalid, NotFound
+from opsloop.names import FIELD_MANAGER
 from opsloop.shell import ports
-from opsloop.shell.ports import PODS, Object, Resource
+from opsloop.shell.ports import DEPLOYMENTS, PODS, Object, Resource
 from opsloop.simulator.fakes.clock import FakeClock
 
 RESOURCES = {value.kind: value for value in vars(ports).values() if isinstance(value, Resource)}
@@ -43,6 +44,10 @@ class FakeCluster:
         self.writes: list[Write] = []
         self.fence: Callable[[], None] = lambda: None
         self.fail_next: list[Exception] = []  # raised one per call (read or write), before it takes effect
+        self.admission: Callable[[Object], Object] = lambda obj: (
+            obj
+        )  # what webhooks and defaults make of a written spec
+        self.webhook_without_dry_run = ""  # name of a webhook with side effects: the server refuses dry runs
         self._objects: dict[tuple[str, str, str], Object] = {}
         self._applied: dict[tuple[str, str, str], Object] = {}
         self._snapshot: dict[tuple[str, str, str], Object] | None = None
@@ -55,8 +60,8 @@ class FakeCluster:
 
     def seed(self, body: Object) -> Object:
         """Put an object, with its status, as somebody else would have (create or overwrite)."""
-        resource, meta = RESOURCES[body["kind"]], body["metadata"]
-        return self._store(resource, meta.get("namespace", ""), copy.deepcopy(body))
+        resource, namespace = RESOURCES[body["kind"]], body["metadata"].get("namespace", "")
+        return self._store(resource, namespace, self._admitted(resource, namespace, copy.deepcopy(body)))
 
     def remove(self, resource: Resource, namespace: str, name: str) -> None:
         """Somebody else deletes it."""
@@ -117,7 +122,7 @@ class FakeCluster:
             fresh = copy.deepcopy(body)
             if resource.plural in WITH_STATUS:
                 fresh.pop("status", None)
-            return self._store(resource, namespace, fresh)
+            return self._store(resource, namespace, self._admitted(resource, namespace, fresh))
 
         return self._write("create", resource, namespace, body["metadata"]["name"], body, effect)
 
@@ -127,7 +132,7 @@ class FakeCluster:
             old = copy.deepcopy(self._objects.get(key, {}))
             _prune(old, self._applied.get(key, {}), body)
             self._applied[key] = copy.deepcopy(body)
-            return self._store(resource, namespace, _merge(old, body))
+            return self._store(resource, namespace, self._admitted(resource, namespace, _merge(old, body)))
 
         return self._write("apply", resource, namespace, body["metadata"]["name"], body, effect)
 
@@ -142,17 +147,18 @@ class FakeCluster:
 
         self._write("delete", resource, namespace, name, {"uid": uid}, effect)
 
-    async def json_patch(self, resource: Resource, namespace: str, name: str, ops: Sequence[Object]) -> Object:
+    async def json_patch(
+        self, resource: Resource, namespace: str, name: str, ops: Sequence[Object], dry_run: bool = False
+    ) -> Object:
         def effect() -> Object:
-            old = self._existing(resource, namespace, name)
-            try:
-                new = json_patch(old, ops)
-            except (KeyError, IndexError, AssertionError, ValueError) as error:
-                raise Conflict(f"JSON patch of {resource.plural} {namespace}/{name} failed: {error}") from error
-            if resource.plural in WITH_STATUS:
-                _keep(new, old, "status")
-            return self._store(resource, namespace, new)
+            return self._store(resource, namespace, self._patched(resource, namespace, name, ops))
 
+        if dry_run:
+            self.fence()
+            self._maybe_fail()
+            if self.webhook_without_dry_run:
+                raise Invalid(f'admission webhook "{self.webhook_without_dry_run}" does not support dry run')
+            return self._patched(resource, namespace, name, ops)
         return self._write("json_patch", resource, namespace, name, list(ops), effect)
 
     async def replace(self, resource: Resource, namespace: str, body: Object) -> Object:
@@ -161,7 +167,7 @@ class FakeCluster:
             new = copy.deepcopy(body)
             if resource.plural in WITH_STATUS:
                 _keep(new, old, "status")
-            return self._store(resource, namespace, new)
+            return self._store(resource, namespace, self._admitted(resource, namespace, new))
 
         return self._write("replace", resource, namespace, body["metadata"]["name"], body, effect)
 
@@ -205,6 +211,25 @@ class FakeCluster:
         if self._deadline and left == 1:
             raise FakeDeath(f"died after {verb} {resource.plural} {namespace}/{name}")
         return result
+
+    def _patched(self, resource: Resource, namespace: str, name: str, ops: Sequence[Object]) -> Object:
+        """The object as it would be stored."""
+        old = self._existing(resource, namespace, name)
+        try:
+            new = json_patch(old, ops)
+        except (KeyError, IndexError, AssertionError, ValueError) as error:
+            raise Conflict(f"JSON patch of {resource.plural} {namespace}/{name} failed: {error}") from error
+        if resource.plural in WITH_STATUS:
+            _keep(new, old, "status")
+        new = self._admitted(resource, namespace, new)
+        if resource == DEPLOYMENTS and new["spec"].get("template") != old["spec"].get("template"):
+            _note_manager(new, format_time(self.clock.now()))
+        return new
+
+    def _admitted(self, resource: Resource, namespace: str, new: Object) -> Object:
+        """What admission makes of an object whose spec is new; a write that leaves the spec alone is not rewritten."""
+        old = self._objects.get(self._key(resource, namespace, new), {})
+        return new if old.get("spec") == new.get("spec") else self.admission(new)
 
     def _maybe_fail(self) -> None:
         if self.fail_next:
@@ -253,6 +278,13 @@ def _keep(new: Object, source: Object, field: str) -> None:
     new.pop(field, None)
     if field in source:
         new[field] = copy.deepcopy(source[field])
+
+
+def _note_manager(deployment: Object, at: str) -> None:
+    """As the real one notes who wrote the template: one entry per manager, the latest time."""
+    others = [m for m in deployment["metadata"].get("managedFields") or [] if m["manager"] != FIELD_MANAGER]
+    own = {"manager": FIELD_MANAGER, "time": at, "fieldsV1": {"f:spec": {"f:template": {}}}}
+    deployment["metadata"]["managedFields"] = [*others, own]
 
 
 def _merge(old: Object, new: Object) -> Object:
