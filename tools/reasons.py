@@ -21,7 +21,7 @@ SECTIONS = (
         "Release",
         "`status.conditions[].reason` (`Held`, `Blocked`, `Drifted`, `WorkloadMissing`, `TiersReachable`), `status.target.reason`, "
         "`status.revisions[].reason` and `.blocked.reason`, `status.rollback.reason`.",
-        ("release.decide", "release.commands", "release.live", "release.target", "release.canary", "release.outcome", "release.pods", "release.analysis", "release.rollback"),
+        ("release.decide", "release.commands", "release.giving_way", "release.rollout_state", "release.live", "release.target", "release.canary", "release.outcome", "release.pods", "release.analysis", "release.rollback"),
     ),
     (
         "Readings of an SLI",

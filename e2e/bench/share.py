@@ -33,7 +33,7 @@ from opsloop.core.facts import PodFacts
 from opsloop.core.release import weights
 from opsloop.names import CANARY
 from opsloop.shell.ports import CONFIGMAPS, DEPLOYMENTS, PODS, SERVICES, Object
-from opsloop.shell.reconcile import observe
+from opsloop.shell.reconcile import workloads
 from opsloop.shell.reconcile.apply import execute
 from opsloop.shell.runtime import Runtime
 from opsloop.shell.watch.cache import Cache
@@ -115,7 +115,7 @@ class Shop:
 
     async def pods(self) -> list[PodFacts]:
         """Canary pods."""
-        pods = [observe.pod(p) for p in await self.kube.list(PODS, NS, {CANARY: "shop"})]
+        pods = [workloads.pod(p) for p in await self.kube.list(PODS, NS, {CANARY: "shop"})]
         return [p for p in pods if not p.deleting]
 
     async def gate(self, opened: bool) -> float:

@@ -10,9 +10,11 @@ from datetime import timedelta
 from functools import partial
 from typing import Any
 
+from opsloop.api.meta import format_time, parse_time
 from opsloop.core.codec import encode_entries
 from opsloop.core.facts import Alert, ProbeReply, Ticket
 from opsloop.core.release import revisions
+from opsloop.core.release.availability import most_unavailable
 from opsloop.names import CANARY, GATE, INBOX, QUARANTINE
 from opsloop.shell.ports import DEPLOYMENTS, PODS, RELEASES, Object, Resource
 from opsloop.simulator.fakes.clock import FakeClock
@@ -72,6 +74,8 @@ class Shop:
         self.served: set[str] = set()  # versions that users have had answers of
         self.errors = dict(ERRORS)
         self.silent = False  # Prometheus scrapes nothing
+        self.sick: dict[str, int] = {}  # version → how many of its live pods never become ready
+        self.quota = ""  # what the API server says to each new pod; empty: there is room
         self._ips = iter(range(1, 100_000))
         meta, labels = {"name": "answers", "namespace": NS}, {"app": "answers"}
         spec = {"replicas": 4, "selector": {"matchLabels": labels}, "template": template("shop:v1")}
@@ -147,12 +151,16 @@ class Shop:
         pods = [p for p in self.objects("pods") if p["metadata"]["labels"].get("deployment") == name]
         new = [p for p in pods if p["metadata"]["labels"]["pod-template-hash"] == revision]
         old = [p for p in pods if p not in new]
+        if spec.get("paused"):
+            return
         ready = [p for p in new if _is(p, "ContainersReady")]
-        for pod in old[max(0, spec["replicas"] - len(ready)) :]:
+        allowed = most_unavailable(spec["strategy"], spec["replicas"]) if "strategy" in spec else 0
+        for pod in old[max(0, spec["replicas"] - allowed - len(ready)) :]:
             self.cluster.remove(PODS, NS, pod["metadata"]["name"])
             old.remove(pod)
-        for _ in range(min(2, spec["replicas"] - len(new))):
+        for _ in range(0 if self.quota else min(2, spec["replicas"] - len([p for p in new if not _ended(p)]))):
             new.append(self._start(name, revision, spec["template"]))
+        new = [p for p in new if not _ended(p)]
         for pod in new[spec["replicas"] :]:
             self.cluster.remove(PODS, NS, pod["metadata"]["name"])
         available = len(ready) + len(old)
@@ -162,8 +170,32 @@ class Shop:
             "updatedReplicas": len(new),
             "availableReplicas": available,
         }
+        if conditions := self._conditions(deployment, status, len(new) < spec["replicas"]):
+            status["conditions"] = conditions
         if deployment.get("status") != status:
             self.cluster.seed({**self._get(DEPLOYMENTS, name), "status": status})
+
+    def _conditions(self, deployment: Object, status: Object, short: bool) -> list[Object]:
+        """As the Deployment controller writes them, where the Deployment names a deadline or pods are refused."""
+        spec, now = deployment["spec"], self.clock.now()
+        failure = {"type": "ReplicaFailure", "status": "True", "reason": "FailedCreate", "message": self.quota}
+        conditions: list[Object] = [failure] if self.quota and short else []
+        if "progressDeadlineSeconds" not in spec:
+            return conditions
+        before = deployment.get("status", {})
+        told = {c["type"]: c for c in before.get("conditions", [])}.get("Progressing")
+        moved = any(before.get(k) != status[k] for k in ("replicas", "updatedReplicas", "availableReplicas"))
+        done = status["replicas"] == status["updatedReplicas"] == status["availableReplicas"] == spec["replicas"]
+        value, reason = ("True", "NewReplicaSetAvailable") if done else ("True", "ReplicaSetUpdated")
+        if told is not None and not done and not moved:
+            late = (now - parse_time(told["lastUpdateTime"])).total_seconds() > spec["progressDeadlineSeconds"]
+            if told["status"] == "False" or (late and told["reason"] != "NewReplicaSetAvailable"):
+                value, reason = "False", "ProgressDeadlineExceeded"
+        same = told is not None and (told["status"], told["reason"]) == (value, reason) and not (moved and not done)
+        at = told["lastUpdateTime"] if told is not None and same else format_time(now)
+        message = f'ReplicaSet "answers" {reason}'
+        condition = {"type": "Progressing", "status": value, "reason": reason, "message": message, "lastUpdateTime": at}
+        return [*conditions, condition]
 
     def _start(self, deployment: str, revision: str, pod_template: Object) -> Object:
         meta = pod_template["metadata"]
@@ -179,13 +211,35 @@ class Shop:
         before = json.dumps(status)
         if "podIP" not in status:
             status["podIP"] = f"10.0.{next(self._ips)}"
-        else:
+        elif not _ended(pod) and not self._is_sick(pod):
             _set(status, "ContainersReady", True)
             gates = [g["conditionType"] for g in pod["spec"].get("readinessGates", [])]
             _set(status, "Ready", all(_is(pod, gate) for gate in gates))
         self.prober.pods[status["podIP"]] = partial(self._answer, version_of(pod))
         if json.dumps(status) != before:
             self.cluster.seed({"kind": "Pod", "metadata": meta, "spec": pod["spec"], "status": status})
+
+    def _is_sick(self, pod: Object) -> bool:
+        """The first pods of a version on the Deployment `answers` stay unready, as many as `sick` says."""
+        version = version_of(pod)
+        peers = [p["metadata"]["name"] for p in self.objects("pods")
+                 if p["metadata"]["labels"].get("deployment") == "answers" and version_of(p) == version]  # fmt: skip
+        return pod["metadata"]["name"] in sorted(peers)[: self.sick.get(version, 0)]
+
+    def evict(self, pod: Object) -> None:
+        """The kubelet's way: the pod stays in the list, Failed, with the conditions that it had."""
+        status = {**pod["status"], "phase": "Failed", "reason": "Evicted"}
+        status["conditions"] = [
+            c if c["type"] not in ("Ready", "ContainersReady") else {**c, "status": "False"}
+            for c in status["conditions"]
+        ]
+        self.cluster.seed({"kind": "Pod", "metadata": pod["metadata"], "spec": pod["spec"], "status": status})
+
+    def change(self, **spec: Any) -> None:
+        """Changes fields of the Deployment's spec: replicas (an autoscaler), paused, strategy, progressDeadlineSeconds."""
+        stored = self._get(DEPLOYMENTS, "answers")
+        stored["spec"] |= spec
+        self.cluster.seed(stored)
 
     @staticmethod
     def _answer(version: str, asked: Asked) -> ProbeReply:
@@ -199,7 +253,8 @@ class Shop:
         return [p for p in self.objects("pods") if p["metadata"]["labels"].get("app") == "answers" and _is(p, "Ready")]
 
     def open_canaries(self) -> list[Object]:
-        return [p for p in self.objects("pods") if CANARY in p["metadata"]["labels"] and _is(p, GATE)]
+        canaries = [p for p in self.objects("pods") if CANARY in p["metadata"]["labels"]]
+        return [p for p in canaries if _is(p, GATE) and not _ended(p)]
 
     def quarantined(self) -> list[Object]:
         return [p for p in self.objects("pods") if QUARANTINE in p["metadata"]["labels"]]
@@ -212,6 +267,10 @@ class Shop:
             self.served.add(version)
             if not self.silent:
                 self.telemetry.serve(start, seconds, RPS * count / pods.total(), self.errors[version], version)
+
+
+def _ended(pod: Object) -> bool:
+    return pod.get("status", {}).get("phase") in ("Failed", "Succeeded")
 
 
 def _is(pod: Object, condition: str) -> bool:

@@ -96,7 +96,7 @@ async def test_while_the_sli_is_known_a_critical_alert_alone_pages_nobody(shift:
 
 
 @story
-async def test_a_lost_canary_pod_is_not_replaced_in_traffic_without_a_person(shift: Shift) -> None:
+async def test_a_canary_pod_lost_once_comes_back_and_lost_twice_waits_for_a_person(shift: Shift) -> None:
     found = shift.release_object()
     found["spec"]["strategy"]["canary"]["steps"][1]["hold"] = "30s"
     shift.shop.cluster.seed(found)
@@ -104,7 +104,12 @@ async def test_a_lost_canary_pod_is_not_replaced_in_traffic_without_a_person(shi
     await shift.until("v4 at 50", lambda: len(shift.shop.open_canaries()) == 4)
     await seconds(shift, 2)
     shift.shop.cluster.remove(PODS, NS, shift.shop.open_canaries()[0]["metadata"]["name"])
-    await seconds(shift, 40)
+    await seconds(shift, 1)
+    assert len(shift.shop.open_canaries()) == 3, "its successor starts dark"
+    await shift.until("its successor takes its place", lambda: len(shift.shop.open_canaries()) == 4)
+    await seconds(shift, 2)
+    shift.shop.cluster.remove(PODS, NS, shift.shop.open_canaries()[0]["metadata"]["name"])
+    await seconds(shift, 60)
     held = conditions.get(shift.release().status.conditions, "Held")
     assert len(shift.shop.open_canaries()) == 3 and shift.live == "v1"
     assert held is not None and held.reason == "WeightLower"

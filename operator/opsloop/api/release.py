@@ -172,7 +172,14 @@ class Target(Model):
     step: int = Field(default=0, ge=0, description="Index of the decided step, from 0.")
     weight: int = Field(default=0, ge=0, le=100, description="Decided weight, in percent.")
     pods: int = Field(default=0, ge=0, description="Number of canary pods in traffic at the decided step.")
-    reached_at: Time | None = Field(default=None, description="Time at which the pods reached the decided weight.")
+    served: int = Field(
+        default=0, ge=0, description="Number of canary pods that were in traffic when the decided weight was reached."
+    )
+    lost: int = Field(default=0, ge=0, description="How often canary pods have left the traffic at the decided step.")
+    reached_at: Time | None = Field(
+        default=None,
+        description="Time at which the pods reached the decided weight; of weight 100, time at which the promotion was decided.",
+    )
     started_at: Time = Field(description="Time at which the target was recorded.")
     ended_at: Time | None = Field(
         default=None, description="Time at which the target was promoted, rejected, cancelled or refused."
@@ -202,10 +209,11 @@ class RollbackRecord(Model):
     attempt: int = Field(ge=1, description="Attempt number within the Incident.")
     from_digest: Digest = Field(description="Digest that was live before.")
     to_digest: Digest = Field(description="Digest that was restored.")
-    state: Literal["Recorded", "Written", "Done", "Refused"] = Field(
-        description="Recorded before the Deployment is written, Written after, Done when it is available, or Refused."
+    state: Literal["Recorded", "Written", "Done", "Refused", "Failed"] = Field(
+        description="Recorded before the Deployment is written, Written after, Done when it is rolled out; Refused before it was written, or Failed where it hangs."
     )
-    reason: str = Field(default="", max_length=64, description="Named reason for a refusal.")
+    reason: str = Field(default="", max_length=64, description="Named reason for a refusal or a failure.")
+    message: str = Field(default="", max_length=1024, description="Explanation of a failure.")
     at: Time = Field(description="Time at which the rollback was recorded.")
     done_at: Time | None = Field(
         default=None, description="Time at which the Deployment was updated and available again."
@@ -279,7 +287,7 @@ class ReleaseStatus(StatusModel):
     conditions: list[Condition] = Field(
         default_factory=list,
         max_length=16,
-        description="Conditions of the Release: WorkloadMissing, TelemetryKnown, TiersReachable, Drifted, Blocked, Held and CanaryPodsReady.",
+        description="Conditions of the Release: WorkloadMissing, TelemetryKnown, TiersReachable, Drifted, Blocked, RolledOut, Held and CanaryPodsReady.",
         json_schema_extra=map_list("type"),
     )
 

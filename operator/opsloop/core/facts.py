@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, Literal
 
 from opsloop.api.evalcase import EvalCase
@@ -96,6 +96,21 @@ class Readings:
 
 
 @dataclass(frozen=True, slots=True)
+class RolloutState:
+    """What Kubernetes says of the rollout of a Deployment's present template."""
+
+    observed: bool = True  # the Deployment's controller has seen the template
+    replaced: bool = True  # all pods have it, none of an older template is left
+    completed: bool = False  # Kubernetes saw the rollout complete once (pods may have become unavailable since)
+    paused: bool = False
+    failure: str = ""  # why pods are not created: quota, admission
+    stalled: str = ""  # Progressing is False: no progress within the deadline
+    stalled_at: datetime | None = None
+    progressed_at: datetime | None = None
+    deadline: timedelta = timedelta(seconds=600)  # the Deployment's progressDeadlineSeconds
+
+
+@dataclass(frozen=True, slots=True)
 class WorkloadFacts:
     """The user's Deployment as the API server returned it."""
 
@@ -105,9 +120,18 @@ class WorkloadFacts:
     digest: str
     replicas: int
     selector: Mapping[str, str]
-    settled: bool  # observed, all replicas updated and available, none of an older template left
+    settled: bool  # rolled out: observed, no pod of an older template left, as many available as its strategy demands
     manager: str = ""  # field manager that last wrote the template
     written_at: datetime | None = None
+    ready: int | None = None  # ready pods; None: as many as wanted
+    min_ready: timedelta = timedelta(0)  # time for which a pod must be ready to count as available
+    strategy: str = "RollingUpdate"
+    rollout: RolloutState = field(default_factory=RolloutState)
+
+    @property
+    def serving(self) -> int:
+        """Live pods that take traffic and that are to stay."""
+        return self.replicas if self.ready is None else min(self.ready, self.replicas)
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,9 +144,13 @@ class PodFacts:
     containers_ready: bool
     in_traffic: bool  # its readiness gate is open
     ready: bool
-    failing: str = ""  # e.g. CrashLoopBackOff, ImagePullBackOff
+    failing: str = ""  # e.g. CrashLoopBackOff, ImagePullBackOff; of an init container as well
     deleting: bool = False
     labels: Mapping[str, str] = field(default_factory=dict)
+    ended: bool = False  # Failed (evicted) or Succeeded: it stays in the list and serves nobody
+    unschedulable: str = ""  # why no node takes it
+    ready_since: datetime | None = None  # since when its containers are ready (or are not)
+    closed_by_hand: bool = False  # somebody other than opsloop closed its readiness gate
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,6 +160,17 @@ class CanaryFacts:
     digest: str
     replicas: int
     pods: tuple[PodFacts, ...] = ()
+    failure: str = ""  # why its pods are not created: quota, admission
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """The API server refused a write of opsloop's: what it said, and when the same write is worth another try."""
+
+    write: Literal["canary", "template"]
+    digest: str
+    message: str
+    again_at: datetime
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,6 +194,7 @@ class ReleaseFacts:
     readings: Readings
     cases: tuple[EvalCase, ...]  # selected by the Release
     eval_outcome: EvalOutcome | None
+    refusals: tuple[Refusal, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,6 +10,7 @@ from opsloop.shell.intake.inbox import InboxReader
 from opsloop.shell.intake.ledger_store import LedgerStore
 from opsloop.shell.notify.pages import PageSender
 from opsloop.shell.ports import Access, Clock, Events, NamespacedName, ObjectKey, Reader, Writer
+from opsloop.shell.reconcile.refusals import Refusals
 from opsloop.shell.slo.poller import ReadingStore
 from opsloop.shell.watch.cache import Cache
 
@@ -47,6 +48,7 @@ class Runtime:
     enqueue: Callable[[ObjectKey], None]
     reopen_grace: timedelta
     owned: OwnedObjects = field(default_factory=OwnedObjects)
+    refusals: Refusals = field(default_factory=Refusals)
 
     def now(self) -> datetime:
         """Wall time, UTC."""

@@ -108,10 +108,11 @@ def test_a_hold_counts_from_the_look_at_which_all_pods_serve() -> None:
 
 
 def test_a_step_that_scaling_put_out_of_reach_is_rejected_without_block() -> None:
-    situation = step(release_asking(canary={"maxCanaryReplicas": 4}), workload=workload(replicas=9))
+    item, two = release_asking(canary={"maxCanaryReplicas": 4}), {"pods": 2, "served": 2}
+    situation = step(item, workload=workload(replicas=9), target=two, canary=canary(2, 2))
     status = status_after(situation)
     assert end_of(situation) == ("Rejected", "WeightUnreachable") and status.revisions[1].blocked is None
-    assert gates_closed(situation) == {"c0"}
+    assert gates_closed(situation) == {"c0", "c1"}
 
 
 BURNT = {"burn": incident().spec.signal.burn, "severity": "sev1"}

@@ -1,6 +1,7 @@
 """Carrying out a decision: its order, its preconditions, and that nothing in it is done twice."""
 
 import asyncio
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -22,7 +23,7 @@ from opsloop.core.decision import Decision, Event  # fmt: skip
 from opsloop.core.facts import CanaryFacts
 from opsloop.core.postmortem import document
 from opsloop.core.release.revisions import digest
-from opsloop.errors import Conflict, Invalid, NotFound, Unavailable
+from opsloop.errors import Conflict, Forbidden, Invalid, NotFound, Unavailable
 from opsloop.names import CANARY, GATE, RELEASE, REVISION
 from opsloop.shell.ports import CONFIGMAPS, CONTROLLERREVISIONS, DEPLOYMENTS, EVALCASES, PODS, RELEASES
 from opsloop.shell.reconcile import apply, observe
@@ -228,9 +229,25 @@ async def test_a_users_deployment_with_a_canarys_name_is_not_deleted(on: Bench) 
 
 async def test_a_users_deployment_with_a_canarys_name_is_not_taken_over(on: Bench) -> None:
     on.seed(deployment("answers-canary"))
-    with pytest.raises(Invalid, match="answers-canary is not opsloop's"):
-        await carry(on, CANARY_)
+    await carry(on, CANARY_)
     assert verbs(on) == []
+    (refusal,) = on.runtime.refusals.of((NS, "answers"))
+    assert "answers-canary is not opsloop's" in refusal.message and refusal.write == "canary"
+
+
+@pytest.mark.parametrize("error", [Invalid("spec: Invalid value"), Forbidden("exceeded quota")])
+async def test_a_refused_write_is_a_fact_of_the_next_look_and_forgotten_when_it_is_accepted(
+    on: Bench, error: Exception
+) -> None:
+    for pause in (2, 4, 8):
+        on.cluster.fail_next = [error]
+        await carry(on, CANARY_)
+        (refusal,) = on.runtime.refusals.of((NS, "answers"))
+        assert refusal.message == str(error)
+        assert refusal.again_at - on.runtime.now() == timedelta(seconds=pause), "it backs off"
+    assert ("Release", NS, "answers") in on.requested
+    await carry(on, CANARY_)
+    assert on.runtime.refusals.of((NS, "answers")) == ()
 
 
 # --- the rest

@@ -4,10 +4,11 @@ from typing import Any
 
 import pytest
 
-from opsloop.core.facts import WorkloadFacts
+from opsloop.api.meta import parse_time
+from opsloop.core.facts import RolloutState, WorkloadFacts
 from opsloop.names import CANARY, GATE, QUARANTINE, RELEASE, REVISION
 from opsloop.shell.ports import CONFIGMAPS
-from opsloop.shell.reconcile import observe
+from opsloop.shell.reconcile import observe, workloads
 from tests.builders.objects import V1, V4, evalcase, incident, runbook, template
 from tests.fakes.runtime import bench, deployment, pod
 from tests.sim.shop import NS
@@ -23,27 +24,37 @@ def counts(**changes: int) -> dict[str, Any]:
     }
 
 
+def with_spec(availableReplicas: int = 4, **spec: Any) -> dict[str, Any]:
+    body = counts(availableReplicas=availableReplicas)
+    return {**body, "spec": {**body["spec"], **spec}}
+
+
 @pytest.mark.parametrize(
     ("obj", "settled"),
     [
         pytest.param(counts(), True, id="observed, updated, available, nothing old left"),
         pytest.param(counts(observedGeneration=0), False, id="the controller has not seen it yet"),
         pytest.param(counts(updatedReplicas=3), False, id="not all pods are new"),
-        pytest.param(counts(availableReplicas=3), False, id="not all pods are available"),
+        pytest.param(counts(availableReplicas=3), True, id="one of four is not available, as its strategy allows (25 % by default)"),
+        pytest.param(counts(availableReplicas=2), False, id="fewer are available than its strategy demands"),
+        pytest.param(with_spec(strategy={"rollingUpdate": {"maxUnavailable": 0}}, availableReplicas=3), False, id="its strategy demands all"),
+        pytest.param(with_spec(strategy={"rollingUpdate": {"maxUnavailable": "50%"}}, availableReplicas=2), True, id="its strategy demands half"),
+        pytest.param(with_spec(strategy={"type": "Recreate"}, availableReplicas=3), False, id="Recreate demands all"),
+        pytest.param(with_spec(paused=True), True, id="it is paused after it was rolled out"),
         pytest.param(counts(replicas=5), False, id="an old pod is left"),
         pytest.param({**counts(), "status": {}}, False, id="no status at all"),
     ],
-)
+)  # fmt: skip
 def test_settled(obj: dict[str, Any], settled: bool) -> None:
-    assert observe.workload(obj).settled is settled
+    assert workloads.workload(obj).settled is settled
 
 
 def test_settled_at_zero_replicas_and_one_replica_where_unset() -> None:
     none = {**counts(replicas=0, updatedReplicas=0, availableReplicas=0)}
     none["spec"] = {**none["spec"], "replicas": 0}
-    assert (observe.workload(none).settled, observe.workload(none).replicas) == (True, 0)
+    assert (workloads.workload(none).settled, workloads.workload(none).replicas) == (True, 0)
     unset = {**counts(), "spec": {k: v for k, v in counts()["spec"].items() if k != "replicas"}}
-    assert observe.workload(unset).replicas == 1
+    assert workloads.workload(unset).replicas == 1
 
 
 async def test_the_manager_of_the_template_comes_with_its_time() -> None:
@@ -55,7 +66,28 @@ async def test_the_manager_of_the_template_comes_with_its_time() -> None:
     assert (facts.workload.manager, str(facts.workload.written_at)) == ("kubectl-set", "2026-01-05 09:00:00+00:00")
 
 
+def told(*conditions: dict[str, Any], **spec: Any) -> RolloutState:
+    body = with_spec(availableReplicas=2, **spec)
+    body["status"] = {**body["status"], "conditions": list(conditions)}
+    return workloads.workload(body).rollout
+
+
+def test_what_kubernetes_says_of_a_rollout() -> None:
+    stalled = {"type": "Progressing", "status": "False", "reason": "ProgressDeadlineExceeded", "lastUpdateTime": "2026-01-05T09:00:00Z",
+               "message": 'ReplicaSet "answers-1" has timed out progressing.'}  # fmt: skip
+    refused = {"type": "ReplicaFailure", "status": "True", "reason": "FailedCreate", "message": "exceeded quota"}
+    state = told(stalled, refused, progressDeadlineSeconds=60, paused=True)
+    assert (state.stalled, state.failure, state.paused) == (stalled["message"], "exceeded quota", True)
+    assert (state.stalled_at, state.deadline.total_seconds()) == (parse_time("2026-01-05T09:00:00Z"), 60)
+    assert told({**refused, "status": "False"}) == told(), "a failure that is over is none"
+    going = told({**stalled, "status": "True", "reason": "ReplicaSetUpdated"})
+    assert (going.stalled, going.progressed_at, going.completed) == ("", parse_time("2026-01-05T09:00:00Z"), False)
+    assert told({**stalled, "status": "True", "reason": "NewReplicaSetAvailable"}).completed
+    assert told().deadline.total_seconds() == 600, "Kubernetes' own default"
+
+
 READY = {"ContainersReady": "True", GATE: "True", "Ready": "True"}
+CRASHED = [{"name": "answers", "ready": False, "state": {"running": {}}, "lastState": {"terminated": {"exitCode": 3}}}]
 WAITING = [{"name": "answers", "state": {"waiting": {"reason": "ImagePullBackOff"}}}]
 
 
@@ -68,10 +100,13 @@ WAITING = [{"name": "answers", "state": {"waiting": {"reason": "ImagePullBackOff
         pytest.param(pod("c0", {REVISION: V4}), (False, False, False, ""), id="just made"),
         pytest.param(pod("c0", {REVISION: V4}, containerStatuses=WAITING), (False, False, False, "answers: ImagePullBackOff"), id="its image cannot be pulled"),
         pytest.param(pod("c0", {REVISION: V4}, phase="Failed", reason="Evicted"), (False, False, False, "Evicted"), id="evicted"),
+        pytest.param(pod("c0", {REVISION: V4}, containerStatuses=CRASHED), (False, False, False, "answers: CrashLoopBackOff, exit code 3"), id="between two crashes"),
+        pytest.param(pod("c0", {REVISION: V4}, initContainerStatuses=CRASHED), (False, False, False, "init container answers: CrashLoopBackOff, exit code 3"), id="an init container crashes"),
+        pytest.param(pod("c0", {REVISION: V4}, READY, containerStatuses=[{**CRASHED[0], "ready": True}]), (True, True, True, ""), id="it crashed once and is well now"),
     ],
 )  # fmt: skip
 def test_a_pod(obj: dict[str, Any], said: tuple[bool, bool, bool, str]) -> None:
-    facts = observe.pod(obj)
+    facts = workloads.pod(obj)
     assert (facts.containers_ready, facts.in_traffic, facts.ready, facts.failing) == said
     assert (facts.digest, facts.deleting) == (V4, False)
 
@@ -79,7 +114,7 @@ def test_a_pod(obj: dict[str, Any], said: tuple[bool, bool, bool, str]) -> None:
 def test_a_pod_on_its_way_out() -> None:
     going = pod("c0")
     going["metadata"]["deletionTimestamp"] = "2026-01-05T09:00:00Z"
-    assert observe.pod(going).deleting
+    assert workloads.pod(going).deleting
 
 
 async def test_a_release_that_is_gone_has_no_facts() -> None:
@@ -227,3 +262,27 @@ async def test_pods_and_services_of_a_proof_are_listed(status: dict[str, Any], r
     facts = await observe.evalcase_facts(on.runtime, NS, "answers-1-regression")
     assert facts is not None and ("list pods" in on.cluster.reads) == reads
     assert len(facts.pods) == (1 if reads else 0)
+
+
+@pytest.mark.parametrize(
+    ("gate", "by_hand"),
+    [
+        pytest.param(None, False, id="never opened"),
+        pytest.param({"status": "True", "reason": "WeightDecided"}, False, id="open"),
+        pytest.param({"status": "False", "reason": "OutOfTraffic"}, False, id="closed by opsloop"),
+        pytest.param({"status": "False", "reason": "Maintenance"}, True, id="closed by a person"),
+        pytest.param({"status": "False"}, True, id="closed without a word"),
+    ],
+)
+def test_a_gate_that_a_person_closed_is_told_apart(gate: dict[str, str] | None, by_hand: bool) -> None:
+    body = pod("c0", {REVISION: V4}, {"ContainersReady": "True"})
+    body["status"]["conditions"] += [{"type": GATE, **gate}] if gate else []
+    assert workloads.pod(body).closed_by_hand is by_hand
+
+
+def test_a_pod_that_ended_or_fits_no_node() -> None:
+    assert workloads.pod(pod("c0", phase="Failed", reason="Evicted")).ended
+    assert not workloads.pod(pod("c0", phase="Running")).ended
+    body = pod("c0")
+    body["status"]["conditions"] = [{"type": "PodScheduled", "status": "False", "message": "0/3 nodes are available"}]
+    assert workloads.pod(body).unschedulable == "0/3 nodes are available"

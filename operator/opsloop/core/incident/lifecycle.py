@@ -122,7 +122,7 @@ def _just_decided(facts: IncidentFacts, status: IncidentStatus) -> bool:
     if ordered is None or root is None or status.phase == "Resolved":
         return False
     record = plays.rollback_record(facts, ordered.attempt)
-    answered = record is not None and record.state in ("Done", "Refused")
+    answered = record is not None and record.state in ("Done", "Refused", "Failed")
     return ordered.from_digest == root.release.status.live and not answered
 
 

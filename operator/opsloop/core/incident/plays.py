@@ -245,7 +245,7 @@ def time_left(facts: IncidentFacts, current: Play, now: datetime) -> timedelta:
 def _watch(decision: IncidentBuilder, current: Play) -> None:
     """Ends a running play that was refused or timed out; tells when the rollback was done."""
     record = rollback_record(decision.facts, current.attempt) if current.type == "rollback" else None
-    if record is not None and record.state == "Refused":
+    if record is not None and record.state in ("Refused", "Failed"):
         _end(decision, current, Ending("DidNotHelp", RELEASE_REFUSED, f"the Release refused it: {record.reason}"))
         return
     if record is not None and record.done_at:

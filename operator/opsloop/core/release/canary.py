@@ -1,15 +1,18 @@
 """The canary: dark first, then weights by readiness gates, then promotion. Every step is recorded before it is taken."""
 
+import dataclasses
 from collections.abc import Mapping
 from datetime import timedelta
 
 from opsloop.api.evalcase import EvalCase
 from opsloop.api.incident import Incident
 from opsloop.api.release import Blocked, CaseResult, Promotion, Target
+from opsloop.core import conditions
 from opsloop.core.actions import SetTemplate
 from opsloop.core.facts import WorkloadFacts
 from opsloop.core.release import ReleaseBuilder, commands, revisions, weights
 from opsloop.core.release.analysis import (
+    WAITING_FOR_EVALS,
     analysis_failed,
     evals_failed,
     evals_inconclusive,
@@ -24,6 +27,7 @@ from opsloop.core.release.outcome import (
     Cancel,
     Check,
     End,
+    Follow,
     Hold,
     Lower,
     Move,
@@ -42,8 +46,11 @@ from opsloop.core.release.outcome import (
     first_outcome,
 )
 from opsloop.core.release.pods import (
+    FOLLOWED,
     TICK,
     clear_canary,
+    followed,
+    follows_live,
     mark_pods_ready,
     pods_failing,
     pods_missing,
@@ -53,7 +60,9 @@ from opsloop.core.release.pods import (
     weight_being_reached,
     weight_higher,
     weight_lower,
+    with_losses,
 )
+from opsloop.core.release.rollout_state import STUCK, obstacle, overdue, refusal_of, time_left
 from opsloop.core.release.target import (
     NEW_TARGET,
     WEIGHT_UNREACHABLE,
@@ -79,9 +88,10 @@ def advance(builder: ReleaseBuilder, workload: WorkloadFacts) -> None:
     """
     target = builder.status.target
     if target is None or not target.is_active:
+        _promote_late(builder, workload)
         mark_no_canary(builder)
         return
-    rollout = Rollout(builder.facts, builder.status, workload, target, builder.now)
+    rollout = measured(Rollout(builder.facts, builder.status, workload, target, builder.now))
     if surplus := surplus_in_traffic(rollout):
         builder.safety(surplus)
     builder.look_again(TICK)
@@ -93,6 +103,21 @@ def advance(builder: ReleaseBuilder, workload: WorkloadFacts) -> None:
             _end(builder, target, outcome)
         case _:
             _stay(builder, target, outcome)
+
+
+def _promote_late(builder: ReleaseBuilder, workload: WorkloadFacts) -> None:
+    """Finishes a promotion that was given up as hanging, once the Deployment is rolled out with it after all."""
+    target = builder.status.target
+    if target is None or target.state != "Rejected" or target.reason not in STUCK:
+        return
+    if workload.settled and workload.digest == target.digest == builder.status.live:
+        _finish(builder, target)
+
+
+def measured(rollout: Rollout) -> Rollout:
+    """The rollout with the target as the pods are now: as many as its weight takes, less those that left the traffic."""
+    as_live = dataclasses.replace(rollout, target=followed(rollout))
+    return dataclasses.replace(as_live, target=with_losses(as_live))
 
 
 # --- checks, in the order in which they are made
@@ -159,18 +184,36 @@ def live_changed(rollout: Rollout) -> Outcome | None:
 
 
 def template_not_written(rollout: Rollout) -> Outcome | None:
-    """Progress, with the write, until the Deployment has the target's template."""
+    """Progress, with the write, until the Deployment has the target's template. A refused write waits for its next try."""
     workload, digest = rollout.workload, rollout.target.digest
-    if workload.digest == digest:
+    refusal = refusal_of(rollout.facts, "template", digest)
+    if workload.digest == digest or (refusal and rollout.now < refusal.again_at):
         return None
     write = SetTemplate(workload.name, rollout.status.live, rollout.facts.templates[digest], digest)
     return Progress(TEMPLATE_GOES, actions=(write,))
 
 
+def rollout_overdue(rollout: Rollout) -> Outcome | None:
+    """Reject a promotion that made no progress within the Deployment's own deadline. The revision is not blocked."""
+    since = rollout.target.reached_at or rollout.target.started_at
+    late = overdue(rollout.facts, rollout.workload, rollout.target.digest, since, rollout.now)
+    return Reject(late.reason, f"the promotion hangs: {late.message}", block=False) if late else None
+
+
+def rollout_hindered(rollout: Rollout) -> Outcome | None:
+    """Hold while the Deployment is paused, or its pods or its template are refused."""
+    hindered = obstacle(rollout.facts, rollout.workload, rollout.target.digest)
+    return Hold(hindered.reason, hindered.message) if hindered else None
+
+
 def rolling_out(rollout: Rollout) -> Outcome | None:
-    """Progress until the Deployment is updated and available."""
+    """Progress until the Deployment is rolled out, by its own strategy."""
+    workload, target = rollout.workload, rollout.target
+    if workload.settled and workload.digest == target.digest:
+        return None
+    left = time_left(workload, target.reached_at or target.started_at, rollout.now)
     message = "the Deployment rolls out; the canary serves meanwhile"
-    return None if rollout.workload.settled else Progress(message, WAITING_FOR_PODS)
+    return Progress(message, WAITING_FOR_PODS, look_again=min(left, TICK))
 
 
 RECORDED: tuple[Check, ...] = (recorded_just_now, template_not_stored)
@@ -181,8 +224,8 @@ EVALS: tuple[Check, ...] = (evals_pending, evals_failed, evals_inconclusive)
 
 REACHING: Mapping[str, tuple[Check, ...]] = {
     "Dark": (*RECORDED, incident_opened, weight_unreachable, *PODS),
-    "Stepping": (*RECORDED, incident_opened, steps_became_shorter, analysis_failed, *PODS, *GATES),
-    "Promoting": (*RECORDED, live_changed, template_not_written, rolling_out),
+    "Stepping": (*RECORDED, incident_opened, steps_became_shorter, analysis_failed, follows_live, *PODS, *GATES),
+    "Promoting": (*RECORDED, live_changed, rollout_overdue, template_not_written, rollout_hindered, rolling_out),
 }
 """By state of the target: the checks until it has what was decided (pods, weight, the Deployment's template)."""
 
@@ -199,9 +242,9 @@ def judge(rollout: Rollout) -> tuple[Target, Outcome]:
     state, target = rollout.target.state, rollout.target
     if outcome := first_outcome(REACHING[state], rollout):
         return target, outcome
-    if state == "Stepping" and target.reached_at is None:
-        target = target.model_copy(update={"reached_at": rollout.now})
-    reached = Rollout(rollout.facts, rollout.status, rollout.workload, target, rollout.now)
+    if state == "Stepping":
+        target = target.model_copy(update={"reached_at": target.reached_at or rollout.now, "served": target.pods})
+    reached = dataclasses.replace(rollout, target=target)
     if outcome := first_outcome(LEAVING[state], reached):
         return target, outcome
     return (target, Promoted()) if state == "Promoting" else (with_passed_evals(reached), _next_step(reached))
@@ -209,12 +252,13 @@ def judge(rollout: Rollout) -> tuple[Target, Outcome]:
 
 def _next_step(rollout: Rollout) -> Outcome:
     """The step after the decided one; Reject where more live pods have put its weight out of reach."""
-    index, weight, live = rollout.step + 1, rollout.next_step.weight, rollout.workload.replicas
+    index, weight, workload = rollout.step + 1, rollout.next_step.weight, rollout.workload
     if weight == 100:
         return Promote(index)
-    if reason := weights.refusal(weight, live, rollout.facts.release.spec.strategy.canary.max_canary_replicas):
+    limit = rollout.facts.release.spec.strategy.canary.max_canary_replicas
+    if reason := weights.refusal(weight, workload.replicas, limit):
         return Reject(WEIGHT_UNREACHABLE, reason, block=False)
-    return TakeStep(index, weight, weights.pods_for(weight, live))
+    return TakeStep(index, weight, weights.pods_for(weight, workload.serving))
 
 
 # --- effects
@@ -230,7 +274,13 @@ def _stay(builder: ReleaseBuilder, target: Target, outcome: Stay) -> None:
             clear_canary(builder, NEW_TARGET)
         case WaitForPods(message):
             mark_pods_ready(builder, False)
-            builder.condition("Held", True, WAITING_FOR_PODS, message)
+            builder.set(target=target)
+            mark_held(builder, target, WAITING_FOR_PODS, message)
+        case Follow(pods):
+            mark_pods_ready(builder, True)
+            builder.set(target=target)
+            mark_progressing(builder, HOLDING, f"weight {target.weight} is being reached")
+            builder.event(FOLLOWED, f"{target.version}: {pods} canary pods now make weight {target.weight}")
         case Lower():
             mark_pods_ready(builder, True)
         case Progress(message, reason):
@@ -242,7 +292,15 @@ def _stay(builder: ReleaseBuilder, target: Target, outcome: Stay) -> None:
         case Hold(reason, message):
             mark_pods_ready(builder, True)
             builder.set(target=_with_evals(target, outcome.evals))
-            builder.condition("Held", True, reason, message)
+            mark_held(builder, target, reason, message)
+
+
+def mark_held(builder: ReleaseBuilder, target: Target, reason: str, message: str) -> None:
+    """Sets Held to True; an Event tells of each reason that waits for somebody."""
+    held = conditions.get(builder.status.conditions, "Held")
+    if reason not in (WAITING_FOR_PODS, WAITING_FOR_EVALS) and (held is None or held.reason != reason):
+        builder.event("Held", f"{target.version}: {reason}, {message}", "Warning" if reason in STUCK else "Normal")
+    builder.condition("Held", True, reason, message)
 
 
 def mark_progressing(builder: ReleaseBuilder, reason: str, message: str) -> None:
@@ -287,10 +345,11 @@ def _move(builder: ReleaseBuilder, target: Target, outcome: Move) -> None:
     match outcome:
         case TakeStep(index, weight, pods):
             changes = {"state": "Stepping", "step": index, "weight": weight, "pods": pods, "reached_at": None}
+            changes |= {"served": 0, "lost": 0}
             mark_progressing(builder, HOLDING, f"weight {weight} is being reached")
             builder.event(f"Weight{weight}", f"{target.version}: weight {weight} decided, {pods} canary pods")
         case Promote(index):
-            changes = {"state": "Promoting", "step": index, "weight": 100, "reached_at": None}
+            changes = {"state": "Promoting", "step": index, "weight": 100, "reached_at": builder.now}
             mark_progressing(builder, HOLDING, TEMPLATE_GOES)
             builder.event("Promoting", f"{target.version}: weight 100, the Deployment gets its template")
     builder.set(target=target.model_copy(update=changes))

@@ -10,8 +10,18 @@ from opsloop.api.release import ReleaseStatus, Revision, Weight
 from opsloop.api.slo import Slo
 from opsloop.core import conditions
 from opsloop.core.decision import Decision
-from opsloop.core.facts import ReleaseFacts, Verdict
-from opsloop.core.release import ReleaseBuilder, canary, commands, live, revisions, rollback, target, weights
+from opsloop.core.facts import ReleaseFacts, Verdict, WorkloadFacts
+from opsloop.core.release import (
+    ReleaseBuilder,
+    canary,
+    commands,
+    live,
+    revisions,
+    rollback,
+    rollout_state,
+    target,
+    weights,
+)
 from opsloop.core.release.pods import clear_canary
 from opsloop.core.slo import burn_rate as slo
 from opsloop.core.slo import tiers
@@ -83,6 +93,9 @@ def _summarize(builder: ReleaseBuilder) -> None:
         builder.condition("TelemetryKnown", readable, reason, message)
         reachable, reason, message = _tiers(facts.release.spec.slo)
         builder.condition("TiersReachable", reachable, reason, message)
+    if facts.workload is not None:
+        rolled_out, reason, message = _rolled_out(facts, builder.status, facts.workload)
+        builder.condition("RolledOut", rolled_out, reason, message)
     if drift := _drift(builder.status):
         drifted, reason, message = drift
         builder.condition("Drifted", drifted, reason, message)
@@ -96,8 +109,8 @@ def _weight(facts: ReleaseFacts, status: ReleaseStatus) -> Weight:
     if facts.workload is None or not decided:
         return Weight(wanted=decided)
     pods = facts.canary.pods if facts.canary else ()
-    serving = sum(1 for pod in pods if pod.in_traffic and pod.ready)
-    return Weight(wanted=decided, actual=weights.share(serving, facts.workload.replicas))
+    serving = sum(1 for pod in pods if pod.in_traffic and pod.ready and not pod.ended)
+    return Weight(wanted=decided, actual=weights.share(serving, facts.workload.serving))
 
 
 def _number(incident: Incident) -> int:
@@ -138,6 +151,22 @@ def _tiers(spec: Slo) -> Finding:
         return True, TIERS_COMPLETE, "the objective can reach the factor of every tier"
     message = "; ".join(dropped)
     return False, TIERS_DROPPED, message if tiers.tiers_of(spec) else f"{message}; no tier is left to judge the SLI by"
+
+
+def _rolled_out(facts: ReleaseFacts, status: ReleaseStatus, workload: WorkloadFacts) -> Finding:
+    """Whether the Deployment runs the template that it has, or that a promotion or a rollback gives it; if not, why."""
+    digest = workload.digest
+    if status.target and status.target.state == "Promoting":
+        digest = status.target.digest
+    elif status.rollback and status.rollback.is_active:
+        digest = status.rollback.to_digest
+    revision = revisions.find(status.revisions, digest)
+    version = revision.version if revision else digest
+    if hindered := rollout_state.obstacle(facts, workload, digest):
+        return False, hindered.reason, hindered.message
+    if workload.digest == digest and (workload.settled or workload.rollout.completed):
+        return True, rollout_state.ROLLED_OUT, f"{version} runs"
+    return False, rollout_state.ROLLING_OUT, f"{version} is being rolled out"
 
 
 def _drift(status: ReleaseStatus) -> Finding | None:

@@ -133,7 +133,7 @@ def bake(builder: ReleaseBuilder, workload: WorkloadFacts) -> None:
     revision = revisions.find(status.revisions, status.live)
     if spec is None or revision is None or revision.proven_at or revision.blocked:
         return
-    if revision.live_since is None or not workload.settled:
+    if revision.live_since is None or not (workload.settled or workload.rollout.completed):
         return
     left = spec.bake_time - (now - revision.live_since)
     if left > timedelta(0):

@@ -52,10 +52,10 @@ class Rollout:
 
     @property
     def pods(self) -> tuple[PodFacts, ...]:
-        """Canary pods of the target, by name; pods that are being deleted do not count."""
+        """Canary pods of the target, by name; pods that ended (evicted) or are being deleted do not count."""
         pods = self.facts.canary.pods if self.facts.canary else ()
         by_name = sorted(pods, key=lambda pod: pod.name)
-        return tuple(pod for pod in by_name if pod.digest == self.target.digest and not pod.deleting)
+        return tuple(pod for pod in by_name if pod.digest == self.target.digest and not pod.deleting and not pod.ended)
 
     @property
     def in_traffic(self) -> tuple[PodFacts, ...]:
@@ -81,6 +81,13 @@ class WaitForPods:
 @dataclass(frozen=True, slots=True)
 class ReplacePods:
     """The canary's pods are of another revision: they are taken out of traffic and deleted."""
+
+
+@dataclass(frozen=True, slots=True)
+class Follow:
+    """The decided weight takes another number of pods, because the number of live pods changed: recorded first."""
+
+    pods: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,7 +162,7 @@ class Promoted:
     """The Deployment is available with the target's template."""
 
 
-Stay = Wait | WaitForPods | ReplacePods | Lower | Progress | Hold
+Stay = Wait | WaitForPods | ReplacePods | Follow | Lower | Progress | Hold
 End = Reject | Refuse | Cancel
 Move = TakeStep | Promote | Promoted
 Outcome = Stay | End | Move

@@ -1,12 +1,15 @@
 """Canary pods and their readiness gates: pods before traffic on the way up, traffic before pods on the way down."""
 
-from datetime import datetime, timedelta
+from datetime import timedelta
 
+from opsloop.api.release import Target
 from opsloop.core import conditions
 from opsloop.core.actions import DeleteCanary, EnsureCanary, SetGates
+from opsloop.core.facts import PodFacts
 from opsloop.core.release import ReleaseBuilder, weights
 from opsloop.core.release.outcome import (
     WAITING_FOR_PODS,
+    Follow,
     Hold,
     Lower,
     Outcome,
@@ -16,15 +19,16 @@ from opsloop.core.release.outcome import (
     Rollout,
     WaitForPods,
 )
+from opsloop.core.release.rollout_state import refusal_of
 
 # Named reasons
 PODS_FAILING = "PodsFailing"  # the canary's pods do not start
-WEIGHT_LOWER = "WeightLower"  # fewer pods in traffic than decided: a hold until a person says retry
+WEIGHT_LOWER = "WeightLower"  # canary pods left the traffic twice in one step, or by hand: retry goes on
+FOLLOWED = "Followed"  # the number of canary pods follows that of live pods, so that the share stays the decided one
 PODS_READY = "CanaryPodsReady"  # condition: its transition says since when canary pods are missing
 
 TICK = timedelta(seconds=1)
-PROGRESS_DEADLINE = timedelta(minutes=5)
-FAILING_DEADLINE = timedelta(minutes=1)  # for pods that name a failure, such as ImagePullBackOff
+LOSSES = 2  # so many times in one step pods leave the traffic before it is a hold
 
 
 def pods_of_another_revision(rollout: Rollout) -> Outcome | None:
@@ -34,55 +38,96 @@ def pods_of_another_revision(rollout: Rollout) -> Outcome | None:
 
 
 def pods_missing(rollout: Rollout) -> Outcome | None:
-    """WaitForPods while the canary Deployment is smaller than the step needs."""
-    canary, count = rollout.facts.canary, _pods_needed(rollout)
-    if canary is not None and canary.replicas >= count:
+    """WaitForPods while the canary Deployment is smaller than the step needs; a refused write waits for its next try."""
+    canary, count = rollout.facts.canary, pods_needed(rollout)
+    if (canary is not None and canary.replicas >= count) or _overdue(rollout):
         return None
     name, workload, digest = rollout.facts.release.metadata.name, rollout.workload, rollout.target.digest
+    refusal = refusal_of(rollout.facts, "canary", digest)
+    if refusal and rollout.now < refusal.again_at:
+        return WaitForPods(_starting(rollout))
     template = rollout.facts.templates[digest]
     grow = EnsureCanary(name, workload.name, digest, template, count)
     return WaitForPods(_starting(rollout), (grow,))
 
 
 def pods_failing(rollout: Rollout) -> Outcome | None:
-    """Reject after the progress deadline, or earlier where a pod names its failure. The revision is not blocked."""
-    ready, count = _containers_ready(rollout), _pods_needed(rollout)
-    if ready >= count:
+    """Reject after the Deployment's own progress deadline, with what keeps the pods. The revision is not blocked."""
+    ready, count = _started(rollout), pods_needed(rollout)
+    if ready >= count or not _overdue(rollout):
         return None
-    failing = next((pod for pod in rollout.pods if pod.failing), None)
-    if rollout.now - _missing_since(rollout) <= (FAILING_DEADLINE if failing else PROGRESS_DEADLINE):
-        return None
-    cause = f"{failing.name}: {failing.failing}" if failing else f"{ready} of {count} ready"
+    cause = _cause(rollout) or f"{ready} of {count} ready"
     return Reject(PODS_FAILING, f"canary pods do not start ({cause})", block=False)
 
 
 def pods_starting(rollout: Rollout) -> Outcome | None:
-    """WaitForPods while fewer pods than the step needs have their containers ready."""
-    return WaitForPods(_starting(rollout)) if _containers_ready(rollout) < _pods_needed(rollout) else None
+    """WaitForPods while fewer pods than the step needs have been ready for the Deployment's minReadySeconds."""
+    return WaitForPods(_starting(rollout)) if _started(rollout) < pods_needed(rollout) else None
 
 
-def _pods_needed(rollout: Rollout) -> int:
+def pods_needed(rollout: Rollout) -> int:
     """Pods of the decided step; in the dark phase those of the first step, so that evals have somebody to ask."""
     if rollout.target.state == "Stepping":
         return rollout.target.pods
     weight = rollout.next_step.weight
-    return 1 if weight == 100 else weights.pods_for(weight, rollout.workload.replicas)
+    return 1 if weight == 100 else weights.pods_for(weight, rollout.workload.serving)
 
 
-def _containers_ready(rollout: Rollout) -> int:
-    return sum(1 for pod in rollout.pods if pod.containers_ready)
+def _started(rollout: Rollout) -> int:
+    return sum(1 for pod in rollout.pods if is_started(pod, rollout))
 
 
-def _missing_since(rollout: Rollout) -> datetime:
-    """Start of the present lack of pods; neither holds nor the wait of an earlier target count."""
+def is_started(pod: PodFacts, rollout: Rollout) -> bool:
+    """True once the pod's containers are ready for as long as the Deployment demands."""
+    long_enough = pod.ready_since is None or rollout.now - pod.ready_since >= rollout.workload.min_ready
+    return pod.containers_ready and long_enough
+
+
+def _overdue(rollout: Rollout) -> bool:
+    """True where pods are missing for longer than the Deployment's deadline, counted from the last pod that became ready."""
     condition = conditions.get(rollout.status.conditions, PODS_READY)
     since = condition.last_transition_time if condition and condition.status == "False" else rollout.now
-    return max(since, rollout.target.started_at)
+    progressed = (p.ready_since for p in rollout.pods if p.containers_ready and p.ready_since is not None)
+    return rollout.now - max(since, rollout.target.started_at, *progressed) > rollout.workload.rollout.deadline
 
 
 def _starting(rollout: Rollout) -> str:
     """Leaves out how many are ready: one status write for all of them instead of one for each."""
-    return f"canary pods of {rollout.target.version} are starting, {_pods_needed(rollout)} in all are wanted"
+    cause = _cause(rollout)
+    message = f"canary pods of {rollout.target.version} are starting, {pods_needed(rollout)} in all are wanted"
+    return f"{message}; {cause}" if cause else message
+
+
+def _cause(rollout: Rollout) -> str:
+    """What keeps canary pods from starting, as the API server, the Deployment or the first such pod says it."""
+    canary = rollout.facts.canary
+    if refusal := refusal_of(rollout.facts, "canary", rollout.target.digest):
+        return f"the canary Deployment is refused: {refusal.message}"
+    if canary is not None and canary.failure:
+        return f"pods are not created: {canary.failure}"
+    waiting = [pod for pod in rollout.pods if not pod.containers_ready]
+    if failing := next((pod for pod in waiting if pod.failing), None):
+        return f"{failing.name}: {failing.failing}"
+    unschedulable = next((pod for pod in waiting if pod.unschedulable), None)
+    return f"{unschedulable.name} fits no node: {unschedulable.unschedulable}" if unschedulable else ""
+
+
+def followed(rollout: Rollout) -> Target:
+    """The target with as many pods as its weight takes beside the live pods that serve now: never over the decided share."""
+    target = rollout.target
+    if target.state != "Stepping":
+        return target
+    most, live = rollout.facts.release.spec.strategy.canary.max_canary_replicas, rollout.workload.serving
+    pods = min(weights.pods_for(target.weight, live), max(1, live if most is None else most))
+    return target.model_copy(update={"pods": pods, "served": min(target.served, pods)})
+
+
+def with_losses(rollout: Rollout) -> Target:
+    """The target, with one loss more and its weight to be reached again, where pods left the traffic since it was reached."""
+    target, serving = rollout.target, len(rollout.in_traffic)
+    if target.state != "Stepping" or target.reached_at is None or serving >= target.served:
+        return target
+    return target.model_copy(update={"served": serving, "lost": target.lost + 1, "reached_at": None})
 
 
 def surplus_in_traffic(rollout: Rollout) -> SetGates | None:
@@ -94,26 +139,37 @@ def surplus_in_traffic(rollout: Rollout) -> SetGates | None:
     return SetGates(name, surplus, open=False, reason="more pods in traffic than decided")
 
 
+def follows_live(rollout: Rollout) -> Outcome | None:
+    """Follow where live pods came or went: more canary pods are recorded before their gates are opened."""
+    recorded = rollout.status.target
+    return None if recorded is None or recorded.pods == rollout.target.pods else Follow(rollout.target.pods)
+
+
 def weight_higher(rollout: Rollout) -> Outcome | None:
     """Lower while more pods are in traffic than decided."""
     return Lower() if len(rollout.in_traffic) > rollout.target.pods else None
 
 
 def weight_lower(rollout: Rollout) -> Outcome | None:
-    """Hold where pods left the traffic after the weight was reached: raising it again is a person's decision."""
+    """Hold where somebody closed a gate, or pods left the traffic a second time: raising it again is a person's decision."""
     serving, decided = len(rollout.in_traffic), rollout.target.pods
-    if rollout.target.reached_at is None or serving >= decided:
+    by_hand = next((pod.name for pod in rollout.pods if pod.closed_by_hand), "")
+    if serving >= decided or (rollout.target.lost < LOSSES and not by_hand):
         return None
-    return Hold(WEIGHT_LOWER, f"{serving} of {decided} canary pods are in traffic; annotate opsloop.dev/retry to go on")
+    cause = (
+        f"the gate of {by_hand} was closed by hand" if by_hand else f"pods left the traffic {rollout.target.lost} times"
+    )
+    message = f"{serving} of {decided} canary pods are in traffic, {cause}; annotate opsloop.dev/retry to start again"
+    return Hold(WEIGHT_LOWER, message)
 
 
 def weight_being_reached(rollout: Rollout) -> Outcome | None:
     """Progress, with gates to open, until as many pods as decided are in traffic and ready."""
     target, serving = rollout.target, rollout.in_traffic
     missing = target.pods - len(serving)
-    if target.reached_at is not None or (missing == 0 and all(pod.ready for pod in serving)):
+    if missing <= 0 and (target.reached_at is not None or all(pod.ready for pod in serving)):
         return None
-    dark = [pod.name for pod in rollout.pods if not pod.in_traffic and pod.containers_ready][:missing]
+    dark = [pod.name for pod in rollout.pods if not pod.in_traffic and is_started(pod, rollout)][: max(0, missing)]
     name, reason = rollout.facts.release.metadata.name, f"weight {target.weight} decided"
     gates = (SetGates(name, tuple(dark), open=True, reason=reason),) if dark else ()
     return Progress(f"weight {target.weight} is being reached", actions=gates)
@@ -124,7 +180,7 @@ def clear_canary(builder: ReleaseBuilder, reason: str) -> None:
     canary, name = builder.facts.canary, builder.facts.release.metadata.name
     if canary is None:
         return
-    serving = tuple(pod.name for pod in canary.pods if pod.in_traffic and not pod.deleting)
+    serving = tuple(pod.name for pod in canary.pods if pod.in_traffic and not pod.deleting and not pod.ended)
     if serving:
         builder.safety(SetGates(name, serving, open=False, reason=reason))
     builder.execute(DeleteCanary(name))

@@ -1,7 +1,6 @@
 """Rollbacks that Incidents decided: recorded and blocked first, written with a precondition, then watched until available."""
 
 from collections.abc import Mapping
-from datetime import datetime
 from typing import Any
 
 from opsloop.api.incident import Incident, RollbackDecision
@@ -10,8 +9,10 @@ from opsloop.core.actions import SetTemplate
 from opsloop.core.conditions import TEMPLATE_MISSING
 from opsloop.core.facts import ReleaseFacts, WorkloadFacts
 from opsloop.core.release import ReleaseBuilder, revisions
+from opsloop.core.release.giving_way import GAVE_WAY, failed
 from opsloop.core.release.live import LIVE_CHANGED
 from opsloop.core.release.pods import TICK
+from opsloop.core.release.rollout_state import Obstacle, overdue, refusal_of
 from opsloop.core.release.target import cancel
 
 # Named reasons
@@ -28,6 +29,8 @@ def roll_back(builder: ReleaseBuilder, workload: WorkloadFacts) -> None:
     record = builder.status.rollback
     if record and record.is_active:
         _continue(builder, workload, record)
+    elif record and record.state == "Failed" and workload.settled and workload.digest == record.to_digest:
+        _done(builder, record)
     elif decided := _decided(builder.facts.incidents, builder.status):
         _start(builder, workload, *decided)
 
@@ -84,13 +87,37 @@ def _continue(builder: ReleaseBuilder, workload: WorkloadFacts, record: Rollback
     if unwritten and (reason := _invalid(builder.facts, record)):
         builder.set(rollback=_refused(record, reason), revisions=_without_block(builder.status.revisions, record))
         builder.event("RollbackRefused", f"{reason} for {record.incident}", "Warning")
+    elif not unwritten and workload.digest != record.to_digest:
+        gave_way = is_promoting(builder.status, workload.digest)
+        given_up = failed(record, Obstacle(GAVE_WAY, "a newer version was promoted"))
+        builder.set(rollback=given_up if gave_way else _refused(record, LIVE_CHANGED))
+    elif not unwritten and workload.settled:
+        _done(builder, record)
+    elif late := overdue(builder.facts, workload, record.to_digest, record.at, builder.now):
+        builder.set(rollback=failed(record, late))
+        builder.event("RollbackFailed", f"{record.incident}: {late.reason}, {late.message}", "Warning")
     elif unwritten:
-        builder.execute(_write(builder.facts, workload, record))
+        _write_again(builder, workload, record)
     else:
-        builder.set(rollback=_observed(record, workload, builder.now))
-        if workload.settled and workload.digest == record.to_digest:
-            version = _version(builder.status.revisions, record.to_digest)
-            builder.event(ROLLED_BACK, f"{version} is live and available again")
+        builder.set(rollback=record.model_copy(update={"state": "Written"}))
+
+
+def _write_again(builder: ReleaseBuilder, workload: WorkloadFacts, record: RollbackRecord) -> None:
+    """Writes the template; one that the API server refuses waits for its next try."""
+    refusal = refusal_of(builder.facts, "template", record.to_digest)
+    if refusal is None or builder.now >= refusal.again_at:
+        builder.execute(_write(builder.facts, workload, record))
+
+
+def _done(builder: ReleaseBuilder, record: RollbackRecord) -> None:
+    done = {"state": "Done", "reason": "", "message": "", "done_at": builder.now}
+    builder.set(rollback=record.model_copy(update=done))
+    builder.event(ROLLED_BACK, f"{_version(builder.status.revisions, record.to_digest)} is live and available again")
+
+
+def is_promoting(status: ReleaseStatus, digest: str) -> bool:
+    """True where a promotion put this template on the Deployment."""
+    return status.target is not None and (status.target.state, status.target.digest) == ("Promoting", digest)
 
 
 def _invalid(facts: ReleaseFacts, record: RollbackRecord) -> str:
@@ -99,15 +126,6 @@ def _invalid(facts: ReleaseFacts, record: RollbackRecord) -> str:
     if incident is None or not incident.is_open:
         return INCIDENT_OVER
     return "" if record.to_digest in facts.templates else TEMPLATE_MISSING
-
-
-def _observed(record: RollbackRecord, workload: WorkloadFacts, now: datetime) -> RollbackRecord:
-    """The record after the write: Refused where somebody changed live meanwhile, Done once it is available."""
-    if workload.digest != record.to_digest:
-        return _refused(record, LIVE_CHANGED)
-    if workload.settled:
-        return record.model_copy(update={"state": "Done", "done_at": now})
-    return record.model_copy(update={"state": "Written"})
 
 
 def _refused(record: RollbackRecord, reason: str) -> RollbackRecord:

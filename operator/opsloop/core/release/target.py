@@ -11,6 +11,7 @@ from opsloop.core.conditions import TEMPLATE_MISSING
 from opsloop.core.facts import ReleaseFacts, WorkloadFacts
 from opsloop.core.release import ReleaseBuilder, commands, revisions, weights
 from opsloop.core.release.analysis import ANALYSIS_FAILED, EVAL_FAILED
+from opsloop.core.release.giving_way import give_way, gives_way
 from opsloop.core.release.outcome import Cancel, Outcome, Refuse, Rollout, Wait
 from opsloop.core.release.pods import PODS_READY, TICK, clear_canary
 from opsloop.core.slo import promql
@@ -32,10 +33,10 @@ LONGEST_MESSAGE = 1000  # characters
 def follow_spec(builder: ReleaseBuilder, workload: WorkloadFacts) -> None:
     """Records the target that the spec asks for, once per (images, version, retry).
 
-    Waits while a rollback is in progress, and until the base template is stored.
+    Waits until a rollback in progress is written or hangs, and until the base template is stored.
     """
     facts, status = builder.facts, builder.status
-    if (status.rollback and status.rollback.is_active) or _is_answered(facts, status, workload):
+    if _waits_for_rollback(facts, status, workload) or _is_answered(facts, status, workload):
         return
     base = _base_template(facts, status.revisions, status.live)
     if base is None:
@@ -64,6 +65,11 @@ def follow_spec(builder: ReleaseBuilder, workload: WorkloadFacts) -> None:
         builder.event("Refused", message, "Warning")
     else:
         _start(builder, target, template, revision, revisions.base_images(base, spec.images))
+
+
+def _waits_for_rollback(facts: ReleaseFacts, status: ReleaseStatus, workload: WorkloadFacts) -> bool:
+    record = status.rollback
+    return record is not None and record.is_active and not gives_way(facts, workload, record)
 
 
 def _blocked(status: ReleaseStatus, digest: str, template: Mapping[str, Any]) -> Revision | None:
@@ -194,6 +200,7 @@ def _start(
 ) -> None:
     """Ends the target before, records this one and has its template stored. Its pods start at a later look."""
     builder.condition("Blocked", False, "Allowed", f"{target.version} may be tried")
+    give_way(builder)
     cancel(builder, NEW_TARGET, f"the spec asks for {target.version}")
     clear_canary(builder, NEW_TARGET)
     history = builder.status.revisions

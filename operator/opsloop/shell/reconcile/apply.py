@@ -6,7 +6,8 @@ Each action is idempotent and checks its precondition on the cluster, so that a 
 import asyncio
 import contextlib
 import logging
-from collections.abc import Mapping
+from collections.abc import Coroutine, Mapping
+from typing import Any
 
 from opsloop.api.meta import API_VERSION, Model
 from opsloop.core.actions import (
@@ -32,7 +33,7 @@ from opsloop.core.decision import Decision
 from opsloop.core.evalcase.quarantine import pod_from_template
 from opsloop.core.postmortem import document
 from opsloop.core.release import revisions
-from opsloop.errors import AlreadyExists, Conflict, Invalid, NotFound
+from opsloop.errors import AlreadyExists, Conflict, Forbidden, Invalid, NotFound
 from opsloop.names import CANARY, GATE, canary_name
 from opsloop.shell.ports import (
     CONFIGMAPS,
@@ -48,6 +49,7 @@ from opsloop.shell.ports import (
     Resource,
 )
 from opsloop.shell.reconcile import manifests
+from opsloop.shell.reconcile.refusals import Refusable, kind_of
 from opsloop.shell.runtime import Runtime
 from opsloop.shell.watch.mapping import requests_for_object
 
@@ -114,11 +116,11 @@ async def execute(runtime: Runtime, namespace: str, obj: Object, action: Action)
         case SetGates():
             await _set_gates(runtime, namespace, action)
         case SetTemplate():
-            await _set_template(runtime, namespace, obj, action)
+            await _unless_refused(runtime, obj, action, _set_template(runtime, namespace, obj, action))
         case EnsureRevision():
             await _ensure_revision(runtime, namespace, action)
         case EnsureCanary():
-            await _ensure_canary(runtime, namespace, obj, action)
+            await _unless_refused(runtime, obj, action, _ensure_canary(runtime, namespace, obj, action))
         case DeleteCanary():
             await _delete_canary(runtime, namespace, obj, action)
         case RunEvals():
@@ -146,6 +148,19 @@ async def execute(runtime: Runtime, namespace: str, obj: Object, action: Action)
 
 
 # a Release's Deployment, revisions and canary
+
+
+async def _unless_refused(runtime: Runtime, obj: Object, action: Refusable, write: Coroutine[Any, Any, None]) -> None:
+    """Writes; what the API server refuses for good is no failure of the look but a fact of the next one, which says it."""
+    namespace, name = obj["metadata"]["namespace"], obj["metadata"]["name"]
+    try:
+        await write
+    except (Forbidden, Invalid) as error:
+        if runtime.refusals.note((namespace, name), action, error, runtime.now()):
+            log.warning("%s/%s: the %s was refused: %s", namespace, name, kind_of(action), error)
+        runtime.enqueue(("Release", namespace, name))
+    else:
+        runtime.refusals.accepted((namespace, name), action)
 
 
 async def _set_gates(runtime: Runtime, namespace: str, action: SetGates) -> None:

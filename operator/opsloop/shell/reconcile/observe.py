@@ -1,11 +1,9 @@
 """Gathers the facts of one object: from the watch cache where possible, live for kinds that are not watched."""
 
-from collections.abc import Sequence
 from typing import Any
 
 from opsloop.api.evalcase import EvalCase
 from opsloop.api.incident import Incident
-from opsloop.api.meta import parse_time
 from opsloop.api.release import Release
 from opsloop.api.runbook import Runbook
 from opsloop.core.alerts import ledger
@@ -17,20 +15,16 @@ from opsloop.core.facts import (
     EvalCaseFacts,
     IncidentFacts,
     Ledger,
-    PodFacts,
     ReleaseFacts,
     ReleaseView,
     RunbookFacts,
-    WorkloadFacts,
 )
 from opsloop.core.release import revisions
 from opsloop.errors import NotFound
-from opsloop.names import CANARY, GATE, QUARANTINE, RELEASE, REVISION, SUBJECT, canary_name, postmortem_name
-from opsloop.shell.ports import CONFIGMAPS, CONTROLLERREVISIONS, PODS, SERVICES, Object
+from opsloop.names import CANARY, QUARANTINE, RELEASE, REVISION, SUBJECT, canary_name, postmortem_name
+from opsloop.shell.ports import CONFIGMAPS, CONTROLLERREVISIONS, PODS, SERVICES
+from opsloop.shell.reconcile.workloads import pod, replica_failure, workload
 from opsloop.shell.runtime import Runtime
-
-FAILING = ("CrashLoopBackOff", "ImagePullBackOff", "ErrImagePull", "ErrImageNeverPull", "CreateContainerConfigError",
-           "InvalidImageName", "RunContainerError", "CreateContainerError")  # fmt: skip
 
 
 async def release_facts(runtime: Runtime, namespace: str, name: str) -> ReleaseFacts | None:
@@ -49,32 +43,8 @@ async def release_facts(runtime: Runtime, namespace: str, name: str) -> ReleaseF
         readings=runtime.readings.of((namespace, name)),
         cases=tuple(c for c in runtime.cache.evalcases(namespace) if c.spec.release == name),
         eval_outcome=runtime.evals.outcome(namespace, name),
+        refusals=runtime.refusals.of((namespace, name)),
     )
-
-
-def workload(obj: Object, ignored: Sequence[str] = ()) -> WorkloadFacts:
-    """The user's Deployment as facts; `ignored` are stamps that make no new revision."""
-    meta, spec, status = obj["metadata"], obj["spec"], obj.get("status", {})
-    replicas = spec.get("replicas", 1)
-    manager = obj.get("opsloop", {}).get("templateManager", {})
-    written_at = manager.get("time")
-    return WorkloadFacts(
-        name=meta["name"],
-        uid=meta.get("uid", ""),
-        template=spec["template"],
-        digest=revisions.digest(spec["template"], ignored),
-        replicas=replicas,
-        selector=spec["selector"].get("matchLabels", {}),
-        settled=_settled(meta, status, replicas),
-        manager=manager.get("name", ""),
-        written_at=parse_time(written_at) if written_at else None,
-    )
-
-
-def _settled(meta: Object, status: Object, replicas: int) -> bool:
-    observed = status.get("observedGeneration", 0) >= meta.get("generation", 0)
-    counts = (status.get(k, 0) for k in ("replicas", "updatedReplicas", "availableReplicas"))
-    return bool(observed and all(count == replicas for count in counts))
 
 
 async def templates(runtime: Runtime, namespace: str, release: str) -> dict[str, Any]:
@@ -96,34 +66,8 @@ async def _canary(runtime: Runtime, namespace: str, release: str, deployment: st
         digest=stored["spec"]["template"]["metadata"]["labels"].get(REVISION, ""),
         replicas=stored["spec"].get("replicas", 1),
         pods=tuple(pod(p) for p in pods),
+        failure=replica_failure(stored.get("status", {})),
     )
-
-
-def pod(obj: Object) -> PodFacts:
-    """A canary or quarantined pod as facts."""
-    meta, status = obj["metadata"], obj.get("status", {})
-    conditions = {c["type"]: c.get("status") == "True" for c in status.get("conditions", [])}
-    return PodFacts(
-        name=meta["name"],
-        digest=meta.get("labels", {}).get(REVISION, ""),
-        ip=status.get("podIP", ""),
-        containers_ready=conditions.get("ContainersReady", False),
-        in_traffic=conditions.get(GATE, False),
-        ready=conditions.get("Ready", False),
-        failing=_failing(status),
-        deleting="deletionTimestamp" in meta,
-        labels=meta.get("labels", {}),
-    )
-
-
-def _failing(status: Object) -> str:
-    if status.get("phase") == "Failed":
-        return str(status.get("reason", "Failed"))
-    for container in status.get("containerStatuses", []):
-        waiting = container.get("state", {}).get("waiting", {})
-        if waiting.get("reason") in FAILING:
-            return f"{container.get('name')}: {waiting['reason']}"
-    return ""
 
 
 def view(runtime: Runtime, release: Release) -> ReleaseView:

@@ -26,6 +26,7 @@ async def reconcile(runtime: Runtime, key: ObjectKey) -> timedelta | None:
     if obj is None or "deletionTimestamp" in obj["metadata"]:
         if kind == "Release":
             await collect_garbage(runtime, namespace, name, listed=())
+            runtime.refusals.forget((namespace, name))
         if kind == "Incident":
             runtime.ledgers.forget(namespace, name)
         runtime.owned.forget(kind, namespace, name)
