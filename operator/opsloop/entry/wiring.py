@@ -14,7 +14,7 @@ from opsloop.shell.reconcile.reconciler import reconcile
 from opsloop.shell.runtime import Runtime
 from opsloop.shell.slo.poller import Poller, ReadingStore
 from opsloop.shell.watch.cache import Cache
-from opsloop.shell.watch.mapping import requests_for_object, requests_for_reading
+from opsloop.shell.watch.mapping import is_urgent, requests_for_object, requests_for_reading
 from opsloop.shell.watch.resync import resync
 from opsloop.shell.watch.throttle import Throttle
 from opsloop.shell.watch.workqueue import Queue
@@ -29,7 +29,9 @@ class Operator:
         self.settings = settings
         self.instruments = ports.instruments
         self.cache = Cache(report=_report_unreadable)
-        self.queue = Queue(self._reconcile, workers=settings.workers, hook=ports.instruments.reconciled)
+        self.queue = Queue(
+            self._reconcile, workers=settings.workers, hook=ports.instruments.reconciled, urgent=self._is_urgent
+        )
         self.readings = ReadingStore()
         self.runtime = Runtime(
             reader=ports.reader,
@@ -85,6 +87,9 @@ class Operator:
         """Cancels eval runs and pages under way."""
         await self.runtime.evals.close()
         await self.runtime.pages.close()
+
+    def _is_urgent(self, key: ObjectKey) -> bool:
+        return is_urgent(key, self.cache)
 
     async def _reconcile(self, key: ObjectKey) -> timedelta | None:
         return await reconcile(self.runtime, key)

@@ -270,6 +270,24 @@ async def test_not_more_requests_are_under_way_than_allowed(world: World) -> Non
     assert most == 3
 
 
+async def test_pods_of_one_release_that_hang_keep_no_other_release_waiting(world: World) -> None:
+    hang = asyncio.Event()
+
+    class Hanging(FakeProber):
+        async def ask(self, pod_ip: str, request: Any) -> ProbeReply:
+            if request.path.startswith("/hang"):
+                await hang.wait()
+            return await super().ask(pod_ip, request)
+
+    world.runner = EvalRunner(world.cluster, Hanging(world.prober.pods), world.wake, at_once=3, pause=0)
+    request = {"path": "/hang", "port": 8080}
+    world.runner.start_run("team-a", run_evals(*(case(f"c{n}", kind="manual", request=request) for n in range(10))))
+    await world.run(run_evals())
+    assert world.runner.outcome("shop", "answers") is not None
+    hang.set()
+    await world.runner.close()
+
+
 async def test_what_is_forgotten_is_stopped_and_wakes_nobody(world: World) -> None:
     world.runner.start_run("shop", run_evals())
     await asyncio.sleep(0)
@@ -421,11 +439,11 @@ async def test_a_job_that_was_dropped_as_it_ended_wakes_nobody() -> None:
 
 async def test_there_are_not_more_jobs_than_allowed() -> None:
     jobs = Jobs(lambda _: None, again_after=0, most=1)
-    assert not jobs.full
-    jobs.begin(("a",), "w", _for_ever(), ("Release", "shop", "answers"))
-    assert jobs.full
+    assert not jobs.full("shop")
+    jobs.begin(("run", "shop", "answers"), "w", _for_ever(), ("Release", "shop", "answers"))
+    assert jobs.full("shop") and not jobs.full("other"), "a namespace fills its own share only"
     await jobs.close()
-    assert not jobs.full
+    assert not jobs.full("shop")
 
 
 async def test_a_run_with_unanswered_cases_is_not_repeated_at_once(world: World) -> None:

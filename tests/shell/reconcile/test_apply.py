@@ -23,7 +23,7 @@ from opsloop.core.decision import Decision, Event  # fmt: skip
 from opsloop.core.facts import CanaryFacts
 from opsloop.core.postmortem import document
 from opsloop.core.release.revisions import digest
-from opsloop.errors import Conflict, Forbidden, Invalid, NotFound, Unavailable
+from opsloop.errors import Conflict, Forbidden, Invalid, LeadershipLost, NotFound, Unavailable
 from opsloop.names import CANARY, GATE, RELEASE, REVISION
 from opsloop.shell.ports import CONFIGMAPS, CONTROLLERREVISIONS, DEPLOYMENTS, EVALCASES, PODS, RELEASES
 from opsloop.shell.reconcile import apply, observe
@@ -192,7 +192,24 @@ async def test_all_gates_are_closed_even_if_one_cannot_be(on: Bench) -> None:
     on.cluster.fail_next = [Unavailable("no")]
     with pytest.raises(Unavailable):
         await carry(on, status=STATUS, safety=(SetGates("answers", ("c0", "c1"), open=False, reason="r"),))
-    assert [w.name for w in on.cluster.writes] == ["c1"], "and the status waits until all are closed"
+    assert [w.name for w in on.cluster.writes] == ["c1", "answers"], "and neither the record waits for it"
+
+
+async def test_a_gate_that_cannot_be_closed_keeps_neither_the_deletion_nor_lets_another_one_open(on: Bench) -> None:
+    on.seed(deployment("answers-canary", labels={CANARY: "answers"}))
+    on.cluster.fail_next = [Unavailable("no")]
+    opening = SetGates("answers", ("c0",), open=True, reason="r")
+    closing = SetGates("answers", ("c0",), open=False, reason="r")
+    with pytest.raises(Unavailable):
+        await carry(on, opening, DeleteCanary("answers"), status=STATUS, safety=(closing,))
+    assert verbs(on) == ["replace_status releases", "delete deployments"]
+
+
+async def test_a_process_that_lost_the_lease_stops_at_the_first_write(on: Bench) -> None:
+    on.cluster.fail_next = [LeadershipLost("fenced")]
+    with pytest.raises(LeadershipLost):
+        await carry(on, status=STATUS, safety=(SetGates("answers", ("c0",), open=False, reason="r"),))
+    assert verbs(on) == []
 
 
 # --- revisions and the canary

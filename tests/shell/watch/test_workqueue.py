@@ -2,13 +2,20 @@ import asyncio
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager, suppress
 from datetime import timedelta
+from itertools import pairwise
 from typing import Any
 
 import pytest
 
 from opsloop.errors import Conflict, Invalid, LeadershipLost, Unavailable
 from opsloop.shell.ports import ObjectKey
-from opsloop.shell.watch.workqueue import CONFLICT_DELAY, CONFLICTS, Queue
+from opsloop.shell.watch.workqueue import (
+    CONFLICT_DELAY,
+    CONFLICTS,
+    LONGEST_URGENT_BACKOFF,
+    URGENT_LIMIT,
+    Queue,
+)
 
 pytestmark = [pytest.mark.asyncio, pytest.mark.looptime]
 
@@ -253,3 +260,64 @@ async def test_other_workers_are_stopped_when_the_run_ends() -> None:
         await queue.run()
     await asyncio.sleep(20)
     assert not finished
+
+
+# --- the lane of keys that may have to take a version out of traffic
+
+
+@asynccontextmanager
+async def two_lanes(handler: Recorder, urgent: set[ObjectKey]) -> Any:
+    queue = Queue(handler, workers=1, hook=handler.hook, jitter=lambda: 0.0, urgent=lambda key: key in urgent)
+    queue.lead([])
+    task = asyncio.create_task(queue.run())
+    try:
+        yield queue
+    finally:
+        task.cancel()
+        with suppress(asyncio.CancelledError):
+            await task
+        queue.unlead()
+
+
+async def test_an_urgent_name_does_not_wait_behind_names_that_hang() -> None:
+    handler = Recorder(50, 0)
+    async with two_lanes(handler, {B}) as queue:
+        queue.enqueue(A)
+        await asyncio.sleep(1)
+        queue.enqueue(B)
+        await asyncio.sleep(1)
+    assert handler.calls == [(0.0, A), (1.0, B)]
+
+
+async def test_a_name_that_becomes_urgent_while_it_waits_changes_the_lane_and_is_handled_once() -> None:
+    urgent = set[ObjectKey]()
+    handler = Recorder(50)
+    async with two_lanes(handler, urgent) as queue:
+        queue.enqueue(A)
+        queue.enqueue(B)
+        await asyncio.sleep(1)
+        urgent.add(B)
+        queue.enqueue(B)
+        await asyncio.sleep(60)
+        assert queue.depth == 0
+    assert handler.calls == [(0.0, A), (1.0, B)]
+
+
+async def test_an_urgent_run_that_hangs_ends_by_its_own_deadline_and_is_soon_tried_again() -> None:
+    handler = Recorder(*[90.0] * 9)
+    async with two_lanes(handler, {A}) as queue:
+        queue.enqueue(A)
+        await asyncio.sleep(100)
+    waits = [b - a - URGENT_LIMIT for a, b in pairwise(handler.times)]
+    assert len(waits) >= 3 and max(waits) <= LONGEST_URGENT_BACKOFF and "timeout" in handler.results
+
+
+async def test_urgent_names_are_one_at_a_time_each() -> None:
+    handler = Recorder(1.0, 1.0, 0.0)
+    async with two_lanes(handler, {A, B}) as queue:
+        queue.enqueue(A)
+        queue.enqueue(B)
+        await asyncio.sleep(0.5)
+        queue.enqueue(A)
+        await asyncio.sleep(5)
+    assert sorted(handler.calls) == [(0.0, A), (0.0, B), (1.0, A)]

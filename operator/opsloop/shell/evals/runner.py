@@ -20,7 +20,7 @@ from opsloop.shell.ports import PODS, Object, ObjectKey, Prober, Reader
 
 log = logging.getLogger(__name__)
 
-MOST_JOBS = 64  # runs and probes at once; more are asked for again at the next look
+MOST_JOBS = 64  # runs and probes of one namespace at once; more are asked for again at the next look
 PROOF_ANSWERS = 3  # a revision passes a proof when it passes each time: right by chance is not right
 NO_POD = Answer("no_answer", "there is no ready pod to ask")
 
@@ -38,12 +38,13 @@ class EvalRunner:
         pause: float = 0.5,
         again_after: float = 5.0,
     ) -> None:
-        """`at_once`: requests under way over all runs; `pause`: seconds between tries; `again_after`: seconds until a
+        """`at_once`: requests under way of one Release's run or one case's proof, so that nobody waits for pods of others
+        that hang; `pause`: seconds between tries; `again_after`: seconds until a
         run with unanswered cases may be repeated."""
         self._reader = reader
         self._prober = prober
         self._jobs = Jobs(on_done, again_after, MOST_JOBS)
-        self._requests = asyncio.Semaphore(at_once)
+        self._at_once = at_once
         self._pause = pause
         self._outcomes: dict[Slot, EvalOutcome] = {}
         self._proofs: dict[Slot, tuple[bool, str]] = {}
@@ -86,7 +87,7 @@ class EvalRunner:
     def _begin(
         self, slot: Slot, request: object, work: Callable[[], Coroutine[Any, Any, None]], key: ObjectKey
     ) -> None:
-        if self._jobs.needless(slot, request, self._conclusive(slot)) or self._jobs.full:
+        if self._jobs.needless(slot, request, self._conclusive(slot)) or self._jobs.full(slot[1]):
             return
         if self._jobs.request(slot) != request:  # a repetition leaves the former result standing until it has its own
             self._forget(slot)
@@ -108,7 +109,8 @@ class EvalRunner:
     async def _run(self, slot: Slot, namespace: str, action: RunEvals) -> None:
         sides = (action.canary_ips, await self._live_ips(namespace, action.live_selector))
         turns = [(case, turn) for turn in range(action.repeats) for case in action.cases]
-        pairs = await asyncio.gather(*(self._pair(case, turn, sides) for case, turn in turns))
+        requests = asyncio.Semaphore(self._at_once)
+        pairs = await asyncio.gather(*(self._pair(case, turn, sides, requests) for case, turn in turns))
         by_case: dict[str, list[tuple[Answer, Answer]]] = {case.metadata.name: [] for case in action.cases}
         for (case, _), pair in zip(turns, pairs, strict=True):
             by_case[case.metadata.name].append(pair)
@@ -116,7 +118,7 @@ class EvalRunner:
         self._outcomes[slot] = EvalOutcome(action.digest, action.step, results)
 
     async def _pair(
-        self, case: EvalCase, turn: int, sides: tuple[Sequence[str], Sequence[str]]
+        self, case: EvalCase, turn: int, sides: tuple[Sequence[str], Sequence[str]], requests: asyncio.Semaphore
     ) -> tuple[Answer, Answer]:
         """(canary, live) of one turn, one after the other so that both are asked under the same load; the order
         alternates."""
@@ -124,13 +126,14 @@ class EvalRunner:
         for side in (0, 1) if turn % 2 == 0 else (1, 0):
             ips, spec = sides[side], case.spec
             rotated = [ips[(turn + n) % len(ips)] for n in range(TRIES)] if ips else []
-            answers[side] = await self._answer(rotated, spec.request, spec.expect, GATEWAY_ERRORS)
+            answers[side] = await self._answer(rotated, spec.request, spec.expect, GATEWAY_ERRORS, requests)
         return answers[0], answers[1]
 
     async def _prove(self, slot: Slot, action: ProbeQuarantine) -> None:
         """Stores an outcome only where every answer is there; else the decision asks again until its time-out."""
+        one, ips = asyncio.Semaphore(1), [action.pod_ip] * TRIES
         for _ in range(PROOF_ANSWERS):
-            last = await self._answer([action.pod_ip] * TRIES, action.request, action.expect, SERVER_ERRORS)
+            last = await self._answer(ips, action.request, action.expect, SERVER_ERRORS, one)
             if last.fit == "no_answer":
                 return
             if last.fit == "failed":
@@ -139,14 +142,20 @@ class EvalRunner:
         self._proofs[slot] = (True, "")
 
     async def _answer(
-        self, ips: Sequence[str], request: EvalRequest, expect: EvalExpect, transient: Container[int]
+        self,
+        ips: Sequence[str],
+        request: EvalRequest,
+        expect: EvalExpect,
+        transient: Container[int],
+        requests: asyncio.Semaphore,
     ) -> Answer:
-        """Sends one request to these addresses in turn until there is an answer. `ips`: none, or TRIES of them."""
+        """Sends one request to these addresses in turn until there is an answer. `ips`: none, or TRIES of them;
+        `requests` bounds how many are under way."""
         replies: list[ProbeReply] = []
         for ip in ips:
             if replies:
                 await asyncio.sleep(self._pause)
-            async with self._requests:
+            async with requests:
                 replies.append(await self._prober.ask(ip, request))
             if (given := answer(expect, replies, transient)) is not None:
                 return given

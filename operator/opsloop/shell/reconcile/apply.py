@@ -6,7 +6,7 @@ Each action is idempotent and checks its precondition on the cluster, so that a 
 import asyncio
 import contextlib
 import logging
-from collections.abc import Coroutine, Mapping
+from collections.abc import Coroutine, Mapping, Sequence
 from typing import Any
 
 from opsloop.api.meta import API_VERSION, Model
@@ -33,7 +33,7 @@ from opsloop.core.decision import Decision
 from opsloop.core.evalcase.quarantine import pod_from_template
 from opsloop.core.postmortem import document
 from opsloop.core.release import revisions
-from opsloop.errors import AlreadyExists, Conflict, Forbidden, Invalid, NotFound
+from opsloop.errors import AlreadyExists, Conflict, Forbidden, Invalid, LeadershipLost, NotFound, OpsloopError
 from opsloop.names import CANARY, GATE, canary_name
 from opsloop.shell.ports import (
     CONFIGMAPS,
@@ -55,6 +55,7 @@ from opsloop.shell.watch.mapping import requests_for_object
 
 log = logging.getLogger(__name__)
 
+SAFETY_SECONDS = 5.0  # for one weight-0 write; then the record and the deletion go on without it
 TEMPLATE_TRIES = 3  # writes of a template within one look; further ones wait for the queue's back-off
 
 KINDS: Mapping[str, Resource] = {r.kind: r for r in (RELEASES, INCIDENTS, RUNBOOKS, EVALCASES)}
@@ -63,23 +64,48 @@ KINDS: Mapping[str, Resource] = {r.kind: r for r in (RELEASES, INCIDENTS, RUNBOO
 async def apply_decision(runtime: Runtime, kind: str, obj: Object, decision: Decision) -> None:
     """Applies what was decided on `obj`, the object as it was observed. Raises Conflict where that is stale."""
     namespace = obj["metadata"]["namespace"]
-    for action in decision.safety:
-        await execute(runtime, namespace, obj, action)
+    unsafe = await _apply_safety(runtime, namespace, obj, decision.safety)
     if decision.status is not None:
         await _store_status(runtime, kind, obj, decision.status)
     elif any(_raises_exposure(action) for action in decision.actions):
         await _check_current(runtime, kind, obj)
     try:
         for action in decision.actions:
-            await execute(runtime, namespace, obj, action)
+            if unsafe is None or not _opens_gates(action):
+                await execute(runtime, namespace, obj, action)
     finally:  # the status is stored, so its events are posted even where an action has to be tried again
         for event in decision.events:
             await runtime.events.post(obj, event)
+    if unsafe is not None:
+        raise unsafe
+
+
+async def _apply_safety(
+    runtime: Runtime, namespace: str, obj: Object, safety: Sequence[Action]
+) -> OpsloopError | TimeoutError | None:
+    """Closes gates, each action within its own deadline; the first failure is returned, to be raised at the end of the look.
+
+    A gate that cannot be closed keeps neither the record nor the deletion of the canary from happening.
+    """
+    failure: OpsloopError | TimeoutError | None = None
+    for action in safety:
+        try:
+            async with asyncio.timeout(SAFETY_SECONDS):
+                await execute(runtime, namespace, obj, action)
+        except LeadershipLost:
+            raise
+        except (OpsloopError, TimeoutError) as error:
+            failure = failure or error
+    return failure
+
+
+def _opens_gates(action: Action) -> bool:
+    return isinstance(action, SetGates) and action.open
 
 
 def _raises_exposure(action: Action) -> bool:
     """True if it brings a version to users. Such an action follows from a status that an earlier reconcile stored."""
-    return isinstance(action, SetTemplate) or (isinstance(action, SetGates) and action.open)
+    return isinstance(action, SetTemplate) or _opens_gates(action)
 
 
 async def _check_current(runtime: Runtime, kind: str, obj: Object) -> None:

@@ -36,6 +36,18 @@ def requests_for_object(kind: str, obj: Object, cache: Cache) -> set[ObjectKey]:
     return set()
 
 
+def is_urgent(key: ObjectKey, cache: Cache) -> bool:
+    """True for a Release that may have to take a version out of traffic, or back: a canary is there, or a rollback goes on."""
+    kind, namespace, name = key
+    release = cache.model(Release, namespace, name) if kind == "Release" else None
+    if release is None:
+        return False
+    status, canary = release.status, names.canary_name(release.spec.workload_ref.name)
+    if status.rollback is not None and status.rollback.is_active:
+        return True
+    return bool(status.target and status.target.weight) or cache.get("Deployment", namespace, canary) is not None
+
+
 def requests_for_reading(namespace: str, release: str, cache: Cache, now: datetime, grace: timedelta) -> set[ObjectKey]:
     """Objects to reconcile because a reading of this Release's SLO changed.
 

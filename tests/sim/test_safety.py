@@ -1,0 +1,68 @@
+"""Weight 0 waits for nothing: not for names that hang, nor for a gate that cannot be closed."""
+
+import asyncio
+from typing import Any
+
+import pytest
+
+from opsloop.errors import Unavailable
+from opsloop.shell.ports import CONTROLLERREVISIONS, DEPLOYMENTS, Object, Resource
+from tests.builders.objects import template
+from tests.sim.shift import Shift, release_object, seconds, story
+from tests.sim.shop import NS
+
+pytestmark = [pytest.mark.asyncio, pytest.mark.looptime]
+
+
+def add_release(shift: Shift, name: str) -> None:
+    """Another Release of the namespace, on a Deployment of its own."""
+    spec = {"replicas": 1, "selector": {"matchLabels": {"app": name}}, "template": template("shop:v1", app=name)}
+    shift.shop.cluster.seed({"kind": "Deployment", "metadata": {"name": name, "namespace": NS}, "spec": spec})
+    body = release_object()
+    body["metadata"]["name"] = name
+    body["spec"] |= {"workloadRef": {"name": name}, "slo": None}
+    shift.shop.cluster.seed({**body, "spec": {k: v for k, v in body["spec"].items() if v is not None}})
+
+
+@story
+async def test_weight_0_does_not_wait_behind_names_that_hang(shift: Shift) -> None:
+    read: Any = shift.shop.cluster.list
+
+    async def hanging(resource: Resource, namespace: str, labels: Any = None) -> list[Object]:
+        if resource is CONTROLLERREVISIONS and "hung" in str(labels):
+            await asyncio.sleep(10_000)
+        found: list[Object] = await read(resource, namespace, labels)
+        return found
+
+    shift.shop.ship("v3", evals=None)
+    await shift.until("v3 serves", lambda: bool(shift.shop.open_canaries()))
+    shift.shop.cluster.list = hanging  # type: ignore[method-assign]
+    for n in range(6):
+        add_release(shift, f"hung-{n}")
+    shift.shop.set_image("v4")  # a change by hand in mid-canary: weight 0
+    await seconds(shift, 3)
+    assert shift.shop.open_canaries() == [] and shift.target() == ("v3", "Cancelled")
+
+
+@story
+async def test_one_gate_that_cannot_be_closed_keeps_no_bad_canary(shift: Shift) -> None:
+    close: Any = shift.shop.cluster.patch_pod_condition
+    stuck = list[str]()
+
+    async def refusing(namespace: str, pod: str, uid: str, condition: Object) -> Object:
+        if condition["status"] == "False" and pod in stuck:
+            raise Unavailable("the API server does not answer for this pod")
+        stored: Object = await close(namespace, pod, uid, condition)
+        return stored
+
+    found = shift.release_object()
+    found["spec"]["strategy"]["canary"]["steps"] = [{"weight": 50}, {"weight": 100}]
+    shift.shop.cluster.seed(found)
+    shift.shop.ship("v3", evals=None)
+    await shift.until("v3 serves", lambda: len(shift.shop.open_canaries()) == 4)
+    stuck.append(shift.shop.open_canaries()[0]["metadata"]["name"])
+    shift.shop.cluster.patch_pod_condition = refusing  # type: ignore[method-assign]
+    await shift.until("v3 is rejected", lambda: shift.target() == ("v3", "Rejected"), most=20)
+    await seconds(shift, 2)
+    assert shift.shop.cluster.find(DEPLOYMENTS, NS, "answers-canary") is None
+    assert shift.shop.open_canaries() == []
