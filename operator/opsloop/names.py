@@ -12,6 +12,7 @@ APPROVE = "opsloop.dev/approve"  # annotation: VERSION/WEIGHT on a Release, PLAY
 UNBLOCK = "opsloop.dev/unblock"  # annotation on a Release: digest to allow again
 RETRY = "opsloop.dev/retry"  # annotation on a Release: any new value retries a target that ended
 MITIGATED = "opsloop.dev/mitigated"  # annotation "true" on an Incident without a burn: the harm is over
+ACKNOWLEDGE = "opsloop.dev/acknowledge"  # annotation "true" on an Incident: a person has taken it on
 WAIVE = "opsloop.dev/waive-regression"  # annotation "true" on an Incident: close the loop without an EvalCase
 SUBJECT = "opsloop.dev/subject"  # annotation on a postmortem ConfigMap: digest of what it was rendered from
 GATE = "opsloop.dev/in-traffic"  # readiness gate (pod condition type) of canary pods

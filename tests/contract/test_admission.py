@@ -315,7 +315,8 @@ def grant(api: Api, namespace: str, user: str, rules: list[Object]) -> None:
 
 DECISIONS = [
     ("Release", "approve"), ("Release", "unblock"), ("Release", "retry"),
-    ("Incident", "approve"), ("Incident", "mitigated"), ("Incident", "waive_regression"), ("EvalCase", "approve"),
+    ("Incident", "approve"), ("Incident", "acknowledge"), ("Incident", "mitigated"), ("Incident", "waive_regression"),
+    ("EvalCase", "approve"),
 ]  # fmt: skip
 
 

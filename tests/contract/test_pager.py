@@ -11,7 +11,13 @@ from opsloop.adapters.pager import NoPager, WebhookPager
 from opsloop.errors import OpsloopError, Permanent, Unavailable
 from opsloop.shell.ports import Object
 
-PAYLOAD: Object = {"dedup_key": "shop/web-1", "severity": "sev1", "title": "web is burning"}
+PAYLOAD: Object = {
+    "dedup_key": "shop/web-1",
+    "message_id": "shop/web-1/1",
+    "action": "trigger",
+    "severity": "sev1",
+    "title": "web is burning",
+}
 
 
 class Receiver:
@@ -52,8 +58,15 @@ async def test_a_repeat_is_folded_by_its_key(receiver: Receiver, session: aiohtt
     pager = WebhookPager(session, receiver.url)  # type: ignore[attr-defined]
     await pager.page(PAYLOAD)
     await pager.page(PAYLOAD)
-    assert receiver.pages == {"shop/web-1": PAYLOAD}
+    assert receiver.pages == {"shop/web-1/1": PAYLOAD}
     assert receiver.tokens == ["", ""]
+
+
+async def test_a_further_message_of_the_same_thread_is_none(receiver: Receiver, session: aiohttp.ClientSession) -> None:
+    pager = WebhookPager(session, receiver.url)  # type: ignore[attr-defined]
+    await pager.page(PAYLOAD)
+    await pager.page({**PAYLOAD, "message_id": "shop/web-1/2", "action": "resolve"})
+    assert [p["action"] for p in receiver.pages.values()] == ["trigger", "resolve"]
 
 
 async def test_the_token_is_read_for_each_page(

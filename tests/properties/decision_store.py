@@ -27,7 +27,16 @@ from opsloop.core.actions import (
     StorePostmortem,
 )  # fmt: skip
 from opsloop.core.decision import Decision
-from opsloop.core.facts import CanaryFacts, EvalOutcome, PodFacts, Readings, RunbookFacts, Unknown, WorkloadFacts
+from opsloop.core.facts import (
+    CanaryFacts,
+    Delivery,
+    EvalOutcome,
+    PodFacts,
+    Readings,
+    RunbookFacts,
+    Unknown,
+    WorkloadFacts,
+)
 from opsloop.core.incident.decide import decide as decide_incident
 from opsloop.core.release.decide import decide as decide_release
 from opsloop.core.runbook import decide as decide_runbook
@@ -71,7 +80,7 @@ class DecisionStore:
         self.canary_telemetry: float | None = 0.0
         self.baked = True
         self.outcome: EvalOutcome | None = None
-        self.sent: datetime | None = None
+        self.sent: dict[str, dict[int, Delivery]] = {}  # by Incident and number of the message
         self.postmortem: str | None = None
         self.budget: int | None = None  # writes that are left to live
         self.after = False
@@ -167,7 +176,7 @@ class DecisionStore:
             incidents=tuple(i for i in observed.incidents if i is not item),
             runbooks=(observed.runbook,) if observed.runbook else (),
             postmortem=self.postmortem,
-            page_sent_at=self.sent if item.status.page else None,
+            deliveries=self.sent.get(name, {}),
         )
         return item, decide_incident(facts, self.now)
 
@@ -270,7 +279,7 @@ class DecisionStore:
                 )  # fmt: skip
                 self.outcome = EvalOutcome(action.digest, action.step, (result,))
             case SendPage():
-                self.sent = self.sent or self.now
+                self.sent.setdefault(action.incident, {}).setdefault(action.message.number, Delivery(self.now))
             case StorePostmortem():
                 self.postmortem = action.digest
             case CreateEvalCase():

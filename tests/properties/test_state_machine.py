@@ -60,7 +60,17 @@ class LawfulStore(DecisionStore):
         assert len(keys) == len(set(keys)) <= 200, "the timeline tells a thing twice"
         assert [e.at for e in new.timeline] == sorted(e.at for e in new.timeline)
         if old.page is not None:
-            assert new.page is not None and new.page.dedup_key == old.page.dedup_key, "a second page"
+            assert new.page is not None and new.page.dedup_key == old.page.dedup_key, "a second thread at the pager"
+            told = {m.number: m for m in old.page.messages}
+            for message in new.page.messages:
+                before = told.get(message.number, message)
+                assert before.state == "Decided" or message == before, "what was sent or given up was changed"
+        messages = new.page.messages if new.page else []
+        numbers = [m.number for m in messages]
+        assert numbers == sorted(set(numbers)), "two messages of one number"
+        if messages:
+            ended = messages[-1].action == "resolve"
+            assert ended == (new.phase == "Resolved"), "the thread at the pager and the Incident do not end together"
         attempts = [p.attempt for p in new.plays if p.type == "rollback"]
         assert attempts == sorted(set(attempts)), "an attempt number was used twice"
         if conditions.is_true(old.conditions, "Contested") and conditions.is_true(new.conditions, "Contested"):
@@ -152,7 +162,7 @@ class Loop(RuleBasedStateMachine):
         self.loop.reconcile(kinds[which % len(kinds)])
         self.loop.budget = None
         self.loop.outcome = None  # a new process remembers no eval run
-        self.loop.sent = None
+        self.loop.sent = {}
 
     # people
 

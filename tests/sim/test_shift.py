@@ -24,6 +24,7 @@ THE_END = {
     "tickets": ["T-1"],
     "cause": ("bad_release", "v2"),
     "conditions": {
+        "Paged": "True",
         "Mitigated": "True",
         "PostmortemWritten": "True",
         "RegressionCaptured": "True",

@@ -1,4 +1,4 @@
-"""Pager port by webhook: POSTs JSON to one URL. The receiver drops repeats by the Idempotency-Key header."""
+"""Pager port by webhook: POSTs JSON to one URL. The receiver drops repeats of a message by the Idempotency-Key header."""
 
 import asyncio
 from pathlib import Path
@@ -38,7 +38,7 @@ class WebhookPager:
 
     async def _headers(self, payload: Object) -> dict[str, str]:
         headers = {}
-        if key := payload.get("dedup_key") or payload.get("dedupKey"):
+        if key := payload.get("message_id") or payload.get("dedup_key"):
             headers["Idempotency-Key"] = str(key)
         if self._token_file:
             try:

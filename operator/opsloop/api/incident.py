@@ -6,6 +6,7 @@ from typing import Literal
 from pydantic import ConfigDict, Field
 
 from opsloop.api.meta import Condition, Model, Name, ObjectModel, Severity, StatusModel, Text, Time
+from opsloop.api.page import Page
 from opsloop.api.schema import map_list, rules
 
 # After its resolution a breach of the root reopens the Incident for this long. Default of the setting OPSLOOP_REOPEN_GRACE.
@@ -124,19 +125,6 @@ class Play(Model):
     ended_at: Time | None = Field(default=None, description="Time at which the outcome was known.")
 
 
-class Page(Model):
-    """Page of an Incident; there is at most one."""
-
-    state: Literal["Decided", "Sent"] = Field(
-        description="Decided before the pager is called, Sent after it answered 2xx."
-    )
-    severity: Severity = Field(description="Severity of the page.")
-    dedup_key: str = Field(max_length=128, description="Key by which the pager deduplicates repeated pages.")
-    decided_at: Time = Field(description="Time of the decision to page.")
-    sent_at: Time | None = Field(default=None, description="Time at which the pager answered 2xx.")
-    reason: str = Field(default="", max_length=64, description="Named reason for the page.")
-
-
 class AlertSample(Model):
     """Summary of one alert."""
 
@@ -250,7 +238,9 @@ class IncidentStatus(StatusModel):
     plays: list[Play] = Field(
         default_factory=list, max_length=32, description="Runbook steps that were requested or run, oldest first."
     )
-    page: Page | None = Field(default=None, description="Page of the Incident; absent if nobody was paged.")
+    page: Page | None = Field(
+        default=None, description="Thread of the Incident at the pager; absent if nobody was paged."
+    )
     alerts: AlertCounts = Field(
         default_factory=AlertCounts,
         description="Exact counts of the Incident's alerts; the ConfigMap NAME-ledger holds the full list.",
@@ -280,7 +270,7 @@ class IncidentStatus(StatusModel):
     conditions: list[Condition] = Field(
         default_factory=list,
         max_length=16,
-        description="Conditions of the Incident: Acting, Contested, Mitigated, PostmortemWritten, RegressionCaptured, FixShipped and LoopClosed.",
+        description="Conditions of the Incident: Paged, Acting, Contested, Mitigated, PostmortemWritten, RegressionCaptured, FixShipped and LoopClosed.",
         json_schema_extra=map_list("type"),
     )
 

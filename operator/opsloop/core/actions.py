@@ -5,7 +5,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from opsloop.api.evalcase import EvalCase, EvalExpect, EvalRequest
-from opsloop.api.incident import Incident, IncidentSpec, LinkedTicket, Page
+from opsloop.api.incident import Incident, IncidentSpec, LinkedTicket
+from opsloop.api.page import PageMessage
 from opsloop.api.release import Release
 from opsloop.core.facts import Alert, QueuedTicket
 
@@ -110,12 +111,24 @@ class DeleteInboxEntries:
 
 @dataclass(frozen=True, slots=True)
 class SendPage:
-    """Calls the pager with a key by which it drops repeats."""
+    """Delivers one message of a thread, after those before it, until the pager has it or it is withdrawn.
+
+    `dedup_key` and the message's number are the key by which the pager drops repeats.
+    """
 
     incident: str
     title: str
-    page: Page
+    dedup_key: str
+    message: PageMessage
     details: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class WithdrawPage:
+    """Stops the delivery of one message; what is on the wire already may still arrive."""
+
+    dedup_key: str
+    number: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,6 +184,6 @@ class StopQuarantine:
 
 Action = (
     SetTemplate | EnsureRevision | EnsureCanary | DeleteCanary | SetGates | RunEvals | CreateIncident | FileToLedger
-    | StoreTicketQueue | DeleteInboxEntries | SendPage
+    | StoreTicketQueue | DeleteInboxEntries | SendPage | WithdrawPage
     | StorePostmortem | CreateEvalCase | StartQuarantine | ProbeQuarantine | StopQuarantine
 )  # fmt: skip

@@ -272,6 +272,14 @@ class Ledger:
 
 
 @dataclass(frozen=True, slots=True)
+class Delivery:
+    """Outcome of a message to the pager, as far as this process saw it: delivered at a time, or the last failure."""
+
+    sent_at: datetime | None
+    failure: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class IncidentFacts:
     """For `core.incident.decide.decide`."""
 
@@ -283,7 +291,7 @@ class IncidentFacts:
     eval_cases: tuple[EvalCase, ...]  # of the root release
     ledger: Ledger
     postmortem: str | None  # digest of the subject of the stored postmortem; None where none is stored
-    page_sent_at: datetime | None = None  # time of the receiver's 2xx; None where this process saw none
+    deliveries: Mapping[int, Delivery] = field(default_factory=dict)  # by number of the message; only what was tried
 
 
 @dataclass(frozen=True, slots=True)

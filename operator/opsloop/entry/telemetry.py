@@ -82,6 +82,12 @@ class Metrics:
         )
         self._intake = Counter("opsloop_intake_requests", "Requests to the intake.", ["route", "code"], registry=r)
         self._stored = Counter("opsloop_intake_stored", "Alerts and tickets that were stored.", ["route"], registry=r)
+        self._pages = Counter(
+            "opsloop_pages", "Calls to the pager, and messages given up.", ["action", "result"], registry=r
+        )
+        self._undelivered = Gauge(
+            "opsloop_pages_undelivered", "Messages that the pager did not take and that are tried again.", registry=r
+        )
         exact = ["namespace", "release", "window"]
         self._burn = Gauge(
             "opsloop_release_burn_rate", "Error budget burn rate; absent while unknown.", exact, registry=r
@@ -109,6 +115,14 @@ class Metrics:
         """Counts one answered request of the intake; `route` is a pattern, never a path that a caller chose."""
         self._intake.labels(route, str(code)).inc()
         self._stored.labels(route).inc(stored)
+
+    def page(self, action: str, result: str) -> None:
+        """Counts one call to the pager, or one message that was given up."""
+        self._pages.labels(action, result).inc()
+
+    def undelivered(self, count: int) -> None:
+        """Publishes the number of messages that the pager did not take and that are tried again."""
+        self._undelivered.set(count)
 
     def loop_lag(self, seconds: float) -> None:
         """Publishes the lag of the event loop, in seconds."""

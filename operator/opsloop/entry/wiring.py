@@ -43,7 +43,7 @@ class Operator:
             inbox=InboxReader(ports.reader, ports.clock),
             ledgers=LedgerStore(ports.reader, ports.writer),
             evals=EvalRunner(ports.reader, ports.prober, self.queue.enqueue),
-            pages=PageSender(ports.pager, ports.clock, self.queue.enqueue),
+            pages=PageSender(ports.pager, ports.clock, self.queue.enqueue, ports.instruments),
             events=ports.events,
             enqueue=self.queue.enqueue,
             reopen_grace=settings.reopen_grace,

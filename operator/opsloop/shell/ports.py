@@ -175,6 +175,14 @@ class Instruments(Protocol):
         """Publishes the readings of one poll; None removes the Release's series."""
         ...
 
+    def page(self, action: str, result: str) -> None:
+        """Counts one call to the pager, or one message that was given up; `result` is sent, failed or given_up."""
+        ...
+
+    def undelivered(self, count: int) -> None:
+        """Publishes the number of messages that the pager has refused or not answered, and that are tried again."""
+        ...
+
 
 @dataclass(frozen=True, slots=True)
 class Ports:

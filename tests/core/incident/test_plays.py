@@ -199,9 +199,29 @@ def test_escalation_pages_where_nobody_was_paged_and_says_so() -> None:
     assert len(acts(seen, SendPage)) == 1 and status.page is not None and "escalated-1" in timeline_keys(status)
 
 
-def test_one_page_for_one_incident() -> None:
+def test_who_was_called_and_waits_for_no_play_is_not_called_again() -> None:
     seen = facts(burnt(), runbooks=())
     assert acts(seen, SendPage) == [] and "escalated-1" in timeline_keys(after(seen))
+
+
+@pytest.mark.parametrize(
+    ("last", "books", "reason"),
+    [
+        pytest.param(play("DidNotHelp"), (book(),), "Escalated", id="the Runbook is at its end"),
+        pytest.param(play("Refused"), (), "NoRunbook", id="the Runbook is gone that people thought would act"),
+    ],
+)
+def test_an_escalation_pages_whoever_was_paged_before(last: Any, books: Any, reason: str) -> None:
+    (sent,) = acts(facts(burnt("Mitigating", plays=[last]), runbooks=books), SendPage)
+    assert (sent.message.reason, sent.message.number, sent.dedup_key) == (reason, 2, "uid-answers-1")
+
+
+def test_the_second_escalation_has_a_key_of_its_own() -> None:
+    many = [play("Done", "escalate", book="", reason="Escalated")] + [
+        play("DidNotHelp", attempt=n) for n in range(1, 32)
+    ]
+    item = burnt("Mitigating", plays=many)
+    assert "escalated-2" in timeline_keys(after(facts(item)))
 
 
 def test_plays_are_bounded() -> None:

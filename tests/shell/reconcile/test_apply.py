@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from opsloop.api.incident import Page
+from opsloop.api.page import PageMessage
 from opsloop.api.release import ReleaseStatus
 from opsloop.core.actions import (
     Action,
@@ -292,9 +292,9 @@ async def test_the_postmortem_is_owned_by_its_incident_and_remembered() -> None:
 
 
 async def test_a_page_does_not_hold_up_what_follows_it(on: Bench) -> None:
-    page = Page(state="Decided", severity="sev1", dedup_key="k", decided_at=T0)
+    page = PageMessage(number=1, action="trigger", reason="Severity", severity="sev1", state="Decided", decided_at=T0)
     on.pager.fail_next = [Unavailable("down")]
-    await carry(on, SendPage("answers-1", "t", page, {}), REMEMBER)
+    await carry(on, SendPage("answers-1", "t", "k", page, {}), REMEMBER)
     assert verbs(on) == ["create controllerrevisions"] and on.pager.pages == []
     await asyncio.sleep(0)
     await on.runtime.pages.close()

@@ -68,12 +68,13 @@ class TierBurn:
 
 @dataclass(frozen=True, slots=True)
 class PageSeen:
-    """One page as the receiver keeps it."""
+    """One message as the receiver keeps it; a page is a `trigger`."""
 
     dedup_key: str
     incident: str
     severity: str
     received_at: datetime
+    action: str = "trigger"
 
 
 @dataclass(frozen=True, slots=True)

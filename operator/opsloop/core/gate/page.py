@@ -76,9 +76,11 @@ def _check_pages(evidence: ShiftEvidence, incident: Incident, findings: Findings
     if isinstance(evidence.pages, Missing):
         findings.gap(evidence.pages.why)
         return
-    mine = [p for p in evidence.pages if _is_ours(p, incident)]
+    mine = [p for p in evidence.pages if _is_ours(p, incident) and p.action == "trigger"]
+    ends = [p for p in evidence.pages if _is_ours(p, incident) and p.action == "resolve"]
     keys = {page.dedup_key for page in mine}
     findings.fact("pages for it", f"{len(keys)} ({len(mine)} call(s))", "GET /pages of the receiver")
+    findings.fact("ends of its thread", str(len(ends)), "GET /pages of the receiver")
     findings.require(len(keys) == 1, f"{len(keys)} pages for {incident.metadata.name} reached the receiver, not one")
     wrong = sorted({page.severity for page in mine} - {"sev1"})
     findings.require(not wrong, f"its page was sent as {', '.join(wrong)}")
@@ -111,5 +113,6 @@ def _check_victims(evidence: ShiftEvidence, incident: Incident, findings: Findin
     if isinstance(evidence.pages, Missing):
         return
     names = {other.metadata.name for other in evidence.incidents if other.spec.release in victims}
-    extra = [p for p in evidence.pages if p.incident in names and start <= p.received_at <= end]
+    calls = [p for p in evidence.pages if p.action == "trigger"]
+    extra = [p for p in calls if p.incident in names and start <= p.received_at <= end]
     findings.require(not extra, f"{len(extra)} page(s) went out for services that only suffer from it")

@@ -28,6 +28,7 @@ def decide(facts: IncidentFacts, now: datetime, grace: timedelta = REOPEN_GRACE)
     _record_evidence(decision)
     if not decision.status.merged_into:
         _merge_or_act(decision, topology, grace)
+    paging.deliver(decision)
     followup.postmortem(decision)
     return decision.build()
 

@@ -8,10 +8,11 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from opsloop.api.incident import Incident, IncidentStatus, Play
+from opsloop.api.meta import PAGING
 from opsloop.api.release import Revision
 from opsloop.core.facts import IncidentFacts
 from opsloop.core.incident import dependencies, plays, timeline
-from opsloop.core.incident.paging import escalate, with_play
+from opsloop.core.incident.paging import MERGED, REOPENED, call, escalate, with_play
 from opsloop.core.incident.plays import SLI_BACK, STANDING_GRANT
 from opsloop.core.incident.state import CONTESTED, IncidentBuilder, began_at, is_contested, is_harmed
 from opsloop.core.release import revisions
@@ -20,7 +21,6 @@ from opsloop.core.topology import Topology
 from opsloop.names import MITIGATED
 
 # Named reasons
-MERGED = "Merged"  # a dependency's Incident explains it
 BLOCKED_PUSHED = "BlockedRevisionPushed"  # a revision that this Incident blocked is live again
 BREACH_AGAIN = "BreachedAgain"  # the SLI breached again inside the grace time
 ALERTS_RESOLVED = "AlertsResolved"  # it has no burn, and all its alerts are resolved
@@ -144,6 +144,8 @@ def _open_again(decision: IncidentBuilder, reason: str, text: str) -> None:
     decision.set(phase="Mitigating", reopened=count, mitigated_at=None, resolved_at=None, back_since=None)
     timeline.record(decision, f"reopened-{count}", decision.now, "Reopened", text)
     decision.event("Reopened", f"{reason}: {text}", "Warning")
+    if decision.status.severity in PAGING:
+        call(decision, REOPENED, f"open again: {text}")
 
 
 def _answer_push(decision: IncidentBuilder, live: Revision) -> None:

@@ -1,19 +1,37 @@
-"""Paging: one page for one Incident, and the last play, which calls a person."""
+"""Paging: what a person must hear of an Incident, each thing once, in one thread that ends with the Incident.
+
+Decided and stored before the pager is called. What it does not take is tried again while it matters, and said meanwhile.
+"""
 
 from datetime import datetime, timedelta
 
-from opsloop.api.incident import Incident, IncidentStatus, Page, Play
+from opsloop.api.incident import IncidentStatus, Play
 from opsloop.api.meta import PAGING
-from opsloop.core.actions import SendPage
-from opsloop.core.incident import timeline
+from opsloop.api.page import PageMessage
+from opsloop.core import conditions
+from opsloop.core.actions import SendPage, WithdrawPage
+from opsloop.core.facts import IncidentFacts
+from opsloop.core.incident import thread, timeline
 from opsloop.core.incident.state import IncidentBuilder
+from opsloop.names import ACKNOWLEDGE
 
 # Named reasons
 SEVERITY = "Severity"  # the severity pages
-ESCALATED = "Escalated"  # the runbook is at its end, or there is none
+SEVERITY_RAISED = "SeverityRaised"  # it is more severe than what people were paged for
+REOPENED = "Reopened"  # the harm of a resolved Incident is back
+ESCALATED = "Escalated"  # the runbook is at its end: a person must act
+NO_RUNBOOK = "NoRunbook"  # no Runbook matches cause, severity and labels, or it is gone
+ACKNOWLEDGED = "Acknowledged"  # annotation opsloop.dev/acknowledge
+RESOLVED = "Resolved"  # the Incident is resolved: the thread ends
+MERGED = "Merged"  # a dependency's Incident explains it
+DELIVERED = "Delivered"  # the pager took the message
+UNDELIVERED = "Undelivered"  # the pager refused it or did not answer; it is tried again
+GIVEN_UP = "GivenUp"  # the message did not matter any more before the pager took it
 
 MOST_PLAYS = 32  # of status.plays
-PAGE_RETRY = timedelta(seconds=10)
+PAGE_RETRY = timedelta(seconds=10)  # a process that died between record and call calls after this time at the latest
+LONGEST_END = timedelta(days=1)  # time for which the end of a thread is tried
+OVERTAKEN = "a later message says it"
 
 
 def with_play(status: IncidentStatus, play: Play) -> list[Play]:
@@ -21,56 +39,196 @@ def with_play(status: IncidentStatus, play: Play) -> list[Play]:
     return [*status.plays, play][-MOST_PLAYS:]
 
 
+# --- what a person must hear
+
+
 def page(decision: IncidentBuilder) -> None:
-    """Pages once. Decided and stored before the call; the key lets the receiver fold a repeat after a crash."""
-    status, sent = decision.status, decision.facts.page_sent_at
-    if status.page is None:
-        if status.severity in PAGING and status.phase != "Resolved":
-            _decide_page(decision, SEVERITY)
-    elif status.page.state == "Decided" and sent is None:
-        _send(decision, status.page)
-    elif status.page.state == "Decided":
-        decision.set(page=status.page.model_copy(update={"state": "Sent", "sent_at": sent}))
-        assert sent is not None
-        timeline.record(decision, "paged", sent, "Paged", f"one {status.page.severity} page was delivered")
-        decision.event("Paged", f"{status.page.severity}: {status.title}")
+    """Calls a person for an open Incident whose severity pages, and again where it became worse than they know."""
+    status = decision.status
+    if status.phase == "Resolved" or status.severity not in PAGING:
+        return
+    calls = thread.calls(status.page)
+    if not calls:
+        call(decision, SEVERITY, status.title or decision.facts.incident.spec.title)
+    elif status.severity < calls[-1].severity:
+        call(decision, SEVERITY_RAISED, f"was {calls[-1].severity}: {status.title}")
 
 
 def escalate(decision: IncidentBuilder, reason: str, text: str) -> None:
-    """The last play: a person. One page for one Incident: where it was sent already, the timeline tells of it."""
-    now = decision.now
+    """The last play: a person. It calls whether or not somebody was paged before."""
+    now, status = decision.now, decision.status
+    attempt = 1 + max((p.attempt for p in status.plays if p.type == "escalate"), default=0)
     done = Play(
-        runbook="", step=0, type="escalate", state="Done", reason=reason, message=text[:500], requested_at=now, ended_at=now
+        runbook="", step=0, type="escalate", attempt=attempt, state="Done", reason=reason, message=text[:500],
+        requested_at=now, ended_at=now,
     )  # fmt: skip
-    decision.set(plays=with_play(decision.status, done))
+    nothing_new = reason == NO_RUNBOOK and _was_told(decision)
+    decision.set(plays=with_play(status, done))
     decision.condition("Acting", False, reason, text)
-    timeline.record(decision, f"escalated-{len(decision.status.plays)}", now, "Escalated", text)
+    timeline.record(decision, f"escalated-{attempt}", now, "Escalated", text)
     decision.event("Escalated", text, "Warning")
-    if decision.status.page is None:
-        _decide_page(decision, ESCALATED)
+    if not nothing_new:
+        call(decision, reason, text)
 
 
-def _decide_page(decision: IncidentBuilder, reason: str) -> None:
-    """Records the page; it is sent after that is stored."""
-    decided = new_page(decision.facts.incident, decision.status, reason, decision.now)
-    decision.set(page=decided)
-    _send(decision, decided)
+def _was_told(decision: IncidentBuilder) -> bool:
+    """True if people were called in an earlier decision, and no play since then let them think that opsloop acts."""
+    status, known = decision.status, decision.facts.incident.status.page
+    calls = [m for m in thread.calls(status.page) if m in thread.messages_of(known)]
+    return bool(calls) and not any(p.requested_at >= calls[-1].decided_at for p in status.plays if p.type != "escalate")
 
 
-def _send(decision: IncidentBuilder, decided: Page) -> None:
-    decision.execute(request(decision.facts.incident, decision.status, decided))
-    decision.look_again(PAGE_RETRY)
+def call(decision: IncidentBuilder, reason: str, text: str) -> None:
+    """Records a call to a person. What is decided together is one call; that nothing will act is no reason of its own then."""
+    stored, present = decision.facts.incident.status.page, thread.messages_of(decision.status.page)
+    last = present[-1] if present else None
+    if last is not None and last.action == "trigger" and last.number >= thread.next_number(stored):
+        text = f"{last.text}; {text}" if last.text else text
+        main = last.reason if reason == NO_RUNBOOK else reason
+        _record(decision, last.model_copy(update={"reason": main, "text": text[: thread.LONGEST_TEXT]}))
+    else:
+        _record(decision, _message(decision, "trigger", reason, text))
 
 
-def new_page(incident: Incident, status: IncidentStatus, reason: str, now: datetime) -> Page:
-    """The page to store; its key is the Incident's uid."""
-    key = incident.metadata.uid or incident.metadata.name
-    return Page(state="Decided", severity=status.severity, dedup_key=key, decided_at=now, reason=reason)
+def _message(decision: IncidentBuilder, action: str, reason: str, text: str) -> PageMessage:
+    status = decision.status
+    return PageMessage.model_validate(
+        {
+            "number": thread.next_number(status.page),
+            "action": action,
+            "reason": reason,
+            "severity": status.severity,
+            "text": text[: thread.LONGEST_TEXT],
+            "state": "Decided",
+            "decided_at": decision.now,
+        }
+    )
 
 
-def request(incident: Incident, status: IncidentStatus, decided: Page) -> SendPage:
+def _record(decision: IncidentBuilder, message: PageMessage) -> None:
+    meta = decision.facts.incident.metadata
+    decision.set(page=thread.put(decision.status.page, meta.uid or meta.name, message))
+
+
+# --- the thread's end, and what came of each message
+
+
+def deliver(decision: IncidentBuilder) -> None:
+    """The last part of a decision: notes what was delivered, ends the thread with the Incident, sends what is left."""
+    for message in thread.undelivered(decision.facts.incident.status.page):
+        outcome = decision.facts.deliveries.get(message.number)
+        if outcome is not None and outcome.sent_at is not None:
+            _delivered(decision, thread.ended(message, "Sent", outcome.sent_at))
+    _acknowledge(decision)
+    _resolve(decision)
+    for message in thread.undelivered(decision.status.page):
+        why = pointless(decision.facts, decision.status, message, decision.now)
+        if why and _failure(decision, message):
+            _give_up(decision, message, why)
+    _send(decision)
+
+
+def _delivered(decision: IncidentBuilder, message: PageMessage) -> None:
+    _record(decision, message)
+    decision.condition("Paged", True, DELIVERED, f"the pager took message {message.number}: {message.reason}")
+    if message.action != "trigger":
+        return
+    key = "paged" if message.number == 1 else f"paged-{message.number}"
+    assert message.ended_at is not None
+    text = f"a {message.severity} page was delivered: {message.reason}"
+    timeline.record(decision, key, message.ended_at, "Paged", text)
+    decision.event("Paged", f"{message.severity}: {message.text or decision.status.title}")
+
+
+def _acknowledge(decision: IncidentBuilder) -> None:
+    """Tells the pager once in each thread that a person has taken the Incident on."""
+    if not is_acknowledged(decision.facts) or decision.status.phase == "Resolved":
+        return
+    calls = thread.calls(decision.status.page)
+    since = [m for m in thread.messages_of(decision.status.page) if calls and m.number > calls[0].number]
+    if calls and not any(m.action == "acknowledge" for m in since):
+        text = "a person has taken it on (annotation)"
+        _record(decision, _message(decision, "acknowledge", ACKNOWLEDGED, text))
+        timeline.record(decision, f"acknowledged-{decision.status.reopened}", decision.now, "Acknowledged", text)
+
+
+def is_acknowledged(facts: IncidentFacts) -> bool:
+    """True while annotation opsloop.dev/acknowledge is set."""
+    return facts.incident.metadata.annotations.get(ACKNOWLEDGE) == "true"
+
+
+def _resolve(decision: IncidentBuilder) -> None:
+    """Ends the thread of an Incident that is over; its people hear of it, also where no call had reached them."""
+    status = decision.status
+    if status.phase != "Resolved" or not thread.calls(status.page):
+        return
+    missed = [m for m in thread.calls(status.page) if m.state == "Decided" and _failure(decision, m)]
+    text = f"merged into {status.merged_into}" if status.merged_into else "resolved"
+    if missed:
+        text += f"; the page of {missed[0].decided_at:%H:%M:%S} UTC had not been delivered"
+    _record(decision, _message(decision, "resolve", MERGED if status.merged_into else RESOLVED, text))
+
+
+def pointless(facts: IncidentFacts, status: IncidentStatus, message: PageMessage, now: datetime) -> str:
+    """Why nobody would act on this message any more; "" = it still matters.
+
+    A call matters while the Incident is open and nobody has it, an end for a day; a later message of the same kind says
+    all that an earlier one would have said.
+    """
+    later = [m for m in thread.messages_of(status.page) if m.number > message.number]
+    if any(m.action == message.action for m in later) or (message.action != "trigger" and later):
+        return OVERTAKEN
+    if message.action != "trigger":
+        return "a day has passed" if now - message.decided_at > LONGEST_END else ""
+    if status.phase == "Resolved":
+        return "the Incident is over"
+    return "a person has taken it on" if is_acknowledged(facts) else ""
+
+
+def _give_up(decision: IncidentBuilder, message: PageMessage, why: str) -> None:
+    _record(decision, thread.ended(message, "GivenUp", decision.now))
+    decision.execute(WithdrawPage(_key(decision), message.number))
+    if why != OVERTAKEN:
+        text = f"message {message.number} ({message.reason}) was given up, as {why}: {_failure(decision, message)}"
+        decision.condition("Paged", False, GIVEN_UP, text)
+        decision.event("PageGivenUp", text, "Warning")
+
+
+def _send(decision: IncidentBuilder) -> None:
+    """Sends what is decided, and says what the pager has not taken."""
+    left = thread.undelivered(decision.status.page)
+    for message in left:
+        decision.execute(request(decision, message))
+        decision.look_again(PAGE_RETRY)
+    failed = next((m for m in left if _failure(decision, m)), None)
+    if failed is None:
+        return
+    text = (
+        f"message {failed.number} ({failed.reason}) is not delivered and is tried again: {_failure(decision, failed)}"
+    )
+    before = conditions.get(decision.status.conditions, "Paged")
+    decision.condition("Paged", False, UNDELIVERED, text)
+    if before is None or (before.status, before.message) != ("False", text):
+        decision.event("PageUndelivered", text, "Warning")
+
+
+def _failure(decision: IncidentBuilder, message: PageMessage) -> str:
+    """The last failure of the message's delivery as far as this process saw it; "" = none."""
+    outcome = decision.facts.deliveries.get(message.number)
+    return outcome.failure if outcome is not None and outcome.sent_at is None else ""
+
+
+def _key(decision: IncidentBuilder) -> str:
+    assert decision.status.page is not None
+    return decision.status.page.dedup_key
+
+
+def request(decision: IncidentBuilder, message: PageMessage) -> SendPage:
     """The call to the pager."""
-    details = {"service": incident.spec.service, "phase": status.phase, "reason": decided.reason}
+    incident, status = decision.facts.incident, decision.status
+    details = {"service": incident.spec.service, "phase": status.phase, "reason": message.reason}
     if status.burn:
         details["burn"] = f"{status.burn.burn_long:g}x over {status.burn.long}, {status.burn.error_ratio:.1%} bad"
-    return SendPage(incident.metadata.name, status.title or incident.spec.title, decided, details)
+    if status.cause and status.cause.kind != "unknown":
+        details["cause"] = f"{status.cause.kind} {status.cause.version}, confidence {status.cause.confidence:.2f}"
+    return SendPage(incident.metadata.name, status.title or incident.spec.title, _key(decision), message, details)

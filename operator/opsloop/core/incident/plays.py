@@ -14,13 +14,12 @@ from opsloop.api.release import RollbackRecord
 from opsloop.api.runbook import Grant, Runbook
 from opsloop.core.facts import IncidentFacts, ReleaseView
 from opsloop.core.incident import dependencies, timeline
-from opsloop.core.incident.paging import ESCALATED, escalate, with_play
+from opsloop.core.incident.paging import ESCALATED, NO_RUNBOOK, escalate, with_play
 from opsloop.core.incident.state import IncidentBuilder, is_contested
 from opsloop.core.release import revisions
 from opsloop.core.topology import Topology
 
 # Named reasons
-NO_RUNBOOK = "NoRunbook"  # no Runbook matches cause, severity and labels, or it is gone
 NO_LAST_GOOD = "NoLastGood"  # there is nothing to roll back to
 CAUSE_NOT_A_RELEASE = "CauseNotARelease"  # a rollback needs a revision to blame
 LIVE_IS_ANOTHER = "LiveIsAnother"  # the blamed revision is not live any more

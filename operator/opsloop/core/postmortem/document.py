@@ -184,9 +184,14 @@ def _page(subject: PostmortemSubject) -> str:
     page = subject.incident.status.page
     if page is None:
         return "nobody was paged"
-    if page.state == "Sent":
-        return f"one, {page.severity}, delivered {clock(page.sent_at)}"
-    return f"one, {page.severity}, not delivered"
+    if page.sent_at is None:
+        return f"one, {page.severity}, not delivered"
+    first = f"{page.severity}, delivered {clock(page.sent_at)}"
+    more = [m for m in page.messages[1:] if m.ended_at is not None]
+    if not more:
+        return f"one, {first}"
+    again = ", ".join(f"{text(m.reason)} {clock(m.ended_at)}" for m in more)
+    return f"{1 + len(more)}: {first}; {again}"
 
 
 def _times(subject: PostmortemSubject) -> str:

@@ -12,6 +12,7 @@ from pydantic import TypeAdapter
 from opsloop.api.evalcase import EvalCase
 from opsloop.api.incident import BurnSignal, Incident, IncidentStatus
 from opsloop.api.meta import ObjectMeta
+from opsloop.api.page import Page
 from opsloop.api.release import Release, Revision, RollbackRecord
 from opsloop.core import conditions
 from opsloop.core.postmortem.markdown import code
@@ -197,6 +198,7 @@ def _reduced(incident: Incident) -> Incident:
     alerts = status.alerts.model_copy(update={**counts, "last_at": None, "sample": []})
     copied = {name: getattr(status, name) for name in _COPIED} | {
         "alerts": alerts,
+        "page": _calls(status.page),
         "tickets": [ticket.model_copy(update={"evidence": [], "example": None}) for ticket in status.tickets],
         "plays": [play for play in status.plays if play.state in ("DidNotHelp", "Refused")],
     }
@@ -205,6 +207,14 @@ def _reduced(incident: Incident) -> Incident:
         spec=incident.spec,
         status=IncidentStatus().model_copy(update=copied),
     )
+
+
+def _calls(page: Page | None) -> Page | None:
+    """The calls that reached a person: when the thread ended would render the document once more."""
+    if page is None:
+        return None
+    calls = [m for m in page.messages if m.action == "trigger" and m.state == "Sent"]
+    return page.model_copy(update={"messages": calls})
 
 
 _AS_JSON = TypeAdapter(PostmortemSubject)

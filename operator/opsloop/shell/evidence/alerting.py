@@ -39,6 +39,7 @@ def _page(kept: Mapping[str, Any]) -> PageSeen:
         incident=_detail(body, "incident"),
         severity=_detail(body, "severity"),
         received_at=_time(kept.get("receivedAt")),
+        action=str(body.get("action") or body.get("event_action") or "trigger"),
     )
 
 

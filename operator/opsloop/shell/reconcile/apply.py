@@ -28,6 +28,7 @@ from opsloop.core.actions import (
     StopQuarantine,
     StorePostmortem,
     StoreTicketQueue,
+    WithdrawPage,
 )
 from opsloop.core.decision import Decision
 from opsloop.core.evalcase.quarantine import pod_from_template
@@ -161,6 +162,8 @@ async def execute(runtime: Runtime, namespace: str, obj: Object, action: Action)
             await _delete_inbox_entries(runtime, namespace, action)
         case SendPage():
             runtime.pages.send(namespace, action)
+        case WithdrawPage():
+            runtime.pages.withdraw(action)
         case StorePostmortem():
             await _store_postmortem(runtime, namespace, obj, action)
         case CreateEvalCase():

@@ -93,7 +93,7 @@ async def incident_facts(runtime: Runtime, namespace: str, name: str) -> Inciden
         eval_cases=tuple(c for c in runtime.cache.evalcases(namespace) if c.spec.release == incident.spec.release),
         ledger=await _with_merged(runtime, namespace, name),
         postmortem=await _postmortem(runtime, namespace, name),
-        page_sent_at=runtime.pages.sent_at(page.dedup_key) if page else None,
+        deliveries=runtime.pages.deliveries(page.dedup_key) if page else {},
     )
 
 

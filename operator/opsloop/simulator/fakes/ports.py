@@ -1,5 +1,6 @@
 """One fake of every port, ready for the composition root."""
 
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
@@ -38,16 +39,24 @@ class FakeEvents:
 
 
 class FakeInstruments:
-    """Instruments port. `on_reconciled` is called after each reconcile with its key and result."""
+    """Instruments port. `on_reconciled` is called after each reconcile with its key and result; `pages` counts calls."""
 
     def __init__(self) -> None:
         self.on_reconciled: Callable[[ObjectKey, str], None] = lambda key, result: None
+        self.pages: Counter[tuple[str, str]] = Counter()
+        self.pages_undelivered = 0
 
     def reconciled(self, key: ObjectKey, result: str, seconds: float) -> None:
         self.on_reconciled(key, result)
 
     def release(self, namespace: str, release: str, verdict: Verdict | None) -> None:
         pass
+
+    def page(self, action: str, result: str) -> None:
+        self.pages[action, result] += 1
+
+    def undelivered(self, count: int) -> None:
+        self.pages_undelivered = count
 
 
 @dataclass

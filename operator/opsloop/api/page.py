@@ -1,0 +1,48 @@
+"""The thread of an Incident at the pager: what people must hear of it, message by message."""
+
+from typing import Literal
+
+from pydantic import Field
+
+from opsloop.api.meta import Model, Severity, Time
+from opsloop.api.schema import map_list
+
+
+class PageMessage(Model):
+    """Message of the thread: recorded before the pager is called, then delivered or given up."""
+
+    number: int = Field(ge=1, description="Number of the message within the thread, from 1; a repeat has the same one.")
+    action: Literal["trigger", "acknowledge", "resolve"] = Field(
+        description="Action at the pager: trigger calls a person, acknowledge stops the calls, resolve ends the thread."
+    )
+    reason: str = Field(max_length=64, description="Named reason for the message, for example Severity or Escalated.")
+    severity: Severity = Field(description="Severity of the Incident at that time.")
+    text: str = Field(default="", max_length=512, description="Content of the message in one sentence.")
+    state: Literal["Decided", "Sent", "GivenUp"] = Field(
+        description="Decided before the pager is called, Sent after it answered 2xx, GivenUp if the message did not matter any more."
+    )
+    decided_at: Time = Field(description="Time of the decision to send the message.")
+    ended_at: Time | None = Field(
+        default=None, description="Time at which the pager answered 2xx, or at which the message was given up."
+    )
+
+
+class Page(Model):
+    """Thread of an Incident at the pager; there is at most one, with one deduplication key."""
+
+    state: Literal["Decided", "Sent", "GivenUp"] = Field(
+        description="State of the latest call to a person: Decided before the pager is called, Sent after it answered 2xx, GivenUp if nobody was reached."
+    )
+    severity: Severity = Field(description="Severity of the latest call to a person.")
+    dedup_key: str = Field(
+        max_length=128, description="Key of the thread; the pager collects all messages of one key in one alert."
+    )
+    decided_at: Time = Field(description="Time of the decision to page first.")
+    sent_at: Time | None = Field(default=None, description="Time at which the pager first answered 2xx.")
+    reason: str = Field(default="", max_length=64, description="Named reason for the latest call to a person.")
+    messages: list[PageMessage] = Field(
+        default_factory=list,
+        max_length=32,
+        description="Latest messages of the thread, oldest first.",
+        json_schema_extra=map_list("number"),
+    )
