@@ -53,7 +53,9 @@ SEV2 = thread_of(message(severity="sev2"))
 REFUSED = {1: Delivery(None, "pager: 503 try later")}
 ACKNOWLEDGED = {"annotations": {"opsloop.dev/acknowledge": "true"}}
 PUSHED = service(known=(ADOPTED, BLOCKED_BAD), rollback=DONE)
-FOUGHT: dict[str, Any] = {"plays": [play("Helped"), *(play("Helped", attempt=n, reason="StandingGrant") for n in (2, 3))]}
+FOUGHT: dict[str, Any] = {
+    "plays": [play("Helped"), *(play("Helped", attempt=n, reason="StandingGrant") for n in (2, 3))]
+}
 
 
 @pytest.mark.parametrize(
