@@ -38,8 +38,20 @@ def smouldering() -> ReleaseView:
     verdict = held.readings.verdict
     assert verdict is not None and verdict.firing is not None
     tier = verdict.firing.tier.model_copy(update={"severity": "sev3", "factor": 1.0})
-    verdict = replace(verdict, firing=replace(verdict.firing, tier=tier), burning=False, band="slow")
+    firing = replace(verdict.firing, tier=tier)
+    verdict = replace(verdict, tiers=(firing,), firing=firing, burning=False, band="slow")
     return replace(held, readings=replace(held.readings, verdict=verdict))
+
+
+def about_to_fire(share: float) -> ReleaseView:
+    """Its short window is above the factor of the tier that pages, its long window at a share of it."""
+    held = view("catalog", "burning")
+    assert held.readings.verdict is not None
+    tiers = tuple(
+        replace(v, burn_short=v.tier.factor * 1.4, burn_long=v.tier.factor * share) if v.tier.severity == "sev1" else v
+        for v in held.readings.verdict.tiers
+    )
+    return replace(held, readings=replace(held.readings, verdict=replace(held.readings.verdict, tiers=tiers)))
 
 
 NEVER_ENDED = ledger(alert("PoolFailing", "catalog", severity="critical", start=-7200))
@@ -60,6 +72,18 @@ JUST_BEGUN = ledger(alert("PoolFailing", "catalog", severity="critical", start=-
             incident("catalog-1", "alerts", severity="sev3"),
             False,
             id="it burns, but its Incident pages nobody",
+        ),
+        pytest.param(
+            about_to_fire(0.99),
+            incident("catalog-1", "alerts", severity="sev3"),
+            True,
+            id="alerts opened its Incident, and its tier fires a scrape after the dependent's",
+        ),
+        pytest.param(
+            about_to_fire(0.5),
+            incident("catalog-1", "alerts", severity="sev3"),
+            False,
+            id="it burns since so short a time that its own page may never come",
         ),
         pytest.param(view("catalog", "healthy"), back(240), True, id="it was back less than a window ago"),
         pytest.param(view("catalog", "healthy"), back(360), False, id="it was back more than a window ago"),

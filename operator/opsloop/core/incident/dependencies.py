@@ -16,6 +16,7 @@ from opsloop.core.facts import IncidentFacts, ReleaseView, Verdict
 from opsloop.core.topology import Topology
 
 GAP = timedelta(minutes=10)  # alerts further apart than this are not one storm
+NEARLY = 0.8  # of a factor, in the long window: with the short one above the factor, the tier is about to fire
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,13 +102,28 @@ def incident_on(name: str, incidents: Sequence[Incident]) -> Incident | None:
 
 
 def _is_heard(view: ReleaseView | None, incident: Incident | None, breach: Breach) -> bool:
-    """True if the dependency's harm reaches those whom the breach would reach; without an Incident it opens one for it."""
-    firing: Verdict | None = view.readings.verdict if view else None
-    if firing is not None and firing.firing is not None and firing.firing.tier.severity <= breach.severity:
+    """True if the dependency's harm reaches those whom the breach would reach, or is about to; without an Incident it opens one for it."""
+    verdict: Verdict | None = view.readings.verdict if view else None
+    if verdict is not None and _is_as_loud(verdict, breach.severity):
         return True
     if incident is None or not incident.is_open:
-        return firing is not None and firing.burning
+        return verdict is not None and verdict.burning
     return severity_of(incident) <= breach.severity
+
+
+def _is_as_loud(verdict: Verdict, severity: Severity) -> bool:
+    """True if a tier of this severity or worse fires, or is about to.
+
+    One harm reaches the long windows of a service and of its dependents within a scrape of each other, in either order.
+    """
+    if verdict.firing is not None and verdict.firing.tier.severity <= severity:
+        return True
+    return any(
+        v.tier.severity <= severity
+        and (v.burn_short or 0) > v.tier.factor
+        and (v.burn_long or 0) > NEARLY * v.tier.factor
+        for v in verdict.tiers
+    )
 
 
 def _alerts_tell(view: ReleaseView | None, incident: Incident, breach: Breach) -> bool:
