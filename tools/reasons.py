@@ -25,9 +25,9 @@ SECTIONS = (
     ),
     (
         "Readings of an SLI",
-        "`status.conditions` (`TelemetryKnown`, `Held`) and the message of `Held`. Those up to `LowCoverage` mean *unknown*, which "
+        "`status.conditions` (`TelemetryKnown`, `RevisionsTold`, `Held`) and the message of `Held`. Those up to `LowCoverage` mean *unknown*, which "
         "decides nothing.",
-        ("slo.burn_rate",),
+        ("slo.burn_rate", "slo.telling"),
     ),
     (
         "Incident",

@@ -163,7 +163,7 @@ async def test_a_range_keeps_fractions_of_seconds(telemetry: Telemetry) -> None:
 
 
 async def test_the_expression_of_a_tick_is_understood_and_full_data_cover_exactly_all(telemetry: Telemetry) -> None:
-    windows, versions = [5 * SECOND, MINUTE, 90 * SECOND], {"v2": ("v2", MINUTE)}
+    windows, versions = [5 * SECOND, MINUTE, 90 * SECOND], {"v2": promql.Split("v2", MINUTE)}
     for at in (AT, AT + SECOND / 4):
         samples = await telemetry.instant(promql.window_query(SLI, windows, versions, SECOND), at)
         parsed = promql.parse(samples, SLI, windows, versions)

@@ -50,8 +50,10 @@ def runbook_object() -> Object:
 class Shift:
     """Plays the story; `log` holds the second of each transition. A test may also play parts of it, or a story of its own."""
 
-    def __init__(self, lag: bool = False, runbook: bool = True, settings: Settings = SETTINGS) -> None:
-        self.shop = Shop(release_object(), runbook_object() if runbook else None)
+    def __init__(
+        self, lag: bool = False, runbook: bool = True, settings: Settings = SETTINGS, shop: Shop | None = None
+    ) -> None:
+        self.shop = shop or Shop(release_object(), runbook_object() if runbook else None)
         self.operator = OperatorProcess(self.shop, lag, settings)
         self.log: list[tuple[int, str]] = []
         self.second = 0

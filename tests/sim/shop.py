@@ -3,6 +3,7 @@
 One `tick` is one second of everything outside of opsloop; `tests.sim.operator` runs opsloop beside it.
 """
 
+import copy
 import json
 from collections import Counter
 from collections.abc import Callable
@@ -16,7 +17,7 @@ from opsloop.core.facts import Alert, ProbeReply, Ticket
 from opsloop.core.release import revisions
 from opsloop.core.release.availability import most_unavailable
 from opsloop.names import CANARY, GATE, INBOX, QUARANTINE
-from opsloop.shell.ports import DEPLOYMENTS, PODS, RELEASES, Object, Resource
+from opsloop.shell.ports import DEPLOYMENTS, PODS, RELEASES, REPLICASETS, Object, Resource
 from opsloop.simulator.fakes.clock import FakeClock
 from opsloop.simulator.fakes.cluster import FakeCluster
 from opsloop.simulator.fakes.prober import Asked, FakeProber
@@ -148,6 +149,7 @@ class Shop:
         """Surge by two: new pods first, an old one goes for each new one that is ready."""
         name, spec = deployment["metadata"]["name"], deployment["spec"]
         revision = revisions.digest(spec["template"])[:8]
+        self._replica_set(deployment, revision)
         pods = [p for p in self.objects("pods") if p["metadata"]["labels"].get("deployment") == name]
         new = [p for p in pods if p["metadata"]["labels"]["pod-template-hash"] == revision]
         old = [p for p in pods if p not in new]
@@ -197,10 +199,22 @@ class Shop:
         condition = {"type": "Progressing", "status": value, "reason": reason, "message": message, "lastUpdateTime": at}
         return [*conditions, condition]
 
+    def _replica_set(self, deployment: Object, revision: str) -> None:
+        """The ReplicaSet of the present template, as the Deployment controller makes it."""
+        meta, name = deployment["metadata"], f"{deployment['metadata']['name']}-{revision}"
+        if self.cluster.find(REPLICASETS, NS, name) is not None:
+            return
+        pod_template = copy.deepcopy(deployment["spec"]["template"])
+        labels = pod_template["metadata"].setdefault("labels", {})
+        labels["pod-template-hash"] = revision
+        owner = {"apiVersion": "apps/v1", "kind": "Deployment", "name": meta["name"], "uid": meta["uid"]}
+        metadata = {"name": name, "namespace": NS, "labels": dict(labels), "ownerReferences": [owner]}
+        self.cluster.seed({"kind": "ReplicaSet", "metadata": metadata, "spec": {"template": pod_template}})
+
     def _start(self, deployment: str, revision: str, pod_template: Object) -> Object:
         meta = pod_template["metadata"]
         labels = {**meta.get("labels", {}), "pod-template-hash": revision, "deployment": deployment}
-        name = f"{deployment}-{revision}-{next(self._ips)}"
+        name = f"{deployment}-{revision}-{next(self._ips):05}"
         return self.cluster.seed(
             {"kind": "Pod", "metadata": {"name": name, "namespace": NS, "labels": labels}, "spec": pod_template["spec"]}
         )

@@ -66,6 +66,9 @@ spec:
 - apiGroups: [apps]
   resources: [controllerrevisions]  # stored pod templates
   verbs: [get, list, create, delete]
+- apiGroups: [apps]
+  resources: [replicasets]  # their names tell the pods of revisions apart in an SLI
+  verbs: [list]
 - apiGroups: [""]
   resources: [pods]  # create, delete: quarantined pods that prove a regression case
   verbs: [list, create, delete]

@@ -103,6 +103,11 @@ class Revision(Model):
         max_length=64,
         description="Images that containers had before opsloop set them, by container name; the next target starts from these.",
     )
+    replica_sets: list[Name] = Field(
+        default_factory=list,
+        max_length=8,
+        description="ReplicaSets that ran the revision, live or as a canary, oldest first; their pods' names tell its events apart.",
+    )
     reason: str = Field(max_length=32, description="Origin of the revision: Adopted, Canaried or Drifted.")
     manager: str = Field(
         default="", max_length=128, description="Field manager that wrote the template, if it was not opsloop."
@@ -287,7 +292,7 @@ class ReleaseStatus(StatusModel):
     conditions: list[Condition] = Field(
         default_factory=list,
         max_length=16,
-        description="Conditions of the Release: WorkloadMissing, TelemetryKnown, TiersReachable, Drifted, Blocked, RolledOut, Held and CanaryPodsReady.",
+        description="Conditions of the Release: WorkloadMissing, TelemetryKnown, RevisionsTold, TiersReachable, Drifted, Blocked, RolledOut, Held and CanaryPodsReady.",
         json_schema_extra=map_list("type"),
     )
 

@@ -10,9 +10,18 @@ from opsloop.api.schema import contains_window, longer_than_zero, milliseconds, 
 
 Query = Annotated[str, Field(min_length=1, max_length=2048)]
 
+Metric = Annotated[str, Field(min_length=1, max_length=256, pattern=r"^[a-zA-Z_:][a-zA-Z0-9_:]*$")]
+LabelName = Annotated[str, Field(min_length=1, max_length=128, pattern=r"^[a-zA-Z_][a-zA-Z0-9_]*$")]
+MATCHERS = r"""^( *[a-zA-Z_][a-zA-Z0-9_]* *(=|!=|=~|!~) *("([^"\\]|\\.)*"|'([^'\\]|\\.)*') *(, *|$))*$"""
+Matchers = Annotated[str, Field(max_length=1024, pattern=MATCHERS)]
+
+ONE_FORM = (
+    "[has(self.total), has(self.requests), has(self.latency)].filter(form, form).size() == 1",
+    "slo.sli: give exactly one of requests, latency, and total (with good or bad)",
+)
 ONE_OF_GOOD_AND_BAD = (
-    "has(self.good) != has(self.bad)",
-    "slo.sli: give exactly one of good and bad; the other follows from total",
+    "has(self.total) ? has(self.good) != has(self.bad) : !has(self.good) && !has(self.bad)",
+    "slo.sli: give exactly one of good and bad beside total; the other follows from total",
 )
 SHORT_BEFORE_LONG = (
     f"{milliseconds('self.short')} > 0 && {milliseconds('self.short')} < {milliseconds('self.long')}",
@@ -25,11 +34,52 @@ REACHABLE = (
 )
 
 
+_POD_LABEL = "Label that holds the name of the pod; default: the first of pod, kubernetes_pod_name, exported_pod and k8s_pod_name that does."
+
+
+class Requests(Model):
+    """Requests that a counter counts, by pod; the PromQL is opsloop's."""
+
+    counter: Metric = Field(description="Name of the counter, for example http_requests_total.")
+    selector: Matchers = Field(
+        default="",
+        description='Label matchers of the requests that count, without braces, for example route!="/healthz".'
+        " Pods and namespace are added where the metric carries them.",
+    )
+    bad: Matchers = Field(
+        min_length=1,
+        description='Label matchers of the bad ones among them, without braces, for example status=~"5..".',
+    )
+    pod_label: LabelName | None = Field(default=None, description=_POD_LABEL)
+
+
+class Latency(Model):
+    """Durations in a histogram, by pod: those up to a threshold are good. The PromQL is opsloop's."""
+
+    histogram: Metric = Field(
+        description="Name of the histogram without _bucket and _count, for example http_request_duration_seconds."
+    )
+    selector: Matchers = Field(
+        default="",
+        description='Label matchers of the requests that count, without braces, for example route!="/healthz".'
+        " Pods and namespace are added where the metric carries them.",
+    )
+    threshold: float = Field(
+        gt=0,
+        le=1_000_000,
+        description="Longest good duration, in the histogram's unit (usually seconds); of a classic histogram the bound of a bucket.",
+    )
+    native: bool = Field(default=False, description="Whether the histogram is a native one, without buckets as series.")
+    pod_label: LabelName | None = Field(default=None, description=_POD_LABEL)
+
+
 class Sli(Model):
-    """Service level indicator: two PromQL expressions that count events over `{{window}}`."""
+    """Service level indicator: the requests of a counter, the durations of a histogram, or PromQL that counts events."""
 
-    model_config = ConfigDict(json_schema_extra=rules(ONE_OF_GOOD_AND_BAD))
+    model_config = ConfigDict(json_schema_extra=rules(ONE_FORM, ONE_OF_GOOD_AND_BAD))
 
+    requests: Requests | None = Field(default=None, description="Availability by a counter of requests.")
+    latency: Latency | None = Field(default=None, description="Latency by a histogram of durations.")
     good: Query | None = Field(
         default=None,
         description="PromQL expression for the number of good events over {{window}}.",
@@ -40,7 +90,8 @@ class Sli(Model):
         description="PromQL expression for the number of bad events over {{window}}.",
         json_schema_extra=contains_window("slo.sli.bad"),
     )
-    total: Query = Field(
+    total: Query | None = Field(
+        default=None,
         description="PromQL expression for the number of all events over {{window}}.",
         json_schema_extra=contains_window("slo.sli.total"),
     )
@@ -75,8 +126,9 @@ class Slo(Model):
         json_schema_extra=longer_than_zero("slo.period"),
     )
     sli: Sli = Field(
-        description="Indicator: total and exactly one of good and bad. {{version}} in an expression is replaced by a"
-        " regular expression over version labels (.* for all), so that canary and live can be measured separately."
+        description="Indicator: requests, latency, or total with exactly one of good and bad. {{pods}} in an expression is"
+        " replaced by a regular expression over names of pods, {{version}} by one over version labels (.* for all), so that"
+        " canary and live can be measured separately."
     )
     tiers: list[Tier] = Field(
         default_factory=list,

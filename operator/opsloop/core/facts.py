@@ -86,6 +86,15 @@ class Verdict:
 
 
 @dataclass(frozen=True, slots=True)
+class Told:
+    """Whether the SLI tells revisions apart; None where that is not known yet. `reason` is of `core.slo.telling`."""
+
+    apart: bool | None
+    reason: str
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
 class Readings:
     """All readings of one Release on the last tick. `by_revision` (digest → reading) is over the analysis window."""
 
@@ -93,6 +102,7 @@ class Readings:
     bake: Reading | None = None
     by_revision: Mapping[str, Reading] = field(default_factory=dict)
     onset: datetime | None = None  # first instant of the present stretch of burn above 1, as Prometheus shows it
+    told: Told | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -195,6 +205,7 @@ class ReleaseFacts:
     cases: tuple[EvalCase, ...]  # selected by the Release
     eval_outcome: EvalOutcome | None
     refusals: tuple[Refusal, ...] = ()
+    replica_sets: Mapping[str, tuple[str, ...]] = field(default_factory=dict)  # by digest, where pods tell them
 
 
 @dataclass(frozen=True, slots=True)

@@ -70,7 +70,9 @@ def _ticks(world: World, dice: Dice) -> list[str]:
     forms, asked = slis(world.number, interval), list[str]()
     for sli in (forms[dice.one((0, 0, 1))], dice.one(forms)):
         short, long = dice.whole(2, 8) * interval, dice.whole(10, 60) * interval
-        versions = {f"v{n}": (f"v{n}", dice.one((short, long, 3 * interval))) for n in range(1, dice.whole(1, 3))}
+        versions = {
+            f"v{n}": promql.Split(f"v{n}", dice.one((short, long, 3 * interval))) for n in range(1, dice.whole(1, 3))
+        }
         asked.append(promql.window_query(sli, {short, long}, versions, interval))
     asked += promql.single_queries(dice.one(forms), dice.whole(1, 40) * interval).values()
     return asked
@@ -80,7 +82,7 @@ def _steady(world: World, dice: Dice) -> str:
     """A coverage, and a sum over its points: what was computed for the last tick must be true in this one."""
     interval = timedelta(milliseconds=world.interval)
     total, window = slis(world.number, interval)[dice.one((0, 5))].total, dice.whole(20, 60) * interval
-    covered = promql.coverage_expression(total, window, interval)
+    covered = promql.coverage_expression(total or "", window, interval)
     return f"{covered} + {covered.replace('count_over_time((sum', 'sum_over_time((sum')}"
 
 

@@ -18,7 +18,7 @@ TOTAL = 'increase(answers{version=~"{{version}}"}[{{window}}])'
 BY_GOOD = Sli(good=GOOD, total=TOTAL)
 BY_BAD = Sli(bad=BAD, total=TOTAL)
 MINUTE, SECOND = timedelta(minutes=1), timedelta(seconds=1)
-VERSIONS = {"v2": ("v2", MINUTE)}
+VERSIONS = {"v2": promql.Split("v2", MINUTE)}
 
 
 @dataclass(frozen=True)
@@ -93,7 +93,7 @@ def test_a_version_becomes_a_pattern_for_any_quotes(version: str, pattern: str) 
 
 
 def test_a_version_with_a_dollar_survives_label_replace() -> None:
-    assert '"good:1m:$$1"' in promql.window_query(BY_GOOD, [], {"$1": ("$1", MINUTE)}, SECOND)
+    assert '"good:1m:$$1"' in promql.window_query(BY_GOOD, [], {"$1": promql.Split("$1", MINUTE)}, SECOND)
 
 
 def test_braces_inside_label_strings_are_left_alone() -> None:
@@ -221,7 +221,7 @@ WHOLE = {"good_1m": 90, "bad_1m": 10, "total_1m": 100, "covered_1m": 0.9}
         pytest.param(BY_GOOD, WHOLE, NO_SERIES_TOTAL, id="this version is not there"),
         pytest.param(BY_GOOD, {"total_1m_v2": 10}, NO_SERIES_TOTAL, id="nothing overall: the telemetry is not there"),
         pytest.param(BY_GOOD, WHOLE | {"total_1m_v2": 0}, Unknown(slo.NO_EVENTS, "spec.slo.sli.total is 0 in the window"), id="it serves nobody"),
-        pytest.param(Sli(good="g[{{window}}]", total=TOTAL), WHOLE | {"good_1m_v2": 8, "total_1m_v2": 10}, Unknown(slo.NOT_BY_VERSION, "spec.slo.sli: write {{version}} into both expressions"), id="an SLI without {{version}} says nothing of one"),
+        pytest.param(Sli(good="g[{{window}}]", total=TOTAL), WHOLE | {"good_1m_v2": 8, "total_1m_v2": 10}, Unknown(slo.NOT_BY_VERSION, 'spec.slo.sli: write {{pods}} into both expressions, for example pod=~"{{pods}}"; or {{version}}'), id="an SLI without {{version}} says nothing of one"),
     ],
 )  # fmt: skip
 def test_the_reading_of_a_version(sli: Sli, values: dict[str, float], reading: Reading) -> None:

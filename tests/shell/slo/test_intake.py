@@ -37,7 +37,7 @@ def case(name: str) -> Any:
 
 
 def release(sli: dict[str, str], objective: float = 0.99, tiers: list[Any] | None = None, **status: Any) -> Release:
-    spec = Slo(objective=objective, sli=Sli(**sli), tiers=[Tier(**tier) for tier in tiers or [FAST]])
+    spec = Slo(objective=objective, sli=Sli.model_validate(sli), tiers=[Tier(**tier) for tier in tiers or [FAST]])
     known = [
         Revision(
             digest=digest, number=number, version=f"v{number}", reason="Adopted", first_seen=START, live_since=START

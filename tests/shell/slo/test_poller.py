@@ -188,7 +188,10 @@ async def test_two_revisions_with_one_version_label_are_not_told_apart() -> None
     stepping = Target(digest=TWO, version="v1", state="Stepping", started_at=START)
     bench = healthy(Bench(release(target=stepping, revisions=[revision(ONE, "v1"), revision(TWO, "v1")])))
     await bench.tick()
-    merged = Unknown(slo.NOT_BY_VERSION, "version v1 is the label of two revisions; give each version its own")
+    merged = Unknown(
+        slo.NOT_BY_VERSION,
+        "version v1 is the label of two revisions; give each version its own, or write {{pods}} into the SLI",
+    )
     assert bench.store.of(("shop", "answers")).by_revision == {ONE: merged, TWO: merged}
 
 

@@ -5,6 +5,7 @@ from opsloop.core.actions import RunEvals
 from opsloop.core.evalcase import gating
 from opsloop.core.facts import Unknown
 from opsloop.core.release.outcome import Hold, Outcome, Reject, Rollout
+from opsloop.core.release.untold import service_unwell, told_apart
 from opsloop.core.slo import burn_rate as slo
 
 # Named reasons
@@ -25,6 +26,8 @@ def telemetry_unknown(rollout: Rollout) -> Outcome | None:
 
     Too few events are a matter of time: they hold also where unknown telemetry aborts.
     """
+    if not told_apart(rollout):
+        return service_unwell(rollout)
     judged, policy = _judged(rollout), rollout.facts.release.spec.unknown_telemetry
     if judged is None or judged.verdict == "pass" or policy == "continue":
         return None

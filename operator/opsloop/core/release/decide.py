@@ -87,10 +87,12 @@ def _summarize(builder: ReleaseBuilder) -> None:
         last_good=_last_good(status),
         last_episode=max([status.last_episode, *(_number(i) for i in facts.incidents)]),
     )
-    builder.set(revisions=_pruned(builder.status))
+    builder.set(revisions=revisions.with_replica_sets(_pruned(builder.status), facts.replica_sets))
     if facts.release.spec.slo is not None:
         readable, reason, message = _telemetry(verdict)
         builder.condition("TelemetryKnown", readable, reason, message)
+        if told := facts.readings.told:
+            builder.condition("RevisionsTold", told.apart, told.reason, told.message)
         reachable, reason, message = _tiers(facts.release.spec.slo)
         builder.condition("TiersReachable", reachable, reason, message)
     if facts.workload is not None:

@@ -11,6 +11,7 @@ from opsloop.api.release import Blocked, Revision
 from opsloop.core.release.stamps import unstamped
 
 LONGEST_VERSION = 128
+MOST_REPLICA_SETS = 8
 
 
 def digest(template: Mapping[str, Any], ignored: Iterable[str] = ()) -> str:
@@ -73,6 +74,16 @@ def put(revisions: Sequence[Revision], revision: Revision) -> list[Revision]:
     if find(revisions, revision.digest):
         return [revision if r.digest == revision.digest else r for r in revisions]
     return [*revisions, revision]
+
+
+def with_replica_sets(revisions: Sequence[Revision], seen: Mapping[str, Sequence[str]]) -> list[Revision]:
+    """The revisions with the ReplicaSets that were seen to run them; the newest of each are kept."""
+    return [_with_replica_sets(r, seen.get(r.digest, ())) for r in revisions]
+
+
+def _with_replica_sets(revision: Revision, seen: Sequence[str]) -> Revision:
+    names = [*(name for name in revision.replica_sets if name not in seen), *seen][-MOST_REPLICA_SETS:]
+    return revision if names == revision.replica_sets else revision.model_copy(update={"replica_sets": names})
 
 
 def next_number(revisions: Sequence[Revision]) -> int:

@@ -83,7 +83,7 @@ def _blocked(status: ReleaseStatus, digest: str, template: Mapping[str, Any]) ->
 def _version_not_changed(facts: ReleaseFacts, status: ReleaseStatus) -> str:
     """What to write where canary and live would be one series to the SLI; empty where their labels differ or do not matter."""
     spec, live = facts.release.spec, revisions.find(status.revisions, status.live)
-    if spec.slo is None or not promql.splits(spec.slo.sli) or live is None or live.version != spec.version:
+    if spec.slo is None or not promql.by_version_label(spec.slo.sli) or live is None or live.version != spec.version:
         return ""
     return (
         f"spec.images changed and spec.version is still {spec.version}, which the SLI reads as live's: canary and live "

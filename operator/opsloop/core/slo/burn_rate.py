@@ -28,13 +28,14 @@ INFINITE = "Infinite"  # the query gave an infinity
 NEGATIVE = "Negative"  # the query gave a count below zero
 QUERY_FAILED = "QueryFailed"  # Prometheus refused the query or warns of it, or the Release's expression cannot be one
 NOT_A_COUNT = "NotACount"  # an expression gives events per second or a ratio, where the number of events is needed
+NO_BUCKET = "NoBucket"  # no bucket of the histogram has the threshold as its bound
 WINDOW_IN_NAME = "WindowInName"  # {{window}} stands in a name or a label: such series exist for some windows only
 UNREACHABLE = "TelemetryUnreachable"  # no usable answer from Prometheus, for a reason other than the query
 TIMEOUT = "TelemetryTimeout"  # no answer in time
 PARTIAL = "PartialResponse"  # Prometheus said that its answer is incomplete
 STALE = "Stale"  # the last answer is too old
 NOT_READ = "NotRead"  # not read yet, or not asked for
-NOT_BY_VERSION = "NotByVersion"  # the SLI's expressions do not hold {{version}}, so versions cannot be told apart
+NOT_BY_VERSION = "NotByVersion"  # neither the pods' names nor a version label tell revisions apart in the SLI
 LOW_COVERAGE = "LowCoverage"  # data exist for too few seconds of the window to be sure
 
 # Reason of a decision that waits for a reading.

@@ -4,7 +4,7 @@ Every part of the expression is one number; its label `opsloop` names it:
 
     good:1m        bad:1m       total:1m      sums over the window, all versions
     covered:1m                                share of the window for which `total` had data
-    good:1m:v2     total:1m:v2                the same by version
+    good:1m:v2     total:1m:v2                the same of one revision
 
 The user's expression is always inside `sum( )`, so that each part has at most one series.
 """
@@ -15,19 +15,21 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from math import isinf, isnan
-from typing import Protocol
+from typing import Literal, NamedTuple, Protocol
 
 from opsloop.api.meta import format_duration
 from opsloop.api.slo import Sli
 from opsloop.core.facts import Reading, Unknown, Value
 from opsloop.core.slo import burn_rate as slo
+from opsloop.core.slo import structured
 from opsloop.core.slo.expression import Unit, form, in_a_name
+from opsloop.core.slo.pods import ANYTHING, Scope, hash_is_cut, pattern
 
 LABEL = "opsloop"
 FIELD = "spec.slo.sli"
 _POINTS = 120  # coverage is measured at up to this many points of a window
 _INNER = 4  # a point is covered if `total` has data over this many scrape intervals before it
-_PLACEHOLDER = {name: re.compile(r"\{\{\s*" + name + r"\s*\}\}") for name in ("window", "version")}
+_PLACEHOLDER = {name: re.compile(r"\{\{\s*" + name + r"\s*\}\}") for name in ("window", "version", "pods")}
 _ANY_WINDOW = timedelta(milliseconds=987654321)  # found again in an expression
 _IN_NAME = (
     "asks for recorded series that carry the window in their name or a label: they exist for the recorded windows only, and"
@@ -35,9 +37,20 @@ _IN_NAME = (
 )
 _SPECIAL = re.compile(r"[.+*?()|{}\[\]$]")
 _UNQUOTABLE = re.compile("[\\\\^\"'`\n]")
+_WRITE_PODS = 'write {{pods}} into both expressions, for example pod=~"{{pods}}"; or {{version}}'
+ANYWHERE = Scope()
 
-Versions = Mapping[str, tuple[str, timedelta]]
-"""Name in the expression → (version label, window)."""
+
+class Split(NamedTuple):
+    """A revision to be read alone: its version label, the window, and the ReplicaSets whose pods ran it."""
+
+    version: str
+    window: timedelta
+    replica_sets: tuple[str, ...] = ()
+
+
+Splits = Mapping[str, Split]
+"""Name in the expression → whose events are counted, and over which window."""
 
 
 class Labelled(Protocol):
@@ -62,20 +75,66 @@ class Parsed:
     versions: Mapping[str, Reading]
 
 
+# --- the expressions of an SLI
+
+
+@dataclass(frozen=True, slots=True)
+class Expressions:
+    """An SLI as PromQL with placeholders: good or bad events (`counted`), all events, and what shows that there are data.
+
+    `field` and `total_field` name where a person wrote them. `metric` is what a structured SLI counts by.
+    """
+
+    kind: Literal["good", "bad"]
+    counted: str
+    total: str
+    present: str
+    field: str
+    total_field: str
+    metric: str = ""
+
+    @property
+    def by(self) -> Literal["pods", "version", ""]:
+        """What tells revisions apart: the placeholder that both expressions hold."""
+        for name in ("pods", "version"):
+            if all(_PLACEHOLDER[name].search(query) for query in (self.counted, self.total)):
+                return name
+        return ""
+
+
+def expressions(sli: Sli, scope: Scope = ANYWHERE) -> Expressions:
+    """The PromQL of an SLI. `scope` says where the series of a structured one are. Assumes that `problem` found none."""
+    if sli.requests is not None:
+        field = f"{FIELD}.requests"
+        made = structured.requests(sli.requests, scope)
+        return Expressions("bad", *made, f"{field}.bad", f"{field}.counter", sli.requests.counter)
+    if sli.latency is not None:
+        field = f"{FIELD}.latency"
+        made, metric = structured.latency(sli.latency, scope), structured.counting(sli.latency)
+        return Expressions("good", *made, f"{field}.threshold", f"{field}.histogram", metric)
+    kind: Literal["good", "bad"] = "good" if sli.good is not None else "bad"
+    counted, total = sli.good or sli.bad or "", sli.total or ""
+    return Expressions(kind, counted, total, total, f"{FIELD}.{kind}", f"{FIELD}.total")
+
+
 def problem(sli: Sli) -> Unknown | None:
     """The mistake that makes an SLI unreadable, with its field; None without one."""
+    if sum(form is not None for form in (sli.total, sli.requests, sli.latency)) != 1:
+        return Unknown(
+            slo.QUERY_FAILED, f"{FIELD}: give exactly one of requests, latency, and total (with good or bad)"
+        )
+    if sli.total is None:
+        return None
     if (sli.good is None) == (sli.bad is None):
         return Unknown(slo.QUERY_FAILED, f"{FIELD}: give exactly one of good and bad")
-    return next(
-        (found for field, query in _fields(sli).items() if (found := _problem(f"{FIELD}.{field}", query))), None
-    )
+    raw = expressions(sli)
+    return _problem(raw.field, raw.counted) or _problem(raw.total_field, raw.total)
 
 
 def _problem(field: str, query: str) -> Unknown | None:
     if not _PLACEHOLDER["window"].search(query):
-        return Unknown(
-            slo.QUERY_FAILED, f"{field} does not hold {{{{window}}}}, so that it would say the same of every window"
-        )
+        detail = f"{field} does not hold {{{{window}}}}, so that it would say the same of every window"
+        return Unknown(slo.QUERY_FAILED, detail)
     if in_a_name(_filled(query, _ANY_WINDOW), format_duration(_ANY_WINDOW)):
         return Unknown(slo.WINDOW_IN_NAME, f"{field} {_IN_NAME}")
     found = form(_filled(query, _ANY_WINDOW))
@@ -84,20 +143,37 @@ def _problem(field: str, query: str) -> Unknown | None:
             slo.NOT_A_COUNT, f"{field} gives events per second; write increase() instead of {found.culprit}()"
         )
     if found is not None and found.unit is Unit.RATIO:
-        return Unknown(
-            slo.NOT_A_COUNT, f"{field} gives a ratio; write the number of events alone, for example as increase()"
-        )
+        detail = f"{field} gives a ratio; write the number of events alone, for example as increase()"
+        return Unknown(slo.NOT_A_COUNT, detail)
     return None
 
 
-def splits(sli: Sli) -> bool:
-    """True where the SLI can be read by version: both expressions hold `{{version}}`."""
-    return all(_PLACEHOLDER["version"].search(query) for query in _fields(sli).values())
+def by_version_label(sli: Sli) -> bool:
+    """True where revisions are told by a version label: each needs its own."""
+    return expressions(sli).by == "version"
 
 
-def _fields(sli: Sli) -> dict[str, str]:
-    counted = {"good": sli.good} if sli.good is not None else {"bad": sli.bad or ""}
-    return {**counted, "total": sli.total}
+def wants_pods(sli: Sli) -> bool:
+    """True where revisions are told by the names of pods."""
+    return sli.total is None or any(_PLACEHOLDER["pods"].search(q) for q in (sli.good or sli.bad or "", sli.total))
+
+
+def not_told(sli: Sli, split: Split, scope: Scope = ANYWHERE) -> Unknown | None:
+    """Why the events of this revision cannot be told from others'; None where they can."""
+    match expressions(sli, scope).by:
+        case "version":
+            return None
+        case "pods" if not split.replica_sets:
+            return Unknown(slo.NOT_READ, f"no ReplicaSet of {split.version} was seen yet")
+        case "pods" if hash_is_cut(split.replica_sets):
+            return Unknown(
+                slo.NOT_BY_VERSION, "the Deployment's name is so long that the pods' names do not tell revisions"
+            )
+        case "pods":
+            return None
+    if sli.total is None:
+        return Unknown(slo.NOT_BY_VERSION, "no label of the series holds the name of a pod; name it in podLabel")
+    return Unknown(slo.NOT_BY_VERSION, f"{FIELD}: {_WRITE_PODS}")
 
 
 def version_pattern(version: str) -> str:
@@ -109,8 +185,9 @@ def version_pattern(version: str) -> str:
     return _UNQUOTABLE.sub(".", _SPECIAL.sub(lambda match: f"[{match[0]}]", version))
 
 
-def _filled(query: str, window: timedelta, version: str = ".*") -> str:
-    return _PLACEHOLDER["version"].sub(version, _PLACEHOLDER["window"].sub(format_duration(window), query))
+def _filled(query: str, window: timedelta, version: str = ANYTHING, pods: str = ANYTHING) -> str:
+    query = _PLACEHOLDER["window"].sub(format_duration(window), query)
+    return _PLACEHOLDER["version"].sub(version, _PLACEHOLDER["pods"].sub(pods, query))
 
 
 def _named(expression: str, kind: str, window: timedelta, version: str | None = None) -> str:
@@ -119,103 +196,135 @@ def _named(expression: str, kind: str, window: timedelta, version: str | None = 
     return f'label_replace({expression}, "{LABEL}", {quoted}, "", "")'
 
 
-def _sum(query: str, window: timedelta, version: str = ".*") -> str:
-    return f"sum({_filled(query, window, version)}\n)"  # the line break ends a comment in the user's expression
+def _sum(query: str, window: timedelta, version: str = ANYTHING, pods: str = ANYTHING) -> str:
+    return f"sum({_filled(query, window, version, pods)}\n)"  # the line break ends a comment in the user's expression
 
 
-def coverage_expression(total: str, window: timedelta, resolution: timedelta) -> str:
-    """PromQL: share of the window's points at which `total` had data; exactly 1 where it always had.
+# --- what is asked
+
+
+def coverage_expression(present: str, window: timedelta, resolution: timedelta, pods: str = ANYTHING) -> str:
+    """PromQL: share of the window's points at which `present` had data; exactly 1 where it always had.
 
     The denominator counts the same points of a constant: how many there are depends on how the window lies on the
     clock, and differs by one between Prometheus 2 (both ends count) and 3 (the older end does not).
     """
     step = format_duration(max(resolution, window / _POINTS))
     span = f"[{format_duration(window)}:{step}]"
-    inner = _sum(total, _INNER * resolution) + _present(_filled(total, _INNER * resolution))
+    inner = _sum(present, _INNER * resolution, pods=pods) + _seen(_filled(present, _INNER * resolution, pods=pods))
     return f"count_over_time(({inner}){span}) / scalar(count_over_time(vector(1){span}))"
 
 
-def _present(total: str) -> str:
-    """PromQL that takes a value away where none of the expression's series has data, though it has a constant in their place."""
-    found = form(total)
+def _seen(present: str) -> str:
+    """PromQL that takes a value away where none of the expression's series has data, though it has a constant instead."""
+    found = form(present)
     if found is None or not found.stand_in or not found.selectors:
         return ""
     counts = [f"count(count_over_time({s.text}))" if s.ranged else f"count({s.text})" for s in found.selectors]
     return f" and on() ({' or '.join(dict.fromkeys(counts))})"
 
 
-def window_query(sli: Sli, windows: Iterable[timedelta], versions: Versions, resolution: timedelta) -> str:
-    """One expression that returns all readings of a Release at one tick; empty without windows and versions.
+def window_query(
+    sli: Sli, windows: Iterable[timedelta], splits: Splits, resolution: timedelta, scope: Scope = ANYWHERE
+) -> str:
+    """One expression that returns all readings of a Release at one tick; empty without windows and splits.
 
-    `versions` names readings by version: name → (version label, window). Its windows are read overall as well, because
-    a version is compared with the whole. `resolution` is Prometheus' scrape interval.
+    The windows of splits are read overall as well, because a revision is compared with the whole. `resolution` is
+    Prometheus' scrape interval.
     """
-    spans = sorted({*windows, *(window for _, window in versions.values())})
-    parts = []
-    for window in spans:
-        parts += [_named(_sum(query, window), kind, window) for kind, query in _fields(sli).items()]
-        parts.append(_named(coverage_expression(sli.total, window, resolution), "covered", window))
-    for name, (version, window) in sorted(versions.items()) if splits(sli) else ():
-        pattern = version_pattern(version)
-        parts += [_named(_sum(query, window, pattern), kind, window, name) for kind, query in _fields(sli).items()]
+    asked, parts = expressions(sli, scope), []
+    for window in sorted({*windows, *(split.window for split in splits.values())}):
+        parts += _parts(asked, window, None, pods=scope.pods)
+        parts.append(_named(coverage_expression(asked.present, window, resolution, scope.pods), "covered", window))
+    for name, split in sorted(splits.items()):
+        parts += split_parts(sli, name, split, scope)
     return "\nor ".join(parts)
 
 
-def range_query(sli: Sli, window: timedelta) -> str:
+def split_parts(sli: Sli, name: str, split: Split, scope: Scope = ANYWHERE) -> list[str]:
+    """Expressions for the counts of one revision, to be joined by `or`; KIND:WINDOW:`name`. Empty where it is not told."""
+    if not_told(sli, split, scope):
+        return []
+    asked = expressions(sli, scope)
+    if asked.by == "pods":
+        return _parts(asked, split.window, name, pods=pattern(split.replica_sets))
+    return _parts(asked, split.window, name, version_pattern(split.version), scope.pods)
+
+
+def _parts(
+    asked: Expressions, window: timedelta, name: str | None, version: str = ANYTHING, pods: str = ANYTHING
+) -> list[str]:
+    counted, total = (_sum(query, window, version, pods) for query in (asked.counted, asked.total))
+    return [_named(counted, asked.kind, window, name), _named(total, "total", window, name)]
+
+
+def range_query(sli: Sli, window: timedelta, scope: Scope = ANYWHERE) -> str:
     """PromQL: the error ratio over a short window as one series, for the onset and the gate. NaN without events."""
-    total = _sum(sli.total, window)
-    if sli.good is not None:
-        ratio = f"clamp_min(1 - {_sum(sli.good, window)} / {total}, 0)"
+    asked = expressions(sli, scope)
+    counted, total = (_sum(query, window, pods=scope.pods) for query in (asked.counted, asked.total))
+    if asked.kind == "good":
+        ratio = f"clamp_min(1 - {counted} / {total}, 0)"
     else:
-        ratio = f"clamp_max(({_sum(sli.bad or '', window)} or 0 * {total}) / {total}, 1)"
+        ratio = f"clamp_max(({counted} or 0 * {total}) / {total}, 1)"
     return _named(ratio, "ratio", window)
 
 
-def single_queries(sli: Sli, window: timedelta) -> dict[str, str]:
-    """Field → its expression alone, to find the one that Prometheus refuses."""
-    return {f"{FIELD}.{field}": _sum(query, window) for field, query in _fields(sli).items()}
+def single_queries(sli: Sli, window: timedelta, scope: Scope = ANYWHERE) -> dict[str, str]:
+    """Field → its expression alone, to find the one that Prometheus refuses; that of all events is the last."""
+    asked = expressions(sli, scope)
+    fields = {asked.field: asked.counted, asked.total_field: asked.total}
+    return {field: _sum(query, window, pods=scope.pods) for field, query in fields.items()}
 
 
-def parse(samples: Iterable[Labelled], sli: Sli, windows: Iterable[timedelta], versions: Versions) -> Parsed:
+# --- what is answered
+
+
+def parse(
+    samples: Iterable[Labelled], sli: Sli, windows: Iterable[timedelta], splits: Splits, scope: Scope = ANYWHERE
+) -> Parsed:
     """The readings for a `window_query` with the same arguments; a reading without samples is Unknown."""
     numbers = {sample.labels.get(LABEL, ""): sample.value for sample in samples}
-    spans = {*windows, *(window for _, window in versions.values())}
+    spans = {*windows, *(split.window for split in splits.values())}
+    overall = {window: _overall(numbers, sli, window) for window in spans}
     return Parsed(
-        windows={window: _overall(numbers, sli, window) for window in spans},
-        versions={name: _by_version(numbers, sli, name, window) for name, (_, window) in versions.items()},
+        windows=overall,
+        versions={
+            name: not_told(sli, split, scope) or _of_split(numbers, sli, name, split.window, overall[split.window])
+            for name, split in splits.items()
+        },
     )
 
 
 def _overall(numbers: Mapping[str, float], sli: Sli, window: timedelta) -> Reading:
     span = format_duration(window)
-    counted = numbers.get(f"good:{span}" if sli.good is not None else f"bad:{span}", 0.0)
-    return _reading(sli, counted, numbers.get(f"total:{span}"), numbers.get(f"covered:{span}", 0.0))
+    return _reading(sli, numbers, span, numbers.get(f"covered:{span}", 0.0))
 
 
-def _by_version(numbers: Mapping[str, float], sli: Sli, name: str, window: timedelta) -> Reading:
-    """The reading of one version. Where other versions have a good (or bad) series and this one has none, it counts 0.
+def _of_split(numbers: Mapping[str, float], sli: Sli, name: str, window: timedelta, overall: Reading) -> Reading:
+    """The reading of one revision.
 
-    The coverage is that of all versions together: seconds before a canary existed are not missing telemetry.
+    The coverage is that of all revisions together: seconds before a canary existed are not missing telemetry.
     """
-    if not splits(sli):
-        return Unknown(slo.NOT_BY_VERSION, f"{FIELD}: write {{{{version}}}} into both expressions")
-    overall = _overall(numbers, sli, window)
     if isinstance(overall, Unknown):
         return overall
-    span = f"{format_duration(window)}:{name}"
-    kind = "good" if sli.good is not None else "bad"
-    return _reading(sli, numbers.get(f"{kind}:{span}", 0.0), numbers.get(f"total:{span}"), overall.coverage)
+    return _reading(sli, numbers, f"{format_duration(window)}:{name}", overall.coverage)
 
 
-def _reading(sli: Sli, counted: float, total: float | None, coverage: float) -> Reading:
-    """A Value, or Unknown with the field. `counted` are good or bad events, as the SLI says, and 0 where it has no series.
+def _reading(sli: Sli, numbers: Mapping[str, float], span: str, coverage: float) -> Reading:
+    """A Value, or Unknown with the field. Good or bad events are 0 where they have no series.
 
     While there are events, no good series means that none of them was good: a new version that never answers well has none.
-
     Prometheus extrapolates counts, so that a part may come out a little above the whole: it is cut.
     """
+    asked = expressions(sli)
+    total, counted = numbers.get(f"total:{span}"), numbers.get(f"{asked.kind}:{span}")
     if total is None:
-        return Unknown(slo.NO_SERIES, f"{FIELD}.total matches no series in the window")
+        return Unknown(slo.NO_SERIES, f"{asked.total_field} matches no series in the window")
+    if sli.latency is not None and counted is None and total > 0:
+        return Unknown(
+            slo.NO_BUCKET, f"{asked.field}: no bucket has the bound {sli.latency.threshold:g}; write one that exists"
+        )
+    counted = counted or 0.0
     for number in (counted, total, coverage):
         if isnan(number):
             return Unknown(slo.NAN, f"{FIELD} gave NaN")
@@ -224,6 +333,6 @@ def _reading(sli: Sli, counted: float, total: float | None, coverage: float) -> 
         if number < 0:
             return Unknown(slo.NEGATIVE, f"{FIELD} gave {number:g}; counts are never below zero")
     if total == 0:
-        return Unknown(slo.NO_EVENTS, f"{FIELD}.total is 0 in the window")
-    bad = max(0.0, total - counted) if sli.good is not None else min(counted, total)
+        return Unknown(slo.NO_EVENTS, f"{asked.total_field} is 0 in the window")
+    bad = max(0.0, total - counted) if asked.kind == "good" else min(counted, total)
     return Value(bad=bad, total=total, coverage=min(1.0, coverage))

@@ -22,9 +22,8 @@ _VERSION = re.compile(r"\{\{\s*version\s*\}\}")
 
 def _queries(sli: Sli, window: timedelta) -> tuple[str, str]:
     """(all events, the good or bad ones) over a window."""
-    single = promql.single_queries(sli, window)
-    total = single.pop(f"{promql.FIELD}.total")
-    return total, next(iter(single.values()))
+    part, total = promql.single_queries(sli, window).values()
+    return total, part
 
 
 async def fired(telemetry: Telemetry, namespace: str, incident: Incident, now: datetime) -> tuple[FiredAlert, ...]:
@@ -53,7 +52,7 @@ async def sli_series(
 
 def _bad(part: float, total: float, sli: Sli) -> float:
     """Bad events; extrapolation may make a part larger than the whole."""
-    return min(total, max(0.0, part if sli.bad else total - part))
+    return min(total, max(0.0, part if promql.expressions(sli).kind == "bad" else total - part))
 
 
 def _points(series: list[Series]) -> dict[datetime, float]:
@@ -106,7 +105,7 @@ async def served(telemetry: Telemetry, sli: Sli, version: str, metric: str, star
     a counter that appears with its first event never increases.
     """
     window = timedelta(seconds=math.ceil((end - start).total_seconds()))
-    selector = metric or next(iter(_SELECTOR.findall(sli.total)), "")
+    selector = metric or next(iter(_SELECTOR.findall(sli.total or "")), "")
     if not selector:
         return Served(version, Missing("the SLI does not tell versions apart; name a counter with --served-metric"))
     mine, all_ = (

@@ -22,7 +22,8 @@ from opsloop.core.facts import (
 from opsloop.core.release import revisions
 from opsloop.errors import NotFound
 from opsloop.names import CANARY, QUARANTINE, RELEASE, REVISION, SUBJECT, canary_name, postmortem_name
-from opsloop.shell.ports import CONFIGMAPS, CONTROLLERREVISIONS, PODS, SERVICES
+from opsloop.shell.ports import CONFIGMAPS, CONTROLLERREVISIONS, PODS, SERVICES, Object
+from opsloop.shell.reconcile.replica_sets import replica_sets
 from opsloop.shell.reconcile.workloads import pod, replica_failure, workload
 from opsloop.shell.runtime import Runtime
 
@@ -31,19 +32,22 @@ async def release_facts(runtime: Runtime, namespace: str, name: str) -> ReleaseF
     """Facts of one Release; None where it does not exist."""
     release = runtime.cache.model(Release, namespace, name)
     if release is None:
+        runtime.replica_sets.pop((namespace, name), None)
         return None
     deployment = release.spec.workload_ref.name
     stored = runtime.cache.get("Deployment", namespace, deployment)
+    canary = _own_canary(runtime, namespace, name, deployment)
     return ReleaseFacts(
         release=release,
         workload=workload(stored, release.spec.ignore_stamps) if stored else None,
-        canary=await _canary(runtime, namespace, name, deployment),
+        canary=await _canary(runtime, namespace, name, canary) if canary else None,
         templates=await templates(runtime, namespace, name),
         incidents=tuple(i for i in runtime.cache.incidents(namespace) if i.spec.release == name),
         readings=runtime.readings.of((namespace, name)),
         cases=tuple(c for c in runtime.cache.evalcases(namespace) if c.spec.release == name),
         eval_outcome=runtime.evals.outcome(namespace, name),
         refusals=runtime.refusals.of((namespace, name)),
+        replica_sets=await replica_sets(runtime, release, stored, canary),
     )
 
 
@@ -57,10 +61,14 @@ async def templates(runtime: Runtime, namespace: str, release: str) -> dict[str,
     return dict(owned)
 
 
-async def _canary(runtime: Runtime, namespace: str, release: str, deployment: str) -> CanaryFacts | None:
+def _own_canary(runtime: Runtime, namespace: str, release: str, deployment: str) -> Object | None:
+    """The canary Deployment, where it is this Release's."""
     stored = runtime.cache.get("Deployment", namespace, canary_name(deployment))
-    if stored is None or stored["metadata"].get("labels", {}).get(CANARY) != release:
-        return None
+    mine = stored is not None and stored["metadata"].get("labels", {}).get(CANARY) == release
+    return stored if mine else None
+
+
+async def _canary(runtime: Runtime, namespace: str, release: str, stored: Object) -> CanaryFacts:
     pods = await runtime.reader.list(PODS, namespace, {CANARY: release})
     return CanaryFacts(
         digest=stored["spec"]["template"]["metadata"]["labels"].get(REVISION, ""),

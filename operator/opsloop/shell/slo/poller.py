@@ -9,16 +9,18 @@ are Unknown after a failed read.
 import asyncio
 import contextlib
 import logging
-from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
 from opsloop.api.release import Release
 from opsloop.api.slo import Slo
-from opsloop.core.facts import Reading, Readings, Unknown, Verdict
+from opsloop.core import conditions
+from opsloop.core.facts import Reading, Readings, Told, Unknown, Verdict
 from opsloop.core.slo import burn_rate as slo
-from opsloop.core.slo import promql
+from opsloop.core.slo import promql, telling
+from opsloop.core.slo.pods import Labels, Scope
+from opsloop.core.slo.splits import by_digest, queried, revisions_to_read
 from opsloop.core.slo.tiers import windows_of
 from opsloop.shell.ports import Clock, NamespacedName, Telemetry
 from opsloop.shell.slo.query import NO_ANSWER, SliQuery
@@ -27,6 +29,8 @@ CONCURRENCY = 4
 _POINTS = 120  # a window moves by 1/120 between two reads
 _STALE = 3  # intervals
 _PATIENCE = 0.8  # share of the tick that a query may take
+_LOOK_AGAIN = timedelta(minutes=1)  # for labels that were not found, and revisions that are not told apart
+_PROBE_AGAIN = timedelta(minutes=10)  # whether revisions are still told apart
 _BREATH = 0.2  # share of the tick between two passes, however often the poller is nudged
 
 log = logging.getLogger(__name__)
@@ -61,6 +65,25 @@ class _History:
     failed: dict[timedelta, Unknown] = field(default_factory=dict)  # windows whose last read failed
     onset: datetime | None = None
     reported: object = None  # what `on_change` was last called for
+    labels: Labels | None = None  # of a structured SLI, once found
+    labels_asked: datetime | None = None
+    told: Told | None = None
+    told_at: datetime | None = None
+
+    def labels_due(self, at: datetime) -> bool:
+        """True where it is time to look for the labels again."""
+        return self.labels_asked is None or at - self.labels_asked >= _LOOK_AGAIN
+
+    def probe_due(self, at: datetime) -> bool:
+        """True where it is time to ask whether the SLI tells live from others."""
+        again = _PROBE_AGAIN if self.told is not None and self.told.apart else _LOOK_AGAIN
+        return self.told_at is None or at - self.told_at >= again
+
+    def tell(self, told: Told, at: datetime) -> None:
+        """Keeps the answer; one that is not known takes nothing back that was."""
+        if told.apart is not None or self.told is None:
+            self.told = told
+        self.told_at = at
 
 
 class Poller:
@@ -139,14 +162,40 @@ class Poller:
         bake = None if _proven(release) else history.slo.bake_time
         windows = windows_of(history.slo) | ({bake} if bake else set())
         due = {window for window in windows if self._due(history, window, at)}
-        window = release.spec.strategy.canary.analysis.window
-        labels = _labels(release, hot)
-        versions = {label: (label, window) for label in labels.values()}
-        parsed = await self._query.readings(history.slo, due, versions, at)
+        revisions = revisions_to_read(release, hot, probing=history.probe_due(at))
+        scope = await self._scope(release, history, at)
+        if isinstance(scope, Unknown):
+            parsed = promql.Parsed(dict.fromkeys(windows, scope), dict.fromkeys(queried(revisions), scope))
+            scope = _plain_scope(release)
+        else:
+            parsed = await self._query.readings(history.slo, scope, due, queried(revisions), at)
         _remember(history, parsed, due, at)
         verdict = slo.judge(history.slo, {w: self._standing(history, w, at) for w in windows}, at)
-        history.onset = await self._onset(history, verdict)
-        return Readings(verdict, _last(history, bake) if bake else None, _split(labels, parsed.versions), history.onset)
+        history.onset = await self._onset(history, scope, verdict)
+        split = by_digest(history.slo.sli, scope, revisions, parsed.versions)
+        if (live := revisions.get(release.status.live)) and release.status.live in split:
+            whole = parsed.windows.get(live.window, Unknown(slo.NOT_READ))
+            settled = _settled(release, live.window, at)
+            history.tell(telling.told(history.slo.sli, live, scope, split[release.status.live], whole, settled), at)
+        wanted = {digest: reading for digest, reading in split.items() if hot or _active(release)}
+        return Readings(verdict, _last(history, bake) if bake else None, wanted, history.onset, history.told)
+
+    async def _scope(self, release: Release, history: _History, at: datetime) -> Scope | Unknown:
+        """Where the Release's series are. The labels of a structured SLI are looked for until they are found."""
+        plain, sli = _plain_scope(release), history.slo.sli
+        fault = promql.problem(sli)
+        if fault is not None or sli.total is not None:
+            return fault or plain
+        if history.labels is None and history.labels_due(at):
+            found = await self._query.labels(sli, plain, at)
+            if isinstance(found, Unknown):
+                return found
+            history.labels, history.labels_asked = found, at
+        if history.labels is None and not (sli.requests or sli.latency).selector:  # type: ignore[union-attr]
+            return Unknown(
+                slo.NO_SERIES, f"{promql.FIELD}: no series names a living pod of the Deployment; write a selector"
+            )
+        return replace(plain, labels=history.labels)
 
     def _interval(self, window: timedelta) -> timedelta:
         return max(self._tick, window / _POINTS)
@@ -169,12 +218,12 @@ class Poller:
         why = f"; {failure.reason}: {failure.detail}" if failure else ""
         return Unknown(slo.STALE, f"last read {age.total_seconds():.0f} s ago{why}")
 
-    async def _onset(self, history: _History, verdict: Verdict) -> datetime | None:
+    async def _onset(self, history: _History, scope: Scope, verdict: Verdict) -> datetime | None:
         """The onset of the present burn, queried once per burn; a burn ends when the SLI is surely back."""
         if verdict.back:
             return None
         if history.onset is None and (verdict.burning or verdict.firing):
-            return await self._query.onset(history.slo, verdict.at)
+            return await self._query.onset(history.slo, scope, verdict.at)
         return history.onset
 
 
@@ -186,6 +235,20 @@ def _remember(history: _History, parsed: promql.Parsed, due: Iterable[timedelta]
         else:
             history.failed.pop(window, None)
             history.read[window] = (at, reading)
+
+
+def _settled(release: Release, window: timedelta, at: datetime) -> bool:
+    """True where the live revision has been live for two windows, rolled out, and nothing else is under way."""
+    status, moved = release.status, release.status.rollback
+    rolled_out = conditions.get(status.conditions, "RolledOut")
+    if _active(release) or (moved and moved.is_active) or (rolled_out and rolled_out.status == "False"):
+        return False
+    live = next((r for r in status.revisions if r.digest == status.live), None)
+    return live is not None and live.live_since is not None and at - live.live_since >= 2 * window
+
+
+def _plain_scope(release: Release) -> Scope:
+    return Scope(release.metadata.namespace, release.spec.workload_ref.name)
 
 
 def _last(history: _History, window: timedelta) -> Reading:
@@ -202,28 +265,6 @@ def _proven(release: Release) -> bool:
     return any(revision.digest == status.live and revision.proven_at for revision in status.revisions)
 
 
-def _labels(release: Release, hot: bool) -> dict[str, str]:
-    """Digest → version label of the revisions to read separately: live and target, and while `hot` the last-good one."""
-    status = release.status
-    if not (hot or _active(release)):
-        return {}
-    known = {revision.digest: revision.version for revision in status.revisions}
-    if status.target:
-        known[status.target.digest] = status.target.version
-    asked = [status.live, status.target.digest if status.target else "", status.last_good if hot else ""]
-    return {digest: known[digest] for digest in asked if known.get(digest)}
-
-
-def _split(labels: Mapping[str, str], by_label: Mapping[str, Reading]) -> dict[str, Reading]:
-    """Readings by digest. Two revisions with one label are one series: nobody can say which of them it speaks of."""
-    shared = {label for label, count in Counter(labels.values()).items() if count > 1}
-    merged = "version {} is the label of two revisions; give each version its own"
-    return {
-        digest: Unknown(slo.NOT_BY_VERSION, merged.format(label)) if label in shared else by_label[label]
-        for digest, label in labels.items()
-    }
-
-
 def _summary(release: Release, objective: Slo, readings: Readings) -> object:
     """The part of the readings that a decision depends on: bands and answers, not every decimal."""
     verdict, bake = readings.verdict, readings.bake
@@ -231,4 +272,14 @@ def _summary(release: Release, objective: Slo, readings: Readings) -> object:
     if verdict is None:
         return met
     firing = verdict.firing.tier if verdict.firing else None
-    return verdict.band, verdict.reason, firing, verdict.back, verdict.burning, met, release.status.live, readings.onset
+    return (
+        verdict.band,
+        verdict.reason,
+        firing,
+        verdict.back,
+        verdict.burning,
+        met,
+        release.status.live,
+        readings.onset,
+        readings.told,
+    )

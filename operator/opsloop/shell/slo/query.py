@@ -7,13 +7,14 @@ from datetime import datetime, timedelta
 from typing import TypeVar
 
 from opsloop.api.meta import PAGING
-from opsloop.api.slo import Slo
+from opsloop.api.slo import Sli, Slo
 from opsloop.core.facts import Unknown
 from opsloop.core.slo import burn_rate as slo
-from opsloop.core.slo import promql
+from opsloop.core.slo import pods, promql
+from opsloop.core.slo.pods import Labels, Scope
 from opsloop.core.slo.tiers import tiers_of, windows_of
 from opsloop.errors import Invalid, OpsloopError, Partial, TimedOut
-from opsloop.shell.ports import Sample, Telemetry
+from opsloop.shell.ports import Telemetry
 
 T = TypeVar("T")
 NO_ANSWER = frozenset({slo.QUERY_FAILED, slo.UNREACHABLE, slo.TIMEOUT, slo.PARTIAL})
@@ -32,19 +33,30 @@ class SliQuery:
         self._telemetry, self._patience, self._resolution = telemetry, patience, resolution
 
     async def readings(
-        self, objective: Slo, windows: Collection[timedelta], versions: promql.Versions, at: datetime
+        self, objective: Slo, scope: Scope, windows: Collection[timedelta], splits: promql.Splits, at: datetime
     ) -> promql.Parsed:
-        """Readings of all these windows and versions as of `at`, by one query."""
-        if fault := promql.problem(objective.sli):
-            return promql.Parsed(dict.fromkeys(windows, fault), dict.fromkeys(versions, fault))
+        """Readings of all these windows and revisions as of `at`, by one query."""
         try:
-            samples = await self._samples(objective, windows, versions, at)
+            query = promql.window_query(objective.sli, windows, splits, self._resolution, scope)
+            samples = await self._in_time(self._telemetry.instant(query, at)) if query else []
         except OpsloopError as error:
-            failure = await self._explain(objective, error, at)
-            return promql.Parsed(dict.fromkeys(windows, failure), dict.fromkeys(versions, failure))
-        return promql.parse(samples, objective.sli, windows, versions)
+            failure = await self._explain(objective, scope, error, at)
+            return promql.Parsed(dict.fromkeys(windows, failure), dict.fromkeys(splits, failure))
+        return promql.parse(samples, objective.sli, windows, splits, scope)
 
-    async def onset(self, objective: Slo, at: datetime) -> datetime | None:
+    async def labels(self, sli: Sli, scope: Scope, at: datetime) -> Labels | Unknown | None:
+        """The labels of a structured SLI that hold pods and namespace; None where no series names a living pod."""
+        named = sli.requests or sli.latency
+        assert named is not None
+        metric = promql.expressions(sli).metric
+        query = pods.labels_query(metric, named.selector, scope, named.pod_label)
+        try:
+            samples = await self._in_time(self._telemetry.instant(query, at))
+        except OpsloopError as error:
+            return Unknown(_reason(error), f"{promql.FIELD}: {error}")
+        return pods.labels_of([sample.labels for sample in samples], scope.namespace, named.pod_label)
+
+    async def onset(self, objective: Slo, scope: Scope, at: datetime) -> datetime | None:
         """The start of the present burn by the error ratio over the shortest page window; None where it is not known.
 
         Searches twice the longest page window, in steps of the scrape interval where Prometheus allows so many.
@@ -53,19 +65,13 @@ class SliQuery:
         paging = [tier for tier in tiers if tier.severity in PAGING] or tiers
         span = 2 * max(tier.long for tier in paging)
         step = max(self._resolution.total_seconds(), 1.0, -(-span.total_seconds() // _RANGE_POINTS))
-        query = promql.range_query(objective.sli, min(tier.short for tier in paging))
+        query = promql.range_query(objective.sli, min(tier.short for tier in paging), scope)
         try:
             series = await self._in_time(self._telemetry.range(query, at - span, at, step))
         except OpsloopError as error:
             log.warning("onset not known yet: %s", error)
             return None
         return slo.onset(series[0].points, objective.objective) if series else None
-
-    async def _samples(
-        self, objective: Slo, windows: Collection[timedelta], versions: promql.Versions, at: datetime
-    ) -> list[Sample]:
-        query = promql.window_query(objective.sli, windows, versions, self._resolution)
-        return await self._in_time(self._telemetry.instant(query, at)) if query else []
 
     async def _in_time(self, answer: Awaitable[T]) -> T:
         seconds = self._patience.total_seconds()
@@ -75,11 +81,11 @@ class SliQuery:
         except TimeoutError as error:
             raise TimedOut(f"No answer within {seconds:g} s") from error
 
-    async def _explain(self, objective: Slo, error: OpsloopError, at: datetime) -> Unknown:
+    async def _explain(self, objective: Slo, scope: Scope, error: OpsloopError, at: datetime) -> Unknown:
         """The Unknown for a failed query. A refused one is sent again expression by expression, to name the field."""
         if not isinstance(error, Invalid):
             return Unknown(_reason(error), str(error))
-        for field, query in promql.single_queries(objective.sli, min(windows_of(objective))).items():
+        for field, query in promql.single_queries(objective.sli, min(windows_of(objective)), scope).items():
             try:
                 await self._in_time(self._telemetry.instant(query, at))
             except Invalid as refusal:

@@ -44,7 +44,7 @@ def filled() -> Store:
 
 def window_query(*hours: float, versions: bool = False) -> str:
     """A poller's query for these windows."""
-    asked = {name: (name, timedelta(minutes=1)) for name in ("v1", "v2")} if versions else {}
+    asked = {name: promql.Split(name, timedelta(minutes=1)) for name in ("v1", "v2")} if versions else {}
     return promql.window_query(SLI, [timedelta(hours=number) for number in hours], asked, timedelta(seconds=15))
 
 

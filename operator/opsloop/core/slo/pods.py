@@ -1,0 +1,106 @@
+"""Whose events: revisions are told apart by the names of their pods, which nobody has to maintain.
+
+The pods of ReplicaSet web-7d9f8c6b5d are called web-7d9f8c6b5d-x2x4z. A pattern over their names is anchored, as PromQL
+anchors it, and ends in the five random characters: `web-.*` would also match the pods of a Deployment web-api.
+"""
+
+import json
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from opsloop.names import canary_name
+
+POD_LABELS = ("pod", "kubernetes_pod_name", "exported_pod", "k8s_pod_name")
+NAMESPACE_LABELS = ("namespace", "kubernetes_namespace", "exported_namespace", "k8s_namespace_name")
+ANYTHING = ".*"
+LONGEST_BASE = 58  # characters of a generated name that Kubernetes keeps before its five random ones
+_RANDOM = "[a-z0-9]{5}"
+_HASH = "[a-z0-9]{1,10}"
+_LABEL = "opsloop"
+
+
+@dataclass(frozen=True, slots=True)
+class Labels:
+    """Names of the labels that hold a pod's name and its namespace; `namespace` is empty where no label does."""
+
+    pod: str
+    namespace: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Scope:
+    """Where a Release's series are. Without a workload pods are not known, without labels not looked for."""
+
+    namespace: str = ""
+    workload: str = ""
+    labels: Labels | None = None
+
+    @property
+    def pods(self) -> str:
+        """A pattern for the pods of the Deployment and of its canary, whatever their revision."""
+        if not self.workload:
+            return ANYTHING
+        names = "|".join(_escaped(name) for name in (self.workload, canary_name(self.workload)))
+        return f"({names})-{_HASH}-{_RANDOM}"
+
+
+def pattern(replica_sets: Iterable[str]) -> str:
+    """A regular expression for exactly the pods of these ReplicaSets, valid in any of PromQL's three kinds of quotes."""
+    bases = [_escaped(f"{name}-"[:LONGEST_BASE]) for name in replica_sets]
+    return f"({'|'.join(bases)}){_RANDOM}"
+
+
+def hash_is_cut(replica_sets: Iterable[str]) -> bool:
+    """True where a long name pushes the hash out of the pods' names, so that these do not tell revisions apart."""
+    return any(len(name) > LONGEST_BASE for name in replica_sets)
+
+
+def _escaped(name: str) -> str:
+    return name.replace(".", "[.]")  # names hold lower case letters, digits, - and .
+
+
+# --- the labels of a structured SLI
+
+
+def labels_query(series: str, matchers: str, scope: Scope, wanted: str | None) -> str:
+    """PromQL that shows which labels hold the pods' names: those of a living pod, by the values of namespace labels.
+
+    `wanted` is the pod label where a person gave it.
+    """
+    by = ", ".join(NAMESPACE_LABELS)
+    parts = []
+    for label in [wanted] if wanted else POD_LABELS:
+        found = f"count by ({by}) ({series}{{{joined(matchers, matcher(label, scope.pods))}}})"
+        parts.append(f'label_replace({found}, "{_LABEL}", "{label}", "", "")')
+    return "\nor ".join(parts)
+
+
+def labels_of(samples: Sequence[Mapping[str, str]], namespace: str, wanted: str | None) -> Labels | None:
+    """The first label that holds a pod's name in this namespace, by the answer to `labels_query`; None where none does.
+
+    Pods of the same name in another namespace are another service's. A series that names no namespace is taken.
+    """
+    for label in [wanted] if wanted else POD_LABELS:
+        places = [one for one in samples if one.get(_LABEL) == label]
+        own = [key for one in places for key in NAMESPACE_LABELS if one.get(key) == namespace]
+        if own:
+            return Labels(label, min(own, key=NAMESPACE_LABELS.index))
+        if any(not any(one.get(key) for key in NAMESPACE_LABELS) for one in places):
+            return Labels(label)
+    return None
+
+
+def matcher(label: str, regex: str) -> str:
+    """One matcher of a selector."""
+    return f"{label}=~{json.dumps(regex, ensure_ascii=False)}"
+
+
+def joined(*matchers: str) -> str:
+    """Matchers as one list; empty ones are left out."""
+    return ",".join(text for one in matchers if (text := one.strip().removesuffix(",").strip()))
+
+
+def is_label(text: str) -> bool:
+    """May this be the name of a label?"""
+    return re.fullmatch("[a-zA-Z_][a-zA-Z0-9_]*", text) is not None

@@ -1,0 +1,68 @@
+"""Which ReplicaSets ran which revision: their names begin the names of the pods, by which an SLI is told apart."""
+
+from collections.abc import Mapping
+
+from opsloop.api.release import Release
+from opsloop.core.release import revisions
+from opsloop.core.slo import promql
+from opsloop.names import CANARY, REVISION
+from opsloop.shell.ports import REPLICASETS, Object
+from opsloop.shell.runtime import Runtime
+
+_HASH = "pod-template-hash"
+
+
+async def replica_sets(
+    runtime: Runtime, release: Release, deployment: Object | None, canary: Object | None
+) -> Mapping[str, tuple[str, ...]]:
+    """Digest → names of the ReplicaSets of the Deployment and of its canary, oldest first.
+
+    Listed where the SLI is told by pods, when a Deployment has changed, and until those of both templates are there.
+    """
+    slo = release.spec.slo
+    if slo is None or deployment is None or not promql.wants_pods(slo.sli):
+        return {}
+    ignored = release.spec.ignore_stamps
+    key = (_generation(deployment), _generation(canary), tuple(ignored))
+    wanted = {revisions.digest(deployment["spec"]["template"], ignored)}
+    wanted |= {_recorded(canary)} if canary else set()
+    before, found = runtime.replica_sets.get(release.key, (None, {}))
+    if before != key or not wanted <= set(found):
+        found = await _listed(runtime, release, deployment, canary)
+        runtime.replica_sets[release.key] = (key, found)
+    return found
+
+
+async def _listed(
+    runtime: Runtime, release: Release, deployment: Object, canary: Object | None
+) -> dict[str, tuple[str, ...]]:
+    namespace, name = release.key
+    own = await runtime.reader.list(REPLICASETS, namespace, deployment["spec"]["selector"].get("matchLabels", {}))
+    ours = await runtime.reader.list(REPLICASETS, namespace, {CANARY: name}) if canary else []
+    pairs = [(_digest(one, release), one) for one in own if _is_of(one, deployment)]
+    pairs += [(_recorded(one), one) for one in ours if canary and _is_of(one, canary)]
+    found: dict[str, tuple[str, ...]] = {}
+    for digest, one in sorted(pairs, key=lambda pair: str(pair[1]["metadata"].get("creationTimestamp", ""))):
+        found[digest] = (*found.get(digest, ()), one["metadata"]["name"])
+    return found
+
+
+def _generation(obj: Object | None) -> tuple[str, int] | None:
+    return (obj["metadata"].get("uid", ""), obj["metadata"].get("generation", 0)) if obj else None
+
+
+def _is_of(obj: Object, owner: Object) -> bool:
+    return any(ref.get("uid") == owner["metadata"].get("uid") for ref in obj["metadata"].get("ownerReferences", ()))
+
+
+def _recorded(obj: Object) -> str:
+    """The digest that opsloop wrote on a template of the canary."""
+    return str(obj["spec"]["template"]["metadata"]["labels"].get(REVISION, ""))
+
+
+def _digest(obj: Object, release: Release) -> str:
+    """The digest of a ReplicaSet's template, which is the Deployment's with one more label."""
+    template = obj["spec"]["template"]
+    labels = {key: value for key, value in template["metadata"].get("labels", {}).items() if key != _HASH}
+    plain = {**template, "metadata": {**template["metadata"], "labels": labels}}
+    return revisions.digest(plain, release.spec.ignore_stamps)
