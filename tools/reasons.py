@@ -19,9 +19,9 @@ CAMEL = re.compile(r"[A-Z][a-z]+([A-Z][a-z]*)*")
 SECTIONS = (
     (
         "Release",
-        "`status.conditions[].reason` (`Held`, `Blocked`, `Drifted`, `WorkloadMissing`, `TiersReachable`), `status.target.reason`, "
+        "`status.conditions[].reason` (`Held`, `Blocked`, `Drifted`, `Available`, `WorkloadMissing`, `TiersReachable`), `status.target.reason`, "
         "`status.revisions[].reason` and `.blocked.reason`, `status.rollback.reason`.",
-        ("release.decide", "release.commands", "release.giving_way", "release.rollout_state", "release.live", "release.target", "release.canary", "release.outcome", "release.pods", "release.analysis", "release.rollback"),
+        ("release.decide", "release.commands", "release.giving_way", "release.rollout_state", "release.outages", "release.live", "release.target", "release.canary", "release.outcome", "release.pods", "release.analysis", "release.rollback"),
     ),
     (
         "Readings of an SLI",
@@ -32,7 +32,7 @@ SECTIONS = (
     (
         "Incident",
         "`status.conditions[].reason`, `status.plays[].reason`, `status.page.reason`, the timeline.",
-        ("incident.lifecycle", "incident.paging", "incident.plays", "incident.followup", "incident.state"),
+        ("incident.lifecycle", "incident.recovery", "incident.paging", "incident.plays", "incident.followup", "incident.state"),
     ),
     ("Releases and EvalCases", "`status.target.reason` and `status.rollback.reason` of a Release, `status.reason` of an EvalCase.", ("conditions",)),
     ("Cause of an Incident", "`status.cause.reason`.", ("incident.cause",)),

@@ -78,7 +78,11 @@ def release(
 
 
 def workload(
-    image: str = "shop:v1", settled: bool = True, replicas: int = 4, manager: str = "kubectl-set"
+    image: str = "shop:v1",
+    settled: bool = True,
+    replicas: int = 4,
+    manager: str = "kubectl-set",
+    available: int | None = None,
 ) -> WorkloadFacts:
     return WorkloadFacts(
         name="answers",
@@ -88,6 +92,7 @@ def workload(
         replicas=replicas,
         selector={"app": "answers"},
         settled=settled,
+        available=replicas if available is None else available,
         manager=manager,
     )
 

@@ -79,8 +79,20 @@ def test_exact_readings_by_window_and_absent_while_unknown() -> None:
     metrics.release("shop", "web", verdict(Unknown("NoSeries"), Value(1, 10)))
     assert sample(metrics, "opsloop_release_burn_rate", **labels, window="1m") is None
     assert sample(metrics, "opsloop_release_burn_rate", **labels, window="5s") == pytest.approx(10)
+    assert sample(metrics, "opsloop_release_telemetry_known", **labels) == 0
     metrics.release("shop", "web", None)
     assert sample(metrics, "opsloop_release_burn_rate", **labels, window="5s") is None
+    assert sample(metrics, "opsloop_release_telemetry_known", **labels) is None
+    metrics.release("shop", "web", None)  # once more is nothing
+
+
+def test_pages_by_action_and_result_and_how_many_the_pager_did_not_take() -> None:
+    metrics = Metrics()
+    for result in ("failed", "failed", "sent"):
+        metrics.page("trigger", result)
+    metrics.undelivered(2)
+    assert sample(metrics, "opsloop_pages_total", action="trigger", result="failed") == 2
+    assert sample(metrics, "opsloop_pages_undelivered") == 2
 
 
 def test_counts_by_kind_result_verb_and_code() -> None:

@@ -76,6 +76,7 @@ class Shop:
         self.errors = dict(ERRORS)
         self.silent = False  # Prometheus scrapes nothing
         self.sick: dict[str, int] = {}  # version → how many of its live pods never become ready
+        self.down = False  # no pod of the Deployment `answers` gets or stays ready
         self.quota = ""  # what the API server says to each new pod; empty: there is room
         self._ips = iter(range(1, 100_000))
         meta, labels = {"name": "answers", "namespace": NS}, {"app": "answers"}
@@ -225,6 +226,9 @@ class Shop:
         before = json.dumps(status)
         if "podIP" not in status:
             status["podIP"] = f"10.0.{next(self._ips)}"
+        elif self.down and meta["labels"].get("deployment") == "answers":
+            _set(status, "ContainersReady", False)
+            _set(status, "Ready", False)
         elif not _ended(pod) and not self._is_sick(pod):
             _set(status, "ContainersReady", True)
             gates = [g["conditionType"] for g in pod["spec"].get("readinessGates", [])]

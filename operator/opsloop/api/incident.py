@@ -36,7 +36,9 @@ class BurnSignal(Model):
 class Signal(Model):
     """Signal that opened an Incident."""
 
-    kind: Literal["burn", "alerts", "ticket"] = Field(description="Kind of the signal.")
+    kind: Literal["burn", "workload", "telemetry", "alerts", "ticket"] = Field(
+        description="Kind of the signal: a burn-rate tier, a workload without an available pod, an SLI that is unknown for long, alerts, or a ticket."
+    )
     at: Time = Field(description="Time at which opsloop observed the signal.")
     severity: Severity = Field(description="Severity of the signal.")
     burn: BurnSignal | None = Field(default=None, description="Burn-rate tier that fired, for kind burn.")
@@ -225,6 +227,10 @@ class IncidentStatus(StatusModel):
     burn: BurnSignal | None = Field(
         default=None, description="Burn-rate tier that fired for this Incident; absent while none has."
     )
+    outage_at: Time | None = Field(
+        default=None,
+        description="Start of the latest time without any available pod of the root; absent if there was none.",
+    )
     affected: list[Name] = Field(
         default_factory=list,
         max_length=64,
@@ -288,8 +294,13 @@ class Incident(ObjectModel):
 
     @property
     def burned(self) -> bool:
-        """Whether a burn-rate tier fired for the Incident; only then does a new breach of its root reopen it."""
+        """Whether a burn-rate tier fired for the Incident."""
         return self.spec.signal.kind == "burn" or self.status.burn is not None
+
+    @property
+    def had_outage(self) -> bool:
+        """Whether no pod of the root was available for a while."""
+        return self.spec.signal.kind == "workload" or self.status.outage_at is not None
 
     def resolved_within(self, grace: timedelta, now: datetime) -> bool:
         """Whether the Incident was resolved, not merged or deleted, at most `grace` before `now`."""
@@ -297,8 +308,11 @@ class Incident(ObjectModel):
         return self.status.phase == "Resolved" and not self._gone and ended is not None and now - ended <= grace
 
     def reopens(self, grace: timedelta, now: datetime) -> bool:
-        """Whether a new breach of the root reopens this Incident instead of opening another one."""
-        return self.burned and self.resolved_within(grace, now)
+        """Whether a new breach or outage of the root reopens this Incident instead of opening another one.
+
+        Only one whose harm was measured: alerts say less than what came back.
+        """
+        return (self.burned or self.had_outage) and self.resolved_within(grace, now)
 
     @property
     def _gone(self) -> bool:

@@ -292,7 +292,7 @@ class ReleaseStatus(StatusModel):
     conditions: list[Condition] = Field(
         default_factory=list,
         max_length=16,
-        description="Conditions of the Release: WorkloadMissing, TelemetryKnown, RevisionsTold, TiersReachable, Drifted, Blocked, RolledOut, Held and CanaryPodsReady.",
+        description="Conditions of the Release: Available, WorkloadMissing, TelemetryKnown, RevisionsTold, TiersReachable, Drifted, Blocked, RolledOut, Held and CanaryPodsReady.",
         json_schema_extra=map_list("type"),
     )
 

@@ -135,6 +135,11 @@ class Slo(Model):
         max_length=8,
         description="Burn-rate tiers; a tier fires while both its windows exceed its factor. Empty means the four default tiers for the period.",
     )
+    tell_unknown_after: Duration = Field(
+        default=timedelta(minutes=15),
+        description="Time for which the SLI must be unknown until a sev3 Incident, which pages nobody, says so.",
+        json_schema_extra=longer_than_zero("slo.tellUnknownAfter"),
+    )
     min_bad_events: int = Field(
         default=5, ge=1, le=100_000, description="Minimum number of bad events in the long window for a tier to fire."
     )

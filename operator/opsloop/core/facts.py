@@ -103,6 +103,7 @@ class Readings:
     by_revision: Mapping[str, Reading] = field(default_factory=dict)
     onset: datetime | None = None  # first instant of the present stretch of burn above 1, as Prometheus shows it
     told: Told | None = None
+    silent: timedelta = timedelta(0)  # how much of the last 2 minutes the verdict was unknown, whole or in pieces
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,8 +132,10 @@ class WorkloadFacts:
     replicas: int
     selector: Mapping[str, str]
     settled: bool  # rolled out: observed, no pod of an older template left, as many available as its strategy demands
+    available: int  # pods that are available, of whatever template
     manager: str = ""  # field manager that last wrote the template
     written_at: datetime | None = None
+    below_minimum: bool = False  # the Deployment's own condition Available is False: fewer than its strategy allows
     ready: int | None = None  # ready pods; None: as many as wanted
     min_ready: timedelta = timedelta(0)  # time for which a pod must be ready to count as available
     strategy: str = "RollingUpdate"

@@ -93,6 +93,12 @@ class Metrics:
             "opsloop_release_burn_rate", "Error budget burn rate; absent while unknown.", exact, registry=r
         )
         self._sli = Gauge("opsloop_release_sli_ratio", "Share of good events; absent while unknown.", exact, registry=r)
+        self._known = Gauge(
+            "opsloop_release_telemetry_known",
+            "1 while the SLI can be read, 0 while it is unknown.",
+            ["namespace", "release"],
+            registry=r,
+        )
         self._windows: dict[tuple[str, str], set[str]] = {}
         ProcessCollector(registry=r)
 
@@ -142,7 +148,14 @@ class Metrics:
         for window in self._windows.get((namespace, release), set()) - values.keys():
             self._burn.remove(namespace, release, window)
             self._sli.remove(namespace, release, window)
-        self._windows[namespace, release] = set(values)
+        if verdict is not None:
+            self._known.labels(namespace, release).set(float(verdict.band != "unknown"))
+        elif (namespace, release) in self._windows:
+            self._known.remove(namespace, release)
+        if verdict is None:
+            self._windows.pop((namespace, release), None)
+        else:
+            self._windows[namespace, release] = set(values)
 
 
 class Health:

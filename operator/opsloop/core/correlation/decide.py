@@ -1,7 +1,7 @@
 """Which Incident each alert, ticket and burn belongs to, and which Incidents must be created for that.
 
-Alerts are placed one by one (`core.correlation.placement`), tickets are linked by score (`core.tickets.linking`). A burn
-that fired needs no alert: it opens an Incident on the deepest burning dependency.
+Alerts are placed one by one (`core.correlation.placement`), tickets are linked by score (`core.tickets.linking`). What is
+measured needs no alert (`core.correlation.measured`): a burn that fired opens an Incident on the deepest burning dependency.
 """
 
 from collections import Counter
@@ -12,12 +12,12 @@ from datetime import datetime, timedelta
 from opsloop.api.incident import REOPEN_GRACE, Incident, IncidentSpec, LinkedTicket
 from opsloop.core.actions import Action, CreateIncident, DeleteInboxEntries, FileToLedger, StoreTicketQueue
 from opsloop.core.alerts.ledger import episode
-from opsloop.core.correlation.new_incident import for_alerts, for_burn
+from opsloop.core.correlation.measured import incidents_for_measured_harm
+from opsloop.core.correlation.new_incident import for_alerts
 from opsloop.core.correlation.placement import DEPENDENCY_UNCLEAR, PlacementFacts, index_ledgers, place
 from opsloop.core.correlation.service_health import LocatedAlert, Locator, ServiceHealth, failing_services
 from opsloop.core.decision import Decision
-from opsloop.core.facts import Alert, CorrelationFacts, QueuedTicket, Verdict
-from opsloop.core.incident.dependencies import breach_of
+from opsloop.core.facts import Alert, CorrelationFacts, QueuedTicket
 from opsloop.core.tickets.linking import Candidate, candidate, link_tickets
 from opsloop.core.topology import Topology
 
@@ -103,7 +103,7 @@ def correlate(facts: CorrelationFacts, now: datetime, grace: timedelta = REOPEN_
     current = [*inbox, *(a for i in facts.incidents if i.is_open for a in filed.get(i.metadata.name, ()))]
     health = ServiceHealth(topology, facts.incidents, failing_services(current), now, grace)
 
-    creates = _incidents_for_burns(health, facts.incidents)
+    creates, waits = incidents_for_measured_harm(health, facts.incidents, now)
     placement = PlacementFacts(
         health=health,
         index=index_ledgers(facts.incidents, facts.ledgers, now, grace),
@@ -124,7 +124,7 @@ def correlate(facts: CorrelationFacts, now: datetime, grace: timedelta = REOPEN_
         filed.setdefault(filing.incident, []).append(subject)
     candidates = _candidates(facts, creates, filed, topology, now, grace) if facts.tickets or facts.queue else []
     links, queue = link_tickets(facts.tickets, facts.queue, facts.ledgers, candidates)
-    waits = [placement.due(s) - now for s, f in zip(inbox, filings, strict=True) if f.held]
+    waits += [placement.due(s) - now for s, f in zip(inbox, filings, strict=True) if f.held]
     return Correlation(
         creates=tuple(sorted(creates.values(), key=lambda c: c.name)),
         filings=filings,
@@ -134,29 +134,13 @@ def correlate(facts: CorrelationFacts, now: datetime, grace: timedelta = REOPEN_
     )
 
 
-def _incidents_for_burns(health: ServiceHealth, incidents: Sequence[Incident]) -> dict[str, CreateIncident]:
-    """Root → Incident, for each root of a burn that fired, unless one is open, will be reopened, or has just ended.
-
-    The one that has just ended explains what its dependents' windows still hold; one that burns again without a tier of
-    its own that fires is not reopened by that, so its dependents' burn opens another.
-    """
-    fired: dict[str, dict[str, Verdict]] = {}
-    for name, view in health.topology.views.items():
-        verdict, breach = view.readings.verdict, breach_of(view)
-        if verdict is not None and breach is not None and verdict.firing is not None and verdict.firing.firing:
-            fired.setdefault(health.burning_root(name, breach), {})[name] = verdict
-    covered = {root for root in health.recent if root in fired.get(root, {}) or not health.is_harmed_now(root)}
-    roots = fired.keys() - health.open.keys() - covered
-    return {root: for_burn(root, health.topology.views, fired[root], incidents) for root in roots}
-
-
 def _incidents_for_alerts(
     homeless: Sequence[tuple[LocatedAlert, str]],
     creates: Mapping[str, CreateIncident],
     topology: Topology,
     incidents: Sequence[Incident],
 ) -> dict[str, CreateIncident]:
-    """Root → Incident, for alerts whose root has none; `creates` are those that burns open."""
+    """Root → Incident, for alerts whose root has none; `creates` are those that measurements open."""
     groups: dict[str, list[Alert]] = {}
     for subject, root in homeless:
         if root not in creates:

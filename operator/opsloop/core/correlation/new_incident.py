@@ -4,12 +4,16 @@ import hashlib
 import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 
 from opsloop.api.incident import Incident, IncidentSpec, Signal
+from opsloop.core import conditions
 from opsloop.core.actions import CreateIncident
 from opsloop.core.alerts.labels import alert_severity, loudness, name_of
 from opsloop.core.facts import Alert, ReleaseView, TierVerdict, Verdict
+from opsloop.core.incident import outage
 from opsloop.core.incident.state import burn_signal
+from opsloop.core.release.outages import outage_since
 from opsloop.names import RELEASE, incident_name, incident_number
 
 LONGEST_LABEL = 63  # of a label's value in Kubernetes
@@ -43,6 +47,25 @@ def for_burn(
     )
     view = views.get(root)
     return _create(root, view, f"{root} burns its error budget", signal, _owner((), view), incidents)
+
+
+def for_outage(root: str, view: ReleaseView, incidents: Sequence[Incident], now: datetime) -> CreateIncident:
+    """The Incident of a root of which no pod is available."""
+    condition = conditions.get(view.release.status.conditions, "Available")
+    message = f"no pod of {root} is available: {condition.message if condition else ''}"
+    since = outage_since(view.release)
+    if since is not None:
+        message += f", since {since:%H:%M:%S} UTC"
+    signal = Signal(kind="workload", at=now, severity=outage.SEVERITY, message=message[:1024])
+    return _create(root, view, outage.title(root), signal, _owner((), view), incidents)
+
+
+def for_silence(root: str, view: ReleaseView, incidents: Sequence[Incident], now: datetime) -> CreateIncident:
+    """The Incident of a root whose SLI nobody can read for long; it pages nobody."""
+    condition = conditions.get(view.release.status.conditions, "TelemetryKnown")
+    message = f"{condition.reason}: {condition.message}" if condition else ""
+    signal = Signal(kind="telemetry", at=now, severity="sev3", message=message[:1024])
+    return _create(root, view, f"{root}: its SLI is unknown", signal, _owner((), view), incidents)
 
 
 def describe(alerts: Sequence[Alert]) -> str:

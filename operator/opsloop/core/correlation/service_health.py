@@ -17,6 +17,7 @@ from opsloop.core.correlation.new_incident import slug
 from opsloop.core.facts import Alert
 from opsloop.core.incident import dependencies
 from opsloop.core.incident.dependencies import GAP, Breach
+from opsloop.core.release.outages import outage_since
 from opsloop.core.topology import Topology
 
 
@@ -90,8 +91,13 @@ class ServiceHealth:
         return self._harm[name]
 
     def is_harmed_now(self, name: str) -> bool:
-        """True if its own SLI says so."""
+        """True if its own SLI or its workload says so."""
         return dependencies.is_harmed_now(self.topology.views.get(name), self.open.get(name))
+
+    def is_out(self, name: str) -> bool:
+        """True if no pod of it is available."""
+        view = self.topology.views.get(name)
+        return view is not None and outage_since(view.release) is not None
 
     def harmed_root(self, name: str, at: datetime) -> str:
         """The deepest service among `name` and its dependencies that was harmed around `at`; "" = none."""
@@ -134,12 +140,15 @@ class ServiceHealth:
         starts = [self.failing[name]] if name in self.failing else []
         starts += [harm_began(self.open[name])] if name in self.open else []
         starts += [view.readings.onset] if view and view.readings.onset else []
+        starts += [out] if view and (out := outage_since(view.release)) else []
         since = min(starts, default=None)
-        if sli is State.HARMED or self._burned(name):
+        if sli is State.HARMED or self._burned(name) or self.is_out(name):
             return Harm(State.HARMED, since)
         if sli is State.HEALTHY:
             return Harm(State.HEALTHY)
-        loud = name in self.open and dependencies.severity_of(self.open[name]) <= "sev3"
+        loud = (
+            name in self.open and _has_alerts(self.open[name]) and dependencies.severity_of(self.open[name]) <= "sev3"
+        )
         return Harm(State.HARMED if name in self.failing or loud else State.UNCLEAR, since)
 
     def _sli(self, name: str) -> State:
@@ -173,11 +182,16 @@ class ServiceHealth:
         since = self.harm(name).since
         if since is not None and at < since - GAP:
             return False
-        if self._sli(name) is State.HARMED or self._burned(name):
+        if self._sli(name) is State.HARMED or self._burned(name) or self.is_out(name):
             return True
         alerts = self.open[name].status.alerts if name in self.open else None
         latest = max((t for t in (since, alerts.last_at if alerts else None) if t is not None), default=at)
         return at <= latest + GAP
+
+
+def _has_alerts(incident: Incident) -> bool:
+    """False for an Incident that merely says that an SLI is unknown: it explains no harm."""
+    return incident.spec.signal.kind != "telemetry" or incident.status.alerts.firing > 0
 
 
 def _belongs(incident: Incident, at: datetime) -> bool:

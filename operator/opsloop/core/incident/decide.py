@@ -10,7 +10,7 @@ from opsloop.core.alerts.labels import alert_severity
 from opsloop.core.decision import Decision
 from opsloop.core.facts import IncidentFacts, ReleaseView
 from opsloop.core.incident import cause as causes
-from opsloop.core.incident import dependencies, followup, lifecycle, paging, plays, timeline
+from opsloop.core.incident import dependencies, followup, lifecycle, outage, paging, plays, timeline
 from opsloop.core.incident.state import IncidentBuilder, burn_signal, is_harmed, worse
 from opsloop.core.release import revisions
 from opsloop.core.topology import Topology
@@ -41,6 +41,7 @@ def _merge_or_act(decision: IncidentBuilder, topology: Topology, grace: timedelt
     lifecycle.reopen(decision, grace)
     is_open = decision.status.phase != "Resolved"
     if is_open:
+        outage.record(decision)
         _record_burn(decision, topology)
         _record_onset(decision)
     paging.page(decision)
@@ -60,6 +61,8 @@ def _record_signal(decision: IncidentBuilder) -> None:
         return
     severity = worse(status.severity, signal.severity)
     decision.set(detected_at=signal.at, severity=severity, burn=signal.burn, title=title(spec, signal.burn))
+    if signal.kind == "workload":
+        decision.set(outage_at=signal.at)
     timeline.record(decision, "detected", signal.at, "Detected", signal.message or spec.title)
     decision.event("Opened", f"{signal.severity}: {spec.title}", "Warning")
 
@@ -96,9 +99,10 @@ def severity_by_alerts(facts: IncidentFacts, status: IncidentStatus, now: dateti
 def slo_decides(root: ReleaseView | None, now: datetime) -> bool:
     """True where the root's SLO decides who is paged: it has one, and its SLI is not unknown for SLI_SILENT or longer.
 
-    The SLI is silent exactly in the worst outage (all pods dead, Prometheus away), so alerts speak then.
+    The SLI is silent exactly in the worst outage (all pods dead, Prometheus away), so alerts speak then. Telemetry that
+    flaps is silent too: the pieces of the last two minutes count together.
     """
-    if root is None or root.release.spec.slo is None:
+    if root is None or root.release.spec.slo is None or root.readings.silent >= SLI_SILENT:
         return False
     telemetry, verdict = conditions.get(root.release.status.conditions, "TelemetryKnown"), root.readings.verdict
     if telemetry is None or telemetry.status != "False" or verdict is None or verdict.band != "unknown":

@@ -13,6 +13,7 @@ from opsloop.api.incident import Incident
 from opsloop.api.meta import Severity
 from opsloop.core import conditions
 from opsloop.core.facts import IncidentFacts, ReleaseView, Verdict
+from opsloop.core.release.outages import outage_since
 from opsloop.core.topology import Topology
 
 GAP = timedelta(minutes=10)  # alerts further apart than this are not one storm
@@ -52,7 +53,9 @@ def explains(view: ReleaseView | None, incident: Incident | None, breach: Breach
 
 
 def is_harmed_now(view: ReleaseView | None, incident: Incident | None) -> bool:
-    """True if the SLI burns, or is not back within its objective since the open Incident burned."""
+    """True if no pod is available, the SLI burns, or it is not back within its objective since the open Incident burned."""
+    if view is not None and outage_since(view.release) is not None:
+        return True
     verdict = view.readings.verdict if view else None
     if verdict is None:
         return False
@@ -61,11 +64,11 @@ def is_harmed_now(view: ReleaseView | None, incident: Incident | None) -> bool:
 
 
 def last_harm(view: ReleaseView | None, incident: Incident, now: datetime) -> datetime | None:
-    """Latest time at which the service may have been harmed by its SLI; None where no burn says that it ever was.
+    """Latest time at which the service may have been harmed by its SLI or workload; None where nothing measured says so.
 
     `now` while nothing tells of an end. Telemetry that went away tells nothing from then on.
     """
-    if not incident.burned:
+    if not (incident.burned or incident.had_outage):
         return None
     status, verdict = incident.status, view.readings.verdict if view else None
     mitigated = conditions.get(status.conditions, "Mitigated")
@@ -103,6 +106,8 @@ def incident_on(name: str, incidents: Sequence[Incident]) -> Incident | None:
 
 def _is_heard(view: ReleaseView | None, incident: Incident | None, breach: Breach) -> bool:
     """True if the dependency's harm reaches those whom the breach would reach, or is about to; without an Incident it opens one for it."""
+    if view is not None and outage_since(view.release) is not None:
+        return True
     verdict: Verdict | None = view.readings.verdict if view else None
     if verdict is not None and _is_as_loud(verdict, breach.severity):
         return True

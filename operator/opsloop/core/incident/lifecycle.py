@@ -4,7 +4,6 @@
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from opsloop.api.incident import Incident, IncidentStatus, Play
@@ -12,24 +11,23 @@ from opsloop.api.meta import PAGING
 from opsloop.api.release import Revision
 from opsloop.core.facts import IncidentFacts
 from opsloop.core.incident import dependencies, plays, timeline
+from opsloop.core.incident import recovery as recoveries
 from opsloop.core.incident.paging import MERGED, REOPENED, call, escalate, with_play
-from opsloop.core.incident.plays import SLI_BACK, STANDING_GRANT
-from opsloop.core.incident.state import CONTESTED, IncidentBuilder, began_at, is_contested, is_harmed
+from opsloop.core.incident.plays import STANDING_GRANT
+from opsloop.core.incident.recovery import Recovery
+from opsloop.core.incident.state import CONTESTED, IncidentBuilder, is_contested, is_harmed
 from opsloop.core.release import revisions
-from opsloop.core.slo.burn_rate import TELEMETRY_UNKNOWN
+from opsloop.core.release.outages import OUTAGE_AFTER, outage_lasts, outage_since
 from opsloop.core.topology import Topology
-from opsloop.names import MITIGATED
 
 # Named reasons
 BLOCKED_PUSHED = "BlockedRevisionPushed"  # a revision that this Incident blocked is live again
 BREACH_AGAIN = "BreachedAgain"  # the SLI breached again inside the grace time
-ALERTS_RESOLVED = "AlertsResolved"  # it has no burn, and all its alerts are resolved
-PERSON_SAID_SO = "PersonSaidSo"  # annotation opsloop.dev/mitigated
-NOT_BACK = "NotBack"  # the harm goes on
+OUT_AGAIN = "NoPodAgain"  # no pod of the root is available once more
 
+SOONEST = timedelta(seconds=1)  # a due time that has just passed does not make a busy loop
 MOST_REPUSH_ROLLBACKS = 2
 MOST_BLOCKED = 20
-ALERTS_QUIET = timedelta(minutes=1)  # without a burn: time for which all alerts must stay resolved
 
 
 # --- merged
@@ -72,9 +70,9 @@ def merge(decision: IncidentBuilder, other: Incident) -> None:
 
 
 def reopen(decision: IncidentBuilder, grace: timedelta) -> None:
-    """Reopens for a blocked revision that came back, whenever it does, or for a new breach inside the grace time."""
+    """Reopens for a blocked revision that came back, whenever it does, or for new harm inside the grace time."""
     facts, status = decision.facts, decision.status
-    if facts.root is None or status.burn is None:
+    if facts.root is None or (status.burn is None and not facts.incident.had_outage):
         return
     blocked, known = blocked_by(facts), facts.root.release.status
     decision.set(blocked=blocked[-MOST_BLOCKED:])
@@ -84,9 +82,12 @@ def reopen(decision: IncidentBuilder, grace: timedelta) -> None:
     pushed = pushed_again(facts, status)
     if pushed is not None:
         _answer_push(decision, pushed)
-    elif breached_again(facts, grace, decision.now):
-        _open_again(decision, BREACH_AGAIN, "the SLI breached again")
+    elif reason := harmed_again(facts, grace, decision.now):
+        text = "the SLI breached again" if reason == BREACH_AGAIN else "no pod is available once more"
+        _open_again(decision, reason, text)
         decision.set(cause=None)
+    elif facts.incident.reopens(grace, decision.now) and (since := outage_since(facts.root.release)) is not None:
+        decision.look_again(max(OUTAGE_AFTER - (decision.now - since), SOONEST))
 
 
 def blocked_by(facts: IncidentFacts) -> list[str]:
@@ -126,17 +127,21 @@ def _just_decided(facts: IncidentFacts, status: IncidentStatus) -> bool:
     return ordered.from_digest == root.release.status.live and not answered
 
 
-def breached_again(facts: IncidentFacts, grace: timedelta, now: datetime) -> bool:
-    """True if a tier fires on the root inside the grace time, as read after the Incident was resolved.
+def harmed_again(facts: IncidentFacts, grace: timedelta, now: datetime) -> str:
+    """Why it reopens inside the grace time: a tier fires on the root, as read after the Incident was resolved, or none of
+    its pods is available; "" = it does not.
 
     Not while another Incident of the root is open: one is enough.
     """
-    verdict, resolved = facts.root.readings.verdict if facts.root else None, facts.incident.status.resolved_at
-    if verdict is None or verdict.firing is None or resolved is None:
-        return False
+    root, resolved = facts.root, facts.incident.status.resolved_at
+    if root is None or resolved is None or not facts.incident.reopens(grace, now):
+        return ""
     if any(i.is_open and i.spec.release == facts.incident.spec.release for i in facts.incidents):
-        return False
-    return facts.incident.reopens(grace, now) and verdict.at > resolved
+        return ""
+    if outage_lasts(root.release, now):
+        return OUT_AGAIN
+    verdict = root.readings.verdict
+    return BREACH_AGAIN if verdict is not None and verdict.firing is not None and verdict.at > resolved else ""
 
 
 def _open_again(decision: IncidentBuilder, reason: str, text: str) -> None:
@@ -196,33 +201,10 @@ def _overtaken(before: Sequence[Play], now: datetime) -> list[Play]:
 # --- mitigated, resolved, harmed again
 
 
-@dataclass(frozen=True, slots=True)
-class Recovery:
-    """Whether the harm is over (None: nobody can say), why, and when that was seen."""
-
-    over: bool | None
-    reason: str
-    at: datetime
-
-
-def recovery(facts: IncidentFacts, status: IncidentStatus, now: datetime) -> Recovery:
-    """What ends an Incident: the SLI where one burned; else its alerts; a person where no SLI can say it."""
-    no_sli = status.burn is None or facts.root is None  # the Release may have been deleted
-    if no_sli and facts.incident.metadata.annotations.get(MITIGATED) == "true":
-        return Recovery(True, PERSON_SAID_SO, now)
-    if status.burn is None:
-        over = status.alerts.count > 0 and status.alerts.firing == 0
-        return Recovery(over, ALERTS_RESOLVED if over else NOT_BACK, now)
-    verdict, began = facts.root.readings.verdict if facts.root else None, began_at(status)
-    if verdict is None or verdict.back is None or (began is not None and verdict.at < began):
-        return Recovery(None, TELEMETRY_UNKNOWN, now)  # a reading from before the harm does not tell of its end
-    return Recovery(verdict.back, SLI_BACK if verdict.back else NOT_BACK, verdict.at)
-
-
 def recover(decision: IncidentBuilder) -> None:
     """Mitigated when the harm is surely over, Resolved when that held; unknown ends nothing."""
     status = decision.status
-    seen = recovery(decision.facts, status, decision.now)
+    seen = recoveries.recovery(decision.facts, status, decision.now)
     if seen.over and not plays.rollback_pending(decision.facts, status):
         _mitigate(decision, seen)
         _resolve(decision)
@@ -231,13 +213,13 @@ def recover(decision: IncidentBuilder) -> None:
     decision.condition("Mitigated", None if seen.over is None else False, seen.reason, "the harm is not surely over")
     if status.phase == "Mitigated" and seen.over is False:
         decision.set(phase="Mitigating" if status.plays else "Open", mitigated_at=None)
-        text = "its alerts fire again" if status.burn is None else "the SLI left its objective again"
+        text = recoveries.relapse(seen.reason, status)
         timeline.record(decision, f"relapse-{seen.at.timestamp():.0f}", seen.at, "Relapse", text)
     decision.look_again(timedelta(seconds=30))
 
 
 def _mitigate(decision: IncidentBuilder, seen: Recovery) -> None:
-    status, text = decision.status, _mitigated_text(decision.facts, seen.reason)
+    status, text = decision.status, recoveries.sentence(decision.facts, seen.reason)
     decision.set(back_since=status.back_since or seen.at)
     if status.phase != "Mitigated":
         decision.set(phase="Mitigated", mitigated_at=decision.status.back_since)
@@ -248,21 +230,8 @@ def _mitigate(decision: IncidentBuilder, seen: Recovery) -> None:
     decision.condition("Mitigated", True, seen.reason, text)
 
 
-def _mitigated_text(facts: IncidentFacts, reason: str) -> str:
-    if reason != SLI_BACK:
-        return "all its alerts are resolved" if reason == ALERTS_RESOLVED else "a person said that it is over"
-    slo = facts.root.release.spec.slo if facts.root else None
-    return f"the SLI is back within its objective of {slo.objective if slo else 0:.4g}"
-
-
-def hold(facts: IncidentFacts, status: IncidentStatus) -> timedelta:
-    """Time for which a mitigated Incident must stay so until it is resolved."""
-    slo = facts.root.release.spec.slo if facts.root else None
-    return slo.resolve_after if slo is not None and status.burn is not None else ALERTS_QUIET
-
-
 def _resolve(decision: IncidentBuilder) -> None:
-    status, needed = decision.status, hold(decision.facts, decision.status)
+    status, needed = decision.status, recoveries.hold(decision.facts, decision.status)
     assert status.back_since is not None
     left = needed - (decision.now - status.back_since)
     if left > timedelta(0):

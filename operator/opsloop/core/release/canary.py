@@ -139,7 +139,7 @@ def incident_opened(rollout: Rollout) -> Outcome | None:
 def _is_harm_since(incident: Incident, target: Target) -> bool:
     """A target that is younger than the harm may be its fix: it goes on, compared with live."""
     status = incident.status
-    harm = status.phase in ("Open", "Mitigating") and status.burn is not None
+    harm = status.phase in ("Open", "Mitigating") and (status.burn is not None or incident.had_outage)
     return harm and (status.detected_at is None or target.started_at <= status.detected_at)
 
 

@@ -16,6 +16,7 @@ from opsloop.core.release import (
     canary,
     commands,
     live,
+    outages,
     revisions,
     rollback,
     rollout_state,
@@ -42,6 +43,7 @@ def decide(facts: ReleaseFacts, now: datetime) -> Decision:
     """The effects that follow for one Release. Deterministic; repeated on the same facts it decides the same."""
     builder = ReleaseBuilder(facts, facts.release.status, now)
     workload = facts.workload
+    outages.watch(builder, workload)
     if workload is None:
         _workload_missing(builder)
     else:
@@ -89,8 +91,9 @@ def _summarize(builder: ReleaseBuilder) -> None:
     )
     builder.set(revisions=revisions.with_replica_sets(_pruned(builder.status), facts.replica_sets))
     if facts.release.spec.slo is not None:
-        readable, reason, message = _telemetry(verdict)
-        builder.condition("TelemetryKnown", readable, reason, message)
+        if verdict is not None or conditions.get(builder.status.conditions, "TelemetryKnown") is None:
+            readable, reason, message = _telemetry(verdict)  # a restart does not begin a silence anew
+            builder.condition("TelemetryKnown", readable, reason, message)
         if told := facts.readings.told:
             builder.condition("RevisionsTold", told.apart, told.reason, told.message)
         reachable, reason, message = _tiers(facts.release.spec.slo)

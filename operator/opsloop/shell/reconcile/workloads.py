@@ -36,6 +36,8 @@ def workload(obj: Object, ignored: Sequence[str] = ()) -> WorkloadFacts:
         settled=state.replaced and _available(status) >= replicas - most_unavailable(spec.get("strategy"), replicas),
         manager=manager.get("name", ""),
         written_at=parse_time(written_at) if written_at else None,
+        available=_available(status),
+        below_minimum=_condition(status, "Available").get("status") == "False",
         ready=max(status.get("readyReplicas", 0), _available(status)),
         min_ready=timedelta(seconds=spec.get("minReadySeconds", 0)),
         strategy=(spec.get("strategy") or {}).get("type", "RollingUpdate"),

@@ -24,6 +24,7 @@ from opsloop.core.slo.splits import by_digest, queried, revisions_to_read
 from opsloop.core.slo.tiers import windows_of
 from opsloop.shell.ports import Clock, NamespacedName, Telemetry
 from opsloop.shell.slo.query import NO_ANSWER, SliQuery
+from opsloop.shell.slo.silence import Silence
 
 CONCURRENCY = 4
 _POINTS = 120  # a window moves by 1/120 between two reads
@@ -64,6 +65,7 @@ class _History:
     read: dict[timedelta, tuple[datetime, Reading]] = field(default_factory=dict)  # last answer and its time
     failed: dict[timedelta, Unknown] = field(default_factory=dict)  # windows whose last read failed
     onset: datetime | None = None
+    silence: Silence = field(default_factory=Silence)
     reported: object = None  # what `on_change` was last called for
     labels: Labels | None = None  # of a structured SLI, once found
     labels_asked: datetime | None = None
@@ -152,6 +154,8 @@ class Poller:
             except Exception:
                 log.exception("release %s/%s: readings failed", *release.key)
                 readings = Readings(slo.judge(history.slo, {}, at))
+        unknown = readings.verdict is None or readings.verdict.band == "unknown"
+        readings = replace(readings, silent=history.silence.note(at, unknown))
         self._store.set(release.key, readings)
         summary = _summary(release, history.slo, readings)
         if summary != history.reported or hot or _active(release):

@@ -11,6 +11,7 @@ from opsloop.api.evalcase import EvalCase
 from opsloop.api.incident import Incident
 from opsloop.api.meta import Model
 from opsloop.api.release import Release
+from opsloop.core.release.outages import outage_since
 from opsloop.shell.ports import Object, ObjectKey
 from opsloop.shell.watch.cache import Cache
 
@@ -62,13 +63,17 @@ def requests_for_reading(namespace: str, release: str, cache: Cache, now: dateti
 
 
 def _requests_for_release(namespace: str, name: str, cache: Cache) -> set[ObjectKey]:
-    """Its Incidents until their loop is closed, and any that blocked the live revision: that one reopens even if closed."""
+    """Its Incidents until their loop is closed, and any that blocked the live revision: that one reopens even if closed.
+
+    All of them while no pod is available: one that was resolved lately reopens.
+    """
     release = cache.model(Release, namespace, name)
     live = release.status.live if release else ""
+    out = release is not None and outage_since(release) is not None
     concerned = (
         i
         for i in cache.incidents(namespace)
-        if i.spec.release == name and (not _loop_closed(i) or live in i.status.blocked)
+        if i.spec.release == name and (out or not _loop_closed(i) or live in i.status.blocked)
     )
     cases = {("EvalCase", namespace, c.metadata.name) for c in cache.evalcases(namespace) if c.spec.release == name}
     return {("Namespace", namespace, namespace)} | _incident_keys(concerned) | cases

@@ -1,0 +1,110 @@
+"""Recovery: whether the harm of an Incident is over, on whose word, and how long that must hold."""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from opsloop.api.incident import IncidentStatus
+from opsloop.core import conditions
+from opsloop.core.facts import IncidentFacts
+from opsloop.core.incident import outage
+from opsloop.core.incident.plays import SLI_BACK
+from opsloop.core.incident.state import began_at
+from opsloop.core.release.outages import NO_POD_AVAILABLE, SCALED_TO_ZERO, outage_since
+from opsloop.core.release.silence import silent_since
+from opsloop.core.slo.burn_rate import TELEMETRY_UNKNOWN
+from opsloop.names import MITIGATED
+
+# Named reasons
+PODS_BACK = "PodsBack"  # pods of the root are available again
+TELEMETRY_BACK = "TelemetryBack"  # the SLI is read again, or there is none to be read any more
+ALERTS_RESOLVED = "AlertsResolved"  # it has no burn, and all its alerts are resolved
+PERSON_SAID_SO = "PersonSaidSo"  # annotation opsloop.dev/mitigated
+NOT_BACK = "NotBack"  # the harm goes on
+
+QUIET = timedelta(minutes=1)  # without a burn: time for which all alerts must stay resolved, or the SLI be read
+
+
+@dataclass(frozen=True, slots=True)
+class Recovery:
+    """Whether the harm is over (None: nobody can say), why, and when that was seen."""
+
+    over: bool | None
+    reason: str
+    at: datetime
+
+
+def recovery(facts: IncidentFacts, status: IncidentStatus, now: datetime) -> Recovery:
+    """What ends an Incident: never while no pod is available; the SLI where one burned; else pods, telemetry or alerts as
+    they opened it; a person where no SLI can say it.
+    """
+    root = facts.root
+    if root is not None and status.outage_at is not None and outage_since(root.release) is not None:
+        return Recovery(False, NO_POD_AVAILABLE, now)
+    no_sli = status.burn is None or root is None  # the Release may have been deleted
+    if no_sli and facts.incident.metadata.annotations.get(MITIGATED) == "true":
+        return Recovery(True, PERSON_SAID_SO, now)
+    if status.burn is not None:
+        return _by_sli(facts, status, now)
+    if facts.incident.spec.signal.kind == "alerts":
+        return _by_alerts(status, now)
+    if status.outage_at is not None:
+        return _by_pods(facts, now)
+    return _by_telemetry(facts, now) if facts.incident.spec.signal.kind == "telemetry" else _by_alerts(status, now)
+
+
+def _by_sli(facts: IncidentFacts, status: IncidentStatus, now: datetime) -> Recovery:
+    verdict, began = facts.root.readings.verdict if facts.root else None, began_at(status)
+    if verdict is None or verdict.back is None or (began is not None and verdict.at < began):
+        return Recovery(None, TELEMETRY_UNKNOWN, now)  # a reading from before the harm does not tell of its end
+    return Recovery(verdict.back, SLI_BACK if verdict.back else NOT_BACK, verdict.at)
+
+
+def _by_alerts(status: IncidentStatus, now: datetime) -> Recovery:
+    over = status.alerts.count > 0 and status.alerts.firing == 0
+    return Recovery(over, ALERTS_RESOLVED if over else NOT_BACK, now)
+
+
+def _by_pods(facts: IncidentFacts, now: datetime) -> Recovery:
+    """Pods that serve again, or that nobody wants any more. After a scaling to 0 they must prove themselves."""
+    available = conditions.get(facts.root.release.status.conditions, "Available") if facts.root else None
+    if available is None or (available.status == "Unknown" and available.reason != SCALED_TO_ZERO):
+        return Recovery(None, NOT_BACK, now)
+    return Recovery(True, PODS_BACK, available.last_transition_time)
+
+
+def _by_telemetry(facts: IncidentFacts, now: datetime) -> Recovery:
+    release = facts.root.release if facts.root else None
+    known = conditions.get(release.status.conditions, "TelemetryKnown") if release and release.spec.slo else None
+    if release is None or release.spec.slo is None or known is None:
+        return Recovery(True, TELEMETRY_BACK, now)
+    if silent_since(release) is not None:
+        return Recovery(False, TELEMETRY_UNKNOWN, now)
+    return Recovery(None if known.status == "Unknown" else True, TELEMETRY_BACK, known.last_transition_time)
+
+
+def sentence(facts: IncidentFacts, reason: str) -> str:
+    """The recovery in words."""
+    slo = facts.root.release.spec.slo if facts.root else None
+    return {
+        SLI_BACK: f"the SLI is back within its objective of {slo.objective if slo else 0:.4g}",
+        PODS_BACK: "pods are available again",
+        TELEMETRY_BACK: "the SLI is read again",
+        ALERTS_RESOLVED: "all its alerts are resolved",
+    }.get(reason, "a person said that it is over")
+
+
+def relapse(reason: str, status: IncidentStatus) -> str:
+    """The harm that came back, in words."""
+    if reason == NO_POD_AVAILABLE:
+        return "no pod is available once more"
+    if reason == TELEMETRY_UNKNOWN:
+        return "the SLI is unknown once more"
+    return "its alerts fire again" if status.burn is None else "the SLI left its objective again"
+
+
+def hold(facts: IncidentFacts, status: IncidentStatus) -> timedelta:
+    """Time for which a mitigated Incident must stay so until it is resolved."""
+    slo = facts.root.release.spec.slo if facts.root else None
+    if slo is not None and status.burn is not None:
+        return slo.resolve_after
+    return outage.STEADY if status.outage_at is not None else QUIET
