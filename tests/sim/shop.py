@@ -6,7 +6,6 @@ One `tick` is one second of everything outside of opsloop; `tests.sim.operator` 
 import copy
 import json
 from collections import Counter
-from collections.abc import Callable
 from datetime import timedelta
 from functools import partial
 from typing import Any
@@ -19,44 +18,14 @@ from opsloop.core.release.availability import most_unavailable
 from opsloop.names import CANARY, GATE, INBOX, QUARANTINE
 from opsloop.shell.ports import DEPLOYMENTS, PODS, RELEASES, REPLICASETS, Object, Resource
 from opsloop.simulator.fakes.clock import FakeClock
-from opsloop.simulator.fakes.cluster import FakeCluster
 from opsloop.simulator.fakes.prober import Asked, FakeProber
+from opsloop.simulator.kube.cluster import WatchedCluster
 from tests.builders.objects import template
 from tests.fakes.telemetry import FakeTelemetry
 
 NS = "shop"
 RPS = 48
 ERRORS = {"v1": 0.0, "v2": 0.8, "v3": 0.8, "v4": 0.0}  # share of wrong answers by version
-WATCHED = ("Release", "Incident", "Runbook", "EvalCase", "Deployment")
-Change = tuple[str, Object, bool]  # kind, object, it was deleted
-
-
-class WatchedCluster(FakeCluster):
-    """Lists every change of a watched kind in `changes`, as watches report them; calls `on_store` at every store."""
-
-    def __init__(self, clock: FakeClock) -> None:
-        self.changes: list[Change] = []
-        self.on_store: Callable[[Object], None] = lambda _: None
-        super().__init__(clock=clock)
-
-    def _store(self, resource: Resource, namespace: str, new: Object) -> Object:
-        stored = super()._store(resource, namespace, new)
-        if stored["kind"] in WATCHED:
-            self.changes.append((stored["kind"], stored, False))
-        self.on_store(stored)
-        return stored
-
-    def gone(self, obj: Object) -> None:
-        if obj["kind"] in WATCHED:
-            self.changes.append((obj["kind"], obj, True))
-
-    async def delete(self, resource: Resource, namespace: str, name: str, uid: str = "") -> None:
-        before = self.find(resource, namespace, name)
-        try:
-            await super().delete(resource, namespace, name, uid)
-        finally:
-            if before and self.find(resource, namespace, name) is None:
-                self.gone(before)
 
 
 def version_of(pod_or_template: Object) -> str:

@@ -3,12 +3,11 @@
 The contract suite (tests/contract/test_kube.py) runs the same tests on this and on the real one.
 """
 
-import copy
 import itertools
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 from opsloop.api.meta import format_time
 from opsloop.errors import AlreadyExists, Conflict, Invalid, NotFound
@@ -17,6 +16,7 @@ from opsloop.shell import ports
 from opsloop.shell.ports import DEPLOYMENTS, PODS, Object, Resource
 from opsloop.simulator.fakes.clock import FakeClock
 
+T = TypeVar("T")
 RESOURCES = {value.kind: value for value in vars(ports).values() if isinstance(value, Resource)}
 WITH_STATUS = {"releases", "incidents", "runbooks", "evalcases", "deployments", "replicasets", "pods", "services"}
 
@@ -61,7 +61,7 @@ class FakeCluster:
     def seed(self, body: Object) -> Object:
         """Put an object, with its status, as somebody else would have (create or overwrite)."""
         resource, namespace = RESOURCES[body["kind"]], body["metadata"].get("namespace", "")
-        return self._store(resource, namespace, self._admitted(resource, namespace, copy.deepcopy(body)))
+        return self._store(resource, namespace, self._admitted(resource, namespace, clone(body)))
 
     def remove(self, resource: Resource, namespace: str, name: str) -> None:
         """Somebody else deletes it."""
@@ -69,7 +69,7 @@ class FakeCluster:
 
     def find(self, resource: Resource, namespace: str, name: str) -> Object | None:
         """What is stored now, whatever `stale_reads` says."""
-        return copy.deepcopy(self._objects.get((resource.plural, namespace, name)))
+        return clone(self._objects.get((resource.plural, namespace, name)))
 
     def written(self, verb: str = "", plural: str = "") -> list[Write]:
         """The logged writes of one verb and/or plural."""
@@ -82,7 +82,7 @@ class FakeCluster:
 
     @stale_reads.setter
     def stale_reads(self, value: bool) -> None:
-        self._snapshot = copy.deepcopy(self._objects) if value else None
+        self._snapshot = clone(self._objects) if value else None
 
     def die_at(self, n: int, after: bool = False) -> None:
         """The n-th write from now (1 = the next) and all later ones raise FakeDeath; `after` = it took effect first."""
@@ -100,13 +100,13 @@ class FakeCluster:
         found = source.get((resource.plural, namespace, name))
         if found is None:
             raise NotFound(f"{resource.plural} {namespace}/{name} not found")
-        return copy.deepcopy(found)
+        return clone(found)
 
     async def list(self, resource: Resource, namespace: str, labels: Mapping[str, str] | None = None) -> list[Object]:
         self._maybe_fail()
         source = self._objects if self._snapshot is None else self._snapshot
         return [
-            copy.deepcopy(item)
+            clone(item)
             for (plural, ns, _), item in sorted(source.items())
             if plural == resource.plural
             and namespace in ("", ns)
@@ -119,7 +119,7 @@ class FakeCluster:
         def effect() -> Object:
             if self._key(resource, namespace, body) in self._objects:
                 raise AlreadyExists(f"{resource.plural} {namespace}/{body['metadata']['name']} already exists")
-            fresh = copy.deepcopy(body)
+            fresh = clone(body)
             if resource.plural in WITH_STATUS:
                 fresh.pop("status", None)
             return self._store(resource, namespace, self._admitted(resource, namespace, fresh))
@@ -129,9 +129,9 @@ class FakeCluster:
     async def apply(self, resource: Resource, namespace: str, body: Object) -> Object:
         def effect() -> Object:
             key = self._key(resource, namespace, body)
-            old = copy.deepcopy(self._objects.get(key, {}))
+            old = clone(self._objects.get(key, {}))
             _prune(old, self._applied.get(key, {}), body)
-            self._applied[key] = copy.deepcopy(body)
+            self._applied[key] = clone(body)
             return self._store(resource, namespace, self._admitted(resource, namespace, _merge(old, body)))
 
         return self._write("apply", resource, namespace, body["metadata"]["name"], body, effect)
@@ -164,7 +164,7 @@ class FakeCluster:
     async def replace(self, resource: Resource, namespace: str, body: Object) -> Object:
         def effect() -> Object:
             old = self._current(resource, namespace, body)
-            new = copy.deepcopy(body)
+            new = clone(body)
             if resource.plural in WITH_STATUS:
                 _keep(new, old, "status")
             return self._store(resource, namespace, self._admitted(resource, namespace, new))
@@ -175,7 +175,7 @@ class FakeCluster:
         def effect() -> Object:
             new = self._current(resource, namespace, body)
             _keep(new, body, "status")
-            return self._store(resource, namespace, copy.deepcopy(new))
+            return self._store(resource, namespace, clone(new))
 
         return self._write("replace_status", resource, namespace, body["metadata"]["name"], body, effect)
 
@@ -187,9 +187,9 @@ class FakeCluster:
             conditions = new.setdefault("status", {}).setdefault("conditions", [])
             old = next((c for c in conditions if c["type"] == condition["type"]), None)
             if old is None:
-                conditions.append(copy.deepcopy(condition))
+                conditions.append(clone(condition))
             else:
-                old.update(copy.deepcopy(condition))
+                old.update(clone(condition))
             return self._store(PODS, namespace, new)
 
         return self._write("patch_pod_condition", PODS, namespace, pod, condition, effect)
@@ -206,8 +206,8 @@ class FakeCluster:
             self._deadline = (left - 1, after)
             if left <= 1 and not (after and left == 1):
                 raise FakeDeath(f"died before {verb} {resource.plural} {namespace}/{name}")
-        result = copy.deepcopy(effect())
-        self.writes.append(Write(verb, resource, namespace, name, copy.deepcopy(body)))
+        result = clone(effect())
+        self.writes.append(Write(verb, resource, namespace, name, clone(body)))
         if self._deadline and left == 1:
             raise FakeDeath(f"died after {verb} {resource.plural} {namespace}/{name}")
         return result
@@ -274,10 +274,17 @@ class FakeCluster:
         return new
 
 
+def clone(value: T) -> T:
+    """A deep copy of JSON, several times faster than copy.deepcopy."""
+    if isinstance(value, dict):
+        return {key: clone(inner) for key, inner in value.items()}  # type: ignore[return-value]
+    return [clone(inner) for inner in value] if isinstance(value, list) else value  # type: ignore[return-value]
+
+
 def _keep(new: Object, source: Object, field: str) -> None:
     new.pop(field, None)
     if field in source:
-        new[field] = copy.deepcopy(source[field])
+        new[field] = clone(source[field])
 
 
 def _note_manager(deployment: Object, at: str) -> None:
@@ -290,7 +297,7 @@ def _note_manager(deployment: Object, at: str) -> None:
 def _merge(old: Object, new: Object) -> Object:
     for key, value in new.items():
         both = isinstance(value, dict) and isinstance(old.get(key), dict)
-        old[key] = _merge(old[key], value) if both else copy.deepcopy(value)
+        old[key] = _merge(old[key], value) if both else clone(value)
     return old
 
 
@@ -305,7 +312,7 @@ def _prune(stored: Object, before: Object, after: Object) -> None:
 
 def json_patch(document: Object, ops: Iterable[Object]) -> Object:
     """RFC 6902's add, replace, remove and test on a copy. Raises KeyError, IndexError or AssertionError."""
-    result: Any = {"": copy.deepcopy(document)}
+    result: Any = {"": clone(document)}
     for op in ops:
         *path, last = [p.replace("~1", "/").replace("~0", "~") for p in op["path"].split("/")]
         parent = result
@@ -319,12 +326,12 @@ def _operate(parent: Any, last: str, op: Object) -> None:
     index: Any = last if isinstance(parent, dict) else len(parent) if last == "-" else int(last)
     match op["op"]:
         case "add" if isinstance(parent, list):
-            parent.insert(index, copy.deepcopy(op["value"]))
+            parent.insert(index, clone(op["value"]))
         case "add":
-            parent[index] = copy.deepcopy(op["value"])
+            parent[index] = clone(op["value"])
         case "replace":
             parent[index]  # must exist
-            parent[index] = copy.deepcopy(op["value"])
+            parent[index] = clone(op["value"])
         case "remove":
             del parent[index]
         case "test":

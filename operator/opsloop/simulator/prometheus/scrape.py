@@ -13,10 +13,10 @@ class Target:
     """One scraped process. Its labels are put over those of its metrics (honor_labels: false, without renaming)."""
 
     def __init__(self, store: Store, labels: Mapping[str, str]) -> None:
-        self._store, self._labels = store, dict(labels)
+        self._store, self.labels = store, dict(labels)
         self._series: dict[tuple[str, tuple[tuple[str, str], ...]], Series] = {}
         self._shown: set[Series] = set()
-        self._up = store.series({**self._labels, NAME: "up"})
+        self._up = store.series({**self.labels, NAME: "up"})
 
     def scrape(self, at: int, exposed: Exposed, visible: float | None = None) -> None:
         """A scrape that worked: series that it no longer shows end now."""
@@ -47,7 +47,7 @@ class Target:
         series = self._series.get(key)
         if series is None:
             name, labels = key
-            series = self._series[key] = self._store.series({**dict(labels), **self._labels, NAME: name})
+            series = self._series[key] = self._store.series({**dict(labels), **self.labels, NAME: name})
         return series
 
     def _end(self, gone: set[Series], at: int, visible: float | None) -> None:

@@ -1,0 +1,1 @@
+"""Kubernetes in memory: stored objects, and the controllers that follow them."""

@@ -1,0 +1,79 @@
+"""opsloop beside a world: the composition root over ports in memory, in the world's time."""
+
+import asyncio
+from collections import Counter
+from typing import Any, Final
+
+from opsloop.entry.settings import Settings
+from opsloop.entry.wiring import Operator
+from opsloop.shell.ports import ObjectKey
+from opsloop.simulator.fakes.ports import FakePorts
+from opsloop.simulator.world import NS, World
+
+FAILURES: Final = ("error", "permanent", "timeout")
+MOST_RECONCILES: Final = 60  # of one object within one step of the world; more is a livelock
+
+
+class Process:
+    """One process of the operator. The watches bring changes after each step of the world and after each reconcile.
+
+    `failures` holds what no run should have: errors of a reconcile, livelocks, and parts that ended.
+    """
+
+    def __init__(self, world: World, settings: Settings) -> None:
+        self.world, self.settings = world, settings
+        self.fakes = FakePorts(world.cluster, world.telemetry, world.clock, prober=world.prober)
+        self.fakes.instruments.on_reconciled = self._reconciled
+        self.pager, self.events = self.fakes.pager, self.fakes.events
+        self.failures: list[str] = []
+        self.reconciles = 0
+        self._counts: Counter[ObjectKey] = Counter()
+        self._tasks: list[asyncio.Task[Any]] = []
+
+    async def start(self) -> None:
+        """As `entry.main` does on gaining the Lease: LIST, lead, LIST again."""
+        self.world.cluster.changes.clear()
+        self.operator = Operator(self.fakes.ports(), self.settings)
+        await self.operator.resync()
+        self._tasks = [asyncio.create_task(self.operator.queue.run()), asyncio.create_task(self.operator.lead())]
+        await asyncio.sleep(0)
+        await self.operator.resync()
+        self.world.intake_stored = lambda: self.operator.intake_stored(NS)
+
+    async def stop(self) -> None:
+        """kill -9."""
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        if self._tasks:
+            await self.operator.close()
+        self._tasks = []
+
+    def look(self) -> None:
+        """A step of the world is over: the watches report it."""
+        self._counts.clear()
+        self._watch()
+        for task in self._tasks:
+            if task.done():
+                self.failures.append(f"a part of the operator ended: {task.exception()!r}")
+                self._tasks.remove(task)
+                break
+
+    def _reconciled(self, key: ObjectKey, result: str) -> None:
+        self.reconciles += 1
+        self._counts[key] += 1
+        if self._counts[key] == MOST_RECONCILES:
+            self.failures.append(f"livelock: {'/'.join(key)} is reconciled for ever")
+            self.operator.queue.unlead()
+        if result in FAILURES:
+            self.failures.append(f"{'/'.join(key)}: {result}")
+        self._watch()
+
+    def _watch(self) -> None:
+        changes, self.world.cluster.changes[:] = list(self.world.cluster.changes), []
+        for kind, obj, deleted in changes:
+            if deleted:
+                self.operator.cache.drop(kind, NS, obj["metadata"]["name"], obj["metadata"]["uid"])
+            else:
+                self.operator.cache.put(kind, obj)
+            self.operator.changed(kind, obj)

@@ -1,0 +1,141 @@
+"""A service: its versions, the requests that its pods answer, and who is to blame for the bad ones."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from random import Random
+from typing import Final
+
+from opsloop.simulator.kube.pods import Image
+from opsloop.simulator.traffic import Bursts, Wave, poisson
+
+IMAGE: Final = Image()
+NO_BURSTS: Final = Bursts()
+ROUTE: Final = "/checkout"
+ROUTE_SHARE: Final = 0.1  # of the requests go to this path
+OWN, SHARED, UNSERVED = "own", "shared", "unserved"
+"""Why a request was bad: by the version's own fault, by one that all versions have, or no pod was there."""
+
+
+@dataclass(frozen=True, slots=True)
+class Version:
+    """What one version does. `harm` is what the oracle says of it: it errs more than its users accept."""
+
+    name: str
+    errors: float  # its error ratio, in full effect
+    harm: bool = False
+    ramp: float = 0.0  # seconds from its first request until its errors are in full effect
+    route: bool = False  # all errors are on one path
+    image: Image = IMAGE
+
+    def ratio(self, age: float) -> float:
+        """Its error ratio so many seconds after its first request."""
+        return self.errors * min(1.0, age / self.ramp) if self.ramp else self.errors
+
+
+@dataclass(frozen=True, slots=True)
+class Service:
+    """A Deployment with users."""
+
+    name: str
+    wave: Wave
+    versions: Mapping[str, Version]
+    objective: float = 0.99
+    replicas: int = 4
+    bursts: Bursts = NO_BURSTS
+    depends: tuple[str, ...] = ()
+    share: float = 1.0  # of a dependency's bad answers that make an answer of its own bad
+
+    @property
+    def budget(self) -> float:
+        """Accepted error ratio."""
+        return round(1 - self.objective, 12)
+
+
+@dataclass(slots=True)
+class Counter:
+    """What one process counts; a restart sets it to nothing."""
+
+    good: int = 0
+    bad: int = 0
+    route_good: int = 0
+    route_bad: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Tally:
+    """Requests of one version in one step; version "" where no pod served them."""
+
+    at: float  # end of the step
+    version: str
+    total: int
+    own: int = 0  # bad by the version's own fault
+    shared: int = 0  # bad by a fault that every version has
+
+    @property
+    def bad(self) -> int:
+        """Bad requests that users saw."""
+        return self.own + self.shared
+
+
+@dataclass(slots=True)
+class Traffic:
+    """The users of one service, step by step. `tallies` is the truth that the oracle knows."""
+
+    service: Service
+    random: Random
+    midnight: float  # seconds since midnight at time 0
+    counters: dict[str, Counter] = field(default_factory=dict)  # by pod
+    tallies: list[Tally] = field(default_factory=list)
+    first_request: dict[str, float] = field(default_factory=dict)  # by version
+    strain: float = 1.0  # factor on the rate
+    ratio: float = 0.0  # of bad answers in the last step, for those that depend on it
+
+    def serve(self, now: float, seconds: float, pods: Sequence[tuple[str, str]], shared: float) -> None:
+        """The requests of the last seconds, spread over `pods` (name, version); `shared` is an error ratio that all have."""
+        rate = self.service.wave.at(self.midnight + now) * self.strain
+        if not pods:
+            lost = poisson(self.random, rate * seconds)
+            self.ratio = 1.0
+            if lost:
+                self.tallies.append(Tally(now, "", lost, 0, lost))
+            return
+        mean = rate * seconds / len(pods)
+        totals: dict[str, list[int]] = {}
+        for pod, name in pods:
+            version = self.service.versions[name]
+            since = self.first_request.setdefault(name, now)
+            own_ratio = version.ratio(now - since)
+            own = poisson(self.random, mean * own_ratio)
+            caught = poisson(self.random, mean * shared * (1 - own_ratio))
+            good = poisson(self.random, mean * (1 - own_ratio) * (1 - shared))
+            self._count(pod, version, good, own, caught)
+            sums = totals.setdefault(name, [0, 0, 0])
+            sums[0] += good + own + caught
+            sums[1] += own
+            sums[2] += caught
+        for size in self.service.bursts.draw(self.random, seconds):
+            pod, name = pods[self.random.randrange(len(pods))]
+            self._count(pod, self.service.versions[name], 0, 0, size)
+            totals[name][0] += size
+            totals[name][2] += size
+        bad, total = 0, 0
+        for name, (number, own, caught) in totals.items():
+            bad, total = bad + own + caught, total + number
+            if number:
+                self.tallies.append(Tally(now, name, number, own, caught))
+        if total:
+            self.ratio = bad / total
+
+    def _count(self, pod: str, version: Version, good: int, own: int, caught: int) -> None:
+        counter = self.counters.get(pod)
+        if counter is None:
+            counter = self.counters[pod] = Counter()
+        if not version.route:
+            counter.good += good
+            counter.bad += own + caught
+            return
+        on_route = max(0, round((good + own) * ROUTE_SHARE) - own)  # its errors are all on that path
+        counter.route_bad += own
+        counter.route_good += min(good, on_route)
+        counter.good += good - min(good, on_route)
+        counter.bad += caught

@@ -1,0 +1,329 @@
+"""The world outside of opsloop: Kubernetes, users, Prometheus, Alertmanager and people, step by step in fake time."""
+
+import asyncio
+import itertools
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from random import Random
+from typing import Any, Final
+
+from opsloop.core.codec import encode_entries
+from opsloop.core.facts import Alert, ProbeReply, Ticket
+from opsloop.errors import Unavailable
+from opsloop.names import CANARY, GATE, INBOX
+from opsloop.shell.ports import DEPLOYMENTS, PODS, RELEASES, Object, Resource, Sample, Series
+from opsloop.simulator import history
+from opsloop.simulator.alerting import Alerting
+from opsloop.simulator.fakes.prober import Asked, FakeProber
+from opsloop.simulator.kube.cluster import WatchedCluster
+from opsloop.simulator.kube.controllers import Controllers
+from opsloop.simulator.kube.pods import Image, is_ready, is_true
+from opsloop.simulator.loop import LeapClock
+from opsloop.simulator.prometheus.store import Store, milliseconds
+from opsloop.simulator.prometheus.telemetry import ModelTelemetry
+from opsloop.simulator.scraping import Scraper
+from opsloop.simulator.service import Counter, Service, Tally, Traffic
+
+NS: Final = "shop"
+STEP: Final = 5  # seconds
+AGE: Final = timedelta(days=4)  # of what runs when the simulation begins
+
+
+def image(version: str) -> str:
+    """The image of a version; its tag names it."""
+    return f"registry.example/app:{version}"
+
+
+def version_of(pod_or_template: Object) -> str:
+    """The version that a pod or template runs, without a digest that admission added."""
+    name: str = pod_or_template["spec"]["containers"][0]["image"]
+    return name.partition("@")[0].rpartition(":")[2]
+
+
+class Telemetry(ModelTelemetry):
+    """The port over the model; unavailable while Prometheus is down."""
+
+    down: Callable[[], bool] = staticmethod(lambda: False)
+
+    async def instant(self, query: str, at: datetime | None = None) -> list[Sample]:
+        """As the port says."""
+        self._refuse()
+        return await super().instant(query, at)
+
+    async def range(self, query: str, start: datetime, end: datetime, step: float) -> list[Series]:
+        """As the port says."""
+        self._refuse()
+        return await super().range(query, start, end, step)
+
+    def _refuse(self) -> None:
+        if self.down():
+            raise Unavailable("connection refused")
+
+
+@dataclass(slots=True)
+class Shared:
+    """Errors that all versions of a service have for a while."""
+
+    service: str  # "" for every service
+    ratio: float
+    until: float
+
+
+@dataclass(slots=True)
+class Later:
+    """Something that happens at a time."""
+
+    at: float
+    do: Callable[[], None] = field(compare=False)
+
+
+class World:
+    """One namespace of services. Made inside of the loop whose time it runs in; time 0 is `start`."""
+
+    def __init__(
+        self, seed: int, start: datetime, services: tuple[Service, ...], live: dict[str, str], labelled: bool = True
+    ) -> None:
+        """`live` names the version that each service runs from the start; `labelled`: metrics name the version."""
+        self.random, self.start, self.services, self.labelled = Random(seed), start, services, labelled
+        loop = asyncio.get_running_loop()
+        self.now: Callable[[], float] = loop.time
+        self.clock = LeapClock(loop, start - AGE)
+        self.cluster = WatchedCluster(self.clock)
+        self.controllers = Controllers(self.cluster, self.clock, NS, self._image, self.now, self._rng("kube"))
+        self.cluster.on_store = self._stored
+        self.cluster.on_gone = self._deleted
+        self.watchers: list[Callable[[Object], None]] = []
+        self.store = Store()
+        begin = milliseconds(start)
+        self.scraper = Scraper(self.store, NS, begin, self._rng("scrapes"))
+        self.telemetry = Telemetry(self.store, self.clock)
+        self.telemetry.down = lambda: self.scraper.weakness.down
+        self.prober = FakeProber()
+        midnight = float(start.hour * 3600 + start.minute * 60 + start.second)
+        self.traffic = {s.name: Traffic(s, self._rng(s.name), midnight) for s in services}
+        self.alerting = Alerting(services)
+        self.intake_stored: Callable[[], None] = lambda: None
+        self.story: list[tuple[float, str]] = []
+        self.shared: list[Shared] = []
+        self._later: list[Later] = []
+        self._inbox = itertools.count(1)
+        self._pods: dict[str, list[tuple[str, str]]] | None = None
+        self._build(live, begin, midnight)
+
+    def _rng(self, name: str) -> Random:
+        return Random(f"{self.random.random()} {name}")
+
+    def _build(self, live: dict[str, str], begin: int, midnight: float) -> None:
+        for service in self.services:
+            self.cluster.seed(deployment(service, live[service.name]))
+            selector = {"app": service.name}
+            meta = {"name": service.name, "namespace": NS}
+            self.cluster.seed({"kind": "Service", "metadata": meta, "spec": {"selector": selector}})
+        self._settling = True
+        for _ in range(5):
+            self.controllers.touch()
+            self.controllers.step()
+        self._settling = False
+        self.clock.advance(AGE.total_seconds())
+        for service in self.services:
+            pods = {}
+            for name, version in self.pods_of(service.name):
+                stored = self.cluster.find(PODS, NS, name)
+                assert stored is not None
+                target = self.scraper.target(name, service.name, self._label(stored), self.controllers.ip(name))
+                pods[name] = (self.scraper.offset(name, STEP), target.labels)
+                self.traffic[service.name].first_request[version] = -AGE.total_seconds()
+            errors = service.versions[live[service.name]].errors
+            random = self._rng("history")
+            self.traffic[service.name].counters = history.fill(
+                self.store, begin, service, pods, errors, midnight, random
+            )
+        self.store.advance(begin)
+
+    def _image(self, name: str) -> Image:
+        if self._settling:
+            return Image(starts=0.0)
+        tag = name.partition("@")[0].rpartition(":")[2]
+        return next((s.versions[tag].image for s in self.services if tag in s.versions), Image())
+
+    # time
+
+    def at(self, seconds: float, do: Callable[[], None]) -> None:
+        """Something that happens then."""
+        self._later.append(Later(seconds, do))
+        self._later.sort(key=lambda later: later.at)
+
+    def tell(self, text: str) -> None:
+        """A line of the story."""
+        self.story.append((self.now(), text))
+
+    def step(self) -> None:
+        """The last `STEP` seconds: users first, then what happens now, controllers, scrapes and alerts."""
+        now = self.now()
+        ready = {service.name: self.pods_of(service.name) for service in self.services}
+        if now:
+            self._serve(now, ready)
+        while self._later and self._later[0].at <= now:
+            self._later.pop(0).do()
+        self.shared = [fault for fault in self.shared if fault.until > now]
+        self.controllers.step()
+        self.scraper.scrape(now, STEP, self._processes())
+        self._alert(now)
+
+    def _serve(self, now: float, ready: dict[str, list[tuple[str, str]]]) -> None:
+        for service in self.services:
+            fine = 1.0
+            for fault in self.shared:
+                if fault.service in ("", service.name):
+                    fine *= 1 - fault.ratio
+            for name in service.depends:
+                fine *= 1 - self._harm_of(name) * service.share
+            self.traffic[service.name].serve(now, STEP, ready[service.name], 1 - fine)
+
+    def _harm_of(self, name: str) -> float:
+        """What a dependency's bad answers are more than its budget."""
+        other = self.traffic[name]
+        return other.ratio if other.ratio > 3 * other.service.budget else 0.0
+
+    def _processes(self) -> dict[str, tuple[str, str, str, Counter]]:
+        """Running processes by pod, as service discovery finds them."""
+        found = {}
+        for pod in self.cluster.all("pods"):
+            name, service = pod["metadata"]["name"], pod["metadata"].get("labels", {}).get("app", "")
+            if service in self.traffic and is_true(pod, "ContainersReady"):
+                counters = self.traffic[service].counters
+                counter = counters.get(name) or counters.setdefault(name, Counter())
+                found[name] = (service, self._label(pod), self.controllers.ip(name), counter)
+        return found
+
+    def _label(self, pod: Object) -> str:
+        return version_of(pod) if self.labelled else ""
+
+    def _alert(self, now: float) -> None:
+        recent = {name: _since(traffic.tallies, now - 60) for name, traffic in self.traffic.items()}
+        ready = {name: len(self.pods_of(name)) for name in self.traffic}
+        alerts = self.alerting.look(now, self.clock.now(), recent, ready)
+        if alerts:
+            self.report(tuple(alerts))
+
+    # what runs
+
+    def pods_of(self, service: str) -> list[tuple[str, str]]:
+        """(name, version) of the pods in traffic."""
+        if self._pods is None:
+            self._pods = {name: [] for name in self.traffic}
+            for pod in self.cluster.all("pods"):
+                app = pod["metadata"].get("labels", {}).get("app", "")
+                if app in self._pods and is_ready(pod):
+                    self._pods[app].append((pod["metadata"]["name"], version_of(pod)))
+        return self._pods[service]
+
+    def live(self, service: str) -> str:
+        """The version in the Deployment's template."""
+        return version_of(self.get(DEPLOYMENTS, service)["spec"]["template"])
+
+    def open_canaries(self) -> list[Object]:
+        """Canary pods whose gate is open."""
+        return [p for p in self.cluster.all("pods") if CANARY in p["metadata"].get("labels", {}) and is_true(p, GATE)]
+
+    def get(self, resource: Resource, name: str) -> Object:
+        """A stored object. KeyError where it is not there."""
+        stored = self.cluster.find(resource, NS, name)
+        if stored is None:
+            raise KeyError(name)
+        return stored
+
+    def _stored(self, obj: Object) -> None:
+        if obj["kind"] in ("Pod", "Deployment"):
+            self.controllers.touch()
+            self._pods = None
+        if obj["kind"] == "Pod":
+            self.prober.pods[obj.get("status", {}).get("podIP", "")] = lambda asked: _answer(asked)
+        for watcher in self.watchers:
+            watcher(obj)
+
+    def _deleted(self, obj: Object) -> None:
+        if obj["kind"] in ("Pod", "Deployment"):
+            self._pods = None
+            self.controllers.touch()
+        if obj["kind"] == "Pod":
+            self.controllers.forget(obj["metadata"]["name"])
+
+    # people and tools
+
+    def push(self, service: str, version: str, manager: str = "kubectl-set") -> None:
+        """`kubectl set image`: a change past the Release."""
+        stored = self.get(DEPLOYMENTS, service)
+        template = stored["spec"]["template"]
+        template["spec"]["containers"][0]["image"] = image(version)
+        at = self.clock.now().strftime("%Y-%m-%dT%H:%M:%SZ")
+        fields: Object = {"f:spec": {"f:template": {}}}
+        stored["metadata"]["managedFields"] = [{"manager": manager, "time": at, "fieldsV1": fields}]
+        self.cluster.seed(stored)
+
+    def ship(self, service: str, version: str, **spec: Any) -> None:
+        """Edits the Release: the ordinary way."""
+        stored = self.get(RELEASES, service)
+        stored["spec"] |= {"version": version, "images": {service: image(version)}, **spec}
+        self.cluster.seed(stored)
+
+    def change(self, service: str, **spec: Any) -> None:
+        """Changes fields of the Deployment's spec, such as paused or replicas."""
+        stored = self.get(DEPLOYMENTS, service)
+        stored["spec"] |= spec
+        self.cluster.seed(stored)
+
+    def annotate(self, resource: Resource, name: str, **annotations: str) -> None:
+        """Sets annotations of opsloop's on an object."""
+        stored = self.get(resource, name)
+        held = stored["metadata"].get("annotations", {})
+        stored["metadata"]["annotations"] = held | {f"opsloop.dev/{k}": v for k, v in annotations.items()}
+        self.cluster.seed(stored)
+
+    def report(self, alerts: tuple[Alert, ...] = (), tickets: tuple[Ticket, ...] = ()) -> None:
+        """Stores inbox entries that the intake has answered 2xx for."""
+        number = next(self._inbox)
+        for part, data in enumerate(encode_entries(alerts, tickets)):
+            meta = {"name": f"opsloop-inbox-{number}-{part}", "namespace": NS, "labels": {INBOX: "true"}}
+            self.cluster.seed({"kind": "ConfigMap", "metadata": meta, "binaryData": data})
+        self.intake_stored()
+
+    def outage(self, service: str, ratio: float, seconds: float) -> None:
+        """All versions of a service ("" = of every service) err for a while."""
+        self.shared.append(Shared(service, ratio, self.now() + seconds))
+
+    def down(self, service: str, seconds: float) -> None:
+        """No pod of the service's Deployments answers for a while."""
+        names = {service, f"{service}-canary"}
+        self.controllers.faults.down |= names
+        self.controllers.touch()
+
+        def back() -> None:
+            self.controllers.faults.down -= names
+            self.controllers.touch()
+
+        self.at(self.now() + seconds, back)
+
+
+def _since(tallies: list[Tally], at: float) -> list[Tally]:
+    """The newest tallies, those after a time."""
+    found = []
+    for tally in reversed(tallies):
+        if tally.at <= at:
+            break
+        found.append(tally)
+    return found
+
+
+def _answer(asked: Asked) -> ProbeReply:
+    return ProbeReply(200, "{}")
+
+
+def deployment(service: Service, version: str) -> Object:
+    """The Deployment of a service."""
+    labels = {"app": service.name}
+    container = {"name": service.name, "image": image(version), "ports": [{"containerPort": 8080}]}
+    template = {"metadata": {"labels": labels}, "spec": {"containers": [container]}}
+    spec = {"replicas": service.replicas, "selector": {"matchLabels": labels}, "template": template}
+    return {"kind": "Deployment", "metadata": {"name": service.name, "namespace": NS}, "spec": spec}
