@@ -9,6 +9,7 @@ from opsloop.core.facts import Alert
 from opsloop.core.intake import fingerprint_of
 from opsloop.simulator.service import Service, Tally
 
+LEAST = 5  # requests in the minute
 ERRORS, NO_PODS = "HighErrorRate", "NoPodReady"
 
 
@@ -39,7 +40,7 @@ class Alerting:
         for service in self.services:
             tallies = recent[service.name]
             total, bad = sum(t.total for t in tallies), sum(t.bad for t in tallies)
-            holds = {ERRORS: total >= 20 and bad > 0.05 * total, NO_PODS: ready[service.name] == 0}
+            holds = {ERRORS: total >= LEAST and bad > 0.05 * total, NO_PODS: ready[service.name] == 0}
             for name, value in holds.items():
                 found += self._step(service.name, name, value, now, clock)
         return found

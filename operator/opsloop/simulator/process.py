@@ -27,6 +27,7 @@ class Process:
         self.pager, self.events = self.fakes.pager, self.fakes.events
         self.failures: list[str] = []
         self.reconciles = 0
+        self.broken = False  # it cannot go on
         self._counts: Counter[ObjectKey] = Counter()
         self._tasks: list[asyncio.Task[Any]] = []
 
@@ -56,8 +57,7 @@ class Process:
         for task in self._tasks:
             if task.done():
                 self.failures.append(f"a part of the operator ended: {task.exception()!r}")
-                self._tasks.remove(task)
-                break
+                self.broken = True
 
     def _reconciled(self, key: ObjectKey, result: str) -> None:
         self.reconciles += 1
@@ -65,6 +65,7 @@ class Process:
         if self._counts[key] == MOST_RECONCILES:
             self.failures.append(f"livelock: {'/'.join(key)} is reconciled for ever")
             self.operator.queue.unlead()
+            self.broken = True
         if result in FAILURES:
             self.failures.append(f"{'/'.join(key)}: {result}")
         self._watch()

@@ -6,10 +6,9 @@ from random import Random
 from typing import Final
 
 from opsloop.simulator.kube.pods import Image
-from opsloop.simulator.traffic import Bursts, Wave, poisson
+from opsloop.simulator.traffic import NO_BURSTS, Bursts, Wave, poisson
 
 IMAGE: Final = Image()
-NO_BURSTS: Final = Bursts()
 ROUTE: Final = "/checkout"
 ROUTE_SHARE: Final = 0.1  # of the requests go to this path
 OWN, SHARED, UNSERVED = "own", "shared", "unserved"

@@ -67,6 +67,9 @@ class Bursts:
         return [min(self.most, int(math.exp(random.uniform(low, high)))) for _ in range(count)]
 
 
+NO_BURSTS: Final = Bursts()
+
+
 @dataclass(frozen=True, slots=True)
 class Count:
     """Requests of one pod in one interval."""
@@ -76,7 +79,7 @@ class Count:
 
 
 def counts(
-    random: Random, seconds: float, rate: float, errors: Sequence[float], bursts: Bursts = Bursts()
+    random: Random, seconds: float, rate: float, errors: Sequence[float], bursts: Bursts = NO_BURSTS
 ) -> list[Count]:
     """Requests of each pod within so many seconds; `rate` per second over all pods, `errors` the error ratio of each pod.
 
@@ -119,7 +122,7 @@ class Rollout:
     canary: float
     live_pods: int = 4
     canary_pods: int = 1
-    bursts: Bursts = Bursts()
+    bursts: Bursts = NO_BURSTS
     outage: tuple[float, float, float] = (0.0, 0.0, 0.0)
     scrape: float = 15.0
 

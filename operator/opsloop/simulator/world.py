@@ -104,6 +104,7 @@ class World:
         self.traffic = {s.name: Traffic(s, self._rng(s.name), midnight) for s in services}
         self.alerting = Alerting(services)
         self.intake_stored: Callable[[], None] = lambda: None
+        self.on_ship: Callable[[str, str], None] | None = None
         self.story: list[tuple[float, str]] = []
         self.shared: list[Shared] = []
         self._later: list[Later] = []
@@ -263,7 +264,10 @@ class World:
         self.cluster.seed(stored)
 
     def ship(self, service: str, version: str, **spec: Any) -> None:
-        """Edits the Release: the ordinary way."""
+        """Edits the Release: the ordinary way. `on_ship` hears of it where there is no opsloop."""
+        if self.on_ship is not None:
+            self.on_ship(service, version)
+            return
         stored = self.get(RELEASES, service)
         stored["spec"] |= {"version": version, "images": {service: image(version)}, **spec}
         self.cluster.seed(stored)

@@ -53,6 +53,11 @@ class Controllers:
         """Something changed: the next step looks at everything."""
         self._dirty = True
 
+    def cured(self) -> None:
+        """There is room, quota and consent for new pods again."""
+        self.faults.no_room, self.faults.quota, self.faults.refused = False, None, ""
+        self._dirty = True
+
     def forget(self, pod: str) -> None:
         """Somebody deleted the pod."""
         self._lives.pop(pod, None)

@@ -1,0 +1,107 @@
+"""One episode: a weather lived through by opsloop, or by a judge in its place."""
+
+import asyncio
+from dataclasses import dataclass
+from datetime import timedelta
+
+from opsloop.entry.settings import Settings
+from opsloop.shell.ports import Object
+from opsloop.simulator import manifests
+from opsloop.simulator.fakes.pager import FakePager
+from opsloop.simulator.loop import LeapLoop, run
+from opsloop.simulator.mechanics import Judge, Mechanics
+from opsloop.simulator.process import Process
+from opsloop.simulator.record import Record, Watcher
+from opsloop.simulator.rest import unrest
+from opsloop.simulator.service import Tally
+from opsloop.simulator.weather import HOLDS, MAIN, Happening, Weather
+from opsloop.simulator.world import STEP, World
+
+TICK = timedelta(seconds=15)
+FIX = "v9"
+
+
+class RecordingPager(FakePager):
+    """Tells a Record of each delivery."""
+
+    def __init__(self, record: Record) -> None:
+        super().__init__()
+        self._record = record
+
+    async def page(self, payload: Object) -> None:
+        """As the port says."""
+        await super().page(payload)
+        self._record.paged(payload)
+
+
+@dataclass(slots=True)
+class Episode:
+    """What came of a weather. `tallies` by service: what users saw."""
+
+    weather: Weather
+    record: Record
+    tallies: dict[str, list[Tally]]
+    story: list[tuple[float, str]]
+    failures: list[str]
+    unsupported: list[str]
+
+
+def live_through(weather: Weather, judge: Judge | None = None, tick: timedelta = TICK) -> Episode:
+    """Plays a weather to its end: with opsloop, or where a judge is given with that."""
+    return run(_play(weather, judge, tick), LeapLoop(float(STEP)))
+
+
+async def _play(weather: Weather, judge: Judge | None, tick: timedelta) -> Episode:
+    world = World(weather.seed, weather.start, weather.services, weather.live, weather.labelled)
+    record = Record(world.now, world.tell)
+    world.alerting.severity = weather.severity
+    world.alerting.services = weather.services if weather.alerts else ()
+    world.alerting.stuck = {s.name for s in weather.services} if weather.stuck else set()
+    fix = Happening(weather.fix_at, f"the Release {MAIN} asks for the fix {FIX}", lambda w: w.ship(MAIN, FIX))
+    for happening in (*weather.happenings, fix):
+        _scheduled(world, happening)
+    if judge is None:
+        failures = await _with_opsloop(world, weather, record, tick)
+    else:
+        failures = await _with_judge(world, weather, record, judge)
+    tallies = {name: traffic.tallies for name, traffic in world.traffic.items()}
+    return Episode(weather, record, tallies, world.story, failures, world.telemetry.unsupported)
+
+
+def _scheduled(world: World, happening: Happening) -> None:
+    """The happening at its time, told before it takes effect."""
+
+    def do() -> None:
+        if happening.text:
+            world.tell(happening.text)
+        happening.do(world)
+
+    world.at(happening.at, do)
+
+
+async def _with_opsloop(world: World, weather: Weather, record: Record, tick: timedelta) -> list[str]:
+    for service in weather.services:
+        world.cluster.seed(manifests.release(service, weather.live[service.name], weather.form, HOLDS))
+    world.cluster.seed(manifests.runbook())
+    process = Process(world, Settings(tick=tick, workers=1))
+    process.fakes.pager = process.pager = RecordingPager(record)
+    world.watchers.append(Watcher(record))
+    world.at(weather.fix_at - STEP, lambda: record.unrest.extend(unrest(world, weather)))
+    await process.start()
+    while world.now() <= weather.horizon and not process.broken:
+        world.step()
+        process.look()
+        await asyncio.sleep(STEP)
+    await process.stop()
+    return process.failures
+
+
+async def _with_judge(world: World, weather: Weather, record: Record, judge: Judge) -> list[str]:
+    mechanics = Mechanics(world, weather, judge, record)
+    world.on_ship = mechanics.ship
+    world.intake_stored = lambda: None
+    while world.now() <= weather.horizon:
+        world.step()
+        mechanics.look()
+        await asyncio.sleep(STEP)
+    return []

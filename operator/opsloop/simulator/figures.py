@@ -1,0 +1,306 @@
+"""The table: what an episode adds to each figure, by what the oracle knows and users saw."""
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from math import exp
+from typing import Final
+
+from opsloop.simulator.burn import Counts, counts_of, stretches
+from opsloop.simulator.episode import FIX, Episode
+from opsloop.simulator.scraping import EVERY
+from opsloop.simulator.service import Service
+from opsloop.simulator.weather import HOLDS, MAIN, PAGE_FACTOR
+
+ALPHA: Final = 0.01
+DAY: Final = 86_400.0
+POWER: Final = {3.0: 34_800, 10.0: 2_050, 40.0: 265}
+"""Multiple of live's 0.5 % → requests in all by which 95 of 100 canaries are rejected (judgement.md, section 6)."""
+TO_PAGE: Final = 300.0  # seconds from when a tier fires, or a minute without pods, until a page
+UNSERVED: Final = 120.0  # seconds without any pod that are an outage
+LITTLE_TRAFFIC: Final = "TooLittleTraffic"
+"""The Release says that its traffic cannot tell, and follows what the spec says of that: neither failed nor passed."""
+SLACK: Final = 1.1  # holds may last a tenth longer
+TROUBLED: Final = ("kubernetes", "telemetry-gone", "good-release-in-an-outage", "gitops", "outage", "dependency")
+"""Kinds in which a good version may be held up or cancelled by something that is not its own."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """What one episode adds to a figure: `failures` of `trials` (service-days and ratios count as such)."""
+
+    figure: str
+    trials: float
+    failures: float
+    why: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Goal:
+    """A figure and its goal. `better`: "most" (at most `limit`), "least" (successes, at least `limit`)."""
+
+    figure: str
+    text: str
+    limit: float
+    better: str = "most"
+    unit: str = "share"  # share, per service-day, count, ratio
+
+
+GOALS: Final = (
+    Goal("healthy-rejected", "healthy canaries rejected", ALPHA),
+    Goal("harmful-3", "canaries at 3 x live rejected in time (while the hold lasts)", 0.99, "least"),
+    Goal("harmful-10", "canaries at 10 x live rejected in time", 0.99, "least"),
+    Goal("harmful-40", "canaries at 40 x live rejected in time", 0.99, "least"),
+    Goal("promoted", "good releases promoted without a person", 0.99, "least"),
+    Goal("promoted-in-time", "and within hold + 10 %, at 5 requests/s or more", 0.95, "least"),
+    Goal("mitigated", "harmful changes to live (2 x the page factor or more) mitigated in time", 0.995, "least"),
+    Goal("wrong-acts", "rollbacks or blocks of a revision that did no harm", 1e-4, unit="per service-day"),
+    Goal("unpaged", "outages without a page", 0.0, unit="count"),
+    Goal("repeated-pages", "pages that repeat one of the same Incident", 0.0, unit="count"),
+    Goal("false-pages", "false pages at half the budget, 1 request/s or more", 1e-3, unit="per service-day"),
+    Goal("false-pages-quiet", "false pages at half the budget, below 1 request/s", 1e-2, unit="per service-day"),
+    Goal("unrest", "objects not at rest, or without a named reason, after an hour", 0.0, unit="count"),
+    Goal("fix-stuck", "fixes that could not be shipped", 0.0, unit="count"),
+    Goal("bad-requests", "bad requests that users saw, against a perfect judge", 1.5, unit="ratio"),
+)
+
+
+def measure(episode: Episode, perfect: Episode | None = None) -> list[Sample]:
+    """All samples of an episode; `perfect` is the same weather with the perfect judge, for the last row."""
+    found: list[Sample] = []
+    for part in (_canaries, _mitigations, _wrong_acts, _outages, _pages, _ends):
+        found += part(episode)
+    if perfect is not None:
+        found.append(_bad_requests(episode, perfect))
+    return found
+
+
+def _canaries(episode: Episode) -> Iterable[Sample]:
+    weather, record = episode.weather, episode.record
+    for run in record.targets:
+        harm = weather.harmful(run.service, run.version)
+        first = _first(episode, run.service, run.version)
+        judged = run.state == "Rejected" and run.reason not in ("PodsFailing", "EvalFailed")
+        if not harm and run.ended is not None and first is not None and run.reason != "SpecBackToLive":
+            why = f"{run.version} was rejected at {run.ended:.0f} s: {run.reason}" if judged else ""
+            yield Sample("healthy-rejected", 1, judged, why)
+    if weather.multiple:
+        yield from _harmful(episode)
+    shipped = "v2" if weather.kind in ("good-release", "good-release-in-an-outage") else ""
+    if shipped and not weather.kind.startswith(TROUBLED):
+        yield from _promotion(episode, shipped)
+
+
+def _harmful(episode: Episode) -> Iterable[Sample]:
+    weather, multiple = episode.weather, episode.weather.multiple
+    first = _first(episode, MAIN, "v2")
+    needed = 1.5 * POWER[multiple] / weather.main.wave.mean
+    if first is None or needed > sum(HOLDS):
+        return  # out of reach of these holds: said by the Release, not hidden
+    limit = first + needed + 3 * EVERY + 2 * EVERY
+    ended = next((t.ended for t in episode.record.targets if t.version == "v2" and t.state == "Rejected"), None)
+    late = ended is None or ended > limit
+    end = f"at {ended:.0f} s" if ended else "never"
+    yield Sample(f"harmful-{multiple:.0f}", 1, late, f"rejected {end}, due at {limit:.0f} s" if late else "")
+
+
+def _promotion(episode: Episode, version: str) -> Iterable[Sample]:
+    run = next((t for t in episode.record.targets if (t.service, t.version) == (MAIN, version)), None)
+    promoted = run is not None and run.state == "Promoted"
+    if run is not None and run.held == LITTLE_TRAFFIC:
+        return
+    state = f"{run.state} {run.reason} {run.held}" if run else "never tried"
+    yield Sample("promoted", 1, not promoted, "" if promoted else f"{version} is {state}")
+    first = _first(episode, MAIN, version)
+    if episode.weather.main.wave.mean >= 5 and run is not None and first is not None:
+        taken = (run.promoting or float("inf")) - first
+        late = taken > SLACK * sum(HOLDS)
+        yield Sample("promoted-in-time", 1, late, f"{version} took {taken:.0f} s" if late else "")
+
+
+def _mitigations(episode: Episode) -> Iterable[Sample]:
+    weather = episode.weather
+    if weather.kind not in ("bad-push", "stuck-alerts"):
+        return
+    service, version = weather.main, weather.main.versions["v2"]
+    served = [t.at for t in episode.tallies[MAIN] if t.version == "v2"]
+    fired = _fired_for(episode, service, "v2")
+    if not served or fired is None or version.errors < 2 * PAGE_FACTOR * service.budget:
+        return
+    rollout = 4 * (version.image.starts + 10)
+    limit = fired + 2 * EVERY + 2 * EVERY + rollout
+    late = served[-1] > limit
+    yield Sample("mitigated", 1, late, f"served until {served[-1]:.0f} s, due at {limit:.0f} s" if late else "")
+
+
+def _fired_for(episode: Episode, service: Service, version: str) -> float | None:
+    """When a paging tier fires by what users saw, after this version began to serve."""
+    first = _first(episode, service.name, version)
+    if first is None:
+        return None
+    seen = _counts(episode, service)
+    at = first - first % EVERY + EVERY
+    while at <= episode.weather.horizon:
+        if seen.fires(at, service.budget):
+            return at
+        at += EVERY
+    return None
+
+
+def _wrong_acts(episode: Episode) -> Iterable[Sample]:
+    weather, record = episode.weather, episode.record
+    wrong = {(r.service, r.version): f"{r.version} rolled back at {r.at:.0f} s" for r in record.rollbacks}
+    wrong |= {(b.service, b.version): f"{b.version} blocked at {b.at:.0f} s" for b in record.blocks}
+    found = [text for (service, version), text in wrong.items() if not weather.harmful(service, version)]
+    days = weather.horizon / DAY * len(weather.services)
+    yield Sample("wrong-acts", days, len(found), "; ".join(found))
+
+
+def _outages(episode: Episode) -> Iterable[Sample]:
+    weather, record = episode.weather, episode.record
+    for service in weather.services:
+        seen = _counts(episode, service)
+        times = [(begin, end) for begin, end in stretches(seen, service.budget, weather.horizon) if end - begin >= 120]
+        times += _without_pods(episode, service)
+        for begin, end in times:
+            due = max(begin + TO_PAGE, min(end, begin + 2 * TO_PAGE))
+            heard = any(
+                begin - 900 <= page.at <= due or _still_open(episode, page.incident, begin) for page in record.pages
+            )
+            text = f"{service.name} harmed from {begin:.0f} to {end:.0f} s, no page" if not heard else ""
+            yield Sample("unpaged", 1, not heard, text)
+
+
+def _still_open(episode: Episode, incident: str, at: float) -> bool:
+    """A person was paged for an Incident that was open then."""
+    run = episode.record.incidents.get(incident)
+    return run is not None and run.opened <= at and (run.resolved is None or run.resolved >= at)
+
+
+def _without_pods(episode: Episode, service: Service) -> list[tuple[float, float]]:
+    """Times of at least two minutes in which no request was served."""
+    found: list[tuple[float, float]] = []
+    for tally in episode.tallies[service.name]:
+        if tally.version:
+            continue
+        if found and tally.at - found[-1][1] < 60:
+            found[-1] = (found[-1][0], tally.at)
+        else:
+            found.append((tally.at, tally.at))
+    return [(begin, end) for begin, end in found if end - begin >= UNSERVED]
+
+
+def _pages(episode: Episode) -> Iterable[Sample]:
+    weather, record = episode.weather, episode.record
+    seen = set[tuple[str, str]]()
+    repeated = 0
+    for page in record.pages:
+        repeated += (page.key, page.what) in seen
+        seen.add((page.key, page.what))
+    yield Sample("repeated-pages", len(record.pages), repeated, f"{repeated} pages repeat another" if repeated else "")
+    if weather.kind == "quiet":
+        figure = "false-pages" if weather.main.wave.mean >= 1 else "false-pages-quiet"
+        pages = len(record.pages)
+        yield Sample(figure, weather.horizon / DAY, pages, f"paged at {record.pages[0].at:.0f} s" if pages else "")
+
+
+def _ends(episode: Episode) -> Iterable[Sample]:
+    record = episode.record
+    yield Sample("unrest", 1 + len(record.incidents), len(record.unrest), "; ".join(record.unrest))
+    run = next((t for t in record.targets if (t.service, t.version) == (MAIN, FIX)), None)
+    promoted = run is not None and run.state == "Promoted"
+    state = f"{run.state} {run.reason} {run.held}" if run else "never tried"
+    if run is None or run.held != LITTLE_TRAFFIC:
+        yield Sample("fix-stuck", 1, not promoted, "" if promoted else f"the fix is {state}")
+
+
+def _bad_requests(episode: Episode, perfect: Episode) -> Sample:
+    ours, best = (sum(t.own for t in e.tallies[MAIN] if e.weather.harmful(MAIN, t.version)) for e in (episode, perfect))
+    why = f"{ours} bad requests of harmful versions, {best} with the perfect judge" if ours > 1.5 * best + 50 else ""
+    return Sample("bad-requests", best, ours, why)
+
+
+def _first(episode: Episode, service: str, version: str) -> float | None:
+    """When a version served its first request."""
+    return next((t.at for t in episode.tallies[service] if t.version == version), None)
+
+
+def _counts(episode: Episode, service: Service) -> Counts:
+    normal = service.versions[episode.weather.live[service.name]].errors
+    return counts_of(episode.tallies[service.name], service.wave.mean, normal)
+
+
+# --- the table
+
+
+@dataclass(slots=True)
+class Row:
+    """One figure over all episodes. `bound` is the 95 % bound on the worse side, by Clopper and Pearson."""
+
+    goal: Goal
+    trials: float
+    failures: float
+    value: float
+    bound: float | None
+    met: bool
+    failing: list[tuple[int, str]]
+
+
+def table(samples: Sequence[tuple[int, Sample]], goals: Sequence[Goal] = GOALS) -> list[Row]:
+    """The rows of samples (seed, sample)."""
+    return [_row(goal, [(seed, s) for seed, s in samples if s.figure == goal.figure]) for goal in goals]
+
+
+def _row(goal: Goal, samples: Sequence[tuple[int, Sample]]) -> Row:
+    trials, failures = sum(s.trials for _, s in samples), sum(s.failures for _, s in samples)
+    failing = [(seed, s.why) for seed, s in samples if s.why]
+    value, bound = _value(goal, trials, failures)
+    met = value >= goal.limit if goal.better == "least" else value <= goal.limit
+    return Row(goal, trials, failures, value, bound, met and bool(trials), failing)
+
+
+def _value(goal: Goal, trials: float, failures: float) -> tuple[float, float | None]:
+    """The figure, and its 95 % bound on the worse side where it is a rate."""
+    share = failures / trials if trials else 0.0
+    if goal.unit == "share":
+        upper = upper_bound(round(failures), round(trials))
+        return (share, upper) if goal.better == "most" else (1 - share, 1 - upper)
+    if goal.unit == "per service-day":
+        return share, poisson_upper(round(failures)) / trials if trials else None
+    return failures if goal.unit == "count" else share, None
+
+
+def upper_bound(failures: int, trials: int, confidence: float = 0.95) -> float:
+    """One-sided upper bound of a probability by Clopper and Pearson."""
+    if failures >= trials:
+        return 1.0
+    return _solve(lambda p: _binomial_cdf(failures, trials, p) - (1 - confidence), 0.0, 1.0)
+
+
+def poisson_upper(count: int, confidence: float = 0.95) -> float:
+    """One-sided upper bound of the mean of a Poisson count (Garwood)."""
+    return _solve(lambda m: _poisson_cdf(count, m) - (1 - confidence), 0.0, 10.0 * (count + 3))
+
+
+def _solve(falling: Callable[[float], float], low: float, high: float) -> float:
+    for _ in range(80):
+        middle = (low + high) / 2
+        low, high = (middle, high) if falling(middle) > 0 else (low, middle)
+    return (low + high) / 2
+
+
+def _binomial_cdf(most: int, number: int, p: float) -> float:
+    term, total = (1 - p) ** number, 0.0
+    if term == 0.0:
+        return 0.0
+    for k in range(most + 1):
+        total += term
+        term *= (number - k) / (k + 1) * p / (1 - p)
+    return total
+
+
+def _poisson_cdf(most: int, mean: float) -> float:
+    term, total = exp(-mean), 0.0
+    for k in range(most + 1):
+        total += term
+        term *= mean / (k + 1)
+    return total

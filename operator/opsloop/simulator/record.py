@@ -1,0 +1,201 @@
+"""What was done to a world, by opsloop or by a judge in its place: targets, rollbacks, blocks, pages, Incidents."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from opsloop.shell.ports import Object
+
+ACTIVE: Final = ("Dark", "Stepping", "Promoting")
+
+
+@dataclass(slots=True)
+class TargetRun:
+    """One try of a version as a canary."""
+
+    service: str
+    version: str
+    digest: str
+    started: float
+    promoting: float | None = None
+    ended: float | None = None
+    state: str = "Dark"
+    reason: str = ""
+    held: str = ""  # reason of its last hold
+
+
+@dataclass(frozen=True, slots=True)
+class Rollback:
+    """A version was taken back from live."""
+
+    at: float
+    service: str
+    version: str
+    to: str
+
+
+@dataclass(frozen=True, slots=True)
+class Block:
+    """A version may not be shipped again."""
+
+    at: float
+    service: str
+    version: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class PageSent:
+    """A delivery to the pager."""
+
+    at: float
+    incident: str
+    key: str
+    what: str  # severity and, where the payload says it, which turn of its life
+
+
+@dataclass(slots=True)
+class IncidentRun:
+    """One Incident."""
+
+    opened: float
+    service: str
+    phase: str = "Open"
+    resolved: float | None = None
+
+
+@dataclass(slots=True)
+class Record:
+    """`tell` gets a line for each of them."""
+
+    now: Callable[[], float]
+    tell: Callable[[str], None] = lambda _: None
+    targets: list[TargetRun] = field(default_factory=list)
+    rollbacks: list[Rollback] = field(default_factory=list)
+    blocks: list[Block] = field(default_factory=list)
+    pages: list[PageSent] = field(default_factory=list)
+    incidents: dict[str, IncidentRun] = field(default_factory=dict)
+    unrest: list[str] = field(default_factory=list)  # what was not at rest an hour after the last event
+
+    def paged(self, payload: Object) -> None:
+        """The pager answered 2xx."""
+        what = " ".join(str(payload[k]) for k in ("status", "event", "action", "reason", "severity") if payload.get(k))
+        self.pages.append(PageSent(self.now(), payload.get("incident", ""), payload.get("dedup_key", ""), what))
+        self.tell(f"PAGE {payload.get('incident')} {what}: {payload.get('title')}")
+
+    def rolled_back(self, service: str, version: str, to: str) -> None:
+        """A version was taken back from live."""
+        self.rollbacks.append(Rollback(self.now(), service, version, to))
+        self.tell(f"rollback of {version} to {to}")
+
+    def blocked(self, service: str, version: str, reason: str) -> None:
+        """A version was blocked."""
+        self.blocks.append(Block(self.now(), service, version, reason))
+        self.tell(f"{version} is blocked: {reason}")
+
+    def target(self, service: str, version: str, digest: str, state: str, reason: str, message: str) -> None:
+        """A target is in this state now."""
+        run = next((t for t in reversed(self.targets) if (t.service, t.digest) == (service, digest)), None)
+        if run is None or run.ended is not None:
+            if state not in ACTIVE:
+                if run is None or (run.state, run.reason) != (state, reason):
+                    self.targets.append(
+                        TargetRun(service, version, digest, self.now(), None, self.now(), state, reason)
+                    )
+                    self.tell(f"target {version}: {state} {reason} {message}"[:300])
+                return
+            run = TargetRun(service, version, digest, self.now())
+            self.targets.append(run)
+        elif run.state == state:
+            return
+        run.state, run.reason = state, reason
+        if state == "Promoting":
+            run.promoting = self.now()
+        if state not in ACTIVE:
+            run.ended = self.now()
+        self.tell(f"target {version}: {state} {reason} {message}"[:300])
+
+
+class Watcher:
+    """Fills a Record from what opsloop stores."""
+
+    def __init__(self, record: Record) -> None:
+        self.record = record
+        self._seen: dict[str, Any] = {}
+
+    def __call__(self, obj: Object) -> None:
+        """An object was stored."""
+        if obj["kind"] == "Release":
+            self._release(obj["metadata"]["name"], obj.get("status", {}))
+        elif obj["kind"] == "Incident":
+            self._incident(obj)
+
+    def _release(self, name: str, status: Object) -> None:
+        versions = {r["digest"]: r["version"] for r in status.get("revisions", ())}
+        if target := status.get("target"):
+            mark = (target["digest"], target["state"], target.get("reason"), target.get("startedAt"))
+            if self._seen.get(f"{name} target") != mark:
+                self._seen[f"{name} target"] = mark
+                message = target.get("message", "")
+                args = (target["version"], target["digest"], target["state"], target.get("reason", ""), message)
+                self.record.target(name, *args)
+            step = (target["digest"], target.get("weight"))
+            if target["state"] == "Stepping" and self._seen.get(f"{name} step") != step:
+                self._seen[f"{name} step"] = step
+                self.record.tell(f"target {target['version']}: weight {target.get('weight')}")
+            self._held(name, target, status)
+        if (rollback := status.get("rollback")) and rollback["state"] != "Refused":
+            key = f"{name} rollback {rollback['incident']} {rollback['attempt']}"
+            if key not in self._seen:
+                self._seen[key] = True
+                origin, to = (versions.get(rollback[k], rollback[k]) for k in ("fromDigest", "toDigest"))
+                self.record.rolled_back(name, origin, to)
+        for revision in status.get("revisions", ()):
+            self._block(name, revision)
+
+    def _held(self, name: str, target: Object, status: Object) -> None:
+        """The reason why the target is held, in the record and, where it is new, in the story."""
+        held = next((c for c in status.get("conditions", ()) if c["type"] == "Held" and c["status"] == "True"), None)
+        run = next(
+            (t for t in reversed(self.record.targets) if (t.service, t.digest) == (name, target["digest"])), None
+        )
+        reason = held["reason"] if held else ""
+        if run is None or run.held == reason:
+            return
+        run.held = reason
+        if held and target["state"] in ACTIVE:
+            self.record.tell(f"target {target['version']}: held, {reason}: {held.get('message', '')}"[:250])
+
+    def _block(self, name: str, revision: Object) -> None:
+        key, blocked = f"{name} blocked {revision['digest']}", revision.get("blocked")
+        before = self._seen.get(key)
+        at = blocked["at"] if blocked else None
+        if at != before:
+            self._seen[key] = at
+            if blocked:
+                self.record.blocked(name, revision["version"], blocked["reason"])
+            else:
+                self.record.tell(f"{revision['version']} is not blocked any more")
+
+    def _incident(self, obj: Object) -> None:
+        name, status = obj["metadata"]["name"], obj.get("status", {})
+        run = self.record.incidents.get(name)
+        if run is None:
+            run = self.record.incidents[name] = IncidentRun(self.record.now(), obj["spec"].get("service", ""))
+            signal = obj["spec"]["signal"]
+            self.record.tell(f"Incident {name} opens ({signal['severity']}): {signal.get('message', '')}"[:250])
+        phase = status.get("phase", "Open")
+        if phase != run.phase:
+            run.phase = phase
+            run.resolved = self.record.now() if phase == "Resolved" else None
+            self.record.tell(f"{name}: {phase}")
+        cause = status.get("cause")
+        if cause and self._seen.get(f"{name} cause") != (cause["kind"], cause.get("version"), cause.get("reason")):
+            self._seen[f"{name} cause"] = (cause["kind"], cause.get("version"), cause.get("reason"))
+            version, sure = cause.get("version", ""), cause.get("confidence", 0)
+            self.record.tell(f"{name}: cause {cause['kind']} {version} {cause.get('reason', '')} ({sure:.0%})")
+        for play in status.get("plays", ()):
+            key = f"{name} {play['type']} {play['attempt']} {play['step']}"
+            if self._seen.get(key) != play["state"]:
+                self._seen[key] = play["state"]
+                self.record.tell(f"{name}: {play['type']}-{play['attempt']} {play['state']} {play.get('reason', '')}")

@@ -1,0 +1,71 @@
+"""`python -m tests.sim`: the table of figures over many weathers (`make sim`); `--seed N` replays one and tells its story."""
+
+import argparse
+import sys
+import time
+from collections import Counter
+
+from opsloop.simulator import kinds
+from opsloop.simulator.campaign import COMPARED, Lived, Task, campaign, failing, rows, story, text
+from opsloop.simulator.episode import live_through
+from opsloop.simulator.figures import measure
+from opsloop.simulator.judges import TOYS, Perfect
+
+
+def main() -> int:
+    """Prints the table; returns 1 where a part of the operator failed."""
+    parser = argparse.ArgumentParser(prog="python -m tests.sim", description=__doc__)
+    add = parser.add_argument
+    add("--seed", type=int, help="replay one weather and tell its story")
+    add("--kind", default="", choices=["", *kinds.KINDS], help="weathers of one kind only")
+    add("--toy", default="", choices=["", *TOYS, "perfect"], help="a judge in the place of opsloop")
+    add("--episodes", type=int, default=400, help="default: %(default)s")
+    add("--first", type=int, default=1, help="first seed; default: %(default)s")
+    add("--processes", type=int, default=2, help="default: %(default)s")
+    add("--toys", action="store_true", help="the four toys as well, over the same weathers")
+    add("--markdown", action="store_true", help="the table as Markdown")
+    arguments = parser.parse_args()
+    if arguments.seed is not None:
+        return _replay(arguments.seed, arguments.kind, arguments.toy)
+    failures = _table("opsloop", "", arguments)
+    for toy in TOYS if arguments.toys else ():
+        _table(toy, toy, arguments)
+    return 1 if failures else 0
+
+
+def _replay(seed: int, kind: str, toy: str) -> int:
+    weather = kinds.weather(seed, kind)
+    judge = Perfect() if toy == "perfect" else TOYS[toy] if toy else None
+    episode = live_through(weather, judge)
+    print("\n".join(story(episode)))
+    perfect = live_through(weather, Perfect()) if weather.kind in COMPARED else None
+    for sample in measure(episode, perfect):
+        print(f"{'!' if sample.why else ' '} {sample.figure}: {sample.failures:g} of {sample.trials:.4g} {sample.why}")
+    print("\n".join(episode.failures[:20]))
+    return 1 if episode.failures else 0
+
+
+def _table(name: str, toy: str, arguments: argparse.Namespace) -> int:
+    first, began, lived = arguments.first, time.monotonic(), list[Lived]()
+    tasks = [Task(seed, arguments.kind, toy) for seed in range(first, first + arguments.episodes)]
+    for one in campaign(tasks, arguments.processes):
+        lived.append(one)
+        if sys.stderr.isatty():
+            print(f"\r{len(lived)} of {len(tasks)}", end="", file=sys.stderr)
+    cpu = sum(one.seconds for one in lived)
+    print(
+        f"{name}: {len(lived)} episodes in {time.monotonic() - began:.0f} s, {cpu / len(lived):.2f} s of CPU time each"
+    )
+    print(", ".join(f"{kind} {count}" for kind, count in sorted(Counter(one.kind for one in lived).items())))
+    found = rows(lived)
+    print("\n".join(text(found, arguments.markdown)))
+    if not toy:
+        print("\n".join(failing(found)))
+    broken = [f"seed {one.seed} ({one.kind}): {one.failures[0]}" for one in lived if one.failures]
+    if broken:
+        print(f"parts of the operator failed in {len(broken)} episodes:\n  " + "\n  ".join(broken[:20]))
+    return len(broken)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
