@@ -5,13 +5,14 @@ SHELL := /bin/bash
 
 PYTHON ?= python3
 SEED ?= 1
+EPISODES ?= 400
 TICKET ?=
 PROMETHEUS ?=
 VENV := .venv
 PY := $(VENV)/bin/python
 STAMP := $(VENV)/.ready-$(shell cat requirements-dev.lock pyproject.toml 2>/dev/null | cksum | cut -d' ' -f1)
 
-.PHONY: help drill demo test unit check cluster cluster-delete images install generate bench soak e2e
+.PHONY: help drill demo test unit check cluster cluster-delete images install generate bench sim soak e2e
 
 help: ## this list
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-15s %s\n", $$1, $$2}'
@@ -67,5 +68,9 @@ generate: $(STAMP) ## CRDs from the models, manifests from the chart
 bench: $(STAMP) cluster images ## reaction times, API requests and memory of the operator over one shift, as a table
 	@$(PY) -m e2e.bench
 
-soak: $(STAMP) cluster images ## longer stories: more seeds, the operator killed at more places
+sim: $(STAMP) ## how well it judges: a table over EPISODES=400 weathers in fake time, about ten minutes on two cores
+	@$(PY) -m tests.sim --episodes $(EPISODES) --toys
+
+soak: $(STAMP) cluster images ## longer stories: more weathers and seeds, the operator killed at more places
+	@$(PY) -m tests.sim --episodes 1000 --first 100001
 	@$(PY) -m e2e.stories --soak

@@ -1,10 +1,11 @@
 """The kinds of weather, and how often each comes."""
 
+import hashlib
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Final
 
-from opsloop.shell.ports import RELEASES
+from opsloop.shell.ports import RELEASES, Object
 from opsloop.simulator.kube.pods import Image
 from opsloop.simulator.manifests import FORMS
 from opsloop.simulator.service import Version
@@ -247,7 +248,7 @@ def kubernetes(seed: int) -> Weather:
     random = found.random
     weather = begin(seed, "kubernetes", found, [_version(found, "v2", found.steady)], FORMS)
     ship(weather, EVENT, "v2")
-    trouble = random.choice(("hpa", "evicted", "no-room", "quota", "paused", "crash"))
+    trouble = random.choice(("hpa", "evicted", "no-room", "quota", "paused", "crash", "pins"))
     weather.kind = f"kubernetes-{trouble}"
     at, length = EVENT + random.uniform(5, 500), random.uniform(60, 1500)
 
@@ -258,13 +259,11 @@ def kubernetes(seed: int) -> Weather:
         image = Image(found.starts, waiting="CrashLoopBackOff")
         versions = {**weather.main.versions, "v2": replace(weather.main.versions["v2"], image=image)}
         weather.services = (replace(weather.main, versions=versions),)
+    elif trouble == "pins":
+        happen(weather, 0.0, "admission pins images by digest", _pin)
     else:
-        happen(
-            weather,
-            EVENT if trouble in ("no-room", "quota", "paused") else at,
-            f"{trouble} for {length:.0f} s",
-            happens,
-        )
+        when = EVENT if trouble in ("no-room", "quota", "paused") else at
+        happen(weather, when, f"{trouble} for {length:.0f} s", happens)
         weather.last_event = at + length
     return weather
 
@@ -288,6 +287,20 @@ def _trouble(world: World, trouble: str, length: float) -> None:
         case "paused":
             world.change(MAIN, paused=True)
             world.at(later, lambda: world.change(MAIN, paused=False))
+
+
+def _pin(world: World) -> None:
+    world.cluster.admission = _pinned
+
+
+def _pinned(obj: Object) -> Object:
+    """What a webhook that pins images makes of a Deployment."""
+    if obj["kind"] == "Deployment":
+        for container in obj["spec"]["template"]["spec"]["containers"]:
+            name = container["image"]
+            if "@" not in name:
+                container["image"] = f"{name}@sha256:{hashlib.sha256(name.encode()).hexdigest()}"
+    return obj
 
 
 def _version(found: Sky, name: str, errors: float, harm: bool = False) -> Version:

@@ -155,6 +155,10 @@ class World:
         self._later.append(Later(seconds, do))
         self._later.sort(key=lambda later: later.at)
 
+    def start_plus(self, seconds: float) -> datetime:
+        """Wall time so many seconds after the start."""
+        return self.start + timedelta(seconds=seconds)
+
     def tell(self, text: str) -> None:
         """A line of the story."""
         self.story.append((self.now(), text))

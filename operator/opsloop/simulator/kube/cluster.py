@@ -1,4 +1,4 @@
-"""The API server in memory as a world uses it: it reports changes as watches do, and has admission."""
+"""The API server in memory as a world uses it: it reports changes as watches do."""
 
 from collections.abc import Callable
 
@@ -12,16 +12,12 @@ Change = tuple[str, Object, bool]
 
 
 class WatchedCluster(FakeCluster):
-    """Lists every change of a watched kind in `changes`, as watches report them; calls `on_store` at every store.
-
-    `admit` is what admission makes of an object that is about to be stored.
-    """
+    """Lists every change of a watched kind in `changes`, as watches report them; calls `on_store` at every store."""
 
     def __init__(self, clock: FakeClock) -> None:
         self.changes: list[Change] = []
         self.on_store: Callable[[Object], None] = lambda _: None
         self.on_gone: Callable[[Object], None] = lambda _: None
-        self.admit: Callable[[Object], Object] = lambda obj: obj
         super().__init__(clock=clock)
 
     def gone(self, obj: Object) -> None:
@@ -52,7 +48,7 @@ class WatchedCluster(FakeCluster):
         return [obj for _, obj in sorted(found, key=lambda item: item[0])]
 
     def _store(self, resource: Resource, namespace: str, new: Object) -> Object:
-        stored = super()._store(resource, namespace, self.admit(new))
+        stored = super()._store(resource, namespace, new)
         if stored["kind"] in WATCHED:
             self.changes.append((stored["kind"], stored, False))
         self.on_store(stored)

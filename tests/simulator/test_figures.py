@@ -1,0 +1,60 @@
+"""The arithmetic of the table."""
+
+import pytest
+
+from opsloop.simulator.burn import Counts, stretches
+from opsloop.simulator.figures import GOALS, Goal, Sample, poisson_upper, table, upper_bound
+
+
+@pytest.mark.parametrize(
+    ("failures", "trials", "bound"),
+    [
+        pytest.param(0, 100, 0.0295, id="the rule of three"),
+        pytest.param(5, 100, 0.1023, id="five of a hundred"),
+        pytest.param(1, 10, 0.3942, id="one of ten"),
+        pytest.param(10, 10, 1.0, id="all"),
+        pytest.param(0, 2000, 0.0015, id="none of many"),
+    ],
+)
+def test_clopper_and_pearson(failures: int, trials: int, bound: float) -> None:
+    assert upper_bound(failures, trials) == pytest.approx(bound, abs=1e-4)
+
+
+@pytest.mark.parametrize(("count", "bound"), [(0, 2.9957), (1, 4.7439), (10, 16.962)])
+def test_the_upper_bound_of_a_poisson_mean(count: int, bound: float) -> None:
+    assert poisson_upper(count) == pytest.approx(bound, abs=1e-3)
+
+
+MOST, LEAST = Goal("a", "", 0.05), Goal("b", "", 0.9, "least")
+
+
+def test_a_row_says_its_share_its_bound_and_which_seeds_failed() -> None:
+    samples = [(seed, Sample("a", 1, seed == 7, "broken" if seed == 7 else "")) for seed in range(100)]
+    samples += [(seed, Sample("b", 1, seed < 20)) for seed in range(100)]
+    first, second = table(samples, (MOST, LEAST))
+    assert (first.value, first.met, first.failing) == (0.01, True, [(7, "broken")])
+    assert first.bound == pytest.approx(0.0466, abs=1e-3)
+    assert (second.value, second.met) == (0.8, False)
+    assert second.bound is not None and second.bound < 0.8
+
+
+def test_a_row_without_a_trial_is_not_met() -> None:
+    assert [row.met for row in table([], GOALS)] == [False] * len(GOALS)
+
+
+def test_the_closed_form_of_a_tier() -> None:
+    """At an error ratio of 30 % the tier 14.4 of a 99 % objective needs 0.144 · 3600 / 0.3 s, less what was bad before."""
+    counts = Counts(rate=100, normal=0.0)
+    for second in range(5, 7200, 5):
+        counts.add(float(second), 150 if second > 1800 else 0, 500)
+    (begin, end), *more = stretches(counts, 0.01, 7200)
+    assert begin == pytest.approx(1800 + 0.144 * 3600 / 0.3, abs=15)
+    assert (end, more) == (7200, [])
+
+
+def test_before_the_beginning_there_was_a_steady_stream() -> None:
+    counts = Counts(rate=10, normal=0.01)
+    counts.add(60.0, 60, 600)
+    bad, total = counts.window(60, 3600)
+    assert bad == pytest.approx(60 + 354)
+    assert total == pytest.approx(600 + 35_400)
