@@ -14,7 +14,7 @@ from opsloop.simulator.weather import HOLDS, MAIN, PAGE_FACTOR
 ALPHA: Final = 0.01
 DAY: Final = 86_400.0
 POWER: Final = {3.0: 34_800, 10.0: 2_050, 40.0: 265}
-"""Multiple of live's 0.5 % → requests in all by which 95 of 100 canaries are rejected (judgement.md, section 6)."""
+"""Multiple of live's 0.5 % → requests in all by which 95 of 100 canaries are rejected (the sequential test in closed form)."""
 TO_PAGE: Final = 300.0  # seconds from when a tier fires, or a minute without pods, until a page
 UNSERVED: Final = 120.0  # seconds without any pod that are an outage
 LITTLE_TRAFFIC: Final = "TooLittleTraffic"
