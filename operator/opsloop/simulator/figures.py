@@ -7,6 +7,7 @@ from typing import Final
 
 from opsloop.simulator.burn import Counts, counts_of, stretches
 from opsloop.simulator.episode import FIX, Episode
+from opsloop.simulator.record import PageSent
 from opsloop.simulator.scraping import EVERY
 from opsloop.simulator.service import Service
 from opsloop.simulator.weather import HOLDS, MAIN, PAGE_FACTOR
@@ -156,24 +157,23 @@ def _wrong_acts(episode: Episode) -> Iterable[Sample]:
 
 
 def _outages(episode: Episode) -> Iterable[Sample]:
-    weather, record = episode.weather, episode.record
+    weather, pages = episode.weather, [page for page in episode.record.pages if not page.ends]
     for service in weather.services:
         seen = _counts(episode, service)
         times = [(begin, end) for begin, end in stretches(seen, service.budget, weather.horizon) if end - begin >= 120]
         times += _without_pods(episode, service)
         for begin, end in times:
             due = max(begin + TO_PAGE, min(end, begin + 2 * TO_PAGE))
-            heard = any(
-                begin - 900 <= page.at <= due or _still_open(episode, page.incident, begin) for page in record.pages
-            )
+            heard = any(begin - 900 <= page.at <= due or _still_open(episode, page, begin) for page in pages)
             text = f"{service.name} harmed from {begin:.0f} to {end:.0f} s, no page" if not heard else ""
             yield Sample("unpaged", 1, not heard, text)
 
 
-def _still_open(episode: Episode, incident: str, at: float) -> bool:
-    """A person was paged for an Incident that was open then."""
-    run = episode.record.incidents.get(incident)
-    return run is not None and run.opened <= at and (run.resolved is None or run.resolved >= at)
+def _still_open(episode: Episode, page: PageSent, at: float) -> bool:
+    """The page was for an Incident that is open at that time, and sent since it was opened or reopened."""
+    run = episode.record.incidents.get(page.incident)
+    spans = run.open if run is not None else ()
+    return any(begin <= page.at <= at <= end for begin, end in spans)
 
 
 def _without_pods(episode: Episode, service: Service) -> list[tuple[float, float]]:
@@ -194,13 +194,15 @@ def _pages(episode: Episode) -> Iterable[Sample]:
     seen = set[tuple[str, str]]()
     repeated = 0
     for page in record.pages:
+        if page.ends:
+            seen = {one for one in seen if one[0] != page.key}
         repeated += (page.key, page.what) in seen
         seen.add((page.key, page.what))
     yield Sample("repeated-pages", len(record.pages), repeated, f"{repeated} pages repeat another" if repeated else "")
     if weather.kind == "quiet":
         figure = "false-pages" if weather.main.wave.mean >= 1 else "false-pages-quiet"
-        pages = len(record.pages)
-        yield Sample(figure, weather.horizon / DAY, pages, f"paged at {record.pages[0].at:.0f} s" if pages else "")
+        pages = [page for page in record.pages if not page.ends]
+        yield Sample(figure, weather.horizon / DAY, len(pages), f"paged at {pages[0].at:.0f} s" if pages else "")
 
 
 def _ends(episode: Episode) -> Iterable[Sample]:

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from math import inf
 from typing import Any, Final
 
 from opsloop.shell.ports import Object
@@ -52,16 +53,24 @@ class PageSent:
     incident: str
     key: str
     what: str  # severity and, where the payload says it, which turn of its life
+    ends: bool = False  # it only says that the harm is over
 
 
 @dataclass(slots=True)
 class IncidentRun:
     """One Incident."""
 
-    opened: float
     service: str
+    open: list[tuple[float, float]]  # (from, to) each time that it was not resolved; infinity where it still is
     phase: str = "Open"
-    resolved: float | None = None
+
+    def move(self, phase: str, at: float) -> None:
+        """It is in this phase from now on."""
+        if phase == "Resolved":
+            self.open[-1] = (self.open[-1][0], at)
+        elif self.phase == "Resolved":
+            self.open.append((at, inf))
+        self.phase = phase
 
 
 @dataclass(slots=True)
@@ -80,7 +89,8 @@ class Record:
     def paged(self, payload: Object) -> None:
         """The pager answered 2xx."""
         what = " ".join(str(payload[k]) for k in ("status", "event", "action", "reason", "severity") if payload.get(k))
-        self.pages.append(PageSent(self.now(), payload.get("incident", ""), payload.get("dedup_key", ""), what))
+        ends = payload.get("action") == "resolve"
+        self.pages.append(PageSent(self.now(), payload.get("incident", ""), payload.get("dedup_key", ""), what, ends))
         self.tell(f"PAGE {payload.get('incident')} {what}: {payload.get('title')}")
 
     def rolled_back(self, service: str, version: str, to: str) -> None:
@@ -181,13 +191,12 @@ class Watcher:
         name, status = obj["metadata"]["name"], obj.get("status", {})
         run = self.record.incidents.get(name)
         if run is None:
-            run = self.record.incidents[name] = IncidentRun(self.record.now(), obj["spec"].get("service", ""))
+            run = self.record.incidents[name] = IncidentRun(obj["spec"].get("service", ""), [(self.record.now(), inf)])
             signal = obj["spec"]["signal"]
             self.record.tell(f"Incident {name} opens ({signal['severity']}): {signal.get('message', '')}"[:250])
         phase = status.get("phase", "Open")
         if phase != run.phase:
-            run.phase = phase
-            run.resolved = self.record.now() if phase == "Resolved" else None
+            run.move(phase, self.record.now())
             self.record.tell(f"{name}: {phase}")
         cause = status.get("cause")
         if cause and self._seen.get(f"{name} cause") != (cause["kind"], cause.get("version"), cause.get("reason")):
