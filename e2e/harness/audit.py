@@ -42,6 +42,7 @@ class Request:
     code: int  # 0 where the log has none
     user_agent: str
     field_manager: str  # of the query
+    dry_run: bool = False  # answered as a write would be, and nothing stored
 
     @property
     def target(self) -> str:
@@ -147,6 +148,7 @@ def _request(event: dict[str, Any]) -> Request:
         code=int((event.get("responseStatus") or {}).get("code", 0)),
         user_agent=event.get("userAgent", ""),
         field_manager=query.get("fieldManager", [""])[0],
+        dry_run="dryRun" in query,
     )
 
 
@@ -174,9 +176,10 @@ def select(requests: Iterable[Request], verb: str, target: str, namespace: str =
 def rollbacks(requests: Iterable[Request], namespace: str, deployment: str) -> list[Request]:
     """Template writes: successful PATCHes of the user's Deployment itself, which the operator makes for nothing else.
 
+    Dry runs, by which it asks what would be stored, write nothing.
     A promotion is such a write too: count between the instants (`since`, `until`) at which only rollbacks may happen.
     """
-    return select(requests, "patch", "deployments", namespace, deployment)
+    return [r for r in select(requests, "patch", "deployments", namespace, deployment) if not r.dry_run]
 
 
 def gate_patches(requests: Iterable[Request], namespace: str = "") -> list[Request]:

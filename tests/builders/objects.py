@@ -11,6 +11,7 @@ from opsloop.api.release import Release, ReleaseSpec, ReleaseStatus
 from opsloop.api.runbook import Runbook, RunbookSpec
 from opsloop.api.slo import Tier
 from opsloop.core.facts import (
+    AdmissionAnswer,
     IncidentFacts,
     Ledger,
     Reading,
@@ -97,6 +98,10 @@ def workload(
     )
 
 
+AS_ASKED = {digest(f"shop:v{n}"): AdmissionAnswer(template=template(f"shop:v{n}")) for n in range(1, 10)}
+"""The API server stores every template as it is."""
+
+
 def release_facts(item: Release, **changes: Any) -> ReleaseFacts:
     facts = ReleaseFacts(
         release=item,
@@ -107,6 +112,7 @@ def release_facts(item: Release, **changes: Any) -> ReleaseFacts:
         readings=Readings(),
         cases=(),
         eval_outcome=None,
+        answers=AS_ASKED,
     )
     return replace(facts, **changes)
 

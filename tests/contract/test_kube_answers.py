@@ -107,16 +107,26 @@ async def test_every_status_has_one_error(
 
 
 @pytest.mark.parametrize(
-    ("causes", "expected"),
+    ("message", "causes", "expected"),
     [
-        pytest.param(None, Conflict, id="a test that failed comes without causes"),
-        pytest.param([{"field": "spec.replicas"}], Invalid, id="a validation that failed names a field"),
+        pytest.param("x", None, Conflict, id="a test that failed comes without causes"),
+        pytest.param("x", [{"field": "spec.replicas"}], Invalid, id="a validation that failed names a field"),
+        pytest.param("ValidatingAdmissionPolicy 'p' with binding 'b' denied request: no", None, Invalid, id="a policy that refuses is no conflict"),
+        pytest.param('admission webhook "w" denied the request: no', None, Invalid, id="nor is a webhook"),
     ],
-)
-async def test_422_on_a_json_patch(server: Server, kube: Kube, causes: Any, expected: type[OpsloopError]) -> None:
-    server.say(422, "Invalid", "x", causes)
+)  # fmt: skip
+async def test_422_on_a_json_patch(
+    server: Server, kube: Kube, message: str, causes: Any, expected: type[OpsloopError]
+) -> None:
+    server.say(422, "Invalid", message, causes)
     with pytest.raises(expected):
         await kube.json_patch(DEPLOYMENTS, "shop", "a", [{"op": "test", "path": "/a", "value": 1}])
+
+
+async def test_a_dry_run_says_so_in_its_query(server: Server, kube: Kube) -> None:
+    await kube.json_patch(DEPLOYMENTS, "shop", "a", [], dry_run=True)
+    await kube.json_patch(DEPLOYMENTS, "shop", "a", [])
+    assert ["dryRun=All" in path for _, path, _, _ in server.asked] == [True, False]
 
 
 @pytest.mark.parametrize("status", [429, 503])

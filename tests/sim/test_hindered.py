@@ -119,15 +119,15 @@ async def test_a_promotion_that_hangs_gives_way_to_a_newer_version(shift: Shift)
 
 
 def refuse(shift: Shift, verb: str, name: str, error: Exception) -> None:
-    """The API server refuses each write of this kind on this Deployment."""
+    """The API server refuses each write of this kind on this Deployment; a dry run of it was still allowed."""
     write: Any = getattr(shift.shop.cluster, verb)
 
-    async def refused(resource: Resource, namespace: str, *rest: Any) -> Object:
+    async def refused(resource: Resource, namespace: str, *rest: Any, **options: bool) -> Object:
         written = rest[0] if isinstance(rest[0], str) else rest[0]["metadata"]["name"]
-        if resource is DEPLOYMENTS and written == name and ANSWER["refuses"]:
+        if resource is DEPLOYMENTS and written == name and ANSWER["refuses"] and not options.get("dry_run"):
             ANSWER["asked"] += 1
             raise error
-        result: Object = await write(resource, namespace, *rest)
+        result: Object = await write(resource, namespace, *rest, **options)
         return result
 
     ANSWER.update(refuses=True, asked=0)

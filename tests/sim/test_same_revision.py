@@ -7,7 +7,7 @@ import pytest
 
 from opsloop.core import conditions
 from opsloop.shell.ports import DEPLOYMENTS, RELEASES, Object
-from tests.builders.objects import V1
+from tests.builders.objects import V1, V2
 from tests.sim.shift import Shift, seconds, story
 from tests.sim.shop import NS
 
@@ -132,3 +132,23 @@ async def test_a_migration_in_an_init_container_changes_with_the_application(shi
     await shift.until("v4 is promoted", lambda: shift.target() == ("v4", "Promoted"))
     stored = shift.shop.cluster.find(DEPLOYMENTS, NS, "answers")
     assert stored is not None and stored["spec"]["template"]["spec"]["initContainers"][0]["image"] == "shop:v4"
+
+
+@story
+async def test_a_release_that_is_deleted_and_made_again_remembers_what_was_rolled_back(shift: Shift) -> None:
+    await shift.mitigate()
+    cluster, made = shift.shop.cluster, shift.release_object()
+    await cluster.delete(RELEASES, NS, "answers")
+    await seconds(shift, 3)
+    meta = {"name": "answers", "namespace": NS}
+    cluster.seed({**made, "metadata": meta, "spec": {**made["spec"], "evals": None}, "status": {}})
+    await shift.until("v1 is adopted again", lambda: shift.release().status.live == V1)
+    shift.shop.ship("v2", evals=None)
+    await seconds(shift, 5)
+    target = shift.release().status.target
+    assert target is not None and (target.state, target.reason) == ("Refused", "Blocked")
+    assert "answers-1" in target.message and shift.live == "v1"
+    incident = shift.incident()
+    assert incident is not None and incident.status.blocked == [V2]
+    shift.shop.ship("v4", evals=None)
+    await shift.until("v4 is promoted", lambda: shift.target() == ("v4", "Promoted"))

@@ -19,6 +19,9 @@ from opsloop.api.slo import Slo
 from opsloop.api.strategy import Evals, Strategy
 
 Stamp = Annotated[str, Field(min_length=2, max_length=317, pattern=r"^[A-Za-z0-9_][A-Za-z0-9_./*-]*$")]
+MOST_ALSO = 16  # digests under which one revision was stored, and paths that are left out of its digest
+LONGEST_PATH = 256
+Path = Annotated[str, Field(max_length=LONGEST_PATH)]
 SAME_WORKLOAD = ("self == oldSelf", "workloadRef.name cannot be changed; make another Release for another Deployment")
 
 
@@ -98,6 +101,16 @@ class Revision(Model):
         description="Version label from the spec, or the image's tag if the Deployment was changed directly.",
     )
     images: dict[str, Text] = Field(default_factory=dict, max_length=64, description="Images by container name.")
+    also: list[Digest] = Field(
+        default_factory=list,
+        max_length=MOST_ALSO,
+        description="Digests under which the API server stored the same revision, because it or admission changed the template.",
+    )
+    left_out: list[Path] = Field(
+        default_factory=list,
+        max_length=MOST_ALSO,
+        description="JSON pointers to fields of the template that admission fills differently at each write; the digest leaves them out.",
+    )
     base_images: dict[str, Text] = Field(
         default_factory=dict,
         max_length=64,
@@ -108,7 +121,7 @@ class Revision(Model):
         max_length=8,
         description="ReplicaSets that ran the revision, live or as a canary, oldest first; their pods' names tell its events apart.",
     )
-    reason: str = Field(max_length=32, description="Origin of the revision: Adopted, Canaried or Drifted.")
+    reason: str = Field(max_length=32, description="Origin of the revision: Adopted, Canaried, Drifted or Remembered.")
     manager: str = Field(
         default="", max_length=128, description="Field manager that wrote the template, if it was not opsloop."
     )
@@ -292,7 +305,7 @@ class ReleaseStatus(StatusModel):
     conditions: list[Condition] = Field(
         default_factory=list,
         max_length=16,
-        description="Conditions of the Release: Available, WorkloadMissing, TelemetryKnown, RevisionsTold, TiersReachable, Drifted, Blocked, RolledOut, Held and CanaryPodsReady.",
+        description="Conditions of the Release: Available, WorkloadMissing, TelemetryKnown, RevisionsTold, TiersReachable, StoredAsDecided, Drifted, Blocked, RolledOut, Held and CanaryPodsReady.",
         json_schema_extra=map_list("type"),
     )
 

@@ -140,11 +140,17 @@ class WorkloadFacts:
     min_ready: timedelta = timedelta(0)  # time for which a pod must be ready to count as available
     strategy: str = "RollingUpdate"
     rollout: RolloutState = field(default_factory=RolloutState)
+    stored_as: str = ""  # digest of the template itself, where `digest` is of the revision that it spells otherwise
 
     @property
     def serving(self) -> int:
         """Live pods that take traffic and that are to stay."""
         return self.replicas if self.ready is None else min(self.ready, self.replicas)
+
+    @property
+    def own_digest(self) -> str:
+        """Digest of the template as it is stored."""
+        return self.stored_as or self.digest
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,6 +180,7 @@ class CanaryFacts:
     replicas: int
     pods: tuple[PodFacts, ...] = ()
     failure: str = ""  # why its pods are not created: quota, admission
+    images: Mapping[str, str] = field(default_factory=dict)  # as the API server stored them
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,6 +191,28 @@ class Refusal:
     digest: str
     message: str
     again_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class AdmissionAnswer:
+    """The API server's answer to what it would store, asked twice by dry runs of one template on the user's Deployment.
+
+    Without a template it did not answer: `reason` is a constant of `core.release.admission`, `message` its words.
+    """
+
+    template: Mapping[str, Any] | None = None
+    unstable: tuple[str, ...] = ()  # JSON pointers to what differed between both answers
+    reason: str = ""
+    message: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class TemplateWrite:
+    """The last template that this process wrote to the user's Deployment: digests of what was decided and of what was stored."""
+
+    decided: str
+    stored: str
+    at: datetime
 
 
 @dataclass(frozen=True, slots=True)
@@ -209,6 +238,8 @@ class ReleaseFacts:
     eval_outcome: EvalOutcome | None
     refusals: tuple[Refusal, ...] = ()
     replica_sets: Mapping[str, tuple[str, ...]] = field(default_factory=dict)  # by digest, where pods tell them
+    answers: Mapping[str, AdmissionAnswer] = field(default_factory=dict)  # by digest of what was asked
+    written: TemplateWrite | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
+from opsloop.core.facts import AdmissionAnswer, TemplateWrite
 from opsloop.shell.evals.runner import EvalRunner
 from opsloop.shell.intake.inbox import InboxReader
 from opsloop.shell.intake.ledger_store import LedgerStore
@@ -21,11 +22,16 @@ class OwnedObjects:
 
     templates: dict[NamespacedName, dict[str, Mapping[str, Any]]] = field(default_factory=dict)  # Release: by digest
     postmortems: dict[NamespacedName, str | None] = field(default_factory=dict)  # by Incident
+    written: dict[NamespacedName, TemplateWrite] = field(default_factory=dict)  # Release: last write to its Deployment
+    answers: dict[NamespacedName, dict[str, tuple[datetime, AdmissionAnswer]]] = field(default_factory=dict)
+    """Release: what the API server would store, by digest of what was asked, with the time of the answer."""
 
     def forget(self, kind: str, namespace: str, name: str) -> None:
         """Drops everything that belongs to this object, which was deleted."""
         if kind == "Release":
             self.templates.pop((namespace, name), None)
+            self.written.pop((namespace, name), None)
+            self.answers.pop((namespace, name), None)
         if kind == "Incident":
             self.postmortems.pop((namespace, name), None)
 

@@ -7,8 +7,8 @@ import pytest
 
 from opsloop.api.release import ReleaseStatus, Revision
 from opsloop.core.actions import DeleteCanary, EnsureRevision, SetTemplate
-from opsloop.core.facts import ReleaseFacts, Unknown, WorkloadFacts
-from tests.builders.objects import V1, V2, V4, at, readings, release, value, workload
+from opsloop.core.facts import ReleaseFacts, TemplateWrite, Unknown, WorkloadFacts
+from tests.builders.objects import V1, V2, V4, at, digest, evalcase, incident, readings, release, value, workload
 from tests.builders.rollouts import (
     ADOPTED,
     BAD,
@@ -22,6 +22,7 @@ from tests.builders.rollouts import (
     decide,
     facts,
     gates_closed,
+    incident_with_rollback,
     record,
     revision,
     status_after,
@@ -130,6 +131,51 @@ def test_our_own_write_is_no_drift(status: ReleaseStatus, image: str) -> None:
     assert not any(r.shipped_without_canary for r in new_status.revisions if r.digest == new_status.live)
 
 
+PINNED = {n: f"shop@sha256:{n}{n}" for n in (1, 2, 4)}
+ROLLING_BACK = status_with(None, ADOPTED, BAD, live=V2, rollback=record())
+
+
+def stored_as(image: str, decided: str = V1, **more: Any) -> TemplateWrite:
+    return TemplateWrite(**{"decided": decided, "stored": workload(image).digest, "at": NOW, **more})
+
+
+@pytest.mark.parametrize(
+    ("status", "image", "more", "live"),
+    [
+        pytest.param(ROLLING_BACK, PINNED[1], {"written": stored_as(PINNED[1])}, V1, id="a rollback whose image admission resolved"),
+        pytest.param(status_with(target("Promoting")), PINNED[4], {"written": stored_as(PINNED[4], V4)}, V4, id="a promotion as well"),
+        pytest.param(ROLLING_BACK, PINNED[1], {"manager": "opsloop"}, V1, id="after a restart: opsloop wrote last, and it may be the image"),
+        pytest.param(ROLLING_BACK, PINNED[1], {"manager": "kubectl-set"}, None, id="not where somebody else wrote last"),
+        pytest.param(ROLLING_BACK, PINNED[1], {"written": stored_as("shop@sha256:77"), "manager": "opsloop"}, None, id="nor where the answer to our write was another"),
+        pytest.param(ROLLING_BACK, "shop:v3", {"written": stored_as("shop:v3")}, None, id="nor with an image that cannot be the decided one"),
+        pytest.param(ROLLING_BACK, "store:v2", {"manager": "opsloop"}, None, id="nor where only fields were taken from what it flees"),
+        pytest.param(status_with(None, ADOPTED), PINNED[1], {"written": stored_as(PINNED[1])}, None, id="nor when nothing is in progress"),
+    ],
+)  # fmt: skip
+def test_our_own_write_that_was_stored_otherwise(
+    status: ReleaseStatus, image: str, more: dict[str, Any], live: str | None
+) -> None:
+    seen = by_hand(image, **{k: v for k, v in more.items() if k == "manager"})
+    item = release(version="v4" if live == V4 else "v1", dependsOn=[])
+    incidents = (incident_with_rollback(),)
+    situation = facts(item, status, workload=seen, written=more.get("written"), incidents=incidents)
+    after = status_after(situation)
+    assert after.live == (live or seen.digest)
+    also = [r.also for r in after.revisions if r.digest == after.live]
+    assert also == [[seen.digest] if live else []]
+    told = condition_of(after, "StoredAsDecided")
+    assert told == (("False", "AdmissionChanged") if live else ("", ""))
+
+
+def test_a_spelling_of_live_that_was_identified_is_noted_once_and_nothing_else_changes() -> None:
+    seen = replace(workload(), stored_as=V2)
+    situation = facts(release(dependsOn=[]), status_with(target("Promoted", "v1"), ADOPTED), workload=seen)
+    once = status_after(situation)
+    assert [r.also for r in once.revisions] == [[V2]] and once.live == V1
+    again = facts(release(dependsOn=[]), once, workload=seen)
+    assert status_after(again).revisions == once.revisions and decide(again).actions == ()
+
+
 def test_a_rollback_that_is_over_does_not_make_a_later_change_ours() -> None:
     old = revision(live_since=at(0))
     status = status_after(
@@ -190,3 +236,22 @@ def test_a_push_during_a_rollback_is_a_change_by_hand() -> None:
     new_status = status_after(facts(status=status, workload=by_hand("shop:v3")))
     third = next(r for r in new_status.revisions if r.version == "v3")
     assert new_status.live == third.digest and third.shipped_without_canary
+
+
+BAD_BEFORE = incident("answers-3", {"phase": "Resolved", "blocked": [V2, V1, digest("shop:v9")]})
+
+
+@pytest.mark.parametrize(
+    ("facts_of", "blocked"),
+    [
+        pytest.param({"incidents": (BAD_BEFORE,)}, [("v2", "answers-3")], id="what an Incident had blocked, where its template is still stored; never what is live"),
+        pytest.param({"cases": (evalcase(),)}, [("v2", "answers-1")], id="what an EvalCase was proven to fail on"),
+        pytest.param({"cases": (evalcase(proven="Unknown"),)}, [], id="not what it is not proven on"),
+        pytest.param({"incidents": (BAD_BEFORE,), "templates": {}}, [], id="nothing where no template is left"),
+    ],
+)  # fmt: skip
+def test_a_release_that_is_made_again_remembers_what_is_bad(facts_of: dict[str, Any], blocked: list[Any]) -> None:
+    status = status_after(facts(release(dependsOn=[]), ReleaseStatus(), **facts_of))
+    known = [(r.version, r.blocked.incident) for r in status.revisions if r.blocked]
+    assert known == blocked and status.live == V1
+    assert [r.number for r in status.revisions] == list(range(1, len(blocked) + 2))

@@ -5,7 +5,8 @@ from typing import Any
 import pytest
 
 from opsloop.core.actions import EnsureCanary, SetTemplate
-from opsloop.core.facts import ReleaseFacts
+from opsloop.core.facts import ReleaseFacts, TemplateWrite
+from opsloop.core.release.revisions import images_of
 from tests.builders.objects import V1, V2, V4, at, incident, readings, release, workload
 from tests.builders.rollouts import (
     ADOPTED,
@@ -123,6 +124,29 @@ def test_a_rollback_that_was_never_written_leaves_no_block(incidents: Any, templ
     status = status_after(situation)
     assert status.rollback is not None and (status.rollback.state, status.rollback.reason) == ("Refused", reason)
     assert actions_of(situation, SetTemplate) == [] and status.revisions[1].blocked is None
+
+
+@pytest.mark.parametrize(
+    ("written", "again"),
+    [
+        pytest.param(TemplateWrite(V1, V2, NOW), False, id="the answer to the write was what had been there: it is not repeated"),
+        pytest.param(TemplateWrite(V1, V2, at(10)), True, id="of an earlier rollback: it is written"),
+        pytest.param(TemplateWrite(V4, V2, NOW), True, id="of another revision: it is written"),
+        pytest.param(TemplateWrite(V1, V1, NOW), True, id="it was stored, and somebody put the other one back: it is written"),
+    ],
+)  # fmt: skip
+def test_a_rollback_that_the_api_server_does_not_store(written: TemplateWrite, again: bool) -> None:
+    situation = bad_live(incident_with_rollback(), status={"rollback": record()}, written=written)
+    rollback = status_after(situation).rollback
+    assert rollback is not None and bool(actions_of(situation, SetTemplate)) == again
+    end = ("Recorded", "") if again else ("Refused", "AdmissionChanged")
+    assert (rollback.state, rollback.reason) == end
+
+
+def test_what_a_revision_ran_with_is_written_back() -> None:
+    ran = ADOPTED.model_copy(update={"images": {"answers": "shop@sha256:11"}})
+    (write,) = actions_of(bad_live(incident_with_rollback(), known=(ran, BAD)), SetTemplate)
+    assert images_of(write.template) == {"answers": "shop@sha256:11"} and write.digest == V1
 
 
 def test_a_rollback_ends_the_canary_first_with_weight_0() -> None:

@@ -1,10 +1,14 @@
 """What the spec asks for: recorded once, refused where blocked, stored before anything starts."""
 
+from dataclasses import replace
+from typing import Any
+
 import pytest
 
 from opsloop.api.release import Release, ReleaseStatus
 from opsloop.core.actions import DeleteCanary, EnsureCanary, EnsureRevision, SetTemplate
-from tests.builders.objects import V1, V2, V3, V4, at, digest, release_spec, workload
+from opsloop.core.facts import AdmissionAnswer
+from tests.builders.objects import V1, V2, V3, V4, at, digest, release_spec, template, workload
 from tests.builders.rollouts import (
     ADOPTED,
     BLOCK,
@@ -122,3 +126,77 @@ def test_blocked_is_false_again_for_another_target() -> None:
 )  # fmt: skip
 def test_events_of_a_target(item: Release, status: ReleaseStatus, events: set[str]) -> None:
     assert {e.reason for e in decide(facts(item, status)).events} == events
+
+
+def answered(reason: str = "", image: str = "shop:v4", **more: Any) -> dict[str, AdmissionAnswer]:
+    stored = None if reason else template(image)
+    return {V4: AdmissionAnswer(template=stored, reason=reason, message="said the server", **more)}
+
+
+BLOCKED_PINNED = revision("v4", digest=digest("shop@sha256:44"), blocked=BLOCK, images={"answers": "shop@sha256:44"})
+LIVE_PINNED = revision("v1", digest=digest("shop@sha256:44"), images={"answers": "shop@sha256:44"}, live_since=at(0))
+
+
+@pytest.mark.parametrize(
+    ("answers", "known", "end", "told"),
+    [
+        pytest.param({}, (ADOPTED,), ("", ""), "", id="not asked yet: nothing is recorded"),
+        pytest.param(answered(), (ADOPTED,), ("Dark", ""), "", id="stored as decided: it begins"),
+        pytest.param(answered(image="shop@sha256:44"), (ADOPTED,), ("Dark", ""), "", id="with its tag resolved: it begins"),
+        pytest.param(answered(image="shop@sha256:44"), (ADOPTED, BLOCKED_PINNED), ("Refused", "Blocked"), "", id="resolved to a blocked image: refused"),
+        pytest.param(answered(image="shop:v1"), (ADOPTED,), ("Refused", "AdmissionChanged"), "AdmissionChanged", id="another image: refused"),
+        pytest.param(answered("AdmissionRefused"), (ADOPTED,), ("Refused", "AdmissionRefused"), "AdmissionRefused", id="the API server would refuse it: refused"),
+        pytest.param(answered("AdmissionNotDeterministic"), (ADOPTED,), ("Refused", "AdmissionNotDeterministic"), "AdmissionNotDeterministic", id="another image each time: refused"),
+        pytest.param(answered("AdmissionUnavailable"), (ADOPTED,), ("", ""), "AdmissionUnavailable", id="no answer: it waits, and says so"),
+        pytest.param(answered("DryRunRefused"), (ADOPTED,), ("Dark", ""), "DryRunRefused", id="no dry runs: it begins as decided"),
+        pytest.param(answered(unstable=("/metadata/annotations/a",)), (ADOPTED,), ("Dark", ""), "AdmissionNotDeterministic", id="fields that differ each time are left out: it begins"),
+    ],
+)  # fmt: skip
+def test_a_target_is_what_the_api_server_makes_of_it(
+    answers: dict[str, AdmissionAnswer], known: Any, end: tuple[str, str], told: str
+) -> None:
+    situation = facts(release_asking("v4"), status_with(None, *known), answers=answers)
+    assert end_of(situation) == end and condition_of(status_after(situation), "StoredAsDecided")[1] == told
+    assert decide(situation).look_again is not None or end[0] == "Refused"
+    assert [e.reason for e in decide(situation).events if e.reason == told] == ([told] if told else [])
+
+
+def test_a_tag_that_is_resolved_to_the_live_image_moves_nothing_and_live_gets_its_label() -> None:
+    status = status_with(None, LIVE_PINNED.model_copy(update={"version": "sha256:44"}), live=LIVE_PINNED.digest)
+    live = workload("shop@sha256:44")
+    templates = {LIVE_PINNED.digest: template("shop@sha256:44")}
+    item = release_asking("v4")
+    situation = facts(item, status, workload=live, templates=templates, answers=answered(image="shop@sha256:44"))
+    assert end_of(situation) == ("Promoted", "SpecBackToLive") and status_after(situation).version == "v4"
+    assert actions_of(situation, SetTemplate, EnsureCanary) == []
+
+
+def test_a_refusal_said_again_is_not_written_again() -> None:
+    situation = facts(release_asking("v4"), status_with(None, ADOPTED), answers=answered("AdmissionRefused"))
+    refused = facts(release_asking("v4"), status_after(situation), answers=answered("AdmissionRefused"))
+    assert decide(refused).status is None and decide(refused).events == ()
+    assert decide(refused).look_again is not None
+    admitted = facts(release_asking("v4"), status_after(situation), answers=answered())
+    assert end_of(admitted) == ("Dark", "")
+
+
+def test_no_answer_ends_the_target_before_at_once() -> None:
+    situation = facts(release_asking("v3"), status_with(target("Stepping")), canary=canary(1, 1), answers={})
+    assert end_of(situation) == ("Cancelled", "NewTarget") and gates_closed(situation) == {"c0"}
+
+
+@pytest.mark.parametrize(
+    ("images", "end", "promoted"),
+    [
+        pytest.param({"answers": "shop:v4"}, ("Dark", ""), "shop:v4", id="the decided images"),
+        pytest.param({"answers": "shop@sha256:44"}, ("Dark", ""), "shop@sha256:44", id="resolved ones are taken over"),
+        pytest.param({"answers": "shop:v1"}, ("Rejected", "AdmissionChanged"), "shop:v4", id="others reject the target"),
+    ],
+)  # fmt: skip
+def test_what_the_canary_ran_is_what_is_promoted(images: dict[str, str], end: tuple[str, str], promoted: str) -> None:
+    running = replace(canary(), images=images)
+    situation = facts(release_asking("v4"), status_with(target()), canary=running)
+    after = status_after(situation)
+    assert end_of(situation)[0] in (end[0], "Stepping") and after.revisions[-1].images == {"answers": promoted}
+    if end[0] == "Rejected":
+        assert end_of(situation) == end and after.revisions[-1].blocked is None

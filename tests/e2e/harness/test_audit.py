@@ -181,6 +181,11 @@ def test_rollbacks_are_patches_of_the_deployment_itself_that_took_effect(log: Pa
         + line(3, objectRef=deployment(sub="scale"))
         + line(4, objectRef=deployment(namespace="other"))
         + line(5, objectRef=deployment(), responseStatus={"code": 409})
+        + line(
+            5.5,
+            "/apis/apps/v1/namespaces/shop/deployments/answers?fieldManager=opsloop&dryRun=All",
+            objectRef=deployment(),
+        )
         + line(6, objectRef=deployment(), verb="get")
     )
     assert [r.time - NOON for r in audit.rollbacks(audit.requests(OPERATOR, log=log), "shop", "answers")] == [1]

@@ -10,6 +10,8 @@ from opsloop.errors import AlreadyExists, Conflict, Forbidden, Invalid, NotFound
 
 LATER = {408, 410, 425, 429}  # 410: an expired resourceVersion or continue token, gone with the next try
 
+DENIED = " denied "  # how webhooks and admission policies refuse, whatever their status: "… denied the request: …"
+
 
 def failure(what: str, status: int, headers: Mapping[str, str], body: bytes, patched: bool = False) -> OpsloopError:
     """The error for one answer. `what` names the request, `patched` says that it was a JSON patch."""
@@ -19,7 +21,7 @@ def failure(what: str, status: int, headers: Mapping[str, str], body: bytes, pat
         return Unavailable(message, after=retry_after(headers))
     if status == 409:
         return AlreadyExists(message) if answer.get("reason") == "AlreadyExists" else Conflict(message)
-    if status == 422 and patched and not _names_a_field(answer):
+    if status == 422 and patched and not _names_a_field(answer) and DENIED not in message:
         return Conflict(message)
     if status in (401, 403):
         return Forbidden(message)

@@ -75,6 +75,8 @@ def reopen(decision: IncidentBuilder, grace: timedelta) -> None:
     if facts.root is None or (status.burn is None and not facts.incident.had_outage):
         return
     blocked, known = blocked_by(facts), facts.root.release.status
+    if known.live == "":
+        return  # the Release was made again and has not adopted yet: it remembers its blocks from this Incident
     decision.set(blocked=blocked[-MOST_BLOCKED:])
     harmless = known.live not in blocked and revisions.find(known.revisions, known.live) is not None
     if harmless and is_contested(status):

@@ -11,6 +11,7 @@ from opsloop.core import conditions
 from opsloop.core.actions import SetTemplate
 from opsloop.core.facts import WorkloadFacts
 from opsloop.core.release import ReleaseBuilder, commands, revisions, weights
+from opsloop.core.release.admission import ADMISSION_CHANGED, without_effect
 from opsloop.core.release.analysis import (
     WAITING_FOR_EVALS,
     analysis_failed,
@@ -62,6 +63,7 @@ from opsloop.core.release.pods import (
     weight_lower,
     with_losses,
 )
+from opsloop.core.release.ran import other_images, take_images
 from opsloop.core.release.rollout_state import STUCK, obstacle, overdue, refusal_of, time_left
 from opsloop.core.release.target import (
     NEW_TARGET,
@@ -72,6 +74,7 @@ from opsloop.core.release.target import (
     template_not_stored,
     weight_unreachable,
 )
+from opsloop.core.release.wanted import template_of
 
 # Named reasons
 INCIDENT_OPEN = "IncidentOpen"  # an Incident opened on this Release in mid-canary
@@ -90,6 +93,8 @@ def advance(builder: ReleaseBuilder, workload: WorkloadFacts) -> None:
     if target is None or not target.is_active:
         _promote_late(builder, workload)
         mark_no_canary(builder)
+        return
+    if not take_images(builder, target):
         return
     rollout = measured(Rollout(builder.facts, builder.status, workload, target, builder.now))
     if surplus := surplus_in_traffic(rollout):
@@ -184,12 +189,18 @@ def live_changed(rollout: Rollout) -> Outcome | None:
 
 
 def template_not_written(rollout: Rollout) -> Outcome | None:
-    """Progress, with the write, until the Deployment has the target's template. A refused write waits for its next try."""
-    workload, digest = rollout.workload, rollout.target.digest
-    refusal = refusal_of(rollout.facts, "template", digest)
+    """Progress, with the write, until the Deployment has the target's template; Reject where the API server does not take it.
+
+    A refused write waits for its next try.
+    """
+    facts, workload, digest = rollout.facts, rollout.workload, rollout.target.digest
+    refusal = refusal_of(facts, "template", digest)
     if workload.digest == digest or (refusal and rollout.now < refusal.again_at):
         return None
-    write = SetTemplate(workload.name, rollout.status.live, rollout.facts.templates[digest], digest)
+    if stored := without_effect(facts, workload, digest, rollout.target.started_at):
+        return Reject(ADMISSION_CHANGED, stored, block=False)
+    template = template_of(facts, rollout.status, digest)
+    write = SetTemplate(workload.name, workload.own_digest, template, digest)
     return Progress(TEMPLATE_GOES, actions=(write,))
 
 
@@ -217,7 +228,7 @@ def rolling_out(rollout: Rollout) -> Outcome | None:
 
 
 RECORDED: tuple[Check, ...] = (recorded_just_now, template_not_stored)
-PODS: tuple[Check, ...] = (pods_of_another_revision, pods_missing, pods_failing, pods_starting)
+PODS: tuple[Check, ...] = (pods_of_another_revision, other_images, pods_missing, pods_failing, pods_starting)
 GATES: tuple[Check, ...] = (weight_higher, weight_lower, weight_being_reached)
 PEOPLE: tuple[Check, ...] = (paused, approval_missing)
 EVALS: tuple[Check, ...] = (evals_pending, evals_failed, evals_inconclusive)

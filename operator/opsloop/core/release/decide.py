@@ -48,7 +48,7 @@ def decide(facts: ReleaseFacts, now: datetime) -> Decision:
         _workload_missing(builder)
     else:
         builder.condition("WorkloadMissing", False, "Found", f"Deployment {workload.name} is there")
-        live.track(builder, workload)
+        workload = live.track(builder, workload)
         commands.lift_block(builder)
         live.bake(builder, workload)
         rollback.roll_back(builder, workload)

@@ -1,12 +1,15 @@
 """The live revision: adoption, opsloop's own writes, changes by hand, and last-good."""
 
+from dataclasses import replace
 from datetime import datetime, timedelta
 
 from opsloop.api.release import ReleaseSpec, ReleaseStatus, Revision
 from opsloop.api.slo import Slo
 from opsloop.core.actions import EnsureRevision
 from opsloop.core.facts import Readings, ReleaseFacts, WorkloadFacts
-from opsloop.core.release import ReleaseBuilder, revisions
+from opsloop.core.release import ReleaseBuilder, identity, revisions
+from opsloop.core.release.admission import note_stored_instead, was_stored_instead
+from opsloop.core.release.memory import remembered
 from opsloop.core.release.pods import TICK
 from opsloop.core.release.target import BASE_CHANGED, cancel
 from opsloop.core.slo import burn_rate as slo
@@ -18,41 +21,70 @@ DRIFTED = "Drifted"  # the live template was changed by somebody else
 LIVE_CHANGED = "LiveChanged"  # a change by hand in mid-canary, or before a rollback could be written
 
 
-def track(builder: ReleaseBuilder, workload: WorkloadFacts) -> None:
+def track(builder: ReleaseBuilder, workload: WorkloadFacts) -> WorkloadFacts:
     """Compares the live template with status.live: adoption, a write of opsloop's own, or a change by hand.
 
-    A change by hand cancels the canary. The live template is stored where it is not yet.
+    A change by hand cancels the canary. The live template is stored where it is not yet. Returns the workload under the
+    digest of its revision, which a write that was stored otherwise than decided has only from here on.
     """
     status, now = builder.status, builder.now
+    decided = _written_revisions(status)
     if status.live == "":
         adopted = _adopted(builder.facts.release.spec, workload, now)
-        builder.set(live=workload.digest, revisions=[adopted])
+        builder.set(live=workload.digest, revisions=[adopted, *remembered(builder.facts, workload, now)])
         builder.event(ADOPTED, f"{workload.name} at {adopted.version} is revision 1; nothing was moved")
-    elif status.live != workload.digest and _is_own_write(status, workload.digest):
+    elif status.live == workload.digest:
+        _note_spelling(builder, workload)
+    elif any(revision.digest == workload.digest for revision in decided):
         builder.set(live=workload.digest, revisions=_with_live_since(status.revisions, workload.digest, now))
-    elif status.live != workload.digest:
-        before = revisions.find(status.revisions, status.live)
-        drifted = _drifted(builder.facts.release.spec, status, workload, now)
-        builder.set(live=workload.digest, revisions=revisions.put(status.revisions, drifted))
-        builder.event(DRIFTED, f"{drifted.version} was pushed by {drifted.manager or 'an unknown manager'}", "Warning")
-        if before is not None and before.images == drifted.images:
-            by = drifted.manager or "an unknown manager"
-            cancel(
-                builder, BASE_CHANGED, f"{by} changed the live template, not its images; the canary starts again on it"
-            )
-        else:
-            cancel(builder, LIVE_CHANGED, f"the live Deployment was changed to {drifted.version} by hand")
+    elif written := _stored_instead(builder, workload, decided):
+        note_stored_instead(builder, workload, written)
+        workload = replace(workload, digest=written.digest, stored_as=workload.own_digest)
+        builder.set(live=written.digest, revisions=_with_live_since(status.revisions, written.digest, now))
+        _note_spelling(builder, workload)
+    else:
+        _changed_by_hand(builder, workload)
     if missing := _missing_template(builder.facts, builder.status.revisions, workload):
         builder.execute(missing)
         builder.look_again(TICK)
+    return workload
 
 
-def _is_own_write(status: ReleaseStatus, digest: str) -> bool:
-    """True where a promotion or a rollback in progress put this template on the Deployment."""
+def _note_spelling(builder: ReleaseBuilder, workload: WorkloadFacts) -> None:
+    """Records a digest under which the live revision was stored, once; one with fields that change at each write has too many."""
+    live = revisions.find(builder.status.revisions, workload.digest)
+    if workload.stored_as and live is not None and not live.left_out:
+        also = identity.also_stored_as(live, workload.stored_as)
+        builder.set(revisions=revisions.put(builder.status.revisions, also))
+
+
+def _changed_by_hand(builder: ReleaseBuilder, workload: WorkloadFacts) -> None:
+    status = builder.status
+    before = revisions.find(status.revisions, status.live)
+    drifted = _drifted(builder.facts.release.spec, status, workload, builder.now)
+    builder.set(live=workload.digest, revisions=revisions.put(status.revisions, drifted))
+    builder.event(DRIFTED, f"{drifted.version} was pushed by {drifted.manager or 'an unknown manager'}", "Warning")
+    if before is not None and before.images == drifted.images:
+        by = drifted.manager or "an unknown manager"
+        text = f"{by} changed the live template, not its images; the canary starts again on it"
+        cancel(builder, BASE_CHANGED, text)
+    else:
+        cancel(builder, LIVE_CHANGED, f"the live Deployment was changed to {drifted.version} by hand")
+
+
+def _written_revisions(status: ReleaseStatus) -> list[Revision]:
+    """The revisions that a promotion and a rollback in progress put on the Deployment."""
     target, rollback = status.target, status.rollback
-    promoted = target is not None and target.state == "Promoting" and target.digest == digest
-    restored = rollback is not None and rollback.is_active and rollback.to_digest == digest
-    return promoted or restored
+    promoted = target.digest if target is not None and target.state == "Promoting" else ""
+    restored = rollback.to_digest if rollback is not None and rollback.is_active else ""
+    return [r for r in status.revisions if r.digest in (promoted, restored)]
+
+
+def _stored_instead(builder: ReleaseBuilder, workload: WorkloadFacts, decided: list[Revision]) -> Revision | None:
+    """The revision of which the live template, a new one, is what the API server made at our write; None for a change by hand."""
+    if revisions.find(builder.status.revisions, workload.digest) is not None:
+        return None
+    return next((r for r in decided if was_stored_instead(builder.facts, workload, r)), None)
 
 
 def _adopted(spec: ReleaseSpec, workload: WorkloadFacts, now: datetime) -> Revision:

@@ -20,6 +20,7 @@ from opsloop.core.release.outcome import (
     WaitForPods,
 )
 from opsloop.core.release.rollout_state import refusal_of
+from opsloop.core.release.wanted import template_of
 
 # Named reasons
 PODS_FAILING = "PodsFailing"  # the canary's pods do not start
@@ -46,7 +47,7 @@ def pods_missing(rollout: Rollout) -> Outcome | None:
     refusal = refusal_of(rollout.facts, "canary", digest)
     if refusal and rollout.now < refusal.again_at:
         return WaitForPods(_starting(rollout))
-    template = rollout.facts.templates[digest]
+    template = template_of(rollout.facts, rollout.status, digest)
     grow = EnsureCanary(name, workload.name, digest, template, count)
     return WaitForPods(_starting(rollout), (grow,))
 

@@ -9,11 +9,13 @@ from opsloop.core.actions import SetTemplate
 from opsloop.core.conditions import TEMPLATE_MISSING
 from opsloop.core.facts import ReleaseFacts, WorkloadFacts
 from opsloop.core.release import ReleaseBuilder, revisions
+from opsloop.core.release.admission import ADMISSION_CHANGED, mark, without_effect
 from opsloop.core.release.giving_way import GAVE_WAY, failed
 from opsloop.core.release.live import LIVE_CHANGED
 from opsloop.core.release.pods import TICK
 from opsloop.core.release.rollout_state import Obstacle, overdue, refusal_of
 from opsloop.core.release.target import cancel
+from opsloop.core.release.wanted import template_of
 
 # Named reasons
 ROLLED_BACK = "RolledBack"  # an Incident had this revision rolled back
@@ -84,7 +86,11 @@ def _continue(builder: ReleaseBuilder, workload: WorkloadFacts, record: Rollback
     """Writes the template while that was not seen to happen, then waits until the Deployment is available."""
     builder.look_again(TICK)
     unwritten = record.state == "Recorded" and workload.digest == record.from_digest
-    if unwritten and (reason := _invalid(builder.facts, record)):
+    if unwritten and (stored := without_effect(builder.facts, workload, record.to_digest, record.at)):
+        builder.set(rollback=_refused(record, ADMISSION_CHANGED))
+        mark(builder, False, ADMISSION_CHANGED, stored)
+        builder.event("RollbackRefused", f"{stored} ({record.incident})", "Warning")
+    elif unwritten and (reason := _invalid(builder.facts, record)):
         builder.set(rollback=_refused(record, reason), revisions=_without_block(builder.status.revisions, record))
         builder.event("RollbackRefused", f"{reason} for {record.incident}", "Warning")
     elif not unwritten and workload.digest != record.to_digest:
@@ -145,4 +151,5 @@ def _version(history: list[Revision], digest: str) -> str:
 
 
 def _write(facts: ReleaseFacts, workload: WorkloadFacts, record: RollbackRecord) -> SetTemplate:
-    return SetTemplate(workload.name, record.from_digest, facts.templates[record.to_digest], record.to_digest)
+    template = template_of(facts, facts.release.status, record.to_digest)
+    return SetTemplate(workload.name, workload.own_digest, template, record.to_digest)

@@ -8,13 +8,13 @@ from opsloop.api.release import ReleaseStatus, Revision, Target
 from opsloop.core import conditions
 from opsloop.core.actions import EnsureRevision
 from opsloop.core.conditions import TEMPLATE_MISSING
-from opsloop.core.facts import ReleaseFacts, WorkloadFacts
-from opsloop.core.release import ReleaseBuilder, commands, revisions, weights
+from opsloop.core.facts import AdmissionAnswer, ReleaseFacts, WorkloadFacts
+from opsloop.core.release import ReleaseBuilder, admission, commands, identity, revisions, weights
 from opsloop.core.release.analysis import ANALYSIS_FAILED, EVAL_FAILED
 from opsloop.core.release.giving_way import give_way, gives_way
 from opsloop.core.release.outcome import Cancel, Outcome, Refuse, Rollout, Wait
 from opsloop.core.release.pods import PODS_READY, TICK, clear_canary
-from opsloop.core.slo import promql
+from opsloop.core.release.wanted import Wanted, find_blocked, version_not_changed, wanted
 from opsloop.names import RETRY
 
 # Named reasons
@@ -33,38 +33,98 @@ LONGEST_MESSAGE = 1000  # characters
 def follow_spec(builder: ReleaseBuilder, workload: WorkloadFacts) -> None:
     """Records the target that the spec asks for, once per (images, version, retry).
 
-    Waits until a rollback in progress is written or hangs, and until the base template is stored.
+    Waits until a rollback in progress is written or hangs, until the base template is stored, and until the API server has
+    said what it would store.
     """
     facts, status = builder.facts, builder.status
     if _waits_for_rollback(facts, status, workload) or _is_answered(facts, status, workload):
+        if _refused_by_admission(status.target):
+            builder.look_again(admission.ASKED_AGAIN)
         return
-    base = _base_template(facts, status.revisions, status.live)
-    if base is None:
+    wish = wanted(facts, status)
+    if wish is None:
         return  # stored by this very pass; the next one sees it
+    target = _new_target(facts, wish.digest, builder.now)
+    if wish.unknown:
+        message = f"spec.images names {', '.join(wish.unknown)}, which the Deployment does not have"
+        _refuse(builder, target, UNKNOWN_CONTAINER, message)
+    elif wish.digest == status.live:
+        record_live(builder, target)
+    elif blocked := find_blocked(status, wish.digest, wish.template):
+        _refuse_blocked(builder, target, blocked)
+    else:
+        _ask_or_take(builder, wish, target)
+
+
+def question(facts: ReleaseFacts) -> Wanted | None:
+    """The template of which `follow_spec` wants to know what the API server would store; None while nothing is to be asked."""
+    status, workload = facts.release.status, facts.workload
+    if workload is None or workload.digest != status.live or _waits_for_rollback(facts, status, workload):
+        return None
+    target = status.target
+    lost = target is not None and target.is_active and target.digest not in facts.templates
+    if _is_answered(facts, status, workload) and not lost and not _refused_by_admission(target):
+        return None
+    wish = wanted(facts, status)
+    if wish is None or wish.unknown or wish.digest == status.live or find_blocked(status, wish.digest, wish.template):
+        return None
+    return wish
+
+
+def _new_target(facts: ReleaseFacts, digest: str, now: datetime) -> Target:
     spec = facts.release.spec
-    template, unknown = revisions.with_images(base, spec.images)
-    target = Target(
-        digest=revisions.digest(template, spec.ignore_stamps),
-        version=spec.version,
-        images=spec.images,
-        retry=_retry(facts),
-        state="Dark",
-        started_at=builder.now,
-    )
-    revision = revisions.find(status.revisions, target.digest)
-    blocked = _blocked(status, target.digest, template)
-    if unknown:
-        message = f"spec.images names {', '.join(unknown)}, which the Deployment does not have"
-        builder.set(target=ended(target, "Refused", UNKNOWN_CONTAINER, message, builder.now))
-    elif target.digest == status.live:
-        _record_live(builder, target)
+    retry = _retry(facts)
+    return Target(digest=digest, version=spec.version, images=spec.images, retry=retry, state="Dark", started_at=now)
+
+
+def _ask_or_take(builder: ReleaseBuilder, wish: Wanted, target: Target) -> None:
+    """Takes the target as the API server would store it; without an answer the target before ends, and the next look asks."""
+    answer = builder.facts.answers.get(wish.digest)
+    if answer is None or answer.reason == admission.ADMISSION_UNAVAILABLE:
+        cancel(builder, NEW_TARGET, f"the spec asks for {target.version}")
+        builder.look_again(TICK if answer is None else admission.ASKED_SOON)
+        if answer is not None:
+            text = f"{target.version} waits until the API server says what it would store: {answer.message}"
+            admission.mark(builder, None, admission.ADMISSION_UNAVAILABLE, text)
+    elif answer.reason in admission.REFUSED:
+        builder.look_again(admission.ASKED_AGAIN)
+        admission.mark(builder, False, answer.reason, answer.message)
+        _refuse(builder, target, answer.reason, f"{answer.message}; it is asked again every minute")
+    else:
+        _take(builder, wish, target, answer)
+
+
+def _take(builder: ReleaseBuilder, wish: Wanted, target: Target, answer: AdmissionAnswer) -> None:
+    """The target is the revision that the API server makes of the template: live, a blocked one, a known or a new one."""
+    facts, status = builder.facts, builder.status
+    template = dict(answer.template) if answer.template is not None else wish.template
+    digest = admitted_digest(facts, status, template, answer)
+    target = target.model_copy(update={"digest": digest})
+    blocked = find_blocked(status, digest, template)
+    if not identity.images_of_both_may_be_same(wish.template, template):
+        message = f"the API server would store another template: {identity.sentence(wish.template, template)}"
+        builder.look_again(admission.ASKED_AGAIN)
+        admission.mark(builder, False, admission.ADMISSION_CHANGED, message)
+        _refuse(builder, target, admission.ADMISSION_CHANGED, message)
+    elif digest == status.live:
+        record_live(builder, target)
     elif blocked is not None:
         _refuse_blocked(builder, target, blocked)
-    elif message := _version_not_changed(facts, status):
-        builder.set(target=ended(target, "Refused", VERSION_NOT_CHANGED, message, builder.now))
-        builder.event("Refused", message, "Warning")
+    elif message := version_not_changed(facts, status):
+        _refuse(builder, target, VERSION_NOT_CHANGED, message)
     else:
-        _start(builder, target, template, revision, revisions.base_images(base, spec.images))
+        _mark_answer(builder, answer)
+        new = Revision(
+            digest=digest,
+            number=revisions.next_number(status.revisions),
+            version=target.version,
+            images=revisions.images_of(template),
+            base_images=wish.base_images,
+            left_out=list(answer.unstable),
+            reason="Canaried",
+            first_seen=builder.now,
+        )
+        _start(builder, target, template, revisions.find(status.revisions, digest) or new)
 
 
 def _waits_for_rollback(facts: ReleaseFacts, status: ReleaseStatus, workload: WorkloadFacts) -> bool:
@@ -72,23 +132,41 @@ def _waits_for_rollback(facts: ReleaseFacts, status: ReleaseStatus, workload: Wo
     return record is not None and record.is_active and not gives_way(facts, workload, record)
 
 
-def _blocked(status: ReleaseStatus, digest: str, template: Mapping[str, Any]) -> Revision | None:
-    """The blocked revision that a target of this template would be: the same, or another one with its images."""
-    revision = revisions.find(status.revisions, digest)
-    if revision is not None and revision.blocked is not None:
-        return revision
-    return revisions.blocked_images(status.revisions, revisions.images_of(template))
+def admitted_digest(
+    facts: ReleaseFacts, status: ReleaseStatus, template: Mapping[str, Any], answer: AdmissionAnswer
+) -> str:
+    """The revision of a template as the API server would store it: a known one, or a new digest."""
+    ignored = facts.release.spec.ignore_stamps
+    stable = identity.without(template, answer.unstable)
+    known = identity.identify(template, status.revisions, facts.templates, ignored)
+    return known or revisions.digest(stable, ignored)
 
 
-def _version_not_changed(facts: ReleaseFacts, status: ReleaseStatus) -> str:
-    """What to write where canary and live would be one series to the SLI; empty where their labels differ or do not matter."""
-    spec, live = facts.release.spec, revisions.find(status.revisions, status.live)
-    if spec.slo is None or not promql.by_version_label(spec.slo.sli) or live is None or live.version != spec.version:
-        return ""
-    return (
-        f"spec.images changed and spec.version is still {spec.version}, which the SLI reads as live's: canary and live "
-        "would be one series. Write the new version, as its pods report it in the label of {{version}}, into spec.version"
-    )
+def _mark_answer(builder: ReleaseBuilder, answer: AdmissionAnswer) -> None:
+    if answer.reason == admission.DRY_RUN_REFUSED:
+        admission.mark(
+            builder, None, answer.reason, f"{answer.message}; the images that the canary is stored with are promoted"
+        )
+    elif answer.unstable:
+        paths = ", ".join(answer.unstable)
+        admission.mark(
+            builder,
+            False,
+            admission.ADMISSION_NOT_DETERMINISTIC,
+            f"two dry runs differ in {paths}: left out of comparisons",
+        )
+    else:
+        admission.mark(builder, True, admission.AS_DECIDED, "the API server stores templates as they are decided")
+
+
+def _refuse(builder: ReleaseBuilder, target: Target, reason: str, message: str) -> None:
+    """Records the refusal, once: said again it is no news."""
+    before, refused = builder.status.target, ended(target, "Refused", reason, message, builder.now)
+    told = ("version", "images", "retry", "state", "reason", "message")
+    if before is not None and all(getattr(before, f) == getattr(refused, f) for f in told):
+        return
+    builder.set(target=refused)
+    builder.event("Refused", f"{target.version}: {message}", "Warning")
 
 
 def _retry(facts: ReleaseFacts) -> str:
@@ -103,7 +181,18 @@ def _is_answered(facts: ReleaseFacts, status: ReleaseStatus, workload: WorkloadF
     if target is None or (target.version, target.images, target.retry) != (spec.version, spec.images, _retry(facts)):
         return False
     again = _block_lifted(facts, status, target) or _in_reach_again(facts, target, workload) or _base_changed(target)
-    return not again
+    return not again and not _admitted_again(facts, status, target)
+
+
+def _refused_by_admission(target: Target | None) -> bool:
+    return target is not None and target.state == "Refused" and target.reason in admission.REFUSALS
+
+
+def _admitted_again(facts: ReleaseFacts, status: ReleaseStatus, target: Target) -> bool:
+    """The target was refused for what the API server said of its template, and now it says something else."""
+    wish = wanted(facts, status) if _refused_by_admission(target) else None
+    answer = facts.answers.get(wish.digest) if wish else None
+    return answer is not None and answer.reason not in (*admission.REFUSED, admission.ADMISSION_UNAVAILABLE)
 
 
 def _base_changed(target: Target) -> bool:
@@ -115,8 +204,9 @@ def _block_lifted(facts: ReleaseFacts, status: ReleaseStatus, target: Target) ->
     """The target ended for its block, and an operator has lifted it. Trouble of the cluster is tried again on retry only."""
     if target.state not in ("Refused", "Rejected") or target.reason not in BLOCKING or target.digest == status.live:
         return False
-    base = _base_template(facts, status.revisions, status.live)
-    return base is not None and _blocked(status, target.digest, revisions.with_images(base, target.images)[0]) is None
+    revision, wish = revisions.find(status.revisions, target.digest), wanted(facts, status)
+    is_blocked = revision is not None and revision.blocked is not None
+    return wish is not None and not is_blocked and find_blocked(status, wish.digest, wish.template) is None
 
 
 def _in_reach_again(facts: ReleaseFacts, target: Target, workload: WorkloadFacts) -> bool:
@@ -137,32 +227,30 @@ def weight_unreachable(rollout: Rollout) -> Outcome | None:
     return Refuse(WEIGHT_UNREACHABLE, reason) if reason else None
 
 
-def _base_template(facts: ReleaseFacts, history: list[Revision], live: str) -> dict[str, Any] | None:
-    """The template that a target's images are put on; None while it is not stored."""
-    base = revisions.base(history, live)
-    stored = facts.templates.get(base.digest) if base else None
-    return revisions.without_own_images(stored, base) if base and stored else None
-
-
 def template_not_stored(rollout: Rollout) -> Outcome | None:
     """Wait or Cancel while the target's template is not stored: the process died between the record and the store.
 
-    The template is made from the base again; Cancel where that gives another digest.
+    The template is made from the base and asked about again; Cancel where that gives another digest.
     """
     facts, status, target = rollout.facts, rollout.status, rollout.target
     if target.digest in facts.templates:
         return None
-    base = _base_template(facts, status.revisions, status.live)
-    revision = revisions.find(status.revisions, target.digest)
-    if base is None or revision is None:
-        return Wait()  # stored by this very pass; the next one sees it
-    template, _ = revisions.with_images(base, target.images)
-    if revisions.digest(template, facts.release.spec.ignore_stamps) != target.digest:
+    wish, revision = wanted(facts, status), revisions.find(status.revisions, target.digest)
+    answer = facts.answers.get(wish.digest) if wish else None
+    if wish is None or revision is None or answer is None or answer.reason == admission.ADMISSION_UNAVAILABLE:
+        return Wait()  # stored by this very pass, or asked by the next look
+    template = dict(answer.template) if answer.template is not None else wish.template
+    if admitted_digest(facts, status, template, answer) != target.digest:
         return Cancel(TEMPLATE_MISSING, "its template is not stored and what it was made from has changed")
     return Wait((EnsureRevision(facts.release.metadata.name, target.digest, revision.number, template),))
 
 
-def _record_live(builder: ReleaseBuilder, target: Target) -> None:
+def record_live(builder: ReleaseBuilder, target: Target) -> None:
+    """The spec asks for what is live. Live gets the spec's label where it was called by its image, which admission rewrote."""
+    status, spec = builder.status, builder.facts.release.spec
+    live = revisions.find(status.revisions, target.digest)
+    if live is not None and any(live.images.get(name) != image for name, image in spec.images.items()):
+        builder.set(revisions=revisions.put(status.revisions, live.model_copy(update={"version": spec.version})))
     cancel(builder, SPEC_BACK_TO_LIVE, "the spec asks for what is live")
     builder.set(target=ended(target, "Promoted", SPEC_BACK_TO_LIVE, "live is what the spec asks for", builder.now))
     builder.condition("Blocked", False, "Allowed", f"{target.version} is live")
@@ -177,9 +265,8 @@ def _refuse_blocked(builder: ReleaseBuilder, target: Target, revision: Revision)
         f"to allow it again: annotate the Release with opsloop.dev/unblock={revision.digest}"
         f"{_obeyed_before(builder.status, revision.digest)}"
     )
-    builder.set(target=ended(target, "Refused", BLOCKED, message, builder.now))
+    _refuse(builder, target, BLOCKED, message)
     builder.condition("Blocked", True, BLOCKED, message)
-    builder.event("Refused", message[:500], "Warning")
 
 
 def _obeyed_before(status: ReleaseStatus, digest: str) -> str:
@@ -191,29 +278,13 @@ def _obeyed_before(status: ReleaseStatus, digest: str) -> str:
     )
 
 
-def _start(
-    builder: ReleaseBuilder,
-    target: Target,
-    template: dict[str, Any],
-    revision: Revision | None,
-    base_images: dict[str, str],
-) -> None:
+def _start(builder: ReleaseBuilder, target: Target, template: dict[str, Any], revision: Revision) -> None:
     """Ends the target before, records this one and has its template stored. Its pods start at a later look."""
     builder.condition("Blocked", False, "Allowed", f"{target.version} may be tried")
     give_way(builder)
     cancel(builder, NEW_TARGET, f"the spec asks for {target.version}")
     clear_canary(builder, NEW_TARGET)
-    history = builder.status.revisions
-    revision = revision or Revision(
-        digest=target.digest,
-        number=revisions.next_number(history),
-        version=target.version,
-        images=revisions.images_of(template),
-        base_images=base_images,
-        reason="Canaried",
-        first_seen=builder.now,
-    )
-    builder.set(revisions=revisions.put(history, revision), target=target)
+    builder.set(revisions=revisions.put(builder.status.revisions, revision), target=target)
     if target.digest not in builder.facts.templates:
         name = builder.facts.release.metadata.name
         builder.execute(EnsureRevision(name, target.digest, revision.number, template))

@@ -32,6 +32,7 @@ from opsloop.core.actions import (
 )
 from opsloop.core.decision import Decision
 from opsloop.core.evalcase.quarantine import pod_from_template
+from opsloop.core.facts import TemplateWrite
 from opsloop.core.postmortem import document
 from opsloop.core.release import revisions
 from opsloop.errors import AlreadyExists, Conflict, Forbidden, Invalid, LeadershipLost, NotFound, OpsloopError
@@ -208,7 +209,7 @@ async def _set_gates(runtime: Runtime, namespace: str, action: SetGates) -> None
 
 
 async def _set_template(runtime: Runtime, namespace: str, obj: Object, action: SetTemplate) -> None:
-    """Replaces the whole template, if it still is the observed one; then compares the stored digest.
+    """Replaces the whole template, if it still is the observed one, and notes the digest that was stored.
 
     The patch tests the resourceVersion: a test on the template itself is refused for ever where it holds `&`, `<`, `>` or
     a non-ASCII letter, because the API server compares the bytes of JSON. The Deployment's own status moves that version
@@ -229,11 +230,8 @@ async def _set_template(runtime: Runtime, namespace: str, obj: Object, action: S
             runtime.cache.put("Deployment", live)
     _store_in_cache(runtime, "Deployment", stored)
     digest = revisions.digest(stored["spec"]["template"], ignored)
-    if digest != action.digest:
-        log.error(
-            "%s/%s: admission changed the template of Deployment %s: stored %s, not %s",
-            namespace, action.deployment, action.deployment, digest, action.digest,
-        )  # fmt: skip
+    release = (namespace, obj["metadata"]["name"])
+    runtime.owned.written[release] = TemplateWrite(action.digest, digest, runtime.now())
 
 
 def _replace(live: Object, action: SetTemplate) -> list[Object]:

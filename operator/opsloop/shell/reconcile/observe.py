@@ -1,5 +1,6 @@
 """Gathers the facts of one object: from the watch cache where possible, live for kinds that are not watched."""
 
+from dataclasses import replace
 from typing import Any
 
 from opsloop.api.evalcase import EvalCase
@@ -23,6 +24,7 @@ from opsloop.core.release import revisions
 from opsloop.errors import NotFound
 from opsloop.names import CANARY, QUARANTINE, RELEASE, REVISION, SUBJECT, canary_name, postmortem_name
 from opsloop.shell.ports import CONFIGMAPS, CONTROLLERREVISIONS, PODS, SERVICES, Object
+from opsloop.shell.reconcile import admission
 from opsloop.shell.reconcile.replica_sets import replica_sets
 from opsloop.shell.reconcile.workloads import pod, replica_failure, workload
 from opsloop.shell.runtime import Runtime
@@ -37,18 +39,22 @@ async def release_facts(runtime: Runtime, namespace: str, name: str) -> ReleaseF
     deployment = release.spec.workload_ref.name
     stored = runtime.cache.get("Deployment", namespace, deployment)
     canary = _own_canary(runtime, namespace, name, deployment)
-    return ReleaseFacts(
+    known = await templates(runtime, namespace, name)
+    seen = workload(stored, release.spec.ignore_stamps) if stored else None
+    facts = ReleaseFacts(
         release=release,
-        workload=workload(stored, release.spec.ignore_stamps) if stored else None,
+        workload=await admission.identified(runtime, release, known, seen) if seen else None,
         canary=await _canary(runtime, namespace, name, canary) if canary else None,
-        templates=await templates(runtime, namespace, name),
+        templates=known,
         incidents=tuple(i for i in runtime.cache.incidents(namespace) if i.spec.release == name),
         readings=runtime.readings.of((namespace, name)),
         cases=tuple(c for c in runtime.cache.evalcases(namespace) if c.spec.release == name),
         eval_outcome=runtime.evals.outcome(namespace, name),
         refusals=runtime.refusals.of((namespace, name)),
         replica_sets=await replica_sets(runtime, release, stored, canary),
+        written=runtime.owned.written.get((namespace, name)),
     )
+    return replace(facts, answers=await admission.answers(runtime, facts))
 
 
 async def templates(runtime: Runtime, namespace: str, release: str) -> dict[str, Any]:
@@ -71,6 +77,7 @@ def _own_canary(runtime: Runtime, namespace: str, release: str, deployment: str)
 async def _canary(runtime: Runtime, namespace: str, release: str, stored: Object) -> CanaryFacts:
     pods = await runtime.reader.list(PODS, namespace, {CANARY: release})
     return CanaryFacts(
+        images=revisions.images_of(stored["spec"]["template"]),
         digest=stored["spec"]["template"]["metadata"]["labels"].get(REVISION, ""),
         replicas=stored["spec"].get("replicas", 1),
         pods=tuple(pod(p) for p in pods),

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 
 from opsloop.api.release import Release
-from opsloop.core.release import revisions
+from opsloop.core.release import identity, revisions
 from opsloop.core.slo import promql
 from opsloop.names import CANARY, REVISION
 from opsloop.shell.ports import REPLICASETS, Object
@@ -24,7 +24,7 @@ async def replica_sets(
         return {}
     ignored = release.spec.ignore_stamps
     key = (_generation(deployment), _generation(canary), tuple(ignored))
-    wanted = {revisions.digest(deployment["spec"]["template"], ignored)}
+    wanted = {_revision_of(deployment["spec"]["template"], release)}
     wanted |= {_recorded(canary)} if canary else set()
     before, found = runtime.replica_sets.get(release.key, (None, {}))
     if before != key or not wanted <= set(found):
@@ -61,8 +61,14 @@ def _recorded(obj: Object) -> str:
 
 
 def _digest(obj: Object, release: Release) -> str:
-    """The digest of a ReplicaSet's template, which is the Deployment's with one more label."""
+    """The revision of a ReplicaSet's template, which is the Deployment's with one more label."""
     template = obj["spec"]["template"]
     labels = {key: value for key, value in template["metadata"].get("labels", {}).items() if key != _HASH}
-    plain = {**template, "metadata": {**template["metadata"], "labels": labels}}
-    return revisions.digest(plain, release.spec.ignore_stamps)
+    return _revision_of({**template, "metadata": {**template["metadata"], "labels": labels}}, release)
+
+
+def _revision_of(template: Object, release: Release) -> str:
+    """Digest of the revision that the template is of; its own for one that is not known yet."""
+    ignored = release.spec.ignore_stamps
+    known = identity.identify(template, release.status.revisions, {}, ignored)
+    return known or revisions.digest(template, ignored)

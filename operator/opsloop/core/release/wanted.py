@@ -1,0 +1,57 @@
+"""What the spec asks for: live's template with the spec's images, before the API server says what it makes of it."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from opsloop.api.release import ReleaseStatus, Revision
+from opsloop.core.facts import ReleaseFacts
+from opsloop.core.release import revisions
+from opsloop.core.slo import promql
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """A template, its digest, what it remembers of its base, and container names of the spec that it does not have."""
+
+    template: dict[str, Any]
+    digest: str
+    base_images: dict[str, str]
+    unknown: list[str]
+
+
+def wanted(facts: ReleaseFacts, status: ReleaseStatus) -> Wanted | None:
+    """What the spec asks for; None while the template that it starts from is not stored."""
+    base, spec = revisions.base(status.revisions, status.live), facts.release.spec
+    stored = facts.templates.get(base.digest) if base else None
+    if base is None or stored is None:
+        return None
+    start = revisions.without_own_images(stored, base)
+    template, unknown = revisions.with_images(start, spec.images)
+    own_images = revisions.base_images(start, spec.images)
+    return Wanted(template, revisions.digest(template, spec.ignore_stamps), own_images, unknown)
+
+
+def template_of(facts: ReleaseFacts, status: ReleaseStatus, digest: str) -> dict[str, Any]:
+    """The template to write for a revision: as it is stored, with the images that it ran with. Raises KeyError where it is not stored."""
+    revision, stored = revisions.find(status.revisions, digest), facts.templates[digest]
+    return revisions.with_images(stored, revision.images)[0] if revision else stored
+
+
+def find_blocked(status: ReleaseStatus, digest: str, template: Mapping[str, Any]) -> Revision | None:
+    """The blocked revision that a target of this template would be: the same, or another one with its images."""
+    revision = revisions.find(status.revisions, digest)
+    if revision is not None and revision.blocked is not None:
+        return revision
+    return revisions.blocked_images(status.revisions, revisions.images_of(template))
+
+
+def version_not_changed(facts: ReleaseFacts, status: ReleaseStatus) -> str:
+    """What to write where canary and live would be one series to the SLI; empty where their labels differ or do not matter."""
+    spec, live = facts.release.spec, revisions.find(status.revisions, status.live)
+    if spec.slo is None or not promql.by_version_label(spec.slo.sli) or live is None or live.version != spec.version:
+        return ""
+    return (
+        f"spec.images changed and spec.version is still {spec.version}, which the SLI reads as live's: canary and live "
+        "would be one series. Write the new version, as its pods report it in the label of {{version}}, into spec.version"
+    )
