@@ -25,6 +25,7 @@ PACKAGES = {
     "etcd": ["go.etcd.io/etcd/server/v3"],
     "coredns": ["."],
     "helm": ["helm.sh/helm/v3/cmd/helm"],
+    "podinfo": ["github.com/stefanprodan/podinfo/cmd/podinfo"],
 }
 TOOLS = {"kind": "kind", "kubectl": "kubernetes", "helm": "helm"}  # tool → module folder
 HINT = "needs Go 1.25 or newer and a Go module proxy; try again, the Go build cache keeps what was done"

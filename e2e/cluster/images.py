@@ -10,10 +10,12 @@ from dataclasses import dataclass, field
 from fnmatch import fnmatch
 from pathlib import Path
 
-from . import debian, docker, paths, store
+from . import debian, docker, golang, paths, store
 from .report import Step, StepFailed, capture, say, step
 
 DEMO = paths.REPO / "e2e" / "demo"
+PODINFO = paths.REPO / "e2e" / "podinfo"
+PODINFO_VERSION = "6.9.2"  # of the commit that go/podinfo/go.mod names; its Dockerfile checks that
 MONITORING = paths.HERE / "monitoring"
 RECORD = "/kind/opsloop-images"  # on the node itself, so it ends with the node
 PYTHON = "313"  # trixie's
@@ -133,6 +135,27 @@ def operator_context(current: Step, dockerfile: Path) -> Path:
     return store.ensure_entry("context", "operator", key, make)[0]
 
 
+def podinfo_context(current: Step, dockerfile: Path) -> Path:
+    """A folder with the program and its pages, both from the pinned Go module, and the Dockerfile."""
+    program = golang.build("podinfo") / "podinfo"
+    pages = golang.module_dir(current, "podinfo", "github.com/stefanprodan/podinfo") / "ui"
+
+    def make(into: Path) -> None:
+        shutil.copy2(program, into / "podinfo")
+        shutil.copytree(pages, into / "ui", copy_function=shutil.copyfile)  # the module cache is read-only
+        (into / "ui").chmod(0o755)
+        shutil.copy(dockerfile, into / "Dockerfile")
+
+    key = store.key_of_trees([dockerfile, pages], golang.key("podinfo"))
+    return store.ensure_entry("context", "podinfo", key, make)[0]
+
+
+def podinfo_release(tag: str, random_error: bool) -> Image:
+    """What somebody who runs podinfo ships next, with podinfo's own fault flag on or off."""
+    args = {"VERSION": PODINFO_VERSION, "RANDOM_ERROR": str(random_error).lower()}
+    return Image(f"opsloop/podinfo:{tag}", PODINFO / "release.Dockerfile", args=args)
+
+
 # The public images' tags are the versions that Debian 13 packages; their Dockerfiles check that.
 IMAGES = [
     Image("prom/prometheus:v2.53.3", MONITORING / "prometheus.Dockerfile", args={"VERSION": "v2.53.3"}, public=True),
@@ -141,6 +164,16 @@ IMAGES = [
         Image(f"opsloop/helpdesk:{version}", DEMO / "Dockerfile", folder=DEMO, args={"VERSION": version})
         for version in ("v1", "v2", "v3", "v4")
     ),
+    Image(
+        f"stefanprodan/podinfo:{PODINFO_VERSION}",
+        PODINFO / "Dockerfile",
+        args={"VERSION": PODINFO_VERSION},
+        prepare=podinfo_context,
+        public=True,
+    ),
+    podinfo_release("good", random_error=False),
+    podinfo_release("bad", random_error=True),
+    podinfo_release("bad-again", random_error=True),
     Image("opsloop/opsloop:dev", paths.REPO / "Dockerfile", prepare=operator_context),
 ]  # fmt: skip
 

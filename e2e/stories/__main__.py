@@ -17,13 +17,14 @@ from e2e.harness.client import Client
 from e2e.harness.pace import Pace
 from e2e.harness.progress import Progress, StageFailed
 from e2e.harness.session import REFUSED, Refused, session, wait_removed
-from e2e.stories import contracts, shifts
+from e2e.stories import contracts, podinfo, shifts
 
 Story = Callable[[Client, str, int], None]
 STORIES: dict[str, tuple[Story, int]] = {  # the longest first, so that none of them is left alone at the end
     "killed-2": (shifts.killed_shift, 2),
     "shift-1": (shifts.whole_shift, 1),
     "contracts-5": (contracts.real_world, 5),
+    "podinfo-6": (podinfo.podinfo, 6),
     "norunbook-3": (shifts.no_runbook, 3),
     "idle-4": (shifts.idle_forgery, 4),
 }

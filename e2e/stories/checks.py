@@ -155,7 +155,7 @@ def forge(shift: Shift) -> None:
             "release": "answers",
             "service": "answers",
             "title": "forged",
-            "signal": {"kind": "alerts", "at": at[0], "severity": "sev1", "message": "forged"},
+            "signal": {"kind": "alerts", "at": at[0], "severity": "sev3", "message": "forged"},  # sev1 is refused
         },
     }
     shift.apply([incident])

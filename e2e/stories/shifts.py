@@ -107,4 +107,6 @@ def idle_forgery(api: Client, name: str, seed: int) -> None:
 
 def quieten(api: Client, name: str) -> None:
     """A story that failed stays for looking, but its load must not slow the others."""
-    api.kubectl("-n", name, "scale", "deployment", "shoppers", "web", "catalog", "--replicas=0", check=False)
+    api.kubectl(
+        "-n", name, "scale", "deployment", "shoppers", "visitors", "web", "catalog", "--replicas=0", check=False
+    )
