@@ -365,9 +365,11 @@ BURN = GOOD["Incident"]["signal"]["burn"]  # type: ignore[index]
 SIGNALS = [
     pytest.param({"severity": "sev1"}, "signal.severity", id="alerts at sev1, which page"),
     pytest.param({"severity": "sev2"}, "signal.severity", id="alerts at sev2, which page"),
-    pytest.param({"kind": "burn", "burn": BURN}, "signal.burn", id="a burn that nobody measured"),
-    pytest.param({"kind": "burn"}, "signal.burn", id="a burn without its numbers"),
-    pytest.param({"kind": "ticket", "burn": BURN}, "signal.burn", id="a ticket with the numbers of a burn"),
+    pytest.param({"kind": "burn", "burn": BURN}, "spec.signal: only opsloop", id="a burn that nobody measured"),
+    pytest.param({"kind": "burn"}, "spec.signal: only opsloop", id="a burn without its numbers"),
+    pytest.param(
+        {"kind": "ticket", "burn": BURN}, "spec.signal: only opsloop", id="a ticket with the numbers of a burn"
+    ),
 ]
 
 
