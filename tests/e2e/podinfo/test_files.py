@@ -25,6 +25,7 @@ def objects() -> list[Object]:
 
 def opsloops(kind: str) -> Object:
     texts = [path.read_text() for path in sorted((podinfo.HOME / "opsloop").glob("*.yaml"))]
+    found: Object
     (found,) = [o for text in texts for o in yaml.safe_load_all(text) if o["kind"] == kind]
     return found
 
