@@ -53,15 +53,23 @@ def with_images(template: Mapping[str, Any], images: Mapping[str, str]) -> tuple
 
 
 def version_of(images: Mapping[str, str], spec_images: Mapping[str, str], label: str) -> str:
-    """Version label of a template: the spec's label where the images are those of the spec, else the image's tag."""
-    if spec_images and all(images.get(name) == image for name, image in spec_images.items()):
+    """Version label of a template: the spec's label where the images are those of the spec, else the image's tag.
+
+    Admission may have added a digest to a tag that it keeps.
+    """
+    if spec_images and all(image in _with_and_without_digest(images.get(n, "")) for n, image in spec_images.items()):
         return label
     name = next(iter(sorted(spec_images)), "")
     image = images.get(name) or next(iter(images.values()), "")
     tail = image.rsplit("/", 1)[-1]
-    if "@" in tail:
-        return tail.rsplit("@", 1)[-1][:24]
-    return (tail.rsplit(":", 1)[-1] if ":" in tail else tail)[:LONGEST_VERSION]
+    tagged, _, resolved = tail.partition("@")
+    if resolved and ":" not in tagged:
+        return resolved[:24]
+    return tagged.rsplit(":", 1)[-1][:LONGEST_VERSION]
+
+
+def _with_and_without_digest(image: str) -> tuple[str, str]:
+    return image, image.partition("@")[0]
 
 
 def find(revisions: Sequence[Revision], digest_: str) -> Revision | None:
