@@ -1,5 +1,7 @@
 """Stories of pages with opsloop's own wiring in fake time: what a person hears of an Incident, once each, until its end."""
 
+from typing import Literal
+
 import pytest
 
 from opsloop.core import conditions
@@ -144,3 +146,28 @@ async def test_an_acknowledged_incident_is_acknowledged_at_the_pager(shift: Shif
     shift.shop.annotate(INCIDENTS, "answers-1", acknowledge="true")
     await seconds(shift, 5)
     assert heard(shift) == ["trigger Severity sev1", "acknowledge Acknowledged sev1"]
+
+
+@story
+async def test_fourteen_services_that_fail_at_once_are_five_pages_and_one_that_says_how_many(shift: Shift) -> None:
+    """Services without a Release: most of them, on the day of installation."""
+    now = shift.shop.clock.now()
+    names = [f"service-{n:02}" for n in range(14)]
+
+    def report(kind: str, status: Literal["firing", "resolved"]) -> None:
+        at = shift.shop.clock.now()
+        labels = [{"alertname": "Down", "service": name, "severity": "critical"} for name in names]
+        ended = at if status == "resolved" else None
+        shift.shop.report(kind, tuple(Alert(each["service"], status, now, each, {}, at, ended) for each in labels))
+        shift.operator.intake_stored()
+
+    report("storm", "firing")
+    await seconds(shift, 20)
+    keys = [p["dedup_key"] for p in shift.operator.pager.pages]
+    assert len(set(keys)) == 6 and len(keys) == 7, "five, and one which says that it has doubled"
+    told = [p["message"] for p in shift.operator.pager.pages if p["dedup_key"].startswith("shop/pages-")]
+    assert [text.split(" of ")[0] for text in told] == ["6 Incidents", "12 Incidents"]
+    report("end", "resolved")
+    await seconds(shift, 130)
+    ends = [p["dedup_key"] for p in shift.operator.pager.pages if p["action"] == "resolve"]
+    assert sorted(ends) == sorted(set(keys)), "every thread ends once"

@@ -18,8 +18,13 @@ class PageMessage(Model):
     reason: str = Field(max_length=64, description="Named reason for the message, for example Severity or Escalated.")
     severity: Severity = Field(description="Severity of the Incident at that time.")
     text: str = Field(default="", max_length=512, description="Content of the message in one sentence.")
-    state: Literal["Decided", "Sent", "GivenUp"] = Field(
-        description="Decided before the pager is called, Sent after it answered 2xx, GivenUp if the message did not matter any more."
+    state: Literal["Decided", "Sent", "GivenUp", "Grouped"] = Field(
+        description="Decided before the pager is called, Sent after it answered 2xx, GivenUp if the message did not matter any more, Grouped if another message of the group says it."
+    )
+    group: str = Field(
+        default="",
+        max_length=128,
+        description="Key of the thread that collects the pages of a namespace where there are many within minutes; empty for the Incident's own thread.",
     )
     decided_at: Time = Field(description="Time of the decision to send the message.")
     ended_at: Time | None = Field(
@@ -30,8 +35,8 @@ class PageMessage(Model):
 class Page(Model):
     """Thread of an Incident at the pager; there is at most one, with one deduplication key."""
 
-    state: Literal["Decided", "Sent", "GivenUp"] = Field(
-        description="State of the latest call to a person: Decided before the pager is called, Sent after it answered 2xx, GivenUp if nobody was reached."
+    state: Literal["Decided", "Sent", "GivenUp", "Grouped"] = Field(
+        description="State of the latest call to a person: Decided before the pager is called, Sent after it answered 2xx, GivenUp if nobody was reached, Grouped if one page told of many Incidents."
     )
     severity: Severity = Field(description="Severity of the latest call to a person.")
     dedup_key: str = Field(

@@ -111,14 +111,14 @@ class DeleteInboxEntries:
 
 @dataclass(frozen=True, slots=True)
 class SendPage:
-    """Delivers one message of a thread, after those before it, until the pager has it or it is withdrawn.
+    """Delivers one message of an Incident, after those before it, until the pager has it or it is withdrawn.
 
-    `dedup_key` and the message's number are the key by which the pager drops repeats.
+    `thread` is the key of the Incident's own thread; with the message's number the pager drops repeats by it.
     """
 
     incident: str
     title: str
-    dedup_key: str
+    thread: str
     message: PageMessage
     details: Mapping[str, str]
 
@@ -127,7 +127,7 @@ class SendPage:
 class WithdrawPage:
     """Stops the delivery of one message; what is on the wire already may still arrive."""
 
-    dedup_key: str
+    thread: str
     number: int
 
 

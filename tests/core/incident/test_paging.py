@@ -51,6 +51,7 @@ CALLED = thread_of(message())
 OVER = thread_of(message(), message(2, "resolve", reason="Resolved"))
 SEV2 = thread_of(message(severity="sev2"))
 REFUSED = {1: Delivery(None, "pager: 503 try later")}
+TAKEN = "a person has taken it on (annotation true)"
 ACKNOWLEDGED = {"annotations": {"opsloop.dev/acknowledge": "true"}}
 PUSHED = service(known=(ADOPTED, BLOCKED_BAD), rollback=DONE)
 FOUGHT: dict[str, Any] = {
@@ -76,8 +77,10 @@ FOUGHT: dict[str, Any] = {
         pytest.param(facts(burnt("Resolved", mergedInto="catalog-1", page=None)), [], id="what was merged pages nobody"),
         pytest.param(facts(burnt("Resolved", mergedInto="catalog-1", **CALLED)), [("resolve", "Merged")], id="merged it ends its thread"),
         pytest.param(facts(burnt(meta=ACKNOWLEDGED, **CALLED)), [("acknowledge", "Acknowledged")], id="a person took it on: the pager hears of it"),
-        pytest.param(facts(burnt(meta=ACKNOWLEDGED, **thread_of(message(), message(2, "acknowledge")))), [], id="once as well"),
-        pytest.param(facts(burnt(meta=ACKNOWLEDGED, **thread_of(message(severity="sev2"), message(2, "acknowledge", severity="sev2")))), [("trigger", "SeverityRaised")], id="an acknowledged Incident that becomes worse pages again"),
+        pytest.param(facts(burnt(meta=ACKNOWLEDGED, **thread_of(message(), message(2, "acknowledge", text=TAKEN)))), [], id="once as well"),
+        pytest.param(facts(burnt(meta=ACKNOWLEDGED, **thread_of(message(severity="sev2"), message(2, "acknowledge", severity="sev2", text=TAKEN)))), [("trigger", "SeverityRaised")], id="an acknowledged Incident that becomes worse pages again"),
+        pytest.param(facts(burnt("Resolved", meta=ACKNOWLEDGED, resolvedAt=at(90), **thread_of(message(), message(2, "acknowledge", text=TAKEN), message(3, "resolve"))), service(live=V1), sli(0.8)), [("trigger", "Reopened")], id="a left-over annotation does not acknowledge what came back"),
+        pytest.param(facts(burnt(meta={"annotations": {"opsloop.dev/acknowledge": "again"}}, **thread_of(message(), message(2, "acknowledge", text=TAKEN), message(3, "resolve"), message(4)))), [("acknowledge", "Acknowledged")], id="a new value does"),
     ],
 )  # fmt: skip
 def test_what_a_person_hears(seen: IncidentFacts, expected: list[tuple[str, str]]) -> None:
@@ -92,7 +95,7 @@ def test_a_page_is_stored_before_the_call_with_the_incident_s_key() -> None:
 
 def test_an_undelivered_page_is_sent_again_with_the_same_key_and_number() -> None:
     (again,) = acts(facts(burnt(**thread_of(message(state="Decided")))), SendPage)
-    assert (again.dedup_key, again.message.number) == ("uid-answers-1", 1)
+    assert (again.thread, again.message.number) == ("uid-answers-1", 1)
 
 
 def test_a_delivered_page_is_stored_with_its_time() -> None:

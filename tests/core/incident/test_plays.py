@@ -213,7 +213,7 @@ def test_who_was_called_and_waits_for_no_play_is_not_called_again() -> None:
 )
 def test_an_escalation_pages_whoever_was_paged_before(last: Any, books: Any, reason: str) -> None:
     (sent,) = acts(facts(burnt("Mitigating", plays=[last]), runbooks=books), SendPage)
-    assert (sent.message.reason, sent.message.number, sent.dedup_key) == (reason, 2, "uid-answers-1")
+    assert (sent.message.reason, sent.message.number, sent.thread) == (reason, 2, "uid-answers-1")
 
 
 def test_the_second_escalation_has_a_key_of_its_own() -> None:

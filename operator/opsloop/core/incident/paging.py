@@ -11,7 +11,7 @@ from opsloop.api.page import PageMessage
 from opsloop.core import conditions
 from opsloop.core.actions import SendPage, WithdrawPage
 from opsloop.core.facts import IncidentFacts
-from opsloop.core.incident import thread, timeline
+from opsloop.core.incident import crowd, thread, timeline
 from opsloop.core.incident.state import IncidentBuilder
 from opsloop.names import ACKNOWLEDGE
 
@@ -26,10 +26,12 @@ RESOLVED = "Resolved"  # the Incident is resolved: the thread ends
 MERGED = "Merged"  # a dependency's Incident explains it
 DELIVERED = "Delivered"  # the pager took the message
 UNDELIVERED = "Undelivered"  # the pager refused it or did not answer; it is tried again
+GROUPED = "Grouped"  # too many Incidents of the namespace page at once: one page says how many
 GIVEN_UP = "GivenUp"  # the message did not matter any more before the pager took it
 
 MOST_PLAYS = 32  # of status.plays
 PAGE_RETRY = timedelta(seconds=10)  # a process that died between record and call calls after this time at the latest
+CROWD_RETRY = timedelta(seconds=30)
 LONGEST_END = timedelta(days=1)  # time for which the end of a thread is tried
 OVERTAKEN = "a later message says it"
 
@@ -83,14 +85,28 @@ def call(decision: IncidentBuilder, reason: str, text: str) -> None:
     stored, present = decision.facts.incident.status.page, thread.messages_of(decision.status.page)
     last = present[-1] if present else None
     if last is not None and last.action == "trigger" and last.number >= thread.next_number(stored):
-        text = f"{last.text}; {text}" if last.text else text
+        text = f"{last.text}; {text}" if last.text and not last.group else last.text or text
         main = last.reason if reason == NO_RUNBOOK else reason
         _record(decision, last.model_copy(update={"reason": main, "text": text[: thread.LONGEST_TEXT]}))
+        return
+    group = "" if thread.calls(decision.status.page) else crowd.group_of(decision.facts, decision.now)
+    if group:
+        _join(decision, reason, group)
     else:
         _record(decision, _message(decision, "trigger", reason, text))
 
 
-def _message(decision: IncidentBuilder, action: str, reason: str, text: str) -> PageMessage:
+def _join(decision: IncidentBuilder, reason: str, group: str) -> None:
+    """Joins the crowd of the namespace: its page says how many there are, and is sent again only when they have doubled."""
+    text = crowd.sentence(decision.facts, decision.now)
+    message = _message(decision, "trigger", reason, text, group)
+    if not crowd.tells(decision.facts, group, decision.now):
+        message = thread.ended(message, "Grouped", decision.now)
+        decision.condition("Paged", True, GROUPED, f"another page of {group} tells of it")
+    _record(decision, message)
+
+
+def _message(decision: IncidentBuilder, action: str, reason: str, text: str, group: str = "") -> PageMessage:
     status = decision.status
     return PageMessage.model_validate(
         {
@@ -100,6 +116,7 @@ def _message(decision: IncidentBuilder, action: str, reason: str, text: str) -> 
             "severity": status.severity,
             "text": text[: thread.LONGEST_TEXT],
             "state": "Decided",
+            "group": group,
             "decided_at": decision.now,
         }
     )
@@ -142,31 +159,54 @@ def _delivered(decision: IncidentBuilder, message: PageMessage) -> None:
 
 def _acknowledge(decision: IncidentBuilder) -> None:
     """Tells the pager once in each thread that a person has taken the Incident on."""
-    if not is_acknowledged(decision.facts) or decision.status.phase == "Resolved":
+    status, taken = decision.status, acknowledged(decision.facts, decision.status)
+    if not taken or status.phase == "Resolved" or not thread.calls(status.page, ""):
         return
-    calls = thread.calls(decision.status.page)
-    since = [m for m in thread.messages_of(decision.status.page) if calls and m.number > calls[0].number]
-    if calls and not any(m.action == "acknowledge" for m in since):
-        text = "a person has taken it on (annotation)"
-        _record(decision, _message(decision, "acknowledge", ACKNOWLEDGED, text))
-        timeline.record(decision, f"acknowledged-{decision.status.reopened}", decision.now, "Acknowledged", text)
+    if any(m.action == "acknowledge" and m.text == taken for m in thread.messages_of(status.page)):
+        return
+    _record(decision, _message(decision, "acknowledge", ACKNOWLEDGED, taken))
+    number = thread.next_number(status.page)
+    timeline.record(decision, f"acknowledged-{number}", decision.now, "Acknowledged", taken)
 
 
-def is_acknowledged(facts: IncidentFacts) -> bool:
-    """True while annotation opsloop.dev/acknowledge is set."""
-    return facts.incident.metadata.annotations.get(ACKNOWLEDGE) == "true"
+def acknowledged(facts: IncidentFacts, status: IncidentStatus) -> str:
+    """A sentence where annotation opsloop.dev/acknowledge was set for the present thread; "" = nobody has it.
+
+    A value that was obeyed before the thread ended is left over: it has no power over what came back.
+    """
+    value, calls = facts.incident.metadata.annotations.get(ACKNOWLEDGE, ""), thread.calls(status.page)
+    if not value or not calls:
+        return ""
+    text = f"a person has taken it on (annotation {value[:64]})"
+    before = [m for m in thread.messages_of(status.page) if m.number < calls[0].number]
+    return "" if any(m.action == "acknowledge" and m.text == text for m in before) else text
 
 
 def _resolve(decision: IncidentBuilder) -> None:
-    """Ends the thread of an Incident that is over; its people hear of it, also where no call had reached them."""
+    """Ends the threads of an Incident that is over; its people hear of it, also where no call had reached them."""
     status = decision.status
-    if status.phase != "Resolved" or not thread.calls(status.page):
+    if status.phase != "Resolved":
         return
-    missed = [m for m in thread.calls(status.page) if m.state == "Decided" and _failure(decision, m)]
-    text = f"merged into {status.merged_into}" if status.merged_into else "resolved"
-    if missed:
-        text += f"; the page of {missed[0].decided_at:%H:%M:%S} UTC had not been delivered"
-    _record(decision, _message(decision, "resolve", MERGED if status.merged_into else RESOLVED, text))
+    reason = MERGED if status.merged_into else RESOLVED
+    groups = crowd.groups_of(status.page)
+    if calls := thread.calls(status.page, ""):
+        missed = [m for m in calls if m.state == "Decided" and _failure(decision, m)]
+        text = f"merged into {status.merged_into}" if status.merged_into else "resolved"
+        if missed:
+            text += f"; the page of {missed[0].decided_at:%H:%M:%S} UTC had not been delivered"
+        _record(decision, _message(decision, "resolve", reason, text))
+    for group in groups:
+        _leave(decision, group)
+
+
+def _leave(decision: IncidentBuilder, group: str) -> None:
+    """The last Incident of a crowd ends its thread; the others look again, as two may be the last at once."""
+    if not crowd.is_over(decision.facts, group):
+        decision.look_again(CROWD_RETRY)
+        return
+    end = _message(decision, "resolve", RESOLVED, "all of them are resolved", group)
+    ended = crowd.was_ended(decision.facts, group)
+    _record(decision, thread.ended(end, "Grouped", decision.now) if ended else end)
 
 
 def pointless(facts: IncidentFacts, status: IncidentStatus, message: PageMessage, now: datetime) -> str:
@@ -175,14 +215,16 @@ def pointless(facts: IncidentFacts, status: IncidentStatus, message: PageMessage
     A call matters while the Incident is open and nobody has it, an end for a day; a later message of the same kind says
     all that an earlier one would have said.
     """
-    later = [m for m in thread.messages_of(status.page) if m.number > message.number]
+    later = [m for m in thread.messages_of(status.page) if m.number > message.number and m.group == message.group]
     if any(m.action == message.action for m in later) or (message.action != "trigger" and later):
         return OVERTAKEN
     if message.action != "trigger":
         return "a day has passed" if now - message.decided_at > LONGEST_END else ""
+    if message.group:  # it speaks for others too
+        return "all of them are over" if status.phase == "Resolved" and crowd.is_over(facts, message.group) else ""
     if status.phase == "Resolved":
         return "the Incident is over"
-    return "a person has taken it on" if is_acknowledged(facts) else ""
+    return "a person has taken it on" if acknowledged(facts, status) else ""
 
 
 def _give_up(decision: IncidentBuilder, message: PageMessage, why: str) -> None:
@@ -231,4 +273,5 @@ def request(decision: IncidentBuilder, message: PageMessage) -> SendPage:
         details["burn"] = f"{status.burn.burn_long:g}x over {status.burn.long}, {status.burn.error_ratio:.1%} bad"
     if status.cause and status.cause.kind != "unknown":
         details["cause"] = f"{status.cause.kind} {status.cause.version}, confidence {status.cause.confidence:.2f}"
-    return SendPage(incident.metadata.name, status.title or incident.spec.title, _key(decision), message, details)
+    title = message.text[:256] if message.group else status.title or incident.spec.title
+    return SendPage(incident.metadata.name, title, _key(decision), message, details)

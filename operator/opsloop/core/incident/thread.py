@@ -30,11 +30,12 @@ def undelivered(page: Page | None) -> list[PageMessage]:
     return [m for m in messages_of(page) if m.state == "Decided"]
 
 
-def calls(page: Page | None) -> list[PageMessage]:
-    """Calls to a person since the thread was last resolved."""
+def calls(page: Page | None, group: str | None = None) -> list[PageMessage]:
+    """Calls to a person since the thread was last resolved; with `group` those of that thread only, "" = the own one."""
     present: list[PageMessage] = []
     for message in messages_of(page):
-        present = [] if message.action == "resolve" else [*present, message]
+        if group is None or message.group == group:
+            present = [] if message.action == "resolve" else [*present, message]
     return [m for m in present if m.action == "trigger"]
 
 

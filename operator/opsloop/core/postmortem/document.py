@@ -184,6 +184,8 @@ def _page(subject: PostmortemSubject) -> str:
     page = subject.incident.status.page
     if page is None:
         return "nobody was paged"
+    if page.state == "Grouped" and page.sent_at is None:
+        return f"{page.severity}, told by one page for many Incidents"
     if page.sent_at is None:
         return f"one, {page.severity}, not delivered"
     first = f"{page.severity}, delivered {clock(page.sent_at)}"

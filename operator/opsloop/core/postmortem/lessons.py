@@ -74,7 +74,7 @@ def _mitigation_gaps(subject: PostmortemSubject) -> list[str]:
             sentences.append(
                 f"**A play {outcome}.** {code(play.type)} of runbook {code(play.runbook)}, attempt {play.attempt}{why}."
             )
-    if status.page and status.page.sent_at is None:
+    if status.page and status.page.sent_at is None and status.page.state != "Grouped":
         sentences.append(f"**The page did not reach anybody:** {text(status.page.reason) or 'reason unknown'}.")
     if status.reopened:
         times = "once" if status.reopened == 1 else f"{status.reopened} times"
@@ -152,7 +152,7 @@ def actions(subject: PostmortemSubject) -> list[tuple[bool, str]]:
     items += [_case_action(subject), *_fix_actions(subject)]
     if status.cause is None or status.cause.kind == "unknown":
         items.append((False, "Find the cause: nothing that was measured points to one."))
-    if status.page and status.page.sent_at is None:
+    if status.page and status.page.sent_at is None and status.page.state != "Grouped":
         items.append((False, "Repair the way to the pager, and try it with a test page."))
     if subject.incident.spec.signal.kind != "burn" and subject.release is not None and not subject.release.has_slo:
         items.append((False, f"Write an SLO for {code(subject.release.name)} that counts this harm as bad events."))

@@ -22,7 +22,7 @@ MOST_KEPT = 2048  # threads without anything to deliver whose outcomes are remem
 
 @dataclass
 class _Thread:
-    """Messages of one dedup key, by number, that are to be delivered in order, and what came of those before."""
+    """Messages of one Incident, by number, that are to be delivered in order, and what came of those before."""
 
     namespace: str
     pending: dict[int, SendPage] = field(default_factory=dict)
@@ -50,7 +50,7 @@ class PageSender:
 
     def send(self, namespace: str, action: SendPage) -> None:
         """Starts the delivery, once per message; returns at once."""
-        thread = self._threads.setdefault(action.dedup_key, _Thread(namespace))
+        thread = self._threads.setdefault(action.thread, _Thread(namespace))
         number, outcome = action.message.number, thread.outcomes.get(action.message.number)
         if number in thread.pending or (outcome is not None and outcome.sent_at is not None):
             return
@@ -61,15 +61,15 @@ class PageSender:
 
     def withdraw(self, action: WithdrawPage) -> None:
         """Stops trying to deliver a message that was given up. Nothing where it is not tried."""
-        thread = self._threads.get(action.dedup_key)
+        thread = self._threads.get(action.thread)
         if thread is not None and (given_up := thread.pending.pop(action.number, None)) is not None:
             thread.withdrawn.set()
             self._instruments.page(given_up.message.action, "given_up")
             self._publish()
 
-    def deliveries(self, dedup_key: str) -> Mapping[int, Delivery]:
-        """What came of the messages of a thread, by number; empty where this process tried none."""
-        thread = self._threads.get(dedup_key)
+    def deliveries(self, key: str) -> Mapping[int, Delivery]:
+        """What came of an Incident's messages, by number; empty where this process tried none. `key`: of its own thread."""
+        thread = self._threads.get(key)
         return dict(thread.outcomes) if thread else {}
 
     async def close(self) -> None:
@@ -132,11 +132,11 @@ class PageSender:
 
 
 def payload(namespace: str, action: SendPage) -> Object:
-    """Body of the POST: flat JSON with the thread's dedup_key, the action, and the message's own id."""
+    """Body of the POST: flat JSON with the dedup_key of the thread, the action, and the message's own id."""
     message = action.message
     return {
-        "dedup_key": action.dedup_key,
-        "message_id": f"{action.dedup_key}/{message.number}",
+        "dedup_key": message.group or action.thread,
+        "message_id": f"{action.thread}/{message.number}",
         "action": message.action,
         "reason": message.reason,
         "severity": message.severity,
