@@ -171,3 +171,14 @@ async def test_fourteen_services_that_fail_at_once_are_five_pages_and_one_that_s
     await seconds(shift, 130)
     ends = [p["dedup_key"] for p in shift.operator.pager.pages if p["action"] == "resolve"]
     assert sorted(ends) == sorted(set(keys)), "every thread ends once"
+
+
+@story
+async def test_an_incident_that_is_deleted_ends_its_thread(shift: Shift) -> None:
+    await shift.shop.cluster.delete(RUNBOOKS, NS, "bad-release")
+    shift.shop.set_image("v2")
+    await shift.until("a page", lambda: bool(heard(shift)), most=30)
+    shift.shop.errors["v2"] = 0.0
+    await shift.shop.cluster.delete(INCIDENTS, NS, "answers-1")
+    await seconds(shift, 5)
+    assert heard(shift)[:2] == ["trigger Severity sev1", "resolve Deleted sev1"]

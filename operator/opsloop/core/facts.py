@@ -132,7 +132,7 @@ class WorkloadFacts:
     replicas: int
     selector: Mapping[str, str]
     settled: bool  # rolled out: observed, no pod of an older template left, as many available as its strategy demands
-    available: int  # pods that are available, of whatever template
+    available: int  # pods that are available, of whatever template: ready for minReadySeconds
     manager: str = ""  # field manager that last wrote the template
     written_at: datetime | None = None
     below_minimum: bool = False  # the Deployment's own condition Available is False: fewer than its strategy allows

@@ -40,6 +40,7 @@ def below(available: int) -> WorkloadFacts:
         pytest.param(before("Unknown", "ScaledToZero"), workload(available=0), ("Unknown", "NotAvailableYet"), "", id="scaled up again they may take their time"),
         pytest.param(before("False", "NoPodAvailable"), workload(available=1), ("True", "PodsAvailable"), "PodsAvailable", id="one is back"),
         pytest.param(before("True", "PodsAvailable"), below(1), ("True", "BelowMinimum"), "BelowMinimum", id="fewer than the strategy allows"),
+        pytest.param(before("True"), replace(workload(available=0), ready=2), ("True", "PodsAvailable"), "PodsAvailable", id="ready pods serve within their minReadySeconds"),
         pytest.param(before("True"), GONE, ("False", "WorkloadGone"), "WorkloadGone", id="the Deployment was deleted"),
         pytest.param(before(""), GONE, ("", ""), "", id="there never was a Deployment"),
         pytest.param(before("Unknown", "ScaledToZero"), GONE, ("Unknown", "ScaledToZero"), "", id="deleted while nobody wanted pods"),

@@ -128,3 +128,18 @@ async def test_the_body_names_incident_namespace_severity_action_and_keys() -> N
         "dedup_key": "uid-1", "message_id": "uid-1/3", "action": "resolve", "severity": "sev1", "incident": "answers-1",
         "namespace": "shop", "title": "answers burns",
     }  # fmt: skip
+
+
+async def test_a_deleted_incidents_thread_is_ended_once() -> None:
+    desk = Desk()
+    desk.sender.end("shop", "answers-1")  # nothing of it is known
+    for message in (action(1), action(1, key="uid-2")):
+        desk.sender.send("shop", message)
+    desk.sender.send("shop", action(2, "resolve", key="uid-2"))
+    await asyncio.sleep(0.1)
+    for _ in range(2):
+        desk.sender.end("shop", "answers-1")
+        desk.sender.end("elsewhere", "answers-1")
+        await asyncio.sleep(0.1)
+    assert sorted(desk.arrived) == ["uid-1/1 trigger", "uid-1/2 resolve", "uid-2/1 trigger", "uid-2/2 resolve"]
+    assert {p["reason"] for p in desk.pager.pages if p["action"] == "resolve"} == {"Deleted", "Severity"}

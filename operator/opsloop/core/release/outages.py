@@ -39,7 +39,7 @@ def _availability(workload: WorkloadFacts, served: bool) -> tuple[bool | None, s
     counts = f"{workload.available} of {workload.replicas} pods of Deployment {workload.name} are available"
     if workload.replicas == 0:
         return None, SCALED_TO_ZERO, f"Deployment {workload.name} is scaled to 0"
-    if workload.available == 0:
+    if workload.available == 0 and not workload.ready:  # a ready pod serves, also within its minReadySeconds
         return (False, NO_POD_AVAILABLE, counts) if served else (None, NOT_AVAILABLE_YET, counts)
     if workload.below_minimum:
         return True, BELOW_MINIMUM, f"{counts}, fewer than its strategy allows"

@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import logging
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from opsloop.api.meta import format_time
 from opsloop.core.actions import SendPage, WithdrawPage
@@ -17,6 +17,7 @@ log = logging.getLogger(__name__)
 FIRST_PAUSE = 1.0
 LONGEST_PAUSE = 60.0
 LONGEST_ASKED = 300.0  # of Retry-After: a receiver that asks for more is tried anyway
+DELETED = "Deleted"  # reason of the end of a thread whose Incident was deleted
 MOST_KEPT = 2048  # threads without anything to deliver whose outcomes are remembered
 
 
@@ -27,6 +28,7 @@ class _Thread:
     namespace: str
     pending: dict[int, SendPage] = field(default_factory=dict)
     outcomes: dict[int, Delivery] = field(default_factory=dict)
+    last: SendPage | None = None  # the message with the highest number
     task: asyncio.Task[None] | None = None
     withdrawn: asyncio.Event = field(default_factory=asyncio.Event)
 
@@ -55,6 +57,8 @@ class PageSender:
         if number in thread.pending or (outcome is not None and outcome.sent_at is not None):
             return
         thread.pending[number] = action
+        if thread.last is None or thread.last.message.number < number:
+            thread.last = action
         if thread.task is None:
             thread.task = asyncio.create_task(self._deliver_all(thread), name=f"page-{action.incident}")
             thread.task.add_done_callback(lambda _: setattr(thread, "task", None))
@@ -66,6 +70,24 @@ class PageSender:
             thread.withdrawn.set()
             self._instruments.page(given_up.message.action, "given_up")
             self._publish()
+
+    def end(self, namespace: str, incident: str) -> None:
+        """Ends the threads of an Incident that was deleted: nothing else tells the pager. Idempotent.
+
+        Only of threads to which this process sent something: an Incident that was deleted while no opsloop ran leaves its own.
+        """
+        for thread in list(self._threads.values()):
+            last = thread.last
+            if last is None or (thread.namespace, last.incident) != (namespace, incident) or last.message.group:
+                continue
+            if last.message.action != "resolve":
+                end = {
+                    "number": last.message.number + 1,
+                    "action": "resolve",
+                    "reason": DELETED,
+                    "text": "it was deleted",
+                }
+                self.send(namespace, replace(last, message=last.message.model_copy(update=end)))
 
     def deliveries(self, key: str) -> Mapping[int, Delivery]:
         """What came of an Incident's messages, by number; empty where this process tried none. `key`: of its own thread."""

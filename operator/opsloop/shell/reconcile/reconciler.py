@@ -29,6 +29,7 @@ async def reconcile(runtime: Runtime, key: ObjectKey) -> timedelta | None:
             runtime.refusals.forget((namespace, name))
         if kind == "Incident":
             runtime.ledgers.forget(namespace, name)
+            runtime.pages.end(namespace, name)
         runtime.owned.forget(kind, namespace, name)
         return None
     decision = await _decide(runtime, kind, namespace, name)
