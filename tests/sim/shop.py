@@ -43,6 +43,8 @@ class Shop:
         self.telemetry = FakeTelemetry()
         self.served: set[str] = set()  # versions that users have had answers of
         self.errors = dict(ERRORS)
+        self.below_minimum = False  # the Deployment `answers` has fewer available pods than its strategy allows
+        self.rps = RPS  # requests of users per second
         self.silent = False  # Prometheus scrapes nothing
         self.sick: dict[str, int] = {}  # version → how many of its live pods never become ready
         self.down = False  # no pod of the Deployment `answers` gets or stays ready
@@ -152,6 +154,8 @@ class Shop:
         spec, now = deployment["spec"], self.clock.now()
         failure = {"type": "ReplicaFailure", "status": "True", "reason": "FailedCreate", "message": self.quota}
         conditions: list[Object] = [failure] if self.quota and short else []
+        if self.below_minimum:
+            conditions.append({"type": "Available", "status": "False", "reason": "MinimumReplicasUnavailable"})
         if "progressDeadlineSeconds" not in spec:
             return conditions
         before = deployment.get("status", {})
@@ -253,7 +257,7 @@ class Shop:
         for version, count in sorted(pods.items()):
             self.served.add(version)
             if not self.silent:
-                self.telemetry.serve(start, seconds, RPS * count / pods.total(), self.errors[version], version)
+                self.telemetry.serve(start, seconds, self.rps * count / pods.total(), self.errors[version], version)
 
 
 def _ended(pod: Object) -> bool:

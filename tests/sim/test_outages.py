@@ -168,3 +168,22 @@ async def test_a_critical_alert_pages_nobody_while_the_sli_is_known(shift: Shift
     shift.shop.silent = False
     await seconds(shift, 100)
     assert heard(shift) == [] and incidents(shift) == ["answers-1 alerts sev3"]
+
+
+@story
+async def test_traffic_that_is_gone_is_named_and_pages_only_with_missing_pods(shift: Shift) -> None:
+    shift.shop.pass_quietly(3600)
+    await seconds(shift, 2)
+    shift.shop.rps = 0
+    await seconds(shift, 90)
+    telemetry = conditions.get(shift.release().status.conditions, "TelemetryKnown")
+    assert telemetry is not None and (telemetry.status, telemetry.reason) == ("False", "TrafficGone")
+    assert "are expected by the hour before" in telemetry.message
+    assert incidents(shift) == [], "a quiet service with all its pods is no outage"
+    shift.shop.below_minimum = True
+    await shift.until("paged", lambda: heard(shift) == ["trigger Severity sev2"], most=5)
+    assert incidents(shift) == ["answers-1 workload sev2"]
+    shift.shop.rps = 48
+    await shift.until("resolved", lambda: resolved(shift), most=150)
+    await seconds(shift, 2)
+    assert heard(shift) == ["trigger Severity sev2", "resolve Resolved sev2"]

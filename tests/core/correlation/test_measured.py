@@ -31,6 +31,22 @@ def out(name: str, since: float = -60, health: Health = "unknown", **more: Any) 
     return with_condition(name, "Available", "NoPodAvailable", since, health, **more)
 
 
+def starved(name: str, pods: str = "BelowMinimum", since: float = -60) -> ReleaseView:
+    """Its traffic is gone, and pods are missing."""
+    held = silent(name, since, "TrafficGone")
+    pods_missing = {
+        "type": "Available",
+        "status": "True",
+        "reason": pods,
+        "message": "1 of 4",
+        "lastTransitionTime": at(-9000),
+    }
+    status = ReleaseStatus.model_validate(
+        {"conditions": [*(c.dump() for c in held.release.status.conditions), pods_missing]}
+    )
+    return replace(held, release=held.release.model_copy(update={"status": status}))
+
+
 def silent(name: str, since: float = -900, reason: str = "NoSeries") -> ReleaseView:
     return with_condition(name, "TelemetryKnown", reason, since)
 
@@ -55,6 +71,9 @@ RESOLVED: dict[str, Any] = {"phase": "Resolved", "resolvedAt": at(-600)}
         pytest.param((view("web", "fired", ("answers",)), out("answers", -5, "no-slo")), (), {"answers-1": "workload sev1"}, id="a dependent that breaches confirms an outage of seconds"),
         pytest.param((out("answers", health="fired"),), (), {"answers-1": "workload sev1"}, id="burning and down is one Incident"),
         pytest.param((out("answers", -5, "fired"),), (), {"answers-1": "burn sev1"}, id="its own burn does not wait for the minute"),
+        pytest.param((starved("answers"),), (), {"answers-1": "workload sev2"}, id="traffic that is gone while pods are missing"),
+        pytest.param((starved("answers", since=-59),), (), {}, id="for a minute"),
+        pytest.param((starved("answers", "PodsAvailable", -9000),), (), {}, id="not with all pods there: quiet nights are no outage"),
         pytest.param((silent("answers"),), (), {"answers-1": "telemetry sev3"}, id="a quarter of an hour without a reading"),
         pytest.param((silent("answers", -899),), (), {}, id="not a quarter of an hour yet"),
         pytest.param((silent("answers", reason="NoEvents"),), (), {}, id="a quiet night is no silence"),

@@ -376,3 +376,20 @@ async def test_a_slow_pass_delays_the_next_and_never_overlaps_it() -> None:
     bench = Bench(*(release(f"r{n}") for n in range(8)))
     bench.telemetry.stalled = True
     assert await passes(bench, 12) == [0] * 4 + [4] * 4 + [9] * 4
+
+
+async def test_the_hours_that_tell_what_traffic_to_expect_are_asked_for_once_and_other_days_every_ten_minutes() -> None:
+    bench = healthy(Bench(release()), seconds=0)
+    bench.telemetry.serve(START, 3600, rps=0)
+    asked = []
+    for _ in range(130):
+        before = len(bench.telemetry.instants)
+        await bench.tick()
+        asked.append(len(bench.telemetry.instants) - before)
+    more = [(n, count - 1) for n, count in enumerate(asked) if count > 1]
+    assert more == [(0, 3), (120, 2)], "with the first tick of the silence, and ten minutes later"
+    short = bench.short()
+    assert isinstance(short, Unknown) and (short.reason, short.detail[:15]) == ("TrafficGone", "no events in 1m")
+    bench.telemetry.serve(bench.clock.now(), 60)
+    await bench.tick()
+    assert isinstance(bench.short(), Value)

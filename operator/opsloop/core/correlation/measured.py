@@ -11,7 +11,7 @@ from opsloop.core.facts import Verdict
 from opsloop.core.incident import outage
 from opsloop.core.incident.dependencies import Breach, breach_of
 from opsloop.core.release.outages import OUTAGE_AFTER, outage_since
-from opsloop.core.release.silence import told_in
+from opsloop.core.release.silence import starved_since, told_in
 
 Fired = Mapping[str, Mapping[str, Verdict]]  # root → Release whose tier fires → its verdict
 
@@ -44,10 +44,13 @@ def _fired(health: ServiceHealth) -> Fired:
 
 
 def _outages(health: ServiceHealth, fired: Fired, now: datetime) -> tuple[list[str], list[timedelta]]:
-    """Roots whose outage is an Incident now: it lasts, or its dependents breach already. Others follow later."""
+    """Roots whose outage is an Incident now: it lasts, or its dependents breach already. Others follow later.
+
+    Traffic that is gone while pods are missing is one too.
+    """
     roots, waits = [], []
     for name, view in health.topology.views.items():
-        since = outage_since(view.release)
+        since = outage_since(view.release) or starved_since(view.release)
         if since is None:
             continue
         left = OUTAGE_AFTER - (now - since)

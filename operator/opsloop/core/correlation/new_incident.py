@@ -50,14 +50,17 @@ def for_burn(
 
 
 def for_outage(root: str, view: ReleaseView, incidents: Sequence[Incident], now: datetime) -> CreateIncident:
-    """The Incident of a root of which no pod is available."""
-    condition = conditions.get(view.release.status.conditions, "Available")
-    message = f"no pod of {root} is available: {condition.message if condition else ''}"
-    since = outage_since(view.release)
+    """The Incident of a root of which no pod is available, or whose traffic is gone while pods are missing."""
+    known = {c.type: c.message for c in view.release.status.conditions}
+    message, since = known.get("Available", ""), outage_since(view.release)
+    title, severity = outage.title(root), outage.SEVERITY
     if since is not None:
-        message += f", since {since:%H:%M:%S} UTC"
-    signal = Signal(kind="workload", at=now, severity=outage.SEVERITY, message=message[:1024])
-    return _create(root, view, outage.title(root), signal, _owner((), view), incidents)
+        message = f"no pod of {root} is available: {message}, since {since:%H:%M:%S} UTC"
+    else:
+        title, severity = f"{root}: its traffic is gone, and pods are missing"[:256], outage.STARVED_SEVERITY
+        message = f"{message}; {known.get('TelemetryKnown', '')}"
+    signal = Signal(kind="workload", at=now, severity=severity, message=message[:1024])
+    return _create(root, view, title, signal, _owner((), view), incidents)
 
 
 def for_silence(root: str, view: ReleaseView, incidents: Sequence[Incident], now: datetime) -> CreateIncident:

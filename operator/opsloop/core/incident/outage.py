@@ -8,6 +8,7 @@ from opsloop.core.incident.state import IncidentBuilder, worse
 from opsloop.core.release.outages import OUTAGE_AFTER, outage_lasts, outage_since
 
 SEVERITY: Severity = "sev1"  # of an outage: nobody is served
+STARVED_SEVERITY: Severity = "sev2"  # of traffic that is gone while pods are missing: pods serve, to nobody
 STEADY = timedelta(minutes=2)  # a crash loop lets pods be available for seconds: they must stay so for this time
 
 

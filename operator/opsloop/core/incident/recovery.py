@@ -10,7 +10,7 @@ from opsloop.core.incident import outage
 from opsloop.core.incident.plays import SLI_BACK
 from opsloop.core.incident.state import began_at
 from opsloop.core.release.outages import NO_POD_AVAILABLE, SCALED_TO_ZERO, outage_since
-from opsloop.core.release.silence import silent_since
+from opsloop.core.release.silence import silent_since, starved_since
 from opsloop.core.slo.burn_rate import TELEMETRY_UNKNOWN
 from opsloop.names import MITIGATED
 
@@ -40,6 +40,8 @@ def recovery(facts: IncidentFacts, status: IncidentStatus, now: datetime) -> Rec
     root = facts.root
     if root is not None and status.outage_at is not None and outage_since(root.release) is not None:
         return Recovery(False, NO_POD_AVAILABLE, now)
+    if root is not None and status.outage_at is not None and starved_since(root.release) is not None:
+        return Recovery(False, NOT_BACK, now)
     no_sli = status.burn is None or root is None  # the Release may have been deleted
     if no_sli and facts.incident.metadata.annotations.get(MITIGATED) == "true":
         return Recovery(True, PERSON_SAID_SO, now)

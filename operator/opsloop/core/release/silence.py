@@ -4,13 +4,16 @@ from datetime import datetime, timedelta
 
 from opsloop.api.release import Release
 from opsloop.core import conditions
-from opsloop.core.slo.burn_rate import NO_EVENTS
+from opsloop.core.release.outages import BELOW_MINIMUM
+from opsloop.core.slo.burn_rate import NO_EVENTS, TRAFFIC_GONE
+
+READ = (NO_EVENTS, TRAFFIC_GONE)  # the SLI can be read: nothing happens in it
 
 
 def silent_since(release: Release) -> datetime | None:
     """Time since which nobody can read the SLI; None where it is read, or where merely nothing happens in it."""
     known = conditions.get(release.status.conditions, "TelemetryKnown")
-    if release.spec.slo is None or known is None or known.status != "False" or known.reason == NO_EVENTS:
+    if release.spec.slo is None or known is None or known.status != "False" or known.reason in READ:
         return None
     return known.last_transition_time
 
@@ -21,3 +24,15 @@ def told_in(release: Release, now: datetime) -> timedelta | None:
     if since is None or slo is None:
         return None
     return max(timedelta(0), slo.tell_unknown_after - (now - since))
+
+
+def starved_since(release: Release) -> datetime | None:
+    """Time since which its traffic is gone while pods are missing: neither alone is an outage, both together are.
+
+    None otherwise. The time is that of the SLI, which may have been unknown for another reason before.
+    """
+    known = conditions.get(release.status.conditions, "TelemetryKnown")
+    available = conditions.get(release.status.conditions, "Available")
+    if known is None or available is None or available.reason != BELOW_MINIMUM:
+        return None
+    return known.last_transition_time if (known.status, known.reason) == ("False", TRAFFIC_GONE) else None

@@ -23,6 +23,7 @@ from opsloop.core.slo.tiers import budget_of, tiers_of
 # Reasons of an unknown reading.
 NO_SERIES = "NoSeries"  # Prometheus holds no such series in the window
 NO_EVENTS = "NoEvents"  # the series exist, but nothing happened in the window
+TRAFFIC_GONE = "TrafficGone"  # nothing happened in the window, which by the hours before is no chance (P < 1e-6)
 NAN = "NotANumber"  # the query gave NaN
 INFINITE = "Infinite"  # the query gave an infinity
 NEGATIVE = "Negative"  # the query gave a count below zero

@@ -18,7 +18,7 @@ from opsloop.api.slo import Slo
 from opsloop.core import conditions
 from opsloop.core.facts import Reading, Readings, Told, Unknown, Verdict
 from opsloop.core.slo import burn_rate as slo
-from opsloop.core.slo import promql, telling
+from opsloop.core.slo import promql, telling, traffic
 from opsloop.core.slo.pods import Labels, Scope
 from opsloop.core.slo.splits import by_digest, queried, revisions_to_read
 from opsloop.core.slo.tiers import windows_of
@@ -30,6 +30,7 @@ CONCURRENCY = 4
 _POINTS = 120  # a window moves by 1/120 between two reads
 _STALE = 3  # intervals
 _PATIENCE = 0.8  # share of the tick that a query may take
+_RATES_AGAIN = timedelta(minutes=10)  # for the traffic to expect while there is none
 _LOOK_AGAIN = timedelta(minutes=1)  # for labels that were not found, and revisions that are not told apart
 _PROBE_AGAIN = timedelta(minutes=10)  # whether revisions are still told apart
 _BREATH = 0.2  # share of the tick between two passes, however often the poller is nudged
@@ -65,6 +66,10 @@ class _History:
     read: dict[timedelta, tuple[datetime, Reading]] = field(default_factory=dict)  # last answer and its time
     failed: dict[timedelta, Unknown] = field(default_factory=dict)  # windows whose last read failed
     onset: datetime | None = None
+    rates: dict[str, float] = field(
+        default_factory=dict
+    )  # of the hours that tell what to expect in the present silence
+    rates_at: datetime | None = None
     silence: Silence = field(default_factory=Silence)
     reported: object = None  # what `on_change` was last called for
     labels: Labels | None = None  # of a structured SLI, once found
@@ -175,6 +180,7 @@ class Poller:
             parsed = await self._query.readings(history.slo, scope, due, queried(revisions), at)
         _remember(history, parsed, due, at)
         verdict = slo.judge(history.slo, {w: self._standing(history, w, at) for w in windows}, at)
+        verdict = await self._without_traffic(history, scope, verdict)
         history.onset = await self._onset(history, scope, verdict)
         split = by_digest(history.slo.sli, scope, revisions, parsed.versions)
         if (live := revisions.get(release.status.live)) and release.status.live in split:
@@ -221,6 +227,21 @@ class Poller:
             return history.read[window][1]
         why = f"; {failure.reason}: {failure.detail}" if failure else ""
         return Unknown(slo.STALE, f"last read {age.total_seconds():.0f} s ago{why}")
+
+    async def _without_traffic(self, history: _History, scope: Scope, verdict: Verdict) -> Verdict:
+        """TrafficGone in place of NoEvents where the hours before say so.
+
+        The hour before the silence is read once; what other days had at this time changes with the time.
+        """
+        quiet, at = traffic.quiet_window(verdict), verdict.at
+        if quiet is None:
+            history.rates, history.rates_at = {}, None
+            return verdict
+        if history.rates_at is None or at - history.rates_at >= _RATES_AGAIN:
+            ends = {hour: at - ago for hour, ago in traffic.AGO.items()}
+            ends |= {traffic.BEFORE: at - quiet} if history.rates_at is None else {}
+            history.rates, history.rates_at = history.rates | await self._query.rates(history.slo, scope, ends), at
+        return traffic.judged(verdict, quiet, history.rates)
 
     async def _onset(self, history: _History, scope: Scope, verdict: Verdict) -> datetime | None:
         """The onset of the present burn, queried once per burn; a burn ends when the SLI is surely back."""

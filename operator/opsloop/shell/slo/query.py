@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Collection
+from collections.abc import Awaitable, Collection, Mapping
 from datetime import datetime, timedelta
 from typing import TypeVar
 
@@ -10,7 +10,7 @@ from opsloop.api.meta import PAGING
 from opsloop.api.slo import Sli, Slo
 from opsloop.core.facts import Unknown
 from opsloop.core.slo import burn_rate as slo
-from opsloop.core.slo import pods, promql
+from opsloop.core.slo import pods, promql, traffic
 from opsloop.core.slo.pods import Labels, Scope
 from opsloop.core.slo.tiers import tiers_of, windows_of
 from opsloop.errors import Invalid, OpsloopError, Partial, TimedOut
@@ -55,6 +55,15 @@ class SliQuery:
         except OpsloopError as error:
             return Unknown(_reason(error), f"{promql.FIELD}: {error}")
         return pods.labels_of([sample.labels for sample in samples], scope.namespace, named.pod_label)
+
+    async def rates(self, objective: Slo, scope: Scope, ends: Mapping[str, datetime]) -> dict[str, float]:
+        """Events per second in the hours that end at these times, by their names, as far as they are known."""
+        parsed = await asyncio.gather(
+            *(self.readings(objective, scope, {traffic.HOUR}, {}, at) for at in ends.values())
+        )
+        return traffic.known(
+            (hour, traffic.rate(p.windows[traffic.HOUR])) for hour, p in zip(ends, parsed, strict=True)
+        )
 
     async def onset(self, objective: Slo, scope: Scope, at: datetime) -> datetime | None:
         """The start of the present burn by the error ratio over the shortest page window; None where it is not known.
