@@ -1,14 +1,17 @@
 """Releases in mid-rollout, for tables of situations."""
 
 from dataclasses import replace
+from datetime import datetime
 from typing import Any
 
 from opsloop.api.release import Blocked, CaseResult, Release, ReleaseStatus, Revision, RollbackRecord, Target
 from opsloop.core import conditions
 from opsloop.core.actions import Action, SetGates
 from opsloop.core.decision import Decision
-from opsloop.core.facts import CanaryFacts, PodFacts, ReleaseFacts, Unknown
+from opsloop.core.facts import CanaryFacts, CanaryReading, PodFacts, Readings, ReleaseFacts, Unknown
 from opsloop.core.release import decide as rollout
+from opsloop.core.slo.canary import terms_of
+from opsloop.core.statistics.evidence import Evidence, Interval
 from tests.builders.objects import (
     T0,
     V1,
@@ -25,6 +28,7 @@ from tests.builders.objects import (
 )
 
 NOW = at(100)
+TRAFFIC = at(50)  # since then a stepping target has been in traffic
 TEMPLATES = {digest(f"shop:v{n}"): template(f"shop:v{n}") for n in range(1, 6)}
 BLOCK = Blocked(reason="RolledBack", message="it was bad", incident="answers-1", at=at(50))
 GOOD = value(0.0)
@@ -54,7 +58,7 @@ def target(state: str = "Dark", version: str = "v4", **more: Any) -> Target:
         "started_at": at(70),
     }
     stepping = (
-        {"weight": 20, "pods": 1}
+        {"weight": 20, "pods": 1, "traffic": [TRAFFIC]}
         if state == "Stepping"
         else {"weight": 100, "pods": 4, "step": 2}
         if state == "Promoting"
@@ -86,7 +90,8 @@ def facts(item: Release | None = None, status: ReleaseStatus | None = None, **mo
     item = item or release(version="v4", dependsOn=[])
     if status is not None:
         item = item.model_copy(update={"status": status})
-    healthy = readings(0.0, NOW, bake=GOOD, by_revision={digest(f"shop:{v}"): GOOD for v in ("v1", "v2", "v4")})
+    split = {digest(f"shop:{v}"): GOOD for v in ("v1", "v2", "v4")}
+    healthy = readings(0.0, NOW, bake=GOOD, by_revision=split, canary=canary_reading(0.0))
     return release_facts(item, **{"templates": TEMPLATES, "readings": healthy, **more})
 
 
@@ -173,12 +178,32 @@ FIFTY = {"weight": 50, "pods": 4, "step": 1}
 NOT_REACHED = {"reached_at": None}
 
 
-def readings_by_version(canary_ratio: float | None, live_ratio: float = 0.0, total: float = 1000) -> Any:
-    split = {
-        digest("shop:v1"): value(live_ratio),
-        digest("shop:v4"): Unknown("NoSeries") if canary_ratio is None else value(canary_ratio, total),
-    }
-    return readings(0.0, NOW, bake=GOOD, by_revision=split)
+def canary_reading(
+    canary_ratio: float,
+    live_ratio: float = 0.0,
+    total: float = 1000,
+    since: datetime = TRAFFIC,
+    until: datetime | None = None,
+    failure: Unknown | None = None,
+) -> CanaryReading:
+    """What canary and live (four times as much) served in five equal intervals of 10 s since `since`."""
+    item = release_asking()
+    assert item.spec.slo is not None
+    step, share = (NOW - TRAFFIC) / 5, total / 5
+    evidence = Evidence(terms_of(item.spec.strategy.canary.analysis, item.spec.slo.objective, compared=True))
+    for n in range(5):
+        seconds = (n * step.total_seconds(), (n + 1) * step.total_seconds())
+        counts = (canary_ratio * share, share, live_ratio * 4 * share, 4 * share)
+        evidence = evidence.after(Interval(*seconds, *counts), (0.0,))
+    if until is not None:
+        evidence = replace(evidence, until=(until - since).total_seconds())
+    return CanaryReading(since, step, evidence, failure=failure)
+
+
+def analysed(canary_ratio: float | None, live_ratio: float = 0.0, total: float = 1000, **more: Any) -> Readings:
+    """Readings with what canary and live served; None: the canary cannot be read."""
+    seen = Unknown("NoSeries") if canary_ratio is None else canary_reading(canary_ratio, live_ratio, total, **more)
+    return readings(0.0, NOW, bake=GOOD, canary=seen)
 
 
 V2_LIVE = workload("shop:v2")

@@ -75,12 +75,20 @@ class FakeTelemetry:
         await self._misbehave(query)
         if query in self.scripted:
             return [one for one in self._script(query) if isinstance(one, Series)]
-        points, count = [], int((end - start).total_seconds() / step) + 1
-        for at in (start + timedelta(seconds=step * n) for n in range(count)):
-            window = parse_duration(self.asked(query)[0].split(":")[1])
-            if total := self._count("total", window, at):
-                points.append((at, (self._count("bad", window, at) or 0.0) / total))
-        return [Series({"opsloop": self.asked(query)[0]}, tuple(points))] if points else []
+        parts, count = self.asked(query), int((end - start).total_seconds() / step) + 1
+        moments = [start + timedelta(seconds=step * n) for n in range(count)]
+        series = [Series({"opsloop": part}, self._points(part, moments)) for part in parts]
+        return [one for one in series if one.points]
+
+    def _points(self, part: str, moments: Sequence[datetime]) -> tuple[tuple[datetime, float], ...]:
+        kind = part.split(":")[0]
+        numbers = [(at, self._ratio(part, at) if kind == "ratio" else self._number(part, at)) for at in moments]
+        return tuple((at, number) for at, number in numbers if number is not None)
+
+    def _ratio(self, part: str, at: datetime) -> float | None:
+        window = parse_duration(part.split(":")[1])
+        total = self._count("total", window, at)
+        return (self._count("bad", window, at) or 0.0) / total if total else None
 
     @staticmethod
     def asked(query: str) -> list[str]:

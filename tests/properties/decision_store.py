@@ -7,7 +7,7 @@ every single effect.
 import copy
 from collections import Counter
 from dataclasses import dataclass, field, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from opsloop.api.incident import REOPEN_GRACE, Incident
@@ -29,6 +29,7 @@ from opsloop.core.actions import (
 from opsloop.core.decision import Decision
 from opsloop.core.facts import (
     CanaryFacts,
+    CanaryReading,
     Delivery,
     EvalOutcome,
     PodFacts,
@@ -40,6 +41,8 @@ from opsloop.core.facts import (
 from opsloop.core.incident.decide import decide as decide_incident
 from opsloop.core.release.decide import decide as decide_release
 from opsloop.core.runbook import decide as decide_runbook
+from opsloop.core.slo.canary import terms_of
+from opsloop.core.statistics.evidence import Evidence, Interval
 from tests.builders import objects
 from tests.builders.objects import T0, digest, evalcase, incident_facts, release_facts, value, verdict, view, workload
 
@@ -144,8 +147,23 @@ class DecisionStore:
             verdict=verdict(self.telemetry, self.now),
             bake=value(0.0) if self.baked and self.telemetry == 0.0 else Unknown("NoSeries"),
             by_revision=split,
+            canary=self._canary_reading(),
             onset=self.now if bad else None,
         )
+
+    def _canary_reading(self) -> CanaryReading | Unknown | None:
+        """What the canary in traffic served until now, at 100 events in each of five intervals."""
+        target, spec = self.state.release.status.target, self.state.release.spec
+        if target is None or target.traffic_since is None or spec.slo is None:
+            return None
+        if self.canary_telemetry is None or self.telemetry is None:
+            return Unknown("NoSeries")
+        step = max(timedelta(seconds=1), (self.now - target.traffic_since) / 5)
+        evidence = Evidence(terms_of(spec.strategy.canary.analysis, spec.slo.objective, compared=True))
+        for n in range(5):
+            counts = (100 * self.canary_telemetry, 100.0, 400 * self.telemetry, 400.0)
+            evidence = evidence.after(Interval(n * step.total_seconds(), (n + 1) * step.total_seconds(), *counts))
+        return CanaryReading(target.traffic_since, step, evidence)
 
     def decide(self, kind: str, observed: State) -> tuple[Model, Decision]:
         match kind:

@@ -11,7 +11,9 @@ from opsloop.api.slo import Sli, Slo, Tier
 from opsloop.api.strategy import Analysis
 from opsloop.core.facts import Reading, Unknown, Value
 from opsloop.core.slo import burn_rate as slo
+from opsloop.core.slo.canary import judge, limit_of, terms_of
 from opsloop.core.slo.tiers import budget_of, default_tiers, reachable
+from opsloop.core.statistics.evidence import Evidence, Interval
 
 AT = datetime(2026, 1, 5, 9, 0, tzinfo=UTC)
 WINDOWS = [timedelta(seconds=n) for n in (5, 30, 60, 360)]
@@ -100,23 +102,35 @@ def test_a_tier_that_fires_for_its_whole_long_window_spends_its_share_of_the_bud
         assert abs(spent - share) < 0.002
 
 
-@given(values, values, st.floats(0.5, 0.9999), shares)
-def test_a_canary_that_is_worse_is_never_judged_better(
-    canary: Value, live: Value, objective: float, more: float
-) -> None:
-    analysis = Analysis(min_events=1)
-    worse = replace(canary, bad=canary.bad + (canary.total - canary.bad) * more)
-    order = ["fail", "unknown", "pass"]
-    first = slo.judge_canary(analysis, objective, canary, live).verdict
-    second = slo.judge_canary(analysis, objective, worse, live).verdict
+CANARY = st.tuples(st.integers(1, 400), st.integers(0, 30), st.integers(0, 3))
+"""Events of an interval, bad ones of the canary, bad ones of live."""
+
+
+def evidence_of(intervals: list[tuple[int, int, int]], more: int = 0) -> Evidence:
+    evidence = Evidence(terms_of(Analysis(warm_up=timedelta(0)), 0.99, compared=True))
+    for total, bad, live_bad in intervals:
+        counts = (min(total, bad + more), total, min(4 * total, live_bad), 4 * total)
+        evidence = evidence.after(Interval(evidence.until, evidence.until + 60, *counts))
+    return evidence
+
+
+@given(st.lists(CANARY, min_size=1, max_size=10), st.integers(1, 30))
+def test_a_canary_that_is_worse_is_never_judged_better(intervals: list[tuple[int, int, int]], more: int) -> None:
+    order = ["reject", "inconclusive", "good"]
+    objective = Slo(objective=0.99, sli=SLI)
+    first = judge(objective, 1, evidence_of(intervals)).verdict
+    second = judge(objective, 1, evidence_of(intervals, more)).verdict
     assert order.index(second) <= order.index(first)
 
 
-@given(values, values, st.floats(0.5, 0.9999))
-def test_a_canary_passes_only_where_missing_time_cannot_change_it(canary: Value, live: Value, objective: float) -> None:
-    judged = slo.judge_canary(Analysis(min_events=1), objective, canary, live)
-    assume(judged.verdict == "pass")
-    assert canary.upper <= budget_of(objective) or canary.upper <= live.lower
+@given(st.lists(CANARY, min_size=1, max_size=10), st.integers(1, 5000))
+def test_a_good_canary_served_enough_and_its_own_ratio_is_below_what_pages(
+    intervals: list[tuple[int, int, int]], least: int
+) -> None:
+    objective, evidence = Slo(objective=0.99, sli=SLI), evidence_of(intervals)
+    assume(judge(objective, least, evidence).verdict == "good")
+    assert evidence.total >= least
+    assert min(evidence.bad / evidence.total, evidence.calm_bad / max(1, evidence.calm_total)) < limit_of(objective)
 
 
 @given(st.lists(st.tuples(st.integers(0, 1), st.booleans()), max_size=30))

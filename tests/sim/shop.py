@@ -25,7 +25,9 @@ from tests.fakes.telemetry import FakeTelemetry
 
 NS = "shop"
 RPS = 48
-ERRORS = {"v1": 0.0, "v2": 0.8, "v3": 0.8, "v4": 0.0}  # share of wrong answers by version
+# Share of wrong answers by version. With v3 at a fifth of the traffic the whole service stays below what pages in its short
+# windows, so that the canary's own analysis has the time that it takes.
+ERRORS = {"v1": 0.0, "v2": 0.8, "v3": 0.6, "v4": 0.0}
 
 
 def version_of(pod_or_template: Object) -> str:
@@ -44,7 +46,7 @@ class Shop:
         self.served: set[str] = set()  # versions that users have had answers of
         self.errors = dict(ERRORS)
         self.below_minimum = False  # the Deployment `answers` has fewer available pods than its strategy allows
-        self.rps = RPS  # requests of users per second
+        self.rps: float = RPS  # requests of users per second
         self.silent = False  # Prometheus scrapes nothing
         self.sick: dict[str, int] = {}  # version → how many of its live pods never become ready
         self.down = False  # no pod of the Deployment `answers` gets or stays ready

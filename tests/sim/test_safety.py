@@ -58,6 +58,7 @@ async def test_one_gate_that_cannot_be_closed_keeps_no_bad_canary(shift: Shift) 
     found = shift.release_object()
     found["spec"]["strategy"]["canary"]["steps"] = [{"weight": 50}, {"weight": 100}]
     shift.shop.cluster.seed(found)
+    shift.shop.errors["v3"] = 0.25  # at half of the traffic: below a page, which would end it first
     shift.shop.ship("v3", evals=None)
     await shift.until("v3 serves", lambda: len(shift.shop.open_canaries()) == 4)
     stuck.append(shift.shop.open_canaries()[0]["metadata"]["name"])

@@ -1,5 +1,6 @@
 """Release: the wanted version of one Deployment, its rollout strategy and its SLO."""
 
+from datetime import datetime
 from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
@@ -190,6 +191,11 @@ class Target(Model):
     step: int = Field(default=0, ge=0, description="Index of the decided step, from 0.")
     weight: int = Field(default=0, ge=0, le=100, description="Decided weight, in percent.")
     pods: int = Field(default=0, ge=0, description="Number of canary pods in traffic at the decided step.")
+    traffic: list[Time] = Field(
+        default_factory=list,
+        max_length=20,
+        description="Times at which each step so far was decided; the analysis counts the canary's events from the first one.",
+    )
     served: int = Field(
         default=0, ge=0, description="Number of canary pods that were in traffic when the decided weight was reached."
     )
@@ -218,6 +224,11 @@ class Target(Model):
     def is_active(self) -> bool:
         """True while the canary of this target is in progress."""
         return self.state in ACTIVE
+
+    @property
+    def traffic_since(self) -> datetime | None:
+        """Time from which the canary may have served users; None where it never did."""
+        return self.traffic[0] if self.traffic else None
 
 
 class RollbackRecord(Model):

@@ -35,30 +35,58 @@ class Step(Model):
 
 
 class Analysis(Model):
-    """Comparison of canary and live while the canary takes traffic."""
+    """Comparison of canary and live while the canary takes traffic: tests that stay valid however often one looks."""
 
     window: Duration = Field(
         default=timedelta(minutes=1),
-        description="Window of the SLI readings by version.",
+        description="Window of the SLI readings by version that tell which version an Incident is about.",
         json_schema_extra=longer_than_zero("strategy.canary.analysis.window"),
     )
     min_events: int = Field(
         default=20,
         ge=1,
         le=1_000_000,
-        description="Minimum number of canary events in the window before the canary is judged.",
+        description="Minimum number of canary events, counted since it took traffic, before the canary is good enough to go on.",
+    )
+    margin: float = Field(
+        default=1.5,
+        ge=1,
+        le=100,
+        description="Accepted ratio of the canary's error ratio to live's, at least 1. A canary that is surely worse is"
+        " rejected; with 1, any true difference (a cold cache) is, given enough traffic.",
     )
     abort_below: float | None = Field(
         default=None,
         ge=0,
         le=1,
-        description="Fraction of good canary events below which a single reading aborts the canary; defaults to the objective.",
+        description="Fraction of good events that the canary must not surely be below, while live is above it; defaults"
+        " to the objective.",
     )
-    margin: float = Field(
-        default=0.02,
+    ignore_below: float | None = Field(
+        default=None,
         ge=0,
         le=1,
-        description="Largest accepted difference between the error ratios of canary and live, as a fraction.",
+        description="Error ratio that rejects no canary, however much worse than live: a canary is rejected only if its"
+        " own ratio is surely above it. Defaults to a quarter of the error budget.",
+    )
+    false_rejects: float = Field(
+        default=0.01,
+        ge=0.0001,
+        le=0.2,
+        description="Accepted share of canaries that are as good as live and rejected by chance, over all looks at one canary.",
+    )
+    warm_up: Duration = Field(
+        default=timedelta(minutes=1),
+        description="Time after its first traffic in which the canary is held against abortBelow alone and not compared"
+        " with live, whose caches are warm.",
+    )
+    inconclusive: Literal["hold", "abort", "promote"] = Field(
+        default="hold",
+        description="Reaction to a canary whose traffic gives too few events within the hold and the patience: hold its"
+        " step, abort, or promote (go on to the next step).",
+    )
+    patience: Duration = Field(
+        default=timedelta(hours=1), description="Time beyond a step's hold to wait for enough events of the canary."
     )
 
 

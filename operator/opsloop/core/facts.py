@@ -11,6 +11,7 @@ from opsloop.api.meta import Severity
 from opsloop.api.release import CaseResult, Release
 from opsloop.api.runbook import Runbook
 from opsloop.api.slo import Tier
+from opsloop.core.statistics.evidence import Evidence
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +96,22 @@ class Told:
 
 
 @dataclass(frozen=True, slots=True)
+class CanaryReading:
+    """What a canary and live served since the canary took traffic at `since`, counted in intervals of `step`."""
+
+    since: datetime
+    step: timedelta
+    evidence: Evidence
+    approximate: bool = True  # counts of PromQL windows, not of each pod's counters
+    failure: Unknown | None = None  # of the last read; what was counted before stands
+
+    @property
+    def until(self) -> datetime:
+        """End of the last interval for which there were data."""
+        return self.since + timedelta(seconds=self.evidence.until)
+
+
+@dataclass(frozen=True, slots=True)
 class Readings:
     """All readings of one Release on the last tick. `by_revision` (digest → reading) is over the analysis window."""
 
@@ -104,6 +121,7 @@ class Readings:
     onset: datetime | None = None  # first instant of the present stretch of burn above 1, as Prometheus shows it
     told: Told | None = None
     silent: timedelta = timedelta(0)  # how much of the last 2 minutes the verdict was unknown, whole or in pieces
+    canary: CanaryReading | Unknown | None = None  # of the target in traffic; None without one
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,23 +1,27 @@
 """Analysis of a canary: its SLI against live, and its eval cases."""
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
-from opsloop.api.release import CaseResult
+from opsloop.api.release import CaseResult, Release
 from opsloop.core.actions import DeleteCanary, RunEvals, SetGates, SetTemplate
-from opsloop.core.facts import EvalOutcome, ReleaseFacts
-from tests.builders.objects import V3, V4, evalcase, workload
+from opsloop.core.facts import EvalOutcome, ReleaseFacts, Unknown
+from tests.builders.objects import V3, V4, at, evalcase, readings, verdict, workload
 from tests.builders.rollouts import (
     HOLD,
     NOT_REACHED,
+    NOW,
     actions_of,
+    analysed,
     canary,
+    condition_of,
     dark,
+    decide,
     end_of,
     facts,
     gates_closed,
-    readings_by_version,
     release_asking,
     result,
     status_after,
@@ -29,11 +33,11 @@ from tests.builders.rollouts import (
 @pytest.mark.parametrize(
     ("situation", "reason", "blocked"),
     [
-        pytest.param(step(readings=readings_by_version(0.5)), "AnalysisFailed", True, id="surely worse than the objective"),
-        pytest.param(step(target=NOT_REACHED, readings=readings_by_version(0.5)), "AnalysisFailed", True, id="also while the step is being reached"),
-        pytest.param(step(release_asking(steps=HOLD), readings=readings_by_version(0.5)), "AnalysisFailed", True, id="also within the hold"),
-        pytest.param(step(release_asking(paused=True), readings=readings_by_version(0.5)), "AnalysisFailed", True, id="also when paused: safety still acts"),
-        pytest.param(step(release_asking(unknownTelemetry="abort"), readings=readings_by_version(None)), "TelemetryUnknown", False, id="unknown aborts where a person wrote so, and blocks nothing"),
+        pytest.param(step(readings=analysed(0.5)), "AnalysisFailed", True, id="surely worse than the objective"),
+        pytest.param(step(target=NOT_REACHED, readings=analysed(0.5)), "AnalysisFailed", True, id="also while the step is being reached"),
+        pytest.param(step(release_asking(steps=HOLD), readings=analysed(0.5)), "AnalysisFailed", True, id="also within the hold"),
+        pytest.param(step(release_asking(paused=True), readings=analysed(0.5)), "AnalysisFailed", True, id="also when paused: safety still acts"),
+        pytest.param(step(release_asking(unknownTelemetry="abort"), readings=analysed(None)), "TelemetryUnknown", False, id="unknown aborts where a person wrote so, and blocks nothing"),
         pytest.param(step(release_asking(steps=[{"weight": 100}])), "NewTarget", False, id="the steps became shorter than the one reached"),
     ],
 )  # fmt: skip
@@ -48,11 +52,110 @@ def test_a_rejected_canary(situation: ReleaseFacts, reason: str, blocked: bool) 
     assert status.weight.wanted == 0
 
 
-def test_too_few_events_do_not_abort_even_where_unknown_does() -> None:
-    assert (
-        end_of(step(release_asking(unknownTelemetry="abort"), readings=readings_by_version(0.0, total=5)))[0]
-        == "Stepping"
+REFUSED = Unknown("TelemetryUnreachable", "refused")
+MINUTE = {"patience": "1m"}
+
+
+def inconclusive(policy: str = "hold", **analysis: Any) -> Release:
+    return release_asking(canary={"analysis": {"minEvents": 10, "inconclusive": policy, **analysis}})
+
+
+@pytest.mark.parametrize(
+    ("situation", "held"),
+    [
+        pytest.param(step(readings=analysed(0.0, total=20)), "TooFewEvents", id="20 events rule nothing out: a matter of time"),
+        pytest.param(step(release_asking(unknownTelemetry="abort"), readings=analysed(0.0, total=20)), "TooFewEvents", id="also where unknown telemetry aborts"),
+        pytest.param(step(release_asking(unknownTelemetry="continue"), readings=analysed(0.0, total=20)), "TooFewEvents", id="and where it goes on: nothing is unknown here"),
+        pytest.param(step(inconclusive(**MINUTE), readings=analysed(0.0, total=5)), "TooLittleTraffic", id="at this rate hold and patience do not suffice"),
+        pytest.param(step(inconclusive(**MINUTE), readings=analysed(0.0, total=5), target={"reached_at": at(39)}), "AnalysisInconclusive", id="its patience is spent"),
+        pytest.param(step(inconclusive("promote", **MINUTE), readings=analysed(0.3, 0.3), target={"reached_at": at(39)}), "AnalysisInconclusive", id="promote passes nobody who errs that much, even as live does"),
+        pytest.param(step(readings=analysed(0.3, 0.3)), "LiveUnhealthy", id="live suffers alike"),
+        pytest.param(step(readings=analysed(0.0, until=at(69))), "TelemetryUnknown", id="evidence that is older than three intervals"),
+        pytest.param(step(readings=analysed(0.0, until=at(71))), "", id="evidence that is just not"),
+        pytest.param(step(readings=replace(analysed(0.0), verdict=verdict(None))), "TelemetryUnknown", id="the whole service's SLI is not known now"),
+        pytest.param(step(readings=analysed(0.0, since=at(40))), "TelemetryUnknown", id="evidence of an earlier attempt"),
+        pytest.param(step(readings=analysed(0.9, since=at(40))), "TelemetryUnknown", id="which rejects nobody either"),
+        pytest.param(step(readings=analysed(0.0, failure=REFUSED)), "TelemetryUnknown", id="the last read failed"),
+        pytest.param(step(release_asking(unknownTelemetry="abort"), readings=analysed(0.0, failure=REFUSED)), "TelemetryUnknown", id="one failed read aborts nobody"),
+        pytest.param(step(release_asking(unknownTelemetry="abort"), readings=readings(0.0, NOW)), "TelemetryUnknown", id="nor does a canary that is about to be read"),
+        pytest.param(step(release_asking(unknownTelemetry="continue"), readings=analysed(0.0, failure=REFUSED)), "", id="a failed read goes on where a person wrote so"),
+    ],
+)  # fmt: skip
+def test_a_canary_that_is_not_good_enough_to_go_on(situation: ReleaseFacts, held: str) -> None:
+    status = status_after(situation)
+    assert status.target is not None and status.target.state == "Stepping"
+    if held:
+        assert (condition_of(status, "Held"), status.target.weight) == (("True", held), 20)
+    else:
+        assert status.target.weight == 50
+
+
+@pytest.mark.parametrize(
+    ("situation", "end"),
+    [
+        pytest.param(step(inconclusive("abort", **MINUTE), readings=analysed(0.0, total=5), target={"reached_at": at(39)}), ("Rejected", "AnalysisInconclusive"), id="abort, when its patience is spent"),
+        pytest.param(step(inconclusive("abort", **MINUTE), readings=analysed(0.0, total=5), target={"reached_at": at(41)}), ("Stepping", ""), id="not before"),
+        pytest.param(step(release_asking(unknownTelemetry="abort"), readings=analysed(0.0, until=at(69))), ("Rejected", "TelemetryUnknown"), id="old evidence aborts where unknown telemetry does"),
+        pytest.param(step(release_asking(unknownTelemetry="abort"), readings=readings(0.0, NOW), target={"traffic": [at(39)]}), ("Rejected", "TelemetryUnknown"), id="so does none at all, after a minute"),
+    ],
+)  # fmt: skip
+def test_a_canary_that_nobody_can_judge(situation: ReleaseFacts, end: tuple[str, str]) -> None:
+    status = status_after(situation)
+    assert end_of(situation) == end
+    assert status.revisions[1].blocked is None
+
+
+def test_promote_goes_on_with_too_few_events_when_patience_is_spent() -> None:
+    situation = step(inconclusive("promote", **MINUTE), readings=analysed(0.0, total=5), target={"reached_at": at(39)})
+    goal = status_after(situation).target
+    assert goal is not None and goal.weight == 50
+    assert goal.message == (
+        "canary 0.00% bad of 5 events, live 0.00% of 20; no fault could have been seen yet; approximate: windows of 10 s"
     )
+
+
+def test_a_step_says_what_was_seen_and_what_could_not_have_been() -> None:
+    situation = step()
+    goal, events = status_after(situation).target, decide(situation).events
+    assert goal is not None and "would have been caught with 80 %" in goal.message
+    assert [e.reason for e in events] == ["Weight50"] and goal.message in events[0].message
+
+
+def test_each_step_is_dated_and_counting_starts_at_the_first() -> None:
+    first = status_after(dark(canary=canary(1))).target
+    assert first is not None and (first.traffic, first.traffic_since) == ([NOW], NOW)
+    second = status_after(step()).target
+    assert second is not None and (second.traffic, second.traffic_since) == ([at(50), NOW], at(50))
+
+
+def test_an_event_says_once_that_patience_is_spent() -> None:
+    situation = step(inconclusive(**MINUTE), readings=analysed(0.0, total=5), target={"reached_at": at(39)})
+    (event,) = decide(situation).events
+    assert (event.reason, event.type) == ("Held", "Warning") and event.message.startswith("v4: AnalysisInconclusive, ")
+    again = situation.release.model_copy(update={"status": status_after(situation)})
+    assert decide(replace(situation, release=again)).events == ()
+
+
+@pytest.mark.parametrize(
+    ("objective", "patience", "said"),
+    [
+        pytest.param(0.99, "1h", False, id="17 requests/s give enough events in seconds"),
+        pytest.param(0.9999, "5m", True, id="a tight objective needs thousands: more than hold and patience"),
+        pytest.param(0.9999, "10h", False, id="unless there is more patience"),
+    ],
+)
+def test_too_little_traffic_is_said_when_the_target_is_taken(objective: float, patience: str, said: bool) -> None:
+    slo = {"objective": objective, "sli": {"good": "g[{{window}}]", "total": "t[{{window}}]"}}
+    item = release_asking(canary={"analysis": {"patience": patience}}, slo=slo)
+    situation = facts(item, status_with())
+    goal, reasons = status_after(situation).target, [e.reason for e in decide(situation).events]
+    assert goal is not None and goal.state == "Dark"
+    assert (goal.message != "", "TooLittleTraffic" in reasons) == (said, said)
+    if said:
+        assert goal.message == (
+            "at 17 requests/s, 20% of them for the canary, enough events take 10m, more than hold and patience of its"
+            " first step; after that: hold"
+        )
 
 
 def evaluated(*results: CaseResult, of: str = V4, at_step: int = -1, **more: Any) -> ReleaseFacts:

@@ -7,7 +7,6 @@ import pytest
 
 from opsloop.api.meta import parse_duration
 from opsloop.api.slo import Sli, Slo, Tier
-from opsloop.api.strategy import Analysis
 from opsloop.core.facts import Reading, Unknown, Value
 from opsloop.core.slo import burn_rate as slo
 
@@ -173,48 +172,6 @@ def test_the_bake(reading: Reading, meets: bool | None) -> None:
 
 def test_rounding_does_not_refuse_exactly_the_objective() -> None:
     assert slo.meets(Slo(objective=0.9, sli=SLI), Value(10, 100), 1) is True
-
-
-LIVE = errors(0.001, 10_000)
-
-
-@pytest.mark.parametrize(
-    ("analysis", "canary", "live", "verdict", "reason"),
-    [
-        pytest.param({}, errors(0.0, 100), LIVE, "pass", slo.WITHIN_OBJECTIVE, id="as good as live"),
-        pytest.param({}, errors(0.2, 100), LIVE, "fail", slo.WORSE_THAN_LIVE, id="every fifth answer is wrong"),
-        pytest.param({}, errors(0.2, 19), LIVE, "unknown", slo.TOO_FEW_EVENTS, id="19 events, however bad, are too few"),
-        pytest.param({}, errors(0.1, 20), LIVE, "unknown", slo.UNDECIDED, id="2 bad events may be chance"),
-        pytest.param({}, errors(0.15, 20), LIVE, "fail", slo.WORSE_THAN_LIVE, id="3 bad events of 20 are not"),
-        pytest.param({}, errors(0.015), LIVE, "fail", slo.BELOW_FLOOR, id="within the margin of live, but below the objective"),
-        pytest.param({"abort_below": 0.9}, errors(0.015), LIVE, "unknown", slo.UNDECIDED, id="below the objective and above a lower abortBelow holds"),
-        pytest.param({"abort_below": 0.9}, errors(0.11), errors(0.2), "fail", slo.BELOW_FLOOR, id="a written abortBelow excuses nothing"),
-        pytest.param({"abort_below": 0.5}, errors(0.04), LIVE, "fail", slo.WORSE_THAN_LIVE, id="above abortBelow, but far worse than live"),
-        pytest.param({}, NOTHING, LIVE, "unknown", slo.NO_SERIES, id="no reading of the canary"),
-        pytest.param({}, errors(0), NOTHING, "pass", slo.WITHIN_OBJECTIVE, id="no reading of live: the objective alone decides"),
-        pytest.param({}, errors(0.1), NOTHING, "fail", slo.BELOW_FLOOR, id="no reading of live does not save a bad canary"),
-        pytest.param({}, errors(0), errors(0.9, 5), "pass", slo.WITHIN_OBJECTIVE, id="5 events of live are no comparison"),
-        pytest.param({}, errors(0.2), errors(0.2), "unknown", slo.LIVE_MISSES_TOO, id="both suffer alike: nobody is blamed"),
-        pytest.param({}, errors(0.05), errors(0.2), "pass", slo.BETTER_THAN_LIVE, id="a fix that helps, though not enough"),
-        pytest.param({}, errors(0.3), errors(0.2), "fail", slo.WORSE_THAN_LIVE, id="a fix that makes it worse"),
-        pytest.param({}, errors(0, 1000, 0.9), LIVE, "unknown", slo.LOW_COVERAGE, id="nothing bad seen, but a tenth of the window is missing"),
-        pytest.param({}, errors(0.5, 1000, 0.5), errors(0.001, 9000, 0.5), "fail", slo.BELOW_FLOOR, id="bad enough even if all missing time was good"),
-    ],
-)  # fmt: skip
-def test_a_canary(analysis: dict[str, Any], canary: Reading, live: Reading, verdict: str, reason: str) -> None:
-    judged = slo.judge_canary(Analysis(**analysis), 0.99, canary, live)
-    assert (judged.verdict, judged.reason) == (verdict, reason)
-    assert judged.message.endswith(".")
-
-
-def test_a_loose_objective_does_not_let_a_canary_be_much_worse_than_live() -> None:
-    judged = slo.judge_canary(Analysis(), 0.9, errors(0.08), errors(0.01))
-    assert (judged.verdict, judged.reason) == ("fail", slo.WORSE_THAN_LIVE)
-
-
-def test_the_message_of_a_judged_canary_shows_both_sides() -> None:
-    judged = slo.judge_canary(Analysis(), 0.99, errors(0.2, 100), LIVE)
-    assert judged.message == "Canary 80.00% good of 100 events, live 99.90% of 10000."
 
 
 NAN = float("nan")

@@ -7,7 +7,7 @@ from typing import Literal
 from opsloop.api.evalcase import EvalCase
 from opsloop.api.release import CaseResult, Release
 from opsloop.core.evalcase.expectation import NO_ANSWER
-from opsloop.core.slo.burn_rate import WORSE_THAN_LIVE
+from opsloop.core.slo.canary import WORSE_THAN_LIVE
 
 # Named reasons
 EVALS_PASSED = "EvalsPassed"  # every must-pass case passed, and the rest is not worse than live

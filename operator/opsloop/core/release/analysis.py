@@ -1,50 +1,161 @@
-"""Analysis of a canary: its SLI against live over the same seconds, and its eval cases."""
+"""Analysis of a canary: its SLI against live since it took traffic, and its eval cases."""
 
+from datetime import timedelta
+
+from opsloop.api.meta import format_duration
 from opsloop.api.release import CaseResult, Target
 from opsloop.core.actions import RunEvals
 from opsloop.core.evalcase import gating
-from opsloop.core.facts import Unknown
+from opsloop.core.facts import CanaryReading, ReleaseFacts, Unknown
+from opsloop.core.release import weights
 from opsloop.core.release.outcome import Hold, Outcome, Reject, Rollout
 from opsloop.core.release.untold import service_unwell, told_apart
 from opsloop.core.slo import burn_rate as slo
+from opsloop.core.slo import canary
+from opsloop.core.statistics.detectable import unseen
 
 # Named reasons
 EVAL_FAILED = "EvalFailed"  # an eval case failed on the canary
-ANALYSIS_FAILED = "AnalysisFailed"  # the canary's SLI is below its bound, or worse than live
+ANALYSIS_FAILED = "AnalysisFailed"  # the canary's SLI is surely worse than live, or below its bound
 WAITING_FOR_EVALS = "WaitingForEvals"  # eval cases run
 EVALS_INCONCLUSIVE = "EvalsInconclusive"  # too few cases or no answers: never a pass
+ANALYSIS_INCONCLUSIVE = "AnalysisInconclusive"  # hold and patience are over, and the canary may be good or bad
+
+UNDECIDABLE = (canary.TOO_LITTLE_TRAFFIC, ANALYSIS_INCONCLUSIVE)
+"""Reasons of a hold that time alone will not end."""
+
+_STALE = 3  # intervals: evidence that is older decides nothing
+_UNREAD = timedelta(minutes=1)  # a canary that was never read for longer is not about to be
 
 
 def analysis_failed(rollout: Rollout) -> Outcome | None:
     """Reject where the canary's SLI is surely bad. Unknown is not a failure here."""
     judged = _judged(rollout)
-    return Reject(ANALYSIS_FAILED, judged.message) if judged and judged.verdict == "fail" else None
+    return Reject(ANALYSIS_FAILED, judged.message) if judged and judged.verdict == "reject" else None
 
 
 def telemetry_unknown(rollout: Rollout) -> Outcome | None:
-    """Hold or Reject, as spec.unknownTelemetry says, where the canary's SLI is not surely good.
+    """Hold or Reject, as spec.unknownTelemetry says, where the canary's SLI is not known now.
 
-    Too few events are a matter of time: they hold also where unknown telemetry aborts.
+    One failed read is a matter of time: it holds also where unknown telemetry aborts, until the evidence is old.
     """
     if not told_apart(rollout):
         return service_unwell(rollout)
-    judged, policy = _judged(rollout), rollout.facts.release.spec.unknown_telemetry
-    if judged is None or judged.verdict == "pass" or policy == "continue":
+    policy, unknown = rollout.facts.release.spec.unknown_telemetry, _unknown(rollout)
+    if unknown is None or policy == "continue":
         return None
-    if policy == "abort" and judged.reason != slo.TOO_FEW_EVENTS:
-        return Reject(slo.TELEMETRY_UNKNOWN, judged.message, block=False)
-    return Hold(slo.TELEMETRY_UNKNOWN, judged.message)
+    message = f"canary has no reading: {unknown.reason} {unknown.detail}".strip()
+    if policy == "abort" and _is_old(rollout):
+        return Reject(slo.TELEMETRY_UNKNOWN, message, block=False)
+    return Hold(slo.TELEMETRY_UNKNOWN, message)
 
 
-def _judged(rollout: Rollout) -> slo.Judged | None:
-    """The canary's SLI compared with live's; None without an SLO."""
-    spec, split = rollout.facts.release.spec, rollout.facts.readings.by_revision
-    if spec.slo is None:
+def analysis_inconclusive(rollout: Rollout) -> Outcome | None:
+    """Hold while the canary is not good enough to go on; once its patience is spent, what spec…inconclusive says.
+
+    `promote` passes a canary that served too few events, not one whose own errors leave it in doubt.
+    """
+    judged, unknown = _judged(rollout), _unknown(rollout)
+    if not told_apart(rollout) or judged is None or unknown is not None or judged.verdict == "good":
         return None
-    unread = Unknown(slo.NOT_READ)
-    canary_reading = split.get(rollout.target.digest, unread)
-    live_reading = split.get(rollout.status.live, unread)
-    return slo.judge_canary(spec.strategy.canary.analysis, spec.slo.objective, canary_reading, live_reading)
+    analysis, left = rollout.facts.release.spec.strategy.canary.analysis, _patience_left(rollout)
+    if left > timedelta(0):
+        return _wait_for_events(rollout, judged, left)
+    message = f"{judged.message}; patience of {format_duration(analysis.patience)} is spent"
+    if analysis.inconclusive == "abort":
+        return Reject(ANALYSIS_INCONCLUSIVE, message, block=False)
+    if analysis.inconclusive == "promote" and judged.reason == canary.TOO_FEW_EVENTS:
+        return None
+    return Hold(ANALYSIS_INCONCLUSIVE, message)
+
+
+def _wait_for_events(rollout: Rollout, judged: canary.Judged, left: timedelta) -> Hold:
+    reading, spec = _reading(rollout), rollout.facts.release.spec
+    assert isinstance(reading, CanaryReading) and spec.slo is not None
+    missing = canary.seconds_missing(spec.slo, spec.strategy.canary.analysis.min_events, reading.evidence)
+    if judged.reason != canary.TOO_FEW_EVENTS or missing <= left.total_seconds():
+        return Hold(judged.reason, judged.message)
+    need = canary.rough_duration(missing)
+    return Hold(canary.TOO_LITTLE_TRAFFIC, f"{judged.message}; at this rate that takes about {need} more")
+
+
+def _patience_left(rollout: Rollout) -> timedelta:
+    """Time until hold and patience of this step are over."""
+    since = rollout.target.reached_at or rollout.now
+    patience = rollout.facts.release.spec.strategy.canary.analysis.patience
+    return rollout.steps[rollout.step].hold + patience - (rollout.now - since)
+
+
+def too_little_traffic(facts: ReleaseFacts, replicas: int) -> str:
+    """Why the traffic of a new target's first step cannot give enough events in its hold and patience; empty where it can.
+
+    By the service's rate as it was last read; empty where that is unknown.
+    """
+    spec, rate = facts.release.spec, canary.traffic(facts.readings.verdict)
+    first = spec.strategy.canary.steps[0]
+    if spec.slo is None or rate is None or first.weight == 100:
+        return ""
+    pods, analysis = weights.pods_for(first.weight, replicas), spec.strategy.canary.analysis
+    share = pods / (pods + replicas)
+    seconds = canary.seconds_needed(spec.slo, analysis, rate * share)
+    if seconds <= (first.hold + analysis.patience).total_seconds():
+        return ""
+    return (
+        f"at {rate:.2g} requests/s, {share:.0%} of them for the canary, enough events take {canary.rough_duration(seconds)}, "
+        f"more than hold and patience of its first step; after that: {analysis.inconclusive}"
+    )
+
+
+def finding(rollout: Rollout) -> str:
+    """A sentence with what the analysis saw of the canary so far, and what it could not have seen; empty without an SLO."""
+    reading = _reading(rollout)
+    if not isinstance(reading, CanaryReading):
+        return ""
+    how = f"; approximate: windows of {reading.step.total_seconds():g} s" if reading.approximate else ""
+    return f"{canary.shares(reading.evidence)}; {unseen(reading.evidence)}{how}"
+
+
+def _judged(rollout: Rollout) -> canary.Judged | None:
+    """The judgement on all that the canary served; None without an SLO or a reading."""
+    spec, reading = rollout.facts.release.spec, _reading(rollout)
+    if spec.slo is None or not isinstance(reading, CanaryReading):
+        return None
+    return canary.judge(spec.slo, spec.strategy.canary.analysis.min_events, reading.evidence)
+
+
+def _reading(rollout: Rollout) -> CanaryReading | Unknown | None:
+    """The reading of this target's canary; NotRead where it is of an earlier attempt, None without an SLO."""
+    if rollout.facts.release.spec.slo is None:
+        return None
+    reading = rollout.facts.readings.canary
+    if reading is None or (isinstance(reading, CanaryReading) and reading.since != rollout.target.traffic_since):
+        return Unknown(slo.NOT_READ)
+    return reading
+
+
+def _unknown(rollout: Rollout) -> Unknown | None:
+    """Why the canary's SLI is not known now; None where it is."""
+    reading = _reading(rollout)
+    if not isinstance(reading, CanaryReading):
+        return reading
+    if reading.failure is not None:
+        return reading.failure
+    if _is_old(rollout):
+        return Unknown(slo.STALE, f"no data since {(rollout.now - reading.until).total_seconds():.0f} s")
+    verdict = rollout.facts.readings.verdict
+    if verdict is None or (verdict.band == "unknown" and verdict.reason != slo.NO_EVENTS):
+        detail = slo.unknown_because(verdict) if verdict else ""
+        return Unknown(verdict.reason if verdict else slo.NOT_READ, f"for the whole service: {detail}")
+    return None
+
+
+def _is_old(rollout: Rollout) -> bool:
+    """True where nothing was read of the canary for three intervals (a minute, where nothing was read at all)."""
+    reading = _reading(rollout)
+    if isinstance(reading, CanaryReading):
+        return rollout.now - reading.until > _STALE * reading.step
+    unread = isinstance(reading, Unknown) and reading.reason == slo.NOT_READ
+    return not unread or rollout.now - (rollout.target.traffic_since or rollout.now) > _UNREAD
 
 
 def evals_pending(rollout: Rollout) -> Outcome | None:

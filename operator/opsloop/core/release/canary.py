@@ -13,11 +13,14 @@ from opsloop.core.facts import WorkloadFacts
 from opsloop.core.release import ReleaseBuilder, commands, revisions, weights
 from opsloop.core.release.admission import ADMISSION_CHANGED, without_effect
 from opsloop.core.release.analysis import (
+    UNDECIDABLE,
     WAITING_FOR_EVALS,
     analysis_failed,
+    analysis_inconclusive,
     evals_failed,
     evals_inconclusive,
     evals_pending,
+    finding,
     telemetry_unknown,
     with_passed_evals,
 )
@@ -66,6 +69,7 @@ from opsloop.core.release.pods import (
 from opsloop.core.release.ran import other_images, take_images
 from opsloop.core.release.rollout_state import STUCK, obstacle, overdue, refusal_of, time_left
 from opsloop.core.release.target import (
+    LONGEST_MESSAGE,
     NEW_TARGET,
     WEIGHT_UNREACHABLE,
     cancel,
@@ -242,7 +246,7 @@ REACHING: Mapping[str, tuple[Check, ...]] = {
 
 LEAVING: Mapping[str, tuple[Check, ...]] = {
     "Dark": (*PEOPLE, *EVALS),
-    "Stepping": (hold_not_over, telemetry_unknown, *PEOPLE, *EVALS),
+    "Stepping": (hold_not_over, telemetry_unknown, analysis_inconclusive, *PEOPLE, *EVALS),
     "Promoting": (),
 }
 """By state of the target: the checks before the next step is decided."""
@@ -264,12 +268,13 @@ def judge(rollout: Rollout) -> tuple[Target, Outcome]:
 def _next_step(rollout: Rollout) -> Outcome:
     """The step after the decided one; Reject where more live pods have put its weight out of reach."""
     index, weight, workload = rollout.step + 1, rollout.next_step.weight, rollout.workload
+    seen = finding(rollout) if rollout.target.state == "Stepping" else ""
     if weight == 100:
-        return Promote(index)
+        return Promote(index, seen)
     limit = rollout.facts.release.spec.strategy.canary.max_canary_replicas
     if reason := weights.refusal(weight, workload.replicas, limit):
         return Reject(WEIGHT_UNREACHABLE, reason, block=False)
-    return TakeStep(index, weight, weights.pods_for(weight, workload.serving))
+    return TakeStep(index, weight, weights.pods_for(weight, workload.serving), seen)
 
 
 # --- effects
@@ -310,7 +315,11 @@ def mark_held(builder: ReleaseBuilder, target: Target, reason: str, message: str
     """Sets Held to True; an Event tells of each reason that waits for somebody."""
     held = conditions.get(builder.status.conditions, "Held")
     if reason not in (WAITING_FOR_PODS, WAITING_FOR_EVALS) and (held is None or held.reason != reason):
-        builder.event("Held", f"{target.version}: {reason}, {message}", "Warning" if reason in STUCK else "Normal")
+        builder.event(
+            "Held",
+            f"{target.version}: {reason}, {message}",
+            "Warning" if reason in (*STUCK, *UNDECIDABLE) else "Normal",
+        )
     builder.condition("Held", True, reason, message)
 
 
@@ -354,16 +363,18 @@ def _move(builder: ReleaseBuilder, target: Target, outcome: Move) -> None:
         return
     mark_pods_ready(builder, True)
     match outcome:
-        case TakeStep(index, weight, pods):
+        case TakeStep(index, weight, pods, seen):
             changes = {"state": "Stepping", "step": index, "weight": weight, "pods": pods, "reached_at": None}
-            changes |= {"served": 0, "lost": 0}
+            changes |= {"served": 0, "lost": 0, "traffic": [*target.traffic, builder.now]}
             mark_progressing(builder, HOLDING, f"weight {weight} is being reached")
-            builder.event(f"Weight{weight}", f"{target.version}: weight {weight} decided, {pods} canary pods")
-        case Promote(index):
+            text = f"{target.version}: weight {weight} decided, {pods} canary pods"
+            builder.event(f"Weight{weight}", f"{text}; {seen}" if seen else text)
+        case Promote(index, seen):
             changes = {"state": "Promoting", "step": index, "weight": 100, "reached_at": builder.now}
             mark_progressing(builder, HOLDING, TEMPLATE_GOES)
-            builder.event("Promoting", f"{target.version}: weight 100, the Deployment gets its template")
-    builder.set(target=target.model_copy(update=changes))
+            text = f"{target.version}: weight 100, the Deployment gets its template"
+            builder.event("Promoting", f"{text}; {seen}" if seen else text)
+    builder.set(target=target.model_copy(update={**changes, "message": seen[:LONGEST_MESSAGE]}))
 
 
 def _finish(builder: ReleaseBuilder, target: Target) -> None:

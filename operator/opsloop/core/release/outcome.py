@@ -143,11 +143,15 @@ class Cancel:
 
 @dataclass(frozen=True, slots=True)
 class TakeStep:
-    """The next step is recorded: this many pods in traffic. The look after this one opens their gates."""
+    """The next step is recorded: this many pods in traffic. The look after this one opens their gates.
+
+    `finding` is what the analysis saw of the steps before.
+    """
 
     index: int
     weight: int
     pods: int
+    finding: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,6 +159,7 @@ class Promote:
     """Weight 100 is recorded: the Deployment gets the target's template at the next look."""
 
     index: int
+    finding: str = ""
 
 
 @dataclass(frozen=True, slots=True)

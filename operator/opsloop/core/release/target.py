@@ -10,11 +10,12 @@ from opsloop.core.actions import EnsureRevision
 from opsloop.core.conditions import TEMPLATE_MISSING
 from opsloop.core.facts import AdmissionAnswer, ReleaseFacts, WorkloadFacts
 from opsloop.core.release import ReleaseBuilder, admission, commands, identity, revisions, weights
-from opsloop.core.release.analysis import ANALYSIS_FAILED, EVAL_FAILED
+from opsloop.core.release.analysis import ANALYSIS_FAILED, EVAL_FAILED, too_little_traffic
 from opsloop.core.release.giving_way import give_way, gives_way
 from opsloop.core.release.outcome import Cancel, Outcome, Refuse, Rollout, Wait
 from opsloop.core.release.pods import PODS_READY, TICK, clear_canary
 from opsloop.core.release.wanted import Wanted, find_blocked, version_not_changed, wanted
+from opsloop.core.slo.canary import TOO_LITTLE_TRAFFIC
 from opsloop.names import RETRY
 
 # Named reasons
@@ -280,6 +281,9 @@ def _obeyed_before(status: ReleaseStatus, digest: str) -> str:
 
 def _start(builder: ReleaseBuilder, target: Target, template: dict[str, Any], revision: Revision) -> None:
     """Ends the target before, records this one and has its template stored. Its pods start at a later look."""
+    workload = builder.facts.workload
+    message = too_little_traffic(builder.facts, workload.replicas) if workload else ""
+    target = target.model_copy(update={"message": message[:LONGEST_MESSAGE]})
     builder.condition("Blocked", False, "Allowed", f"{target.version} may be tried")
     give_way(builder)
     cancel(builder, NEW_TARGET, f"the spec asks for {target.version}")
@@ -289,6 +293,8 @@ def _start(builder: ReleaseBuilder, target: Target, template: dict[str, Any], re
         name = builder.facts.release.metadata.name
         builder.execute(EnsureRevision(name, target.digest, revision.number, template))
     builder.event("CanaryStarted", f"{target.version} starts dark: no Service sends it anything")
+    if target.message:
+        builder.event(TOO_LITTLE_TRAFFIC, f"{target.version}: {target.message}", "Warning")
     builder.look_again(TICK)
 
 

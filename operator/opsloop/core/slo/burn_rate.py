@@ -1,4 +1,4 @@
-"""Judgements on readings: the verdict of a tick by burn-rate tiers, the bake, the canary, the onset.
+"""Judgements on readings: the verdict of a tick by burn-rate tiers, the bake, the onset.
 
     error ratio   e_W = bad_W / total_W
     budget        b   = 1 − objective
@@ -9,14 +9,12 @@ lower bound, health on the upper; between the two the answer is unknown, and unk
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from math import isnan
 from typing import Literal
 
 from opsloop.api.meta import PAGING, format_duration
 from opsloop.api.slo import Slo, Tier
-from opsloop.api.strategy import Analysis
 from opsloop.core.facts import Reading, TierVerdict, Unknown, Value, Verdict
 from opsloop.core.slo.tiers import budget_of, tiers_of
 
@@ -47,16 +45,6 @@ TIER_FIRING = "TierFiring"  # both windows of a tier burn above its factor
 BURNING = "BurningAboveOne"  # the budget is spent faster than it comes in, below any tier's factor
 WITHIN_OBJECTIVE = "WithinObjective"  # surely at or above the objective
 TOO_FEW_BAD_EVENTS = "TooFewBadEvents"  # bad events were seen, but too few to mean anything
-
-# Reasons of a judged canary, besides WITHIN_OBJECTIVE and those of an unknown reading.
-TOO_FEW_EVENTS = "TooFewEvents"  # the canary served fewer events in the window than minEvents
-BELOW_FLOOR = "BelowAbortBelow"  # surely a smaller share of good events than abortBelow (default: the objective)
-WORSE_THAN_LIVE = "WorseThanLive"  # worse than live by more than the margin, in its SLI (surely) or its eval cases
-BETTER_THAN_LIVE = "BetterThanLive"  # misses the objective, as live does, but is surely better than live by the margin
-LIVE_MISSES_TOO = "LiveMissesToo"  # misses the objective, but so does live: the canary cannot be blamed, nor cleared
-UNDECIDED = "Undecided"  # neither surely good nor surely bad yet
-
-SURELY_BAD = 3  # fewer bad events of a canary than this may be chance and abort nothing
 
 
 def judge(slo: Slo, readings: Mapping[timedelta, Reading], at: datetime) -> Verdict:
@@ -160,64 +148,6 @@ def meets(slo: Slo, reading: Reading, min_events: int) -> bool | None:
     if reading.upper <= budget:
         return True
     return False if reading.lower > budget else None
-
-
-@dataclass(frozen=True, slots=True)
-class Judged:
-    """The verdict on a canary by one reading. `unknown` neither advances nor aborts."""
-
-    verdict: Literal["pass", "fail", "unknown"]
-    reason: str
-    message: str
-
-
-def judge_canary(analysis: Analysis, objective: float, canary: Reading, live: Reading) -> Judged:
-    """Compares one reading of the canary with live over the same seconds. The first line that holds decides:
-
-    1. unknown: no reading, or fewer than minEvents.
-    2. fail: surely more than `margin` worse than live; or surely below abortBelow.
-       At least 3 bad events: one or two are chance. Where abortBelow is not written (it is the objective then) and live
-       itself surely misses the objective, both are measured under the same load and the canary is not blamed: see 4.
-    3. pass: surely within the objective and surely not more than `margin` worse than live.
-       Live is left out where it has no reading or fewer than minEvents.
-    4. live misses the objective too: pass if the canary is surely better by the margin (a fix that helps), else unknown.
-    5. unknown.
-    """
-    if isinstance(canary, Unknown):
-        return Judged(
-            "unknown", canary.reason, f"The canary has no reading: {canary.reason} {canary.detail}".strip() + "."
-        )
-    if canary.total < analysis.min_events:
-        return Judged(
-            "unknown", TOO_FEW_EVENTS, f"{canary.total:.0f} events of the canary, {analysis.min_events} are needed."
-        )
-    comparison = live if isinstance(live, Value) and live.total >= analysis.min_events else None
-    verdict, reason = _compare(analysis, budget_of(objective), canary, comparison)
-    return Judged(verdict, reason, _shares(canary, comparison))
-
-
-def _compare(
-    analysis: Analysis, budget: float, canary: Value, live: Value | None
-) -> tuple[Literal["pass", "fail", "unknown"], str]:
-    floor = budget if analysis.abort_below is None else budget_of(analysis.abort_below)
-    live_misses = live is not None and live.lower > budget
-    if canary.bad >= SURELY_BAD:
-        if live is not None and canary.lower - live.upper > analysis.margin:
-            return "fail", WORSE_THAN_LIVE
-        if canary.lower > floor and not (live_misses and analysis.abort_below is None):
-            return "fail", BELOW_FLOOR
-    if canary.upper <= budget and (live is None or canary.upper - live.lower <= analysis.margin):
-        return "pass", WITHIN_OBJECTIVE
-    if live is not None and live_misses:
-        better = live.lower - canary.upper >= analysis.margin
-        return ("pass", BETTER_THAN_LIVE) if better else ("unknown", LIVE_MISSES_TOO)
-    return "unknown", LOW_COVERAGE if canary.coverage < 1 else UNDECIDED
-
-
-def _shares(canary: Value, live: Value | None) -> str:
-    text = f"Canary {1 - canary.error_ratio:.2%} good of {canary.total:.0f} events"
-    text += f", live {1 - live.error_ratio:.2%} of {live.total:.0f}" if live else ", live without enough events"
-    return f"{text}, coverage {canary.coverage:.0%}." if canary.coverage < 1 else f"{text}."
 
 
 def onset(points: Iterable[tuple[datetime, float]], objective: float) -> datetime | None:

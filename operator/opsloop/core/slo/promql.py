@@ -241,20 +241,29 @@ def window_query(
     return "\nor ".join(parts)
 
 
-def split_parts(sli: Sli, name: str, split: Split, scope: Scope = ANYWHERE) -> list[str]:
-    """Expressions for the counts of one revision, to be joined by `or`; KIND:WINDOW:`name`. Empty where it is not told."""
+def split_parts(sli: Sli, name: str, split: Split, scope: Scope = ANYWHERE, seen: bool = False) -> list[str]:
+    """Expressions for the counts of one revision, to be joined by `or`; KIND:WINDOW:`name`. Empty where it is not told.
+
+    `seen`: no total where none of its series has data, even where the expression has a constant in their place.
+    """
     if not_told(sli, split, scope):
         return []
     asked = expressions(sli, scope)
     if asked.by == "pods":
-        return _parts(asked, split.window, name, pods=pattern(split.replica_sets))
-    return _parts(asked, split.window, name, version_pattern(split.version), scope.pods)
+        return _parts(asked, split.window, name, pods=pattern(split.replica_sets), seen=seen)
+    return _parts(asked, split.window, name, version_pattern(split.version), scope.pods, seen)
 
 
 def _parts(
-    asked: Expressions, window: timedelta, name: str | None, version: str = ANYTHING, pods: str = ANYTHING
+    asked: Expressions,
+    window: timedelta,
+    name: str | None,
+    version: str = ANYTHING,
+    pods: str = ANYTHING,
+    seen: bool = False,
 ) -> list[str]:
     counted, total = (_sum(query, window, version, pods) for query in (asked.counted, asked.total))
+    total += _seen(_filled(asked.present, window, version, pods)) if seen else ""
     return [_named(counted, asked.kind, window, name), _named(total, "total", window, name)]
 
 

@@ -18,8 +18,16 @@ from opsloop.core.statistics.sequential import UNTESTED, Process, floor_logs, li
 RESTART = 600.0
 """Seconds between two start times of the tests, beside those at each step."""
 
-_MEMORY = 3.0
-"""Live's health is judged on its last `_MEMORY`/floor events: as many as hold three bad ones at the floor."""
+MEMORY = 1.0
+"""Live's health is judged on its last MEMORY/floor events (as many as hold one bad one at the floor) …"""
+
+INTERVALS = 10.0
+"""… or its last INTERVALS intervals, whichever are more. In each of them …"""
+
+BOUND = 1.5
+"""… at most 1 + BOUND times the bad events count that the floor allows, so that an outage is soon forgotten."""
+
+_SMALLEST_FLOOR = 1e-6
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,11 +83,7 @@ class Evidence:
     live_total: float = 0.0
     recent_bad: float = 0.0  # of live, weighted to its last events
     recent_total: float = 0.0
-
-    @property
-    def live_healthy(self) -> bool:
-        """False where live itself is above the floor at present."""
-        return self.recent_bad <= self.terms.floor * self.recent_total
+    live_healthy: bool = True  # False where live itself was above the floor in the last interval, or lately
 
     @property
     def rejects(self) -> bool:
@@ -94,7 +98,7 @@ class Evidence:
         start = taken > self.steps or interval.end // RESTART > self.until // RESTART
         bad, total = interval.canary_bad * scale, interval.canary_total * scale
         recent_bad, recent_total = self._recent(interval)
-        healthy = recent_bad <= terms.floor * recent_total
+        healthy = recent_bad <= terms.floor * recent_total and interval.live_bad <= terms.floor * interval.live_total
         live, floor = self.against_live, self.against_floor
         if terms.compared and interval.begin >= terms.warm_up:
             logs = live_logs(bad, total, interval.live_bad * scale, interval.live_total * scale, terms.margin)
@@ -123,10 +127,12 @@ class Evidence:
             live_total=self.live_total + interval.live_total,
             recent_bad=recent_bad,
             recent_total=recent_total,
+            live_healthy=healthy,
         )
 
     def _recent(self, interval: Interval) -> tuple[float, float]:
-        """Live's counts with older events fading: what `memory` more events leave of them is the 1/e-th part or less."""
-        memory = _MEMORY / max(self.terms.floor, 1e-6)
+        """Live's counts with older events fading: about MEMORY/floor events or INTERVALS intervals are remembered."""
+        memory = max(MEMORY / max(self.terms.floor, _SMALLEST_FLOOR), (INTERVALS - 1) * interval.live_total)
         kept = memory / (memory + interval.live_total)
-        return self.recent_bad * kept + interval.live_bad, self.recent_total * kept + interval.live_total
+        bad = min(interval.live_bad, 1 + BOUND * self.terms.floor * interval.live_total)
+        return self.recent_bad * kept + bad, self.recent_total * kept + interval.live_total

@@ -23,6 +23,7 @@ from opsloop.core.slo.pods import Labels, Scope
 from opsloop.core.slo.splits import by_digest, queried, revisions_to_read
 from opsloop.core.slo.tiers import windows_of
 from opsloop.shell.ports import Clock, NamespacedName, Telemetry
+from opsloop.shell.slo.canary import CanaryCounter
 from opsloop.shell.slo.query import NO_ANSWER, SliQuery
 from opsloop.shell.slo.silence import Silence
 
@@ -109,6 +110,7 @@ class Poller:
     ) -> None:
         """`resolution` is Prometheus' scrape interval; `hot(release)` is True while each tick's readings are needed by version."""
         self._query = SliQuery(telemetry, tick * _PATIENCE, resolution)
+        self._canaries = CanaryCounter(self._query, resolution)
         self._clock, self._releases, self._store = clock, releases, store
         self._on_change, self._tick, self._hot = on_change, tick, hot
         self._histories: dict[NamespacedName, _History] = {}
@@ -123,6 +125,7 @@ class Poller:
         """Passes on every tick until cancelled, never two at a time. Drops the readings from before the start."""
         self._store.keep(())
         self._histories.clear()
+        self._canaries.keep(())
         tick, now = self._tick.total_seconds(), asyncio.get_running_loop().time
         while True:
             started = now()
@@ -141,6 +144,7 @@ class Poller:
         releases = {release.key: release for release in self._releases() if release.spec.slo is not None}
         self._histories = {key: history for key, history in self._histories.items() if key in releases}
         self._store.keep(releases)
+        self._canaries.keep(releases)
         done = await asyncio.gather(*(self._one(release, at) for release in releases.values()), return_exceptions=True)
         for key, error in zip(releases, done, strict=True):
             if isinstance(error, Exception):
@@ -173,6 +177,7 @@ class Poller:
         due = {window for window in windows if self._due(history, window, at)}
         revisions = revisions_to_read(release, hot, probing=history.probe_due(at))
         scope = await self._scope(release, history, at)
+        canary = await self._canaries.read(release, scope, at)
         if isinstance(scope, Unknown):
             parsed = promql.Parsed(dict.fromkeys(windows, scope), dict.fromkeys(queried(revisions), scope))
             scope = _plain_scope(release)
@@ -188,7 +193,9 @@ class Poller:
             settled = _settled(release, live.window, at)
             history.tell(telling.told(history.slo.sli, live, scope, split[release.status.live], whole, settled), at)
         wanted = {digest: reading for digest, reading in split.items() if hot or _active(release)}
-        return Readings(verdict, _last(history, bake) if bake else None, wanted, history.onset, history.told)
+        return Readings(
+            verdict, _last(history, bake) if bake else None, wanted, history.onset, history.told, canary=canary
+        )
 
     async def _scope(self, release: Release, history: _History, at: datetime) -> Scope | Unknown:
         """Where the Release's series are. The labels of a structured SLI are looked for until they are found."""

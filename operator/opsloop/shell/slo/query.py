@@ -10,9 +10,10 @@ from opsloop.api.meta import PAGING
 from opsloop.api.slo import Sli, Slo
 from opsloop.core.facts import Unknown
 from opsloop.core.slo import burn_rate as slo
-from opsloop.core.slo import pods, promql, traffic
+from opsloop.core.slo import counts, pods, promql, traffic
 from opsloop.core.slo.pods import Labels, Scope
 from opsloop.core.slo.tiers import tiers_of, windows_of
+from opsloop.core.statistics.evidence import Interval
 from opsloop.errors import Invalid, OpsloopError, Partial, TimedOut
 from opsloop.shell.ports import Telemetry
 
@@ -81,6 +82,18 @@ class SliQuery:
             log.warning("onset not known yet: %s", error)
             return None
         return slo.onset(series[0].points, objective.objective) if series else None
+
+    async def counts(
+        self, objective: Slo, scope: Scope, windows: counts.Grid, numbers: range, pair: counts.Pair
+    ) -> list[Interval | None] | Unknown:
+        """Counts of canary and live in these windows, by one range query; Unknown with the reason where it fails."""
+        step, first, last = windows.step, windows.end(numbers[0]), windows.end(numbers[-1])
+        query = counts.counts_query(objective.sli, pair, scope)
+        try:
+            answer = await self._in_time(self._telemetry.range(query, first, last, step.total_seconds()))
+        except OpsloopError as error:
+            return await self._explain(objective, scope, error, last)
+        return counts.intervals(answer, objective.sli, windows, numbers, pair)
 
     async def _in_time(self, answer: Awaitable[T]) -> T:
         seconds = self._patience.total_seconds()

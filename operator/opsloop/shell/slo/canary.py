@@ -1,0 +1,115 @@
+"""Counts canaries in traffic: a Release's evidence so far, and at each tick the windows that have ended since.
+
+What was counted is kept as a cache. After a restart, or where the terms changed, counting starts again at the canary's
+first traffic, at most one query per tick; until it has caught up, the evidence is old and lets nothing go on.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+
+from opsloop.api.release import Release
+from opsloop.api.slo import Slo
+from opsloop.core.facts import CanaryReading, Unknown
+from opsloop.core.slo import burn_rate as slo
+from opsloop.core.slo import counts, promql
+from opsloop.core.slo.canary import terms_of
+from opsloop.core.slo.pods import Scope
+from opsloop.core.slo.splits import named, queried
+from opsloop.core.statistics.evidence import Evidence, Interval, Terms
+from opsloop.shell.ports import NamespacedName
+from opsloop.shell.slo.query import SliQuery
+
+_OWN = "give each version its own, or write {{pods}} into the SLI"
+
+
+@dataclass(frozen=True, slots=True)
+class _Subject:
+    """What is counted; a change starts again."""
+
+    windows: counts.Grid
+    pair: counts.Pair
+    terms: Terms
+    slo: Slo
+    scope: Scope
+
+
+class CanaryCounter:
+    """The evidence about the canary of each Release."""
+
+    def __init__(self, query: SliQuery, resolution: timedelta) -> None:
+        """`resolution` is Prometheus' scrape interval."""
+        self._query, self._resolution = query, resolution
+        self._counted: dict[NamespacedName, tuple[_Subject, int, CanaryReading]] = {}
+
+    def keep(self, keys: Iterable[NamespacedName]) -> None:
+        """Drops what was counted of all other Releases."""
+        kept = set(keys)
+        self._counted = {key: counted for key, counted in self._counted.items() if key in kept}
+
+    async def read(self, release: Release, scope: Scope | Unknown, at: datetime) -> CanaryReading | Unknown | None:
+        """The evidence as of `at`; None without a canary in traffic, Unknown where it cannot be counted.
+
+        An unknown `scope` is a failed read: what was counted stands.
+        """
+        if isinstance(scope, Unknown):
+            _, _, reading = self._counted.get(release.key, (None, 0, None))
+            return replace(reading, failure=scope) if reading and in_traffic(release) else scope
+        subject = self._subject(release, scope)
+        if not isinstance(subject, _Subject):
+            self._counted.pop(release.key, None)
+            return subject
+        before, number, reading = self._counted.get(release.key, (subject, 0, _nothing(subject)))
+        if before != subject:
+            number, reading = 0, _nothing(subject)
+        if windows := subject.windows.after(number, at):
+            answer = await self._query.counts(subject.slo, scope, subject.windows, windows, subject.pair)
+            if isinstance(answer, Unknown):
+                reading = replace(reading, failure=answer)
+            else:
+                number, reading = windows[-1], _added(reading, answer, _steps(release))
+        self._counted[release.key] = subject, number, reading
+        return reading
+
+    def _subject(self, release: Release, scope: Scope) -> _Subject | Unknown | None:
+        """What to count of this Release now."""
+        target, objective = release.status.target, release.spec.slo
+        if objective is None or target is None or target.traffic_since is None or not in_traffic(release):
+            return None
+        windows = counts.grid(target.traffic_since, self._resolution)
+        known = {r.digest: r for r in release.status.revisions if r.digest in (target.digest, release.status.live)}
+        revisions = {d: promql.Split(r.version, windows.step, tuple(r.replica_sets)) for d, r in known.items()}
+        if target.digest not in revisions:
+            return Unknown(slo.NOT_READ, "the canary's revision is not recorded")
+        names, compared = named(revisions), release.status.live in revisions
+        for split in revisions.values():
+            if fault := promql.not_told(objective.sli, split, scope):
+                return fault
+        if promql.by_version_label(objective.sli) and len({s.version for s in revisions.values()}) < len(revisions):
+            return Unknown(slo.NOT_BY_VERSION, f"version {target.version} is the label of canary and live; {_OWN}")
+        pair = counts.Pair(names[target.digest], names.get(release.status.live, ""), queried(revisions))
+        terms = terms_of(release.spec.strategy.canary.analysis, objective.objective, compared, counts.DISPERSION)
+        return _Subject(windows, pair, terms, objective, scope)
+
+
+def in_traffic(release: Release) -> bool:
+    """True while a canary of this Release may serve users beside live."""
+    target = release.status.target
+    return target is not None and target.state == "Stepping"
+
+
+def _nothing(subject: _Subject) -> CanaryReading:
+    return CanaryReading(subject.windows.since, subject.windows.step, Evidence(subject.terms))
+
+
+def _added(reading: CanaryReading, answer: Iterable[Interval | None], steps: tuple[float, ...]) -> CanaryReading:
+    evidence = reading.evidence
+    for interval in answer:
+        evidence = evidence.after(interval, steps) if interval else evidence
+    return replace(reading, evidence=evidence, failure=None)
+
+
+def _steps(release: Release) -> tuple[float, ...]:
+    """Seconds from the first step to each."""
+    times = release.status.target.traffic if release.status.target else []
+    return tuple((at - times[0]).total_seconds() for at in times)

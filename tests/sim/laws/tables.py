@@ -1,0 +1,124 @@
+"""The tables of the laws, as Markdown lines."""
+
+from collections.abc import Iterator
+from concurrent.futures import Executor
+from dataclasses import dataclass
+from functools import partial
+from random import Random
+
+from tests.sim.laws import constants as varied
+from tests.sim.laws import nulls
+from tests.sim.laws import pages as paging
+from tests.sim.laws import power as strength
+from tests.sim.laws import words as said
+from tests.sim.laws.bounds import upper
+from tests.sim.laws.rollouts import analysis_of, slo_of
+
+CHUNK = 250  # rollouts of a row in one piece of work
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What to run: a seed, rollouts per row, and where."""
+
+    seed: str
+    rollouts: int
+    pool: Executor
+
+
+def healthy(plan: Plan) -> Iterator[str]:
+    """Healthy canaries: rejected by chance, promoted, promoted in time."""
+    count = max(1, plan.rollouts // CHUNK)
+    seeds = [f"{plan.seed}/{n}" for n in range(count)]
+    analysis = analysis_of()
+    rows = nulls.merged(plan.pool.map(nulls.sample, seeds, [plan.rollouts // count] * count, [analysis] * count))
+    yield f"### Healthy canaries (α = {analysis.false_rejects:g}, margin {analysis.margin:g}; 20 %, then 50 %)"
+    yield ""
+    yield "| kind | requests/s | objective | rollouts | rejected | at most (95 %) | promoted | within hold + 10 % |"
+    yield "|---|---|---|---|---|---|---|---|"
+    for row in rows:
+        shares = f"{row.bound:.2%} | {row.promoted / row.rollouts:.1%} | {row.in_time / row.rollouts:.1%}"
+        yield f"| {row.kind} | {row.rps:g} | {row.objective:.1%} | {row.rollouts} | {row.rejected} | {shares} |"
+    rejected, total = sum(row.rejected for row in rows), sum(row.rollouts for row in rows)
+    yield f"| all | | | {total} | {rejected} | {upper(rejected, total):.3%} | | |"
+
+
+def power(plan: Plan) -> Iterator[str]:
+    """Harmful canaries: requests until the reject, by exact counts and as shipped."""
+    runs = max(100, plan.rollouts // 4)
+    cold = analysis_of(warmUp="0s")
+    jobs = {
+        m: plan.pool.submit(strength.exact_counts, m, runs if m > 2 else runs // 5, cold, Random(f"{plan.seed} {m}"))
+        for m in strength.MULTIPLES
+    }
+    yield f"### Power: {strength.SHARE:.0%} share, live {strength.LIVE:.1%} bad, objective {strength.OBJECTIVE:.0%}"
+    yield ""
+    yield "Requests in all until the reject, every request counted, in small intervals:"
+    yield ""
+    yield "| canary | median | p95 | design: median | p95 |"
+    yield "|---|---|---|---|---|"
+    for multiple, job in jobs.items():
+        found, (median, p95) = job.result(), strength.MULTIPLES[multiple]
+        yield f"| {multiple} × live | {found.quantile(0.5):,.0f} | {found.quantile(0.95):,.0f} | {median:,} | {p95:,} |"
+    yield ""
+    yield "As shipped (PromQL windows of a minute, scrapes every 15 s, 60 s of warm-up), minutes until the reject:"
+    yield ""
+    yield "| canary | requests/s | median | p95 | p99 | within 1.5 × p95 of the design + warm-up + 3 windows |"
+    yield "|---|---|---|---|---|---|"
+    cases = [(m, rps) for m in (3, 10, 40) for rps in nulls.RATES]
+    warm = analysis_of()
+    shipped = [
+        plan.pool.submit(strength.as_shipped, m, rps, runs, warm, Random(f"{plan.seed} {m} {rps}")) for m, rps in cases
+    ]
+    for (multiple, rps), job in zip(cases, shipped, strict=True):
+        found = job.result()
+        minutes = " | ".join(f"{found.quantile(q) / rps / 60:.0f}" for q in (0.5, 0.95, 0.99))
+        within = found.share_within(strength.goal(multiple, rps, warm))
+        yield f"| {multiple} × live | {rps:g} | {minutes} | {within:.1%} |"
+
+
+def words(plan: Plan) -> Iterator[str]:
+    """What is said of a canary that went on, tried out."""
+    yield "### What could not have been seen"
+    yield ""
+    yield "| requests/s | objective | minutes | said: caught with 80 % | caught |"
+    yield "|---|---|---|---|---|"
+    cases = [(rps, objective, count) for rps in (5.0, 100.0) for objective in (0.99, 0.999) for count in (5, 10, 30)]
+    tries = max(100, plan.rollouts // 4)
+    jobs = [plan.pool.submit(said.claim, *case, tries, Random(f"{plan.seed} {case}")) for case in cases]
+    for job in jobs:
+        one = job.result()
+        yield f"| {one.rps:g} | {one.objective:.1%} | {one.windows} | {one.ratio:.2%} | {one.caught:.0%} |"
+
+
+def constants(plan: Plan) -> Iterator[str]:
+    """±30 % on each constant."""
+    yield "### ±30 % on each constant (objective 99 %; all kinds of healthy rollouts at 5 and 100 requests/s)"
+    yield ""
+    yield "| constant | value | rejected | at most (95 %) | in time | 3 × at 5/s | 3 × at 100/s | 10 × at 5/s | 40 × at 5/s |"
+    yield "|---|---|---|---|---|---|---|---|---|"
+    cases = [(name, factor) for name in varied.names() for factor in varied.FACTORS]
+    run = partial(varied.effect, seed=plan.seed, rollouts=max(100, plan.rollouts // 4))
+    for one in plan.pool.map(run, *zip(*cases, strict=True)):
+        minutes = " | ".join(f"{m:.0f} min" for m in one.minutes)
+        shares = f"{one.rejected} of {one.rollouts} | {upper(one.rejected, one.rollouts):.2%} | {one.in_time / one.rollouts:.1%}"
+        yield f"| {one.name} | {one.value:.3g} | {shares} | {minutes} |"
+
+
+def pages(plan: Plan) -> Iterator[str]:
+    """False pages at half the budget."""
+    yield "### False pages of the default tiers at half the budget"
+    yield ""
+    yield "| requests/s | objective | bad events in bursts of 5–100 | service-days | pages | per 1,000 days at most (95 %) | bad events of the median page |"
+    yield "|---|---|---|---|---|---|---|"
+    cases = [
+        (rps, objective, part) for rps in (0.1, 0.3, 1.0, 3.0) for objective in (0.99, 0.999) for part in (0.0, 0.5)
+    ]
+    count = max(20, plan.rollouts // 2)
+    jobs = [
+        plan.pool.submit(paging.days, *case, count, slo_of(case[1]), Random(f"{plan.seed} {case}")) for case in cases
+    ]
+    for job in jobs:
+        one = job.result()
+        bound = 1000 * upper(min(one.pages, one.days), one.days)
+        yield f"| {one.rps:g} | {one.objective:.1%} | {one.in_bursts:.0%} | {one.days} | {one.pages} | {bound:.2g} | {one.events:.0f} |"

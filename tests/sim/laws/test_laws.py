@@ -1,0 +1,61 @@
+"""A fixed part of the laws; all of them: `python -m tests.sim.laws`."""
+
+from random import Random
+
+import pytest
+
+from tests.sim.laws import nulls, power, words
+from tests.sim.laws.bounds import lower, upper
+from tests.sim.laws.pages import days
+from tests.sim.laws.rollouts import analysis_of, slo_of
+
+SEED = "fixed"
+
+
+@pytest.mark.parametrize(
+    ("hits", "trials", "low", "high"),
+    [
+        pytest.param(0, 10, 0.0, 0.2589, id="none of ten"),
+        pytest.param(10, 10, 0.7411, 1.0, id="all of ten"),
+        pytest.param(3, 100, 0.0082, 0.0757, id="three of a hundred"),
+    ],
+)
+def test_clopper_pearson(hits: int, trials: int, low: float, high: float) -> None:
+    """Against the quantiles of the beta distribution, one-sided 95 %."""
+    assert lower(hits, trials) == pytest.approx(low, abs=1e-4)
+    assert upper(hits, trials) == pytest.approx(high, abs=1e-4)
+
+
+def test_healthy_canaries_are_rejected_no_more_often_than_the_spec_accepts() -> None:
+    analysis = analysis_of()
+    rows = nulls.sample(SEED, 40, analysis)
+    rejected, rollouts = sum(row.rejected for row in rows), sum(row.rollouts for row in rows)
+    assert upper(rejected, rollouts) <= analysis.false_rejects, [(r.kind, r.rps, r.objective, r.rejected) for r in rows]
+
+
+def test_and_are_promoted_within_their_hold_and_a_tenth() -> None:
+    rows = [row for row in nulls.sample(SEED, 20, analysis_of()) if row.kind == "as good as live"]
+    assert all(row.promoted == row.rollouts for row in rows)
+    assert all(row.in_time == row.rollouts for row in rows if row.rps > 5 or row.objective < 0.999)
+
+
+@pytest.mark.parametrize("multiple", [3, 10, 40])
+def test_harmful_canaries_take_about_as_many_requests_as_designed(multiple: int) -> None:
+    found = power.exact_counts(multiple, 100, analysis_of(warmUp="0s"), Random(SEED))
+    median, p95 = power.MULTIPLES[multiple]
+    assert found.quantile(0.5) <= 1.5 * median
+    assert found.quantile(0.95) <= 1.5 * p95
+
+
+def test_what_is_said_not_to_have_been_seen_is_about_true() -> None:
+    claims = [words.claim(rps, 0.99, 10, 100, Random(f"{SEED} {rps}")) for rps in (5.0, 100.0)]
+    assert all(0.55 <= claim.caught <= 0.98 for claim in claims), claims
+
+
+def test_half_the_budget_spent_evenly_pages_nobody() -> None:
+    found = [
+        days(rps, objective, 0.0, 30, slo_of(objective), Random(SEED))
+        for rps in (0.3, 1.0)
+        for objective in (0.99, 0.999)
+    ]
+    assert [one.pages for one in found] == [0, 0, 0, 0]

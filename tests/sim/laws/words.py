@@ -1,0 +1,41 @@
+"""Is it true what is said of a canary that went on: "a version with x errors would have been caught with 80 %"?"""
+
+from dataclasses import dataclass, replace
+from random import Random
+
+from opsloop.core.slo import counts
+from opsloop.core.slo.canary import terms_of
+from opsloop.core.statistics.detectable import detectable
+from opsloop.core.statistics.evidence import Evidence
+from tests.sim.laws.rollouts import analysis_of, slo_of
+from tests.sim.laws.weather import Weather, windows
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """The error ratio that was said to be caught with 80 %, and the share of such versions that were."""
+
+    rps: float
+    objective: float
+    windows: int
+    ratio: float
+    caught: float
+
+
+def claim(rps: float, objective: float, count: int, tries: int, random: Random) -> Claim:
+    """What a healthy rollout of so many windows says, tried on versions of just that error ratio."""
+    budget = 1 - slo_of(objective).objective
+    weather = Weather(rps, budget / 2, budget / 2)
+    said = detectable(_seen(weather, objective, count, random)) or 1.0
+    bad = replace(weather, canary=said)
+    return Claim(
+        rps, objective, count, said, sum(_seen(bad, objective, count, random).rejects for _ in range(tries)) / tries
+    )
+
+
+def _seen(weather: Weather, objective: float, count: int, random: Random) -> Evidence:
+    evidence = Evidence(terms_of(analysis_of(), objective, compared=True, dispersion=counts.DISPERSION))
+    sky = windows(weather, random)
+    for _ in range(count):
+        evidence = evidence.after(next(sky), (0.0,))
+    return evidence
