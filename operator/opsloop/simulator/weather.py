@@ -154,6 +154,7 @@ def begin(seed: int, kind: str, found: Sky, versions: list[Version], forms: tupl
     made = service(found, versions)
     alerts = random.random() < 0.6
     severity = random.choice(("critical", "critical", "warning"))
+    form = Random(f"form {seed}").choice(forms)  # its own, so that one form more changes nothing else
     return Weather(
-        seed, kind, start, (made,), {MAIN: "v1"}, random.choice(forms), alerts=alerts, severity=severity
+        seed, kind, start, (made,), {MAIN: "v1"}, form, alerts=alerts, severity=severity
     )  # fmt: skip
