@@ -12,6 +12,7 @@ from opsloop.simulator import kinds
 from opsloop.simulator.episode import TICK, Episode, live_through
 from opsloop.simulator.figures import GOALS, Row, Sample, measure, table
 from opsloop.simulator.judges import TOYS, Perfect
+from opsloop.simulator.weather import Weather
 
 COMPARED: Final = ("bad-release", "bad-push", "slow-push", "slight-push")
 """Kinds in which a harmful version is put before users: the perfect judge lives through them too."""
@@ -116,23 +117,26 @@ def failing(table_rows: Sequence[Row], most: int = 8) -> list[str]:
     return lines
 
 
-def story(episode: Episode) -> list[str]:
-    """An episode as text: when, and what."""
-    weather = episode.weather
+def heading(weather: Weather) -> str:
+    """One line that says what the seed made."""
     main = weather.main
     normal = main.versions["v1"].errors / main.budget
-    lines = [
+    return (
         f"seed {weather.seed}, {weather.kind}: {main.name} at {main.wave.mean:.3g} requests/s on {main.replicas} pods, "
         f"objective {main.objective:g}, {normal:.0%} of the budget in normal errors, SLI by {weather.form}"
-    ]
-    lines += [f"{_clock(at):>8}  {told}" for at, told in episode.story]
-    lines += [f"          {text}" for text in episode.record.unrest]
-    return lines
+    )
 
 
-def _clock(seconds: float) -> str:
-    minutes, rest = divmod(int(seconds), 60)
-    return f"{minutes // 60}:{minutes % 60:02d}:{rest:02d}"
+def line(at: float, told: str) -> str:
+    """A line of a story with its time."""
+    minutes, rest = divmod(int(at), 60)
+    return f"[{minutes // 60}:{minutes % 60:02d}:{rest:02d}] {told}"
+
+
+def story(episode: Episode) -> list[str]:
+    """An episode as text: when, and what."""
+    left = [f"not at rest: {text}" for text in episode.record.unrest]
+    return [heading(episode.weather), *(line(at, told) for at, told in episode.story), *left]
 
 
 __all__ = ["GOALS", "Lived", "Task", "campaign", "failing", "live", "rows", "story", "text"]

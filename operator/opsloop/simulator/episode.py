@@ -1,24 +1,58 @@
 """One episode: a weather lived through by opsloop, or by a judge in its place."""
 
 import asyncio
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
 
 from opsloop.entry.settings import Settings
 from opsloop.shell.ports import Object
 from opsloop.simulator import manifests
+from opsloop.simulator.burn import Counts
 from opsloop.simulator.fakes.pager import FakePager
 from opsloop.simulator.loop import LeapLoop, run
 from opsloop.simulator.mechanics import Judge, Mechanics
 from opsloop.simulator.process import Process
 from opsloop.simulator.record import Record, Watcher
 from opsloop.simulator.rest import unrest
-from opsloop.simulator.service import Tally
-from opsloop.simulator.weather import HOLDS, MAIN, Happening, Weather
+from opsloop.simulator.service import Service, Tally
+from opsloop.simulator.weather import HOLDS, MAIN, PAGE_FACTOR, Happening, Weather
 from opsloop.simulator.world import STEP, World
 
 TICK = timedelta(seconds=15)
 FIX = "v9"
+
+
+Tell = Callable[[float, str], None]
+"""Hears (seconds, line of the story)."""
+
+
+class Users:
+    """Tells when the error ratio that users see changes its band: within budget, above it, or paging."""
+
+    def __init__(self, world: World, service: Service) -> None:
+        self._world, self._service = world, service
+        self._band, self._read, self._seen = 0, 0, Counts(0.0, 0.0)
+
+    def look(self) -> None:
+        """Once a minute."""
+        now = self._world.now()
+        if int(now) % 60:
+            return
+        tallies = self._world.traffic[self._service.name].tallies
+        for tally in tallies[self._read :]:
+            self._seen.add(tally.at, tally.bad, tally.total)
+        self._read = len(tallies)
+        bad, total = self._seen.window(now, 120)
+        if total < 20:
+            return
+        burn = bad / total / self._service.budget
+        band = 2 if burn > PAGE_FACTOR else 1 if burn > 2 and bad >= 5 else 0 if burn < 1.5 else self._band
+        if band != self._band:
+            self._band = band
+            self._world.tell(
+                f"users of {self._service.name}: {bad / total:.1%} of requests bad, {burn:.1f} x the budget"
+            )
 
 
 class RecordingPager(FakePager):
@@ -46,13 +80,17 @@ class Episode:
     unsupported: list[str]
 
 
-def live_through(weather: Weather, judge: Judge | None = None, tick: timedelta = TICK) -> Episode:
-    """Plays a weather to its end: with opsloop, or where a judge is given with that."""
-    return run(_play(weather, judge, tick), LeapLoop(float(STEP)))
+def live_through(
+    weather: Weather, judge: Judge | None = None, tick: timedelta = TICK, tell: Tell = lambda at, text: None
+) -> Episode:
+    """Plays a weather to its end: with opsloop, or where a judge is given with that. `tell` hears the story as it goes."""
+    return run(_play(weather, judge, tick, tell), LeapLoop(float(STEP)))
 
 
-async def _play(weather: Weather, judge: Judge | None, tick: timedelta) -> Episode:
+async def _play(weather: Weather, judge: Judge | None, tick: timedelta, tell: Tell) -> Episode:
     world = World(weather.seed, weather.start, weather.services, weather.live, weather.labelled)
+    world.on_tell = tell
+    world.after_step += [Users(world, service).look for service in weather.services]
     record = Record(world.now, world.tell)
     world.alerting.severity = weather.severity
     world.alerting.services = weather.services if weather.alerts else ()

@@ -8,6 +8,11 @@ from typing import Any, Final
 from opsloop.shell.ports import Object
 
 ACTIVE: Final = ("Dark", "Stepping", "Promoting")
+SAID: Final = {
+    "Dark": "starts as a canary in the dark: no user sees it",
+    "Promoting": "has passed: the Deployment gets its template",
+    "Promoted": "is live, promoted",
+}
 
 
 @dataclass(slots=True)
@@ -112,7 +117,8 @@ class Record:
                     self.targets.append(
                         TargetRun(service, version, digest, self.now(), None, self.now(), state, reason)
                     )
-                    self.tell(f"target {version}: {state} {reason} {message}"[:300])
+                    if reason != "SpecBackToLive":
+                        self.tell(f"{version} is {state.lower()} ({reason}): {message}"[:300])
                 return
             run = TargetRun(service, version, digest, self.now())
             self.targets.append(run)
@@ -123,7 +129,10 @@ class Record:
             run.promoting = self.now()
         if state not in ACTIVE:
             run.ended = self.now()
-        self.tell(f"target {version}: {state} {reason} {message}"[:300])
+        if state in SAID:
+            self.tell(f"{version} {SAID[state]}")
+        elif state not in ACTIVE:
+            self.tell(f"{version} is {state.lower()} ({reason}): {message}"[:300])
 
 
 class Watcher:
@@ -152,7 +161,7 @@ class Watcher:
             step = (target["digest"], target.get("weight"))
             if target["state"] == "Stepping" and self._seen.get(f"{name} step") != step:
                 self._seen[f"{name} step"] = step
-                self.record.tell(f"target {target['version']}: weight {target.get('weight')}")
+                self.record.tell(f"{target['version']}: weight {target.get('weight')} %, {target.get('pods')} pods")
             self._held(name, target, status)
         if (rollback := status.get("rollback")) and rollback["state"] != "Refused":
             key = f"{name} rollback {rollback['incident']} {rollback['attempt']}"
@@ -173,8 +182,8 @@ class Watcher:
         if run is None or run.held == reason:
             return
         run.held = reason
-        if held and target["state"] in ACTIVE:
-            self.record.tell(f"target {target['version']}: held, {reason}: {held.get('message', '')}"[:250])
+        if held and target["state"] in ACTIVE and reason != "WaitingForPods":
+            self.record.tell(f"{target['version']} is held ({reason}): {held.get('message', '')}"[:250])
 
     def _block(self, name: str, revision: Object) -> None:
         key, blocked = f"{name} blocked {revision['digest']}", revision.get("blocked")

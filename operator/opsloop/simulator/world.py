@@ -106,6 +106,8 @@ class World:
         self.intake_stored: Callable[[], None] = lambda: None
         self.on_ship: Callable[[str, str], None] | None = None
         self.story: list[tuple[float, str]] = []
+        self.on_tell: Callable[[float, str], None] = lambda at, text: None
+        self.after_step: list[Callable[[], None]] = []
         self.shared: list[Shared] = []
         self._later: list[Later] = []
         self._inbox = itertools.count(1)
@@ -162,6 +164,7 @@ class World:
     def tell(self, text: str) -> None:
         """A line of the story."""
         self.story.append((self.now(), text))
+        self.on_tell(self.now(), text)
 
     def step(self) -> None:
         """The last `STEP` seconds: users first, then what happens now, controllers, scrapes and alerts."""
@@ -175,6 +178,8 @@ class World:
         self.controllers.step()
         self.scraper.scrape(now, STEP, self._processes())
         self._alert(now)
+        for look in self.after_step:
+            look()
 
     def _serve(self, now: float, ready: dict[str, list[tuple[str, str]]]) -> None:
         for service in self.services:

@@ -41,6 +41,8 @@ def main(argv: Sequence[str] | None = None, connect: Connect = connect) -> int:
     try:
         if arguments.command == "operator":
             return _operator()
+        if arguments.command == "simulate":
+            return _simulate(arguments)
         return asyncio.run(_run(arguments, connect))
     except OpsloopError as error:
         print(f"opsloop: {_one_line(str(error))}", file=sys.stderr)
@@ -67,6 +69,13 @@ def _operator() -> int:
 
     run()
     return 0
+
+
+def _simulate(arguments: argparse.Namespace) -> int:
+    """Tells one story of the simulator, line by line."""
+    from opsloop.simulator.stage import simulate  # imported here: nothing else of production needs the simulator
+
+    return simulate(arguments.story, arguments.seed, lambda line: print(line, flush=True))
 
 
 def _one_line(text: str) -> str:
@@ -97,6 +106,17 @@ def parser() -> argparse.ArgumentParser:
     timeline.set_defaults(run=cli_show.timeline)
     tickets = _reader(commands.add_parser("tickets", help="list linked tickets and the ticket queue"))
     tickets.set_defaults(run=cli_show.tickets)
+    simulate = "watch one shift in fake time, without a cluster: a shop, its users, a bad version, and opsloop"
+    simulated = commands.add_parser("simulate", help=simulate, description=simulate)
+    simulated.add_argument(
+        "--story",
+        default="bad-push",
+        metavar="NAME",
+        help="for example bad-release, good-release, outage, dependency, pods-dead; default: %(default)s",
+    )
+    simulated.add_argument(
+        "--seed", type=int, default=1, metavar="N", help="another course of it; default: %(default)s"
+    )
     run = "run the operator; every setting is an environment variable OPSLOOP_*, none is a flag"
     commands.add_parser("operator", help=run, description=run)
     return top
