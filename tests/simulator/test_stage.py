@@ -13,7 +13,7 @@ from opsloop.simulator.stage import GOOD
 
 
 def test_a_bad_push_is_told_from_the_harm_to_the_fix(capsys: pytest.CaptureFixture[str]) -> None:
-    cli.main(["simulate", "--story", "bad-push", "--seed", "1"])
+    cli.main(["simulate", "--story", "bad-push", "--seed", "5"])
     lines = capsys.readouterr().out.splitlines()
     told = "\n".join(lines)
     turns = ["pushes v2", "users of answers", "Incident answers-1 opens", "PAGE answers-1", "rollback of v2 to v1"]

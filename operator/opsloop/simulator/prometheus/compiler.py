@@ -199,25 +199,23 @@ class Compiler:
         inner, reference = self.vector(node.inner), self._reference(node.at, node.offset)
         memo = Memo[Vector](self._store.arrivals) if _only_past(node.inner) else None
         most = 4 * (node.width // step + 2)
-        nameless, left_open, owner = self._interner.nameless, self._dialect.left_open, object()
+        nameless, left_open, owner, columns = self._interner.nameless, self._dialect.left_open, object(), Columns()
 
         def windows(at: int, run: Run) -> tuple[int, int, list[Window]]:
             end = reference(at, run)
             start = end - node.width
             within = run.within(owner)
             known = memo.current(start, end, most) if memo is not None else {}
-            columns = dict[Labels, tuple[list[int], list[float]]]()
-            for moment in range(_first_step(start, step, left_open), end + 1, step):
+            first = _first_step(start, step, left_open)
+            for moment in columns.missing(known, first, end, step):
                 vector = known.get(moment)
                 if vector is None:
                     vector = known[moment] = inner(moment, within)
-                for labels, value in vector:
-                    times, values = columns.setdefault(labels, ([], []))
-                    times.append(moment)
-                    values.append(value)
+                columns.add(moment, vector)
             found = [
-                (labels, nameless(labels), Points(times, values), 0, len(times))
-                for labels, (times, values) in columns.items()
+                (labels, nameless(labels), Points(times, values), low, high)
+                for labels, (times, values) in columns.series.items()
+                if (low := bisect_left(times, first)) < (high := bisect_right(times, end))
             ]
             return start, end, found
 
@@ -346,6 +344,32 @@ class Compiler:
         with_number = matching.with_scalar(op, node.bool_, interner, scalar_left)
         vector, number = self.vector(right if scalar_left else left), self.scalar(left if scalar_left else right)
         return lambda at, run: unique(with_number(vector(at, run), number(at, run)))
+
+
+class Columns:
+    """The results of a subquery's steps as series: kept from one evaluation to the next while the results are the same."""
+
+    __slots__ = ("_first", "_known", "_last", "series")
+
+    def __init__(self) -> None:
+        self.series: dict[Labels, tuple[list[int], list[float]]] = {}
+        self._known: object = None
+        self._first, self._last = 0, -1
+
+    def missing(self, known: object, first: int, end: int, step: int) -> range:
+        """The steps until `end` that are to be added, in order; everything is forgotten where `known` is another store."""
+        if known is not self._known or not self._first <= first <= self._last + step:
+            self._known, self.series = known, {}
+            self._first, self._last = first, first - step
+        begin, self._last = self._last + step, max(self._last, end // step * step)
+        return range(begin, end + 1, step)
+
+    def add(self, moment: int, vector: Vector) -> None:
+        """The result at a step, later than those before."""
+        for labels, value in vector:
+            times, values = self.series.setdefault(labels, ([], []))
+            times.append(moment)
+            values.append(value)
 
 
 def _first_step(start: int, step: int, left_open: bool) -> int:
