@@ -115,7 +115,7 @@ def parser() -> argparse.ArgumentParser:
         help="for example bad-release, good-release, outage, dependency, pods-dead; default: %(default)s",
     )
     simulated.add_argument(
-        "--seed", type=int, default=1, metavar="N", help="another course of it; default: %(default)s"
+        "--seed", type=int, default=5, metavar="N", help="another course of it; default: %(default)s"
     )
     run = "run the operator; every setting is an environment variable OPSLOOP_*, none is a flag"
     commands.add_parser("operator", help=run, description=run)
