@@ -22,12 +22,13 @@ def main() -> int:
     add("--episodes", type=int, default=400, help="default: %(default)s")
     add("--first", type=int, default=1, help="first seed; default: %(default)s")
     add("--processes", type=int, default=2, help="default: %(default)s")
-    add("--toys", action="store_true", help="the four toys as well, over the same weathers")
+    add("--toys", action="store_true", help="the four toys as well, over the first quarter of the weathers")
     add("--markdown", action="store_true", help="the table as Markdown")
     arguments = parser.parse_args()
     if arguments.seed is not None:
         return _replay(arguments.seed, arguments.kind, arguments.toy)
     failures = _table("opsloop", "", arguments)
+    arguments.episodes = -(-arguments.episodes // 4)
     for toy in TOYS if arguments.toys else ():
         _table(toy, toy, arguments)
     return 1 if failures else 0
