@@ -13,6 +13,7 @@ from opsloop.shell.ports import Object
 from opsloop.simulator.fakes.cluster import FakeDeath
 from tests.sim.shift import Shift, seconds, story
 from tests.sim.test_same_revision import edit, set_env
+from tests.sim.test_shift import EVERY
 
 pytestmark = [pytest.mark.asyncio, pytest.mark.looptime]
 
@@ -298,3 +299,44 @@ async def test_an_image_that_admission_puts_back_ends_with_its_reason_after_one_
         assert shift.wrote() == ([] if dry_run else ["v4"]) and shift.live == "v1"
 
     await story(play)()
+
+
+async def rolled_back_and_shipped(n: int = 0, after: bool = False) -> tuple[int, Object]:
+    """A bad push, its rollback and a good version under a policy that came with the push; killed at the n-th write since."""
+    shift = Shift()
+    try:
+        await shift.adopt()
+        shift.shop.cluster.admission = rewriting(pin)
+        before = len(shift.shop.cluster.writes)
+        if n:
+            shift.shop.cluster.die_at(n, after)
+        shift.shop.set_image("v2")
+        await shift.until("v1 is written back", lambda: shift.live == "v1")
+        await shift.until("resolved", lambda: (i := shift.incident()) is not None and i.status.phase == "Resolved")
+        shift.shop.ship("v4", evals=None)
+        await shift.until("v4 is promoted", lambda: shift.target() == ("v4", "Promoted"))
+        await shift.until("all is quiet", shift.quiet)
+        status, incident = shift.release().status, shift.incident()
+        assert incident is not None and status.rollback is not None
+        end = {
+            "deaths": shift.operator.deaths if n else 1,
+            "wrote": shift.wrote(),
+            "by hand": by_hand(shift),
+            "blocked": [r.version for r in status.revisions if r.blocked],
+            "rollback": (status.rollback.state, status.rollback.attempt),
+            "plays": [(p.type, p.attempt, p.state) for p in incident.status.plays],
+            "live": (status.version, shift.live),
+        }
+        return len(shift.shop.cluster.writes) - before, end
+    finally:
+        await shift.operator.stop()
+
+
+@pytest.mark.parametrize("after", [False, True], ids=["before the write", "after the write"])
+async def test_killed_at_any_write_under_a_policy_that_rewrites_it_ends_the_same(after: bool) -> None:
+    """All writes under HYPOTHESIS_PROFILE=soak, else each eighth, as in tests/sim/test_shift.py."""
+    count, end = await rolled_back_and_shipped()
+    assert end["wrote"] == ["v1", "v4"] and end["by hand"] == ["sha256:v2"] and end["rollback"] == ("Done", 1)
+    for n in range(1 + after * EVERY // 2, count + 1, EVERY):
+        _, killed = await rolled_back_and_shipped(n, after)
+        assert (n, killed) == (n, end)
