@@ -32,10 +32,10 @@ SECTIONS = (
     (
         "Incident",
         "`status.conditions[].reason`, `status.plays[].reason`, `status.page.reason`, the timeline.",
-        ("incident.lifecycle", "incident.recovery", "incident.paging", "incident.plays", "incident.followup", "incident.state"),
+        ("incident.lifecycle", "incident.recovery", "incident.paging", "incident.plays", "incident.effect", "incident.followup", "incident.state"),
     ),
     ("Releases and EvalCases", "`status.target.reason` and `status.rollback.reason` of a Release, `status.reason` of an EvalCase.", ("conditions",)),
-    ("Cause of an Incident", "`status.cause.reason`.", ("incident.cause",)),
+    ("Cause of an Incident", "`status.cause.reason`.", ("incident.cause", "incident.exoneration")),
     ("Runbook", "`status.grants[].reason` of the Runbook and `status.plays[].reason` of the Incident.", ("runbook",)),
     ("EvalCase", "`status.reason`, for `status.proven`.", ("evalcase.proof", "evalcase.expectation")),
     ("Eval cases in a rollout", "The message of `Held` or of a rejected target.", ("evalcase.gating", "evalcase.capture", "evalcase.expectation")),

@@ -6,7 +6,7 @@ One `tick` is one second of everything outside of opsloop; `tests.sim.operator` 
 import copy
 import json
 from collections import Counter
-from datetime import timedelta
+from datetime import datetime, timedelta
 from functools import partial
 from typing import Any
 
@@ -51,7 +51,9 @@ class Shop:
         self.sick: dict[str, int] = {}  # version → how many of its live pods never become ready
         self.down = False  # no pod of the Deployment `answers` gets or stays ready
         self.quota = ""  # what the API server says to each new pod; empty: there is room
+        self.start_up = 1  # seconds from a pod's address to its ready containers
         self._ips = iter(range(1, 100_000))
+        self._started: dict[str, datetime] = {}  # pod → when it got its address
         meta, labels = {"name": "answers", "namespace": NS}, {"app": "answers"}
         spec = {"replicas": 4, "selector": {"matchLabels": labels}, "template": template("shop:v1")}
         service = {"kind": "Service", "metadata": dict(meta), "spec": {"selector": labels}}
@@ -201,10 +203,11 @@ class Shop:
         before = json.dumps(status)
         if "podIP" not in status:
             status["podIP"] = f"10.0.{next(self._ips)}"
+            self._started[meta["name"]] = self.clock.now()
         elif self.down and meta["labels"].get("deployment") == "answers":
             _set(status, "ContainersReady", False)
             _set(status, "Ready", False)
-        elif not _ended(pod) and not self._is_sick(pod):
+        elif not _ended(pod) and not self._is_sick(pod) and self._is_up(meta["name"]):
             _set(status, "ContainersReady", True)
             gates = [g["conditionType"] for g in pod["spec"].get("readinessGates", [])]
             _set(status, "Ready", all(_is(pod, gate) for gate in gates))
@@ -233,6 +236,9 @@ class Shop:
         stored = self._get(DEPLOYMENTS, "answers")
         stored["spec"] |= spec
         self.cluster.seed(stored)
+
+    def _is_up(self, pod: str) -> bool:
+        return self.clock.now() - self._started[pod] >= timedelta(seconds=self.start_up - 0.5)
 
     @staticmethod
     def _answer(version: str, asked: Asked) -> ProbeReply:

@@ -110,6 +110,13 @@ class RollbackDecision(Model):
     at: Time = Field(description="Time of the decision.")
 
 
+class Counts(Model):
+    """Counts of events."""
+
+    bad: float = Field(ge=0, description="Number of bad events.")
+    total: float = Field(ge=0, description="Number of all events.")
+
+
 class Play(Model):
     """Execution of one Runbook step for an Incident."""
 
@@ -117,13 +124,17 @@ class Play(Model):
     step: int = Field(ge=0, description="Index of the step in the Runbook.")
     type: str = Field(max_length=32, description="Type of the step: rollback, wait or escalate.")
     attempt: int = Field(default=1, ge=1, description="Attempt number of this step, from 1.")
-    state: Literal["Requested", "Running", "Helped", "DidNotHelp", "Refused", "Done"] = Field(
-        description="State of the play."
+    state: Literal["Requested", "Running", "Helped", "DidNotHelp", "NotProven", "Refused", "Done"] = Field(
+        description="State of the play. NotProven: the SLI showed neither that it helped nor that it did not."
     )
     reason: str = Field(default="", max_length=64, description="Named reason for the state.")
     message: str = Field(default="", max_length=512, description="Explanation of the state.")
     requested_at: Time = Field(description="Time at which the play was requested from the Runbook.")
     started_at: Time | None = Field(default=None, description="Time at which the Runbook granted the play.")
+    effect_at: Time | None = Field(
+        default=None, description="Time from which the play was in effect; its timeout counts from then."
+    )
+    before: Counts | None = Field(default=None, description="Events just before the play started, to compare with.")
     ended_at: Time | None = Field(default=None, description="Time at which the outcome was known.")
 
 
@@ -260,6 +271,11 @@ class IncidentStatus(StatusModel):
     reopened: int = Field(default=0, description="Number of times that the Incident was reopened.")
     blocked: list[Text] = Field(
         default_factory=list, max_length=20, description="Digests of the revisions that this Incident had blocked."
+    )
+    exonerated: list[Text] = Field(
+        default_factory=list,
+        max_length=20,
+        description="Digests of revisions that were rolled back for the Incident and turned out not to be the cause.",
     )
     timeline: list[TimelineEntry] = Field(
         default_factory=list, max_length=200, description="Events of the Incident.", json_schema_extra=map_list("key")

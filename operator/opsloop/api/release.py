@@ -244,6 +244,12 @@ class RollbackRecord(Model):
     reason: str = Field(default="", max_length=64, description="Named reason for a refusal or a failure.")
     message: str = Field(default="", max_length=1024, description="Explanation of a failure.")
     at: Time = Field(description="Time at which the rollback was recorded.")
+    replaced: int = Field(
+        default=0, ge=0, le=100, description="Share of the pods that run the restored template, in percent."
+    )
+    effect_at: Time | None = Field(
+        default=None, description="Time from which no pod of the former template was left: the rollback is in effect."
+    )
     done_at: Time | None = Field(
         default=None, description="Time at which the Deployment was updated and available again."
     )

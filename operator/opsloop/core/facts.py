@@ -112,6 +112,17 @@ class CanaryReading:
 
 
 @dataclass(frozen=True, slots=True)
+class SinceAct:
+    """Counts around the moment from which an act (a rollback) was in effect."""
+
+    effect_at: datetime
+    since: Reading  # of `span`, which begins one scrape after the effect at the earliest and ends now
+    span: timedelta
+    just_before: Reading  # of the last stretch before the effect; Unknown where the act was too quick to have one
+    scrape: timedelta  # Prometheus' scrape interval
+
+
+@dataclass(frozen=True, slots=True)
 class Readings:
     """All readings of one Release on the last tick. `by_revision` (digest → reading) is over the analysis window."""
 
@@ -122,6 +133,7 @@ class Readings:
     told: Told | None = None
     silent: timedelta = timedelta(0)  # how much of the last 2 minutes the verdict was unknown, whole or in pieces
     canary: CanaryReading | Unknown | None = None  # of the target in traffic; None without one
+    since_act: SinceAct | None = None  # while an Incident has an act in effect
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,6 +142,7 @@ class RolloutState:
 
     observed: bool = True  # the Deployment's controller has seen the template
     replaced: bool = True  # all pods have it, none of an older template is left
+    percent: int = 100  # share of pods that have it
     completed: bool = False  # Kubernetes saw the rollout complete once (pods may have become unavailable since)
     paused: bool = False
     failure: str = ""  # why pods are not created: quota, admission

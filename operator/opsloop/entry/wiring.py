@@ -3,6 +3,7 @@
 import logging
 from datetime import timedelta
 
+from opsloop.core.incident.effect import Act, act_of
 from opsloop.entry.settings import Settings
 from opsloop.shell.evals.runner import EvalRunner
 from opsloop.shell.intake.inbox import Inbox, InboxReader
@@ -51,7 +52,7 @@ class Operator:
         self.throttle = Throttle(self.queue.enqueue_after)
         self.poller = Poller(
             ports.telemetry, ports.clock, self.cache.releases, self.readings, self._reading_changed, settings.tick,
-            settings.prometheus_resolution, self._hot,
+            settings.prometheus_resolution, self._hot, self._act,
         )  # fmt: skip
         self.inbox = Inbox(ports.writer, self.intake_stored)
 
@@ -107,6 +108,11 @@ class Operator:
             return True
         namespace, name = release
         return any(i.spec.release == name and i.is_open for i in self.cache.incidents(namespace))
+
+    def _act(self, release: NamespacedName) -> Act | None:
+        """The act of an open Incident on this Release that is in effect: what came of it is read on every tick."""
+        namespace, name = release
+        return act_of(name, self.cache.incidents(namespace))
 
 
 def _report_unreadable(kind: str, namespace: str, name: str, message: str) -> None:

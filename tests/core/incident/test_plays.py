@@ -1,11 +1,13 @@
 """Plays: which Runbook, in which order, on whose word; rollbacks as an Incident decides them; reopening."""
 
+from dataclasses import replace
+from datetime import timedelta
 from typing import Any
 
 import pytest
 
 from opsloop.core.actions import SendPage
-from opsloop.core.facts import IncidentFacts
+from opsloop.core.facts import IncidentFacts, Readings, SinceAct, Unknown
 from tests.builders.incidents import (
     BAD_CAUSE,
     DONE,
@@ -24,7 +26,7 @@ from tests.builders.incidents import (
     sli,
     timeline_keys,
 )
-from tests.builders.objects import V1, V2, V3, at, readings, release, runbook, view
+from tests.builders.objects import V1, V2, V3, at, readings, release, runbook, value, view
 from tests.builders.rollouts import ADOPTED, BAD, record, revision
 
 TWO: dict[str, Any] = {"steps": [{"type": "wait", "timeout": "30s"}, {"type": "rollback"}]}
@@ -171,13 +173,102 @@ RUNS: dict[str, Any] = {"rollback": ORDERED}
         pytest.param(asked(RUNNING, status=RUNS, root=service(rollback=record("Refused", reason="TemplateMissing"))), ("DidNotHelp", "ReleaseRefused"), id="the Release refused it"),
         pytest.param(asked(RUNNING, status=RUNS, root=service(rollback=DONE, live=V1)), ("Running", ""), id="done, and the SLI is not back yet"),
         pytest.param(asked(RUNNING, status=RUNS, root=service(rollback=DONE, live=V1), seen=sli(0.0)), ("Helped", "SliBack"), id="done, and the SLI is back"),
-        pytest.param(asked(play(started_at=at(-30)), status=RUNS, root=service(rollback=DONE, live=V1)), ("DidNotHelp", "TimedOut"), id="the SLI was not back in time"),
-        pytest.param(asked(play("Running", "wait", started_at=at(60)), books=(book(**TWO),)), ("DidNotHelp", "TimedOut"), id="watching has an end as well"),
+        pytest.param(asked(play(started_at=at(-30)), status=RUNS, root=service(rollback=record("Done", done_at=at(-30)), live=V1)), ("NotProven", "TimedOut"), id="the SLI was not back in time"),
+        pytest.param(asked(play("Running", "wait", started_at=at(60)), books=(book(**TWO),)), ("NotProven", "TimedOut"), id="watching has an end as well"),
         pytest.param(asked(play("Requested"), seen=sli(0.0)), ("Refused", "SliBack"), id="the SLI was back before anybody granted it"),
     ],
 )  # fmt: skip
 def test_how_a_play_ends(seen: IncidentFacts, end: tuple[str, str]) -> None:
     assert plays(seen)[0][2:] == end
+
+
+IN_EFFECT = record("Written", replaced=100, effect_at=at(80))
+
+
+AT_ONCE = Unknown("NotRead")
+
+
+def since(bad: float, total: float, just_before: Any = AT_ONCE, effect: float = 80) -> Readings:
+    """The windows still hold the harm; so many events were counted since the rollback was in effect."""
+    span = timedelta(seconds=15)
+    act = SinceAct(at(effect), value(bad / total, total), span, just_before, timedelta(seconds=1))
+    return sli(0.5, since_act=act)
+
+
+def running(state: str = "Running", **more: Any) -> Any:
+    return play(state, **{"effect_at": at(80), "before": {"bad": 800, "total": 1000}, **more})
+
+
+@pytest.mark.parametrize(
+    ("current", "seen", "end"),
+    [
+        pytest.param(running(), since(0, 1000), ("Helped", "SliBack"), id="surely better since: it helped, though the windows still hold the harm"),
+        pytest.param(running(), since(500, 1000), ("DidNotHelp", "StillHarmed"), id="surely as bad since: it did not help"),
+        pytest.param(running(), since(0, 10), ("Running", ""), id="too few events yet"),
+        pytest.param(running(), since(0, 1000, effect=70), ("Running", ""), id="counts since another act say nothing"),
+        pytest.param(running(), since(0, 1000, value(0.0, 1000)), ("NotProven", "BackBeforeEffect"), id="the harm had gone before it was in effect"),
+        pytest.param(running(), since(0, 1000, value(0.4, 1000)), ("Helped", "SliBack"), id="it was there until then: the rollback ended it"),
+        pytest.param(running(started_at=at(-200)), since(0, 10), ("Running", ""), id="the time-out counts from the effect, not from the start"),
+    ],
+)  # fmt: skip
+def test_a_rollback_is_judged_by_what_happened_after_it_was_in_effect(current: Any, seen: Readings, end: Any) -> None:
+    situation = asked(current, status=RUNS, root=service(rollback=IN_EFFECT, live=V1), seen=seen)
+    assert plays(situation)[0][2:] == end
+
+
+@pytest.mark.parametrize(
+    ("began", "root", "end"),
+    [
+        pytest.param(-400, service(rollback=record("Written", replaced=40), live=V1), ("Running", ""), id="pods that take minutes are waited for: the Deployment has a deadline of its own"),
+        pytest.param(-400, service(rollback=record("Failed", reason="ReplicaFailure"), live=V1), ("NotProven", "NotInEffect"), id="it hangs: the next step runs"),
+        pytest.param(60, service(), ("Running", ""), id="the Release has not taken it up yet"),
+        pytest.param(30, service(), ("NotProven", "NotInEffect"), id="nor within a minute"),
+    ],
+)  # fmt: skip
+def test_a_rollback_that_does_not_get_in_effect(began: float, root: Any, end: tuple[str, str]) -> None:
+    situation = asked(play("Running", started_at=at(began)), status=RUNS, root=root)
+    assert plays(situation)[0][2:] == end
+
+
+def test_a_rollback_on_its_way_says_how_far_it_is() -> None:
+    half = service(rollback=record("Written", replaced=40), live=V1)
+    assert "40 %" in str(after(asked(RUNNING, status=RUNS, root=half)).conditions)
+
+
+def test_a_rollback_that_did_not_help_takes_the_blame_back() -> None:
+    status = after(asked(running(), status=RUNS, root=service(rollback=IN_EFFECT, live=V1), seen=since(500, 1000)))
+    assert status.exonerated == [V2] and status.cause is not None
+    assert (status.cause.kind, status.cause.reason) == ("unknown", "Exonerated")
+    assert "exonerated-1" in timeline_keys(status)
+
+
+def test_a_time_out_exonerates_nobody_and_the_next_step_runs() -> None:
+    late = asked(running(effect_at=at(-30)), status=RUNS, root=service(rollback=IN_EFFECT, live=V1), seen=since(0, 10))
+    status = after(late)
+    assert (status.plays[0].state, status.exonerated) == ("NotProven", []) and status.cause is not None
+    assert status.cause.kind == "bad_release"
+    again = replace(late, incident=late.incident.model_copy(update={"status": status}))
+    assert plays(again)[-1] == ("escalate", 1, "Done", "Escalated")
+    assert "not surely back in time" in after(again).plays[-1].message
+
+
+@pytest.mark.parametrize(
+    ("state", "seen", "asked_for"),
+    [
+        pytest.param("Helped", since(0, 1000), 1, id="after one that helped nothing is asked for while windows drain"),
+        pytest.param("Helped", since(0, 10), 1, id="nor while nobody can say"),
+        pytest.param("Helped", since(900, 1000), 2, id="harm that came back is another matter: the next step runs"),
+    ],
+)
+def test_what_follows_a_rollback_that_was_judged(state: str, seen: Readings, asked_for: int) -> None:
+    situation = asked(running(state=state), status=RUNS, root=service(rollback=IN_EFFECT, live=V1), seen=seen)
+    assert len(plays(situation)) == asked_for
+
+
+def test_mitigated_at_once_but_resolved_only_when_no_window_holds_the_harm() -> None:
+    helped = running(state="Helped")
+    status = after(asked(helped, status={**RUNS, "backSince": at(81)}, root=service(rollback=IN_EFFECT, live=V1), seen=since(0, 1000)))  # fmt: skip
+    assert status.phase == "Mitigated" and status.mitigated_at == at(81)
 
 
 def test_a_done_rollback_is_told_with_its_time() -> None:

@@ -12,6 +12,7 @@ from opsloop.api.release import Revision
 from opsloop.core.facts import IncidentFacts
 from opsloop.core.incident import dependencies, plays, timeline
 from opsloop.core.incident import recovery as recoveries
+from opsloop.core.incident.effect import rollback_pending, rollback_record
 from opsloop.core.incident.paging import MERGED, REOPENED, call, escalate, with_play
 from opsloop.core.incident.plays import STANDING_GRANT
 from opsloop.core.incident.recovery import Recovery
@@ -104,7 +105,7 @@ def pushed_again(facts: IncidentFacts, status: IncidentStatus) -> Revision | Non
     live = revisions.find(root.release.status.revisions, root.release.status.live) if root else None
     if live is None or live.digest not in blocked_by(facts):
         return None
-    if plays.rollback_pending(facts, status) or _just_decided(facts, status) or _refused_since(status, live):
+    if rollback_pending(facts, status) or _just_decided(facts, status) or _refused_since(status, live):
         return None
     return live
 
@@ -124,7 +125,7 @@ def _just_decided(facts: IncidentFacts, status: IncidentStatus) -> bool:
     ordered, root = status.rollback, facts.root
     if ordered is None or root is None or status.phase == "Resolved":
         return False
-    record = plays.rollback_record(facts, ordered.attempt)
+    record = rollback_record(facts, ordered.attempt)
     answered = record is not None and record.state in ("Done", "Refused", "Failed")
     return ordered.from_digest == root.release.status.live and not answered
 
@@ -189,6 +190,7 @@ def _repeated(facts: IncidentFacts, granted: Play, attempt: int, who: str, now: 
             "message": f"blocked revision {who} was pushed again"[:500],
             "requested_at": now,
             "started_at": now if stands else None,
+            "effect_at": None,
             "ended_at": None,
         }
     )
@@ -207,9 +209,12 @@ def recover(decision: IncidentBuilder) -> None:
     """Mitigated when the harm is surely over, Resolved when that held; unknown ends nothing."""
     status = decision.status
     seen = recoveries.recovery(decision.facts, status, decision.now)
-    if seen.over and not plays.rollback_pending(decision.facts, status):
+    if seen.over and not rollback_pending(decision.facts, status):
         _mitigate(decision, seen)
-        _resolve(decision)
+        if seen.drained:
+            _resolve(decision)
+        else:
+            decision.look_again(timedelta(seconds=30))
         return
     decision.set(back_since=None)
     decision.condition("Mitigated", None if seen.over is None else False, seen.reason, "the harm is not surely over")

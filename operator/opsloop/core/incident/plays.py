@@ -4,16 +4,31 @@ A rollback is decided as `{from, to}` on the Incident's status; the Release carr
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Literal
 
 from opsloop.api.incident import IncidentStatus, Play, RollbackDecision
 from opsloop.api.meta import PAGING
-from opsloop.api.release import RollbackRecord
 from opsloop.api.runbook import Grant, Runbook
 from opsloop.core.facts import IncidentFacts, ReleaseView
 from opsloop.core.incident import dependencies, timeline
+from opsloop.core.incident.effect import (
+    BACK_BEFORE_EFFECT,
+    IN_EFFECT,
+    IN_PROGRESS,
+    LONGEST_WAIT,
+    NOT_IN_EFFECT,
+    SLI_BACK,
+    STILL_HARMED,
+    Ending,
+    counts_before,
+    credited,
+    effect_of,
+    judge,
+    outcome,
+    rollback_record,
+    seen_since,
+)
+from opsloop.core.incident.exoneration import exonerate
 from opsloop.core.incident.paging import ESCALATED, NO_RUNBOOK, escalate, with_play
 from opsloop.core.incident.state import IncidentBuilder, is_contested
 from opsloop.core.release import revisions
@@ -24,22 +39,11 @@ NO_LAST_GOOD = "NoLastGood"  # there is nothing to roll back to
 CAUSE_NOT_A_RELEASE = "CauseNotARelease"  # a rollback needs a revision to blame
 LIVE_IS_ANOTHER = "LiveIsAnother"  # the blamed revision is not live any more
 DEPENDENCY_BREACHING = "DependencyBreaching"  # nothing is rolled back on a dependent while what it depends on breaches
-TIMED_OUT = "TimedOut"  # the SLI was not back in time
 RELEASE_REFUSED = "ReleaseRefused"  # the Release refused the rollback
-SLI_BACK = "SliBack"  # the SLI is surely (upper bound) back within its objective
 STANDING_GRANT = "StandingGrant"  # a blocked revision came back: the earlier grant of this Incident stands
 
-ENDED = ("Helped", "DidNotHelp", "Refused", "Done")
+ENDED = ("Helped", "DidNotHelp", "NotProven", "Refused", "Done")
 NO_TIMEOUT = timedelta(minutes=5)  # time that a play has whose step is gone from its Runbook
-
-
-@dataclass(frozen=True, slots=True)
-class Ending:
-    """How a play ends."""
-
-    state: Literal["DidNotHelp", "Refused"]
-    reason: str
-    message: str
 
 
 # --- which play
@@ -55,8 +59,16 @@ def play(decision: IncidentBuilder, topology: Topology) -> None:
         _answer(decision, current)
     elif current is not None and current.state == "Running":
         _watch(decision, current)
+    elif current is not None and is_harm_gone(facts, status, current):
+        decision.look_again(timedelta(seconds=30))  # the longer windows still hold the harm
     elif not is_contested(status) and not stays_with_a_person(facts, status):
         _ask_for_next(decision, topology)
+
+
+def is_harm_gone(facts: IncidentFacts, status: IncidentStatus, last: Play) -> bool:
+    """True where the SLI since the last play is better, or nobody can say yet, after a play that was judged so once."""
+    over = last.state == "Helped" or last.reason == BACK_BEFORE_EFFECT
+    return over and seen_since(facts, last) is not None and judge(facts, status, last) != "harmed"
 
 
 def stays_with_a_person(facts: IncidentFacts, status: IncidentStatus) -> bool:
@@ -101,6 +113,17 @@ def next_step(facts: IncidentFacts, status: IncidentStatus, book: Runbook) -> in
     return last.step + 1
 
 
+def _current_book(facts: IncidentFacts, status: IncidentStatus) -> Runbook | None:
+    """The Runbook of the last play goes on, also where the blame that it was chosen for has turned out wrong."""
+    last = status.plays[-1] if status.plays and status.exonerated else None
+    return None if last is None or begins_anew(facts, status, last) else _runbook(facts, last)
+
+
+def _last_outcome(status: IncidentStatus) -> str:
+    last = status.plays[-1] if status.plays else None
+    return f" ({last.type}: {last.message})" if last is not None and last.message else ""
+
+
 def next_attempt(plays: Sequence[Play], type_: str = "rollback") -> int:
     """Attempts only go up, so that each is carried out at most once."""
     return 1 + max((p.attempt for p in plays if p.type == type_), default=0)
@@ -112,14 +135,14 @@ def _ask_for_next(decision: IncidentBuilder, topology: Topology) -> None:
         decision.condition("Acting", False, DEPENDENCY_BREACHING, f"{harmed[0]} breaches as well and comes first")
         decision.look_again(timedelta(seconds=5))
         return
-    book = matching(facts, status)
+    book = _current_book(facts, status) or matching(facts, status)
     if book is None:
         escalate(decision, NO_RUNBOOK, "no Runbook matches: a person must act")
         return
     index = next_step(facts, status, book)
     type_ = book.spec.steps[index].type if index < len(book.spec.steps) else "escalate"
     if type_ == "escalate":
-        escalate(decision, ESCALATED, "the Runbook's plays did not help: a person must act")
+        escalate(decision, ESCALATED, f"the Runbook's plays did not help: a person must act{_last_outcome(status)}")
         return
     requested = Play(
         runbook=book.metadata.name,
@@ -182,7 +205,8 @@ def _answer(decision: IncidentBuilder, current: Play) -> None:
     elif grant is not None and not grant.granted:
         decision.condition("Acting", False, grant.reason, f"{current.type} is delayed: {grant.message}")
     elif grant is not None:
-        running = current.model_copy(update={"state": "Running", "started_at": decision.now})
+        before = counts_before(decision.facts, decision.status)
+        running = current.model_copy(update={"state": "Running", "started_at": decision.now, "before": before})
         decision.set(plays=_replaced(decision.status.plays, running), phase="Mitigating")
         if current.type == "rollback":
             decide_rollback(decision, current.attempt)
@@ -210,51 +234,53 @@ def decide_rollback(decision: IncidentBuilder, attempt: int) -> None:
 # --- how it ends
 
 
-def rollback_record(facts: IncidentFacts, attempt: int) -> RollbackRecord | None:
-    """The Release's record of this attempt of this Incident."""
-    record = facts.root.release.status.rollback if facts.root else None
-    if record is None or (record.incident, record.attempt) != (facts.incident.metadata.name, attempt):
-        return None
-    return record
-
-
-def rollback_pending(facts: IncidentFacts, status: IncidentStatus) -> bool:
-    """True until the Release has finished or refused the decided rollback, and the SLI was read after its end."""
-    ordered, root = status.rollback, facts.root
-    current = status.plays[-1] if status.plays else None
-    if ordered is None or root is None or current is None or (current.type, current.state) != ("rollback", "Running"):
-        return False
-    record = rollback_record(facts, ordered.attempt)
-    if record is None:
-        return root.release.status.live == ordered.from_digest
-    if record.state == "Done" and record.done_at is not None:
-        verdict = root.readings.verdict
-        return verdict is None or verdict.at < record.done_at
-    return record.state in ("Recorded", "Written")
-
-
 def time_left(facts: IncidentFacts, current: Play, now: datetime) -> timedelta:
-    """Time until a running play has not helped."""
+    """Rest of the timeout of a running play, which counts from when it was in effect; before that, until it is taken up."""
     book = _runbook(facts, current)
     known = book is not None and current.step < len(book.spec.steps)
     timeout = book.spec.steps[current.step].timeout if book is not None and known else NO_TIMEOUT
-    return timeout - (now - (current.started_at or current.requested_at))
+    if current.effect_at is not None:
+        return timeout - (now - current.effect_at)
+    return LONGEST_WAIT - (now - (current.started_at or current.requested_at))
 
 
 def _watch(decision: IncidentBuilder, current: Play) -> None:
-    """Ends a running play that was refused or timed out; tells when the rollback was done."""
-    record = rollback_record(decision.facts, current.attempt) if current.type == "rollback" else None
-    if record is not None and record.state in ("Refused", "Failed"):
+    """Ends a running play by what happened since it was in effect, or because it was refused; tells of its progress."""
+    facts = decision.facts
+    record = rollback_record(facts, current.attempt) if current.type == "rollback" else None
+    if record is not None and record.state == "Refused":
         _end(decision, current, Ending("DidNotHelp", RELEASE_REFUSED, f"the Release refused it: {record.reason}"))
+        return
+    if record is not None and record.state == "Failed":
+        _end(decision, current, Ending("NotProven", NOT_IN_EFFECT, f"{record.reason}: {record.message}"))
         return
     if record is not None and record.done_at:
         key = f"rolled-back-{current.attempt}"
         timeline.record(decision, key, record.done_at, "Rollback", "last-good is live and available")
-    left = time_left(decision.facts, current, decision.now)
-    if left <= timedelta(0):
-        _end(decision, current, Ending("DidNotHelp", TIMED_OUT, "the SLI was not back in time"))
+    current = _with_effect(decision, current)
+    left = time_left(facts, current, decision.now)
+    if current.effect_at is None:
+        late = record is None and left <= timedelta(0)
+        ending = Ending("NotProven", NOT_IN_EFFECT, "the Release has not taken it up") if late else None
+        replaced = record.replaced if record else 0
+        decision.condition("Acting", True, IN_PROGRESS, f"{current.type}: {replaced} % of the pods are replaced")
+    else:
+        ending = outcome(facts, decision.status, current, left)
+        decision.condition("Acting", True, IN_EFFECT, f"{current.type} is in effect, the SLI since then decides")
+    if ending is not None:
+        _end(decision, current, ending)
     else:
         decision.look_again(left)
+
+
+def _with_effect(decision: IncidentBuilder, current: Play) -> Play:
+    """The play with the time of its effect, recorded once."""
+    effect = effect_of(decision.facts, current) if current.effect_at is None else None
+    if effect is None:
+        return current
+    current = current.model_copy(update={"effect_at": effect})
+    decision.set(plays=_replaced(decision.status.plays, current))
+    return current
 
 
 def _end(decision: IncidentBuilder, current: Play, ending: Ending) -> None:
@@ -262,19 +288,21 @@ def _end(decision: IncidentBuilder, current: Play, ending: Ending) -> None:
     decision.set(plays=_replaced(decision.status.plays, done))
     text = f"{current.type}: {ending.state}, {ending.message}"
     timeline.record(decision, f"play-{current.type}-{current.attempt}", decision.now, "Play", text)
+    decision.condition("Acting", False, ending.reason, text)
+    if current.type == "rollback" and ending.reason in (STILL_HARMED, BACK_BEFORE_EFFECT):
+        exonerate(decision, ending)
     decision.look_again(timedelta(0))
 
 
 def end_with_sli_back(decision: IncidentBuilder) -> None:
     """Ends the current play because the SLI is back: a running one helped, a requested one is not needed any more."""
-    current = decision.status.plays[-1] if decision.status.plays else None
+    facts, status = decision.facts, decision.status
+    current = status.plays[-1] if status.plays else None
     if current is not None and current.state == "Running":
-        helped = ended(current, "Helped", SLI_BACK, decision.now)
-        decision.set(plays=_replaced(decision.status.plays, helped))
-        decision.condition("Acting", False, SLI_BACK, f"{current.type} helped")
+        current = _with_effect(decision, current)
+        _end(decision, current, credited(facts, decision.status, current))
     elif current is not None and current.state == "Requested":
-        _end(decision, current, Ending("Refused", SLI_BACK, "the SLI was back before it was granted"))
-        decision.condition("Acting", False, SLI_BACK, f"{current.type} is not needed any more")
+        _end(decision, current, Ending("Refused", SLI_BACK, "not needed: the SLI was back before it was granted"))
 
 
 def ended(play: Play, state: str, reason: str, now: datetime, message: str | None = None) -> Play:

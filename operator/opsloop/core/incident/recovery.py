@@ -5,13 +5,14 @@ from datetime import datetime, timedelta
 
 from opsloop.api.incident import IncidentStatus
 from opsloop.core import conditions
-from opsloop.core.facts import IncidentFacts
+from opsloop.core.facts import IncidentFacts, Value
 from opsloop.core.incident import outage
-from opsloop.core.incident.plays import SLI_BACK
+from opsloop.core.incident.effect import SLI_BACK, judge, seen_since
 from opsloop.core.incident.state import began_at
 from opsloop.core.release.outages import NO_POD_AVAILABLE, SCALED_TO_ZERO, outage_since
 from opsloop.core.release.silence import silent_since, starved_since
 from opsloop.core.slo.burn_rate import TELEMETRY_UNKNOWN
+from opsloop.core.slo.tiers import budget_of
 from opsloop.names import MITIGATED
 
 # Named reasons
@@ -31,6 +32,7 @@ class Recovery:
     over: bool | None
     reason: str
     at: datetime
+    drained: bool = True  # no window of a tier holds the harm any more, so that none would fire again at once
 
 
 def recovery(facts: IncidentFacts, status: IncidentStatus, now: datetime) -> Recovery:
@@ -58,7 +60,18 @@ def _by_sli(facts: IncidentFacts, status: IncidentStatus, now: datetime) -> Reco
     verdict, began = facts.root.readings.verdict if facts.root else None, began_at(status)
     if verdict is None or verdict.back is None or (began is not None and verdict.at < began):
         return Recovery(None, TELEMETRY_UNKNOWN, now)  # a reading from before the harm does not tell of its end
+    if not verdict.back and _is_back_since_act(facts, status):
+        return Recovery(True, SLI_BACK, verdict.at, drained=False)
     return Recovery(verdict.back, SLI_BACK if verdict.back else NOT_BACK, verdict.at)
+
+
+def _is_back_since_act(facts: IncidentFacts, status: IncidentStatus) -> bool:
+    """True where the time since the last act is surely better and within the objective, though the windows hold the harm."""
+    last, slo = status.plays[-1] if status.plays else None, facts.root.release.spec.slo if facts.root else None
+    act = seen_since(facts, last)
+    if last is None or act is None or slo is None or not isinstance(act.since, Value):
+        return False
+    return judge(facts, status, last) == "helped" and act.since.upper <= budget_of(slo.objective)
 
 
 def _by_alerts(status: IncidentStatus, now: datetime) -> Recovery:

@@ -97,7 +97,9 @@ def _what_happened(subject: PostmortemSubject) -> str:
 def _why(subject: PostmortemSubject) -> str:
     cause, blamed = subject.incident.status.cause, subject.blamed
     if cause is None or cause.kind == "unknown":
-        return "The cause is not known."
+        cleared = [subject.version(digest) for digest in subject.incident.status.exonerated]
+        known = f" {', '.join(cleared)} was rolled back, and it was not the cause." if cleared else ""
+        return f"The cause is not known.{known}"
     if cause.kind == "dependency":
         return f"The evidence points to what it depends on: {code(cause.release) or UNKNOWN}."
     if blamed and blamed.shipped_without_canary:
@@ -114,7 +116,7 @@ def _how_it_ended(subject: PostmortemSubject) -> str:
     if status.mitigated_at is None:
         parts.append("it is not mitigated yet" if parts else "It is not mitigated yet")
         return " and ".join(parts) + "."
-    done = subject.rollback
+    done = subject.helpful_rollback
     how = f" by a rollback to {subject.version(done.to_digest)}" if done else ""
     parts.append(f"{'it was' if not parts else ''} mitigated {span(base, status.mitigated_at)} {of}{how}".strip())
     parts.append(f"resolved {span(base, status.resolved_at)} {of}" if status.resolved_at else "is not resolved yet")

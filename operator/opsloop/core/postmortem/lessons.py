@@ -3,6 +3,8 @@
 from opsloop.core.postmortem.markdown import clock, code, day, plain, span, text
 from opsloop.core.postmortem.subject import PostmortemSubject
 
+_OUTCOMES = {"DidNotHelp": "did not help", "NotProven": "was not seen to help", "Refused": "was refused"}
+
 
 def gaps(subject: PostmortemSubject) -> list[str]:
     """Contributing factors: what the system allowed or lacked. Never who."""
@@ -68,9 +70,9 @@ def _mitigation_gaps(subject: PostmortemSubject) -> list[str]:
             f"**The rollback went to an unproven revision.** {code(back.version)} had not met its SLO for the bake time."
         )
     for play in status.plays:
-        if play.state in ("DidNotHelp", "Refused"):
+        if play.state in _OUTCOMES:
             why = f": {text(play.message)}" if play.message else ""
-            outcome = "did not help" if play.state == "DidNotHelp" else f"was refused ({text(play.reason)})"
+            outcome = f"was refused ({text(play.reason)})" if play.state == "Refused" else _OUTCOMES[play.state]
             sentences.append(
                 f"**A play {outcome}.** {code(play.type)} of runbook {code(play.runbook)}, attempt {play.attempt}{why}."
             )
@@ -100,8 +102,8 @@ def went_well(subject: PostmortemSubject) -> list[str]:
         sentences.append(
             f"The rollback to {subject.version(done.to_digest)} was complete {span(*times)} after it was decided."
         )
-    if status.blocked:
-        sentences.append(f"{_versions(subject, status.blocked)} blocked: it cannot be promoted again by mistake.")
+    if subject.blocked:
+        sentences.append(f"{_versions(subject, subject.blocked)} blocked: it cannot be promoted again by mistake.")
     sentences += _rejected_fixes(subject)
     if subject.case and subject.case.proven == "True":
         sentences.append(

@@ -17,11 +17,11 @@ from opsloop.api.release import Release, Revision, RollbackRecord
 from opsloop.core import conditions
 from opsloop.core.postmortem.markdown import code
 
-EDITION = "1"  # raise it when the document changes its form: stored postmortems are then rendered again
+EDITION = "2"  # raise it when the document changes its form: stored postmortems are then rendered again
 
 _COPIED = (
     "phase", "severity", "title", "onset_at", "detected_at", "mitigated_at", "resolved_at", "burn", "affected", "cause",
-    "page", "reopened", "blocked", "timeline", "folded", "fix",
+    "page", "reopened", "blocked", "exonerated", "timeline", "folded", "fix",
 )  # fmt: skip
 
 
@@ -68,7 +68,8 @@ class ReleaseRecord:
 
 def _concerns(revision: Revision, incident: Incident, rollback: RollbackRecord | None) -> bool:
     status, blocked = incident.status, revision.blocked
-    named = {status.cause.revision if status.cause else "", rollback.to_digest if rollback else "", *status.blocked}
+    ordered = {status.cause.revision if status.cause else "", rollback.to_digest if rollback else ""}
+    named = {*ordered, *status.blocked, *status.exonerated}
     return revision.digest in named or (blocked is not None and blocked.incident == incident.metadata.name)
 
 
@@ -147,6 +148,17 @@ class PostmortemSubject:
         return self.release.rollback if self.release else None
 
     @property
+    def helpful_rollback(self) -> RollbackRecord | None:
+        """The rollback that ended the harm; None where its revision turned out not to be the cause."""
+        done = self.rollback
+        return None if done is None or done.from_digest in self.incident.status.exonerated else done
+
+    @property
+    def blocked(self) -> list[str]:
+        """Digests that this Incident blocked for good reason: those that were exonerated may go again."""
+        return [digest for digest in self.incident.status.blocked if digest not in self.incident.status.exonerated]
+
+    @property
     def changed_at(self) -> datetime | None:
         """Time at which the blamed revision first became live; pushed again later, its liveSince is a later time."""
         blamed = self.blamed
@@ -200,7 +212,7 @@ def _reduced(incident: Incident) -> Incident:
         "alerts": alerts,
         "page": _calls(status.page),
         "tickets": [ticket.model_copy(update={"evidence": [], "example": None}) for ticket in status.tickets],
-        "plays": [play for play in status.plays if play.state in ("DidNotHelp", "Refused")],
+        "plays": [play for play in status.plays if play.state in ("DidNotHelp", "NotProven", "Refused")],
     }
     return Incident(
         metadata=ObjectMeta(name=meta.name, namespace=meta.namespace),

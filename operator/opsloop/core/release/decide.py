@@ -52,6 +52,7 @@ def decide(facts: ReleaseFacts, now: datetime) -> Decision:
         commands.lift_block(builder)
         live.bake(builder, workload)
         rollback.roll_back(builder, workload)
+        rollback.clear_exonerated(builder)
         target.follow_spec(builder, workload)
         commands.approve_step(builder)
         canary.advance(builder, workload)

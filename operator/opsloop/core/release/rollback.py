@@ -1,6 +1,7 @@
 """Rollbacks that Incidents decided: recorded and blocked first, written with a precondition, then watched until available."""
 
 from collections.abc import Mapping
+from datetime import datetime
 from typing import Any
 
 from opsloop.api.incident import Incident, RollbackDecision
@@ -14,7 +15,7 @@ from opsloop.core.release.giving_way import GAVE_WAY, failed
 from opsloop.core.release.live import LIVE_CHANGED
 from opsloop.core.release.pods import TICK
 from opsloop.core.release.rollout_state import Obstacle, overdue, refusal_of
-from opsloop.core.release.target import cancel
+from opsloop.core.release.target import NEEDS_CANARY, cancel
 from opsloop.core.release.wanted import template_of
 
 # Named reasons
@@ -98,14 +99,15 @@ def _continue(builder: ReleaseBuilder, workload: WorkloadFacts, record: Rollback
         given_up = failed(record, Obstacle(GAVE_WAY, "a newer version was promoted"))
         builder.set(rollback=given_up if gave_way else _refused(record, LIVE_CHANGED))
     elif not unwritten and workload.settled:
-        _done(builder, record)
+        _done(builder, with_effect(record, workload, builder.now))
     elif late := overdue(builder.facts, workload, record.to_digest, record.at, builder.now):
         builder.set(rollback=failed(record, late))
         builder.event("RollbackFailed", f"{record.incident}: {late.reason}, {late.message}", "Warning")
     elif unwritten:
         _write_again(builder, workload, record)
     else:
-        builder.set(rollback=record.model_copy(update={"state": "Written"}))
+        written = record.model_copy(update={"state": "Written"})
+        builder.set(rollback=with_effect(written, workload, builder.now))
 
 
 def _write_again(builder: ReleaseBuilder, workload: WorkloadFacts, record: RollbackRecord) -> None:
@@ -113,6 +115,16 @@ def _write_again(builder: ReleaseBuilder, workload: WorkloadFacts, record: Rollb
     refusal = refusal_of(builder.facts, "template", record.to_digest)
     if refusal is None or builder.now >= refusal.again_at:
         builder.execute(_write(builder.facts, workload, record))
+
+
+def with_effect(record: RollbackRecord, workload: WorkloadFacts, now: datetime) -> RollbackRecord:
+    """The record with the share of pods that run the restored template; in effect once no pod of `from` is left, whether
+    or not all new ones are available."""
+    state = workload.rollout
+    if not state.observed:
+        return record
+    effect = {"effect_at": now} if state.percent == 100 and record.effect_at is None else {}
+    return record.model_copy(update={"replaced": state.percent, **effect})
 
 
 def _done(builder: ReleaseBuilder, record: RollbackRecord) -> None:
@@ -143,6 +155,24 @@ def _without_block(history: list[Revision], record: RollbackRecord) -> list[Revi
     bad = revisions.find(history, record.from_digest)
     brought = bad and bad.blocked and (bad.blocked.reason, bad.blocked.at) == (ROLLED_BACK, record.at)
     return revisions.unblock(history, record.from_digest) if brought else history
+
+
+def clear_exonerated(builder: ReleaseBuilder) -> None:
+    """Turns the block of a revision that its Incident has exonerated into NEEDS_CANARY: it may go again, as a canary."""
+    for incident in builder.facts.incidents:
+        for digest in incident.status.exonerated:
+            revision = revisions.find(builder.status.revisions, digest)
+            blocked = revision.blocked if revision else None
+            if revision is None or blocked is None or blocked.reason != ROLLED_BACK:
+                continue
+            if blocked.incident != incident.metadata.name:
+                continue
+            message = f"{revision.version} was rolled back for {blocked.incident} and was not the cause"
+            cleared = blocked.model_copy(update={"reason": NEEDS_CANARY, "message": message})
+            builder.set(
+                revisions=revisions.put(builder.status.revisions, revision.model_copy(update={"blocked": cleared}))
+            )
+            builder.event("Exonerated", f"{message}: a changed spec or opsloop.dev/retry tries it as a canary")
 
 
 def _version(history: list[Revision], digest: str) -> str:

@@ -20,6 +20,7 @@ from opsloop.names import RETRY
 
 # Named reasons
 BLOCKED = "Blocked"  # the wanted revision was rolled back or rejected before
+NEEDS_CANARY = "NeedsCanary"  # it was rolled back, but was not the cause: it may go again, as a canary only
 UNKNOWN_CONTAINER = "UnknownContainer"  # spec.images names a container that the Deployment does not have
 VERSION_NOT_CHANGED = "VersionNotChanged"  # the images changed, the label by which the SLI tells versions apart did not
 SPEC_BACK_TO_LIVE = "SpecBackToLive"  # the spec asks for what is live: a clean cancel
@@ -51,7 +52,7 @@ def follow_spec(builder: ReleaseBuilder, workload: WorkloadFacts) -> None:
         _refuse(builder, target, UNKNOWN_CONTAINER, message)
     elif wish.digest == status.live:
         record_live(builder, target)
-    elif blocked := find_blocked(status, wish.digest, wish.template):
+    elif blocked := _standing_block(status, wish.digest, wish.template):
         _refuse_blocked(builder, target, blocked)
     else:
         _ask_or_take(builder, wish, target)
@@ -67,7 +68,12 @@ def question(facts: ReleaseFacts) -> Wanted | None:
     if _is_answered(facts, status, workload) and not lost and not _refused_by_admission(target):
         return None
     wish = wanted(facts, status)
-    if wish is None or wish.unknown or wish.digest == status.live or find_blocked(status, wish.digest, wish.template):
+    if (
+        wish is None
+        or wish.unknown
+        or wish.digest == status.live
+        or _standing_block(status, wish.digest, wish.template)
+    ):
         return None
     return wish
 
@@ -101,7 +107,7 @@ def _take(builder: ReleaseBuilder, wish: Wanted, target: Target, answer: Admissi
     template = dict(answer.template) if answer.template is not None else wish.template
     digest = admitted_digest(facts, status, template, answer)
     target = target.model_copy(update={"digest": digest})
-    blocked = find_blocked(status, digest, template)
+    blocked = _standing_block(status, digest, template)
     if not identity.images_of_both_may_be_same(wish.template, template):
         message = f"the API server would store another template: {identity.sentence(wish.template, template)}"
         builder.look_again(admission.ASKED_AGAIN)
@@ -126,6 +132,17 @@ def _take(builder: ReleaseBuilder, wish: Wanted, target: Target, answer: Admissi
             first_seen=builder.now,
         )
         _start(builder, target, template, revisions.find(status.revisions, digest) or new)
+
+
+def _standing_block(status: ReleaseStatus, digest: str, template: Mapping[str, Any]) -> Revision | None:
+    """The blocked revision that a target of this template would be; one that needs a canary may be a target."""
+    blocked = find_blocked(status, digest, template)
+    return None if needs_canary(blocked) else blocked
+
+
+def needs_canary(revision: Revision | None) -> bool:
+    """True for a revision that was rolled back and was not the cause: the spec may ask for it again, as a canary."""
+    return revision is not None and revision.blocked is not None and revision.blocked.reason == NEEDS_CANARY
 
 
 def _waits_for_rollback(facts: ReleaseFacts, status: ReleaseStatus, workload: WorkloadFacts) -> bool:
@@ -288,7 +305,11 @@ def _start(builder: ReleaseBuilder, target: Target, template: dict[str, Any], re
     give_way(builder)
     cancel(builder, NEW_TARGET, f"the spec asks for {target.version}")
     clear_canary(builder, NEW_TARGET)
-    builder.set(revisions=revisions.put(builder.status.revisions, revision), target=target)
+    history = builder.status.revisions
+    for again in (r for r in history if needs_canary(r) and (r.digest == target.digest or r.images == revision.images)):
+        history = revisions.unblock(history, again.digest)  # this canary is what it needs
+    revision = revisions.find(history, target.digest) or revision
+    builder.set(revisions=revisions.put(history, revision), target=target)
     if target.digest not in builder.facts.templates:
         name = builder.facts.release.metadata.name
         builder.execute(EnsureRevision(name, target.digest, revision.number, template))

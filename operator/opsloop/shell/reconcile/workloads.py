@@ -61,6 +61,7 @@ def _rollout_state(meta: Object, spec: Object, status: Object) -> RolloutState:
     return RolloutState(
         observed=observed,
         replaced=replaced,
+        percent=_percent(status, updated) if observed else 0,
         completed=observed and completed and _available(status) > 0,
         paused=bool(spec.get("paused")),
         failure=replica_failure(status),
@@ -69,6 +70,12 @@ def _rollout_state(meta: Object, spec: Object, status: Object) -> RolloutState:
         progressed_at=_time(progress.get("lastUpdateTime")) if progress.get("status") == "True" else None,
         deadline=timedelta(seconds=spec.get("progressDeadlineSeconds", DEFAULT_DEADLINE)),
     )
+
+
+def _percent(status: Object, updated: int) -> int:
+    """Share of the pods that have the present template. Pods that are ending are not counted: no endpoint has them."""
+    pods: int = status.get("replicas", 0)
+    return 100 if updated >= pods else 100 * updated // pods
 
 
 def replica_failure(status: Object) -> str:

@@ -17,12 +17,14 @@ from opsloop.api.release import Release
 from opsloop.api.slo import Slo
 from opsloop.core import conditions
 from opsloop.core.facts import Reading, Readings, Told, Unknown, Verdict
+from opsloop.core.incident.effect import Act
 from opsloop.core.slo import burn_rate as slo
 from opsloop.core.slo import promql, telling, traffic
 from opsloop.core.slo.pods import Labels, Scope
 from opsloop.core.slo.splits import by_digest, queried, revisions_to_read
 from opsloop.core.slo.tiers import windows_of
 from opsloop.shell.ports import Clock, NamespacedName, Telemetry
+from opsloop.shell.slo.acts import ActReader
 from opsloop.shell.slo.canary import CanaryCounter
 from opsloop.shell.slo.query import NO_ANSWER, SliQuery
 from opsloop.shell.slo.silence import Silence
@@ -64,6 +66,7 @@ class _History:
     """Reads of one Release so far; replaced when its SLO changes."""
 
     slo: Slo
+    acts: ActReader
     read: dict[timedelta, tuple[datetime, Reading]] = field(default_factory=dict)  # last answer and its time
     failed: dict[timedelta, Unknown] = field(default_factory=dict)  # windows whose last read failed
     onset: datetime | None = None
@@ -107,10 +110,13 @@ class Poller:
         tick: timedelta,
         resolution: timedelta,
         hot: Callable[[NamespacedName], bool],
+        act: Callable[[NamespacedName], Act | None] = lambda _: None,
     ) -> None:
-        """`resolution` is Prometheus' scrape interval; `hot(release)` is True while each tick's readings are needed by version."""
+        """`resolution` is Prometheus' scrape interval; `hot(release)` is True while each tick's readings are needed by version;
+        `act(release)` is what was done for an Incident and is in effect, so that its outcome is read."""
         self._query = SliQuery(telemetry, tick * _PATIENCE, resolution)
         self._canaries = CanaryCounter(self._query, resolution)
+        self._resolution, self._act = resolution, act
         self._clock, self._releases, self._store = clock, releases, store
         self._on_change, self._tick, self._hot = on_change, tick, hot
         self._histories: dict[NamespacedName, _History] = {}
@@ -155,7 +161,8 @@ class Poller:
         assert release.spec.slo is not None
         history = self._histories.get(release.key)
         if history is None or history.slo != release.spec.slo:
-            history = self._histories[release.key] = _History(release.spec.slo)
+            history = _History(release.spec.slo, ActReader(self._query, self._resolution))
+            self._histories[release.key] = history
         hot = self._hot(release.key)
         async with self._slots:
             try:
@@ -193,9 +200,11 @@ class Poller:
             settled = _settled(release, live.window, at)
             history.tell(telling.told(history.slo.sli, live, scope, split[release.status.live], whole, settled), at)
         wanted = {digest: reading for digest, reading in split.items() if hot or _active(release)}
-        return Readings(
+        readings = Readings(
             verdict, _last(history, bake) if bake else None, wanted, history.onset, history.told, canary=canary
         )
+        act = self._act(release.key)
+        return replace(readings, since_act=await history.acts.read(history.slo, scope, act, at)) if act else readings
 
     async def _scope(self, release: Release, history: _History, at: datetime) -> Scope | Unknown:
         """Where the Release's series are. The labels of a structured SLI are looked for until they are found."""

@@ -1,0 +1,135 @@
+"""What an act did: since when it is in effect, and what the SLI says of the time since."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Literal
+
+from opsloop.api.incident import Counts, Incident, IncidentStatus, Play
+from opsloop.api.release import RollbackRecord
+from opsloop.core.facts import IncidentFacts, SinceAct, Value
+from opsloop.core.slo import aftermath
+from opsloop.core.slo.tiers import budget_of
+
+# Named reasons
+IN_PROGRESS = "InProgress"  # the Deployment replaces its pods: the act is not in effect yet
+IN_EFFECT = "InEffect"  # the act is in effect; what happens from now on says whether it helps
+SLI_BACK = "SliBack"  # the SLI is surely back: within its objective, or below what the act was about
+STILL_HARMED = "StillHarmed"  # after the act was in effect, the SLI surely stayed above the tier's factor
+TIMED_OUT = "TimedOut"  # neither was sure within the step's timeout, counted from when the act was in effect
+NOT_IN_EFFECT = "NotInEffect"  # the rollback was not taken up in time, or hangs: the message says what hinders it
+BACK_BEFORE_EFFECT = "BackBeforeEffect"  # the harm had ended just before the act took effect, so it is not its merit
+
+LONGEST_WAIT = timedelta(minutes=1)  # for the Release to take the decision up; from then on its own deadline counts
+
+
+@dataclass(frozen=True, slots=True)
+class Act:
+    """An act whose outcome is to be read from the SLI."""
+
+    started_at: datetime
+    effect_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Ending:
+    """How a play ends."""
+
+    state: Literal["Helped", "DidNotHelp", "NotProven", "Refused"]
+    reason: str
+    message: str
+
+
+def act_of(release: str, incidents: Iterable[Incident]) -> Act | None:
+    """The act of an Incident that is not over on this Release, once it is in effect: the poller reads what came of it."""
+    for incident in incidents:
+        last = incident.status.plays[-1] if incident.status.plays else None
+        if incident.spec.release != release or not incident.is_open or last is None or last.type != "rollback":
+            continue
+        if last.started_at is not None and last.effect_at is not None:
+            return Act(last.started_at, last.effect_at)
+    return None
+
+
+def rollback_record(facts: IncidentFacts, attempt: int) -> RollbackRecord | None:
+    """The Release's record of this attempt of this Incident."""
+    record = facts.root.release.status.rollback if facts.root else None
+    if record is None or (record.incident, record.attempt) != (facts.incident.metadata.name, attempt):
+        return None
+    return record
+
+
+def effect_of(facts: IncidentFacts, current: Play) -> datetime | None:
+    """The time from which a running play is in effect; None before. Watching is in effect when it begins."""
+    if current.type != "rollback":
+        return current.started_at
+    record = rollback_record(facts, current.attempt)
+    return record.effect_at or record.done_at if record else None
+
+
+def rollback_pending(facts: IncidentFacts, status: IncidentStatus) -> bool:
+    """True until the decided rollback is in effect or refused, and the SLI was read after that."""
+    ordered, root = status.rollback, facts.root
+    current = status.plays[-1] if status.plays else None
+    if ordered is None or root is None or current is None or (current.type, current.state) != ("rollback", "Running"):
+        return False
+    record = rollback_record(facts, ordered.attempt)
+    if record is None:
+        return root.release.status.live == ordered.from_digest
+    if effect := record.effect_at or record.done_at:
+        verdict = root.readings.verdict
+        return verdict is None or verdict.at < effect
+    return record.is_active
+
+
+def counts_before(facts: IncidentFacts, status: IncidentStatus) -> Counts | None:
+    """The events on which an act that starts now is decided: the short window of the tier that fires, else the burn."""
+    verdict = facts.root.readings.verdict if facts.root else None
+    short = verdict.firing.short if verdict and verdict.firing else None
+    if isinstance(short, Value):
+        return Counts(bad=short.bad, total=short.total)
+    return Counts(bad=status.burn.bad, total=status.burn.total) if status.burn else None
+
+
+def seen_since(facts: IncidentFacts, play: Play | None) -> SinceAct | None:
+    """What was read of the time since this play was in effect; None while nothing was."""
+    act = facts.root.readings.since_act if facts.root else None
+    return act if act is not None and play is not None and act.effect_at == play.effect_at else None
+
+
+def limit_of(status: IncidentStatus) -> float:
+    """The error ratio that the Incident is about: factor × budget of the tier that fired."""
+    return status.burn.factor * budget_of(status.burn.objective) if status.burn else 1.0
+
+
+def judge(facts: IncidentFacts, status: IncidentStatus, play: Play) -> Literal["helped", "harmed", "unknown"]:
+    """What the SLI says of the time since the play was in effect."""
+    act, slo = seen_since(facts, play), facts.root.release.spec.slo if facts.root else None
+    if act is None or slo is None:
+        return "unknown"
+    return aftermath.judge(_before(play), act, limit_of(status), slo.min_bad_events)
+
+
+def outcome(facts: IncidentFacts, status: IncidentStatus, play: Play, left: timedelta) -> Ending | None:
+    """How a play in effect ends by what happened since; `left` is the rest of its timeout. None: not known yet."""
+    judged = judge(facts, status, play)
+    if judged == "helped":
+        return credited(facts, status, play)
+    if judged == "harmed":
+        return Ending("DidNotHelp", STILL_HARMED, f"{play.type} is in effect and the SLI stays as bad")
+    if left <= timedelta(0):
+        return Ending("NotProven", TIMED_OUT, "the SLI was not surely back in time, nor surely as bad as before")
+    return None
+
+
+def credited(facts: IncidentFacts, status: IncidentStatus, play: Play) -> Ending:
+    """The end of a play after which the SLI is back: it helped, unless the harm was over before the play took effect."""
+    act = seen_since(facts, play)
+    if act is not None and aftermath.was_over_before(_before(play), act.just_before, limit_of(status)):
+        return Ending("NotProven", BACK_BEFORE_EFFECT, f"the harm had ended before the {play.type} was in effect")
+    return Ending("Helped", SLI_BACK, "the SLI is back since")
+
+
+def _before(play: Play) -> Value | None:
+    counts = play.before
+    return Value(bad=counts.bad, total=counts.total) if counts is not None and counts.total > 0 else None

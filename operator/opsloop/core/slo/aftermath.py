@@ -1,0 +1,51 @@
+"""Judges an act (a rollback, a canary taken out) by what happened after it was in effect, on counts.
+
+Bounds are anytime-valid (`core.statistics.sequential`), so that looking at every scrape costs nothing.
+"""
+
+from math import exp, lgamma, log
+from typing import Literal
+
+from opsloop.core.facts import Reading, SinceAct, Unknown, Value
+from opsloop.core.statistics.sequential import lower_bound, upper_bound
+
+ALPHA = 0.01  # of each bound: one act in a hundred is judged wrongly at worst, and a person hears of each
+COVERED = 0.9  # share of the window that must have data: what is missing right after a restart may be the bad part
+SCRAPES_OF_HARM = 3  # "stays above for two scrapes": two differences of counts need three samples
+REMAINS = 1 / 8
+"""Share of the harm that is left, on average, over the last quarter of an act that replaces pods evenly. Less than that
+just before the effect means that the harm went by itself."""
+
+
+def judge(before: Value | None, act: SinceAct, limit: float, min_bad: int) -> Literal["helped", "harmed", "unknown"]:
+    """Compares the error ratio since the act with `limit` (a tier's factor × budget) and with `before` (None: unknown).
+
+    helped: surely below the limit, and surely lower than before. harmed: surely above the limit, on at least `min_bad`
+    bad events over at least two scrapes.
+    """
+    since = act.since
+    if isinstance(since, Unknown) or since.coverage < COVERED:
+        return "unknown"
+    upper = upper_bound(since.bad, since.total, ALPHA)
+    if upper < limit and (before is None or upper < lower_bound(before.bad, before.total, ALPHA)):
+        return "helped"
+    enough = since.bad >= min_bad and act.span >= SCRAPES_OF_HARM * act.scrape
+    return "harmed" if enough and lower_bound(since.bad, since.total, ALPHA) > limit else "unknown"
+
+
+def was_over_before(before: Value | None, just_before: Reading, limit: float) -> bool:
+    """True where the harm was surely gone just before the act took effect: it deserves no credit.
+
+    Looked at once, so a plain test: had the harm lasted, so few bad events would be seen once in 1/ALPHA times at most.
+    """
+    if before is None or isinstance(just_before, Unknown) or just_before.coverage < COVERED:
+        return False
+    expected = REMAINS * before.error_ratio * just_before.total
+    return just_before.error_ratio < limit and poisson_tail(just_before.bad, expected) < ALPHA
+
+
+def poisson_tail(count: float, mean: float) -> float:
+    """P(X ≤ count) for X ~ Poisson(mean), mean ≥ 0."""
+    if mean <= 0:
+        return 1.0
+    return min(1.0, sum(exp(k * log(mean) - mean - lgamma(k + 1)) for k in range(int(count) + 1)))

@@ -1,0 +1,66 @@
+"""What came of an act: it helped, it did not, or nobody can say; and whether the harm had gone by itself."""
+
+from datetime import timedelta
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from opsloop.core.facts import Reading, SinceAct, Unknown, Value
+from opsloop.core.slo import aftermath
+from tests.builders.objects import T0
+
+BEFORE, LIMIT, FEW = Value(bad=800, total=1000), 0.0144, 5
+SCRAPE = timedelta(seconds=15)
+
+
+def since(reading: Reading, scrapes: int = 4) -> SinceAct:
+    return SinceAct(T0, reading, scrapes * SCRAPE, Unknown("NotRead"), SCRAPE)
+
+
+@pytest.mark.parametrize(
+    ("before", "act", "judged"),
+    [
+        pytest.param(BEFORE, since(Value(bad=0, total=2000)), "helped", id="surely below the tier's factor: it helped"),
+        pytest.param(BEFORE, since(Value(bad=2, total=2000)), "helped", id="the errors that a service always makes do not matter"),
+        pytest.param(None, since(Value(bad=0, total=2000)), "helped", id="also where nothing is known of before"),
+        pytest.param(BEFORE, since(Value(bad=0, total=50)), "unknown", id="fifty good events are not enough to be sure of 1.4 %"),
+        pytest.param(Value(bad=40, total=1000), since(Value(bad=20, total=5000)), "helped", id="lower than before by enough events"),
+        pytest.param(Value(bad=4, total=1000), since(Value(bad=8, total=2000)), "unknown", id="as it was before: no act changed that"),
+        pytest.param(BEFORE, since(Value(bad=600, total=1000)), "harmed", id="surely above: it did not help"),
+        pytest.param(BEFORE, since(Value(bad=600, total=1000), scrapes=2), "unknown", id="one difference of counts may be what was still under way"),
+        pytest.param(BEFORE, since(Value(bad=4, total=5)), "unknown", id="four bad events are too few to say so"),
+        pytest.param(BEFORE, since(Value(bad=16, total=1000)), "unknown", id="just above may be chance"),
+        pytest.param(BEFORE, since(Value(bad=0, total=2000, coverage=0.5)), "unknown", id="half the time without data"),
+        pytest.param(BEFORE, since(Unknown("NoSeries")), "unknown", id="no data at all"),
+    ],
+)  # fmt: skip
+def test_what_came_of_an_act(before: Value | None, act: SinceAct, judged: str) -> None:
+    assert aftermath.judge(before, act, LIMIT, FEW) == judged
+
+
+@pytest.mark.parametrize(
+    ("just_before", "over"),
+    [
+        pytest.param(Value(bad=0, total=400), True, id="no error any more: the harm had gone"),
+        pytest.param(Value(bad=40, total=400), False, id="a tenth of the harm: the act replaced pods one by one"),
+        pytest.param(Value(bad=0, total=20), False, id="too few events to say so"),
+        pytest.param(Value(bad=0, total=400, coverage=0.5), False, id="data for half the time"),
+        pytest.param(Unknown("NotRead"), False, id="the act took effect at once: there was no time in between"),
+    ],
+)
+def test_whether_the_harm_had_gone_by_itself(just_before: Reading, over: bool) -> None:
+    assert aftermath.was_over_before(BEFORE, just_before, LIMIT) == over
+
+
+@given(bad=st.integers(0, 400), total=st.integers(400, 5000), more=st.integers(1, 50))
+def test_more_bad_events_never_make_it_look_more_helpful(bad: int, total: int, more: int) -> None:
+    order = {"helped": 0, "unknown": 1, "harmed": 2}
+    worse = Value(bad=min(bad + more, total), total=total)
+    judged = [aftermath.judge(BEFORE, since(r), LIMIT, FEW) for r in (Value(bad=bad, total=total), worse)]
+    assert order[judged[0]] <= order[judged[1]]
+
+
+@given(count=st.integers(0, 200), mean=st.floats(0.01, 200))
+def test_a_poisson_tail_is_a_probability_that_grows_with_the_count(count: int, mean: float) -> None:
+    assert 0 <= aftermath.poisson_tail(count, mean) <= aftermath.poisson_tail(count + 1, mean) <= 1
