@@ -19,9 +19,9 @@ CAMEL = re.compile(r"[A-Z][a-z]+([A-Z][a-z]*)*")
 SECTIONS = (
     (
         "Release",
-        "`status.conditions[].reason` (`Held`, `Blocked`, `Drifted`, `Available`, `WorkloadMissing`, `TiersReachable`, `StoredAsDecided`), `status.target.reason`, "
+        "`status.conditions[].reason` (`Held`, `Blocked`, `Drifted`, `Available`, `WorkloadMissing`, `TiersReachable`, `StoredAsDecided`, `Shipped`, `SpecResolved`, `RolledOut`), `status.target.reason`, "
         "`status.revisions[].reason` and `.blocked.reason`, `status.rollback.reason`.",
-        ("release.decide", "release.commands", "release.giving_way", "release.rollout_state", "release.outages", "release.live", "release.memory", "release.admission", "release.target", "release.canary", "release.outcome", "release.pods", "release.analysis", "release.rollback"),
+        ("release.decide", "release.commands", "release.giving_way", "release.rollout_state", "release.outages", "release.live", "release.memory", "release.admission", "release.target", "release.canary", "release.outcome", "release.pods", "release.analysis", "release.rollback", "release.compared", "release.alone"),
     ),
     (
         "Readings of an SLI",
@@ -47,6 +47,7 @@ IN_PLACE = {
     "Found": "the Deployment exists",
     "NoCanary": "no canary is in progress",
     "Allowed": "the wanted revision is not blocked",
+    "Resolved": "everything that the spec names exists",
     "Promoted": "the target is live",
     "Requested": "a play is requested and waits for the Runbook's answer",
     "NotLive": "no revision that this Incident blocked is live",

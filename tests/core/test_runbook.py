@@ -155,3 +155,28 @@ def test_nothing_is_written_when_nothing_is_asked() -> None:
     first = decisions.decide(RunbookFacts(book, (), (), {}), NOW)
     settled = book.model_copy(update={"status": first.status})
     assert decisions.decide(RunbookFacts(settled, (), (), {}), at(2000)).status is None
+
+
+@pytest.mark.parametrize(
+    ("book", "allowed", "ready"),
+    [
+        pytest.param(runbook(), {"answers": True}, ("True", "Ready"), id="its account may patch the Deployment"),
+        pytest.param(runbook(), {"answers": False}, ("False", "Forbidden"), id="its account may patch none"),
+        pytest.param(runbook(mode="dryRun"), {}, ("True", "Ready"), id="a dry run needs no permission"),
+        pytest.param(runbook(), {}, None, id="nothing is said before the access is reviewed"),
+    ],
+)
+def test_ready(book: Runbook, allowed: dict[str, bool], ready: tuple[str, str] | None) -> None:
+    status = decisions.decide(RunbookFacts(book, (), (release(),), allowed), NOW).status
+    conditions = status.conditions if status else []  # type: ignore[attr-defined]
+    assert [(c.status, c.reason) for c in conditions] == ([ready] if ready else [])
+
+
+def test_a_runbook_for_no_release_is_not_ready() -> None:
+    match = runbook().spec.match.model_copy(update={"release_labels": {"tier": "gold"}})
+    book = runbook()
+    book = book.model_copy(update={"spec": book.spec.model_copy(update={"match": match})})
+    decision = decisions.decide(RunbookFacts(book, (), (release(),), {"answers": True}), NOW)
+    assert decision.status is not None
+    (ready,) = decision.status.conditions  # type: ignore[attr-defined]
+    assert (ready.status, ready.reason) == ("False", "NoRelease") and "tier=gold" in ready.message

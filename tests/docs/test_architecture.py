@@ -43,7 +43,7 @@ def test_a_page_names_files_and_symbols_that_exist(page: Path) -> None:
 
 @pytest.mark.parametrize("page", [p for p in PAGES if p.parent.name == "decisions"], ids=lambda p: p.stem)
 def test_a_record_is_short_and_in_the_index(page: Path) -> None:
-    assert len(page.read_text().splitlines()) <= 40
+    assert page.name == "README.md" or len(page.read_text().splitlines()) <= 40
     index = (page.parent / "README.md").read_text()
     assert page.name == "README.md" or f"({page.name})" in index
 

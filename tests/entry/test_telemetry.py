@@ -9,11 +9,14 @@ from datetime import UTC, datetime, timedelta
 import aiohttp
 import pytest
 
+from opsloop.api.release import Release, ReleaseStatus
 from opsloop.api.slo import Tier
+from opsloop.core import conditions
 from opsloop.core.facts import Reading, TierVerdict, Unknown, Value, Verdict
 from opsloop.entry.telemetry import MOST_LAG, MOST_SILENCE, Health, Metrics, build_app, serve, setup_logging
 from opsloop.shell.ports import ObjectKey
 from opsloop.shell.watch.workqueue import Queue
+from tests.builders.objects import release
 
 
 @pytest.fixture
@@ -70,20 +73,45 @@ def verdict(long: Reading, short: Reading) -> Verdict:
     return Verdict(datetime(2026, 1, 5, tzinfo=UTC), 0.99, tiers, "unknown", None, None, "")
 
 
+def observed(*seen: tuple[Release, Verdict | None]) -> Metrics:
+    metrics = Metrics()
+    metrics.watch_releases(lambda: seen)
+    return metrics
+
+
+LABELS = {"namespace": "shop", "release": "answers"}
+
+
 def test_exact_readings_by_window_and_absent_while_unknown() -> None:
-    metrics, labels = Metrics(), {"namespace": "shop", "release": "web"}
-    metrics.release("shop", "web", verdict(Value(20, 100), Value(0, 10)))
-    assert sample(metrics, "opsloop_release_burn_rate", **labels, window="1m") == pytest.approx(20)
-    assert sample(metrics, "opsloop_release_sli_ratio", **labels, window="1m") == pytest.approx(0.8)
-    assert sample(metrics, "opsloop_release_sli_ratio", **labels, window="5s") == 1
-    metrics.release("shop", "web", verdict(Unknown("NoSeries"), Value(1, 10)))
-    assert sample(metrics, "opsloop_release_burn_rate", **labels, window="1m") is None
-    assert sample(metrics, "opsloop_release_burn_rate", **labels, window="5s") == pytest.approx(10)
-    assert sample(metrics, "opsloop_release_telemetry_known", **labels) == 0
-    metrics.release("shop", "web", None)
-    assert sample(metrics, "opsloop_release_burn_rate", **labels, window="5s") is None
-    assert sample(metrics, "opsloop_release_telemetry_known", **labels) is None
-    metrics.release("shop", "web", None)  # once more is nothing
+    known = observed((release(), verdict(Value(20, 100), Value(0, 10))))
+    assert sample(known, "opsloop_release_burn_rate", **LABELS, window="1m") == pytest.approx(20)
+    assert sample(known, "opsloop_release_sli_ratio", **LABELS, window="1m") == pytest.approx(0.8)
+    assert sample(known, "opsloop_release_sli_ratio", **LABELS, window="5s") == 1
+    half = observed((release(), verdict(Unknown("NoSeries"), Value(1, 10))))
+    assert sample(half, "opsloop_release_burn_rate", **LABELS, window="1m") is None
+    assert sample(half, "opsloop_release_burn_rate", **LABELS, window="5s") == pytest.approx(10)
+    assert sample(half, "opsloop_release_telemetry_known", **LABELS) == 0
+    unread = observed((release(), None))
+    assert sample(unread, "opsloop_release_burn_rate", **LABELS, window="5s") is None
+    assert sample(unread, "opsloop_release_telemetry_known", **LABELS) is None
+
+
+def test_readings_are_those_of_the_scrape_and_go_with_their_release() -> None:
+    seen = [(release(), verdict(Value(20, 100), Value(0, 10)))]
+    metrics = Metrics()
+    metrics.watch_releases(lambda: seen)
+    assert sample(metrics, "opsloop_release_burn_rate", **LABELS, window="1m") == pytest.approx(20)
+    seen[0] = (release(), verdict(Value(21, 100), Value(0, 10)))
+    assert sample(metrics, "opsloop_release_burn_rate", **LABELS, window="1m") == pytest.approx(21)
+    seen.clear()
+    assert sample(metrics, "opsloop_release_burn_rate", **LABELS, window="1m") is None
+
+
+def test_each_condition_of_a_release_is_a_series_with_its_reason() -> None:
+    held = conditions.put([], "Held", "True", "WaitingForApproval", "…", datetime(2026, 1, 5, tzinfo=UTC))
+    metrics = observed((release(status=ReleaseStatus(conditions=held)), None))
+    labels = {**LABELS, "condition": "Held", "status": "True", "reason": "WaitingForApproval"}
+    assert sample(metrics, "opsloop_release_condition", **labels) == 1
 
 
 def test_pages_by_action_and_result_and_how_many_the_pager_did_not_take() -> None:

@@ -40,6 +40,7 @@ from opsloop.core.facts import (
 )
 from opsloop.core.incident.decide import decide as decide_incident
 from opsloop.core.release.decide import decide as decide_release
+from opsloop.core.release.pods import LOSSES
 from opsloop.core.runbook import decide as decide_runbook
 from opsloop.core.slo.canary import terms_of
 from opsloop.core.statistics.evidence import Evidence, Interval
@@ -97,7 +98,7 @@ class DecisionStore:
         self.state = replace(self.state, **changes)
 
     def push(self, version: str, manager: str = "kubectl-set") -> None:
-        new = workload(f"shop:{version}", settled=False, manager=manager)
+        new = workload(f"shop:{version}", False, self.state.workload.replicas, manager)
         if new.digest != self.state.workload.digest:
             self.effects.clear()  # the attempt may be needed once more
             self.put(workload=new)
@@ -118,7 +119,8 @@ class DecisionStore:
         canary = self.state.canary
         if canary is not None:
             pods = tuple(
-                replace(p, containers_ready=True, ready=p.in_traffic, ip=p.ip or "10.0.0.1") for p in canary.pods
+                p if p.ended else replace(p, containers_ready=True, ready=p.in_traffic, ip=p.ip or "10.0.0.1")
+                for p in canary.pods
             )
             self.put(canary=replace(canary, pods=pods))
 
@@ -127,6 +129,26 @@ class DecisionStore:
         canary = self.state.canary
         if canary is not None and canary.pods:
             self.put(canary=replace(canary, pods=(*canary.pods[1:], self._pod(canary.digest))))
+
+    def evict_pod(self) -> None:
+        """A pod ends and stays in the list, its gate open; its successor starts dark."""
+        canary = self.state.canary
+        if canary is not None and canary.pods:
+            ended = replace(canary.pods[0], ended=True, ready=False, containers_ready=False)
+            self.put(canary=replace(canary, pods=(ended, *canary.pods[1:], self._pod(canary.digest))))
+
+    def scale(self, replicas: int) -> None:
+        """An autoscaler: pods that start or go are not ready at once, or still are."""
+        self.put(workload=replace(self.state.workload, replicas=replicas, ready=self.state.workload.serving))
+
+    def serve(self) -> None:
+        """All live pods are ready."""
+        self.put(workload=replace(self.state.workload, ready=None))
+
+    @property
+    def open_gates(self) -> int:
+        canary = self.state.canary
+        return sum(p.in_traffic and not p.ended for p in canary.pods) if canary else 0
 
     def _pod(self, of: str) -> PodFacts:
         self.pods += 1
@@ -316,7 +338,7 @@ class DecisionStore:
             found = next(r for r in status.revisions if r.digest == action.digest)
             assert found.blocked is None, "a blocked revision was promoted"
         image = action.template["spec"]["containers"][0]["image"]
-        self.put(workload=workload(image, settled=False, manager="opsloop"))
+        self.put(workload=workload(image, False, self.state.workload.replicas, "opsloop"))
 
     def _set_gates(self, action: SetGates) -> None:
         canary = self.state.canary
@@ -328,9 +350,9 @@ class DecisionStore:
             target = self.state.release.status.target
             assert target is not None and target.state == "Stepping", "a gate was opened outside of a step"
             assert target.digest == canary.digest, "a gate of another revision was opened"
-            opened = sum(p.in_traffic for p in pods)
+            opened = sum(p.in_traffic and not p.ended for p in pods)
             assert opened <= target.pods, f"{opened} gates are open, {target.pods} pods were decided"
-            assert target.reached_at is None, "healing raised a weight"
+            assert target.lost < LOSSES, "healing raised a weight that was lost twice"
 
 
 def opened(name: str, at: datetime) -> Incident:

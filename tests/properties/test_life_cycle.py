@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from opsloop.api.incident import Incident, IncidentStatus
 from opsloop.api.release import ReleaseStatus
+from opsloop.core import conditions
 from opsloop.core.facts import IncidentFacts, Ledger, Readings
 from opsloop.core.incident import decide as decisions
 from opsloop.core.incident import timeline
@@ -83,8 +84,11 @@ def test_with_known_telemetry_it_ends_healthy_or_escalated(story: list[Any]) -> 
     for _ in range(120):
         _second(loop, known=True)
     status = loop.state.release.status
-    assert status.rollback is None or status.rollback.state in ("Done", "Refused")
-    assert status.phase in ("Healthy", "Breaching", "Held")
+    assert status.rollback is None or status.rollback.state in ("Done", "Refused", "Failed")
+    assert status.phase in ("Healthy", "Breaching", "Held", "NotShipped")
+    if status.phase == "NotShipped":
+        assert status.target is not None and not status.target.is_active
+        assert conditions.is_true(status.conditions, "Drifted") and not conditions.is_true(status.conditions, "Shipped")
     for item in loop.state.incidents:
         running = [p for p in item.status.plays if p.state in ("Requested", "Running")]
         assert running == [] and (item.status.phase == "Resolved" or item.status.plays[-1].type == "escalate")

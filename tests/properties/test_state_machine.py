@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from opsloop.core import conditions
+from opsloop.core.release.weights import pods_for
 from opsloop.names import RETRY, UNBLOCK
 from tests.builders.objects import runbook
 from tests.properties.decision_store import BAD, DecisionStore, State
@@ -115,6 +116,7 @@ class Loop(RuleBasedStateMachine):
         for _ in range(rounds):
             loop.now += timedelta(seconds=seconds)
             loop.run_pods()
+            loop.serve()
             if honest:
                 loop.settle()
                 loop.telemetry = 0.5 if loop.state.workload.digest in BAD else 0.0
@@ -122,6 +124,15 @@ class Loop(RuleBasedStateMachine):
             loop.correlate()
             for kind in loop.kinds(loop.state):
                 loop.reconcile(kind)
+            self._assert_share()
+
+    def _assert_share(self) -> None:
+        """After a look no more pods are in traffic than the decided weight takes beside the live pods of now."""
+        target, live = self.loop.state.release.status.target, self.loop.state.workload.serving
+        stepping = target is not None and target.state == "Stepping"
+        most = pods_for(target.weight, live) if target is not None and stepping else 0
+        promoting = target is not None and target.state == "Promoting"
+        assert promoting or self.loop.open_gates <= most, f"{self.loop.open_gates} gates are open beside {live} pods"
 
     @rule(target=pasts)
     def remember(self) -> tuple[State, Counter[str]]:
@@ -211,6 +222,15 @@ class Loop(RuleBasedStateMachine):
     @rule()
     def a_canary_pod_vanishes(self) -> None:
         self.loop.lose_pod()
+
+    @precondition(lambda self: self.loop.state.canary is not None)
+    @rule()
+    def a_canary_pod_is_evicted(self) -> None:
+        self.loop.evict_pod()
+
+    @rule(replicas=st.sampled_from([1, 2, 4, 16]))
+    def live_is_scaled(self, replicas: int) -> None:
+        self.loop.scale(replicas)
 
     # laws that hold between any two steps
 

@@ -8,7 +8,7 @@ from opsloop.core import conditions
 from opsloop.errors import Forbidden
 from opsloop.shell.ports import DEPLOYMENTS, INCIDENTS, RELEASES, Object, Resource
 from tests.sim.shift import Shift, seconds, story
-from tests.sim.shop import version_of
+from tests.sim.shop import NS, version_of
 
 pytestmark = [pytest.mark.asyncio, pytest.mark.looptime]
 
@@ -104,6 +104,29 @@ async def test_a_promotion_on_a_paused_deployment_says_so_ends_and_is_finished_w
     assert [r.version for r in shift.release().status.revisions if r.blocked] == []
     shift.shop.change(paused=False)
     await shift.until("it is promoted late", lambda: shift.target() == ("v4", "Promoted"))
+
+
+@story
+async def test_what_keeps_live_pods_from_starting_is_said_while_a_promotion_waits_for_them(shift: Shift) -> None:
+    shift.shop.change(strategy=STRICT, progressDeadlineSeconds=20)
+    shift.shop.sick = {"v4": 4}
+    shift.shop.ship("v4", evals=None)
+    await shift.until("v4 is written", lambda: shift.live == "v4")
+    await seconds(shift, 2)
+    pod = next(
+        p
+        for p in shift.shop.objects("pods")
+        if p["metadata"]["labels"].get("deployment") == "answers" and version_of(p) == "v4"
+    )
+    waiting = {"name": "answers", "ready": False, "state": {"waiting": {"reason": "CreateContainerConfigError"}}}
+    pod["status"] = {**pod["status"], "containerStatuses": [waiting]}
+    shift.shop.cluster.seed({k: pod[k] for k in ("kind", "metadata", "spec", "status")})
+    await seconds(shift, 2)
+    assert "CreateContainerConfigError" in said(shift, "RolledOut")[2]
+    await seconds(shift, 30)
+    target = shift.release().status.target
+    assert target is not None and (target.state, target.reason) == ("Rejected", "ProgressDeadlineExceeded")
+    assert "CreateContainerConfigError" in target.message
 
 
 @story
@@ -208,3 +231,32 @@ async def test_canary_pods_follow_live_pods_down_within_a_tick_and_up_again(shif
     shift.shop.change(replicas=12)
     await shift.until("it follows up", lambda: len(shift.shop.open_canaries()) == 3)
     await shift.until("v4 is promoted", lambda: shift.target() == ("v4", "Promoted"), most=150)
+
+
+@story
+async def test_a_canary_beside_a_volume_for_one_is_refused_with_the_way_out(shift: Shift) -> None:
+    claim = {"kind": "PersistentVolumeClaim", "metadata": {"name": "data", "namespace": NS}}
+    shift.shop.cluster.seed({**claim, "spec": {"accessModes": ["ReadWriteOncePod"]}})
+    deployment = shift.shop.cluster.find(DEPLOYMENTS, NS, "answers")
+    assert deployment is not None
+    mounted = {"name": "data", "persistentVolumeClaim": {"claimName": "data"}}
+    deployment["spec"]["template"]["spec"]["volumes"] = [mounted]
+    shift.shop.cluster.seed(deployment)
+    await seconds(shift, 10)
+    shift.shop.ship("v4", evals=None)
+    await seconds(shift, 5)
+    target = shift.release().status.target
+    assert target is not None and (target.state, target.reason) == ("Refused", "RunsAlone")
+    assert "data is ReadWriteOncePod" in target.message and "kubectl set image" in target.message
+    assert shift.shop.cluster.find(DEPLOYMENTS, NS, "answers-canary") is None and "Refused" in posted(shift)
+
+
+@story
+async def test_a_version_shipped_while_the_deployment_is_scaled_to_0_is_set(shift: Shift) -> None:
+    shift.shop.change(replicas=0)
+    await seconds(shift, 5)
+    shift.shop.ship("v4", evals=None)
+    await shift.until("v4 is promoted", lambda: shift.target() == ("v4", "Promoted"))
+    shift.shop.change(replicas=4)
+    await shift.until("v4 serves", lambda: len(shift.shop.in_traffic()) == 4)
+    assert {version_of(p) for p in shift.shop.in_traffic()} == {"v4"}

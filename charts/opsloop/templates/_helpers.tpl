@@ -79,6 +79,9 @@ spec:
   resources: [services]
   verbs: [list]
 - apiGroups: [""]
+  resources: [persistentvolumeclaims]  # may a canary mount what the live pods mount?
+  verbs: [get]
+- apiGroups: [""]
   resources: [configmaps]  # intake, ledgers, postmortems
   verbs: [get, list, create, update, patch, delete]
 - apiGroups: [""]

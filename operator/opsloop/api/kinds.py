@@ -76,6 +76,18 @@ RELEASE = Kind(
         ),
         Column("Target", ".status.target.version", "Version label of the current or last canary.", wide=True),
         Column("State", ".status.target.state", "State of that canary.", wide=True),
+        Column(
+            "Shipped",
+            '.status.conditions[?(@.type=="Shipped")].status',
+            "Whether the version of the spec is live and rolled out.",
+            wide=True,
+        ),
+        Column(
+            "Why",
+            '.status.conditions[?(@.type=="Shipped")].reason',
+            "Named reason for which the version of the spec is shipped or not.",
+            wide=True,
+        ),
         Column("Workload", ".spec.workloadRef.name", "Deployment that the Release manages.", wide=True),
     ),
 )

@@ -130,6 +130,10 @@ class Revision(Model):
         default=False,
         description="Whether the revision became live by a direct change of the Deployment, without a canary.",
     )
+    never_ran: bool = Field(
+        default=False,
+        description="Whether no pod of the revision was ever available on the Deployment, so that another one serves.",
+    )
     live_since: Time | None = Field(default=None, description="Time at which the revision last became live.")
     first_seen: Time = Field(description="Time at which opsloop first observed the revision.")
     proven_at: Time | None = Field(
@@ -162,6 +166,11 @@ class CaseResult(Model):
 
     case: str = Field(max_length=253, description="Name of the EvalCase.")
     must_pass: bool = Field(default=False, description="Whether a single failure on the canary rejects the target.")
+    asked: int = Field(
+        default=0,
+        ge=0,
+        description="Number of times that the case was asked of each side; fewer runs are missing answers.",
+    )
     canary_passed: int = Field(ge=0, description="Number of passed runs on the canary.")
     canary_runs: int = Field(ge=0, description="Number of runs on the canary.")
     live_passed: int = Field(ge=0, description="Number of passed runs on live.")
@@ -213,7 +222,7 @@ class Target(Model):
     evals: list[CaseResult] = Field(
         default_factory=list,
         max_length=200,
-        description="Latest results of the EvalCases, one per case.",
+        description="Latest results of the EvalCases, one per case; of more than 200 the failures and the mustPass cases first.",
         json_schema_extra=map_list("case"),
     )
     evals_step: int | None = Field(
@@ -285,9 +294,22 @@ class ReleaseStatus(StatusModel):
 
     observed_generation: int = Field(default=0, description="Generation of the spec that this status reflects.")
     phase: Literal[
-        "Pending", "Healthy", "Breaching", "Dark", "Stepping", "Promoting", "RollingBack", "Held", "Unknown"
+        "Pending",
+        "Healthy",
+        "Breaching",
+        "Dark",
+        "Stepping",
+        "Promoting",
+        "RollingBack",
+        "Held",
+        "NotShipped",
+        "Unknown",
     ] = Field(default="Pending", description="Summary of the conditions and the target.")
-    version: str = Field(default="", max_length=128, description="Version label of the live revision.")
+    version: str = Field(
+        default="",
+        max_length=128,
+        description="Version label of the live revision, or of the one that serves in its place.",
+    )
     live: str = Field(default="", max_length=64, description="Digest of the live revision.")
     last_good: str = Field(
         default="",
@@ -322,7 +344,7 @@ class ReleaseStatus(StatusModel):
     conditions: list[Condition] = Field(
         default_factory=list,
         max_length=16,
-        description="Conditions of the Release: Available, WorkloadMissing, TelemetryKnown, RevisionsTold, TiersReachable, StoredAsDecided, Drifted, Blocked, RolledOut, Held and CanaryPodsReady.",
+        description="Conditions of the Release: Available, WorkloadMissing, TelemetryKnown, RevisionsTold, TiersReachable, StoredAsDecided, Drifted, Blocked, RolledOut, Held, CanaryPodsReady, SpecResolved and Shipped.",
         json_schema_extra=map_list("type"),
     )
 

@@ -149,5 +149,5 @@ class Slo(Model):
     )
     bake_time: Duration = Field(
         default=timedelta(minutes=10),
-        description="Time that a live revision must meet the SLO, with known telemetry, before it is last-good.",
+        description="Time that a live revision must meet the SLO, with known telemetry, before it is last-good; it must hold enough events (24 good ones at an objective of 0.99, 254 at 0.999).",
     )

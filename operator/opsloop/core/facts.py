@@ -144,8 +144,12 @@ class RolloutState:
     replaced: bool = True  # all pods have it, none of an older template is left
     percent: int = 100  # share of pods that have it
     completed: bool = False  # Kubernetes saw the rollout complete once (pods may have become unavailable since)
+    serves: bool = True  # a pod of it is available
     paused: bool = False
     failure: str = ""  # why pods are not created: quota, admission
+    trouble: str = (
+        ""  # what keeps the first pod that does not start, in its own words; read while a rollout is waited for
+    )
     stalled: str = ""  # Progressing is False: no progress within the deadline
     stalled_at: datetime | None = None
     progressed_at: datetime | None = None
@@ -256,6 +260,15 @@ class EvalOutcome:
 
 
 @dataclass(frozen=True, slots=True)
+class Neighbour:
+    """A Release of the namespace, as far as the others look at it."""
+
+    name: str
+    workload: str  # its Deployment
+    created_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class ReleaseFacts:
     """For `core.release.decide.decide`."""
 
@@ -271,6 +284,10 @@ class ReleaseFacts:
     replica_sets: Mapping[str, tuple[str, ...]] = field(default_factory=dict)  # by digest, where pods tell them
     answers: Mapping[str, AdmissionAnswer] = field(default_factory=dict)  # by digest of what was asked
     written: TemplateWrite | None = None
+    neighbours: tuple[Neighbour, ...] = ()  # all Releases of the namespace
+    claims: Mapping[str, tuple[str, ...]] = field(
+        default_factory=dict
+    )  # PersistentVolumeClaim of live pods → access modes
 
 
 @dataclass(frozen=True, slots=True)

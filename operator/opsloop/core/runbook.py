@@ -5,7 +5,8 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from opsloop.api.incident import Incident, Play
-from opsloop.api.runbook import Grant, RunbookStatus
+from opsloop.api.release import Release
+from opsloop.api.runbook import Grant, Runbook, RunbookStatus
 from opsloop.core.decision import Decision, DecisionBuilder
 from opsloop.core.facts import RunbookFacts
 from opsloop.names import APPROVE
@@ -13,11 +14,13 @@ from opsloop.names import APPROVE
 # Named reasons
 GRANTED = "Granted"  # within all limits
 DRY_RUN = "DryRun"  # safety.mode is dryRun: it only says what it would do
+NO_RELEASE = "NoRelease"  # no Release has the labels of spec.match.releaseLabels, so it never applies
 FORBIDDEN = "Forbidden"  # the Runbook's service account may not patch the Deployment
 COOLDOWN = "Cooldown"  # another incident's play on this Release was granted a moment ago: it waits for the time said
 TOO_MANY = "TooManyThisHour"  # maxPerHour or maxPerHourAndRelease is reached: it waits for the time said
 
 HOUR = timedelta(hours=1)
+LOOK_AGAIN = timedelta(minutes=1)  # while it is not ready: a permission that is given tells nobody
 MOST_GRANTS = 100  # twice the highest limit: delays and refusals have room beside the grants that are counted
 
 
@@ -50,8 +53,41 @@ def decide(facts: RunbookFacts, now: datetime) -> Decision:
     delays = [grant.not_before - now for grant in grants if grant.not_before is not None and grant.not_before > now]
     if delays:
         builder.look_again(min(delays))
-    builder.condition("Ready", True, "Ready", f"{facts.runbook.spec.safety.mode}: plays are answered")
+    if finding := _ready(facts):
+        ready, reason, message = finding
+        builder.condition("Ready", ready, reason, message)
+        if not ready:
+            builder.look_again(LOOK_AGAIN)
     return builder.build()
+
+
+def _ready(facts: RunbookFacts) -> tuple[bool, str, str] | None:
+    """Whether a play of this Runbook could ever be granted; None while the access of its account is not reviewed."""
+    spec, account = facts.runbook.spec, facts.runbook.spec.service_account_name
+    concerned = [r.metadata.name for r in facts.releases if applies_to(facts.runbook, r)]
+    if not concerned:
+        labels = ", ".join(f"{k}={v}" for k, v in sorted(spec.match.release_labels.items()))
+        return False, NO_RELEASE, f"no Release of this namespace has the labels {labels or 'of spec.match'}"
+    answered = f"{spec.safety.mode}: plays are answered"
+    if not acts(facts.runbook):
+        return True, "Ready", answered
+    reviewed = [name for name in concerned if name in facts.allowed]
+    forbidden = [name for name in reviewed if not facts.allowed[name]]
+    if not reviewed:
+        return None
+    if len(forbidden) < len(reviewed):
+        return True, "Ready", f"{answered}, but not on {', '.join(forbidden)}" if forbidden else answered
+    return False, FORBIDDEN, f"ServiceAccount {account} may patch the Deployment of no Release that it is for"
+
+
+def applies_to(runbook: Runbook, release: Release) -> bool:
+    """True where the Release has the labels that the Runbook wants."""
+    return all(release.metadata.labels.get(k) == v for k, v in runbook.spec.match.release_labels.items())
+
+
+def acts(runbook: Runbook) -> bool:
+    """True where it has a step that needs its account's permissions."""
+    return runbook.spec.safety.mode != "dryRun" and any(step.type == "rollback" for step in runbook.spec.steps)
 
 
 def is_due(answer: Grant, now: datetime) -> bool:

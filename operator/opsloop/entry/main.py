@@ -63,6 +63,7 @@ async def operate(settings: Settings) -> None:
         kube = base.fenced(elector.fence)
         operator = Operator(connect(settings, kube, session, metrics), settings)
         metrics.watch(operator.queue, lambda: elector.leading)
+        metrics.watch_releases(lambda: operator.seen() if elector.leading else [])
         resync = Resync(operator.resync, lambda: health.touch())
         health = Health(elector.alive, resync.done.is_set, metrics)
         servers = [

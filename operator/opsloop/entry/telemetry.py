@@ -19,8 +19,7 @@ from prometheus_client import (
     generate_latest,
 )
 
-from opsloop.api.meta import format_duration
-from opsloop.core.facts import Reading, Value, Verdict
+from opsloop.entry.release_metrics import ReleaseCollector, Seen
 from opsloop.shell.ports import ObjectKey
 from opsloop.shell.watch.workqueue import Queue
 
@@ -88,18 +87,6 @@ class Metrics:
         self._undelivered = Gauge(
             "opsloop_pages_undelivered", "Messages that the pager did not take and that are tried again.", registry=r
         )
-        exact = ["namespace", "release", "window"]
-        self._burn = Gauge(
-            "opsloop_release_burn_rate", "Error budget burn rate; absent while unknown.", exact, registry=r
-        )
-        self._sli = Gauge("opsloop_release_sli_ratio", "Share of good events; absent while unknown.", exact, registry=r)
-        self._known = Gauge(
-            "opsloop_release_telemetry_known",
-            "1 while the SLI can be read, 0 while it is unknown.",
-            ["namespace", "release"],
-            registry=r,
-        )
-        self._windows: dict[tuple[str, str], set[str]] = {}
         ProcessCollector(registry=r)
 
     def watch(self, queue: Queue, leading: Callable[[], bool]) -> None:
@@ -107,6 +94,10 @@ class Metrics:
         self._depth.set_function(lambda: queue.depth)
         self._oldest.set_function(lambda: queue.oldest)
         self._leader.set_function(lambda: float(leading()))
+
+    def watch_releases(self, seen: Seen) -> None:
+        """Reads the Releases and their last readings at each scrape."""
+        self.registry.register(ReleaseCollector(seen))
 
     def reconciled(self, key: ObjectKey, result: str, seconds: float) -> None:
         """Counts one reconcile and its duration."""
@@ -133,29 +124,6 @@ class Metrics:
     def loop_lag(self, seconds: float) -> None:
         """Publishes the lag of the event loop, in seconds."""
         self._lag.set(seconds)
-
-    def release(self, namespace: str, release: str, verdict: Verdict | None) -> None:
-        """Publishes the exact readings of one tick; None removes the Release's series."""
-        readings: dict[str, tuple[Reading, float]] = {}
-        for tier in verdict.tiers if verdict else ():
-            budget = 1 - verdict.objective if verdict else 1.0
-            readings[format_duration(tier.tier.long)] = (tier.long, budget)
-            readings[format_duration(tier.tier.short)] = (tier.short, budget)
-        values = {window: (value, budget) for window, (value, budget) in readings.items() if isinstance(value, Value)}
-        for window, (value, budget) in values.items():
-            self._burn.labels(namespace, release, window).set(value.error_ratio / budget)
-            self._sli.labels(namespace, release, window).set(1 - value.error_ratio)
-        for window in self._windows.get((namespace, release), set()) - values.keys():
-            self._burn.remove(namespace, release, window)
-            self._sli.remove(namespace, release, window)
-        if verdict is not None:
-            self._known.labels(namespace, release).set(float(verdict.band != "unknown"))
-        elif (namespace, release) in self._windows:
-            self._known.remove(namespace, release)
-        if verdict is None:
-            self._windows.pop((namespace, release), None)
-        else:
-            self._windows[namespace, release] = set(values)
 
 
 class Health:

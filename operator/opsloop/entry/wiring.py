@@ -3,6 +3,8 @@
 import logging
 from datetime import timedelta
 
+from opsloop.api.release import Release
+from opsloop.core.facts import Verdict
 from opsloop.core.incident.effect import Act, act_of
 from opsloop.entry.settings import Settings
 from opsloop.shell.evals.runner import EvalRunner
@@ -28,7 +30,6 @@ class Operator:
 
     def __init__(self, ports: Ports, settings: Settings) -> None:
         self.settings = settings
-        self.instruments = ports.instruments
         self.cache = Cache(report=_report_unreadable)
         self.queue = Queue(
             self._reconcile, workers=settings.workers, hook=ports.instruments.reconciled, urgent=self._is_urgent
@@ -55,6 +56,10 @@ class Operator:
             settings.prometheus_resolution, self._hot, self._act,
         )  # fmt: skip
         self.inbox = Inbox(ports.writer, self.intake_stored)
+
+    def seen(self) -> list[tuple[Release, Verdict | None]]:
+        """The Releases that exist now, each with the verdict of its last poll."""
+        return [(release, self.readings.of(release.key).verdict) for release in self.cache.releases()]
 
     def changed(self, kind: str, obj: Object) -> None:
         """Requests a reconcile of every object that this one concerns: after a watch event or a LIST."""
@@ -96,7 +101,6 @@ class Operator:
         return await reconcile(self.runtime, key)
 
     def _reading_changed(self, release: NamespacedName) -> None:
-        self.instruments.release(*release, self.readings.of(release).verdict)
         grace = self.settings.reopen_grace
         for key in requests_for_reading(*release, self.cache, self.runtime.now(), grace):
             self.queue.enqueue(key)

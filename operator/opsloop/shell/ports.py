@@ -11,7 +11,7 @@ from typing import Any, Protocol
 
 from opsloop.api.evalcase import EvalRequest
 from opsloop.core.decision import Event
-from opsloop.core.facts import ProbeReply, Verdict
+from opsloop.core.facts import ProbeReply
 
 Object = dict[str, Any]
 ObjectKey = tuple[str, str, str]
@@ -38,6 +38,7 @@ CONTROLLERREVISIONS = Resource("apps/v1", "ControllerRevision", "controllerrevis
 REPLICASETS = Resource("apps/v1", "ReplicaSet", "replicasets")
 PODS = Resource("v1", "Pod", "pods")
 SERVICES = Resource("v1", "Service", "services")
+CLAIMS = Resource("v1", "PersistentVolumeClaim", "persistentvolumeclaims")
 CONFIGMAPS = Resource("v1", "ConfigMap", "configmaps")
 LEASES = Resource("coordination.k8s.io/v1", "Lease", "leases")
 EVENTS = Resource("v1", "Event", "events")
@@ -169,10 +170,6 @@ class Instruments(Protocol):
 
     def reconciled(self, key: ObjectKey, result: str, seconds: float) -> None:
         """Counts one reconcile; `result` is ok, conflict, retryable, permanent, timeout or error."""
-        ...
-
-    def release(self, namespace: str, release: str, verdict: Verdict | None) -> None:
-        """Publishes the readings of one poll; None removes the Release's series."""
         ...
 
     def page(self, action: str, result: str) -> None:

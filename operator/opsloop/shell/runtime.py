@@ -18,13 +18,16 @@ from opsloop.shell.watch.cache import Cache
 
 @dataclass
 class OwnedObjects:
-    """Contents of objects that only opsloop writes: read once per process, then kept current by its own writes."""
+    """Contents of objects that only opsloop writes, or nobody: read once per process, then kept current by its own writes."""
 
     templates: dict[NamespacedName, dict[str, Mapping[str, Any]]] = field(default_factory=dict)  # Release: by digest
     postmortems: dict[NamespacedName, str | None] = field(default_factory=dict)  # by Incident
     written: dict[NamespacedName, TemplateWrite] = field(default_factory=dict)  # Release: last write to its Deployment
     answers: dict[NamespacedName, dict[str, tuple[datetime, AdmissionAnswer]]] = field(default_factory=dict)
     """Release: what the API server would store, by digest of what was asked, with the time of the answer."""
+    claims: dict[NamespacedName, tuple[str, ...]] = field(
+        default_factory=dict
+    )  # access modes of claims, which never change
 
     def forget(self, kind: str, namespace: str, name: str) -> None:
         """Drops everything that belongs to this object, which was deleted."""

@@ -6,13 +6,15 @@ import pytest
 
 from opsloop.api.release import CaseResult
 from opsloop.api.strategy import Evals
-from opsloop.core.evalcase.gating import judge, select
+from opsloop.core.evalcase.gating import judge, kept, select
 from tests.builders.evalcases import T0, case, proven, release
 
 
-def result(canary: tuple[int, int], live: tuple[int, int] = (1, 1), must: bool = False, name: str = "c") -> CaseResult:
+def result(
+    canary: tuple[int, int], live: tuple[int, int] = (1, 1), must: bool = False, name: str = "c", asked: int = 0
+) -> CaseResult:
     return CaseResult(
-        case=name, must_pass=must, canary_passed=canary[0], canary_runs=canary[1], live_passed=live[0], live_runs=live[1]
+        case=name, must_pass=must, asked=asked, canary_passed=canary[0], canary_runs=canary[1], live_passed=live[0], live_runs=live[1]
     )  # fmt: skip
 
 
@@ -25,6 +27,10 @@ def result(canary: tuple[int, int], live: tuple[int, int] = (1, 1), must: bool =
         pytest.param([result((0, 3), (0, 3), must=True)], 1.0, "failed", "MustPassFailed", id="that live fails too excuses no must-pass case"),
         pytest.param([result((3, 3), (0, 0), must=True)], 0.0, "passed", "EvalsPassed", id="a must-pass case needs no live pods"),
         pytest.param([result((0, 0), must=True)], 0.0, "inconclusive", "NoAnswer", id="a must-pass case without an answer is no pass"),
+        pytest.param([result((1, 1), must=True, asked=20)], 0.0, "inconclusive", "NoAnswer", id="a must-pass case that answered 1 of 20 times is no pass"),
+        pytest.param([result((20, 20), (0, 0), must=True, asked=20)], 0.0, "passed", "EvalsPassed", id="answered each time it is one"),
+        pytest.param([result((0, 1), must=True, asked=20)], 0.0, "failed", "MustPassFailed", id="one failure is one, however many answers are missing"),
+        pytest.param([result((20, 20), (19, 19), asked=20)], 0.0, "inconclusive", "NoAnswer", id="a case that is compared needs all answers of both sides"),
         pytest.param([result((0, 0)), result((0, 1), must=True)], 0.0, "failed", "MustPassFailed", id="a sure failure counts beside an unanswered case"),
         pytest.param([result((3, 3)), result((0, 0))], 0.0, "inconclusive", "NoAnswer", id="one unanswered case leaves it open"),
         pytest.param([result((3, 3), (0, 0))], 0.0, "inconclusive", "NoAnswer", id="without live there is nothing to compare with"),
@@ -43,6 +49,18 @@ def test_judging_results(results: list[CaseResult], margin: float, verdict: str,
 def test_a_failed_gate_names_the_case_and_what_it_said() -> None:
     failed = result((1, 3), must=True, name="refund").model_copy(update={"message": "wanted X, got Y"})
     assert judge([failed], 0).message == "refund failed 2 of 3: wanted X, got Y"
+
+
+def test_an_unanswered_case_is_named_with_its_number_of_answers() -> None:
+    assert judge([result((1, 1), must=True, asked=20)], 0).message == "no answer to c (1 of 20)"
+
+
+def test_the_status_keeps_failures_and_must_pass_cases_first() -> None:
+    many = [result((1, 1), name=f"plain-{n:03}") for n in range(300)]
+    special = [result((0, 1), name="z-failed"), result((1, 1), must=True, name="z-must")]
+    names = [r.case for r in kept([*many, *special])]
+    assert len(names) == 200 and names == sorted(names) and {"z-failed", "z-must"} <= set(names)
+    assert kept(special) == special
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from opsloop.api.release import Target
-from opsloop.core.actions import DeleteCanary, SetTemplate
+from opsloop.core.actions import DeleteCanary, EnsureCanary, SetTemplate
 from opsloop.core.facts import ReleaseFacts
 from tests.builders.objects import V1, V2, V4, at, evalcase, incident, workload
 from tests.builders.rollouts import (
@@ -65,6 +65,13 @@ def test_the_first_step_is_only_stored_when_decided() -> None:
         0,
     )
     assert gates_opened(situation) == set(), "gates open on the next look, up to what is stored by then"
+
+
+def test_at_no_replicas_there_is_no_traffic_to_share_and_the_version_is_set_after_its_dark_pod() -> None:
+    asleep = workload(replicas=0)
+    assert end_of(dark(workload=asleep)) == ("Dark", "") and len(actions_of(dark(workload=asleep), EnsureCanary)) == 1
+    new = status_after(dark(workload=asleep, canary=canary(1))).target
+    assert new is not None and (new.state, new.weight, new.step) == ("Promoting", 100, 2)
 
 
 @pytest.mark.parametrize(

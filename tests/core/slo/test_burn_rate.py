@@ -154,6 +154,11 @@ def test_a_fresh_prometheus_pages_for_real_harm_and_does_not_clear_on_silence() 
     ("reading", "meets"),
     [
         pytest.param(errors(0.01), True, id="exactly the objective meets it"),
+        pytest.param(
+            errors(0.0, 23),
+            None,
+            id="23 good events say nothing about a burn of 14.4: with 24 it would have been noticed",
+        ),
         pytest.param(errors(0.011), False, id="a little more does not"),
         pytest.param(errors(0.0, 19), None, id="19 events of the wanted 20 say nothing"),
         pytest.param(

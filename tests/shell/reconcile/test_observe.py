@@ -191,8 +191,11 @@ async def test_a_postmortem_without_a_digest(stored: dict[str, Any] | None, dige
     assert facts is not None and facts.postmortem == digest
 
 
-def book() -> dict[str, Any]:
-    return {"kind": "Runbook", "metadata": {"name": "bad-release", "namespace": NS}, "spec": runbook().spec.dump()}
+def book(ready: str = "True") -> dict[str, Any]:
+    at = {"reason": "x", "lastTransitionTime": "2026-01-05T09:00:00Z"}
+    status = {"observedGeneration": 1, "conditions": [{"type": "Ready", "status": ready, **at}]}
+    meta = {"name": "bad-release", "namespace": NS, "generation": 1}
+    return {"kind": "Runbook", "metadata": meta, "spec": runbook().spec.dump(), "status": status}
 
 
 def asks(state: str = "Requested", of: str = "bad-release") -> dict[str, Any]:
@@ -220,6 +223,17 @@ async def test_access_is_reviewed_only_for_plays_that_ask(item: dict[str, Any], 
     on = bench(item, book())
     facts = await observe.runbook_facts(on.runtime, NS, "bad-release")
     assert facts is not None and facts.allowed == allowed
+
+
+async def test_until_a_runbook_is_ready_its_access_is_reviewed_on_the_releases_that_it_is_for() -> None:
+    on = bench(book("False"))
+    facts = await observe.runbook_facts(on.runtime, NS, "bad-release")
+    assert facts is not None and facts.allowed == {"answers": True}
+    other = book("False")
+    other["spec"]["match"]["releaseLabels"] = {"tier": "gold"}
+    on.seed(other)
+    facts = await observe.runbook_facts(on.runtime, NS, "bad-release")
+    assert facts is not None and facts.allowed == {}
 
 
 async def test_access_is_that_of_the_runbooks_account_to_that_deployment() -> None:

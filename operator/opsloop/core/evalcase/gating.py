@@ -15,6 +15,7 @@ MUST_PASS_FAILED = "MustPassFailed"  # a must-pass case failed at least once on 
 NO_CASES = "NoCases"  # zero cases ran, which is not a pass
 
 LONGEST_MESSAGE = 1000
+MOST_RESULTS = 200  # in the status of a Release, and names of passed cases in its promotion
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,17 +30,30 @@ class Judgement:
 def judge(results: Sequence[CaseResult], margin: float) -> Judgement:
     """Must-pass cases at zero failures; the rest together not worse than live by more than `margin` (0 to 1).
 
-    A failure counts although another case is unanswered; a pass needs every case to be answered.
+    A failure counts although another case is unanswered; a pass needs every case to be answered each time it was asked.
     """
     failed = [r for r in results if r.must_pass and r.canary_passed < r.canary_runs]
     if failed:
         return Judgement("failed", MUST_PASS_FAILED, "; ".join(_failures(r) for r in failed)[:LONGEST_MESSAGE])
     if not results:
         return Judgement("inconclusive", NO_CASES, "no eval case gates this Release: zero cases run is not a pass")
-    unanswered = [r.case for r in results if r.canary_runs == 0 or (r.live_runs == 0 and not r.must_pass)]
+    unanswered = [_unanswered(r) for r in results if _unanswered(r)]
     if unanswered:
         return Judgement("inconclusive", NO_ANSWER, f"no answer to {', '.join(unanswered)}"[:LONGEST_MESSAGE])
     return _compared(results, margin)
+
+
+def _unanswered(result: CaseResult) -> str:
+    """The case with its number of answers, where some are missing; a must-pass case needs none of live's."""
+    asked = max(result.asked, 1)
+    answers = result.canary_runs if result.must_pass else min(result.canary_runs, result.live_runs)
+    return "" if answers >= asked else f"{result.case} ({answers} of {asked})"
+
+
+def kept(results: Sequence[CaseResult], most: int = MOST_RESULTS) -> list[CaseResult]:
+    """The results that the status has room for, by name: failures before must-pass cases before the rest."""
+    first = sorted(results, key=lambda r: (r.canary_passed == r.canary_runs, not r.must_pass, r.case))
+    return sorted(first[:most], key=lambda r: r.case)
 
 
 def _compared(results: Sequence[CaseResult], margin: float) -> Judgement:

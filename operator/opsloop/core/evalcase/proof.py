@@ -67,6 +67,9 @@ def next_step(facts: EvalCaseFacts, status: EvalCaseStatus, now: datetime) -> Pr
     case = facts.case
     if case.metadata.deletion_timestamp is not None:
         return ProofStep(actions=_stop(facts))
+    if facts.release is None:
+        lost = {"proven": "Unknown", "reason": RELEASE_MISSING, "started_at": None}
+        return ProofStep(lost, _no_release(case.spec.release), _stop(facts), LOOK_AGAIN_FOR_OBSTACLE)
     if case.spec.origin.kind == "manual":
         manual = {"proven": "NotNeeded", "reason": NOT_NEEDED}
         return ProofStep(manual, "a person wrote this case; it gates as it is", _stop(facts))
@@ -89,13 +92,17 @@ def _after_verdict(facts: EvalCaseFacts) -> ProofStep:
     return ProofStep({"started_at": None})
 
 
+def _no_release(name: str) -> str:
+    return f"there is no Release {name} in this namespace: the case gates nothing"
+
+
 def _obstacle(facts: EvalCaseFacts) -> tuple[str, str] | None:
     """(reason, sentence) of what makes a proof impossible now."""
     release, case, pair = facts.release, facts.case.metadata.name, facts.case.spec.proof
     if pair is None or not pair.bad or not pair.good or pair.bad == pair.good:
         return NO_PROOF_PAIR, "spec.proof must name two different revisions: bad, on which it fails, and good"
     if release is None:
-        return RELEASE_MISSING, f"there is no Release {facts.case.spec.release} in this namespace"
+        return RELEASE_MISSING, _no_release(facts.case.spec.release)
     if release.spec.evals is not None and release.spec.evals.quarantine == "never":
         return QUARANTINE_NEVER, "spec.evals.quarantine of the Release is never: no pod of an old revision is started"
     for digest in (pair.bad, pair.good):

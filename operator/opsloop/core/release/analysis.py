@@ -173,14 +173,17 @@ def evals_failed(rollout: Rollout) -> Outcome | None:
 def evals_inconclusive(rollout: Rollout) -> Outcome | None:
     """Hold, with another run, where the run of this step lets nobody say: never a pass."""
     gate = _gate(rollout)
-    return _run_evals(rollout) if gate is not None and gate.verdict == "inconclusive" else None
+    if gate is None or gate.verdict != "inconclusive":
+        return None
+    again = _run_evals(rollout)
+    return Hold(EVALS_INCONCLUSIVE, f"{gate.message}; asked again", again.actions, again.evals)
 
 
 def with_passed_evals(rollout: Rollout) -> Target:
     """The target with the results of this step's run; unchanged where none was due. Assumes that the run passed."""
     if not _evals_due(rollout):
         return rollout.target
-    results = list(_results(rollout) or ())
+    results = gating.kept(_results(rollout) or ())
     return rollout.target.model_copy(update={"evals": results, "evals_step": rollout.step})
 
 

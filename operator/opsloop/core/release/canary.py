@@ -9,6 +9,7 @@ from opsloop.api.incident import Incident
 from opsloop.api.release import Blocked, CaseResult, Promotion, Target
 from opsloop.core import conditions
 from opsloop.core.actions import SetTemplate
+from opsloop.core.evalcase import gating
 from opsloop.core.facts import WorkloadFacts
 from opsloop.core.release import ReleaseBuilder, commands, revisions, weights
 from opsloop.core.release.admission import ADMISSION_CHANGED, without_effect
@@ -67,7 +68,7 @@ from opsloop.core.release.pods import (
     with_losses,
 )
 from opsloop.core.release.ran import other_images, take_images
-from opsloop.core.release.rollout_state import STUCK, obstacle, overdue, refusal_of, time_left
+from opsloop.core.release.rollout_state import STUCK, obstacle, overdue, refusal_of, time_left, with_trouble
 from opsloop.core.release.target import (
     LONGEST_MESSAGE,
     NEW_TARGET,
@@ -227,7 +228,7 @@ def rolling_out(rollout: Rollout) -> Outcome | None:
     if workload.settled and workload.digest == target.digest:
         return None
     left = time_left(workload, target.reached_at or target.started_at, rollout.now)
-    message = "the Deployment rolls out; the canary serves meanwhile"
+    message = with_trouble(workload, "the Deployment rolls out; the canary serves meanwhile")
     return Progress(message, WAITING_FOR_PODS, look_again=min(left, TICK))
 
 
@@ -267,7 +268,7 @@ def judge(rollout: Rollout) -> tuple[Target, Outcome]:
 
 def _next_step(rollout: Rollout) -> Outcome:
     """The step after the decided one; Reject where more live pods have put its weight out of reach."""
-    index, weight, workload = rollout.step + 1, rollout.next_step.weight, rollout.workload
+    index, weight, workload = rollout.next_index, rollout.next_step.weight, rollout.workload
     seen = finding(rollout) if rollout.target.state == "Stepping" else ""
     if weight == 100:
         return Promote(index, seen)
@@ -335,6 +336,7 @@ def _end(builder: ReleaseBuilder, target: Target, outcome: End) -> None:
             cancel(builder, reason, message)
         case Refuse(reason, message):
             builder.set(target=ended(target, "Refused", reason, message, builder.now))
+            builder.event("Refused", f"{target.version}: {message}", "Warning")
         case Reject(reason, message, block):
             target = _with_evals(target, outcome.evals)
             if block:
@@ -346,7 +348,7 @@ def _end(builder: ReleaseBuilder, target: Target, outcome: End) -> None:
 
 
 def _with_evals(target: Target, evals: tuple[CaseResult, ...] | None) -> Target:
-    return target if evals is None else target.model_copy(update={"evals": list(evals)})
+    return target if evals is None else target.model_copy(update={"evals": gating.kept(evals)})
 
 
 def _incident_of_failed_case(cases: tuple[EvalCase, ...], results: list[CaseResult]) -> str:
@@ -378,7 +380,7 @@ def _move(builder: ReleaseBuilder, target: Target, outcome: Move) -> None:
 
 
 def _finish(builder: ReleaseBuilder, target: Target) -> None:
-    passed = [r.case for r in target.evals if r.canary_runs and r.canary_passed == r.canary_runs]
+    passed = [r.case for r in target.evals if r.canary_runs and r.canary_passed == r.canary_runs >= r.asked]
     final = {"state": "Promoted", "reason": "Promoted", "ended_at": builder.now, "weight": 100, "pods": 0}
     promotion = Promotion(digest=target.digest, version=target.version, at=builder.now, cases=passed)
     builder.set(target=target.model_copy(update=final), promotion=promotion)

@@ -10,16 +10,17 @@ from opsloop.api.release import ReleaseStatus, Revision, Weight
 from opsloop.api.slo import Slo
 from opsloop.core import conditions
 from opsloop.core.decision import Decision
-from opsloop.core.facts import ReleaseFacts, Verdict, WorkloadFacts
+from opsloop.core.facts import ReleaseFacts, Verdict
 from opsloop.core.release import (
     ReleaseBuilder,
     canary,
     commands,
+    compared,
     live,
     outages,
     revisions,
     rollback,
-    rollout_state,
+    serving,
     target,
     weights,
 )
@@ -29,14 +30,9 @@ from opsloop.core.slo import tiers
 from opsloop.names import incident_number
 
 # Named reasons
-WORKLOAD_MISSING = "WorkloadMissing"  # the Deployment that workloadRef names does not exist
 KNOWN = "Known"  # the SLI was read
 TIERS_COMPLETE = "TiersComplete"  # the objective can reach the factor of every burn-rate tier
 TIERS_DROPPED = "TiersDropped"  # default tiers are left out, because the objective cannot reach their factors
-LIVE_AS_WANTED = "LiveAsWanted"  # nobody changed the Deployment behind the Release's back
-CHANGED_BY_HAND = "ChangedByHand"  # somebody other than opsloop wrote the live template
-
-Finding = tuple[bool | None, str, str]  # value, reason and message of a condition
 
 
 def decide(facts: ReleaseFacts, now: datetime) -> Decision:
@@ -46,9 +42,13 @@ def decide(facts: ReleaseFacts, now: datetime) -> Decision:
     outages.watch(builder, workload)
     if workload is None:
         _workload_missing(builder)
+    elif compared.taken_by(facts):
+        clear_canary(builder, compared.WORKLOAD_TAKEN)
+        builder.set(phase="Pending")
     else:
         builder.condition("WorkloadMissing", False, "Found", f"Deployment {workload.name} is there")
         workload = live.track(builder, workload)
+        serving.notice(builder, workload)
         commands.lift_block(builder)
         live.bake(builder, workload)
         rollback.roll_back(builder, workload)
@@ -64,9 +64,9 @@ def decide(facts: ReleaseFacts, now: datetime) -> Decision:
 def _workload_missing(builder: ReleaseBuilder) -> None:
     name = builder.facts.release.spec.workload_ref.name
     message = f"there is no Deployment {name} in this namespace; create it or correct spec.workloadRef.name"
-    builder.condition("WorkloadMissing", True, WORKLOAD_MISSING, message)
+    builder.condition("WorkloadMissing", True, compared.WORKLOAD_MISSING, message)
     builder.set(phase="Pending")
-    clear_canary(builder, WORKLOAD_MISSING)
+    clear_canary(builder, compared.WORKLOAD_MISSING)
 
 
 def _clean_up_canary(builder: ReleaseBuilder) -> None:
@@ -80,10 +80,10 @@ def _clean_up_canary(builder: ReleaseBuilder) -> None:
 def _summarize(builder: ReleaseBuilder) -> None:
     """Derives what a reader sees at a glance: version, weight, band, conditions, phase."""
     facts, status = builder.facts, builder.status
-    revision, verdict = revisions.find(status.revisions, status.live), facts.readings.verdict
+    runs, verdict = serving.serving(status), facts.readings.verdict
     builder.set(
         observed_generation=facts.release.metadata.generation,
-        version=revision.version if revision else "",
+        version=runs.version if runs else "",
         weight=_weight(facts, status),
         burn_band=verdict.band if verdict else "unknown",
         incident=next((i.metadata.name for i in facts.incidents if i.is_open), ""),
@@ -99,12 +99,24 @@ def _summarize(builder: ReleaseBuilder) -> None:
             builder.condition("RevisionsTold", told.apart, told.reason, told.message)
         reachable, reason, message = _tiers(facts.release.spec.slo)
         builder.condition("TiersReachable", reachable, reason, message)
-    if facts.workload is not None:
-        rolled_out, reason, message = _rolled_out(facts, builder.status, facts.workload)
-        builder.condition("RolledOut", rolled_out, reason, message)
-    if drift := _drift(builder.status):
+    resolved, reason, message = compared.resolved(facts)
+    builder.condition("SpecResolved", resolved, reason, message)
+    if not compared.taken_by(facts):
+        _compare(builder)
+
+
+def _compare(builder: ReleaseBuilder) -> None:
+    """Conditions on live and the spec as they are now, and the phase."""
+    facts = builder.facts
+    rolled_out, reason, message = compared.rolled_out(facts, builder.status)
+    builder.condition("RolledOut", rolled_out, reason, message)
+    if drift := compared.drift(facts, builder.status):
         drifted, reason, message = drift
         builder.condition("Drifted", drifted, reason, message)
+    blocked, reason, message = compared.blocked(facts, builder.status)
+    builder.condition("Blocked", blocked, reason, message)
+    shipped, reason, message = compared.shipped(facts, builder.status)
+    builder.condition("Shipped", shipped, reason, message)
     if facts.workload is not None:
         builder.set(phase=_phase(facts, builder.status))
 
@@ -141,7 +153,7 @@ def _pruned(status: ReleaseStatus) -> list[Revision]:
     return revisions.prune(status.revisions, named | ({base.digest} if base else set()))
 
 
-def _telemetry(verdict: Verdict | None) -> Finding:
+def _telemetry(verdict: Verdict | None) -> compared.Finding:
     if verdict is None:
         return None, slo.NOT_READ, "the SLI has not been read yet"
     if verdict.band == "unknown":
@@ -150,7 +162,7 @@ def _telemetry(verdict: Verdict | None) -> Finding:
     return True, KNOWN, "the SLI is read"
 
 
-def _tiers(spec: Slo) -> Finding:
+def _tiers(spec: Slo) -> compared.Finding:
     """False where default tiers are left out. Written tiers are all reachable: the CRD refuses others."""
     dropped = tiers.dropped_tiers(spec)
     if not dropped:
@@ -159,38 +171,15 @@ def _tiers(spec: Slo) -> Finding:
     return False, TIERS_DROPPED, message if tiers.tiers_of(spec) else f"{message}; no tier is left to judge the SLI by"
 
 
-def _rolled_out(facts: ReleaseFacts, status: ReleaseStatus, workload: WorkloadFacts) -> Finding:
-    """Whether the Deployment runs the template that it has, or that a promotion or a rollback gives it; if not, why."""
-    digest = workload.digest
-    if status.target and status.target.state == "Promoting":
-        digest = status.target.digest
-    elif status.rollback and status.rollback.is_active:
-        digest = status.rollback.to_digest
-    revision = revisions.find(status.revisions, digest)
-    version = revision.version if revision else digest
-    if hindered := rollout_state.obstacle(facts, workload, digest):
-        return False, hindered.reason, hindered.message
-    if workload.digest == digest and (workload.settled or workload.rollout.completed):
-        return True, rollout_state.ROLLED_OUT, f"{version} runs"
-    return False, rollout_state.ROLLING_OUT, f"{version} is being rolled out"
-
-
-def _drift(status: ReleaseStatus) -> Finding | None:
-    revision, target_ = revisions.find(status.revisions, status.live), status.target
-    if revision is None:
-        return None
-    if revision.reason == live.DRIFTED and (target_ is None or target_.digest != revision.digest):
-        manager = revision.manager or "an unknown manager"
-        return True, CHANGED_BY_HAND, f"{revision.version} was put on the Deployment by {manager}, without a canary"
-    return False, LIVE_AS_WANTED, f"live is {revision.version}"
-
-
 def _phase(facts: ReleaseFacts, status: ReleaseStatus) -> str:
     verdict = facts.readings.verdict
     if status.rollback and status.rollback.is_active:
         return "RollingBack"
     if status.target and status.target.is_active:
         return "Held" if conditions.is_true(status.conditions, "Held") else status.target.state
-    if verdict is None or verdict.band == "unknown":
-        return "Unknown" if facts.release.spec.slo else "Healthy"
-    return "Breaching" if verdict.band == "fast" else "Healthy"
+    if verdict is not None and verdict.band == "fast":
+        return "Breaching"
+    if conditions.is_true(status.conditions, "Drifted"):
+        return "NotShipped"
+    unknown = verdict is None or verdict.band == "unknown"
+    return "Unknown" if unknown and facts.release.spec.slo else "Healthy"

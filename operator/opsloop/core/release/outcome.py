@@ -46,9 +46,14 @@ class Rollout:
         return step_of(self.target)
 
     @property
+    def next_index(self) -> int:
+        """Index of the step after the decided one: the promotion, where the Deployment is scaled to 0 and has no traffic."""
+        return self.step + 1 if self.workload.replicas else max(self.step + 1, len(self.steps) - 1)
+
+    @property
     def next_step(self) -> Step:
         """The step after the decided one. Raises IndexError where the spec has none."""
-        return self.steps[self.step + 1]
+        return self.steps[self.next_index]
 
     @property
     def pods(self) -> tuple[PodFacts, ...]:

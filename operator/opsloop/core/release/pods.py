@@ -19,7 +19,7 @@ from opsloop.core.release.outcome import (
     Rollout,
     WaitForPods,
 )
-from opsloop.core.release.rollout_state import refusal_of
+from opsloop.core.release.rollout_state import refusal_of, trouble_of
 from opsloop.core.release.wanted import template_of
 
 # Named reasons
@@ -106,11 +106,7 @@ def _cause(rollout: Rollout) -> str:
         return f"the canary Deployment is refused: {refusal.message}"
     if canary is not None and canary.failure:
         return f"pods are not created: {canary.failure}"
-    waiting = [pod for pod in rollout.pods if not pod.containers_ready]
-    if failing := next((pod for pod in waiting if pod.failing), None):
-        return f"{failing.name}: {failing.failing}"
-    unschedulable = next((pod for pod in waiting if pod.unschedulable), None)
-    return f"{unschedulable.name} fits no node: {unschedulable.unschedulable}" if unschedulable else ""
+    return trouble_of(rollout.pods)
 
 
 def followed(rollout: Rollout) -> Target:

@@ -119,7 +119,7 @@ def rollback_target(revisions: Sequence[Revision], live: str) -> tuple[Revision,
     proven = [r for r in others if r.proven_at is not None and r.live_since is not None]
     if proven:
         return max(proven, key=_live_since), True
-    adopted = [r for r in others if r.reason == "Adopted"]
+    adopted = [r for r in others if r.reason == "Adopted" and not r.never_ran]
     return (adopted[-1], False) if adopted else None
 
 

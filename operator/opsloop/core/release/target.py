@@ -9,7 +9,7 @@ from opsloop.core import conditions
 from opsloop.core.actions import EnsureRevision
 from opsloop.core.conditions import TEMPLATE_MISSING
 from opsloop.core.facts import AdmissionAnswer, ReleaseFacts, WorkloadFacts
-from opsloop.core.release import ReleaseBuilder, admission, commands, identity, revisions, weights
+from opsloop.core.release import ReleaseBuilder, admission, alone, commands, identity, revisions, weights
 from opsloop.core.release.analysis import ANALYSIS_FAILED, EVAL_FAILED, too_little_traffic
 from opsloop.core.release.giving_way import give_way, gives_way
 from opsloop.core.release.outcome import Cancel, Outcome, Refuse, Rollout, Wait
@@ -54,6 +54,8 @@ def follow_spec(builder: ReleaseBuilder, workload: WorkloadFacts) -> None:
         record_live(builder, target)
     elif blocked := _standing_block(status, wish.digest, wish.template):
         _refuse_blocked(builder, target, blocked)
+    elif message := alone.refusal(workload, facts.claims):
+        _refuse(builder, target, alone.RUNS_ALONE, message)
     else:
         _ask_or_take(builder, wish, target)
 
@@ -75,7 +77,7 @@ def question(facts: ReleaseFacts) -> Wanted | None:
         or _standing_block(status, wish.digest, wish.template)
     ):
         return None
-    return wish
+    return None if alone.refusal(workload, facts.claims) else wish
 
 
 def _new_target(facts: ReleaseFacts, digest: str, now: datetime) -> Target:
@@ -199,7 +201,20 @@ def _is_answered(facts: ReleaseFacts, status: ReleaseStatus, workload: WorkloadF
     if target is None or (target.version, target.images, target.retry) != (spec.version, spec.images, _retry(facts)):
         return False
     again = _block_lifted(facts, status, target) or _in_reach_again(facts, target, workload) or _base_changed(target)
+    again = again or _containers_found(target, workload) or _not_alone_any_more(facts, target, workload)
     return not again and not _admitted_again(facts, status, target)
+
+
+def _not_alone_any_more(facts: ReleaseFacts, target: Target, workload: WorkloadFacts) -> bool:
+    """The target was refused because no canary could run beside the live pods, and one can now."""
+    refused = (target.state, target.reason) == ("Refused", alone.RUNS_ALONE)
+    return refused and not alone.refusal(workload, facts.claims)
+
+
+def _containers_found(target: Target, workload: WorkloadFacts) -> bool:
+    """The target was refused for a container that the Deployment did not have, and has now."""
+    refused = (target.state, target.reason) == ("Refused", UNKNOWN_CONTAINER)
+    return refused and set(target.images) <= set(revisions.images_of(workload.template))
 
 
 def _refused_by_admission(target: Target | None) -> bool:
@@ -271,20 +286,22 @@ def record_live(builder: ReleaseBuilder, target: Target) -> None:
         builder.set(revisions=revisions.put(status.revisions, live.model_copy(update={"version": spec.version})))
     cancel(builder, SPEC_BACK_TO_LIVE, "the spec asks for what is live")
     builder.set(target=ended(target, "Promoted", SPEC_BACK_TO_LIVE, "live is what the spec asks for", builder.now))
-    builder.condition("Blocked", False, "Allowed", f"{target.version} is live")
 
 
 def _refuse_blocked(builder: ReleaseBuilder, target: Target, revision: Revision) -> None:
+    _refuse(builder, target, BLOCKED, blocked_message(builder.status, target, revision))
+
+
+def blocked_message(status: ReleaseStatus, target: Target, revision: Revision) -> str:
+    """Why the target is refused, and how the block of `revision` (itself, or one with its images) is lifted."""
     blocked = revision.blocked
     assert blocked is not None
     same = "" if revision.digest == target.digest else f" has the images of {revision.digest}, which"
-    message = (
+    return (
         f"{target.version} ({target.digest}){same} is blocked: {blocked.reason}, {blocked.message}; "
         f"to allow it again: annotate the Release with opsloop.dev/unblock={revision.digest}"
-        f"{_obeyed_before(builder.status, revision.digest)}"
+        f"{_obeyed_before(status, revision.digest)}"
     )
-    _refuse(builder, target, BLOCKED, message)
-    builder.condition("Blocked", True, BLOCKED, message)
 
 
 def _obeyed_before(status: ReleaseStatus, digest: str) -> str:
@@ -301,7 +318,6 @@ def _start(builder: ReleaseBuilder, target: Target, template: dict[str, Any], re
     workload = builder.facts.workload
     message = too_little_traffic(builder.facts, workload.replicas) if workload else ""
     target = target.model_copy(update={"message": message[:LONGEST_MESSAGE]})
-    builder.condition("Blocked", False, "Allowed", f"{target.version} may be tried")
     give_way(builder)
     cancel(builder, NEW_TARGET, f"the spec asks for {target.version}")
     clear_canary(builder, NEW_TARGET)

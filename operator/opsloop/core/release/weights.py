@@ -33,6 +33,6 @@ def refusal(weight: int, live: int, limit: int | None) -> str:
 
 
 def first_refusal(weights: Iterable[int], live: int, limit: int | None) -> str:
-    """The refusal of the first weight below 100 that is out of reach; empty where all can be reached."""
-    refusals = (refusal(weight, live, limit) for weight in weights if weight < 100)
+    """The refusal of the first weight below 100 that is out of reach; empty where all can be reached, or live has no pods."""
+    refusals = (refusal(weight, live, limit) for weight in weights if weight < 100 and live)
     return next((reason for reason in refusals if reason), "")

@@ -17,6 +17,7 @@ from opsloop.api.meta import PAGING, format_duration
 from opsloop.api.slo import Slo, Tier
 from opsloop.core.facts import Reading, TierVerdict, Unknown, Value, Verdict
 from opsloop.core.slo.tiers import budget_of, tiers_of
+from opsloop.core.statistics.sequential import surely_below
 
 # Reasons of an unknown reading.
 NO_SERIES = "NoSeries"  # Prometheus holds no such series in the window
@@ -36,6 +37,8 @@ STALE = "Stale"  # the last answer is too old
 NOT_READ = "NotRead"  # not read yet, or not asked for
 NOT_BY_VERSION = "NotByVersion"  # neither the pods' names nor a version label tell revisions apart in the SLI
 LOW_COVERAGE = "LowCoverage"  # data exist for too few seconds of the window to be sure
+
+PROOF_ALPHA = 0.05  # chance that last-good is a version that would page
 
 # Reason of a decision that waits for a reading.
 TELEMETRY_UNKNOWN = "TelemetryUnknown"  # the SLI is not known (yet), or not surely good or bad: the decision waits
@@ -141,10 +144,16 @@ def unknown_because(verdict: Verdict) -> str:
 
 
 def meets(slo: Slo, reading: Reading, min_events: int) -> bool | None:
-    """True where the bake window surely meets the objective; None with too few events or data for too few seconds."""
+    """True where the bake window surely meets the objective; None with too few events or data for too few seconds.
+
+    Enough events are those by which a version that burns as the fastest tier pages would have been noticed with 95 %.
+    """
     if isinstance(reading, Unknown) or reading.total < min_events:
         return None
     budget = budget_of(slo.objective)
+    harm = max((tier.factor for tier in tiers_of(slo)), default=1.0) * budget
+    if reading.upper <= budget and not surely_below(reading.bad, reading.total, harm, PROOF_ALPHA):
+        return None
     if reading.upper <= budget:
         return True
     return False if reading.lower > budget else None

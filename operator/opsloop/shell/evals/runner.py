@@ -96,7 +96,7 @@ class EvalRunner:
     def _conclusive(self, slot: Slot) -> bool:
         """True where every request of the slot has been answered."""
         outcome = self._outcomes.get(slot)
-        answered = outcome is not None and all(r.canary_runs and r.live_runs for r in outcome.results)
+        answered = outcome is not None and all(min(r.canary_runs, r.live_runs) >= r.asked for r in outcome.results)
         return answered or slot in self._proofs
 
     def _forget(self, slot: Slot) -> None:
@@ -201,6 +201,7 @@ def _result(case: EvalCase, pairs: Sequence[tuple[Answer, Answer]]) -> CaseResul
     return CaseResult(
         case=case.metadata.name,
         must_pass=case.spec.must_pass,
+        asked=len(pairs),
         canary_passed=sum(a.fit == "passed" for a in canary),
         canary_runs=sum(a.fit != "no_answer" for a in canary),
         live_passed=sum(a.fit == "passed" for a in live),

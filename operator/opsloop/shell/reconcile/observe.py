@@ -1,5 +1,6 @@
 """Gathers the facts of one object: from the watch cache where possible, live for kinds that are not watched."""
 
+import contextlib
 from dataclasses import replace
 from typing import Any
 
@@ -8,6 +9,7 @@ from opsloop.api.incident import Incident
 from opsloop.api.release import Release
 from opsloop.api.runbook import Runbook
 from opsloop.core.alerts import ledger
+from opsloop.core.conditions import is_true
 from opsloop.core.correlation.decide import relevant_incidents
 from opsloop.core.evalcase.quarantine import label_value
 from opsloop.core.facts import (
@@ -16,18 +18,25 @@ from opsloop.core.facts import (
     EvalCaseFacts,
     IncidentFacts,
     Ledger,
+    Neighbour,
     ReleaseFacts,
     ReleaseView,
     RunbookFacts,
+    WorkloadFacts,
 )
 from opsloop.core.release import revisions
-from opsloop.errors import NotFound
+from opsloop.core.release.alone import claims_of
+from opsloop.core.release.rollout_state import trouble_of
+from opsloop.core.runbook import acts, applies_to
+from opsloop.errors import Forbidden, NotFound
 from opsloop.names import CANARY, QUARANTINE, RELEASE, REVISION, SUBJECT, canary_name, postmortem_name
-from opsloop.shell.ports import CONFIGMAPS, CONTROLLERREVISIONS, PODS, SERVICES, Object
+from opsloop.shell.ports import CLAIMS, CONFIGMAPS, CONTROLLERREVISIONS, PODS, SERVICES, Object
 from opsloop.shell.reconcile import admission
 from opsloop.shell.reconcile.replica_sets import replica_sets
 from opsloop.shell.reconcile.workloads import pod, replica_failure, workload
 from opsloop.shell.runtime import Runtime
+
+MOST_REVIEWS = 20  # Releases on which a Runbook's access is reviewed before anybody asks for a play
 
 
 async def release_facts(runtime: Runtime, namespace: str, name: str) -> ReleaseFacts | None:
@@ -40,7 +49,7 @@ async def release_facts(runtime: Runtime, namespace: str, name: str) -> ReleaseF
     stored = runtime.cache.get("Deployment", namespace, deployment)
     canary = _own_canary(runtime, namespace, name, deployment)
     known = await templates(runtime, namespace, name)
-    seen = workload(stored, release.spec.ignore_stamps) if stored else None
+    seen = await _workload(runtime, release, stored) if stored else None
     facts = ReleaseFacts(
         release=release,
         workload=await admission.identified(runtime, release, known, seen) if seen else None,
@@ -53,8 +62,36 @@ async def release_facts(runtime: Runtime, namespace: str, name: str) -> ReleaseF
         refusals=runtime.refusals.of((namespace, name)),
         replica_sets=await replica_sets(runtime, release, stored, canary),
         written=runtime.owned.written.get((namespace, name)),
+        claims=await _claims(runtime, namespace, stored["spec"]["template"]) if stored else {},
+        neighbours=tuple(
+            Neighbour(r.metadata.name, r.spec.workload_ref.name, r.metadata.creation_timestamp)
+            for r in runtime.cache.releases(namespace)
+        ),
     )
     return replace(facts, answers=await admission.answers(runtime, facts))
+
+
+async def _workload(runtime: Runtime, release: Release, stored: Object) -> WorkloadFacts:
+    """The Deployment; while a promotion or a rollback waits for it, with what keeps its pods from starting."""
+    facts, status = workload(stored, release.spec.ignore_stamps), release.status
+    promoting = status.target is not None and status.target.state == "Promoting"
+    waited_for = promoting or (status.rollback is not None and status.rollback.is_active)
+    if facts.settled or not waited_for or not facts.selector:
+        return facts
+    pods = await runtime.reader.list(PODS, release.metadata.namespace, facts.selector)
+    own = [pod(p) for p in pods if CANARY not in p["metadata"].get("labels", {})]
+    return replace(facts, rollout=replace(facts.rollout, trouble=trouble_of(own)))
+
+
+async def _claims(runtime: Runtime, namespace: str, template: Object) -> dict[str, tuple[str, ...]]:
+    """Access modes of the claims that a template mounts; one that cannot be read is left out, and asked for again."""
+    claims = runtime.owned.claims
+    for name in claims_of(template):
+        if (namespace, name) not in claims:
+            with contextlib.suppress(NotFound, Forbidden):
+                claim = await runtime.reader.get(CLAIMS, namespace, name)
+                claims[namespace, name] = tuple(claim["spec"].get("accessModes") or ())
+    return {name: claims[namespace, name] for name in claims_of(template) if (namespace, name) in claims}
 
 
 async def templates(runtime: Runtime, namespace: str, release: str) -> dict[str, Any]:
@@ -88,7 +125,8 @@ async def _canary(runtime: Runtime, namespace: str, release: str, stored: Object
 def view(runtime: Runtime, release: Release) -> ReleaseView:
     """A Release with its readings, for the decisions of other kinds."""
     live = revisions.find(release.status.revisions, release.status.live)
-    return ReleaseView(release, runtime.readings.of(release.key), live.live_since if live else None)
+    changed_at = live.live_since if live and not live.never_ran else None
+    return ReleaseView(release, runtime.readings.of(release.key), changed_at)
 
 
 async def incident_facts(runtime: Runtime, namespace: str, name: str) -> IncidentFacts | None:
@@ -150,7 +188,7 @@ async def _postmortem(runtime: Runtime, namespace: str, incident: str) -> str | 
 
 
 async def runbook_facts(runtime: Runtime, namespace: str, name: str) -> RunbookFacts | None:
-    """Facts of one Runbook; access is reviewed only for the Releases of requested plays."""
+    """Facts of one Runbook; access is reviewed for the Releases of requested plays, and for all until it is Ready."""
     runbook = runtime.cache.model(Runbook, namespace, name)
     if runbook is None:
         return None
@@ -161,6 +199,10 @@ async def runbook_facts(runtime: Runtime, namespace: str, name: str) -> RunbookF
     )
     releases = tuple(runtime.cache.releases(namespace))
     concerned = {i.spec.release for i in requesting}
+    status = runbook.status
+    judged = status.observed_generation == runbook.metadata.generation and is_true(status.conditions, "Ready")
+    if acts(runbook) and not judged:
+        concerned |= {r.metadata.name for r in [r for r in releases if applies_to(runbook, r)][:MOST_REVIEWS]}
     account = f"system:serviceaccount:{namespace}:{runbook.spec.service_account_name}"
     groups = ["system:serviceaccounts", f"system:serviceaccounts:{namespace}", "system:authenticated"]
     allowed = {

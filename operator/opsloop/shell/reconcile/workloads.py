@@ -63,6 +63,7 @@ def _rollout_state(meta: Object, spec: Object, status: Object) -> RolloutState:
         replaced=replaced,
         percent=_percent(status, updated) if observed else 0,
         completed=observed and completed and _available(status) > 0,
+        serves=observed and _available(status) > status.get("replicas", 0) - updated,
         paused=bool(spec.get("paused")),
         failure=replica_failure(status),
         stalled=_sentence(progress) if stalled else "",

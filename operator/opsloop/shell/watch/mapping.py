@@ -75,8 +75,35 @@ def _requests_for_release(namespace: str, name: str, cache: Cache) -> set[Object
         for i in cache.incidents(namespace)
         if i.spec.release == name and (out or not _loop_closed(i) or live in i.status.blocked)
     )
+    others = {("Release", namespace, r.metadata.name) for r in cache.releases(namespace) if _looks_at(r, name, release)}
     cases = {("EvalCase", namespace, c.metadata.name) for c in cache.evalcases(namespace) if c.spec.release == name}
-    return {("Namespace", namespace, namespace)} | _incident_keys(concerned) | cases
+    return (
+        {("Namespace", namespace, namespace)}
+        | _incident_keys(concerned)
+        | cases
+        | others
+        | _unready(namespace, release, cache)
+    )
+
+
+def _unready(namespace: str, release: Release | None, cache: Cache) -> set[ObjectKey]:
+    """Runbooks that may have waited for a Release to appear; all where one was deleted."""
+    books = cache.runbooks(namespace)
+    return {
+        ("Runbook", namespace, book.metadata.name)
+        for book in books
+        if release is None or any(c.type == "Ready" and c.status == "False" for c in book.status.conditions)
+    }
+
+
+def _looks_at(other: Release, name: str, release: Release | None) -> bool:
+    """True for a Release that waits for this one: to appear as its dependency, or to go from the Deployment of both."""
+    if other.metadata.name == name:
+        return False
+    said = {c.reason for c in other.status.conditions if c.type == "SpecResolved"}
+    if name in other.spec.depends_on:
+        return (release is None) != ("DependencyMissing" in said)
+    return release is None and "WorkloadTaken" in said
 
 
 def _requests_for_incident(incident: Incident | None, cache: Cache) -> set[ObjectKey]:

@@ -5,7 +5,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from opsloop.core.decision import Event
-from opsloop.core.facts import Verdict
 from opsloop.shell.ports import Object, ObjectKey, Ports, Telemetry
 from opsloop.simulator.fakes.clock import FakeClock
 from opsloop.simulator.fakes.cluster import FakeCluster
@@ -48,9 +47,6 @@ class FakeInstruments:
 
     def reconciled(self, key: ObjectKey, result: str, seconds: float) -> None:
         self.on_reconciled(key, result)
-
-    def release(self, namespace: str, release: str, verdict: Verdict | None) -> None:
-        pass
 
     def page(self, action: str, result: str) -> None:
         self.pages[action, result] += 1

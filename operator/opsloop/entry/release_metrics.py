@@ -1,0 +1,54 @@
+"""Metrics of the Releases, made when somebody scrapes: as exact as the last poll, and gone with their Release."""
+
+from collections.abc import Callable, Iterable, Iterator
+
+from prometheus_client.core import GaugeMetricFamily, Metric
+from prometheus_client.registry import Collector
+
+from opsloop.api.meta import format_duration
+from opsloop.api.release import Release
+from opsloop.core.facts import Reading, Value, Verdict
+
+Seen = Callable[[], Iterable[tuple[Release, Verdict | None]]]
+WINDOW = ("namespace", "release", "window")
+CONDITION = ("namespace", "release", "condition", "status", "reason")
+
+
+class ReleaseCollector(Collector):
+    """Burn rate and SLI by window, and the conditions, of the Releases that exist now."""
+
+    def __init__(self, seen: Seen) -> None:
+        """`seen`: the Releases with the verdict of their last poll; none on a replica that does not lead."""
+        self._seen = seen
+
+    def collect(self) -> Iterator[Metric]:
+        """All series, from one look at the Releases."""
+        burn = GaugeMetricFamily(
+            "opsloop_release_burn_rate", "Error budget burn rate; absent while unknown.", labels=WINDOW
+        )
+        sli = GaugeMetricFamily(
+            "opsloop_release_sli_ratio", "Share of good events; absent while unknown.", labels=WINDOW
+        )
+        told = GaugeMetricFamily("opsloop_release_condition", "1 for each condition, with its status and reason.", labels=CONDITION)  # fmt: skip
+        known = GaugeMetricFamily(
+            "opsloop_release_telemetry_known", "1 while the SLI can be read, 0 while it is unknown.", labels=WINDOW[:2]
+        )
+        for release, verdict in self._seen():
+            if verdict is not None:
+                known.add_metric(release.key, float(verdict.band != "unknown"))
+            for window, (value, budget) in _values(verdict).items():
+                burn.add_metric((*release.key, window), value.error_ratio / budget)
+                sli.add_metric((*release.key, window), 1 - value.error_ratio)
+            for condition in release.status.conditions:
+                told.add_metric((*release.key, condition.type, condition.status, condition.reason), 1)
+        yield from (burn, sli, known, told)
+
+
+def _values(verdict: Verdict | None) -> dict[str, tuple[Value, float]]:
+    """Window → (reading, budget), of the readings that are known."""
+    readings: dict[str, tuple[Reading, float]] = {}
+    for tier in verdict.tiers if verdict else ():
+        budget = 1 - verdict.objective if verdict else 1.0
+        readings[format_duration(tier.tier.long)] = (tier.long, budget)
+        readings[format_duration(tier.tier.short)] = (tier.short, budget)
+    return {window: (value, budget) for window, (value, budget) in readings.items() if isinstance(value, Value)}
