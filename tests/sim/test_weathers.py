@@ -1,28 +1,39 @@
-"""A fixed part of `make sim`: the whole operator lives through twelve weathers, one of each kind."""
+"""A fixed part of `make sim`: the whole operator lives through fourteen weathers, one of each kind."""
+
+from functools import cache
 
 import pytest
 
 from opsloop.simulator.campaign import story
 from opsloop.simulator.episode import Episode, live_through
+from opsloop.simulator.figures import Sample, measure
 from opsloop.simulator.kinds import KINDS, weather
 
-SEEDS = {"bad-release": 10, "bad-push": 1}  # the others: seed 1 of the kind
+SEEDS = {"bad-release": 10, "bad-push": 5}  # the others: seed 1 of the kind
+KNOWN = {"bad-release": {"harmful-40"}, "dependency": {"unrest"}}
+"""Goals that are not met yet in these weathers; docs/simulator.md says why of the first."""
 
 
+@cache
 def lived(kind: str) -> Episode:
     return live_through(weather(SEEDS.get(kind, 1), kind))
 
 
+def missed(samples: list[Sample], known: set[str]) -> list[str]:
+    return [f"{sample.figure}: {sample.why}" for sample in samples if sample.why and sample.figure not in known]
+
+
 @pytest.mark.parametrize("kind", KINDS)
-def test_nothing_of_the_operator_breaks(kind: str) -> None:
+def test_the_operator_judges_well_and_nothing_of_it_breaks(kind: str) -> None:
     episode = lived(kind)
     told = "\n".join(story(episode))
     assert episode.failures == [], told
     assert episode.unsupported == [], "PromQL that the model does not know"
     assert episode.record.targets, told
+    assert missed(measure(episode), KNOWN.get(kind, set())) == [], told
 
 
 def test_the_same_seed_tells_the_same_story() -> None:
-    first, second = (story(lived("bad-release")) for _ in range(2))
-    assert first == second
-    assert any("v2 is rejected" in line for line in first)
+    again = live_through(weather(SEEDS["bad-release"], "bad-release"))
+    assert story(again) == story(lived("bad-release"))
+    assert any("v2 is rejected" in line for line in story(again))
