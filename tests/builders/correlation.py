@@ -1,5 +1,7 @@
 """Builders for correlation tests: the shop's releases web → answers → catalog, alerts on them, Incidents."""
 
+from collections.abc import Sequence
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any, Literal
 
@@ -53,6 +55,14 @@ def view(name: str, health: Health = "healthy", needs: tuple[str, ...] = (), **m
     meta = {"name": name, "namespace": NS, "labels": more.pop("labels", {})}
     release = Release.model_validate({"metadata": meta, "spec": spec, "status": more})
     return ReleaseView(release, Readings(verdict=verdict(health), onset=at(-20) if health == "fired" else None))
+
+
+def read_at(moment: datetime, views: Sequence[ReleaseView]) -> tuple[ReleaseView, ...]:
+    """The same readings, read at this moment."""
+    return tuple(
+        replace(v, readings=replace(v.readings, verdict=v.readings.verdict and replace(v.readings.verdict, at=moment)))
+        for v in views
+    )
 
 
 def shop(web: Health = "healthy", answers: Health = "healthy", catalog: Health = "healthy") -> tuple[ReleaseView, ...]:

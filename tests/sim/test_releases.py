@@ -6,8 +6,10 @@ from opsloop.core import conditions
 from opsloop.core.facts import Alert
 from opsloop.shell.ports import DEPLOYMENTS, PODS, RELEASES
 from tests.builders.objects import V1, V2
-from tests.sim.shift import Shift, seconds, story
+from tests.sim.shift import Shift, release_object, seconds, story
 from tests.sim.shop import NS
+
+STEPS = [{"weight": weight, "hold": "3s"} for weight in (20, 33, 50)] + [{"weight": 100}]
 
 pytestmark = [pytest.mark.asyncio, pytest.mark.looptime]
 
@@ -73,6 +75,36 @@ async def test_silence_of_prometheus_holds_the_canary_and_resolves_nothing(shift
     assert shift.wrote() == [] and held is not None and held.reason == "TelemetryUnknown"
     shift.shop.silent = False
     await shift.until("v4 is promoted", lambda: shift.live == "v4")
+
+
+async def test_a_prometheus_that_never_answers_beside_sixty_releases_promotes_nothing(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """It accepts and is silent: readings from before the silence are no reason to go on."""
+    monkeypatch.setattr(
+        "tests.sim.operator.MOST_RECONCILES", 200
+    )  # each Release's first reading is one of the namespace's
+    shift = Shift()
+    for n in range(60):
+        item = release_object()
+        item["metadata"]["name"] = item["spec"]["workloadRef"]["name"] = f"able-{n}"  # read before answers, by name
+        shift.shop.cluster.seed(item)
+    await shift.adopt()
+    shift.shop.ship(
+        "v4", evals=None, strategy={"canary": {"steps": STEPS, "analysis": {"window": "2s", "minEvents": 5}}}
+    )
+    await shift.until("v4 serves a second step", lambda: shift.release().status.weight.wanted > 20)
+    shift.shop.telemetry.stalled = True
+    await seconds(shift, 3)
+    reached = shift.release().status.weight.wanted
+    await seconds(shift, 60)
+    known = conditions.get(shift.release().status.conditions, "TelemetryKnown")
+    assert shift.release().status.weight.wanted == reached < 100
+    assert shift.wrote() == []
+    assert known is not None and known.status == "False"
+    shift.shop.telemetry.stalled = False
+    await shift.until("v4 is promoted", lambda: shift.live == "v4")
+    await shift.operator.stop()
 
 
 @story

@@ -140,6 +140,11 @@ class Slo(Model):
         description="Time for which the SLI must be unknown until a sev3 Incident, which pages nobody, says so.",
         json_schema_extra=longer_than_zero("slo.tellUnknownAfter"),
     )
+    delay: Duration | None = Field(
+        default=None,
+        description="Time by which samples arrive late (remote write, a managed Prometheus), for example 2m; the SLI is"
+        " evaluated so long ago. Default: the operator's OPSLOOP_PROMETHEUS_DELAY.",
+    )
     min_bad_events: int = Field(
         default=5, ge=1, le=100_000, description="Minimum number of bad events in the long window for a tier to fire."
     )

@@ -123,8 +123,19 @@ class SinceAct:
 
 
 @dataclass(frozen=True, slots=True)
+class Remark:
+    """What a person should know about readings besides their values; `reason` is of `core.slo.remarks`."""
+
+    reason: str
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
 class Readings:
-    """All readings of one Release on the last tick. `by_revision` (digest → reading) is over the analysis window."""
+    """All readings of one Release, as of `verdict.at`. `by_revision` (digest → reading) is over the analysis window.
+
+    `interval` is the time until the next read: what is older than three of them is Unknown (`core.slo.age`).
+    """
 
     verdict: Verdict | None = None
     bake: Reading | None = None
@@ -134,6 +145,9 @@ class Readings:
     silent: timedelta = timedelta(0)  # how much of the last 2 minutes the verdict was unknown, whole or in pieces
     canary: CanaryReading | Unknown | None = None  # of the target in traffic; None without one
     since_act: SinceAct | None = None  # while an Incident has an act in effect
+    interval: timedelta = timedelta(seconds=5)
+    delay: timedelta = timedelta(0)  # the readings speak of the time so long before `verdict.at`
+    remarks: tuple[Remark, ...] = ()  # the most important one first
 
 
 @dataclass(frozen=True, slots=True)

@@ -59,6 +59,7 @@ class Settings:
     pod_name: str = ""  # empty: the host name
     prometheus_url: str = ""  # empty: every reading is Unknown
     prometheus_resolution: timedelta = timedelta(seconds=15)  # scrape interval
+    prometheus_delay: timedelta = timedelta(0)  # SLIs are evaluated so long ago: samples arrive late
     tick: timedelta = timedelta(seconds=5)  # between two reads of the SLIs
     pager_url: str = ""  # empty: pages stay Decided
     pager_token_file: str = ""
@@ -76,6 +77,7 @@ _PARSERS: Mapping[str, Callable[[str], Any]] = {
     "pod_name": str,
     "prometheus_url": _url,
     "prometheus_resolution": _positive,
+    "prometheus_delay": parse_duration,
     "tick": _positive,
     "pager_url": _url,
     "pager_token_file": str,

@@ -53,7 +53,7 @@ class Operator:
         self.throttle = Throttle(self.queue.enqueue_after)
         self.poller = Poller(
             ports.telemetry, ports.clock, self.cache.releases, self.readings, self._reading_changed, settings.tick,
-            settings.prometheus_resolution, self._hot, self._act,
+            settings.prometheus_resolution, self._hot, self._act, settings.prometheus_delay,
         )  # fmt: skip
         self.inbox = Inbox(ports.writer, self.intake_stored)
 

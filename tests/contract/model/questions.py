@@ -4,7 +4,7 @@ import asyncio
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
-from opsloop.api.slo import Sli
+from opsloop.api.slo import Latency, Requests, Sli
 from opsloop.core.slo import promql
 from opsloop.shell.evidence import history
 from opsloop.shell.ports import Sample, Series
@@ -61,6 +61,8 @@ def slis(case: int, interval: timedelta) -> list[Sli]:
         Sli(bad=f"{bad} # errors", total=total.replace("}}]", "}}] offset 2m")),
         Sli(good=good.replace('verdict="good"', 'code!~"5..|4.."'), total=total),
         Sli(bad=f"svc:errors:increase{{{{window}}}}{{{here}}}", total=f"svc:requests:increase{{{{window}}}}{{{here}}}"),
+        Sli(requests=Requests(counter="ask_total", selector=here, bad='verdict="bad"')),
+        Sli(latency=Latency(histogram="latency", selector=here, threshold=1)),
     ]
 
 
@@ -75,6 +77,8 @@ def _ticks(world: World, dice: Dice) -> list[str]:
         }
         asked.append(promql.window_query(sli, {short, long}, versions, interval))
     asked += promql.single_queries(dice.one(forms), dice.whole(1, 40) * interval).values()
+    if lag := promql.lag_query(dice.one(forms), interval):
+        asked.append(lag)
     return asked
 
 

@@ -1,5 +1,6 @@
 """Situations of an on-call engineer, and the Incident of every alert, burn and ticket in them."""
 
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -11,7 +12,7 @@ from opsloop.core.correlation.decide import Correlation, correlate, decide, rele
 from opsloop.core.correlation.new_incident import slug
 from opsloop.core.correlation.placement import SETTLE
 from opsloop.core.facts import Alert, CorrelationFacts, InboxEntry, Ledger, QueuedTicket, ReleaseView, Ticket
-from tests.builders.correlation import FAST, NOW, NS, alert, at, incident, ledger, shop, ticket, view
+from tests.builders.correlation import FAST, NOW, NS, alert, at, incident, ledger, read_at, shop, ticket, view
 
 
 def facts_of(*alerts: Alert, tickets: tuple[Ticket, ...] = (), **facts: object) -> CorrelationFacts:
@@ -20,7 +21,9 @@ def facts_of(*alerts: Alert, tickets: tuple[Ticket, ...] = (), **facts: object) 
 
 
 def plan(*alerts: Alert, now: float = 0, **facts: object) -> Correlation:
-    return correlate(facts_of(*alerts, **facts), at(now))  # type: ignore[arg-type]
+    """What is concluded at `now`, with readings of then."""
+    seen = facts_of(*alerts, **facts)  # type: ignore[arg-type]
+    return correlate(replace(seen, releases=read_at(at(now), seen.releases)), at(now))
 
 
 def held(result: Correlation) -> tuple[Alert, ...]:

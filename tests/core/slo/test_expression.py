@@ -2,7 +2,7 @@
 
 import pytest
 
-from opsloop.core.slo.expression import Selector, Unit, form, in_a_name
+from opsloop.core.slo.expression import Unit, form, in_a_name
 
 
 @pytest.mark.parametrize(
@@ -48,19 +48,19 @@ def test_what_is_no_promql_has_no_form(query: str) -> None:
 @pytest.mark.parametrize(
     ("query", "selectors"),
     [
-        pytest.param("x", [Selector("x", False)], id="a name"),
-        pytest.param('sum({__name__="x"})', [Selector('{__name__="x"}', False)], id="a selector without a name"),
-        pytest.param('increase(x{a="}"}[5m] offset -1m) - y @ end()', [Selector('x{a="}"}[5m] offset -1m', True), Selector("y @ end()", False)], id="with range and modifiers"),
-        pytest.param("x[5m] @ 1609746000", [Selector("x[5m] @ 1609746000", True)], id="pinned"),
-        pytest.param("max_over_time(sum(x)[1h:1m])", [Selector("x", False)], id="within a subquery"),
-        pytest.param("x[1h:]", [Selector("x", False)], id="the range of a subquery is not its own"),
+        pytest.param("x", [("x", False)], id="a name"),
+        pytest.param('sum({__name__="x"})', [('{__name__="x"}', False)], id="a selector without a name"),
+        pytest.param('increase(x{a="}"}[5m] offset -1m) - y @ end()', [('x{a="}"}[5m] offset -1m', True), ("y @ end()", False)], id="with range and modifiers"),
+        pytest.param("x[5m] @ 1609746000", [("x[5m] @ 1609746000", True)], id="pinned"),
+        pytest.param("max_over_time(sum(x)[1h:1m])", [("x", False)], id="within a subquery"),
+        pytest.param("x[1h:]", [("x", False)], id="the range of a subquery is not its own"),
         pytest.param("vector(1)", [], id="none"),
     ],
 )  # fmt: skip
-def test_the_selectors_of_an_expression(query: str, selectors: list[Selector]) -> None:
+def test_the_selectors_of_an_expression(query: str, selectors: list[tuple[str, bool]]) -> None:
     found = form(query)
     assert found is not None
-    assert list(found.selectors) == selectors
+    assert [(s.text, s.ranged) for s in found.selectors] == selectors
 
 
 @pytest.mark.parametrize(
@@ -76,3 +76,22 @@ def test_the_selectors_of_an_expression(query: str, selectors: list[Selector]) -
 )
 def test_a_duration_in_a_name(query: str, named: bool) -> None:
     assert in_a_name(query, "7m") is named
+
+
+@pytest.mark.parametrize(
+    ("query", "increases"),
+    [
+        pytest.param('sum(increase(x{a="b"}[5m])) or vector(0)', [('x{a="b"}', "[5m]")], id="one"),
+        pytest.param("sum(increase(x[5m])) - sum(increase( y [ 5m ] ))", [("x", "[5m]"), ("y", " [ 5m ]")], id="two"),
+        pytest.param('sum(increase(x{v="{{version}}"}[{{window}}]))', [('x{v="{{version}}"}', "[{{window}}]")], id="with placeholders"),
+        pytest.param("increase(x[5m] offset 1m)", [], id="of an earlier time"),
+        pytest.param("increase(sum(x)[5m:1m])", [], id="of an expression"),
+        pytest.param("increase((x[5m]))", [], id="in brackets of its own"),
+        pytest.param("rate(x[5m])", [], id="another function"),
+    ],
+)  # fmt: skip
+def test_the_increases_of_an_expression(query: str, increases: list[tuple[str, str]]) -> None:
+    found = form(query)
+    assert found is not None
+    assert [(one.selector, one.range) for one in found.increases] == increases
+    assert all(query[one.start : one.end].startswith("increase(") for one in found.increases)

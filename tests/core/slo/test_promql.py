@@ -235,6 +235,42 @@ def test_everything_asked_has_a_reading() -> None:
     assert set(parsed.versions) == {"v2"}
 
 
+@pytest.mark.parametrize(
+    ("sli", "counts"),
+    [
+        pytest.param(BY_GOOD, True, id="increases of the window"),
+        pytest.param(Sli(bad="sum(increase(b[{{window}}] offset 1m))", total=TOTAL), False, id="an increase of an earlier time"),
+        pytest.param(Sli(bad="sum(sum_over_time(b[{{window}}]))", total=TOTAL), False, id="a sum of recorded values"),
+        pytest.param(Sli(bad=BAD, total="sum(increase(t[{{window}}])) + sum(delta(u[{{window}}]))"), False, id="not of all parts"),
+        pytest.param(Sli(bad="sum(increase(b[5m])) + 0 * sum(x[{{window}}:])", total=TOTAL), False, id="an increase of a fixed range"),
+    ],
+)  # fmt: skip
+def test_births_are_counted_where_all_ranges_are_increases(sli: Sli, counts: bool) -> None:
+    assert promql.counts_births(sli) is counts
+    split = "\n".join(promql.split_parts(sli, "v2", promql.Split("v2", MINUTE)))
+    assert ("max_over_time" in split) is counts
+    assert "max_over_time" not in promql.window_query(sli, [MINUTE], {}, SECOND), (
+        "tiers read what a person can reproduce"
+    )
+
+
+def test_where_the_service_was_known_before_is_asked_of_all_versions() -> None:
+    (good, _) = promql.split_parts(BY_GOOD, "v2", promql.Split("v2", MINUTE))
+    assert 'count(count_over_time(answers{version=~".*"}[1h] offset 1m))' in good
+
+
+@pytest.mark.parametrize(
+    ("total", "query"),
+    [
+        pytest.param("sum(increase(t[{{window}}]))", "time() - max(max_over_time(timestamp(t)[10m:15s]))", id="one series"),
+        pytest.param("sum(increase(t[{{window}}] offset 1m)) + sum(increase(u[{{window}}]))", "time() - max(max_over_time(timestamp(t)[10m:15s]) or max_over_time(timestamp(u)[10m:15s]))", id="two, without their offsets"),
+        pytest.param("vector(1) + 0 * count_over_time(vector(1)[{{window}}:])", "", id="none"),
+    ],
+)  # fmt: skip
+def test_the_age_of_the_newest_sample(total: str, query: str) -> None:
+    assert promql.lag_query(Sli(bad=BAD, total=total), 15 * SECOND) == query
+
+
 def test_the_error_ratio_over_time() -> None:
     assert promql.range_query(Sli(good="g[{{window}}]", total="t[{{window}}]"), 5 * SECOND) == (
         'label_replace(clamp_min(1 - sum(g[5s]\n) / sum(t[5s]\n), 0), "opsloop", "ratio:5s", "", "")'

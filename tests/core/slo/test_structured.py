@@ -5,6 +5,7 @@ import re
 import pytest
 
 from opsloop.core.slo import structured
+from opsloop.core.slo.expression import form
 
 
 @pytest.mark.parametrize(
@@ -21,3 +22,19 @@ def test_spellings_of_a_bound(bound: float, spelled: list[str], others: list[str
     pattern = re.compile(structured.spellings(bound))
     assert [text for text in spelled if not pattern.fullmatch(text)] == []
     assert [text for text in others if pattern.fullmatch(text)] == []
+
+
+def test_every_increase_of_an_expression_counts_births() -> None:
+    query = 'sum(increase(a{v="{{version}}"}[{{window}}])) - sum(increase(b[{{window}}]))'
+    found = form(query)
+    assert found is not None
+    made = structured.with_births(query, found.increases, "all")
+    known = "count(count_over_time(all[1h] offset {{window}}))"
+    for name in ('a{v="{{version}}"}', "b"):
+        increase, most = f"increase({name}[{{{{window}}}}])", f"max_over_time({name}[{{{{window}}}}])"
+        before = f"count_over_time({name}[1h] offset {{{{window}}}})"
+        assert (
+            f"(((({most} > {increase} or {increase} or {most}) unless {before}) and on() {known}) or {increase})"
+            in made
+        )
+    assert made.startswith("sum((((") and made.endswith("))")

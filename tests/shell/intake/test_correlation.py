@@ -17,7 +17,7 @@ from opsloop.shell.reconcile.reconciler import reconcile
 from opsloop.simulator.fakes.clock import FakeClock
 from opsloop.simulator.fakes.cluster import FakeCluster, FakeDeath
 from opsloop.simulator.fakes.ports import FakePorts
-from tests.builders.correlation import NOW, NS, alert, shop, ticket
+from tests.builders.correlation import NOW, NS, alert, read_at, shop, ticket
 from tests.fakes.runtime import CountingCluster
 from tests.fakes.telemetry import FakeTelemetry
 
@@ -206,8 +206,8 @@ async def test_a_ticket_in_the_queue_is_linked_when_its_incident_opens(cluster: 
     fill(cluster, [], [COMPLAINT, WISH])
     await process.look()
     assert queue(cluster) == ["HD-1", "HD-2"]
-    process.show(shop(answers="fired"))
     cluster.clock.advance(30)
+    process.show(read_at(cluster.clock.now(), shop(answers="fired")))
     await process.look()
     assert [t["id"] for t in stored(cluster)["answers-1"].tickets] == ["HD-1"] and queue(cluster) == ["HD-2"]
 

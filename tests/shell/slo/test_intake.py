@@ -11,10 +11,11 @@ import yaml
 
 from opsloop.adapters.prometheus import Prometheus
 from opsloop.api.meta import ObjectMeta, parse_duration
-from opsloop.api.release import Release, ReleaseSpec, Revision, WorkloadRef
+from opsloop.api.release import Release, ReleaseSpec, Revision, Target, WorkloadRef
 from opsloop.api.slo import Sli, Slo, Tier
 from opsloop.core.facts import Readings, Value, Verdict
 from opsloop.core.slo import burn_rate as slo
+from opsloop.core.slo import remarks
 from opsloop.shell.slo.poller import Poller, ReadingStore
 from opsloop.simulator.fakes.clock import START, FakeClock
 from opsloop.simulator.prometheus.store import Store
@@ -36,8 +37,16 @@ def case(name: str) -> Any:
     return yaml.safe_load(path.read_text())
 
 
-def release(sli: dict[str, str], objective: float = 0.99, tiers: list[Any] | None = None, **status: Any) -> Release:
-    spec = Slo(objective=objective, sli=Sli.model_validate(sli), tiers=[Tier(**tier) for tier in tiers or [FAST]])
+def release(
+    sli: dict[str, str],
+    objective: float = 0.99,
+    tiers: list[Any] | None = None,
+    delay: timedelta | None = None,
+    **status: Any,
+) -> Release:
+    spec = Slo(
+        delay=delay, objective=objective, sli=Sli.model_validate(sli), tiers=[Tier(**tier) for tier in tiers or [FAST]]
+    )
     known = [
         Revision(
             digest=digest, number=number, version=f"v{number}", reason="Adopted", first_seen=START, live_since=START
@@ -54,19 +63,21 @@ def release(sli: dict[str, str], objective: float = 0.99, tiers: list[Any] | Non
 class Reader:
     """A poller over samples that are scraped every 15 s from START on."""
 
-    def __init__(self, item: Release, series: list[dict[str, str]]) -> None:
+    def __init__(self, item: Release, series: list[dict[str, str]], delay: timedelta = timedelta(0)) -> None:
+        self.item = item
         self.clock, store = FakeClock(), Store()
         load(store, series, START)
         self.telemetry, self.store = ModelTelemetry(store, self.clock), ReadingStore()
         self.poller = Poller(
             self.telemetry,
             self.clock,
-            lambda: [item],
+            lambda: [self.item],
             self.store,
             lambda _: None,
             RESOLUTION,
             RESOLUTION,
             lambda _: False,
+            delay=delay,
         )
 
     async def at(self, span: str) -> Readings:
@@ -159,6 +170,72 @@ async def test_answers_with_a_word_besides_the_data(name: str, reason: str) -> N
         assert slo.unknown_because(verdict).startswith(
             "5m: QueryFailed: spec.slo.sli.bad: Prometheus warns of the query"
         )
+
+
+@pytest.mark.parametrize("given", case("03")["cases"], ids=lambda given: given["name"])
+async def test_bad_events_that_never_had_a_series_are_said(given: dict[str, Any]) -> None:
+    readings = await Reader(release(given["sli"]), given["series"]).at("2h")
+    assert readings.verdict is not None
+    assert readings.verdict.band == "ok"
+    (remark,) = readings.remarks
+    assert remark.reason == remarks.NEVER_MATCHED
+    assert remark.message.startswith("spec.slo.sli.bad matched no series in 1h")
+
+
+async def test_the_first_increment_of_a_canary_s_errors_counts() -> None:
+    given = case("04")
+    stepping = Target(digest=TWO, version="v2", state="Stepping", started_at=START)
+    reading = (await Reader(release(given["sli"], target=stepping), given["series"]).at("2h")).by_revision[TWO]
+    assert isinstance(reading, Value)
+    assert (reading.bad, reading.total) == (60, 300), (
+        "60 errors within one scrape; the first 10 requests are older than a minute"
+    )
+
+
+async def test_samples_that_are_always_late_are_said_with_the_field_to_write() -> None:
+    given = case("07")
+    reader = Reader(release(given["sli"]), given["series"])
+    for second in (0, 15, 30):
+        readings = await reader.at(f"{7200 + second - 30}s")
+    assert readings.verdict is not None
+    assert readings.verdict.reason == slo.LOW_COVERAGE
+    assert [remark.reason for remark in readings.remarks] == [remarks.LATE_DATA]
+    assert "write spec.slo.delay: 2m (or prometheus.delay of the operator)" in readings.remarks[0].message
+
+
+@pytest.mark.parametrize("whose", ["the Release's", "the operator's"])
+async def test_with_a_delay_late_samples_are_whole(whose: str) -> None:
+    given, two = case("07"), timedelta(minutes=2)
+    own = whose == "the Release's"
+    reader = Reader(release(given["sli"], delay=two if own else None), given["series"], timedelta(0) if own else two)
+    readings = await reader.at("2h")
+    assert readings.verdict is not None
+    assert (readings.verdict.band, readings.verdict.at) == ("ok", START + timedelta(hours=2))
+    assert readings.delay == two
+
+
+async def test_bad_events_that_vanish_from_a_living_revision_are_unknown_for_one_short_window() -> None:
+    """The counter of errors is there with 0 from the start; a relabelling takes it away."""
+    series = [
+        {"series": 'requests_total{code="200"}', "values": "0+150x480"},
+        {"series": "errors_total", "values": "0x240 stale"},
+    ]
+    reader = Reader(release(RAW), series)
+    assert (await reader.verdict("60m")).band == "ok"
+    gone = await reader.verdict("66m")
+    assert (gone.band, gone.reason) == ("unknown", slo.VANISHED)
+    assert (await reader.verdict("72m")).band == "ok"
+
+
+async def test_bad_events_that_go_with_their_revision_are_none() -> None:
+    series = [
+        {"series": 'requests_total{code="200"}', "values": "0+150x480"},
+        {"series": "errors_total", "values": "0x240 stale"},
+    ]
+    reader = Reader(release(RAW), series)
+    assert (await reader.verdict("60m")).band == "ok"
+    reader.item = release(RAW, live=TWO)
+    assert (await reader.verdict("66m")).band == "ok"
 
 
 def answering(body: dict[str, Any]) -> Prometheus:

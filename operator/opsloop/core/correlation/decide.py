@@ -6,7 +6,7 @@ measured needs no alert (`core.correlation.measured`): a burn that fired opens a
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from opsloop.api.incident import REOPEN_GRACE, Incident, IncidentSpec, LinkedTicket
@@ -18,6 +18,7 @@ from opsloop.core.correlation.placement import DEPENDENCY_UNCLEAR, PlacementFact
 from opsloop.core.correlation.service_health import LocatedAlert, Locator, ServiceHealth, failing_services
 from opsloop.core.decision import Decision
 from opsloop.core.facts import Alert, CorrelationFacts, QueuedTicket
+from opsloop.core.slo.age import view_as_of
 from opsloop.core.tickets.linking import Candidate, candidate, link_tickets
 from opsloop.core.topology import Topology
 
@@ -96,6 +97,7 @@ def relevant_incidents(incidents: Sequence[Incident], now: datetime, grace: time
 
 def correlate(facts: CorrelationFacts, now: datetime, grace: timedelta = REOPEN_GRACE) -> Correlation:
     """Places every alert of the inbox, opens Incidents for burns and for alerts without one, links tickets."""
+    facts = replace(facts, releases=tuple(view_as_of(view, now) for view in facts.releases))
     topology = Topology(facts.releases)
     locate = Locator(topology, facts.namespace, facts.owners)
     inbox = [locate(alert) for alert in facts.alerts]

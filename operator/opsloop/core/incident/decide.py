@@ -1,5 +1,6 @@
 """The Incident's decision, in the order of the loop: detect, page, explain, mitigate, recover, learn, ship."""
 
+from dataclasses import replace
 from datetime import datetime, timedelta
 
 from opsloop.api.incident import REOPEN_GRACE, BurnSignal, Evidence, IncidentSpec, IncidentStatus
@@ -13,6 +14,7 @@ from opsloop.core.incident import cause as causes
 from opsloop.core.incident import dependencies, followup, lifecycle, outage, paging, plays, timeline
 from opsloop.core.incident.state import IncidentBuilder, burn_signal, is_harmed, worse
 from opsloop.core.release import revisions
+from opsloop.core.slo.age import view_as_of
 from opsloop.core.topology import Topology
 
 MOST_AFFECTED = 64
@@ -22,6 +24,11 @@ MOST_TICKETS = 100
 
 def decide(facts: IncidentFacts, now: datetime, grace: timedelta = REOPEN_GRACE) -> Decision:
     """What follows for one Incident; `grace` is the time after its resolution in which a new breach reopens it."""
+    facts = replace(
+        facts,
+        root=view_as_of(facts.root, now) if facts.root else None,
+        releases=tuple(view_as_of(view, now) for view in facts.releases),
+    )
     decision, topology = IncidentBuilder(facts, facts.incident.status, now), Topology(facts.releases)
     decision.set(observed_generation=facts.incident.metadata.generation)
     _record_signal(decision)

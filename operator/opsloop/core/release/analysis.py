@@ -153,7 +153,7 @@ def _is_old(rollout: Rollout) -> bool:
     """True where nothing was read of the canary for three intervals (a minute, where nothing was read at all)."""
     reading = _reading(rollout)
     if isinstance(reading, CanaryReading):
-        return rollout.now - reading.until > _STALE * reading.step
+        return rollout.now - rollout.facts.readings.delay - reading.until > _STALE * reading.step
     unread = isinstance(reading, Unknown) and reading.reason == slo.NOT_READ
     return not unread or rollout.now - (rollout.target.traffic_since or rollout.now) > _UNREAD
 

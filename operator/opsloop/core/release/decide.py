@@ -3,6 +3,8 @@
 The order matters: safety before progress.
 """
 
+from collections.abc import Sequence
+from dataclasses import replace
 from datetime import datetime
 
 from opsloop.api.incident import Incident
@@ -10,7 +12,7 @@ from opsloop.api.release import ReleaseStatus, Revision, Weight
 from opsloop.api.slo import Slo
 from opsloop.core import conditions
 from opsloop.core.decision import Decision
-from opsloop.core.facts import ReleaseFacts, Verdict
+from opsloop.core.facts import ReleaseFacts, Remark, Verdict
 from opsloop.core.release import (
     ReleaseBuilder,
     canary,
@@ -25,8 +27,8 @@ from opsloop.core.release import (
     weights,
 )
 from opsloop.core.release.pods import clear_canary
+from opsloop.core.slo import age, tiers
 from opsloop.core.slo import burn_rate as slo
-from opsloop.core.slo import tiers
 from opsloop.names import incident_number
 
 # Named reasons
@@ -37,6 +39,7 @@ TIERS_DROPPED = "TiersDropped"  # default tiers are left out, because the object
 
 def decide(facts: ReleaseFacts, now: datetime) -> Decision:
     """The effects that follow for one Release. Deterministic; repeated on the same facts it decides the same."""
+    facts = replace(facts, readings=age.as_of(facts.readings, now))
     builder = ReleaseBuilder(facts, facts.release.status, now)
     workload = facts.workload
     outages.watch(builder, workload)
@@ -93,7 +96,9 @@ def _summarize(builder: ReleaseBuilder) -> None:
     builder.set(revisions=revisions.with_replica_sets(_pruned(builder.status), facts.replica_sets))
     if facts.release.spec.slo is not None:
         if verdict is not None or conditions.get(builder.status.conditions, "TelemetryKnown") is None:
-            readable, reason, message = _telemetry(verdict)  # a restart does not begin a silence anew
+            readable, reason, message = _telemetry(
+                verdict, facts.readings.remarks
+            )  # a restart does not begin a silence anew
             builder.condition("TelemetryKnown", readable, reason, message)
         if told := facts.readings.told:
             builder.condition("RevisionsTold", told.apart, told.reason, told.message)
@@ -153,13 +158,18 @@ def _pruned(status: ReleaseStatus) -> list[Revision]:
     return revisions.prune(status.revisions, named | ({base.digest} if base else set()))
 
 
-def _telemetry(verdict: Verdict | None) -> compared.Finding:
+def _telemetry(verdict: Verdict | None, remarks: Sequence[Remark]) -> compared.Finding:
     if verdict is None:
         return None, slo.NOT_READ, "the SLI has not been read yet"
+    remark = remarks[0] if remarks else None
     if verdict.band == "unknown":
         message = f"the SLI is unknown, so nothing is decided on it: {slo.unknown_because(verdict)}"
-        return False, verdict.reason, message[:500]
-    return True, KNOWN, "the SLI is read"
+        return (
+            False,
+            remark.reason if remark else verdict.reason,
+            "; ".join([message[:500], *(r.message for r in remarks)]),
+        )
+    return True, remark.reason if remark else KNOWN, "; ".join(["the SLI is read", *(r.message for r in remarks)])
 
 
 def _tiers(spec: Slo) -> compared.Finding:

@@ -29,10 +29,21 @@ class Unit(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Selector:
-    """A selector with its range and modifiers, as written. `ranged`: it selects a range."""
+    """A selector with its range and modifiers, as written. `ranged`: it selects a range. `base`: without both."""
 
     text: str
     ranged: bool
+    base: str
+
+
+@dataclass(frozen=True, slots=True)
+class Increase:
+    """A call of increase() over the plain range of one selector: its place in the text, the selector, the range."""
+
+    start: int
+    end: int
+    selector: str
+    range: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +54,7 @@ class Form:
     culprit: str
     selectors: tuple[Selector, ...]
     stand_in: bool
+    increases: tuple[Increase, ...]
 
 
 @lru_cache(maxsize=1024)
@@ -54,9 +66,8 @@ def form(query: str) -> Form | None:
         reader.expect("")
     except _Unreadable:
         return None
-    return Form(
-        unit, reader.culprit, tuple(Selector(query[a:b], ranged) for a, b, ranged in reader.found), reader.stand_in
-    )
+    selectors = tuple(Selector(query[f.start : f.end], f.ranged, query[f.start : f.base]) for f in reader.found)
+    return Form(unit, reader.culprit, selectors, reader.stand_in, tuple(reader.increases))
 
 
 def in_a_name(query: str, text: str) -> bool:
@@ -116,14 +127,26 @@ def _tokens(text: str) -> Iterator[_Token]:
     yield _Token("", "end", at, at)
 
 
+@dataclass(slots=True)
+class _Found:
+    """A selector's place: `base` is the end of what is selected, `end` that of its range and modifiers."""
+
+    start: int
+    base: int
+    end: int
+    ranged: bool = False
+    modified: bool = False
+
+
 class _Reader:
     """Precedence climbing that computes units instead of a tree."""
 
     def __init__(self, text: str) -> None:
-        self._tokens = list(_tokens(text))
+        self._text, self._tokens = text, list(_tokens(text))
         self._at = 0
         self.culprit, self.stand_in = "", False
-        self.found: list[tuple[int, int, bool]] = []  # selectors: start, end, ranged
+        self.found: list[_Found] = []
+        self.increases: list[Increase] = []
 
     @property
     def _now(self) -> _Token:
@@ -176,7 +199,7 @@ class _Reader:
             return self.expression(_PRECEDENCE["^"])
         before = len(self.found)
         unit = self._primary()
-        plain = len(self.found) == before + 1 and self.found[-1][1] == self._tokens[self._at - 1].end
+        plain = len(self.found) == before + 1 and self.found[-1].end == self._tokens[self._at - 1].end
         return self._postfixed(unit, plain)
 
     def _postfixed(self, unit: Unit, plain: bool) -> Unit:
@@ -184,10 +207,11 @@ class _Reader:
         while True:
             if self._now.text == "[":
                 subquery = self._skip("[", "]")
-                if plain and not subquery:
-                    self.found[-1] = (self.found[-1][0], self._tokens[self._at - 1].end, True)
                 plain = plain and not subquery
-            elif self._accept("offset"):
+                if plain:
+                    self.found[-1].ranged, self.found[-1].end = True, self._tokens[self._at - 1].end
+                continue
+            if self._accept("offset"):
                 self._accept("-")
                 self._take()
             elif self._accept("@"):
@@ -199,8 +223,7 @@ class _Reader:
             else:
                 return unit
             if plain:
-                start, _, ranged = self.found[-1]
-                self.found[-1] = (start, self._tokens[self._at - 1].end, ranged)
+                self.found[-1].modified, self.found[-1].end = True, self._tokens[self._at - 1].end
 
     def _primary(self) -> Unit:
         token = self._now
@@ -223,7 +246,8 @@ class _Reader:
     def _selector(self, start: int) -> Unit:
         if self._now.text == "{":
             self._skip("{", "}")
-        self.found.append((start, self._tokens[self._at - 1].end, False))
+        end = self._tokens[self._at - 1].end
+        self.found.append(_Found(start, end, end))
         return Unit.OTHER
 
     def _named(self, token: _Token) -> Unit:
@@ -231,7 +255,7 @@ class _Reader:
         if word in _AGGREGATES | _COUNTING_AGGREGATES and self._now.text.lower() in ("(", "by", "without"):
             return self._aggregate(word)
         if self._now.text == "(" and ":" not in word:
-            return self._call(word)
+            return self._call(token, word)
         return Unit.NUMBER if word in _SPECIAL_NUMBERS else self._selector(token.start)
 
     def _aggregate(self, word: str) -> Unit:
@@ -242,8 +266,11 @@ class _Reader:
             self._skip("(", ")")
         return units[-1] if units and word in _AGGREGATES else Unit.OTHER
 
-    def _call(self, word: str) -> Unit:
+    def _call(self, name: _Token, word: str) -> Unit:
+        opened, before = self._at, len(self.found)
         units = self._arguments()
+        if word == "increase" and len(self.found) == before + 1:
+            self._note_increase(name.start, self._tokens[opened + 1].start, self.found[-1])
         if word in _PER_SECOND:
             self.culprit = self.culprit or word
             return Unit.RATE
@@ -251,6 +278,13 @@ class _Reader:
         if word in _KEEP_UNIT and units:
             return units[0]
         return Unit.COUNT if word in _COUNTS else Unit.OTHER
+
+    def _note_increase(self, start: int, argument: int, found: _Found) -> None:
+        """Keeps a call whose argument is a selector with its range and nothing else."""
+        whole = (found.start, found.end) == (argument, self._tokens[self._at - 2].end)
+        if whole and found.ranged and not found.modified:
+            end, text = self._tokens[self._at - 1].end, self._text
+            self.increases.append(Increase(start, end, text[found.start : found.base], text[found.base : found.end]))
 
     def _arguments(self) -> list[Unit]:
         self.expect("(")

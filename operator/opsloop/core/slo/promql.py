@@ -12,7 +12,7 @@ The user's expression is always inside `sum( )`, so that each part has at most o
 import json
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from math import isinf, isnan
 from typing import Literal, NamedTuple, Protocol
@@ -22,7 +22,7 @@ from opsloop.api.slo import Sli
 from opsloop.core.facts import Reading, Unknown, Value
 from opsloop.core.slo import burn_rate as slo
 from opsloop.core.slo import structured
-from opsloop.core.slo.expression import Unit, form, in_a_name
+from opsloop.core.slo.expression import Form, Unit, form, in_a_name
 from opsloop.core.slo.pods import ANYTHING, Scope, hash_is_cut, pattern
 
 LABEL = "opsloop"
@@ -69,10 +69,14 @@ class Labelled(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Parsed:
-    """The readings of one answer: one for every window and every version of the query."""
+    """The readings of one answer: one for every window and every version of the query.
+
+    `missing`: the windows with events in which good (or bad) ones had no series.
+    """
 
     windows: Mapping[timedelta, Reading]
     versions: Mapping[str, Reading]
+    missing: frozenset[timedelta] = frozenset()
 
 
 # --- the expressions of an SLI
@@ -115,6 +119,16 @@ def expressions(sli: Sli, scope: Scope = ANYWHERE) -> Expressions:
     kind: Literal["good", "bad"] = "good" if sli.good is not None else "bad"
     counted, total = sli.good or sli.bad or "", sli.total or ""
     return Expressions(kind, counted, total, total, f"{FIELD}.{kind}", f"{FIELD}.total")
+
+
+def raw(sli: Sli, scope: Scope) -> Sli:
+    """The SLI as PromQL of all pods in the scope, for those who read it as a whole."""
+    asked = expressions(sli, scope)
+    counted, total = (_PLACEHOLDER["pods"].sub(scope.pods, query) for query in (asked.counted, asked.total))
+    good, bad = (counted, None) if asked.kind == "good" else (None, counted)
+    return Sli.model_construct(
+        requests=None, latency=None, good=good, bad=bad, total=total
+    )  # longer than one may write
 
 
 def problem(sli: Sli) -> Unknown | None:
@@ -248,10 +262,45 @@ def split_parts(sli: Sli, name: str, split: Split, scope: Scope = ANYWHERE, seen
     """
     if not_told(sli, split, scope):
         return []
-    asked = expressions(sli, scope)
+    asked = _with_births(expressions(sli, scope), scope)
     if asked.by == "pods":
         return _parts(asked, split.window, name, pods=pattern(split.replica_sets), seen=seen)
     return _parts(asked, split.window, name, version_pattern(split.version), scope.pods, seen)
+
+
+def counts_births(sli: Sli) -> bool:
+    """True where what a series was born with counts for a revision: else errors of a canary's first scrape may be lost."""
+    asked = expressions(sli)
+    return bool(asked.metric) or asked != _with_births(asked, ANYWHERE)
+
+
+def _with_births(asked: Expressions, scope: Scope) -> Expressions:
+    """The same with births counted, where all ranges of a person's expressions are those of increase(); else unchanged."""
+    counted, total = form(asked.counted), form(asked.total)
+    if asked.metric or counted is None or total is None or not (_plain(counted) and _plain(total)):
+        return asked
+    everybody = _PLACEHOLDER["pods"].sub(scope.pods, _PLACEHOLDER["version"].sub(ANYTHING, total.increases[0].selector))
+    return replace(
+        asked,
+        counted=structured.with_births(asked.counted, counted.increases, everybody),
+        total=structured.with_births(asked.total, total.increases, everybody),
+    )
+
+
+def _plain(found: Form) -> bool:
+    """True where every range is the window of an increase()."""
+    windows = all(_PLACEHOLDER["window"].fullmatch(one.range.strip("[] ")) for one in found.increases)
+    return bool(found.increases) and windows and len(found.increases) == sum(s.ranged for s in found.selectors)
+
+
+def lag_query(sli: Sli, resolution: timedelta, scope: Scope = ANYWHERE) -> str:
+    """PromQL: the age in seconds of the newest sample of all events, within ten minutes; empty where it cannot be asked."""
+    found = form(_filled(expressions(sli, scope).total, timedelta(minutes=5), pods=scope.pods))
+    if found is None or not found.selectors:
+        return ""
+    span = f"[10m:{format_duration(resolution)}]"
+    bases = dict.fromkeys(f"max_over_time(timestamp({selector.base}){span})" for selector in found.selectors)
+    return f"time() - max({' or '.join(bases)})"
 
 
 def _parts(
@@ -295,12 +344,15 @@ def parse(
     numbers = {sample.labels.get(LABEL, ""): sample.value for sample in samples}
     spans = {*windows, *(split.window for split in splits.values())}
     overall = {window: _overall(numbers, sli, window) for window in spans}
+    kind = expressions(sli).kind
+    missing = {w for w, r in overall.items() if isinstance(r, Value) and f"{kind}:{format_duration(w)}" not in numbers}
     return Parsed(
         windows=overall,
         versions={
             name: not_told(sli, split, scope) or _of_split(numbers, sli, name, split.window, overall[split.window])
             for name, split in splits.items()
         },
+        missing=frozenset(missing),
     )
 
 

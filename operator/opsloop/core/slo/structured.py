@@ -5,9 +5,11 @@ all errors of a canary's first scrape, would count as none. A series is born in 
 window nor anything else of it is known while the service had data then; it counts with its highest value.
 """
 
+from collections.abc import Sequence
 from decimal import Decimal
 
 from opsloop.api.slo import Latency, Requests
+from opsloop.core.slo.expression import Increase
 from opsloop.core.slo.pods import Scope, joined, matcher
 
 _WINDOW = "{{window}}"
@@ -64,6 +66,13 @@ def _counted(series: str, everybody: str) -> str:
     increase, most = f"increase({series}[{_WINDOW}])", f"max_over_time({series}[{_WINDOW}])"
     born = f"({most} > {increase} or {increase} or {most}) unless {_before(series)}"
     return f"(({born}) and on() {_known(everybody)}) or {increase}"
+
+
+def with_births(query: str, increases: Sequence[Increase], everybody: str) -> str:
+    """The expression with each of these calls replaced by one that counts births; `everybody` as in `_counted`."""
+    for one in reversed(increases):
+        query = f"{query[: one.start]}({_counted(one.selector, everybody)}){query[one.end :]}"
+    return query
 
 
 def _before(series: str) -> str:

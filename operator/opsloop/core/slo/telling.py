@@ -27,7 +27,12 @@ def told(sli: Sli, live: promql.Split, scope: Scope, reading: Reading, whole: Re
     by = promql.expressions(sli, scope).by
     if isinstance(reading, Value):
         reason = TOLD_BY_PODS if by == "pods" else TOLD_BY_VERSION
-        return Told(True, reason, f"revisions are told apart by {_how(by)}")
+        births = (
+            ""
+            if promql.counts_births(sli)
+            else "; what a counter has at its first scrape does not count: show it with 0"
+        )
+        return Told(True, reason, f"revisions are told apart by {_how(by)}{births}")
     if isinstance(whole, Unknown) or reading.reason not in (slo.NO_SERIES, slo.NO_EVENTS):
         return Told(None, NOT_CHECKED, f"live alone is not known yet: {reading.reason}")
     if not settled:

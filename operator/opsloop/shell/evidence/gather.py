@@ -47,6 +47,7 @@ async def gather(
     if incident is None or isinstance(incident, Missing):
         return _nothing(sources, incident, incidents, releases, sent)
     shift = _Shift(sources, incident, releases, sources.clock.now())
+    await shift.read_sli_as_promql()
     case = await or_missing("EvalCase", cluster.regression_case(sources.cluster, sources.namespace, incident))
     alerts, active, filed, pages, burns, sli = await asyncio.gather(
         shift.alerts(),
@@ -149,6 +150,14 @@ class _Shift:
         self.now = now
         self.root = root_with_slo(releases, incident)
         self.start, _ = shift_of(incident, now)
+
+    async def read_sli_as_promql(self) -> None:
+        """Resolves a structured SLI once, for all questions about it."""
+        if not isinstance(self.root, Missing):
+            release, slo = self.root
+            asking = history.as_promql(self.sources.telemetry, release, slo, self.now)
+            resolved = await or_missing("Prometheus", asking)
+            self.root = resolved if isinstance(resolved, Missing) else (release, resolved)
 
     async def alerts(self) -> tuple[FiredAlert, ...] | Missing:
         """Distinct alerts that fired."""

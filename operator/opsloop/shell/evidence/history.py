@@ -3,13 +3,16 @@
 import asyncio
 import math
 import re
+from dataclasses import replace
 from datetime import datetime, timedelta
 
 from opsloop.api.incident import Incident
 from opsloop.api.meta import PAGING, format_duration
+from opsloop.api.release import Release
 from opsloop.api.slo import Sli, Slo, Tier
 from opsloop.core.gate.evidence import FiredAlert, Missing, Served, SliPoint, SliSeries, TierBurn, shift_of
-from opsloop.core.slo import promql
+from opsloop.core.slo import pods, promql
+from opsloop.core.slo.pods import Scope
 from opsloop.core.slo.tiers import tiers_of
 from opsloop.errors import Invalid
 from opsloop.shell.evidence.sources import or_missing
@@ -24,6 +27,21 @@ def _queries(sli: Sli, window: timedelta) -> tuple[str, str]:
     """(all events, the good or bad ones) over a window."""
     part, total = promql.single_queries(sli, window).values()
     return total, part
+
+
+async def as_promql(telemetry: Telemetry, release: Release, slo: Slo, at: datetime) -> Slo:
+    """The SLO with its SLI as PromQL over the Release's own pods; a structured one is asked for its labels as the poller does."""
+    scope, named = (
+        Scope(release.metadata.namespace, release.spec.workload_ref.name),
+        slo.sli.requests or slo.sli.latency,
+    )
+    if named is not None:
+        query = pods.labels_query(promql.expressions(slo.sli).metric, named.selector, scope, named.pod_label)
+        samples = [sample.labels for sample in await telemetry.instant(query, at)]
+        scope = replace(scope, labels=pods.labels_of(samples, scope.namespace, named.pod_label))
+        if scope.labels is None and not named.selector:
+            raise Invalid(f"{promql.FIELD}: no series names a living pod of the Deployment; write a selector")
+    return slo.model_copy(update={"sli": promql.raw(slo.sli, scope)})
 
 
 async def fired(telemetry: Telemetry, namespace: str, incident: Incident, now: datetime) -> tuple[FiredAlert, ...]:

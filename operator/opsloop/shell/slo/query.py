@@ -66,6 +66,15 @@ class SliQuery:
             (hour, traffic.rate(p.windows[traffic.HOUR])) for hour, p in zip(ends, parsed, strict=True)
         )
 
+    async def lag(self, sli: Sli, scope: Scope, at: datetime) -> float | None:
+        """The age of the newest sample as of `at`, in seconds; None where nobody says."""
+        query = promql.lag_query(sli, self._resolution, scope)
+        try:
+            samples = await self._in_time(self._telemetry.instant(query, at)) if query else []
+        except OpsloopError:
+            return None
+        return samples[0].value if samples else None
+
     async def onset(self, objective: Slo, scope: Scope, at: datetime) -> datetime | None:
         """The start of the present burn by the error ratio over the shortest page window; None where it is not known.
 
