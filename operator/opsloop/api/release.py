@@ -135,6 +135,9 @@ class Revision(Model):
         description="Whether no pod of the revision was ever available on the Deployment, so that another one serves.",
     )
     live_since: Time | None = Field(default=None, description="Time at which the revision last became live.")
+    served_since: Time | None = Field(
+        default=None, description="Time from which its canary took traffic, the last time that it was one."
+    )
     first_seen: Time = Field(description="Time at which opsloop first observed the revision.")
     proven_at: Time | None = Field(
         default=None,

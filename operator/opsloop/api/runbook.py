@@ -51,6 +51,12 @@ class Safety(Model):
         default="auto",
         description="auto: run steps. approve: wait for the annotation opsloop.dev/approve on the Incident before each step. dryRun: only report the step that would run.",
     )
+    min_confidence: float = Field(
+        default=0.8,
+        ge=0,
+        le=1,
+        description="Confidence in the cause, from 0 to 1, from which a step that undoes something runs by itself. Below it a person is paged with the ranking. Mode approve asks a person anyway.",
+    )
     cooldown: Duration = Field(
         default=timedelta(minutes=1),
         description="Minimum time between granted plays on one Release for different Incidents; a play that comes sooner is delayed.",

@@ -112,6 +112,24 @@ class CanaryReading:
 
 
 @dataclass(frozen=True, slots=True)
+class Interval:
+    """Counts of one interval; 0 ≤ bad ≤ total."""
+
+    start: datetime
+    end: datetime
+    bad: float
+    total: float
+
+
+@dataclass(frozen=True, slots=True)
+class Harm:
+    """Counts around the beginning of the present harm: disjoint intervals, oldest first, and by revision since then."""
+
+    series: tuple[Interval, ...]
+    by_revision: Mapping[str, Reading] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
 class SinceAct:
     """Counts around the moment from which an act (a rollback) was in effect."""
 
@@ -144,6 +162,7 @@ class Readings:
     told: Told | None = None
     silent: timedelta = timedelta(0)  # how much of the last 2 minutes the verdict was unknown, whole or in pieces
     canary: CanaryReading | Unknown | None = None  # of the target in traffic; None without one
+    harm: Harm | None = None  # while the SLI burns
     since_act: SinceAct | None = None  # while an Incident has an act in effect
     interval: timedelta = timedelta(seconds=5)
     delay: timedelta = timedelta(0)  # the readings speak of the time so long before `verdict.at`

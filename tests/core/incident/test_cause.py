@@ -1,32 +1,55 @@
-"""Causes: which change is blamed for harm, and when nobody is."""
+"""Causes: which change is blamed for harm, how surely, and when nobody is."""
 
-from datetime import datetime
+from dataclasses import replace
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
 
+from opsloop.api.incident import Cause, IncidentStatus
 from opsloop.api.release import Blocked, ReleaseStatus, Revision
-from opsloop.core.facts import Reading, Readings, ReleaseView, Unknown
+from opsloop.core.facts import Harm, Interval, Readings, ReleaseView, Value
 from opsloop.core.incident import cause as causes
 from opsloop.core.topology import Topology
-from tests.builders.objects import V1, V2, at, release, value, view
+from tests.builders.incidents import BAD_CAUSE
+from tests.builders.objects import T0, V1, V2, V4, at, readings, release, value, view
+from tests.builders.rollouts import record, target
 
 ONSET, CHANGED = at(100), at(90)
 
 
-def service(name: str = "answers", since: datetime | None = CHANGED, number: int = 2, needs: tuple[str, ...] = (), split: dict[str, Reading] | None = None, **more: Any) -> ReleaseView:  # fmt: skip
+def harm(
+    began: float = 100, before: float = 0.001, after: float = 0.8, split: dict[str, Value] | None = None
+) -> Readings:
+    """Counts of an hour until 60 s after the beginning, in intervals of a minute; `split`: by digest since then."""
+    ratios = [(before, began - 60 * n) for n in range(60, 0, -1)] + [(after, began)]
+    series = tuple(Interval(at(s), at(s + 60), ratio * 3000, 3000) for ratio, s in ratios)
+    return Readings(harm=Harm(series, split or {}))
+
+
+def service(name: str = "answers", since: datetime | None = CHANGED, number: int = 2, needs: tuple[str, ...] = (), seen: Readings | None = None, rollback: Any = None, **more: Any) -> ReleaseView:  # fmt: skip
     """v2 became live at `since`."""
     live = Revision(
         digest=V2, number=number, version="v2", reason="Drifted", live_since=since, first_seen=at(0), **more
     )
     old = Revision(digest=V1, number=1, version="v1", reason="Adopted", live_since=at(0), first_seen=at(0))
     known = [live] if number == 1 else [old, live]
-    status = ReleaseStatus(live=V2, revisions=known)
-    return view(release(name, status=status, dependsOn=list(needs)), Readings(by_revision=split or {}))
+    status = ReleaseStatus(live=V2, revisions=known, rollback=rollback)
+    return view(release(name, status=status, dependsOn=list(needs)), seen or Readings())
 
 
-def calm(name: str, needs: tuple[str, ...] = ()) -> ReleaseView:
-    return service(name, since=at(-9999), needs=needs)
+def calm(name: str, needs: tuple[str, ...] = (), seen: Readings | None = None) -> ReleaseView:
+    return service(name, since=at(-9999), needs=needs, seen=seen)
+
+
+def canary(state: str = "Stepping", served: float = 80, **more: Any) -> ReleaseView:
+    """v2 is live for hours and proven; v4 is or was a canary in traffic."""
+    root = service(since=at(-9999), proven_at=at(-9000), seen=harm())
+    tried = Revision(digest=V4, number=3, version="v4", reason="Canaried", first_seen=at(70), served_since=at(served))
+    status = root.release.status.model_copy(
+        update={"revisions": [*root.release.status.revisions, tried], "target": target(state, "v4", **more)}
+    )
+    return replace(root, release=root.release.model_copy(update={"status": status}))
 
 
 @pytest.mark.parametrize(
@@ -36,14 +59,22 @@ def calm(name: str, needs: tuple[str, ...] = ()) -> ReleaseView:
         pytest.param(service(since=at(120)), "bad_release", "ChangedJustBefore", id="seen live up to half a minute late, it still is"),
         pytest.param(service(since=at(140)), "unknown", "NothingChanged", id="what came later is not the cause"),
         pytest.param(service(since=at(100 - 3700)), "unknown", "NothingChanged", id="what came over an hour before is not the cause"),
+        pytest.param(service(since=at(100 - 3000)), "unknown", "NoneOfThese", id="what came fifty minutes before explains less than what nobody knows"),
         pytest.param(service(since=None), "unknown", "NothingChanged", id="what was never seen to become live is not the cause"),
         pytest.param(service(number=1), "unknown", "NothingChanged", id="adoption is no change"),
         pytest.param(service(number=1, blocked=Blocked(reason="RolledBack", at=at(0))), "bad_release", "ChangedJustBefore", id="unless that revision was blocked and came back"),
-        pytest.param(service(split={V1: value(0.0), V2: value(0.8)}), "bad_release", "VersionIsBad", id="the split by version shows the harm on it: sure"),
-        pytest.param(service(split={V1: value(0.8), V2: value(0.0)}), "unknown", "OtherVersionBad", id="the split shows the harm elsewhere: it is not blamed"),
-        pytest.param(service(split={V2: value(0.8)}), "bad_release", "ChangedJustBefore", id="one version alone is no comparison"),
-        pytest.param(service(split={V1: Unknown("NoSeries"), V2: value(0.8)}), "bad_release", "ChangedJustBefore", id="unknown is no comparison"),
-        pytest.param(service(split={V1: value(0.5, coverage=0.5), V2: value(0.6, coverage=0.5)}), "bad_release", "ChangedJustBefore", id="overlapping intervals are no comparison"),
+        pytest.param(service(rollback=record("Done", to_digest=V2)), "unknown", "NothingChanged", id="nor is a rollback: undoing is no change"),
+        pytest.param(service(seen=harm(split={V2: value(0.8)})), "bad_release", "ChangedJustBefore", id="one revision alone is no comparison"),
+        pytest.param(service(seen=harm(split={V1: value(0.0), V2: value(0.8)})), "bad_release", "VersionIsBad", id="served at the same time, only it is harmed"),
+        pytest.param(service(seen=harm(split={V1: value(0.8), V2: value(0.0)})), "unknown", "OtherVersionBad", id="served at the same time, another one is harmed"),
+        pytest.param(service(since=at(-300), seen=harm(split={V1: value(0.8), V2: value(0.8)})), "unknown", "AlikeEverywhere", id="served at the same time, both are harmed alike"),
+        pytest.param(service(since=at(-1200), proven_at=at(-600), seen=harm()), "unknown", "NoneOfThese", id="it had met its SLO for twenty minutes before"),
+        pytest.param(service(seen=harm(before=0.011)), "bad_release", "ChangedJustBefore", id="a smoulder above the budget does not hide the deploy that made it an outage"),
+        pytest.param(service(since=at(-500), seen=harm()), "unknown", "NoneOfThese", id="ten minutes after the deploy nothing had happened yet"),
+        pytest.param(canary(), "bad_release", "ChangedJustBefore", id="a canary in traffic is blamed, not the version that is live for hours"),
+        pytest.param(canary("Cancelled", ended_at=at(130)), "bad_release", "ChangedJustBefore", id="also where it was taken out since"),
+        pytest.param(canary("Cancelled", ended_at=at(40), served=10), "unknown", "NothingChanged", id="not where it had left before the harm began"),
+        pytest.param(canary("Dark", served=-9999), "unknown", "NothingChanged", id="not before it takes traffic"),
     ],
 )  # fmt: skip
 def test_blamed_change(root: ReleaseView, kind: str, reason: str) -> None:
@@ -52,26 +83,119 @@ def test_blamed_change(root: ReleaseView, kind: str, reason: str) -> None:
     assert kind != "unknown" or cause.revision == ""
 
 
-def test_nearer_by_topology_comes_before_nearer_in_time() -> None:
-    root, catalog = service(since=at(50), needs=("catalog",)), service("catalog", since=at(99))
+def test_the_blamed_canary_is_named() -> None:
+    root = canary()
+    cause = causes.explain(root, Topology((root,)), ONSET)
+    assert (cause.version, cause.revision) == ("v4", V4) and cause.confidence > 0.8
+
+
+def test_a_version_that_erred_while_it_was_a_canary_with_long_holds_is_blamed_once_it_is_promoted() -> None:
+    """The harm began with its canary, 50 minutes before it became live."""
+    began = ONSET - timedelta(minutes=50)
+    root = service(since=CHANGED, served_since=began - timedelta(seconds=20), seen=harm(began=100 - 3000))
+    late = service(since=CHANGED, seen=harm(began=100 - 3000))
+    cause = causes.explain(root, Topology((root,)), began)
+    assert (cause.kind, cause.version) == ("bad_release", "v2") and cause.confidence > 0.8
+    assert causes.explain(late, Topology((late,)), began).kind == "unknown"
+
+
+def test_nearer_in_time_outranks_nearer_by_topology() -> None:
+    root, catalog = service(since=at(100 - 3300), needs=("catalog",)), service("catalog", since=at(90))
     cause = causes.explain(root, Topology((root, catalog)), ONSET)
-    assert (cause.release, cause.revision) == ("answers", V2)
+    assert (cause.release, cause.revision) == ("catalog", V2)
 
 
-def test_a_dependency_s_change_is_blamed_less_surely_where_the_root_did_not_change() -> None:
-    root, catalog = calm("answers", ("catalog",)), service("catalog", since=at(99))
+def test_of_two_changes_at_the_same_time_the_own_one_is_likelier() -> None:
+    root, catalog = service(needs=("catalog",)), service("catalog")
+    assert causes.explain(root, Topology((root, catalog)), ONSET).release == "answers"
+
+
+def test_a_dependency_s_change_is_blamed_less_surely_than_an_own_one() -> None:
+    root, catalog = calm("answers", ("catalog",)), service("catalog")
     cause = causes.explain(root, Topology((root, catalog)), ONSET)
-    assert (cause.kind, cause.release) == ("bad_release", "catalog") and cause.confidence < 0.8
+    own = causes.explain(service(), Topology((service(),)), ONSET)
+    assert (cause.kind, cause.release) == ("bad_release", "catalog") and cause.confidence < own.confidence
 
 
-def test_a_dependent_is_never_blamed() -> None:
-    root, web = calm("answers"), service("web", needs=("answers",))
+def test_a_harmed_dependency_outranks_a_change_of_the_service_itself_a_while_ago() -> None:
+    root, catalog = (
+        service(since=at(-200), needs=("catalog",)),
+        calm("catalog", seen=readings(0.5, ONSET, onset=at(95))),
+    )
+    cause = causes.explain(root, Topology((root, catalog)), ONSET, harmed=["catalog"])
+    assert (cause.kind, cause.release) == ("dependency", "catalog")
+
+
+def test_services_that_have_nothing_to_do_with_it_and_are_harmed_too_point_to_something_common() -> None:
+    root, other = service(), calm("billing", seen=readings(0.5, ONSET))
+    alone, common = (causes.explain(root, Topology(views), ONSET) for views in ((root,), (root, other)))
+    assert alone.confidence > 0.8 and (common.kind == "unknown" or common.confidence < 0.8)
+
+
+def test_a_dependent_is_never_blamed_and_its_harm_says_nothing() -> None:
+    root, web = calm("answers"), service("web", needs=("answers",), seen=readings(0.5, ONSET))
     assert causes.explain(root, Topology((root, web)), ONSET).kind == "unknown"
+    assert causes.explain(service(), Topology((service(), web)), ONSET).confidence > 0.8
 
 
-def test_the_evidence_tells_of_the_missing_canary_and_the_split_by_version() -> None:
-    root = service(shipped_without_canary=True, manager="kubectl-set", split={V1: value(0.0), V2: value(0.8)})
-    evidence = {e.name: e.value for e in causes.explain(root, Topology((root,)), ONSET).evidence}
-    assert evidence["became live before onset"] == "v2 10 s before"
-    assert evidence["shipped without a canary"] == "by kubectl-set"
-    assert evidence["error ratio of v2"].startswith("80.0%")
+def test_an_exonerated_revision_is_not_blamed_again() -> None:
+    root = service()
+    assert causes.explain(root, Topology((root,)), ONSET, exonerated=[V2]).kind == "unknown"
+
+
+def test_the_evidence_names_each_term_and_the_ranking() -> None:
+    split = {V1: value(0.0), V2: value(0.8)}
+    root = service(shipped_without_canary=True, manager="kubectl-set", seen=harm(split=split))
+    cause = causes.explain(root, Topology((root,)), ONSET)
+    evidence = {e.name: e.value for e in cause.evidence}
+    assert {"changed", "before and after", "shipped without a canary", "by revision", "ranking"} <= evidence.keys()
+    assert "by kubectl-set" in evidence["shipped without a canary"] and "80.0%" in evidence["by revision"]
+    assert causes.ranking(cause).startswith("answers v2 ") and "none of these" in causes.ranking(cause)
+
+
+@pytest.mark.parametrize(
+    ("own", "rest", "reason"),
+    [
+        pytest.param(value(0.8), value(0.0), "VersionIsBad", id="surely more than twice as bad"),
+        pytest.param(value(0.001), value(0.5), "OtherVersionBad", id="surely less than half as bad"),
+        pytest.param(value(0.5), value(0.5), "AlikeEverywhere", id="surely within twice and half"),
+        pytest.param(Value(bad=3, total=10), Value(bad=3, total=10), "", id="three bad events each are too few to be alike"),
+        pytest.param(Value(bad=3, total=10), Value(bad=1, total=10), "", id="nothing is sure"),
+    ],
+)  # fmt: skip
+def test_two_revisions_at_the_same_time(own: Value, rest: Value, reason: str) -> None:
+    assert causes.compare(own, rest, 3.0)[1] == reason
+
+
+NAMED, PAGE = Cause.model_validate(BAD_CAUSE), {"state": "Sent", "severity": "sev1", "dedupKey": "x", "decidedAt": T0}
+OTHER = NAMED.model_copy(update={"revision": V4, "version": "v4"})
+NOBODY = Cause(kind="unknown", reason="NoneOfThese", confidence=0.9)
+
+
+@pytest.mark.parametrize(
+    ("before", "told", "new", "stored"),
+    [
+        pytest.param(None, False, NAMED, True, id="the first conclusion"),
+        pytest.param(NAMED, False, OTHER, True, id="another name, while nobody was told"),
+        pytest.param(NAMED, True, OTHER, False, id="what people were paged for is not renamed"),
+        pytest.param(NAMED, True, NOBODY, False, id="nor taken back without an act that says so"),
+        pytest.param(NOBODY, True, NAMED, True, id="unknown is no name: a name may follow"),
+        pytest.param(NAMED, True, NAMED.model_copy(update={"confidence": 0.99}), False, id="a little surer: nothing is written"),
+        pytest.param(NAMED, True, NAMED.model_copy(update={"confidence": 0.5}), True, id="much less sure: that is written"),
+    ],
+)  # fmt: skip
+def test_which_conclusion_is_stored(before: Cause | None, told: bool, new: Cause, stored: bool) -> None:
+    status = IncidentStatus.model_validate({"page": PAGE} if told else {}).model_copy(update={"cause": before})
+    assert causes.replaces(status, new) == stored
+
+
+@pytest.mark.parametrize(
+    ("seen", "over"),
+    [
+        pytest.param(harm(), False, id="the last interval is full of harm"),
+        pytest.param(harm(before=0.0, after=0.0), True, id="the last ones are free of it"),
+        pytest.param(Readings(), False, id="nothing was read"),
+    ],
+)
+def test_whether_the_harm_is_over_at_present(seen: Readings, over: bool) -> None:
+    assert causes.is_over_now(seen.harm, 0.0144) == over

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from opsloop.core.actions import SendPage
-from opsloop.core.facts import IncidentFacts, Readings, SinceAct, Unknown
+from opsloop.core.facts import Harm, IncidentFacts, Interval, Readings, SinceAct, Unknown
 from tests.builders.incidents import (
     BAD_CAUSE,
     DONE,
@@ -27,7 +27,7 @@ from tests.builders.incidents import (
     timeline_keys,
 )
 from tests.builders.objects import V1, V2, V3, at, readings, release, runbook, value, view
-from tests.builders.rollouts import ADOPTED, BAD, record, revision
+from tests.builders.rollouts import ADOPTED, BAD, record, revision, target
 
 TWO: dict[str, Any] = {"steps": [{"type": "wait", "timeout": "30s"}, {"type": "rollback"}]}
 REQUESTED, RUNNING = play("Requested"), play("Running")
@@ -121,6 +121,50 @@ def test_which_runbook(books: Any, chosen: str) -> None:
 )  # fmt: skip
 def test_a_requested_rollback(answer: Any, root: Any, state: str, reason: str) -> None:
     assert plays(asked(REQUESTED, books=(answer,), root=root))[0][2:] == (state, reason)
+
+
+HALF_SURE = {**BAD_CAUSE, "confidence": 0.6}
+
+
+@pytest.mark.parametrize(
+    ("requested", "safety", "cause", "end"),
+    [
+        pytest.param(90, {}, HALF_SURE, ("Requested", ""), id="not sure yet: it waits for more evidence"),
+        pytest.param(30, {}, HALF_SURE, ("Refused", "NotSureEnough"), id="not sure for a minute: a person decides"),
+        pytest.param(30, {"minConfidence": 0.5}, HALF_SURE, ("Running", ""), id="sure enough for this Runbook"),
+        pytest.param(30, {"mode": "approve"}, HALF_SURE, ("Running", ""), id="a person approved: the person is sure"),
+        pytest.param(30, {}, BAD_CAUSE, ("Running", ""), id="sure"),
+    ],
+)  # fmt: skip
+def test_a_rollback_runs_by_itself_only_where_the_cause_is_sure(
+    requested: float, safety: dict[str, Any], cause: Any, end: tuple[str, str]
+) -> None:
+    wanted = play("Requested", requested_at=at(requested))
+    page = {"state": "Sent", "severity": "sev1", "dedupKey": "x", "decidedAt": at(0)}
+    seen = asked(wanted, books=(book(True, safety=safety),), status={"cause": cause, "page": page})
+    assert plays(seen)[0][2:] == end
+
+
+def test_nothing_is_undone_for_a_harm_that_is_over_at_present() -> None:
+    calm = Harm(tuple(Interval(at(n), at(n + 4), 0, 1000) for n in (92, 96)))
+    status = after(asked(REQUESTED, books=(book(True),), seen=sli(0.5, harm=calm)))
+    assert status.plays[0].state == "Requested" and condition_of(status, "Acting") == ("False", "HarmIsOver")
+
+
+CANARY = service(live=V1, known=(ADOPTED, BAD))
+CANARY = CANARY.model_copy(
+    update={"status": CANARY.status.model_copy(update={"target": target("Cancelled", "v2", ended_at=at(85))})}
+)
+
+
+def test_a_blamed_canary_is_taken_out_and_live_is_not_rolled_back() -> None:
+    status = after(asked(REQUESTED, books=(book(True),), root=CANARY))
+    assert status.rollback is not None and (status.rollback.from_digest, status.rollback.to_digest) == (V2, V1)
+    assert "take the canary v2 out" in next(e.message for e in status.timeline if e.key == "rollback-1")
+
+
+def test_it_is_in_effect_since_it_left_the_traffic() -> None:
+    assert after(asked(RUNNING, status={"rollback": ORDERED}, root=CANARY)).plays[0].effect_at == at(85)
 
 
 def test_a_delayed_play_waits_and_says_until_when() -> None:

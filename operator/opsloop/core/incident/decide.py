@@ -3,7 +3,7 @@
 from dataclasses import replace
 from datetime import datetime, timedelta
 
-from opsloop.api.incident import REOPEN_GRACE, BurnSignal, Evidence, IncidentSpec, IncidentStatus
+from opsloop.api.incident import REOPEN_GRACE, BurnSignal, Cause, Evidence, IncidentSpec, IncidentStatus
 from opsloop.api.meta import Severity
 from opsloop.core import conditions
 from opsloop.core.alerts import ledger
@@ -177,16 +177,32 @@ def _record_affected(decision: IncidentBuilder, topology: Topology) -> None:
 
 
 def _explain(decision: IncidentBuilder, topology: Topology) -> None:
-    """The cause, while it is not settled; a better explanation replaces a weaker one."""
+    """The cause. Once people were told of it, or a play was chosen on it, it is not renamed; only surer."""
     status, root, now = decision.status, decision.facts.root, decision.now
-    if root is None or status.burn is None or causes.is_settled(status, root):
+    if root is None or status.burn is None or status.phase == "Mitigated":
         return
-    cause = causes.explain(root, topology, causes.began(status, root, now))
-    if status.cause is None or cause.confidence > status.cause.confidence:
-        decision.set(cause=cause)
+    if any((play.type, play.state) == ("rollback", "Running") for play in status.plays[-1:]):
+        return  # judged by what happens after it, not by more of what was before
+    harmed = dependencies.explaining(decision.facts, topology, now)
+    cause = causes.explain(root, topology, causes.began_at(status, root, now), harmed, status.exonerated)
+    if not causes.replaces(status, cause):
+        return
+    decision.set(cause=cause)
     if cause.kind == "bad_release":
-        blamed = revisions.find(root.release.status.revisions, cause.revision)
-        at = blamed.live_since if blamed is not None and blamed.live_since is not None else now
-        how = ", without a canary" if blamed is not None and blamed.shipped_without_canary else ""
-        text = f"{cause.version} became live{how}"
-        timeline.record(decision, f"change-{cause.revision}", at, "Change", text, evidence=cause.evidence[:4])
+        _record_change(decision, topology, cause)
+
+
+def _record_change(decision: IncidentBuilder, topology: Topology, cause: Cause) -> None:
+    """The blamed change, at its own time, on whichever Release it was."""
+    root = decision.facts.root
+    own = root is not None and root.release.metadata.name == cause.release
+    view = root if own else topology.views.get(cause.release)
+    blamed = revisions.find(view.release.status.revisions, cause.revision) if view else None
+    if view is None or blamed is None:
+        return
+    live = view.release.status.live == blamed.digest
+    at = (blamed.live_since if live else blamed.served_since) or blamed.first_seen
+    how = ", without a canary" if blamed.shipped_without_canary else ""
+    what = f"became live{how}" if live else "took traffic as a canary"
+    text = f"{cause.version} {what}" if own else f"{cause.release} {cause.version} {what}"
+    timeline.record(decision, f"change-{cause.revision}", at, "Change", text, evidence=cause.evidence[:4])

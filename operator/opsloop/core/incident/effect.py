@@ -7,7 +7,7 @@ from typing import Literal
 
 from opsloop.api.incident import Counts, Incident, IncidentStatus, Play
 from opsloop.api.release import RollbackRecord
-from opsloop.core.facts import IncidentFacts, SinceAct, Value
+from opsloop.core.facts import IncidentFacts, ReleaseView, SinceAct, Value
 from opsloop.core.slo import aftermath
 from opsloop.core.slo.tiers import budget_of
 
@@ -64,7 +64,22 @@ def effect_of(facts: IncidentFacts, current: Play) -> datetime | None:
     if current.type != "rollback":
         return current.started_at
     record = rollback_record(facts, current.attempt)
-    return record.effect_at or record.done_at if record else None
+    return record.effect_at or record.done_at if record else _canary_out(facts)
+
+
+def is_canary(root: ReleaseView, digest: str) -> bool:
+    """True for the revision of the Release's canary, in progress or taken out, that is not live."""
+    target = root.release.status.target
+    return target is not None and target.digest == digest and root.release.status.live != digest
+
+
+def _canary_out(facts: IncidentFacts) -> datetime | None:
+    """The time at which the canary that was to be taken out left the traffic: its gates were closed with that record."""
+    root, ordered = facts.root, facts.incident.status.rollback
+    target = root.release.status.target if root else None
+    if root is None or target is None or ordered is None or not is_canary(root, ordered.from_digest):
+        return None
+    return None if target.is_active else target.ended_at
 
 
 def rollback_pending(facts: IncidentFacts, status: IncidentStatus) -> bool:

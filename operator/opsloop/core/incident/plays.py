@@ -11,6 +11,7 @@ from opsloop.api.meta import PAGING
 from opsloop.api.runbook import Grant, Runbook
 from opsloop.core.facts import IncidentFacts, ReleaseView
 from opsloop.core.incident import dependencies, timeline
+from opsloop.core.incident.cause import is_over_now, ranking
 from opsloop.core.incident.effect import (
     BACK_BEFORE_EFFECT,
     IN_EFFECT,
@@ -23,7 +24,9 @@ from opsloop.core.incident.effect import (
     counts_before,
     credited,
     effect_of,
+    is_canary,
     judge,
+    limit_of,
     outcome,
     rollback_record,
     seen_since,
@@ -37,12 +40,15 @@ from opsloop.core.topology import Topology
 # Named reasons
 NO_LAST_GOOD = "NoLastGood"  # there is nothing to roll back to
 CAUSE_NOT_A_RELEASE = "CauseNotARelease"  # a rollback needs a revision to blame
+NOT_SURE_ENOUGH = "NotSureEnough"  # the confidence in the cause is below safety.minConfidence: a person has the ranking
+HARM_IS_OVER = "HarmIsOver"  # the last intervals surely show no harm: nothing is undone for what is over
 LIVE_IS_ANOTHER = "LiveIsAnother"  # the blamed revision is not live any more
 DEPENDENCY_BREACHING = "DependencyBreaching"  # nothing is rolled back on a dependent while what it depends on breaches
 RELEASE_REFUSED = "ReleaseRefused"  # the Release refused the rollback
 STANDING_GRANT = "StandingGrant"  # a blocked revision came back: the earlier grant of this Incident stands
 
 ENDED = ("Helped", "DidNotHelp", "NotProven", "Refused", "Done")
+PATIENCE = timedelta(minutes=1)  # four scrapes: evidence of a harm that goes on has grown by then, if it ever does
 NO_TIMEOUT = timedelta(minutes=5)  # time that a play has whose step is gone from its Runbook
 
 
@@ -167,7 +173,7 @@ def grant_of(facts: IncidentFacts, current: Play) -> Grant | None:
     return grants[-1] if grants else None
 
 
-def refusal(facts: IncidentFacts, status: IncidentStatus, current: Play) -> Ending | None:
+def refusal(facts: IncidentFacts, status: IncidentStatus, current: Play, now: datetime) -> Ending | None:
     """Why a requested play does not run; the first check that has a reason decides. None: it runs, is delayed, or waits for
     its grant."""
     grant = grant_of(facts, current)
@@ -177,13 +183,35 @@ def refusal(facts: IncidentFacts, status: IncidentStatus, current: Play) -> Endi
         return Ending("Refused", grant.reason, grant.message)
     if grant is None or not grant.granted or current.type != "rollback":
         return None
-    return _nothing_to_roll_back(facts.root, status)
+    return _nothing_to_roll_back(facts.root, status) or _not_sure(facts, status, current, now)
+
+
+def _not_sure(facts: IncidentFacts, status: IncidentStatus, current: Play, now: datetime) -> Ending | None:
+    """Refused where the cause has not become sure enough within PATIENCE. Where a person approves, the person is sure."""
+    if not doubt(facts, status, current) or now - current.requested_at < PATIENCE:
+        return None
+    return Ending("Refused", NOT_SURE_ENOUGH, doubt(facts, status, current))
+
+
+def doubt(facts: IncidentFacts, status: IncidentStatus, current: Play) -> str:
+    """Why a play that undoes something may not run by itself yet; empty where it may."""
+    book, cause = _runbook(facts, current), status.cause
+    if book is None or cause is None or book.spec.safety.mode != "auto":
+        return ""
+    sure = book.spec.safety.min_confidence
+    if cause.confidence < sure:
+        return (
+            f"{cause.version} is blamed with {cause.confidence:.2f}, safety.minConfidence is {sure:g}: {ranking(cause)}"
+        )
+    return ""
 
 
 def _nothing_to_roll_back(root: ReleaseView | None, status: IncidentStatus) -> Ending | None:
     cause = status.cause
     if root is None or cause is None or cause.kind != "bad_release" or cause.release != root.release.metadata.name:
         return Ending("Refused", CAUSE_NOT_A_RELEASE, "a rollback needs a revision of the root Release to blame")
+    if is_canary(root, cause.revision):
+        return None  # taking a canary out needs nothing to go back to
     if root.release.status.live != cause.revision:
         return Ending("Refused", LIVE_IS_ANOTHER, f"{cause.version} is not live any more")
     if revisions.rollback_target(root.release.status.revisions, cause.revision) is None:
@@ -198,34 +226,57 @@ def _runbook(facts: IncidentFacts, current: Play) -> Runbook | None:
 def _answer(decision: IncidentBuilder, current: Play) -> None:
     """Starts the requested play that was granted, ends the one that was refused."""
     grant = grant_of(decision.facts, current)
-    if ending := refusal(decision.facts, decision.status, current):
+    if ending := refusal(decision.facts, decision.status, current, decision.now):
         _end(decision, current, ending)
         if grant is not None and not grant.granted:
             decision.event("PlayRefused", f"{current.type}: {grant.message}", "Warning")
     elif grant is not None and not grant.granted:
         decision.condition("Acting", False, grant.reason, f"{current.type} is delayed: {grant.message}")
+    elif grant is not None and (hesitation := _hesitation(decision, current)) is not None:
+        decision.condition("Acting", False, *hesitation)
+        decision.look_again(timedelta(seconds=5))
     elif grant is not None:
         before = counts_before(decision.facts, decision.status)
         running = current.model_copy(update={"state": "Running", "started_at": decision.now, "before": before})
         decision.set(plays=_replaced(decision.status.plays, running), phase="Mitigating")
         if current.type == "rollback":
-            decide_rollback(decision, current.attempt)
+            decide_rollback(decision, current.attempt, _blames_canary(decision))
 
 
-def decide_rollback(decision: IncidentBuilder, attempt: int) -> None:
-    """Stores the decision to roll live back; it holds only while that revision is live and the Incident not Resolved."""
+def _blames_canary(decision: IncidentBuilder) -> bool:
+    root, cause = decision.facts.root, decision.status.cause
+    return root is not None and cause is not None and is_canary(root, cause.revision)
+
+
+def _hesitation(decision: IncidentBuilder, current: Play) -> tuple[str, str] | None:
+    """(reason, message) why a granted rollback waits: for more evidence, or because the harm is over at present."""
+    facts, status = decision.facts, decision.status
+    if current.type != "rollback":
+        return None
+    if text := doubt(facts, status, current):
+        return NOT_SURE_ENOUGH, text
+    if facts.root is not None and is_over_now(facts.root.readings.harm, limit_of(status)):
+        return HARM_IS_OVER, "the last intervals do not show the harm any more"
+    return None
+
+
+def decide_rollback(decision: IncidentBuilder, attempt: int, canary: bool = False) -> None:
+    """Stores the decision to roll live back, or to take the blamed `canary` out; it holds only while that revision is live
+    (or the canary) and the Incident not Resolved."""
     root = decision.facts.root
     assert root is not None
-    known, live = root.release.status.revisions, root.release.status.live
-    target, bad = revisions.rollback_target(known, live), revisions.find(known, live)
-    assert target is not None
-    good, proven = target
-    ordered = RollbackDecision(
-        release=root.release.metadata.name, from_digest=live, to_digest=good.digest, attempt=attempt, at=decision.now
-    )
+    known, live, cause = root.release.status.revisions, root.release.status.live, decision.status.cause
+    if canary and cause is not None:
+        from_, to, text = cause.revision, live, f"take the canary {cause.version} out of traffic"
+    else:
+        target, bad = revisions.rollback_target(known, live), revisions.find(known, live)
+        assert target is not None
+        good, proven = target
+        kind = "last-good" if proven else "adopted and unproven"
+        from_, to, text = live, good.digest, f"roll back {bad.version if bad else live} to {good.version} ({kind})"
+    name = root.release.metadata.name
+    ordered = RollbackDecision(release=name, from_digest=from_, to_digest=to, attempt=attempt, at=decision.now)
     decision.set(rollback=ordered)
-    kind = "last-good" if proven else "adopted and unproven"
-    text = f"roll back {bad.version if bad else live} to {good.version} ({kind})"
     timeline.record(decision, f"rollback-{attempt}", decision.now, "Play", text)
     decision.event("Rollback", text, "Warning")
     decision.look_again(timedelta(seconds=5))

@@ -366,6 +366,7 @@ def _move(builder: ReleaseBuilder, target: Target, outcome: Move) -> None:
     mark_pods_ready(builder, True)
     match outcome:
         case TakeStep(index, weight, pods, seen):
+            _serves(builder, target)
             changes = {"state": "Stepping", "step": index, "weight": weight, "pods": pods, "reached_at": None}
             changes |= {"served": 0, "lost": 0, "traffic": [*target.traffic, builder.now]}
             mark_progressing(builder, HOLDING, f"weight {weight} is being reached")
@@ -377,6 +378,14 @@ def _move(builder: ReleaseBuilder, target: Target, outcome: Move) -> None:
             text = f"{target.version}: weight 100, the Deployment gets its template"
             builder.event("Promoting", f"{text}; {seen}" if seen else text)
     builder.set(target=target.model_copy(update={**changes, "message": seen[:LONGEST_MESSAGE]}))
+
+
+def _serves(builder: ReleaseBuilder, target: Target) -> None:
+    """Records from when on the target's revision takes traffic: from then on it is a suspect of what harms users."""
+    revision = revisions.find(builder.status.revisions, target.digest)
+    if target.state == "Dark" and revision is not None:
+        served = revision.model_copy(update={"served_since": builder.now})
+        builder.set(revisions=revisions.put(builder.status.revisions, served))
 
 
 def _finish(builder: ReleaseBuilder, target: Target) -> None:

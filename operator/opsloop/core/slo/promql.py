@@ -327,6 +327,11 @@ def range_query(sli: Sli, window: timedelta, scope: Scope = ANYWHERE) -> str:
     return _named(ratio, "ratio", window)
 
 
+def counts_query(sli: Sli, step: timedelta, scope: Scope = ANYWHERE) -> str:
+    """PromQL for a range query in steps of `step`: the counts of disjoint intervals, as series `good` or `bad` and `total`."""
+    return "\nor ".join(_parts(expressions(sli, scope), step, None, pods=scope.pods))
+
+
 def single_queries(sli: Sli, window: timedelta, scope: Scope = ANYWHERE) -> dict[str, str]:
     """Field → its expression alone, to find the one that Prometheus refuses; that of all events is the last."""
     asked = expressions(sli, scope)

@@ -15,7 +15,7 @@ from opsloop.core.slo.pods import Labels, Scope
 from opsloop.core.slo.tiers import tiers_of, windows_of
 from opsloop.core.statistics.evidence import Interval
 from opsloop.errors import Invalid, OpsloopError, Partial, TimedOut
-from opsloop.shell.ports import Telemetry
+from opsloop.shell.ports import Series, Telemetry
 
 T = TypeVar("T")
 NO_ANSWER = frozenset({slo.QUERY_FAILED, slo.UNREACHABLE, slo.TIMEOUT, slo.PARTIAL})
@@ -103,6 +103,17 @@ class SliQuery:
         except OpsloopError as error:
             return await self._explain(objective, scope, error, last)
         return counts.intervals(answer, objective.sli, windows, numbers, pair)
+
+    async def series(
+        self, objective: Slo, scope: Scope, since: datetime, at: datetime, step: timedelta
+    ) -> list[Series]:
+        """Counts of disjoint intervals of `step` from `since` to `at`, each at its end; empty where there is no answer."""
+        query = promql.counts_query(objective.sli, step, scope)
+        try:
+            return await self._in_time(self._telemetry.range(query, since + step, at, step.total_seconds()))
+        except OpsloopError as error:
+            log.warning("counts around the onset not known yet: %s", error)
+            return []
 
     async def _in_time(self, answer: Awaitable[T]) -> T:
         seconds = self._patience.total_seconds()

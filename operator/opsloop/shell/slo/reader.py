@@ -24,6 +24,7 @@ from opsloop.core.slo.tiers import windows_of
 from opsloop.shell.ports import NamespacedName
 from opsloop.shell.slo.acts import ActReader
 from opsloop.shell.slo.canary import CanaryCounter
+from opsloop.shell.slo.harm import HarmReader
 from opsloop.shell.slo.query import NO_ANSWER, SliQuery
 
 _POINTS = 120  # a window moves by 1/120 between two reads
@@ -121,6 +122,9 @@ class SliReader:
             history.tell(telling.told(history.slo.sli, live, scope, split[release.status.live], whole, settled), at)
         wanted = {digest: reading for digest, reading in split.items() if hot or is_active(release)}
         readings = self._readings(history, verdict, _last(history, bake) if bake else None, wanted, canary)
+        if verdict.burning or verdict.firing:
+            harm = await HarmReader(self._query, self._resolution).read(history.slo, scope, revisions, then)
+            readings = replace(readings, harm=harm)
         act = self._act(release.key)
         return replace(readings, since_act=await self._since(history, scope, act, then)) if act else readings
 

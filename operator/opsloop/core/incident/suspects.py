@@ -1,0 +1,83 @@
+"""Suspects: every change of the root, and of what it depends on, that may have brought the present harm.
+
+A revision that became live, a canary that is or was in traffic, and a dependency that is harmed itself. Undoing is no
+change: the revision that a rollback restored is no suspect.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Literal
+
+from opsloop.api.release import ReleaseStatus, Revision
+from opsloop.core.facts import ReleaseView
+from opsloop.core.release import revisions
+from opsloop.core.topology import Topology
+
+
+@dataclass(frozen=True, slots=True)
+class Suspect:
+    """One change, with the times at which more users met it; `revision` is None for a dependency's harm."""
+
+    release: str
+    kind: Literal["live", "canary", "dependency"]
+    hops: int
+    changes: tuple[datetime, ...]
+    revision: Revision | None = None
+
+    @property
+    def name(self) -> str:
+        """The suspect in a sentence."""
+        if self.revision is None:
+            return f"harm of {self.release}"
+        return f"{self.release} {self.revision.version}{' (canary)' if self.kind == 'canary' else ''}"
+
+
+Span = tuple[datetime, datetime]
+
+
+def suspects(
+    root: ReleaseView, topology: Topology, harmed: Iterable[str], began: Span, lookback: timedelta, slack: timedelta
+) -> list[Suspect]:
+    """All suspects for harm of `root` that began within the interval `began`; `harmed` are dependencies that are harmed themselves."""
+    name = root.release.metadata.name
+    views, near = topology.views | {name: root}, {name: 0} | topology.dependencies(name)
+    found = [s for n, hops in near.items() if n in views for s in _of_release(views[n], hops, began, lookback, slack)]
+    found += [
+        Suspect(n, "dependency", near.get(n, 1), (views[n].readings.onset or began[0],)) for n in harmed if n in views
+    ]
+    return found
+
+
+def _of_release(view: ReleaseView, hops: int, began: Span, lookback: timedelta, slack: timedelta) -> Iterable[Suspect]:
+    status, name = view.release.status, view.release.metadata.name
+    for kind, revision, changes in (*_live(status), *_canary(status, began[0])):
+        near = tuple(at for at in changes if began[0] - lookback <= at <= began[1] + slack)
+        if near:
+            yield Suspect(name, kind, hops, near, revision)
+
+
+Change = tuple[Literal["live", "canary"], Revision, tuple[datetime, ...]]
+
+
+def _live(status: ReleaseStatus) -> list[Change]:
+    """The live revision, since it was live and since it served as a canary. Adoption is no change."""
+    live = revisions.find(status.revisions, status.live)
+    if live is None or (live.number == 1 and live.blocked is None):
+        return []
+    record = status.rollback
+    if record is not None and record.to_digest == live.digest and record.state in ("Written", "Done"):
+        return []
+    return [("live", live, tuple(at for at in (live.served_since, live.live_since) if at is not None))]
+
+
+def _canary(status: ReleaseStatus, began: datetime) -> list[Change]:
+    """The target that takes or took traffic and is not live; not one that had left before the harm began."""
+    target = status.target
+    revision = revisions.find(status.revisions, target.digest) if target else None
+    if target is None or revision is None or revision.served_since is None or revision.digest == status.live:
+        return []
+    if revision.served_since < target.started_at or (target.ended_at is not None and target.ended_at < began):
+        return []
+    changes = (revision.served_since, target.reached_at or revision.served_since)
+    return [("canary", revision, tuple(sorted(set(changes))))]

@@ -1,0 +1,66 @@
+"""Numbers of the judgement on causes, in one place, with their reasons. All are log odds against "none of these" unless
+said otherwise; what they come to on generated weather, also at ±30 %: docs/decisions/causes.md.
+"""
+
+from dataclasses import dataclass
+from datetime import timedelta
+from math import log
+
+from opsloop.core.statistics.changepoint import Delay
+
+
+@dataclass(frozen=True, slots=True)
+class Weights:
+    """Priors and terms."""
+
+    lookback: timedelta = timedelta(hours=1)
+    """Changes older than this are no suspects: what begins an hour after a change has rarely to do with it."""
+
+    prompt: float = 0.8
+    soon: timedelta = timedelta(minutes=2)
+    late: timedelta = timedelta(minutes=20)
+    """Delay of the harm after a bad change: four of five show as soon as pods are replaced, the rest (leaks, caches, a rare
+    path) within tens of minutes."""
+
+    slack: timedelta = timedelta(seconds=30)
+    """The watch may tell of a change half a minute after it, and the clocks of API server and Prometheus may differ."""
+
+    own: float = 0.0
+    """A change of the service itself within the lookback is as likely as everything else together: about 70 % of outages
+    come from changes (Beyer et al. 2016), but not all changes are known to opsloop (configuration, flags, infrastructure)."""
+
+    hop: float = -log(3)
+    """Each step along dependsOn: most faults of a dependency show on itself first, and then its Incident explains this one."""
+
+    without_canary: float = log(2)
+    """A change that went past the canary was seen by nobody."""
+
+    blocked_before: float = log(10)
+    """A revision that was rolled back for harm and came back."""
+
+    proven: float = -log(1.5)
+    """For each quarter of an hour in which a proven revision met its SLO, up to PROVEN_MOST."""
+
+    split: float = log(20)
+    """Two revisions serve at the same time and only one is harmed, or both alike."""
+
+    others: float = -log(20)
+    """A service that has nothing to do with this one is harmed at the same time."""
+
+    dependency: float = log(20)
+    """What it depends on is harmed itself, right now."""
+
+    exonerated: float = -log(100)
+    """Its rollback did not end the harm."""
+
+    never: float = -log(100)
+    """Floor of the evidence from time: clocks, scrapes and rollouts are not exact enough to exclude anything."""
+
+    def delay(self) -> Delay:
+        """The density of the delay, in seconds."""
+        return Delay(self.prompt, self.soon.total_seconds(), self.late.total_seconds(), self.slack.total_seconds())
+
+
+QUARTER = timedelta(minutes=15)
+PROVEN_MOST = 8
+WEIGHTS = Weights()

@@ -1,0 +1,80 @@
+"""When the present harm began, on counts, and how well a change explains it."""
+
+from math import isclose
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from opsloop.core.statistics.changepoint import Delay, Span, bayes_factor, beginnings
+
+DELAY, LOOKBACK = Delay(prompt=0.8, soon=120, late=1200, slack=30), 3600.0
+
+
+def series(*stretches: tuple[int, int], total: int = 1000) -> list[Span]:
+    """(minutes, bad events in each of them)."""
+    bad = [count for minutes, count in stretches for _ in range(minutes)]
+    return [Span(60.0 * n, 60.0 * (n + 1), count, total) for n, count in enumerate(bad)]
+
+
+@pytest.mark.parametrize(
+    ("counts", "first"),
+    [
+        pytest.param(series((60, 1), (2, 900)), 60, id="a step"),
+        pytest.param(series((60, 11), (2, 900)), 60, id="a smoulder above the budget is the usual level: the step after it counts"),
+        pytest.param(series((20, 1), (10, 1000), (30, 1), (2, 900)), 60, id="an earlier outage that was over in between is not the beginning"),
+        pytest.param(series((60, 1), (1, 300), (1, 600), (1, 900)), 60, id="a rollout that goes on has part of the harm"),
+        pytest.param(series((59, 0), (1, 100), (2, 0), (2, 900)), 62, id="a burst before it is not the beginning"),
+        pytest.param(series((60, 0), (1, 60), total=60), 60, id="a service of one request per second"),
+    ],
+)  # fmt: skip
+def test_the_likeliest_beginning(counts: list[Span], first: int) -> None:
+    began = beginnings(counts)
+    assert isclose(sum(began), 1)
+    assert began.index(max(began)) == first and began[first] > 0.5
+
+
+@pytest.mark.parametrize(
+    ("counts", "name"),
+    [
+        pytest.param([], "none", id="no counts"),
+        pytest.param(series((10, 5)), "alike", id="nothing differs"),
+        pytest.param(series((10, 0), total=0), "alike", id="nobody came"),
+    ],
+)
+def test_where_nothing_tells_the_beginning(counts: list[Span], name: str) -> None:
+    assert beginnings(counts) == ([] if name == "none" else [1 / len(counts)] * len(counts))
+
+
+@pytest.mark.parametrize(
+    ("changed", "likely"),
+    [
+        pytest.param(3595.0, True, id="seconds before"),
+        pytest.param(3480.0, True, id="two minutes before: a rollout takes that long"),
+        pytest.param(2400.0, False, id="twenty minutes before"),
+        pytest.param(300.0, False, id="an hour before"),
+        pytest.param(3700.0, False, id="after it had begun"),
+    ],
+)
+def test_a_change_explains_what_begins_shortly_after_it(changed: float, likely: bool) -> None:
+    counts = series((60, 1), (2, 900))
+    assert (bayes_factor(counts, beginnings(counts), changed, DELAY, LOOKBACK) > 1) == likely
+
+
+@given(start=st.floats(-100, 5000), length=st.floats(1, 500))
+def test_a_density_is_never_negative_and_its_parts_make_the_whole(start: float, length: float) -> None:
+    middle = start + length / 2
+    halves = DELAY.density(start, middle) + DELAY.density(middle, start + length)
+    assert DELAY.density(start, start + length) >= 0
+    assert isclose(halves / 2, DELAY.density(start, start + length), rel_tol=1e-6, abs_tol=1e-12)
+
+
+@given(near=st.floats(0, 3000), further=st.floats(1, 600))
+def test_the_longer_ago_the_less_it_explains(near: float, further: float) -> None:
+    assert DELAY.density(near + further, near + further + 60) <= DELAY.density(near, near + 60)
+
+
+@given(st.lists(st.tuples(st.integers(0, 50), st.integers(50, 5000)), min_size=1, max_size=90))
+def test_beginnings_are_probabilities_whatever_the_counts(pairs: list[tuple[int, int]]) -> None:
+    began = beginnings([Span(60.0 * n, 60.0 * (n + 1), bad, total) for n, (bad, total) in enumerate(pairs)])
+    assert isclose(sum(began), 1) and all(0 <= p <= 1 for p in began)

@@ -1,0 +1,79 @@
+"""What the poller reads while the SLI burns: counts around the beginning of the harm, and by revision since then."""
+
+from datetime import datetime, timedelta
+
+import pytest
+
+from opsloop.core.facts import Harm, Interval, Value
+from opsloop.core.incident.cause import began
+from opsloop.shell.ports import Series
+from opsloop.shell.slo.harm import intervals
+from opsloop.shell.slo.poller import Poller, ReadingStore
+from opsloop.simulator.fakes.clock import START, FakeClock
+from tests.fakes.telemetry import FakeTelemetry
+from tests.shell.slo.test_poller import ONE, TWO, release, revision
+
+MINUTE = timedelta(minutes=1)
+
+
+async def read(telemetry: FakeTelemetry, now: float = 110) -> Harm | None:
+    """Scrapes come every second, so that intervals are of four; the tier's long window is a minute."""
+    clock, store = FakeClock(), ReadingStore()
+    item = release(live=TWO, last_good=ONE, revisions=[revision(ONE, "v1"), revision(TWO, "v2")])
+    clock.advance(now)
+    second = timedelta(seconds=1)
+    poller = Poller(telemetry, clock, lambda: [item], store, lambda _: None, second, second, lambda _: True)
+    await poller.pass_once()
+    return store.of(item.key).harm
+
+
+@pytest.mark.asyncio
+@pytest.mark.looptime
+async def test_counts_around_the_beginning_and_by_revision_since() -> None:
+    telemetry = FakeTelemetry()
+    telemetry.serve(START, 90, version="v1")
+    telemetry.serve(START + timedelta(seconds=90), 60, error=0.8, rps=25, version="v2")
+    telemetry.serve(START + timedelta(seconds=90), 60, rps=25, version="v1")
+    harm = await read(telemetry)
+    assert harm is not None and harm.series[-1].end == START + timedelta(seconds=110)
+    assert all(b.start == a.end for a, b in zip(harm.series, harm.series[1:], strict=False)), "disjoint, without gaps"
+    assert (harm.series[-1].bad, harm.series[-1].total) == (80, 200)
+    assert began(harm.series) == START + timedelta(seconds=90)
+    own, old = harm.by_revision[TWO], harm.by_revision[ONE]
+    assert isinstance(own, Value) and isinstance(old, Value)
+    assert own.error_ratio == pytest.approx(0.8)
+    assert (own.total, old.bad) == (500, 0)
+
+
+@pytest.mark.asyncio
+@pytest.mark.looptime
+async def test_nothing_is_read_while_nothing_burns() -> None:
+    telemetry = FakeTelemetry()
+    telemetry.serve(START, 200, version="v2")
+    assert await read(telemetry) is None
+
+
+def series(kind: str, *numbers: float) -> Series:
+    points = tuple((START + MINUTE * n, number) for n, number in enumerate(numbers))
+    return Series({"opsloop": f"{kind}:1m"}, points)
+
+
+def interval(number: int, bad: float, total: float) -> Interval:
+    end: datetime = START + MINUTE * number
+    return Interval(end - MINUTE, end, bad, total)
+
+
+@pytest.mark.parametrize(
+    ("answer", "found"),
+    [
+        pytest.param([series("good", 9, 5), series("total", 10, 10)], [interval(0, 1, 10), interval(1, 5, 10)], id="good and total"),
+        pytest.param([series("bad", 1, 5), series("total", 10, 10)], [interval(0, 1, 10), interval(1, 5, 10)], id="bad and total"),
+        pytest.param([series("total", 10)], [interval(0, 0, 10)], id="a bad counter that was never incremented"),
+        pytest.param([series("good", 9), series("total", 10, 10)], [interval(0, 1, 10), interval(1, 10, 10)], id="good that ended while requests go on: all are bad"),
+        pytest.param([series("good", 10.4), series("total", 10)], [interval(0, 0, 10)], id="extrapolated counts are cut"),
+        pytest.param([series("good", 0, float("nan")), series("total", 0, float("nan"))], [], id="no events, and not a number"),
+        pytest.param([], [], id="no answer"),
+    ],
+)  # fmt: skip
+def test_intervals_of_an_answer(answer: list[Series], found: list[Interval]) -> None:
+    assert list(intervals(answer, MINUTE)) == found

@@ -1,0 +1,87 @@
+"""Stories of blame with opsloop's own wiring in fake time: what changed, what did not matter, and what is not known."""
+
+import pytest
+
+from opsloop.shell.ports import RUNBOOKS
+from tests.sim.shift import Shift, release_object, resolved, runbook_object, seconds
+from tests.sim.shop import NS, Shop
+from tests.sim.test_plays import adopted_for_hours, ordinary
+
+pytestmark = [pytest.mark.asyncio, pytest.mark.looptime]
+
+
+async def test_an_outage_of_a_minute_rolls_back_no_version_that_has_served_well_for_half_an_hour() -> None:
+    """All requests fail for 60 s because of a database; v4 was pushed half an hour ago, met its SLO and is last-good."""
+    shift = ordinary()
+    shift.shop.errors |= {"v4": 0.0005}
+    await adopted_for_hours(shift)
+    shift.shop.set_image("v4")
+    await seconds(shift, 10)
+    shift.shop.pass_quietly(30 * 60)
+    await seconds(shift, 3)
+    shift.shop.errors |= {"v4": 1.0, "v1": 1.0}
+    await seconds(shift, 60)
+    shift.shop.errors |= {"v4": 0.0005, "v1": 0.0005}
+    await shift.until("resolved", lambda: resolved(shift), most=900)
+    incident, release = shift.incident(), shift.release().status
+    assert incident is not None and incident.status.cause is not None
+    assert shift.wrote() == [] and [r.version for r in release.revisions if r.blocked] == []
+    assert (incident.status.cause.kind, incident.status.cause.reason) == ("unknown", "NoneOfThese")
+    assert "none of these" in str(incident.status.cause.evidence)
+    await shift.operator.stop()
+
+
+async def test_a_smoulder_above_the_budget_does_not_hide_the_deploy_that_made_it_an_outage() -> None:
+    shift = ordinary()
+    await adopted_for_hours(shift)
+    shift.shop.errors |= {"v1": 0.0011, "v2": 0.9}  # 1.1 times the budget, for two hours
+    shift.shop.pass_quietly(2 * 3600)
+    await seconds(shift, 3)
+    shift.shop.set_image("v2")
+    await shift.until("v1 is written back", lambda: shift.wrote() == ["v1"], most=150)
+    incident = shift.incident()
+    assert incident is not None and incident.status.cause is not None
+    assert incident.status.cause.version == "v2" and incident.status.cause.confidence > 0.8
+    await shift.operator.stop()
+
+
+async def test_a_bad_canary_that_the_sli_does_not_tell_from_live_is_taken_out_and_live_stays() -> None:
+    """v4 became live a quarter of an hour ago; now v2 is a canary that errs, and the SLI counts both together."""
+    release, book = release_object(), runbook_object()
+    release["spec"]["slo"]["sli"] = {"good": "good[{{window}}]", "total": "total[{{window}}]"}
+    release["spec"]["strategy"]["canary"]["steps"] = [{"weight": 50, "hold": "1h"}, {"weight": 100}]
+    release["spec"].pop("evals")
+    shift = Shift(shop=Shop(release, book))
+    await shift.adopt()
+    shift.shop.set_image("v4")
+    await seconds(shift, 5)
+    shift.shop.pass_quietly(15 * 60)
+    shift.shop.ship("v2")
+    await shift.until("v2 is a canary", lambda: shift.release().status.weight.actual >= 40)
+    await shift.until("it is taken out", lambda: shift.target() == ("v2", "Cancelled"))
+    await shift.until("resolved", lambda: resolved(shift))
+    incident, status = shift.incident(), shift.release().status
+    assert incident is not None and incident.status.cause is not None
+    assert shift.wrote() == [] and [r.version for r in status.revisions if r.blocked] == []
+    assert incident.status.cause.version == "v2"
+    assert [(p.type, p.state) for p in incident.status.plays] == [("rollback", "Helped")]
+    await shift.operator.stop()
+
+
+async def test_below_the_wanted_confidence_nothing_is_undone_and_the_page_has_the_ranking() -> None:
+    shift = Shift()
+    await shift.adopt()
+    book = shift.shop.cluster.find(RUNBOOKS, NS, "bad-release")
+    assert book is not None
+    shift.shop.cluster.seed({**book, "spec": {**book["spec"], "safety": {"minConfidence": 1.0}}})
+    shift.shop.set_image("v2")
+    await seconds(shift, 90)
+    incident = shift.incident()
+    assert incident is not None and shift.wrote() == []
+    assert [(p.type, p.reason) for p in incident.status.plays] == [
+        ("rollback", "NotSureEnough"),
+        ("escalate", "Escalated"),
+    ]
+    assert "none of these" in incident.status.plays[-1].message
+    assert "none of these" in str(shift.operator.pager.pages[-1])
+    await shift.operator.stop()
