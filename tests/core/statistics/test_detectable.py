@@ -44,7 +44,7 @@ def test_nothing_below_the_ignored_ratio_is_ever_caught() -> None:
 @pytest.mark.parametrize(
     ("total", "intervals", "text"),
     [
-        pytest.param(60, 5, "a version with 4.1 % errors would have been caught with 80 %", id="five minutes at 5 requests/s"),
+        pytest.param(60, 5, "a version with 4.8 % errors would have been caught with 80 %", id="five minutes at 5 requests/s"),
         pytest.param(1200, 10, "a version with 0.52 % errors would have been caught with 80 %", id="ten minutes at 100 requests/s"),
     ],
 )  # fmt: skip

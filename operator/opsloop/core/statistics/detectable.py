@@ -24,7 +24,8 @@ def unseen(evidence: Evidence) -> str:
 def detectable(evidence: Evidence) -> float | None:
     """The smallest error ratio that would have been rejected with 80 %; None where none would have.
 
-    By the mean and the spread of log λ, cut as it is, over as many equal intervals as were seen; live as it was.
+    By the mean and the spread of log λ, cut as it is, over as many equal intervals as were seen; live's bad events as they
+    were, and as many more as chance may have left out.
     """
     if evidence.intervals < _FEWEST or not _would_reject(evidence, 1.0):
         return None
@@ -38,7 +39,8 @@ def detectable(evidence: Evidence) -> float | None:
 def _would_reject(evidence: Evidence, ratio: float) -> bool:
     terms, count = evidence.terms, evidence.intervals
     scale = 1 / (terms.dispersion * count)
-    total, live_bad, live_total = evidence.total * scale, evidence.live_bad * scale, evidence.live_total * scale
+    unlucky = evidence.live_bad + _CAUGHT * sqrt(evidence.live_bad + 1)
+    total, live_bad, live_total = evidence.total * scale, unlucky * scale, evidence.live_total * scale
     bad = _poisson(ratio * total)
     warm = max(0.0, 1 - terms.warm_up / evidence.until)
     floor = _statistic(lambda x: floor_logs(x, max(x, total), terms.floor), bad, count, terms.alpha)
