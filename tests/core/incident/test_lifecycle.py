@@ -83,6 +83,28 @@ def _with(item: Any, root: Any, catalog: Any, other: Any = None) -> IncidentFact
     return IncidentFacts(item, root, (root, catalog), (other,), (), (), Ledger(), None)
 
 
+def smoulder() -> Readings:
+    """A ticket tier fires and the SLI is not back: above its objective, below what pages."""
+    held = aftermath()
+    assert held.verdict is not None
+    return replace(held, verdict=replace(held.verdict, back=False))
+
+
+@pytest.mark.parametrize(
+    ("seen", "severity", "reopened"),
+    [
+        pytest.param(sli(0.5), "sev1", 1, id="a tier that pages fires again"),
+        pytest.param(aftermath(), "sev1", 0, id="a ticket tier's windows are still full of the harm that is over"),
+        pytest.param(smoulder(), "sev1", 0, id="a smoulder calls nobody at the severity of the outage before it"),
+        pytest.param(smoulder(), "sev3", 1, id="it reopens what had paged nobody"),
+        pytest.param(aftermath(), "sev3", 0, id="but not while the short windows are back"),
+    ],
+)
+def test_what_reopens_within_the_grace(seen: Readings, severity: str, reopened: int) -> None:
+    over = burnt("Resolved", resolvedAt=at(90), severity=severity)
+    assert after(facts(over, service(live=V1), seen)).reopened == reopened
+
+
 def test_a_breach_reopens_nothing_while_another_incident_of_the_root_is_open() -> None:
     over = burnt("Resolved", resolvedAt=at(90))
     seen = facts(over, service(live=V1), sli(0.5), incidents=(burnt(name="answers-2"),))

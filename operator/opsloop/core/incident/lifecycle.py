@@ -134,7 +134,8 @@ def harmed_again(facts: IncidentFacts, grace: timedelta, now: datetime) -> str:
     """Why it reopens inside the grace time: a tier fires on the root, as read after the Incident was resolved, or none of
     its pods is available; "" = it does not.
 
-    Not while another Incident of the root is open: one is enough.
+    Not while another Incident of the root is open: one is enough. A tier that pages nobody reopens nothing that paged: its
+    long windows burn for hours after the harm, and a smoulder is no reason to call a person at the old severity.
     """
     root, resolved = facts.root, facts.incident.status.resolved_at
     if root is None or resolved is None or not facts.incident.reopens(grace, now):
@@ -144,7 +145,10 @@ def harmed_again(facts: IncidentFacts, grace: timedelta, now: datetime) -> str:
     if outage_lasts(root.release, now):
         return OUT_AGAIN
     verdict = root.readings.verdict
-    return BREACH_AGAIN if verdict is not None and verdict.firing is not None and verdict.at > resolved else ""
+    if verdict is None or verdict.firing is None or verdict.at <= resolved or verdict.back:
+        return ""  # where the short windows are back, a tier that fires still holds the harm that is over
+    pages = verdict.firing.tier.severity in PAGING
+    return BREACH_AGAIN if pages or facts.incident.status.severity not in PAGING else ""
 
 
 def _open_again(decision: IncidentBuilder, reason: str, text: str) -> None:
