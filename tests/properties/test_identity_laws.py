@@ -3,7 +3,7 @@
 import copy
 from typing import Any
 
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from opsloop.core.release import identity, revisions, stamps
@@ -39,7 +39,14 @@ def test_stamps_never_make_a_new_revision(template: dict[str, Any], names: set[s
     assert identity.identify(stamped, [revision(digest=revisions.digest(template))], {}) == revisions.digest(template)
 
 
+def spec(**fields: Any) -> dict[str, Any]:
+    return {"metadata": {}, "spec": {"containers": [{"name": "app", "image": "shop:v1"}], **fields}}
+
+
 @given(TEMPLATES, TEMPLATES)
+@example(spec(volumes=[None]), spec(volumes=[[]]))
+@example(spec(volumes={"a": None}), spec())
+@example(spec(extra=True), spec(extra=1))
 def test_two_templates_have_one_digest_exactly_where_nothing_differs(
     one: dict[str, Any], other: dict[str, Any]
 ) -> None:

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from opsloop.api.release import LONGEST_PATH, MOST_ALSO, Revision
-from opsloop.core.release.revisions import digest, images_of
+from opsloop.core.release.revisions import canonical, digest, images_of
 
 _WHAT_RUNS = re.compile("/spec|/spec/(containers|initContainers)(/[0-9]+(/name|/image)?)?")
 
@@ -51,12 +51,8 @@ def differences(one: Any, other: Any, path: str = "") -> Iterator[str]:
     elif isinstance(one, list) and isinstance(other, list) and len(one) == len(other):
         for index, (a, b) in enumerate(zip(one, other, strict=True)):
             yield from differences(a, b, f"{path}/{index}")
-    elif one != other and not _is_empty(one, other):
+    elif canonical(one) != canonical(other):
         yield path
-
-
-def _is_empty(*values: Any) -> bool:
-    return all(value in (None, {}, []) for value in values)
 
 
 def _escaped(key: str) -> str:
@@ -113,7 +109,7 @@ def only_completed(decided: Any, stored: Any) -> bool:
         return all(only_completed(value, stored.get(key)) for key, value in decided.items())
     if isinstance(decided, list) and isinstance(stored, list):
         return len(decided) == len(stored) and all(map(only_completed, decided, stored))
-    return bool(decided == stored) or _is_empty(decided)
+    return canonical(decided) in (canonical(stored), canonical(None))
 
 
 def may_be_same_images(one: Mapping[str, str], other: Mapping[str, str]) -> bool:

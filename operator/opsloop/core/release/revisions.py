@@ -20,16 +20,20 @@ def digest(template: Mapping[str, Any], ignored: Iterable[str] = ()) -> str:
     Stamps do not count (`ignored`: more of them, by name); nor do empty and null fields, which servers of different
     versions write or leave out.
     """
-    cleaned = _without_empty(unstamped(template, ignored))
-    text = json.dumps(cleaned, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
-    return hashlib.sha256(text.encode()).hexdigest()[:16]
+    return hashlib.sha256(canonical(unstamped(template, ignored)).encode()).hexdigest()[:16]
+
+
+def canonical(value: Any) -> str:
+    """JSON in which empty and null are one thing; two parts of templates are the same where this is the same."""
+    return json.dumps(_without_empty(value), sort_keys=True, separators=(",", ":"), ensure_ascii=False)
 
 
 def _without_empty(value: Any) -> Any:
+    """The value without its empty fields; None for one that is empty itself. List items keep their places."""
     if isinstance(value, Mapping):
-        return {k: c for k, v in value.items() if (c := _without_empty(v)) not in (None, {}, [])}
+        return {k: c for k, v in value.items() if (c := _without_empty(v)) is not None} or None
     if isinstance(value, list):
-        return [_without_empty(v) for v in value]
+        return [_without_empty(v) for v in value] or None
     return value
 
 
