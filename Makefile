@@ -12,7 +12,7 @@ VENV := .venv
 PY := $(VENV)/bin/python
 STAMP := $(VENV)/.ready-$(shell cat requirements-dev.lock pyproject.toml 2>/dev/null | cksum | cut -d' ' -f1)
 
-.PHONY: help drill demo test unit check cluster cluster-delete images install generate bench sim soak e2e
+.PHONY: help drill demo test unit weathers check cluster cluster-delete images install generate bench sim soak e2e
 
 help: ## this list
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-15s %s\n", $$1, $$2}'
@@ -30,10 +30,13 @@ drill: $(STAMP) cluster images ## one shift on a kind cluster: break, detect, ro
 demo: $(STAMP) cluster images ## the drill narrated for a person, pausing at each stage
 	@$(PY) -m e2e.drill --seed $(SEED) --narrate $(if $(TICKET),--ticket "$(TICKET)")
 
-test: check unit e2e ## check, unit and the stories on kind
+test: check unit weathers e2e ## check, unit, a fixed part of the simulator and the stories on kind
 
-unit: $(STAMP) ## unit, property and contract tests against the fakes: no cluster, seconds
-	@$(PY) -m pytest tests
+unit: $(STAMP) ## unit, property and contract tests against the fakes, on all cores: no cluster, two minutes
+	@$(PY) -m pytest -n auto --dist worksteal -m "not simulation" tests
+
+weathers: $(STAMP) ## a fixed part of `make sim` and of the laws, with the goals asserted: no cluster, a minute
+	@$(PY) -m pytest -n auto --dist worksteal -m simulation tests
 
 check: $(STAMP) ## format, lint, types, import contracts, names and words, generated files
 	@$(VENV)/bin/ruff format --check --quiet .

@@ -27,6 +27,7 @@ from e2e.drill.prepare import wait_available
 from e2e.harness.client import Client, environment
 from e2e.harness.progress import Progress
 from e2e.harness.session import REFUSED, Refused, make_namespace, remove_namespaces, session, wait_removed
+from opsloop.adapters.clock import SystemClock
 from opsloop.adapters.kube import Kube
 from opsloop.core.actions import EnsureCanary, SetGates
 from opsloop.core.facts import PodFacts
@@ -48,7 +49,7 @@ def runtime_on(kube: Kube) -> Runtime:
     """opsloop's ports on a real API server, for single actions: those that no action uses are absent."""
     absent = cast(Any, None)
     return Runtime(
-        reader=kube, writer=kube, access=kube, clock=absent, cache=Cache(), readings=absent, inbox=absent,
+        reader=kube, writer=kube, access=kube, clock=SystemClock(), cache=Cache(), readings=absent, inbox=absent,
         ledgers=absent, evals=absent, pages=absent,
         events=absent, enqueue=lambda key: None, reopen_grace=timedelta(minutes=30),
     )  # fmt: skip

@@ -9,6 +9,8 @@ from opsloop.simulator.episode import Episode, live_through
 from opsloop.simulator.figures import Sample, measure
 from opsloop.simulator.kinds import KINDS, weather
 
+pytestmark = pytest.mark.simulation
+
 SEEDS = {"bad-release": 10, "bad-push": 5}  # the others: seed 1 of the kind
 KNOWN = {"bad-release": {"harmful-40"}, "dependency": {"unrest"}}
 """Goals that are not met yet in these weathers; docs/simulator.md says why of the first."""

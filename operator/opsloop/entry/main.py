@@ -5,12 +5,12 @@ import logging
 import os
 import signal
 from collections.abc import Mapping
-from datetime import UTC, datetime
 from typing import Any
 
 import aiohttp
 from aiohttp import web
 
+from opsloop.adapters.clock import SystemClock
 from opsloop.adapters.kube import Kube
 from opsloop.adapters.pager import NoPager, WebhookPager
 from opsloop.adapters.prober import HttpProber
@@ -26,14 +26,6 @@ from opsloop.shell.ports import Ports
 from opsloop.shell.watch.resync import Resync
 
 log = logging.getLogger("opsloop")
-
-
-class SystemClock:
-    """The machine's clock."""
-
-    def now(self) -> datetime:
-        """UTC."""
-        return datetime.now(UTC)
 
 
 def connect(settings: Settings, kube: Kube, session: aiohttp.ClientSession, metrics: Metrics) -> Ports:

@@ -9,6 +9,8 @@ from tests.sim.laws.bounds import lower, upper
 from tests.sim.laws.pages import days
 from tests.sim.laws.rollouts import analysis_of, slo_of
 
+pytestmark = pytest.mark.simulation
+
 SEED = "fixed"
 
 

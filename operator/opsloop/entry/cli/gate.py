@@ -3,10 +3,11 @@
 import argparse
 import json
 from collections.abc import Mapping
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+from opsloop.adapters.clock import SystemClock
 from opsloop.adapters.prober import ProxyProber
 from opsloop.adapters.prometheus import Prometheus
 from opsloop.core.gate import judge
@@ -17,14 +18,6 @@ from opsloop.shell.evidence import Address, Sources, gather
 from opsloop.shell.evidence.sources import Cluster
 
 SLOW = 30.0  # seconds; a range query covers a whole shift
-
-
-class SystemClock:
-    """Clock of the machine."""
-
-    def now(self) -> datetime:
-        """Returns the current time in UTC."""
-        return datetime.now(UTC)
 
 
 async def gate(arguments: argparse.Namespace, cluster: Cluster) -> int:
