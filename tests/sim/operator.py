@@ -3,51 +3,31 @@
 import asyncio
 from collections import Counter
 from datetime import timedelta
-from typing import Any
 
 from opsloop.entry.settings import Settings
-from opsloop.entry.wiring import Operator
 from opsloop.shell.ports import ObjectKey
 from opsloop.simulator.fakes.cluster import FakeDeath
 from opsloop.simulator.fakes.ports import FakePorts
+from opsloop.simulator.process import FAILURES, Running
 from tests.sim.shop import NS, Shop
 
 SETTINGS = Settings(tick=timedelta(seconds=1), prometheus_resolution=timedelta(seconds=1), workers=1)
 MOST_RECONCILES = 40  # of one object within one second; more is a livelock
-FAILURES = ("error", "permanent", "timeout")
 
 
-class OperatorProcess:
+class OperatorProcess(Running):
     """Starts the Operator, brings it the watch events, and starts it again a second after it died."""
 
     def __init__(self, shop: Shop, lag: bool = False, settings: Settings = SETTINGS) -> None:
         """`lag`: the watches report changes a second late."""
-        self.shop, self.lag, self.settings = shop, lag, settings
-        self.fakes = FakePorts(shop.cluster, shop.telemetry, shop.clock, prober=shop.prober)
+        fakes = FakePorts(shop.cluster, shop.telemetry, shop.clock, prober=shop.prober)
+        super().__init__(fakes, shop.cluster.changes, settings)
+        self.shop, self.lag = shop, lag
         self.fakes.instruments.on_reconciled = self._reconciled
         self.pager, self.access, self.events = self.fakes.pager, self.fakes.access, self.fakes.events
         self.deaths = 0
         self.failures: list[str] = []
         self.reconciles: Counter[ObjectKey] = Counter()
-        self._tasks: list[asyncio.Task[Any]] = []
-
-    async def start(self) -> None:
-        """As `entry.main` does on gaining the Lease: LIST, lead, LIST again."""
-        self.shop.cluster.changes.clear()
-        self.operator = Operator(self.fakes.ports(), self.settings)
-        await self.operator.resync()
-        self._tasks = [asyncio.create_task(self.operator.queue.run()), asyncio.create_task(self.operator.lead())]
-        await asyncio.sleep(0)
-        await self.operator.resync()
-
-    async def stop(self) -> None:
-        """kill -9."""
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
-        if self._tasks:
-            await self.operator.close()
-        self._tasks = []
 
     async def second(self) -> None:
         """One second of the shop and of opsloop. The SLIs are polled between the shop's tick and the watch events."""
@@ -87,13 +67,3 @@ class OperatorProcess:
             self.failures.append(f"{key}: {result}")
         if not self.lag:
             self._watch()
-
-    def _watch(self) -> None:
-        """The watches bring all changes since the last time."""
-        changes, self.shop.cluster.changes[:] = list(self.shop.cluster.changes), []
-        for kind, obj, deleted in changes:
-            if deleted:
-                self.operator.cache.drop(kind, NS, obj["metadata"]["name"], obj["metadata"]["uid"])
-            else:
-                self.operator.cache.put(kind, obj)
-            self.operator.changed(kind, obj)

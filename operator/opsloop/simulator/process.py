@@ -8,38 +8,29 @@ from opsloop.entry.settings import Settings
 from opsloop.entry.wiring import Operator
 from opsloop.shell.ports import ObjectKey
 from opsloop.simulator.fakes.ports import FakePorts
+from opsloop.simulator.kube.cluster import Change
 from opsloop.simulator.world import NS, World
 
 FAILURES: Final = ("error", "permanent", "timeout")
 MOST_RECONCILES: Final = 60  # of one object within one step of the world; more is a livelock
 
 
-class Process:
-    """One process of the operator. The watches bring changes after each step of the world and after each reconcile.
+class Running:
+    """One process of the operator over ports in memory: started, killed, and told of what the watches see."""
 
-    `failures` holds what no run should have: errors of a reconcile, livelocks, and parts that ended.
-    """
-
-    def __init__(self, world: World, settings: Settings) -> None:
-        self.world, self.settings = world, settings
-        self.fakes = FakePorts(world.cluster, world.telemetry, world.clock, prober=world.prober)
-        self.fakes.instruments.on_reconciled = self._reconciled
-        self.pager, self.events = self.fakes.pager, self.fakes.events
-        self.failures: list[str] = []
-        self.reconciles = 0
-        self.broken = False  # it cannot go on
-        self._counts: Counter[ObjectKey] = Counter()
+    def __init__(self, fakes: FakePorts, changes: list[Change], settings: Settings) -> None:
+        """`changes` is the cluster's list of what its watches have not reported yet."""
+        self.fakes, self.settings, self._changes = fakes, settings, changes
         self._tasks: list[asyncio.Task[Any]] = []
 
     async def start(self) -> None:
         """As `entry.main` does on gaining the Lease: LIST, lead, LIST again."""
-        self.world.cluster.changes.clear()
+        self._changes.clear()
         self.operator = Operator(self.fakes.ports(), self.settings)
         await self.operator.resync()
         self._tasks = [asyncio.create_task(self.operator.queue.run()), asyncio.create_task(self.operator.lead())]
         await asyncio.sleep(0)
         await self.operator.resync()
-        self.world.intake_stored = lambda: self.operator.intake_stored(NS)
 
     async def stop(self) -> None:
         """kill -9."""
@@ -49,6 +40,39 @@ class Process:
         if self._tasks:
             await self.operator.close()
         self._tasks = []
+
+    def _watch(self) -> None:
+        """The watches bring all changes since the last time."""
+        changes, self._changes[:] = list(self._changes), []
+        for kind, obj, deleted in changes:
+            if deleted:
+                self.operator.cache.drop(kind, NS, obj["metadata"]["name"], obj["metadata"]["uid"])
+            else:
+                self.operator.cache.put(kind, obj)
+            self.operator.changed(kind, obj)
+
+
+class Process(Running):
+    """One process of the operator. The watches bring changes after each step of the world and after each reconcile.
+
+    `failures` holds what no run should have: errors of a reconcile, livelocks, and parts that ended.
+    """
+
+    def __init__(self, world: World, settings: Settings) -> None:
+        fakes = FakePorts(world.cluster, world.telemetry, world.clock, prober=world.prober)
+        super().__init__(fakes, world.cluster.changes, settings)
+        self.world = world
+        self.fakes.instruments.on_reconciled = self._reconciled
+        self.pager, self.events = self.fakes.pager, self.fakes.events
+        self.failures: list[str] = []
+        self.reconciles = 0
+        self.broken = False  # it cannot go on
+        self._counts: Counter[ObjectKey] = Counter()
+
+    async def start(self) -> None:
+        """Connects the world's intake as well."""
+        await super().start()
+        self.world.intake_stored = lambda: self.operator.intake_stored(NS)
 
     def look(self) -> None:
         """A step of the world is over: the watches report it."""
@@ -69,12 +93,3 @@ class Process:
         if result in FAILURES:
             self.failures.append(f"{'/'.join(key)}: {result}")
         self._watch()
-
-    def _watch(self) -> None:
-        changes, self.world.cluster.changes[:] = list(self.world.cluster.changes), []
-        for kind, obj, deleted in changes:
-            if deleted:
-                self.operator.cache.drop(kind, NS, obj["metadata"]["name"], obj["metadata"]["uid"])
-            else:
-                self.operator.cache.put(kind, obj)
-            self.operator.changed(kind, obj)

@@ -3,7 +3,7 @@
 The user's expressions are evaluated at t0 + step, t0 + 2·step …, each over the step before, by one range query. The
 windows are disjoint. `increase()` sees the events between the first and the last scrape of a window of _SCRAPES and scales
 them up to the whole window: Σ is right in the mean, and each count weighs `dispersion` times what was really seen.
-A series that is born in a window loses its first value.
+A series that is born in a window loses its first value, unless `promql.counts_births` says that births are counted.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
