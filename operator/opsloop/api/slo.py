@@ -1,12 +1,12 @@
-"""The SLO of a Release: objective, indicator and burn-rate tiers."""
+"""The SLO of a Release: objectives with their indicators, and burn-rate tiers."""
 
 from datetime import timedelta
 from typing import Annotated
 
-from pydantic import ConfigDict, Field
+from pydantic import ConfigDict, Field, PrivateAttr
 
 from opsloop.api.meta import Duration, Model, Severity
-from opsloop.api.schema import contains_window, longer_than_zero, milliseconds, rules
+from opsloop.api.schema import contains_window, longer_than_zero, map_list, milliseconds, rules
 
 Query = Annotated[str, Field(min_length=1, max_length=2048)]
 
@@ -32,6 +32,26 @@ REACHABLE = (
     "slo.tiers: the objective cannot reach this factor: even if every event is bad, the burn rate is 1/(1 - objective);"
     " lower the factor or raise the objective",
 )
+
+ALSO_REACHABLE = (
+    "!has(self.also) || self.also.all(o, has(o.tiers) && o.tiers.size() > 0"
+    " ? o.tiers.all(t, t.factor * (1.0 - o.objective) < 1.0)"
+    " : !has(self.tiers) || self.tiers.all(t, t.factor * (1.0 - o.objective) < 1.0))",
+    "slo.also: an objective cannot reach the factor of a tier, its own or that of slo.tiers: even if every event is bad, the"
+    " burn rate is 1/(1 - objective); give it tiers of its own with lower factors, or raise its objective",
+)
+NAMED = (
+    "!has(self.also) || self.also.size() == 0 || self.name != 'sli'",
+    "slo.name: where slo.also has others, name the first objective as well, for example availability",
+)
+NAMED_APART = (
+    "!has(self.also) || self.also.all(o, o.name != self.name)",
+    "slo.also: each objective needs a name of its own, also apart from slo.name",
+)
+ONLY = "sli"
+"""Name of an objective that nobody named: the only one of its Release."""
+MOST_ALSO = 4
+ObjectiveName = Annotated[str, Field(min_length=1, max_length=32, pattern=r"^[a-z]([-a-z0-9]*[a-z0-9])?$")]
 
 
 _POD_LABEL = "Label that holds the name of the pod; default: the first of pod, kubernetes_pod_name, exported_pod and k8s_pod_name that does."
@@ -95,6 +115,18 @@ class Sli(Model):
         description="PromQL expression for the number of all events over {{window}}.",
         json_schema_extra=contains_window("slo.sli.total"),
     )
+    _field: str = PrivateAttr("spec.slo.sli")
+
+    @property
+    def field(self) -> str:
+        """Where in the Release a person wrote it, for messages."""
+        return self._field
+
+    def at(self, field: str) -> "Sli":
+        """The same indicator, written there."""
+        copy = self.model_copy()
+        copy._field = field
+        return copy
 
 
 class Tier(Model):
@@ -114,11 +146,33 @@ class Tier(Model):
     severity: Severity = Field(description="Severity of the Incident that the tier opens; sev1 and sev2 page a person.")
 
 
+class Objective(Model):
+    """Another objective of the same Release, with an indicator of its own; everything not given is that of the Slo."""
+
+    name: ObjectiveName = Field(description="Name of the objective, for example latency.")
+    objective: float = Field(gt=0, lt=1, description="Fraction of events that must be good, for example 0.99.")
+    sli: Sli = Field(description="Indicator, in any form that slo.sli may have.")
+    tiers: list[Tier] = Field(
+        default_factory=list,
+        max_length=8,
+        description="Burn-rate tiers of this objective. Empty means those of the Slo, or the defaults where it has none.",
+    )
+    min_bad_events: int | None = Field(
+        default=None,
+        ge=1,
+        le=100_000,
+        description="Minimum number of bad events in the long window for a tier to fire. Default: that of the Slo.",
+    )
+
+
 class Slo(Model):
     """Service level objective: objective, indicator and burn-rate tiers."""
 
-    model_config = ConfigDict(json_schema_extra=rules(REACHABLE))
+    model_config = ConfigDict(json_schema_extra=rules(REACHABLE, ALSO_REACHABLE, NAMED, NAMED_APART))
 
+    name: ObjectiveName = Field(
+        default=ONLY, description="Name of the objective, for example availability; needed where also has others."
+    )
     objective: float = Field(gt=0, lt=1, description="Fraction of events that must be good, for example 0.99.")
     period: Duration = Field(
         default=timedelta(days=30),
@@ -155,4 +209,12 @@ class Slo(Model):
     bake_time: Duration = Field(
         default=timedelta(minutes=10),
         description="Time that a live revision must meet the SLO, with known telemetry, before it is last-good; it must hold enough events (24 good ones at an objective of 0.99, 254 at 0.999).",
+    )
+    also: list[Objective] = Field(
+        default_factory=list,
+        max_length=MOST_ALSO,
+        description="Further objectives of the same Release, for example latency beside availability. The worst one decides:"
+        " an Incident opens when a tier of any fires and is over when all are back; a canary is rejected for one and promoted"
+        " by all; a revision is last-good when it met all.",
+        json_schema_extra=map_list("name"),
     )

@@ -10,7 +10,7 @@ from opsloop.api.incident import Incident, TicketExample
 from opsloop.api.meta import Severity
 from opsloop.api.release import CaseResult, Release
 from opsloop.api.runbook import Runbook
-from opsloop.api.slo import Tier
+from opsloop.api.slo import ONLY, Tier
 from opsloop.core.statistics.evidence import Evidence
 
 
@@ -74,6 +74,8 @@ class Verdict:
 
     band: ok (no tier's short window above 1), slow (burning above 1 or a ticket tier fires), fast (a page tier fires), unknown.
     back: True if the short windows are surely (upper bound) below burn 1, False if surely not, None if unknown.
+
+    Of a Release with several objectives it is the worst one's, with all of them in `each` (`core.slo.merged`).
     """
 
     at: datetime
@@ -84,6 +86,8 @@ class Verdict:
     back: bool | None
     reason: str
     burning: bool = False  # the shortest short window burns above its tier's factor (lower bound)
+    name: str = ONLY  # of the objective
+    each: tuple["Verdict", ...] = ()  # one for each of several objectives; empty where there is one
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,7 +156,8 @@ class Remark:
 class Readings:
     """All readings of one Release, as of `verdict.at`. `by_revision` (digest → reading) is over the analysis window.
 
-    `interval` is the time until the next read: what is older than three of them is Unknown (`core.slo.age`).
+    `interval` is the time until the next read: what is older than three of them is Unknown (`core.slo.age`). Of several
+    objectives all else is of the worst one (`core.slo.merged`).
     """
 
     verdict: Verdict | None = None
@@ -167,6 +172,9 @@ class Readings:
     interval: timedelta = timedelta(seconds=5)
     delay: timedelta = timedelta(0)  # the readings speak of the time so long before `verdict.at`
     remarks: tuple[Remark, ...] = ()  # the most important one first
+    each: Mapping[str, "Readings"] = field(
+        default_factory=dict
+    )  # by name, of several objectives; empty where there is one
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,12 +5,19 @@ from datetime import datetime
 
 from opsloop.core.facts import Readings, ReleaseView, TierVerdict, Unknown, Verdict
 from opsloop.core.slo import burn_rate as slo
+from opsloop.core.slo.merged import merged
 
 MOST_INTERVALS = 3
 
 
 def as_of(readings: Readings, now: datetime) -> Readings:
-    """The readings where they are young enough, else as many Unknown ones. What the SLI tells apart has no age."""
+    """The readings where they are young enough, else as many Unknown ones. What the SLI tells apart has no age.
+
+    Each of several objectives has an age of its own.
+    """
+    if readings.each:
+        aged = {name: as_of(each, now) for name, each in readings.each.items()}
+        return readings if all(aged[name] is each for name, each in readings.each.items()) else merged(aged)
     verdict = readings.verdict
     if verdict is None or now - verdict.at <= MOST_INTERVALS * readings.interval:
         return readings
@@ -35,4 +42,4 @@ def view_as_of(view: ReleaseView, now: datetime) -> ReleaseView:
 
 def _unknown(verdict: Verdict, stale: Unknown) -> Verdict:
     tiers = tuple(TierVerdict(v.tier, None, stale, stale, None, None) for v in verdict.tiers)
-    return Verdict(verdict.at, verdict.objective, tiers, "unknown", None, None, slo.STALE)
+    return Verdict(verdict.at, verdict.objective, tiers, "unknown", None, None, slo.STALE, name=verdict.name)

@@ -26,7 +26,6 @@ from opsloop.core.slo.expression import Form, Unit, form, in_a_name
 from opsloop.core.slo.pods import ANYTHING, Scope, hash_is_cut, pattern
 
 LABEL = "opsloop"
-FIELD = "spec.slo.sli"
 _POINTS = 120  # coverage is measured at up to this many points of a window
 _INNER = 4  # a point is covered if `total` has data over this many scrape intervals before it
 _PLACEHOLDER = {name: re.compile(r"\{\{\s*" + name + r"\s*\}\}") for name in ("window", "version", "pods")}
@@ -109,16 +108,16 @@ class Expressions:
 def expressions(sli: Sli, scope: Scope = ANYWHERE) -> Expressions:
     """The PromQL of an SLI. `scope` says where the series of a structured one are. Assumes that `problem` found none."""
     if sli.requests is not None:
-        field = f"{FIELD}.requests"
+        field = f"{sli.field}.requests"
         made = structured.requests(sli.requests, scope)
         return Expressions("bad", *made, f"{field}.bad", f"{field}.counter", sli.requests.counter)
     if sli.latency is not None:
-        field = f"{FIELD}.latency"
+        field = f"{sli.field}.latency"
         made, metric = structured.latency(sli.latency, scope), structured.counting(sli.latency)
         return Expressions("good", *made, f"{field}.threshold", f"{field}.histogram", metric)
     kind: Literal["good", "bad"] = "good" if sli.good is not None else "bad"
     counted, total = sli.good or sli.bad or "", sli.total or ""
-    return Expressions(kind, counted, total, total, f"{FIELD}.{kind}", f"{FIELD}.total")
+    return Expressions(kind, counted, total, total, f"{sli.field}.{kind}", f"{sli.field}.total")
 
 
 def raw(sli: Sli, scope: Scope) -> Sli:
@@ -135,12 +134,12 @@ def problem(sli: Sli) -> Unknown | None:
     """The mistake that makes an SLI unreadable, with its field; None without one."""
     if sum(form is not None for form in (sli.total, sli.requests, sli.latency)) != 1:
         return Unknown(
-            slo.QUERY_FAILED, f"{FIELD}: give exactly one of requests, latency, and total (with good or bad)"
+            slo.QUERY_FAILED, f"{sli.field}: give exactly one of requests, latency, and total (with good or bad)"
         )
     if sli.total is None:
         return None
     if (sli.good is None) == (sli.bad is None):
-        return Unknown(slo.QUERY_FAILED, f"{FIELD}: give exactly one of good and bad")
+        return Unknown(slo.QUERY_FAILED, f"{sli.field}: give exactly one of good and bad")
     raw = expressions(sli)
     return _problem(raw.field, raw.counted) or _problem(raw.total_field, raw.total)
 
@@ -187,7 +186,7 @@ def not_told(sli: Sli, split: Split, scope: Scope = ANYWHERE) -> Unknown | None:
             return None
     if sli.total is None:
         return Unknown(slo.NOT_BY_VERSION, "no label of the series holds the name of a pod; name it in podLabel")
-    return Unknown(slo.NOT_BY_VERSION, f"{FIELD}: {_WRITE_PODS}")
+    return Unknown(slo.NOT_BY_VERSION, f"{sli.field}: {_WRITE_PODS}")
 
 
 def version_pattern(version: str) -> str:
@@ -393,11 +392,11 @@ def _reading(sli: Sli, numbers: Mapping[str, float], span: str, coverage: float)
     counted = counted or 0.0
     for number in (counted, total, coverage):
         if isnan(number):
-            return Unknown(slo.NAN, f"{FIELD} gave NaN")
+            return Unknown(slo.NAN, f"{sli.field} gave NaN")
         if isinf(number):
-            return Unknown(slo.INFINITE, f"{FIELD} gave an infinity")
+            return Unknown(slo.INFINITE, f"{sli.field} gave an infinity")
         if number < 0:
-            return Unknown(slo.NEGATIVE, f"{FIELD} gave {number:g}; counts are never below zero")
+            return Unknown(slo.NEGATIVE, f"{sli.field} gave {number:g}; counts are never below zero")
     if total == 0:
         return Unknown(slo.NO_EVENTS, f"{asked.total_field} is 0 in the window")
     bad = max(0.0, total - counted) if asked.kind == "good" else min(counted, total)

@@ -40,7 +40,7 @@ async def as_promql(telemetry: Telemetry, release: Release, slo: Slo, at: dateti
         samples = [sample.labels for sample in await telemetry.instant(query, at)]
         scope = replace(scope, labels=pods.labels_of(samples, scope.namespace, named.pod_label))
         if scope.labels is None and not named.selector:
-            raise Invalid(f"{promql.FIELD}: no series names a living pod of the Deployment; write a selector")
+            raise Invalid(f"{slo.sli.field}: no series names a living pod of the Deployment; write a selector")
     return slo.model_copy(update={"sli": promql.raw(slo.sli, scope)})
 
 

@@ -1,6 +1,7 @@
-"""The SLI poller: reads each Release on every tick, each on its own, and calls `on_change` where the verdict changed.
+"""The SLI poller: reads each objective of each Release on every tick, each on its own, and calls `on_change` where its
+verdict changed.
 
-No Release waits for another one's query. A read that is not done within a share of the tick goes on among the slow ones,
+No objective waits for the query of another one, of its own Release or of others. A read that is not done within a share of the tick goes on among the slow ones,
 which have few places: who is slow waits for those who are slow. A slow or refused query is asked again after several
 times as long as it took, so that it costs Prometheus a bounded share, and every read has a deadline of its own. What is
 older than three of its intervals by all that is Unknown to every decision (`core.slo.age`).
@@ -9,16 +10,18 @@ older than three of its intervals by all that is Unknown to every decision (`cor
 import asyncio
 import contextlib
 import logging
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 
 from opsloop.api.release import Release
-from opsloop.api.slo import Slo
+from opsloop.api.slo import ONLY, Slo
 from opsloop.core.facts import Readings, Unknown
 from opsloop.core.incident.effect import Act
 from opsloop.core.slo import age
 from opsloop.core.slo import burn_rate as slo
+from opsloop.core.slo.merged import is_quiet, merged
+from opsloop.core.slo.objectives import objectives, release_for
 from opsloop.shell.ports import Clock, NamespacedName, Telemetry
 from opsloop.shell.slo.query import SliQuery
 from opsloop.shell.slo.reader import History, SliReader, is_active
@@ -39,28 +42,54 @@ log = logging.getLogger(__name__)
 
 
 class ReadingStore:
-    """The latest readings of each Release."""
+    """The latest readings of each Release: of each of its objectives, and of all of them as one."""
 
     def __init__(self) -> None:
+        self._each: dict[NamespacedName, dict[str, Readings]] = {}
         self._readings: dict[NamespacedName, Readings] = {}
 
     def of(self, key: NamespacedName) -> Readings:
         """The readings of one Release, as of `verdict.at`; empty Readings where nothing was read."""
         return self._readings.get(key, Readings())
 
-    def set(self, key: NamespacedName, readings: Readings) -> None:
-        """Replaces the readings of one Release."""
-        self._readings[key] = readings
+    def of_objective(self, key: NamespacedName, name: str) -> Readings:
+        """The readings of one objective."""
+        return self._each.get(key, {}).get(name, Readings())
 
-    def keep(self, keys: Iterable[NamespacedName]) -> None:
-        """Drops the readings of all other Releases."""
-        kept = set(keys)
-        self._readings = {key: readings for key, readings in self._readings.items() if key in kept}
+    def set(self, key: NamespacedName, readings: Readings, name: str = ONLY) -> None:
+        """Replaces the readings of one objective."""
+        each = self._each.setdefault(key, {})
+        each[name] = readings
+        self._readings[key] = merged(each)
+
+    def keep(self, names: Mapping[NamespacedName, Iterable[str]]) -> None:
+        """Drops the readings of all other Releases and objectives. A new objective is one that was not read yet."""
+        kept = {key: {name: self.of_objective(key, name) for name in wanted} for key, wanted in names.items()}
+        for key in self._each.keys() - kept.keys():
+            self._readings.pop(key, None)
+        for key, each in kept.items():
+            if list(each) != list(self._each.get(key, {})) and key in self._readings:
+                self._readings[key] = merged(each)
+        self._each = kept
+
+
+@dataclass(frozen=True, slots=True)
+class _Subject:
+    """One objective of a Release; `release` is the Release as if it had no other."""
+
+    release: Release
+    objective: Slo
+    several: bool
+
+    @property
+    def key(self) -> tuple[NamespacedName, str]:
+        """Of its turn."""
+        return self.release.key, self.objective.name
 
 
 @dataclass(slots=True)
 class _Turn:
-    """When a Release is read, in seconds of the event loop, and how its reads went."""
+    """When an objective is read, in seconds of the event loop, and how its reads went."""
 
     history: History
     started: float = float("-inf")
@@ -78,7 +107,7 @@ class _Turn:
 
 
 class Poller:
-    """Reads the SLIs of all Releases, each on every tick and after `nudge`."""
+    """Reads the objectives of all Releases, each on every tick and after `nudge`."""
 
     def __init__(
         self,
@@ -101,7 +130,10 @@ class Poller:
         self._reader = SliReader(SliQuery(telemetry, tick * PATIENCE, resolution), tick, resolution, delay, act)
         self._clock, self._releases, self._store = clock, releases, store
         self._on_change, self._tick, self._hot = on_change, tick.total_seconds(), hot
-        self._turns: dict[NamespacedName, _Turn] = {}
+        self._turns: dict[tuple[NamespacedName, str], _Turn] = {}
+        self._objectives: dict[
+            NamespacedName, tuple[Slo, tuple[Slo, ...]]
+        ] = {}  # those of an Slo, as long as it is the same
         self._nudged = asyncio.Event()
         self._quick, self._slow = asyncio.Semaphore(QUICK_PLACES), asyncio.Semaphore(SLOW_PLACES)
 
@@ -113,7 +145,7 @@ class Poller:
 
     async def run(self) -> None:
         """Reads each Release when it is due, until cancelled. Drops the readings from before the start."""
-        self._store.keep(())
+        self._store.keep({})
         self._reader.keep(())
         self._turns.clear()
         now = asyncio.get_running_loop().time
@@ -132,53 +164,65 @@ class Poller:
                     turn.task.cancel()
 
     async def pass_once(self) -> None:
-        """Reads every Release once, due or not, and returns when all are read."""
+        """Reads every objective once, due or not, and returns when all are read."""
         await asyncio.gather(*self._start(lambda turn: True))
 
     def _start(self, due: Callable[[_Turn], bool]) -> list[asyncio.Task[None]]:
-        """Begins to read Releases that have an SLO, are not being read, and are due; forgets those that are gone."""
+        """Begins to read the objectives that are not being read, and are due; forgets those that are gone."""
         releases = {release.key: release for release in self._releases() if release.spec.slo is not None}
-        for key in self._turns.keys() - releases.keys():
+        wanted = {key: self._objectives_of(release) for key, release in releases.items()}
+        self._objectives = {key: self._objectives[key] for key in releases}
+        for key in self._turns.keys() - {(key, one.name) for key, every in wanted.items() for one in every}:
             if (task := self._turns.pop(key).task) is not None:
                 task.cancel()
-        self._store.keep(releases)
+        self._store.keep({key: [one.name for one in every] for key, every in wanted.items()})
         self._reader.keep(releases)
         started = []
-        for key, release in releases.items():
-            turn = self._turns.get(key)
-            if turn is None or (turn.history.slo != release.spec.slo and turn.task is None):
-                assert release.spec.slo is not None
-                turn = self._turns[key] = _Turn(History(release.spec.slo))
+        for release, objective in ((releases[key], one) for key, every in wanted.items() for one in every):
+            turn = self._turns.get((release.key, objective.name))
+            if turn is None or (turn.history.slo != objective and turn.task is None):
+                turn = self._turns[release.key, objective.name] = _Turn(History(objective))
             if turn.task is None and due(turn):
-                turn.task = asyncio.create_task(self._take(release, turn))
+                subject = _Subject(release_for(release, objective), objective, len(wanted[release.key]) > 1)
+                turn.task = asyncio.create_task(self._take(subject, turn))
                 started.append(turn.task)
         return started
 
-    async def _take(self, release: Release, turn: _Turn) -> None:
-        """One read and what follows from it. A failure concerns this Release only and makes all its readings Unknown."""
-        loop, hot = asyncio.get_running_loop(), self._hot(release.key)
+    def _objectives_of(self, release: Release) -> tuple[Slo, ...]:
+        spec = release.spec.slo
+        assert spec is not None
+        known = self._objectives.get(release.key)
+        if known is None or known[0] is not spec:
+            known = self._objectives[release.key] = (spec, objectives(spec))
+        return known[1]
+
+    async def _take(self, subject: _Subject, turn: _Turn) -> None:
+        """One read and what follows from it. A failure concerns this objective only and makes all its readings Unknown."""
+        loop, release = asyncio.get_running_loop(), subject.release
+        hot = self._hot(release.key)
         turn.started = loop.time()
         was_failing = turn.failures > 0
         try:
             readings, seconds = await self._read(release, turn, hot)
             turn.due = turn.started + self._rhythm(turn, seconds)
-            self._store.set(release.key, self._timed(readings, turn))
+            self._store.set(release.key, self._timed(readings, turn, subject.several), subject.objective.name)
             if was_failing and not turn.failures:
                 self._thaw(loop.time())
-            self._report(release, turn, hot)
+            self._report(subject, turn, hot)
         finally:
             turn.task = None
             turn.due = max(turn.due, turn.started + _BREATH * self._tick)
 
-    def _timed(self, readings: Readings, turn: _Turn) -> Readings:
-        """The readings with their interval, and how long the verdict was unknown of late."""
+    def _timed(self, readings: Readings, turn: _Turn, several: bool) -> Readings:
+        """The readings with their interval, and how long the verdict was unknown of late. A quiet one of several is not."""
         verdict = readings.verdict
         at = verdict.at if verdict is not None else self._clock.now()
-        silent = turn.silence.note(at, verdict is None or verdict.band == "unknown")
+        unknown = verdict is None or (verdict.band == "unknown" and not (several and is_quiet(verdict)))
+        silent = turn.silence.note(at, unknown)
         return replace(readings, interval=timedelta(seconds=turn.due - turn.started), silent=silent)
 
     async def _read(self, release: Release, turn: _Turn, hot: bool) -> tuple[Readings, float]:
-        """The readings, and how long they took without waiting for a place. Never raises for one Release's fault."""
+        """The readings, and how long they took without waiting for a place. Never raises for one objective's fault."""
         now = asyncio.get_running_loop().time
         if not turn.slow:
             async with self._quick:
@@ -223,17 +267,18 @@ class Poller:
                 turn.due = min(turn.due, now)
         self._nudged.set()
 
-    def _report(self, release: Release, turn: _Turn, hot: bool) -> None:
-        summary = _summary(release, turn.history.slo, self._store.of(release.key))
-        if summary != turn.reported or hot or is_active(release):
+    def _report(self, subject: _Subject, turn: _Turn, hot: bool) -> None:
+        key, name = subject.key
+        summary = _summary(subject.release, subject.objective, self._store.of_objective(key, name))
+        if summary != turn.reported or hot or is_active(subject.release):
             turn.reported = summary
-            self._call(release.key)
+            self._call(key)
 
     def report_old(self) -> None:
         """Tells once of readings that have become too old to decide on."""
         now = self._clock.now()
-        for key, turn in self._turns.items():
-            readings = self._store.of(key)
+        for (key, name), turn in self._turns.items():
+            readings = self._store.of_objective(key, name)
             if turn.reported != slo.STALE and age.as_of(readings, now) is not readings:
                 turn.reported = slo.STALE
                 self._call(key)

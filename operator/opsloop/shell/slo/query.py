@@ -54,7 +54,7 @@ class SliQuery:
         try:
             samples = await self._in_time(self._telemetry.instant(query, at))
         except OpsloopError as error:
-            return Unknown(_reason(error), f"{promql.FIELD}: {error}")
+            return Unknown(_reason(error), f"{sli.field}: {error}")
         return pods.labels_of([sample.labels for sample in samples], scope.namespace, named.pod_label)
 
     async def rates(self, objective: Slo, scope: Scope, ends: Mapping[str, datetime]) -> dict[str, float]:
@@ -134,7 +134,7 @@ class SliQuery:
                 return Unknown(slo.QUERY_FAILED, f"{field}: {refusal}")
             except OpsloopError:
                 break
-        return Unknown(slo.QUERY_FAILED, f"{promql.FIELD}: {error}")
+        return Unknown(slo.QUERY_FAILED, f"{objective.sli.field}: {error}")
 
 
 def _reason(error: OpsloopError) -> str:

@@ -1,4 +1,4 @@
-"""Reads the SLI of one Release: the windows that are due, the revisions that matter, and what stands from before.
+"""Reads one objective of a Release: the windows that are due, the revisions that matter, and what stands from before.
 
 Age of a reading: a window W is read every max(interval, W/120) and keeps its value until then. After a failed read, a
 window that is read each time is Unknown at once, with the reason; one that is read less often moves by less than 1/120
@@ -36,7 +36,7 @@ _PROBE_AGAIN = timedelta(minutes=10)  # whether revisions are still told apart
 
 @dataclass(slots=True)
 class History:
-    """Reads of one Release so far; replaced when its SLO changes."""
+    """Reads of one objective so far; replaced when it changes."""
 
     slo: Slo
     read: dict[timedelta, tuple[datetime, Reading]] = field(default_factory=dict)  # last answer and its time
@@ -74,7 +74,7 @@ class History:
 
 
 class SliReader:
-    """Reads one Release at a time."""
+    """Reads one objective of a Release at a time: what it is given as a Release has no other (`core.slo.objectives`)."""
 
     def __init__(
         self,
@@ -90,11 +90,13 @@ class SliReader:
         """
         self._act = act
         self._query, self._tick, self._resolution, self._delay = query, tick, resolution, delay
-        self._canaries = CanaryCounter(query, resolution)
+        self._canaries: dict[str, CanaryCounter] = {}  # by name of the objective
 
     def keep(self, keys: Iterable[NamespacedName]) -> None:
         """Drops what is known of all other Releases."""
-        self._canaries.keep(keys)
+        kept = list(keys)
+        for counter in self._canaries.values():
+            counter.keep(kept)
 
     async def read(self, release: Release, history: History, hot: bool, at: datetime) -> Readings:
         """The readings as of `at`; a failure is an Unknown reading. `hot`: revisions are needed one by one."""
@@ -103,7 +105,7 @@ class SliReader:
         due = {window for window in windows if self._due(history, window, at)}
         revisions = revisions_to_read(release, hot, probing=history.probe_due(at))
         scope = await self._scope(release, history, at)
-        canary = await self._canaries.read(release, scope, then)
+        canary = await self._counter(history).read(release, scope, then)
         if isinstance(scope, Unknown):
             parsed = promql.Parsed(dict.fromkeys(windows, scope), dict.fromkeys(queried(revisions), scope))
             scope = _plain_scope(release)
@@ -128,6 +130,9 @@ class SliReader:
         act = self._act(release.key)
         return replace(readings, since_act=await self._since(history, scope, act, then)) if act else readings
 
+    def _counter(self, history: History) -> CanaryCounter:
+        return self._canaries.setdefault(history.slo.name, CanaryCounter(self._query, self._resolution))
+
     async def _since(self, history: History, scope: Scope, act: Act, then: datetime) -> SinceAct | None:
         """What came of an act; what was read of the time before it is kept."""
         if history.acts is None:
@@ -141,7 +146,7 @@ class SliReader:
         verdict = slo.judge(history.slo, {w: self._standing(history, w, at) for w in windows}, at)
         bake = None if _proven(release) else failure
         split = dict.fromkeys(revisions_to_read(release, False, probing=False), failure)
-        canary = await self._canaries.read(release, failure, at)
+        canary = await self._counter(history).read(release, failure, at)
         return self._readings(history, verdict, bake, split, canary)
 
     def _readings(
@@ -177,7 +182,7 @@ class SliReader:
             history.labels, history.labels_asked = found, at
         if history.labels is None and not (sli.requests or sli.latency).selector:  # type: ignore[union-attr]
             return Unknown(
-                slo.NO_SERIES, f"{promql.FIELD}: no series names a living pod of the Deployment; write a selector"
+                slo.NO_SERIES, f"{sli.field}: no series names a living pod of the Deployment; write a selector"
             )
         return replace(plain, labels=history.labels)
 
