@@ -162,6 +162,8 @@ def create(api: Api, namespace: str, body: Object, dry: bool = True, user: str =
     [
         *(pytest.param(at(kind), id=f"a good {kind}") for kind in GOOD),
         pytest.param(at("Release", slo=None, evals=None, strategy=None), id="a Release of three lines"),
+        pytest.param(at("Release", slo__name="up", slo__also=[LATENCY]), id="two objectives"),
+        pytest.param(at("Release", slo__name="up", slo__also=[{**LOOSE, "tiers": [{"long": "1h", "short": "5m", "factor": 5, "severity": "sev1"}], "minBadEvents": 9}]), id="two objectives, the other with tiers of its own"),
         pytest.param(at("Release", slo__tiers=[]), id="a Release that takes the default tiers"),
         pytest.param(at("Release", slo__sli={"good": "a[{{window}}]", "total": "b[{{window}}]"}), id="good instead of bad"),
         pytest.param(at("Release", strategy__canary__steps=[{"weight": 100}]), id="one step, straight to 100"),
@@ -182,8 +184,17 @@ def test_right_objects_are_taken(api: Api, namespace: str, body: Object) -> None
 
 
 TIER = "slo__tiers__0__"
+LATENCY = {"name": "latency", "objective": 0.95, "sli": {"latency": {"histogram": "took_seconds", "threshold": 0.3}}}
+LOOSE = {**LATENCY, "objective": 0.9}
 STEPS = "strategy__canary__steps"
 REFUSED = [
+    pytest.param(at("Release", slo__also=[LATENCY]), "slo.name: where slo.also has others, name the first objective", id="two objectives, the first without a name"),
+    pytest.param(at("Release", slo__name="latency", slo__also=[LATENCY]), "slo.also: each objective needs a name of its own", id="two objectives of one name"),
+    pytest.param(at("Release", slo__name="up", slo__also=[LATENCY, LATENCY]), "Duplicate value", id="two others of one name"),
+    pytest.param(at("Release", slo__name="up", slo__also=[{**LATENCY, "name": "Slow!"}]), "slo.also[0].name", id="a name that is no label"),
+    pytest.param(at("Release", slo__name="up", slo__also=[LOOSE]), "slo.also: an objective cannot reach the factor of a tier", id="another objective that cannot reach the Slo's tiers"),
+    pytest.param(at("Release", slo__name="up", slo__also=[{**LATENCY, "sli": {"bad": "a[5m]", "total": "b[{{window}}]"}}]), "spec.slo.also[0].sli.bad", id="a mistake in another objective's SLI"),
+    pytest.param(at("Release", slo__name="up", slo__also=[{**LATENCY, "name": f"n{n}"} for n in range(5)]), "slo.also", id="six objectives"),
     pytest.param(at("Release", slo__sli__good="a[{{window}}]"), "slo.sli: give exactly one of good and bad", id="both good and bad"),
     pytest.param(at("Release", slo__sli__bad=None), "slo.sli: give exactly one of good and bad", id="neither good nor bad"),
     pytest.param(at("Release", slo__sli__bad="a[5m]"), "slo.sli.bad must contain {{window}}", id="a bad query over a fixed window"),

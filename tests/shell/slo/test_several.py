@@ -35,7 +35,9 @@ class Two(FakeTelemetry):
         return await self.latency.instant(query, at)
 
     async def range(self, query: str, start: datetime, end: datetime, step: float) -> list[Series]:
-        return await (self.latency if "timed" in query else super()).range(query, start, end, step)
+        if "timed" in query:
+            return await self.latency.range(query, start, end, step)
+        return await super().range(query, start, end, step)
 
 
 def two() -> Release:
