@@ -26,6 +26,13 @@ GROUP = "/apis/opsloop.dev/v1alpha1"
 POLICIES = "/apis/admissionregistration.k8s.io/v1"
 RBAC = "/apis/rbac.authorization.k8s.io/v1"
 
+LATENCY: dict[str, Any] = {
+    "name": "latency",
+    "objective": 0.95,
+    "sli": {"latency": {"histogram": "took_seconds", "threshold": 0.3}},
+}
+LOOSE = {**LATENCY, "objective": 0.9}
+
 GOOD = {
     "Release": {
         "workloadRef": {"name": "answers"},
@@ -184,8 +191,6 @@ def test_right_objects_are_taken(api: Api, namespace: str, body: Object) -> None
 
 
 TIER = "slo__tiers__0__"
-LATENCY = {"name": "latency", "objective": 0.95, "sli": {"latency": {"histogram": "took_seconds", "threshold": 0.3}}}
-LOOSE = {**LATENCY, "objective": 0.9}
 STEPS = "strategy__canary__steps"
 REFUSED = [
     pytest.param(at("Release", slo__also=[LATENCY]), "slo.name: where slo.also has others, name the first objective", id="two objectives, the first without a name"),
