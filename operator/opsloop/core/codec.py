@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from opsloop.api.incident import TicketExample
-from opsloop.core.alerts.labels import IDENTIFYING
+from opsloop.core.alerts.labels import is_identifying
 from opsloop.core.facts import Alert, InboxEntry, Ledger, QueuedTicket, Ticket, Triage
 from opsloop.errors import Invalid
 
@@ -170,7 +170,7 @@ def _without_annotations(ledger: Ledger) -> Ledger:
 
 
 def _with_few_labels(ledger: Ledger) -> Ledger:
-    few = (replace(a, labels={k: v for k, v in a.labels.items() if k in IDENTIFYING}) for a in ledger.alerts)
+    few = (replace(a, labels={k: v for k, v in a.labels.items() if is_identifying(k)}) for a in ledger.alerts)
     return replace(ledger, alerts=tuple(few))
 
 

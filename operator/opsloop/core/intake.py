@@ -62,7 +62,7 @@ def parse_ticket(body: Any, received_at: datetime) -> Ticket:
     )
     if not (subject.strip() or text.strip()):
         raise Invalid("subject: empty, as is body; say in one of them what happened")
-    created = _time(body["createdAt"], "createdAt") if body.get("createdAt") is not None else None
+    created = parse_time(body["createdAt"], "createdAt") if body.get("createdAt") is not None else None
     computed = "t-" + hashlib.sha256(json.dumps([subject, text, body.get("createdAt")]).encode()).hexdigest()[:12]
     identity = _string(body["id"], "id") if body.get("id") is not None else computed
     if not _ID.fullmatch(identity):
@@ -91,10 +91,10 @@ def _alert(item: Any, path: str, received_at: datetime) -> Alert:
     if status not in ("firing", "resolved"):
         raise Invalid(f'{path}.status: {_show(status)} is neither "firing" nor "resolved"')
     labels = _labels(item.get("labels"), f"{path}.labels")
-    starts_at = _time(item.get("startsAt"), f"{path}.startsAt")
+    starts_at = parse_time(item.get("startsAt"), f"{path}.startsAt")
     if starts_at is None:
         raise Invalid(f"{path}.startsAt: the zero time says nothing; give the time at which the alert began")
-    ends_at = _time(item["endsAt"], f"{path}.endsAt") if item.get("endsAt") is not None else None
+    ends_at = parse_time(item["endsAt"], f"{path}.endsAt") if item.get("endsAt") is not None else None
     fingerprint = _string(item.get("fingerprint") or "", f"{path}.fingerprint", 64) or fingerprint_of(labels)
     _string(item.get("generatorURL") or "", f"{path}.generatorURL")
     return Alert(
@@ -164,8 +164,8 @@ def _string(value: Any, path: str, limit: int = MAX_TEXT) -> str:
     return value
 
 
-def _time(value: Any, path: str) -> datetime | None:
-    """RFC 3339 as UTC; None for Go's zero time. Raises Invalid."""
+def parse_time(value: Any, path: str) -> datetime | None:
+    """RFC 3339 as UTC; None for Go's zero time. Raises Invalid, which names `path`."""
     match = _RFC3339.fullmatch(value) if isinstance(value, str) else None
     try:
         if match is None:

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
+from functools import lru_cache
 
 from opsloop.api.meta import Severity
 from opsloop.core.facts import Alert
@@ -15,9 +16,15 @@ _DIRECT = (
     "destination_service",
 )
 _OBJECT = ("deployment", "statefulset", "daemonset", "workload", "horizontalpodautoscaler", "consumergroup")
-_SERVICE = ("service", "app", "app_kubernetes_io_name", "application", "component")
-_LAST = ("job_name", "cronjob", "slo", "container", "job", "release")
-_NAMESPACE = ("exported_namespace", "destination_service_namespace", "destination_workload_namespace", "namespace")
+_SERVICE = (
+    "exported_service", "service", "kubernetes_name", "app", "app_kubernetes_io_name", "application", "component",
+)  # fmt: skip
+_LAST = ("job_name", "cronjob", "slo", "container", "exported_job", "job", "release")
+_NAMESPACE = (
+    "exported_namespace", "destination_service_namespace", "destination_workload_namespace", "service_namespace", "namespace",
+)  # fmt: skip
+_NODE = ("node", "nodename", "hostname")
+_PREFIX = re.compile(r"^(exported|k8s|kubernetes|kube|label|resource)_")
 _POD = re.compile(r"^(?P<deployment>.+?)(-[0-9a-z]{6,10}-[0-9a-z]{5}|-\d{1,4})$")
 _EXPORTER = re.compile(
     r"kube-state-metrics|node-exporter|blackbox|kubelet|apiserver|prometheus|alertmanager|cadvisor|pushgateway"
@@ -31,26 +38,78 @@ _FAILURE = re.compile(
 _STARVED = re.compile(
     r"no_?(requests|traffic|calls|database|messages|consumers)|traffic_?(drop|low)|low_?traffic", re.IGNORECASE
 )
-IDENTIFYING = (*_DIRECT, *_OBJECT, *_SERVICE, *_LAST, *_NAMESPACE, "pod", "alertname", "severity")
+_IDENTIFYING = frozenset(
+    (
+        *_DIRECT,
+        *_OBJECT,
+        *_SERVICE,
+        *_LAST,
+        *_NAMESPACE,
+        *_NODE,
+        "pod",
+        "instance",
+        "alertname",
+        "severity",
+        "long",
+        "short",
+    )
+)
 
 CRITICAL = frozenset({"critical", "page", "emergency", "fatal", "error", "high", "p1", "sev1"})
 WARNING = frozenset({"warning", "warn", "medium", "ticket", "p2", "sev2", "sev3"})
 
 
+def is_identifying(name: str) -> bool:
+    """True for a label that says what an alert is about, however its name is spelled."""
+    return spelled(name) in _IDENTIFYING
+
+
+@lru_cache(maxsize=4096)
+def spelled(name: str) -> str:
+    """A label's name as Prometheus spells it: `service.name` and `k8s.deployment.name` are `service_name` and `deployment`."""
+    plain = re.sub(r"[^a-z0-9]+", "_", name.lower())
+    for shorter in (plain, _PREFIX.sub("", plain)):
+        for short in (shorter, shorter.removesuffix("_name")):
+            if short in _IDENTIFYING:
+                return short
+    return plain
+
+
+def as_spelled(labels: Mapping[str, str]) -> dict[str, str]:
+    """The labels that are not empty, by their names as Prometheus spells them; one that is spelled so already comes first."""
+    plain: dict[str, str] = {}
+    for name, value in labels.items():
+        short = spelled(name)
+        if value and (name == short or short not in plain):
+            plain[short] = value
+    return plain
+
+
 def service_of(labels: Mapping[str, str], known: Collection[str] = ()) -> str:
     """The service: the first of `known` (Releases, workloads) in the labels, else the first name at all, else ""."""
     first = ""
-    for name in _candidates(labels):
+    for name in candidates(as_spelled(labels)):
         if name in known:
             return name
-        if not first and not _EXPORTER.search(name):
+        if not first and not is_exporter(name):
             first = name
     return first
 
 
+def is_exporter(name: str) -> bool:
+    """True for the name of something that merely tells of others."""
+    return _EXPORTER.search(name) is not None
+
+
 def namespace_of(labels: Mapping[str, str]) -> str:
     """The namespace that the alert is about, "" where its labels name none."""
-    return next((labels[name] for name in _NAMESPACE if labels.get(name)), "")
+    plain = as_spelled(labels)
+    return next((plain[name] for name in _NAMESPACE if name in plain), "")
+
+
+def node_of(labels: Mapping[str, str]) -> str:
+    """The node that the alert is about, "" where its labels name none. `labels` as spelled."""
+    return next((labels[name] for name in _NODE if name in labels), "")
 
 
 def name_of(alert: Alert) -> str:
@@ -84,13 +143,14 @@ def is_starved(alert: Alert) -> bool:
     return _STARVED.search(name_of(alert)) is not None
 
 
-def _candidates(labels: Mapping[str, str]) -> Iterator[str]:
+def candidates(labels: Mapping[str, str]) -> Iterator[str]:
+    """Names that may be the service's, most telling first; `labels` as spelled."""
     for label in (*_DIRECT, *_OBJECT, *_SERVICE):
-        if labels.get(label):
+        if label in labels:
             yield labels[label].split(".")[0]  # destination_service may be a host name
     if match := _POD.match(labels.get("pod", "")):
         yield match["deployment"].removesuffix("-canary")
         yield match["deployment"]
     for label in _LAST:
-        if labels.get(label):
+        if label in labels:
             yield _SLO_TAIL.sub("", labels[label])

@@ -16,6 +16,7 @@ from pydantic import ValidationError
 
 from opsloop.adapters.kube import Kube
 from opsloop.core.gate.report import USAGE
+from opsloop.entry.cli import correlate as cli_correlate
 from opsloop.entry.cli import gate as cli_gate
 from opsloop.entry.cli import show as cli_show
 from opsloop.errors import OpsloopError
@@ -41,6 +42,8 @@ def main(argv: Sequence[str] | None = None, connect: Connect = connect) -> int:
     try:
         if arguments.command == "operator":
             return _operator()
+        if arguments.command == "correlate":
+            return cli_correlate.correlate(arguments)
         if arguments.command == "simulate":
             return _simulate(arguments)
         return asyncio.run(_run(arguments, connect))
@@ -106,6 +109,7 @@ def parser() -> argparse.ArgumentParser:
     timeline.set_defaults(run=cli_show.timeline)
     tickets = _reader(commands.add_parser("tickets", help="list linked tickets and the ticket queue"))
     tickets.set_defaults(run=cli_show.tickets)
+    _correlate(commands)
     simulate = "watch one shift in fake time, without a cluster: a shop, its users, a bad version, and opsloop"
     simulated = commands.add_parser("simulate", help=simulate, description=simulate)
     simulated.add_argument(
@@ -120,6 +124,21 @@ def parser() -> argparse.ArgumentParser:
     run = "run the operator; every setting is an environment variable OPSLOOP_*, none is a flag"
     commands.add_parser("operator", help=run, description=run)
     return top
+
+
+def _correlate(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    what = "replay recorded alert storms offline: which alerts belong together, what is at fault, and why"
+    command = commands.add_parser("correlate", help=what, description=what)
+    add = command.add_argument
+    add("--topology", metavar="FILE", help='JSON {"services": {NAME: {"namespace": NS, "dependsOn": [NAME]}}}')
+    add(
+        "--arrivals",
+        metavar="FILE",
+        help="JSON {STORM: [TIME]}: when each body arrived; default: in the order of lines",
+    )
+    add("--tickets", metavar="FILE", help="users' tickets, one JSON object per line; each is judged and linked")
+    add("--output", choices=("table", "json"), default="table", help="default: %(default)s")
+    add("storms", nargs="+", metavar="STORM.jsonl", help="one Alertmanager webhook body per line, in order of arrival")
 
 
 def _reader(command: argparse.ArgumentParser) -> argparse.ArgumentParser:

@@ -1,0 +1,91 @@
+"""When the fault began, by one alert: `startsAt` less the time that its rule takes to fire.
+
+That lag is the rule's `for` and the time in which its window fills. `for` comes from Prometheus' rules, else from what the
+alert's text says ("for longer than 15 minutes"), else it is guessed, with a wide spread. A burn's lag follows from its windows.
+"""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from opsloop.core.correlation.classes import BURN, ERROR, LATENCY, OTHER, PROBE, SATURATION, STARVED, WORKLOAD
+from opsloop.core.correlation.method import Method, Seconds
+from opsloop.core.facts import Alert
+
+# Burn rates of the windows in common use (Google, The Site Reliability Workbook, chapter 5).
+_FACTORS = {3600: 14.4, 21600: 6.0, 86400: 3.0, 259200: 1.0}
+_FOR = re.compile(
+    r"\b(?:for|over|during|last|past|than)\s+(?:(?:more|longer|at|least|the|last|past|than|over)\s+)*"
+    r"(\d+(?:\.\d+)?)\s*(s|sec|seconds?|m|min|minutes?|h|hours?)\b",
+    re.IGNORECASE,
+)
+_DURATION = re.compile(r"(\d+)(ms|s|m|h|d|w)")
+_UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
+
+
+@dataclass(frozen=True, slots=True)
+class Lag:
+    """Expected time from the fault to `startsAt`, and its standard deviation, in seconds."""
+
+    expected: Seconds
+    spread: Seconds
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """What is known of alert rules: their `for` in seconds, and what past groups taught, both by alertname."""
+
+    holds: Mapping[str, Seconds] = field(default_factory=dict)
+    learnt: Mapping[str, Seconds] = field(default_factory=dict)
+
+
+def lag_of(alert: Alert, kind: str, method: Method, rules: Rules) -> Lag:
+    """The lag of one alert of the class `kind`."""
+    name = alert.labels.get("alertname", "")
+    lag = _by_class(alert, kind, method, rules.holds.get(name))
+    return Lag(max(0.0, lag.expected + rules.learnt.get(name, 0.0)), lag.spread)
+
+
+def _by_class(alert: Alert, kind: str, method: Method, holds: Seconds | None) -> Lag:
+    lags, spreads = method.lags, method.spreads
+    if kind == BURN:
+        return Lag(_burn(alert.labels, method), spreads.burn)
+    if kind in (WORKLOAD, SATURATION):
+        known = holds if holds is not None else _for_in_text(alert)
+        if known is not None:
+            return Lag(known + lags.after_for, spreads.workload if kind == WORKLOAD else spreads.saturation)
+        if kind == WORKLOAD:
+            return Lag(lags.workload, spreads.workload_guessed)
+        return Lag(lags.saturation, spreads.saturation_guessed)
+    fixed = {
+        ERROR: (lags.error, spreads.error),
+        LATENCY: (lags.latency, spreads.latency),
+        PROBE: (lags.probe, spreads.probe),
+        STARVED: (lags.starved, spreads.starved),
+        OTHER: (lags.other, spreads.other),
+    }
+    return Lag(*fixed[kind])
+
+
+def _burn(labels: Mapping[str, str], method: Method) -> Seconds:
+    """L·f/r: a window of length L with the factor f fires so long after the beginning of a burn of r."""
+    windows = [length for name in ("long", "long_window", "window") if (length := seconds_of(labels.get(name, "")))]
+    if not windows:
+        return method.lags.burn
+    nearest = min(_FACTORS, key=lambda window: (abs(window - windows[0]), window))
+    return windows[0] * _FACTORS[nearest] / max(method.lags.burn_rate, _FACTORS[nearest])
+
+
+def _for_in_text(alert: Alert) -> Seconds | None:
+    for name in ("description", "summary", "message"):
+        if match := _FOR.search(alert.annotations.get(name, "")):
+            return float(match[1]) * _UNITS[match[2][0].lower()]
+    return None
+
+
+def seconds_of(text: str) -> Seconds:
+    """A duration as Prometheus writes it (`1h30m`), 0 where it is none."""
+    parts = _DURATION.findall(text)
+    if not parts or "".join(number + unit for number, unit in parts) != text:
+        return 0.0
+    return sum(float(number) * (0.001 if unit == "ms" else _UNITS[unit]) for number, unit in parts)

@@ -1,0 +1,162 @@
+"""What it costs to say that a root raised a fact, and that a service is a root, in nats.
+
+Facts on other services are reached along `dependsOn`: failure and slowness go up from the root to its callers; starvation goes
+down again from a caller that stopped calling (a detour: root ↑ caller ↓ starved service), and to a queue's consumer through what
+it shares with a producer. ρ(u) is the surprise that only so many of u's callees are starved: low where all are, because then
+u itself stopped; high where one is, because then that one, or its link, is at fault.
+"""
+
+import math
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+
+from opsloop.core.correlation.entities import NAMESPACE, NODE
+from opsloop.core.correlation.facts import DEAD, FAIL, SAT, SLOW, STARVED, Fact
+from opsloop.core.correlation.method import Nats, Prices
+from opsloop.core.correlation.places import Places, is_place
+from opsloop.core.topology import Graph
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """What the cluster itself knows of services just before and during the storm."""
+
+    unready: frozenset[str] = frozenset()  # pods are missing or not ready
+    changed: frozenset[str] = frozenset()  # a revision or a configuration just became live
+    burning: frozenset[str] = frozenset()  # its own SLI burns
+
+
+class Paths:
+    """Prices of one storm: `root(r)`, `path(f, r)` and `noise(f)`. Time is no part of them (`core.correlation.search`)."""
+
+    def __init__(self, facts: Sequence[Fact], graph: Graph, prices: Prices, known: Known | None = None) -> None:
+        """`facts`: those of one storm."""
+        self.prices, self._graph, self._known = prices, graph, known or Known()
+        self._on: dict[str, set[str]] = {}
+        for fact in facts:
+            if fact.service:
+                self._on.setdefault(fact.service, set()).add(fact.kind)
+        hub = max(4.0, len(graph.nodes) / 3)
+        self._hubs = frozenset(name for name in graph.nodes if len(graph.callers(name)) > hub)
+        self._rho: dict[str, Nats] = {}
+        self._noise = {
+            FAIL: prices.noise_fail, SLOW: prices.noise_slow, STARVED: prices.noise_starved, DEAD: prices.noise_dead,
+            SAT: prices.noise_sat,
+        }  # fmt: skip
+        self._direct = {fact: self._from(fact) for fact in {(f.service, f.kind) for f in facts if f.service}}
+        self.roots = sorted({root for found in self._direct.values() for root in found})
+        self._places = Places(facts, graph, prices)
+        self._priors: dict[str, Nats] = {}
+
+    def noise(self, fact: Fact) -> Nats:
+        """The price of a fact that belongs to nothing."""
+        return self._noise[fact.kind]
+
+    def roots_of(self, fact: Fact) -> Mapping[str, Nats]:
+        """Root → price, for every root that can have raised the fact by declared edges at less than its price as noise."""
+        if fact.service:
+            found = self._direct[fact.service, fact.kind] | self._places.of(fact)
+        elif fact.entity.kind == NODE:
+            found = dict.fromkeys(self.roots, self.prices.host)
+        else:
+            within = [r for r in self.roots if fact.entity.namespace in ("", self._graph.namespace(r))]
+            found = dict.fromkeys(within if fact.entity.kind == NAMESPACE else (), self.prices.namespace)
+        noise = self.noise(fact)
+        return {root: price for root, price in found.items() if price < noise}
+
+    def undeclared(self, fact: Fact) -> Nats | None:
+        """The price by an edge that nobody declared, besides `prices.undeclared` for all facts of the service; None = none."""
+        if not fact.service or fact.kind not in (FAIL, SLOW):
+            return None
+        return self.prices.at_root + self.prices.hop + (self.prices.slow if fact.kind == SLOW else 0)
+
+    def prior(self, root: str) -> Nats:
+        """The price of this root."""
+        if root not in self._priors:
+            self._priors[root] = self._prior(root)
+        return self._priors[root]
+
+    def kinds(self, service: str) -> Collection[str]:
+        """Kinds of the facts on a service."""
+        return self._on.get(service, ())
+
+    def rho(self, caller: str) -> Nats:
+        """ρ(u) = −ln((k + ½)/(n + 1)): of the caller's n callees, without hubs and failing ones, k are starved."""
+        if caller not in self._rho:
+            callees = [c for c in self._graph.callees(caller) if c not in self._hubs and FAIL not in self.kinds(c)]
+            starved = sum(STARVED in self.kinds(c) for c in callees)
+            self._rho[caller] = -math.log((starved + 0.5) / (len(callees) + 1))
+        return self._rho[caller]
+
+    def _prior(self, root: str) -> Nats:
+        if is_place(root):
+            return self.prices.root_place
+        prices, kinds = self.prices, self.kinds(root)
+        callers = self._graph.callers(root)
+        choices = [prices.root_silent] if not kinds else []
+        if DEAD in kinds:
+            choices.append(prices.root_dead)
+        if FAIL in kinds:
+            choices.append(prices.root_fail)
+        if SLOW in kinds:
+            choices.append(prices.root_slow)
+        if STARVED in kinds and not any(STARVED in self.kinds(caller) for caller in callers):
+            alone = max((self.rho(caller) for caller in callers), default=0.0)
+            choices.append(max(prices.root_least, prices.root_starved - prices.root_starved_alone * alone))
+        price = min(choices, default=prices.root_silent)
+        calm = sum(1 for c in callers if not self.kinds(c) and self._graph.callers(c))
+        price += prices.root_calm_caller * calm
+        known = self._known
+        for names, worth in (
+            (known.unready, prices.known_unready),
+            (known.changed, prices.known_changed),
+            (known.burning, prices.known_burning),
+        ):
+            if root in names:
+                price -= worth
+        return max(prices.root_least, price)
+
+    def _from(self, fact: tuple[str, str]) -> dict[str, Nats]:
+        """Root → price, by declared edges."""
+        service, kind = fact
+        if kind in (FAIL, SLOW):
+            return self._up(service, kind)
+        if kind == STARVED:
+            return self._starved(service)
+        if kind == DEAD:
+            above = dict.fromkeys(self._graph.callees(service), self.prices.dead_above)
+            return above | {service: self.prices.dead_at_root}
+        return {service: self.prices.sat_at_root}
+
+    def _up(self, service: str, kind: str) -> dict[str, Nats]:
+        prices = self.prices
+        more = prices.slow if kind == SLOW else 0.0
+        below = self._graph.dependencies(service).items()
+        found = {root: prices.at_root + prices.hop * hops + more for root, hops in below}
+        if kind == SLOW and DEAD not in self.kinds(service):
+            more = prices.slow_at_root
+        return found | {service: prices.at_root + more}
+
+    def _starved(self, service: str) -> dict[str, Nats]:
+        prices, found = self.prices, dict[str, Nats]()
+        for caller, down in self._feeders(service).items():
+            first = self.rho(caller)
+            for root, up in ({caller: 0} | self._graph.dependencies(caller)).items():
+                price = first + prices.detour_hop * max(0, up + down - 1)
+                if root != service and price < found.get(root, math.inf):
+                    found[root] = price
+        under = any(STARVED in self.kinds(caller) for caller in self._graph.callers(service))
+        found[service] = prices.starved_at_root + (prices.starved_under_starved if under else 0.0)
+        return found
+
+    def _feeders(self, service: str) -> dict[str, int]:
+        """What calls the service, directly or not, with its hops; for a consumer that nobody calls the other users of what it reads."""
+        feeders = dict(self._graph.dependents(service))
+        if not self._graph.callers(service):
+            for shared in self._graph.callees(service):
+                if shared in self._hubs:
+                    continue
+                for producer, hops in self._graph.dependents(shared).items():
+                    if producer != service and self._graph.callers(producer):
+                        feeders[producer] = min(hops + 1, feeders.get(producer, hops + 1))
+        return feeders

@@ -1,0 +1,116 @@
+"""A recorded storm, replayed: bodies in the order of their arrival, regrouped whenever the facts changed.
+
+The same `grouping.group` that the operator calls; what it lacks offline is the cluster: no unready pods, no changes, no SLIs.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+
+from opsloop.core.correlation.facts import Key, Reader, facts_of
+from opsloop.core.correlation.grouping import Group, Grouping, group_facts
+from opsloop.core.correlation.paths import Known
+from opsloop.core.facts import Alert, Ticket, Triage
+from opsloop.core.tickets.linking import Candidate, link
+from opsloop.core.tickets.triage import triage
+
+REFIRE = timedelta(minutes=20)  # an alert that fires again so soon after its end goes on, and is no new one
+
+
+@dataclass(slots=True)
+class Replay:
+    """One storm. Alerts are told apart by fingerprint; one that fires again after long is told by its latest episode."""
+
+    reader: Reader
+    alerts: dict[str, Alert] = field(default_factory=dict)  # fingerprint → the first episode that counts
+    grouping: Grouping = field(default_factory=lambda: Grouping((), ()))
+    moves: dict[str, int] = field(default_factory=dict)  # fingerprint → how often it went to another root
+    regrouped: int = 0
+    _ends: dict[str, datetime] = field(default_factory=dict)
+    _roots: dict[str, str] = field(default_factory=dict)
+    _seen: set[tuple[Key, str]] = field(default_factory=set)
+
+    def add(self, alerts: Sequence[Alert]) -> None:
+        """Files one body and regroups."""
+        changed = False
+        for alert in alerts:
+            episode = (alert.fingerprint, alert.starts_at.timestamp()), alert.status
+            if episode in self._seen:
+                continue
+            self._seen.add(episode)
+            changed |= self._file(alert)
+        if changed:
+            self._regroup()
+
+    def groups(self) -> dict[str, Group]:
+        """Name → group: the service at fault; of several on one service the second is `service-2`."""
+        names: dict[str, Group] = {}
+        for group in self.grouping.groups:
+            number, name = 1, group.service
+            while name in names:
+                number += 1
+                name = f"{group.service}-{number}"
+            names[name] = group
+        return names
+
+    def group_of(self) -> dict[str, str]:
+        """Fingerprint → name of its group, for alerts that have one."""
+        return {key[0]: name for name, group in self.groups().items() for key in sorted(group.keys)}
+
+    def _file(self, alert: Alert) -> bool:
+        """True if it may change the groups."""
+        known, ended = self.alerts.get(alert.fingerprint), self._ends.get(alert.fingerprint)
+        if alert.ends_at and (ended is None or ended < alert.ends_at):
+            self._ends[alert.fingerprint] = alert.ends_at
+        if known is None or alert.starts_at < known.starts_at:
+            self.alerts[alert.fingerprint] = alert
+            return True
+        if ended is not None and alert.starts_at > ended + REFIRE:
+            self.alerts[alert.fingerprint] = alert
+            return True
+        return False
+
+    def _regroup(self) -> None:
+        readings = map(self.reader, self.alerts.values())
+        self.grouping = group_facts(facts_of(readings, self.reader.method.split), self.reader, Known())
+        self.regrouped += 1
+        roots = {key[0]: group.service for group in self.grouping.groups for key in group.keys}
+        for fingerprint, root in roots.items():
+            if self._roots.get(fingerprint, root) != root:
+                self.moves[fingerprint] = self.moves.get(fingerprint, 0) + 1
+        self._roots = roots
+
+
+@dataclass(frozen=True, slots=True)
+class TicketPlace:
+    """Judgement on a ticket and the name of its group, "" = none."""
+
+    triage: Triage
+    group: str
+
+
+def place_tickets(replay: Replay, tickets: Sequence[Ticket]) -> dict[str, TicketPlace]:
+    """Ticket → its judgement and group, by what is known at the end of the storm."""
+    candidates = [_candidate(name, group, replay) for name, group in replay.groups().items()]
+    places = {}
+    for ticket in tickets:
+        judgement = triage(ticket)
+        match = link(ticket, judgement, candidates)
+        places[ticket.id] = TicketPlace(judgement, match.candidate.incident if match else "")
+    return places
+
+
+def _candidate(name: str, group: Group, replay: Replay) -> Candidate:
+    """A group as tickets see it: offline nobody knows a severity, so that of its alerts is taken for serious."""
+    services = {a.fact.service for a in group.attributions} | {group.service}
+    alerts = [replay.alerts[key[0]] for key in sorted(group.keys)]
+    return Candidate(
+        incident=name,
+        root=group.service,
+        services=frozenset(services - {""}),
+        alerts=alerts,
+        burned=False,
+        onset=datetime.fromtimestamp(group.at, UTC),
+        ended=None,
+        severity="sev2",
+    )

@@ -1,0 +1,186 @@
+"""Storms on a small graph, and which alerts belong together in them; laws of the search."""
+
+import random
+from dataclasses import replace
+from datetime import UTC, datetime
+from itertools import pairwise
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from opsloop.core.correlation.facts import Reader
+from opsloop.core.correlation.grouping import Grouping, group
+from opsloop.core.correlation.method import Method
+from opsloop.core.correlation.paths import Known
+from opsloop.core.correlation.search import Root
+from opsloop.core.facts import Alert
+from opsloop.core.topology import Graph
+
+T0 = 1_000_000_000.0
+NEEDS = {
+    "gateway": ["orders", "search", "reviews"],
+    "orders": ["stock", "tariff", "payments", "bus"],
+    "search": ["index"],
+    "reviews": ["reviews-db"],
+    "packing": ["bus"],
+}
+# What an alert is called and how long it takes to fire, as the starting values have it.
+ALERTS = {
+    "fail": ("RequestErrors", 270), "slow": ("RequestLatency", 300), "starved": ("NoRequests", 730),
+    "dead": ("PodNotReady", 990),
+}  # fmt: skip
+
+
+def an_alert(kind: str, service: str, fault_at: float = 0, **more: Any) -> Alert:
+    name, lag = ALERTS.get(kind, (kind, 0))
+    starts_at = datetime.fromtimestamp(T0 + fault_at + lag, UTC)
+    labels = {"alertname": more.pop("name", name), "severity": "critical", "service": service, **more}
+    text = {"description": "not ready for longer than 15 minutes"} if kind == "dead" else {}
+    return Alert("/".join([*labels.values(), str(starts_at)]), "firing", starts_at, labels, text, starts_at)
+
+
+def groups(*alerts: Alert, needs: dict[str, list[str]] | None = None, strangers: bool = False, **more: Any) -> Grouping:
+    return group(alerts, Reader(Graph(NEEDS if needs is None else needs), Method(), strangers=strangers), **more)
+
+
+def told(grouping: Grouping) -> dict[str, set[str]]:
+    return {g.service: {f"{a.fact.kind} {a.fact.entity.name}" for a in g.attributions} for g in grouping.groups}
+
+
+STOCK = [an_alert("fail", s) for s in ("stock", "orders", "gateway")] + [an_alert("dead", "stock")]
+INDEX = [an_alert("fail", s, 600) for s in ("search", "gateway")] + [an_alert("dead", "index", 600)]
+
+
+def test_one_fault_and_its_callers_are_one_group_at_the_bottom() -> None:
+    found = groups(*STOCK)
+    assert told(found) == {"stock": {"fail stock", "fail orders", "fail gateway", "dead stock"}}
+    assert found.groups[0].at == pytest.approx(T0, abs=1)
+
+
+def test_two_faults_at_the_same_time_are_two_groups() -> None:
+    both = [*STOCK, an_alert("fail", "search"), an_alert("dead", "index")]
+    assert told(groups(*both)) == {
+        "stock": {"fail stock", "fail orders", "fail gateway", "dead stock"},
+        "index": {"fail search", "dead index"},
+    }
+
+
+def test_what_a_failing_caller_stopped_calling_belongs_to_the_fault() -> None:
+    starved = [an_alert("starved", s) for s in ("tariff", "payments", "packing")]
+    found = told(groups(*STOCK, *starved))
+    assert found["stock"] >= {"starved tariff", "starved payments", "starved packing"}
+    assert len(found) == 1
+
+
+def test_one_callee_alone_that_nobody_calls_is_at_fault_itself() -> None:
+    found = groups(an_alert("fail", "orders"), an_alert("fail", "gateway"), an_alert("starved", "payments"))
+    assert list(told(found)) == ["payments"]
+
+
+def test_the_same_service_failing_again_an_hour_later_is_another_group() -> None:
+    again = [an_alert("fail", s, 7200) for s in ("stock", "orders", "gateway")]
+    found = groups(*STOCK, *again)
+    assert [(g.service, round(g.at - T0)) for g in found.groups] == [("stock", 0), ("stock", 7200)]
+
+
+@pytest.mark.parametrize(
+    "stray",
+    [
+        pytest.param(an_alert("slow", "reviews", -9000), id="a lone slow service, hours before"),
+        pytest.param(an_alert("CertificateExpiry", "stock"), id="hygiene, even on the root"),
+        pytest.param(an_alert("fail", "mailer"), id="a service outside the graph"),
+        pytest.param(an_alert("CPUThrottling", "reviews", -90000), id="throttling that fires for days"),
+        pytest.param(an_alert("starved", "index", 5000), id="a lone service that nobody calls, long after"),
+    ],
+)
+def test_what_belongs_to_nothing_joins_nothing_and_opens_nothing(stray: Alert) -> None:
+    assert told(groups(*STOCK, stray)) == told(groups(*STOCK))
+
+
+def test_a_private_silent_database_is_named_where_its_one_user_fails_and_is_slow() -> None:
+    found = groups(an_alert("fail", "reviews"), an_alert("slow", "reviews"), an_alert("fail", "gateway"))
+    assert [(g.service, g.root.service) for g in found.groups] == [("reviews-db", "reviews")]
+
+
+@pytest.mark.parametrize("what", ["unready", "changed", "burning"])
+def test_what_the_cluster_knows_decides_between_two_roots_that_explain_alike(what: str) -> None:
+    alerts = [an_alert("fail", "orders"), an_alert("fail", "gateway")]
+    assert list(told(groups(*alerts))) == ["orders"]
+    known = Known(**{what: frozenset({"stock"})})
+    both = [*alerts, an_alert("starved", "stock"), an_alert("starved", "tariff")]
+    assert list(told(groups(*both))) == ["orders"]
+    assert list(told(groups(*both, known=known))) == ["stock"]
+
+
+def test_a_fixed_root_keeps_its_name_though_another_explains_better() -> None:
+    found = groups(*STOCK, fixed=[Root("orders", T0, fixed=True)])
+    assert "orders" in told(found)
+    assert "fail gateway" in told(found)["orders"]
+
+
+def test_an_edge_that_nobody_declared_is_dearer_than_a_root_and_cheaper_than_one_whose_callers_are_calm() -> None:
+    billing = [an_alert("fail", "billing"), an_alert("slow", "billing")]
+    plain = groups(*STOCK, *billing, needs={**NEEDS, "billing": []})
+    assert set(told(plain)) == {"stock", "billing"}
+    calm = groups(*STOCK, *billing, needs={**NEEDS, "portal": ["a", "b"], "a": ["billing"], "b": ["billing"]})
+    assert set(told(calm)) == {"stock"}
+    through = {a.fact.entity.name for g in calm.groups for a in g.attributions if a.undeclared}
+    assert through == {"billing"}
+
+
+def test_sixty_deployments_without_a_release_are_one_group_and_two_are_two() -> None:
+    sixty = [an_alert("dead", f"job-{n}", namespace="batch") for n in range(60)]
+    found = groups(*sixty, needs={}, strangers=True)
+    assert [(g.service, len(g.attributions)) for g in found.groups] == [("namespace/batch", 60)]
+    assert len(groups(*sixty[:2], needs={}, strangers=True).groups) == 2
+
+
+def test_services_of_several_namespaces_on_one_node_are_the_nodes() -> None:
+    three = [an_alert("dead", f"a{n}", namespace=f"ns-{n}", node="worker-1") for n in range(4)]
+    assert [g.service for g in groups(*three, needs={}, strangers=True).groups] == ["node/worker-1"]
+
+
+storms = st.lists(
+    st.tuples(
+        st.sampled_from(sorted(ALERTS)),
+        st.sampled_from(sorted({*NEEDS, *(c for needed in NEEDS.values() for c in needed)})),
+        st.integers(-2000, 9000),
+    ),
+    max_size=25,
+)
+
+
+@settings(max_examples=60)
+@given(storms, st.randoms(use_true_random=False))
+def test_the_order_of_arrival_and_repetitions_change_nothing(
+    storm: list[tuple[str, str, int]], shuffle: random.Random
+) -> None:
+    alerts = [an_alert(kind, service, at) for kind, service, at in storm]
+    again = alerts * 2
+    shuffle.shuffle(again)
+    assert told_by_key(groups(*again)) == told_by_key(groups(*alerts))
+
+
+@settings(max_examples=60)
+@given(storms)
+def test_every_fact_is_in_one_group_or_noise_and_costs_no_more_than_noise(storm: list[tuple[str, str, int]]) -> None:
+    found = groups(*(an_alert(kind, service, at) for kind, service, at in storm))
+    placed = [a for g in found.groups for a in g.attributions]
+    keys = [r.key for a in (*placed, *found.noise) for r in a.fact.readings]
+    assert len(keys) == len(set(keys)) == len({(k, s, a) for k, s, a in storm})
+    assert all(a.undeclared or a.path + a.late <= a.noise for a in placed)
+    assert all(earlier.at <= later.at for earlier, later in pairwise(found.groups))
+
+
+@settings(max_examples=30)
+@given(storms, st.integers(2, 30))
+def test_more_pods_of_the_same_services_change_nothing(storm: list[tuple[str, str, int]], pods: int) -> None:
+    alerts = [an_alert(kind, service, at) for kind, service, at in storm]
+    many = [replace(a, fingerprint=f"{a.fingerprint}#{n}") for a in alerts for n in range(pods)]
+    assert told(groups(*many)) == told(groups(*alerts))
+
+
+def told_by_key(grouping: Grouping) -> list[tuple[str, float, list[Any]]]:
+    return [(g.service, g.at, sorted(g.keys)) for g in grouping.groups]
