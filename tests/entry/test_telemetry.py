@@ -79,7 +79,8 @@ def observed(*seen: tuple[Release, Verdict | None]) -> Metrics:
     return metrics
 
 
-LABELS = {"namespace": "shop", "release": "answers"}
+RELEASE = {"namespace": "shop", "release": "answers"}
+LABELS = {**RELEASE, "slo": "sli"}
 
 
 def test_exact_readings_by_window_and_absent_while_unknown() -> None:
@@ -110,7 +111,7 @@ def test_readings_are_those_of_the_scrape_and_go_with_their_release() -> None:
 def test_each_condition_of_a_release_is_a_series_with_its_reason() -> None:
     held = conditions.put([], "Held", "True", "WaitingForApproval", "…", datetime(2026, 1, 5, tzinfo=UTC))
     metrics = observed((release(status=ReleaseStatus(conditions=held)), None))
-    labels = {**LABELS, "condition": "Held", "status": "True", "reason": "WaitingForApproval"}
+    labels = {**RELEASE, "condition": "Held", "status": "True", "reason": "WaitingForApproval"}
     assert sample(metrics, "opsloop_release_condition", **labels) == 1
 
 

@@ -8,6 +8,7 @@ from pydantic import ConfigDict, Field
 from opsloop.api.meta import Condition, Model, Name, ObjectModel, Severity, StatusModel, Text, Time
 from opsloop.api.page import Page
 from opsloop.api.schema import map_list, rules
+from opsloop.api.slo import ONLY
 
 # After its resolution a breach of the root reopens the Incident for this long. Default of the setting OPSLOOP_REOPEN_GRACE.
 REOPEN_GRACE = timedelta(minutes=30)
@@ -31,6 +32,12 @@ class BurnSignal(Model):
     bad: float = Field(description="Number of bad events in the long window.")
     total: float = Field(description="Number of all events in the long window.")
     objective: float = Field(description="Objective of the SLO when the tier fired.")
+    slo: str = Field(
+        default=ONLY, max_length=32, description="Name of the objective; sli where the Release named none."
+    )
+    wrong: str = Field(
+        default="bad", max_length=64, description="Fault of the bad events in words, for example slower than 0.5 s."
+    )
 
 
 class Signal(Model):
@@ -117,6 +124,12 @@ class Counts(Model):
     total: float = Field(ge=0, description="Number of all events.")
 
 
+class HarmedObjective(Counts):
+    """Counts of one objective."""
+
+    slo: str = Field(max_length=32, description="Name of the objective.")
+
+
 class Play(Model):
     """Execution of one Runbook step for an Incident."""
 
@@ -135,6 +148,13 @@ class Play(Model):
         default=None, description="Time from which the play was in effect; its timeout counts from then."
     )
     before: Counts | None = Field(default=None, description="Events just before the play started, to compare with.")
+    harmed: list[HarmedObjective] = Field(
+        default_factory=list,
+        max_length=8,
+        description="The same for each objective that was harmed when the play started, where the Release has several:"
+        " these decide whether it helped.",
+        json_schema_extra=map_list("slo"),
+    )
     ended_at: Time | None = Field(default=None, description="Time at which the outcome was known.")
 
 
@@ -237,6 +257,11 @@ class IncidentStatus(StatusModel):
     )
     burn: BurnSignal | None = Field(
         default=None, description="Burn-rate tier that fired for this Incident; absent while none has."
+    )
+    also_burned: list[BurnSignal] = Field(
+        default_factory=list,
+        max_length=8,
+        description="Tiers of other objectives of the root that fired while the Incident was open, one for each.",
     )
     outage_at: Time | None = Field(
         default=None,

@@ -292,6 +292,15 @@ class Weight(Model):
     actual: int = Field(default=0, description="Share of canary pods among the pods in traffic, in percent.")
 
 
+class ObjectiveStatus(Model):
+    """Standing of one objective."""
+
+    name: str = Field(max_length=32, description="Name of the objective.")
+    objective: float = Field(description="Fraction of events that must be good.")
+    band: str = Field(max_length=16, description="Burn rate as a band: ok, slow, fast or unknown.")
+    reason: str = Field(default="", max_length=64, description="Named reason for the band.")
+
+
 class ReleaseStatus(StatusModel):
     """Observed state of a Release and its recorded decisions; written by the Release reconciler only."""
 
@@ -321,7 +330,15 @@ class ReleaseStatus(StatusModel):
     )
     weight: Weight = Field(default_factory=Weight, description="Wanted and actual weight of the canary.")
     burn_band: str = Field(
-        default="unknown", max_length=16, description="Burn rate as a band: ok, slow, fast or unknown."
+        default="unknown",
+        max_length=16,
+        description="Burn rate as a band: ok, slow, fast or unknown; of several objectives the worst.",
+    )
+    objectives: list[ObjectiveStatus] = Field(
+        default_factory=list,
+        max_length=8,
+        description="Standing of each objective, where there are several.",
+        json_schema_extra=map_list("name"),
     )
     incident: str = Field(default="", max_length=253, description="Open Incident of this Release, if any.")
     revisions: list[Revision] = Field(

@@ -8,14 +8,16 @@ from prometheus_client.registry import Collector
 from opsloop.api.meta import format_duration
 from opsloop.api.release import Release
 from opsloop.core.facts import Reading, Value, Verdict
+from opsloop.core.slo.merged import verdicts
 
 Seen = Callable[[], Iterable[tuple[Release, Verdict | None]]]
-WINDOW = ("namespace", "release", "window")
+SLO = ("namespace", "release", "slo")
+WINDOW = (*SLO, "window")
 CONDITION = ("namespace", "release", "condition", "status", "reason")
 
 
 class ReleaseCollector(Collector):
-    """Burn rate and SLI by window, and the conditions, of the Releases that exist now."""
+    """Burn rate and SLI of each objective by window, and the conditions, of the Releases that exist now."""
 
     def __init__(self, seen: Seen) -> None:
         """`seen`: the Releases with the verdict of their last poll; none on a replica that does not lead."""
@@ -31,24 +33,24 @@ class ReleaseCollector(Collector):
         )
         told = GaugeMetricFamily("opsloop_release_condition", "1 for each condition, with its status and reason.", labels=CONDITION)  # fmt: skip
         known = GaugeMetricFamily(
-            "opsloop_release_telemetry_known", "1 while the SLI can be read, 0 while it is unknown.", labels=WINDOW[:2]
+            "opsloop_release_telemetry_known", "1 while the SLI can be read, 0 while it is unknown.", labels=SLO
         )
         for release, verdict in self._seen():
-            if verdict is not None:
-                known.add_metric(release.key, float(verdict.band != "unknown"))
-            for window, (value, budget) in _values(verdict).items():
-                burn.add_metric((*release.key, window), value.error_ratio / budget)
-                sli.add_metric((*release.key, window), 1 - value.error_ratio)
+            for one in verdicts(verdict) if verdict else ():
+                known.add_metric((*release.key, one.name), float(one.band != "unknown"))
+                for window, (value, budget) in _values(one).items():
+                    burn.add_metric((*release.key, one.name, window), value.error_ratio / budget)
+                    sli.add_metric((*release.key, one.name, window), 1 - value.error_ratio)
             for condition in release.status.conditions:
                 told.add_metric((*release.key, condition.type, condition.status, condition.reason), 1)
         yield from (burn, sli, known, told)
 
 
-def _values(verdict: Verdict | None) -> dict[str, tuple[Value, float]]:
+def _values(verdict: Verdict) -> dict[str, tuple[Value, float]]:
     """Window → (reading, budget), of the readings that are known."""
     readings: dict[str, tuple[Reading, float]] = {}
-    for tier in verdict.tiers if verdict else ():
-        budget = 1 - verdict.objective if verdict else 1.0
+    budget = 1 - verdict.objective
+    for tier in verdict.tiers:
         readings[format_duration(tier.tier.long)] = (tier.long, budget)
         readings[format_duration(tier.tier.short)] = (tier.short, budget)
     return {window: (value, budget) for window, (value, budget) in readings.items() if isinstance(value, Value)}

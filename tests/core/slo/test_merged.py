@@ -12,7 +12,7 @@ from opsloop.api.slo import Sli, Slo, Tier
 from opsloop.core.facts import Reading, Readings, Remark, Told, Unknown, Value, Verdict
 from opsloop.core.slo import burn_rate as slo
 from opsloop.core.slo.age import as_of
-from opsloop.core.slo.merged import each_of, is_quiet, merged, readings_of, unread
+from opsloop.core.slo.merged import about, each_of, is_quiet, merged, readings_of, unread
 
 AT = datetime(2026, 1, 5, 9, 0, tzinfo=UTC)
 FAST = Tier(long=timedelta(minutes=1), short=timedelta(seconds=5), factor=14.4, severity="sev1")
@@ -100,7 +100,10 @@ def test_the_readings_are_those_of_the_one_that_decides() -> None:
     assert all_.told == Told(False, "LiveNotFound", "latency: no events of live")
     assert all_.remarks == (Remark("LateData", "availability: late"),)
     assert readings_of(all_, "availability").onset == early
-    assert readings_of(all_, "gone") is all_
+    assert (readings_of(all_, "new"), about(all_, "gone")) == (Readings(), all_), (
+        "one that was not read is not like the others"
+    )
+    assert about(all_, "latency").onset == late
     assert list(each_of(all_)) == ["availability", "latency"]
 
 
@@ -109,6 +112,10 @@ def test_a_single_objective_is_left_as_it_is() -> None:
     assert merged({"sli": alone}) is alone
     named = merged({"latency": alone}).verdict
     assert named is not None and (named.name, named.each) == ("latency", ())
+    assert (readings_of(Readings(named), "latency"), readings_of(Readings(named), "new")) == (
+        Readings(named),
+        Readings(),
+    )
 
 
 def test_each_objective_ages_alone() -> None:

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 
-from opsloop.api.incident import Incident, IncidentSpec, Signal
+from opsloop.api.incident import BurnSignal, Incident, IncidentSpec, Signal
 from opsloop.core import conditions
 from opsloop.core.actions import CreateIncident
 from opsloop.core.alerts.labels import alert_severity, loudness, name_of
@@ -14,6 +14,7 @@ from opsloop.core.facts import Alert, ReleaseView, TierVerdict, Verdict
 from opsloop.core.incident import outage
 from opsloop.core.incident.state import burn_signal
 from opsloop.core.release.outages import outage_since
+from opsloop.core.slo.objectives import label
 from opsloop.names import RELEASE, incident_name, incident_number
 
 LONGEST_LABEL = 63  # of a label's value in Kubernetes
@@ -41,12 +42,11 @@ def for_burn(
     tiers = {name: (verdict, verdict.firing) for name, verdict in fired.items() if verdict.firing}
     name = min(tiers, key=lambda n: (n != root, tiers[n][1].tier.severity, n))
     verdict, tier = tiers[name]
-    message = _burn_message(root, name, verdict, tier)
-    signal = Signal(
-        kind="burn", at=verdict.at, severity=tier.tier.severity, burn=burn_signal(verdict), message=message[:1024]
-    )
-    view = views.get(root)
-    return _create(root, view, f"{root} burns its error budget", signal, _owner((), view), incidents)
+    burn = burn_signal(verdict, views[name].release.spec.slo if name in views else None)
+    message = _burn_message(root, name, burn, tier)
+    signal = Signal(kind="burn", at=verdict.at, severity=tier.tier.severity, burn=burn, message=message[:1024])
+    view, of = views.get(root), f" of {burn.slo}" if name == root and label(burn.slo) else ""
+    return _create(root, view, f"{root} burns its error budget{of}", signal, _owner((), view), incidents)
 
 
 def for_outage(root: str, view: ReleaseView, incidents: Sequence[Incident], now: datetime) -> CreateIncident:
@@ -89,9 +89,9 @@ def slug(text: str) -> str:
     return plain
 
 
-def _burn_message(root: str, name: str, verdict: Verdict, tier: TierVerdict) -> str:
-    burn = burn_signal(verdict)
-    message = f"{name} burns its error budget {burn.burn_short:.3g} times too fast"
+def _burn_message(root: str, name: str, burn: BurnSignal, tier: TierVerdict) -> str:
+    of = f" of {burn.slo}" if label(burn.slo) else ""
+    message = f"{name} burns its error budget{of} {burn.burn_short:.3g} times too fast"
     message += f" (windows {burn.long} and {burn.short}, limit {tier.tier.factor:g})"
     if name != root:
         message += f"; {root}, which it depends on, burns too and is the root, though its own tier has not fired yet"

@@ -7,6 +7,7 @@ from opsloop.api.release import Release
 from opsloop.api.slo import Slo
 from opsloop.core.facts import Readings, ReleaseView
 from opsloop.core.gate.evidence import Missing, ShiftEvidence
+from opsloop.core.slo.objectives import objective_of
 from opsloop.core.topology import Topology
 
 
@@ -17,12 +18,13 @@ def root_release(evidence: ShiftEvidence, incident: Incident) -> Release | None:
 
 
 def root_with_slo(releases: tuple[Release, ...] | Missing, incident: Incident) -> tuple[Release, Slo] | Missing:
-    """The root Release and its SLO, or why there is none."""
+    """The root Release and its SLO, or why there is none; of several objectives the one that the Incident is about."""
     if isinstance(releases, Missing):
         return releases
     for release in releases:
         if release.metadata.name == incident.spec.release and release.spec.slo is not None:
-            return release, release.spec.slo
+            burn = incident.status.burn or incident.spec.signal.burn
+            return release, objective_of(release.spec.slo, burn.slo if burn else "")
     return Missing(f"there is no Release {incident.spec.release!r} with an SLO")
 
 

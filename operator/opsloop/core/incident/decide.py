@@ -12,14 +12,17 @@ from opsloop.core.decision import Decision
 from opsloop.core.facts import IncidentFacts, ReleaseView
 from opsloop.core.incident import cause as causes
 from opsloop.core.incident import dependencies, followup, lifecycle, outage, paging, plays, timeline
-from opsloop.core.incident.state import IncidentBuilder, burn_signal, is_harmed, worse
+from opsloop.core.incident.state import IncidentBuilder, burn_signal, burns_of, harmed_names, is_harmed, worse
 from opsloop.core.release import revisions
 from opsloop.core.slo.age import view_as_of
+from opsloop.core.slo.merged import about, unread, verdicts
+from opsloop.core.slo.objectives import label
 from opsloop.core.topology import Topology
 
 MOST_AFFECTED = 64
 SLI_SILENT = timedelta(minutes=1)  # longer than a restart of Prometheus' client or one failed read; short for an outage
 MOST_TICKETS = 100
+MOST_ALSO = 8  # of status.alsoBurned
 
 
 def decide(facts: IncidentFacts, now: datetime, grace: timedelta = REOPEN_GRACE) -> Decision:
@@ -78,7 +81,8 @@ def title(spec: IncidentSpec, burn: BurnSignal | None) -> str:
     """The harm in one line; the title that came with the signal says less once an SLO shows what users feel."""
     if burn is None:
         return spec.title
-    return f"{spec.service}: {burn.error_ratio:.0%} of events bad, error budget burning {burn.burn_short:.0f}x"[:256]
+    harm = f"{label(burn.slo)}{burn.error_ratio:.0%} of events {burn.wrong}"
+    return f"{spec.service}: {harm}, error budget burning {burn.burn_short:.0f}x"[:256]
 
 
 def _record_evidence(decision: IncidentBuilder) -> None:
@@ -112,7 +116,7 @@ def slo_decides(root: ReleaseView | None, now: datetime) -> bool:
     if root is None or root.release.spec.slo is None or root.readings.silent >= SLI_SILENT:
         return False
     telemetry, verdict = conditions.get(root.release.status.conditions, "TelemetryKnown"), root.readings.verdict
-    if telemetry is None or telemetry.status != "False" or verdict is None or verdict.band != "unknown":
+    if telemetry is None or telemetry.status != "False" or verdict is None or unread(verdict) is None:
         return True
     return now - telemetry.last_transition_time < SLI_SILENT
 
@@ -124,33 +128,49 @@ def _record_burn(decision: IncidentBuilder, topology: Topology) -> None:
     """
     facts, status = decision.facts, decision.status
     verdict = facts.root.readings.verdict if facts.root else None
-    if verdict is None or verdict.firing is None:
+    if facts.root is None or verdict is None or verdict.firing is None:
         return
-    tier, signal = verdict.firing.tier, burn_signal(verdict)
+    slo = facts.root.release.spec.slo
+    tier, signal = verdict.firing.tier, burn_signal(verdict, slo)
     if status.burn is None:
         if dependencies.explaining(facts, topology, decision.now):
             return
         # Harm that begins now is neither mitigated nor back, even if the alerts that had opened the Incident are resolved.
         decision.set(phase="Open", mitigated_at=None, back_since=None)
         decision.set(burn=signal, detected_at=verdict.at, title=title(facts.incident.spec, signal))
-        text = f"burn rate {signal.burn_long:.1f} over {signal.long} and {signal.burn_short:.1f} over {signal.short}"
-        message = f"{text}, both above {signal.factor:g}"
-        timeline.record(decision, "burn", verdict.at, "Detected", message, evidence=[burn_evidence(signal)])
-        decision.event("BurnRate", f"{tier.severity}: {text}", "Warning")
+        _tell_burn(decision, "burn", "Detected", verdict.at, tier.severity, signal)
+    known = [burn.slo for burn in burns_of(decision.status)]
+    for other in verdicts(verdict):
+        if other.firing is not None and other.name not in known:
+            also = burn_signal(other, slo)
+            decision.set(also_burned=[*decision.status.also_burned, also][:MOST_ALSO])
+            _tell_burn(decision, f"burn-{also.slo}", "AlsoBurns", other.at, other.firing.tier.severity, also)
     decision.set(severity=worse(decision.status.severity, tier.severity))
+
+
+def _tell_burn(
+    decision: IncidentBuilder, key: str, type_: str, at: datetime, severity: Severity, burn: BurnSignal
+) -> None:
+    """An entry and an Event with the numbers of a tier that fires."""
+    what = f"{burn.error_ratio:.0%} of events {burn.wrong}, " if label(burn.slo) else ""
+    text = f"{label(burn.slo)}{what}burn rate {burn.burn_long:.1f} over {burn.long} and {burn.burn_short:.1f} over {burn.short}"
+    evidence = [burn_evidence(burn)]
+    timeline.record(decision, key, at, type_, f"{text}, both above {burn.factor:g}", evidence=evidence)
+    decision.event("BurnRate", f"{severity}: {text}", "Warning")
 
 
 def burn_evidence(burn: BurnSignal) -> Evidence:
     """The error ratio behind a burn, with its source."""
-    value = f"{burn.error_ratio:.1%} bad; {burn.bad:.0f} of {burn.total:.0f} events over {burn.long}"
-    return Evidence(name="error ratio", value=value, source=f"SLI against objective {burn.objective:g}")
+    value = f"{burn.error_ratio:.1%} {burn.wrong}; {burn.bad:.0f} of {burn.total:.0f} events over {burn.long}"
+    source = f"SLI {burn.slo}" if label(burn.slo) else "SLI"
+    return Evidence(name="error ratio", value=value, source=f"{source} against objective {burn.objective:g}")
 
 
 def _record_onset(decision: IncidentBuilder) -> None:
     """The onset of the burn, once. A stretch of burn that began after the detection is another one: its onset is not it."""
     status, root = decision.status, decision.facts.root
-    onset = root.readings.onset if root else None
-    if onset is None or status.onset_at is not None or status.burn is None:
+    onset = about(root.readings, status.burn.slo).onset if root and status.burn else None
+    if onset is None or status.onset_at is not None:
         return
     if status.detected_at is not None and onset > status.detected_at:
         return
@@ -184,6 +204,8 @@ def _explain(decision: IncidentBuilder, topology: Topology) -> None:
     if any((play.type, play.state) == ("rollback", "Running") for play in status.plays[-1:]):
         return  # judged by what happens after it, not by more of what was before
     harmed = dependencies.explaining(decision.facts, topology, now)
+    own = about(root.readings, next(iter(harmed_names(status, root)), ""))  # evidence is of the SLI that is harmed
+    root = replace(root, readings=own)
     cause = causes.explain(root, topology, causes.began_at(status, root, now), harmed, status.exonerated)
     if not causes.replaces(status, cause):
         return

@@ -14,6 +14,7 @@ from opsloop.api.meta import Severity
 from opsloop.core import conditions
 from opsloop.core.facts import IncidentFacts, ReleaseView, Verdict
 from opsloop.core.release.outages import outage_since
+from opsloop.core.slo.merged import verdicts
 from opsloop.core.topology import Topology
 
 GAP = timedelta(minutes=10)  # alerts further apart than this are not one storm
@@ -127,7 +128,8 @@ def _is_as_loud(verdict: Verdict, severity: Severity) -> bool:
         v.tier.severity <= severity
         and (v.burn_short or 0) > v.tier.factor
         and (v.burn_long or 0) > NEARLY * v.tier.factor
-        for v in verdict.tiers
+        for one in verdicts(verdict)
+        for v in one.tiers
     )
 
 

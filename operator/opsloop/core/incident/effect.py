@@ -5,10 +5,13 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Literal
 
-from opsloop.api.incident import Counts, Incident, IncidentStatus, Play
+from opsloop.api.incident import HarmedObjective, Incident, IncidentStatus, Play
 from opsloop.api.release import RollbackRecord
 from opsloop.core.facts import IncidentFacts, ReleaseView, SinceAct, Value
+from opsloop.core.incident.state import burn_of, harmed_names
 from opsloop.core.slo import aftermath
+from opsloop.core.slo.merged import about, verdicts
+from opsloop.core.slo.objectives import label, objective_of
 from opsloop.core.slo.tiers import budget_of
 
 # Named reasons
@@ -93,36 +96,61 @@ def rollback_pending(facts: IncidentFacts, status: IncidentStatus) -> bool:
         return root.release.status.live == ordered.from_digest
     if effect := record.effect_at or record.done_at:
         verdict = root.readings.verdict
-        return verdict is None or verdict.at < effect
+        return verdict is None or any(one.at < effect for one in verdicts(verdict))
     return record.is_active
 
 
-def counts_before(facts: IncidentFacts, status: IncidentStatus) -> Counts | None:
-    """The events on which an act that starts now is decided: the short window of the tier that fires, else the burn."""
-    verdict = facts.root.readings.verdict if facts.root else None
-    short = verdict.firing.short if verdict and verdict.firing else None
-    if isinstance(short, Value):
-        return Counts(bad=short.bad, total=short.total)
-    return Counts(bad=status.burn.bad, total=status.burn.total) if status.burn else None
+def counts_before(facts: IncidentFacts, status: IncidentStatus) -> list[HarmedObjective]:
+    """The events on which an act that starts now is decided, of each objective that is harmed: the short window of the tier
+    that fires, else the burn. These objectives decide whether it helps; what fires later does not change that."""
+    found = []
+    for name in harmed_names(status, facts.root):
+        verdict = about(facts.root.readings, name).verdict if facts.root else None
+        short, burn = verdict.firing.short if verdict and verdict.firing else None, burn_of(status, name)
+        if isinstance(short, Value):
+            found.append(HarmedObjective(slo=name, bad=short.bad, total=short.total))
+        elif burn is not None:
+            found.append(HarmedObjective(slo=name, bad=burn.bad, total=burn.total))
+    return found
 
 
-def seen_since(facts: IncidentFacts, play: Play | None) -> SinceAct | None:
-    """What was read of the time since this play was in effect; None while nothing was."""
-    act = facts.root.readings.since_act if facts.root else None
+def seen_since(facts: IncidentFacts, play: Play | None, name: str) -> SinceAct | None:
+    """What was read of this objective in the time since the play was in effect; None while nothing was."""
+    act = about(facts.root.readings, name).since_act if facts.root else None
     return act if act is not None and play is not None and act.effect_at == play.effect_at else None
 
 
-def limit_of(status: IncidentStatus) -> float:
-    """The error ratio that the Incident is about: factor × budget of the tier that fired."""
-    return status.burn.factor * budget_of(status.burn.objective) if status.burn else 1.0
+def limit_of(status: IncidentStatus, name: str = "") -> float:
+    """The error ratio that the Incident is about: factor × budget of the tier that fired, of this objective."""
+    burn = burn_of(status, name)
+    return burn.factor * budget_of(burn.objective) if burn else 1.0
+
+
+def harmed_before(status: IncidentStatus, play: Play) -> dict[str, Value | None]:
+    """Objective → its events just before the play, of those that decide whether it helped; never empty."""
+    if play.harmed:
+        return {one.slo: _value(one.bad, one.total) for one in play.harmed}
+    name, counts = status.burn.slo if status.burn else "", play.before
+    return {name: _value(counts.bad, counts.total) if counts else None}
 
 
 def judge(facts: IncidentFacts, status: IncidentStatus, play: Play) -> Literal["helped", "harmed", "unknown"]:
-    """What the SLI says of the time since the play was in effect."""
-    act, slo = seen_since(facts, play), facts.root.release.spec.slo if facts.root else None
+    """What the SLIs say of the time since the play was in effect: it helped only if all that were harmed are better."""
+    before = harmed_before(status, play)
+    found = {_judge(facts, status, play, name, value, len(before)) for name, value in before.items()}
+    if "harmed" in found:
+        return "harmed"
+    return "helped" if found == {"helped"} else "unknown"
+
+
+def _judge(
+    facts: IncidentFacts, status: IncidentStatus, play: Play, name: str, before: Value | None, number: int
+) -> Literal["helped", "harmed", "unknown"]:
+    act, slo = seen_since(facts, play, name), facts.root.release.spec.slo if facts.root else None
     if act is None or slo is None:
         return "unknown"
-    return aftermath.judge(_before(play), act, limit_of(status), slo.min_bad_events)
+    min_bad, alpha = objective_of(slo, name).min_bad_events, aftermath.ALPHA / number
+    return aftermath.judge(before, act, limit_of(status, name), min_bad, alpha)
 
 
 def outcome(facts: IncidentFacts, status: IncidentStatus, play: Play, left: timedelta) -> Ending | None:
@@ -131,20 +159,35 @@ def outcome(facts: IncidentFacts, status: IncidentStatus, play: Play, left: time
     if judged == "helped":
         return credited(facts, status, play)
     if judged == "harmed":
-        return Ending("DidNotHelp", STILL_HARMED, f"{play.type} is in effect and the SLI stays as bad")
+        return Ending(
+            "DidNotHelp", STILL_HARMED, f"{play.type} is in effect and {_still(facts, status, play)} stays as bad"
+        )
     if left <= timedelta(0):
         return Ending("NotProven", TIMED_OUT, "the SLI was not surely back in time, nor surely as bad as before")
     return None
 
 
+def _still(facts: IncidentFacts, status: IncidentStatus, play: Play) -> str:
+    """The first objective that is still harmed, in a sentence."""
+    before = harmed_before(status, play)
+    answers = ((name, _judge(facts, status, play, name, value, len(before))) for name, value in before.items())
+    name = next((name for name, answer in answers if answer == "harmed"), "")
+    return label(name).removesuffix(": ") or "the SLI"
+
+
 def credited(facts: IncidentFacts, status: IncidentStatus, play: Play) -> Ending:
-    """The end of a play after which the SLI is back: it helped, unless the harm was over before the play took effect."""
-    act = seen_since(facts, play)
-    if act is not None and aftermath.was_over_before(_before(play), act.just_before, limit_of(status)):
+    """The end of a play after which the SLI is back: it helped, unless the harm was over before the play took effect, in each
+    objective that was harmed."""
+    before = harmed_before(status, play)
+    acts = {name: seen_since(facts, play, name) for name in before}
+    if all(
+        act is not None and aftermath.was_over_before(before[name], act.just_before, limit_of(status, name))
+        for name, act in acts.items()
+    ):
         return Ending("NotProven", BACK_BEFORE_EFFECT, f"the harm had ended before the {play.type} was in effect")
-    return Ending("Helped", SLI_BACK, "the SLI is back since")
+    named = ", ".join(label(name).removesuffix(": ") for name in before if label(name))
+    return Ending("Helped", SLI_BACK, f"{named or 'the SLI'} {'are' if len(before) > 1 else 'is'} back since")
 
 
-def _before(play: Play) -> Value | None:
-    counts = play.before
-    return Value(bad=counts.bad, total=counts.total) if counts is not None and counts.total > 0 else None
+def _value(bad: float, total: float) -> Value | None:
+    return Value(bad=bad, total=total) if total > 0 else None

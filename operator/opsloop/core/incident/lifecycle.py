@@ -19,6 +19,7 @@ from opsloop.core.incident.recovery import Recovery
 from opsloop.core.incident.state import CONTESTED, IncidentBuilder, is_contested, is_harmed
 from opsloop.core.release import revisions
 from opsloop.core.release.outages import OUTAGE_AFTER, outage_lasts, outage_since
+from opsloop.core.slo.merged import verdicts
 from opsloop.core.topology import Topology
 
 # Named reasons
@@ -144,11 +145,11 @@ def harmed_again(facts: IncidentFacts, grace: timedelta, now: datetime) -> str:
         return ""
     if outage_lasts(root.release, now):
         return OUT_AGAIN
-    verdict = root.readings.verdict
-    if verdict is None or verdict.firing is None or verdict.at <= resolved or verdict.back:
-        return ""  # where the short windows are back, a tier that fires still holds the harm that is over
-    pages = verdict.firing.tier.severity in PAGING
-    return BREACH_AGAIN if pages or facts.incident.status.severity not in PAGING else ""
+    each = verdicts(root.readings.verdict) if root.readings.verdict else ()
+    # where the short windows are back, a tier that fires still holds the harm that is over
+    fires = [v.firing.tier.severity for v in each if v.firing and v.at > resolved and not v.back]
+    pages = any(severity in PAGING for severity in fires)
+    return BREACH_AGAIN if pages or (fires and facts.incident.status.severity not in PAGING) else ""
 
 
 def _open_again(decision: IncidentBuilder, reason: str, text: str) -> None:

@@ -12,7 +12,8 @@ from opsloop.core import conditions
 from opsloop.core.actions import SendPage, WithdrawPage
 from opsloop.core.facts import IncidentFacts
 from opsloop.core.incident import crowd, thread, timeline
-from opsloop.core.incident.state import IncidentBuilder
+from opsloop.core.incident.state import IncidentBuilder, burns_of
+from opsloop.core.slo.objectives import label
 from opsloop.names import ACKNOWLEDGE
 
 # Named reasons
@@ -270,7 +271,9 @@ def request(decision: IncidentBuilder, message: PageMessage) -> SendPage:
     incident, status = decision.facts.incident, decision.status
     details = {"service": incident.spec.service, "phase": status.phase, "reason": message.reason}
     if status.burn:
-        details["burn"] = f"{status.burn.burn_long:g}x over {status.burn.long}, {status.burn.error_ratio:.1%} bad"
+        details["burn"] = "; ".join(
+            f"{label(b.slo)}{b.burn_long:g}x over {b.long}, {b.error_ratio:.1%} {b.wrong}" for b in burns_of(status)
+        )
     if status.cause and status.cause.kind != "unknown":
         details["cause"] = f"{status.cause.kind} {status.cause.version}, confidence {status.cause.confidence:.2f}"
     title = message.text[:256] if message.group else status.title or incident.spec.title

@@ -5,8 +5,9 @@ A rollback is decided as `{from, to}` on the Incident's status; the Release carr
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta
+from typing import Any
 
-from opsloop.api.incident import IncidentStatus, Play, RollbackDecision
+from opsloop.api.incident import Counts, IncidentStatus, Play, RollbackDecision
 from opsloop.api.meta import PAGING
 from opsloop.api.runbook import Grant, Runbook
 from opsloop.core.facts import IncidentFacts, ReleaseView
@@ -24,6 +25,7 @@ from opsloop.core.incident.effect import (
     counts_before,
     credited,
     effect_of,
+    harmed_before,
     is_canary,
     judge,
     limit_of,
@@ -33,8 +35,9 @@ from opsloop.core.incident.effect import (
 )
 from opsloop.core.incident.exoneration import exonerate
 from opsloop.core.incident.paging import ESCALATED, NO_RUNBOOK, escalate, with_play
-from opsloop.core.incident.state import IncidentBuilder, is_contested
+from opsloop.core.incident.state import IncidentBuilder, harmed_names, is_contested
 from opsloop.core.release import revisions
+from opsloop.core.slo.merged import about
 from opsloop.core.topology import Topology
 
 # Named reasons
@@ -74,7 +77,8 @@ def play(decision: IncidentBuilder, topology: Topology) -> None:
 def is_harm_gone(facts: IncidentFacts, status: IncidentStatus, last: Play) -> bool:
     """True where the SLI since the last play is better, or nobody can say yet, after a play that was judged so once."""
     over = last.state == "Helped" or last.reason == BACK_BEFORE_EFFECT
-    return over and seen_since(facts, last) is not None and judge(facts, status, last) != "harmed"
+    seen = all(seen_since(facts, last, name) is not None for name in harmed_before(status, last))
+    return over and seen and judge(facts, status, last) != "harmed"
 
 
 def stays_with_a_person(facts: IncidentFacts, status: IncidentStatus) -> bool:
@@ -236,11 +240,18 @@ def _answer(decision: IncidentBuilder, current: Play) -> None:
         decision.condition("Acting", False, *hesitation)
         decision.look_again(timedelta(seconds=5))
     elif grant is not None:
-        before = counts_before(decision.facts, decision.status)
-        running = current.model_copy(update={"state": "Running", "started_at": decision.now, "before": before})
+        running = current.model_copy(update={"state": "Running", "started_at": decision.now, **_before(decision)})
         decision.set(plays=_replaced(decision.status.plays, running), phase="Mitigating")
         if current.type == "rollback":
             decide_rollback(decision, current.attempt, _blames_canary(decision))
+
+
+def _before(decision: IncidentBuilder) -> dict[str, Any]:
+    """What the play is to be compared with, by objective where there are several."""
+    harmed = counts_before(decision.facts, decision.status)
+    slo = decision.facts.root.release.spec.slo if decision.facts.root else None
+    first = Counts(bad=harmed[0].bad, total=harmed[0].total) if harmed else None
+    return {"before": first, "harmed": harmed if slo is not None and slo.also else []}
 
 
 def _blames_canary(decision: IncidentBuilder) -> bool:
@@ -255,7 +266,10 @@ def _hesitation(decision: IncidentBuilder, current: Play) -> tuple[str, str] | N
         return None
     if text := doubt(facts, status, current):
         return NOT_SURE_ENOUGH, text
-    if facts.root is not None and is_over_now(facts.root.readings.harm, limit_of(status)):
+    root = facts.root
+    if root is not None and all(
+        is_over_now(about(root.readings, name).harm, limit_of(status, name)) for name in harmed_names(status, root)
+    ):
         return HARM_IS_OVER, "the last intervals do not show the harm any more"
     return None
 

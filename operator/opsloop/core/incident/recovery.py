@@ -1,17 +1,21 @@
 """Recovery: whether the harm of an Incident is over, on whose word, and how long that must hold."""
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from opsloop.api.incident import IncidentStatus
+from opsloop.api.incident import IncidentStatus, Play
+from opsloop.api.slo import Slo
 from opsloop.core import conditions
 from opsloop.core.facts import IncidentFacts, Value
 from opsloop.core.incident import outage
-from opsloop.core.incident.effect import SLI_BACK, judge, seen_since
-from opsloop.core.incident.state import began_at
+from opsloop.core.incident.effect import SLI_BACK, harmed_before, judge, seen_since
+from opsloop.core.incident.state import began_at, burns_of
 from opsloop.core.release.outages import NO_POD_AVAILABLE, SCALED_TO_ZERO, outage_since
 from opsloop.core.release.silence import silent_since, starved_since
 from opsloop.core.slo.burn_rate import TELEMETRY_UNKNOWN
+from opsloop.core.slo.merged import is_quiet, readings_of, verdicts
+from opsloop.core.slo.objectives import objectives
 from opsloop.core.slo.tiers import budget_of
 from opsloop.names import MITIGATED
 
@@ -57,21 +61,38 @@ def recovery(facts: IncidentFacts, status: IncidentStatus, now: datetime) -> Rec
 
 
 def _by_sli(facts: IncidentFacts, status: IncidentStatus, now: datetime) -> Recovery:
+    """Back only where every objective is: those that burned surely, the others unless nothing happens in them."""
     verdict, began = facts.root.readings.verdict if facts.root else None, began_at(status)
-    if verdict is None or verdict.back is None or (began is not None and verdict.at < began):
+    if verdict is None or (began is not None and any(one.at < began for one in verdicts(verdict))):
         return Recovery(None, TELEMETRY_UNKNOWN, now)  # a reading from before the harm does not tell of its end
-    if not verdict.back and _is_back_since_act(facts, status):
+    burned = [burn.slo for burn in burns_of(status)]
+    answers = [one.back for one in verdicts(verdict) if one.name in burned or not is_quiet(one)]
+    back = False if False in answers else None if None in answers or not answers else True
+    if back is None:
+        return Recovery(None, TELEMETRY_UNKNOWN, now)
+    if not back and _is_back_since_act(facts, status):
         return Recovery(True, SLI_BACK, verdict.at, drained=False)
-    return Recovery(verdict.back, SLI_BACK if verdict.back else NOT_BACK, verdict.at)
+    return Recovery(back, SLI_BACK if back else NOT_BACK, verdict.at)
 
 
 def _is_back_since_act(facts: IncidentFacts, status: IncidentStatus) -> bool:
-    """True where the time since the last act is surely better and within the objective, though the windows hold the harm."""
+    """True where the time since the last act is surely better and within every objective, though the windows hold the harm.
+
+    An act that mends one objective and breaks another one has not ended the harm.
+    """
     last, slo = status.plays[-1] if status.plays else None, facts.root.release.spec.slo if facts.root else None
-    act = seen_since(facts, last)
-    if last is None or act is None or slo is None or not isinstance(act.since, Value):
+    if last is None or slo is None or facts.root is None or judge(facts, status, last) != "helped":
         return False
-    return judge(facts, status, last) == "helped" and act.since.upper <= budget_of(slo.objective)
+    return all(_is_within(facts, last, one, harmed_before(status, last)) for one in objectives(slo))
+
+
+def _is_within(facts: IncidentFacts, last: Play, objective: Slo, harmed: Collection[str]) -> bool:
+    """True where this objective is met since the act; one that the act was not about may also be back, or quiet."""
+    act = seen_since(facts, last, objective.name)
+    within = act is not None and isinstance(act.since, Value) and act.since.upper <= budget_of(objective.objective)
+    verdict = readings_of(facts.root.readings, objective.name).verdict if facts.root else None
+    other = objective.name not in harmed and verdict is not None
+    return within or bool(other and verdict and (verdict.back or is_quiet(verdict)))
 
 
 def _by_alerts(status: IncidentStatus, now: datetime) -> Recovery:
@@ -100,8 +121,13 @@ def _by_telemetry(facts: IncidentFacts, now: datetime) -> Recovery:
 def sentence(facts: IncidentFacts, reason: str) -> str:
     """The recovery in words."""
     slo = facts.root.release.spec.slo if facts.root else None
+    every = objectives(slo) if slo else ()
+    sli_back = f"the SLI is back within its objective of {slo.objective if slo else 0:.4g}"
+    if len(every) > 1:
+        back = ", ".join(f"{one.name} {one.objective:.4g}" for one in every)
+        sli_back = f"the SLIs are back within their objectives: {back}"
     return {
-        SLI_BACK: f"the SLI is back within its objective of {slo.objective if slo else 0:.4g}",
+        SLI_BACK: sli_back,
         PODS_BACK: "pods are available again",
         TELEMETRY_BACK: "the SLI is read again",
         ALERTS_RESOLVED: "all its alerts are resolved",

@@ -4,9 +4,12 @@ from datetime import datetime
 
 from opsloop.api.incident import BurnSignal, IncidentStatus
 from opsloop.api.meta import Severity, format_duration
+from opsloop.api.slo import Slo
 from opsloop.core import conditions
 from opsloop.core.decision import DecisionBuilder
 from opsloop.core.facts import IncidentFacts, ReleaseView, Value, Verdict
+from opsloop.core.slo.merged import about
+from opsloop.core.slo.objectives import objective_of, wrong
 
 CONTESTED = "Contested"  # somebody keeps pushing a blocked revision: opsloop stops writing and escalates
 
@@ -35,8 +38,8 @@ def began_at(status: IncidentStatus) -> datetime | None:
     return max([*([status.detected_at] if status.detected_at else []), *reopened], default=None)
 
 
-def burn_signal(verdict: Verdict) -> BurnSignal:
-    """The numbers on which a tier fired. `verdict.firing` must be set."""
+def burn_signal(verdict: Verdict, slo: Slo | None) -> BurnSignal:
+    """The numbers on which a tier fired, and the words of the objective. `verdict.firing` must be set."""
     firing = verdict.firing
     assert firing is not None and isinstance(firing.long, Value) and isinstance(firing.short, Value)
     return BurnSignal(
@@ -49,4 +52,23 @@ def burn_signal(verdict: Verdict) -> BurnSignal:
         bad=round(firing.long.bad, 1),
         total=round(firing.long.total, 1),
         objective=verdict.objective,
+        slo=verdict.name,
+        wrong=wrong(objective_of(slo, verdict.name).sli) if slo else "bad",
     )
+
+
+def burns_of(status: IncidentStatus) -> list[BurnSignal]:
+    """The tiers that fired for the Incident, one for each objective; the first one that did comes first."""
+    return [status.burn, *status.also_burned] if status.burn else []
+
+
+def burn_of(status: IncidentStatus, name: str) -> BurnSignal | None:
+    """The burn of one objective; the first one where that has none."""
+    return next((burn for burn in burns_of(status) if burn.slo == name), status.burn)
+
+
+def harmed_names(status: IncidentStatus, root: ReleaseView | None) -> list[str]:
+    """The objectives that burned for the Incident and fire now; the first that burned where none of them fires."""
+    burned = [burn.slo for burn in burns_of(status)]
+    verdicts = {name: about(root.readings, name).verdict if root else None for name in burned}
+    return [name for name, verdict in verdicts.items() if verdict and verdict.firing] or burned[:1]

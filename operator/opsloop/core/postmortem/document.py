@@ -24,6 +24,7 @@ from opsloop.core.postmortem.markdown import (
 )
 from opsloop.core.postmortem.markdown import table as table_of
 from opsloop.core.postmortem.subject import PostmortemSubject
+from opsloop.core.slo.objectives import label
 
 _INTRO = (
     "*Written by opsloop from what was measured and done. It asks what the system allowed, not who did it;"
@@ -83,10 +84,14 @@ def _what_happened(subject: PostmortemSubject) -> str:
     since = status.onset_at or status.detected_at
     begin = f"On {day(since)} from {clock(since)} UTC" if since else "From an unknown time on"
     if burn is not None:
-        allowed = percent(1 - burn.objective)
+        allowed, of = percent(1 - burn.objective), f" for {code(burn.slo)}" if label(burn.slo) else ""
+        went = "went wrong" if burn.wrong == "bad" else f"was {text(burn.wrong, 64)}"
+        others = ", ".join(f"{code(b.slo)} ({percent(b.error_ratio)} {text(b.wrong, 64)})" for b in status.also_burned)
+        also = f" So did that of {others}." if others else ""
         return (
-            f"{begin}, {percent(burn.error_ratio)} of what {service} did for its users went wrong, where its objective of"
-            f" {percent(burn.objective)} allows {allowed}: the error budget burned {number(burn.burn_short)} times too fast."
+            f"{begin}, {percent(burn.error_ratio)} of what {service} did for its users {went}, where its objective of"
+            f" {percent(burn.objective)}{of} allows {allowed}: the error budget burned {number(burn.burn_short)} times too fast."
+            f"{also}"
         )
     signal = subject.incident.spec.signal
     quotation = f": {quoted(signal.message)}" if signal.message else ""
@@ -138,6 +143,7 @@ def _impact(subject: PostmortemSubject) -> str:
         )
         burned = f"{number(burn.burn_long)} over {code(burn.long)}, {number(burn.burn_short)} over {code(burn.short)}; the tier fires above {number(burn.factor)}"
         rows += [
+            *([("Objective", code(burn.slo))] if label(burn.slo) else []),
             ("Bad events", bad),
             (
                 "Error ratio",

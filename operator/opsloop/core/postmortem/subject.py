@@ -20,8 +20,8 @@ from opsloop.core.postmortem.markdown import code
 EDITION = "2"  # raise it when the document changes its form: stored postmortems are then rendered again
 
 _COPIED = (
-    "phase", "severity", "title", "onset_at", "detected_at", "mitigated_at", "resolved_at", "burn", "affected", "cause",
-    "page", "reopened", "blocked", "exonerated", "timeline", "folded", "fix",
+    "phase", "severity", "title", "onset_at", "detected_at", "mitigated_at", "resolved_at", "burn", "also_burned", "affected",
+    "cause", "page", "reopened", "blocked", "exonerated", "timeline", "folded", "fix",
 )  # fmt: skip
 
 

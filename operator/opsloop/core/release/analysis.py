@@ -1,17 +1,22 @@
 """Analysis of a canary: its SLI against live since it took traffic, and its eval cases."""
 
+from dataclasses import replace
 from datetime import timedelta
 
 from opsloop.api.meta import format_duration
-from opsloop.api.release import CaseResult, Target
+from opsloop.api.release import CaseResult, Release, Target
+from opsloop.api.slo import Slo
 from opsloop.core.actions import RunEvals
 from opsloop.core.evalcase import gating
 from opsloop.core.facts import CanaryReading, ReleaseFacts, Unknown
 from opsloop.core.release import weights
-from opsloop.core.release.outcome import Hold, Outcome, Reject, Rollout
+from opsloop.core.release.outcome import Check, Hold, Outcome, Reject, Rollout
 from opsloop.core.release.untold import service_unwell, told_apart
 from opsloop.core.slo import burn_rate as slo
 from opsloop.core.slo import canary
+from opsloop.core.slo.jointly import rejected_for
+from opsloop.core.slo.merged import readings_of
+from opsloop.core.slo.objectives import label, objectives, release_for
 from opsloop.core.statistics.detectable import unseen
 
 # Named reasons
@@ -29,16 +34,21 @@ _UNREAD = timedelta(minutes=1)  # a canary that was never read for longer is not
 
 
 def analysis_failed(rollout: Rollout) -> Outcome | None:
-    """Reject where the canary's SLI is surely bad. Unknown is not a failure here."""
-    judged = _judged(rollout)
-    return Reject(ANALYSIS_FAILED, judged.message) if judged and judged.verdict == "reject" else None
+    """Reject where the canary's SLI is surely bad; of several, the message names it. Unknown is not a failure here."""
+    each = by_objective(rollout)
+    seen = {name: r.evidence for name, one in each.items() if isinstance(r := _reading(one), CanaryReading)}
+    alpha = rollout.facts.release.spec.strategy.canary.analysis.false_rejects
+    name = rejected_for(seen, len(each), alpha) if seen else ""
+    return Reject(ANALYSIS_FAILED, f"{label(name)}{canary.rejection(seen[name]).message}") if name else None
 
 
 def telemetry_unknown(rollout: Rollout) -> Outcome | None:
-    """Hold or Reject, as spec.unknownTelemetry says, where the canary's SLI is not known now.
+    """Hold or Reject, as spec.unknownTelemetry says, where one of the canary's SLIs is not known now."""
+    return _worst(rollout, _telemetry_unknown)
 
-    One failed read is a matter of time: it holds also where unknown telemetry aborts, until the evidence is old.
-    """
+
+def _telemetry_unknown(rollout: Rollout) -> Outcome | None:
+    """One failed read is a matter of time: it holds also where unknown telemetry aborts, until the evidence is old."""
     if not told_apart(rollout):
         return service_unwell(rollout)
     policy, unknown = rollout.facts.release.spec.unknown_telemetry, _unknown(rollout)
@@ -51,10 +61,15 @@ def telemetry_unknown(rollout: Rollout) -> Outcome | None:
 
 
 def analysis_inconclusive(rollout: Rollout) -> Outcome | None:
-    """Hold while the canary is not good enough to go on; once its patience is spent, what spec…inconclusive says.
+    """Hold while the canary is not good enough to go on in each objective; once its patience is spent, what
+    spec…inconclusive says.
 
     `promote` passes a canary that served too few events, not one whose own errors leave it in doubt.
     """
+    return _worst(rollout, _analysis_inconclusive)
+
+
+def _analysis_inconclusive(rollout: Rollout) -> Outcome | None:
     judged, unknown = _judged(rollout), _unknown(rollout)
     if not told_apart(rollout) or judged is None or unknown is not None or judged.verdict == "good":
         return None
@@ -67,6 +82,36 @@ def analysis_inconclusive(rollout: Rollout) -> Outcome | None:
     if analysis.inconclusive == "promote" and judged.reason == canary.TOO_FEW_EVENTS:
         return None
     return Hold(ANALYSIS_INCONCLUSIVE, message)
+
+
+def by_objective(rollout: Rollout) -> dict[str, Rollout]:
+    """The rollout as each objective sees it, as if there were no other; empty without an SLO."""
+    facts, spec = rollout.facts, rollout.facts.release.spec.slo
+    if spec is None:
+        return {}
+    every = objectives(spec)
+    if len(every) == 1:
+        return {spec.name: rollout}
+    return {
+        one.name: replace(
+            rollout,
+            facts=replace(
+                facts, release=release_for(facts.release, one), readings=readings_of(facts.readings, one.name)
+            ),
+        )
+        for one in every
+    }
+
+
+def _worst(rollout: Rollout, check: Check) -> Outcome | None:
+    """The check's outcome over all objectives: a Reject before a Hold, else the first one; its message names the objective."""
+    found = [(name, outcome) for name, one in by_objective(rollout).items() if (outcome := check(one))]
+    found.sort(key=lambda pair: not isinstance(pair[1], Reject))
+    if not found:
+        return None
+    name, outcome = found[0]
+    assert isinstance(outcome, Hold | Reject)
+    return replace(outcome, message=f"{label(name)}{outcome.message}")
 
 
 def _wait_for_events(rollout: Rollout, judged: canary.Judged, left: timedelta) -> Hold:
@@ -89,15 +134,24 @@ def _patience_left(rollout: Rollout) -> timedelta:
 def too_little_traffic(facts: ReleaseFacts, replicas: int) -> str:
     """Why the traffic of a new target's first step cannot give enough events in its hold and patience; empty where it can.
 
-    By the service's rate as it was last read; empty where that is unknown.
+    By the service's rate as it was last read; empty where that is unknown. Of several objectives the first that lacks it.
     """
-    spec, rate = facts.release.spec, canary.traffic(facts.readings.verdict)
-    first = spec.strategy.canary.steps[0]
-    if spec.slo is None or rate is None or first.weight == 100:
+    spec = facts.release.spec.slo
+    for one in objectives(spec) if spec else ():
+        release, verdict = release_for(facts.release, one), readings_of(facts.readings, one.name).verdict
+        if text := _too_little(release, one, canary.traffic(verdict), replicas):
+            return f"{label(one.name)}{text}"
+    return ""
+
+
+def _too_little(release: Release, objective: Slo, rate: float | None, replicas: int) -> str:
+    strategy = release.spec.strategy.canary
+    first, analysis = strategy.steps[0], strategy.analysis
+    if rate is None or first.weight == 100:
         return ""
-    pods, analysis = weights.pods_for(first.weight, replicas), spec.strategy.canary.analysis
+    pods = weights.pods_for(first.weight, replicas)
     share = pods / (pods + replicas)
-    seconds = canary.seconds_needed(spec.slo, analysis, rate * share)
+    seconds = canary.seconds_needed(objective, analysis, rate * share)
     if seconds <= (first.hold + analysis.patience).total_seconds():
         return ""
     return (
@@ -108,6 +162,11 @@ def too_little_traffic(facts: ReleaseFacts, replicas: int) -> str:
 
 def finding(rollout: Rollout) -> str:
     """A sentence with what the analysis saw of the canary so far, and what it could not have seen; empty without an SLO."""
+    found = ((name, _finding(one)) for name, one in by_objective(rollout).items())
+    return ". ".join(f"{label(name)}{text}" for name, text in found if text)
+
+
+def _finding(rollout: Rollout) -> str:
     reading = _reading(rollout)
     if not isinstance(reading, CanaryReading):
         return ""

@@ -8,11 +8,11 @@ from dataclasses import replace
 from datetime import datetime
 
 from opsloop.api.incident import Incident
-from opsloop.api.release import ReleaseStatus, Revision, Weight
+from opsloop.api.release import ObjectiveStatus, ReleaseStatus, Revision, Weight
 from opsloop.api.slo import Slo
 from opsloop.core import conditions
 from opsloop.core.decision import Decision
-from opsloop.core.facts import ReleaseFacts, Remark, Verdict
+from opsloop.core.facts import Readings, ReleaseFacts, Remark, Verdict
 from opsloop.core.release import (
     ReleaseBuilder,
     canary,
@@ -27,8 +27,9 @@ from opsloop.core.release import (
     weights,
 )
 from opsloop.core.release.pods import clear_canary
-from opsloop.core.slo import age, tiers
+from opsloop.core.slo import age, merged, tiers
 from opsloop.core.slo import burn_rate as slo
+from opsloop.core.slo.objectives import label, objectives
 from opsloop.names import incident_number
 
 # Named reasons
@@ -102,6 +103,7 @@ def _summarize(builder: ReleaseBuilder) -> None:
             builder.condition("TelemetryKnown", readable, reason, message)
         if told := facts.readings.told:
             builder.condition("RevisionsTold", told.apart, told.reason, told.message)
+        builder.set(objectives=_objectives(facts.release.spec.slo, facts.readings))
         reachable, reason, message = _tiers(facts.release.spec.slo)
         builder.condition("TiersReachable", reachable, reason, message)
     resolved, reason, message = compared.resolved(facts)
@@ -159,26 +161,45 @@ def _pruned(status: ReleaseStatus) -> list[Revision]:
 
 
 def _telemetry(verdict: Verdict | None, remarks: Sequence[Remark]) -> compared.Finding:
+    """Known where each objective is: an unknown one is told also while another one burns."""
     if verdict is None:
         return None, slo.NOT_READ, "the SLI has not been read yet"
-    remark = remarks[0] if remarks else None
-    if verdict.band == "unknown":
-        message = f"the SLI is unknown, so nothing is decided on it: {slo.unknown_because(verdict)}"
+    remark, unknown = remarks[0] if remarks else None, merged.unread(verdict)
+    if unknown is not None:
+        message = f"the SLI is unknown, so nothing is decided on it: {slo.unknown_because(unknown)}"
         return (
             False,
-            remark.reason if remark else verdict.reason,
-            "; ".join([message[:500], *(r.message for r in remarks)]),
+            remark.reason if remark else unknown.reason,
+            "; ".join([f"{label(unknown.name)}{message}"[:500], *(r.message for r in remarks)]),
         )
     return True, remark.reason if remark else KNOWN, "; ".join(["the SLI is read", *(r.message for r in remarks)])
 
 
 def _tiers(spec: Slo) -> compared.Finding:
     """False where default tiers are left out. Written tiers are all reachable: the CRD refuses others."""
-    dropped = tiers.dropped_tiers(spec)
-    if not dropped:
+    found = []
+    for one in objectives(spec):
+        if dropped := tiers.dropped_tiers(one):
+            none_left = [] if tiers.tiers_of(one) else ["no tier is left to judge the SLI by"]
+            found.append(f"{label(one.name)}{'; '.join([*dropped, *none_left])}")
+    if not found:
         return True, TIERS_COMPLETE, "the objective can reach the factor of every tier"
-    message = "; ".join(dropped)
-    return False, TIERS_DROPPED, message if tiers.tiers_of(spec) else f"{message}; no tier is left to judge the SLI by"
+    return False, TIERS_DROPPED, "; ".join(found)
+
+
+def _objectives(spec: Slo, readings: Readings) -> list[ObjectiveStatus]:
+    """How each of several objectives stands; one alone is told by the band."""
+    every = objectives(spec)
+    verdicts = [(one, merged.readings_of(readings, one.name).verdict) for one in every] if len(every) > 1 else []
+    return [
+        ObjectiveStatus(
+            name=one.name,
+            objective=one.objective,
+            band=verdict.band if verdict else "unknown",
+            reason=verdict.reason if verdict else slo.NOT_READ,
+        )
+        for one, verdict in verdicts
+    ]
 
 
 def _phase(facts: ReleaseFacts, status: ReleaseStatus) -> str:

@@ -13,6 +13,8 @@ from opsloop.core.release.memory import remembered
 from opsloop.core.release.pods import TICK
 from opsloop.core.release.target import BASE_CHANGED, cancel
 from opsloop.core.slo import burn_rate as slo
+from opsloop.core.slo.merged import readings_of
+from opsloop.core.slo.objectives import objectives
 from opsloop.names import FIELD_MANAGER
 
 # Named reasons
@@ -177,6 +179,7 @@ def bake(builder: ReleaseBuilder, workload: WorkloadFacts) -> None:
 
 
 def _met(spec: Slo, readings: Readings) -> bool:
-    """True where no tier burns and the bake window surely meets the objective: only known telemetry counts."""
+    """True where no tier burns and the bake window surely meets each objective: only known telemetry counts."""
+    each = [(one, readings_of(readings, one.name)) for one in objectives(spec)]
     calm = readings.verdict is not None and readings.verdict.band == "ok"
-    return calm and readings.bake is not None and slo.meets(spec, readings.bake, spec.min_bad_events) is True
+    return calm and all(r.bake is not None and slo.meets(o, r.bake, o.min_bad_events) is True for o, r in each)

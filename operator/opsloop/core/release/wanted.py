@@ -8,6 +8,7 @@ from opsloop.api.release import ReleaseStatus, Revision
 from opsloop.core.facts import ReleaseFacts
 from opsloop.core.release import revisions
 from opsloop.core.slo import promql
+from opsloop.core.slo.objectives import objectives
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +50,8 @@ def find_blocked(status: ReleaseStatus, digest: str, template: Mapping[str, Any]
 def version_not_changed(facts: ReleaseFacts, status: ReleaseStatus) -> str:
     """What to write where canary and live would be one series to the SLI; empty where their labels differ or do not matter."""
     spec, live = facts.release.spec, revisions.find(status.revisions, status.live)
-    if spec.slo is None or not promql.by_version_label(spec.slo.sli) or live is None or live.version != spec.version:
+    by_label = spec.slo is not None and any(promql.by_version_label(one.sli) for one in objectives(spec.slo))
+    if not by_label or live is None or live.version != spec.version:
         return ""
     return (
         f"spec.images changed and spec.version is still {spec.version}, which the SLI reads as live's: canary and live "

@@ -17,20 +17,22 @@ REMAINS = 1 / 8
 just before the effect means that the harm went by itself."""
 
 
-def judge(before: Value | None, act: SinceAct, limit: float, min_bad: int) -> Literal["helped", "harmed", "unknown"]:
+def judge(
+    before: Value | None, act: SinceAct, limit: float, min_bad: int, alpha: float = ALPHA
+) -> Literal["helped", "harmed", "unknown"]:
     """Compares the error ratio since the act with `limit` (a tier's factor × budget) and with `before` (None: unknown).
 
     helped: surely below the limit, and surely lower than before. harmed: surely above the limit, on at least `min_bad`
-    bad events over at least two scrapes.
+    bad events over at least two scrapes. `alpha` is of each bound: an act that several objectives judge gives each its share.
     """
     since = act.since
     if isinstance(since, Unknown) or since.coverage < COVERED:
         return "unknown"
-    upper = upper_bound(since.bad, since.total, ALPHA)
-    if upper < limit and (before is None or upper < lower_bound(before.bad, before.total, ALPHA)):
+    upper = upper_bound(since.bad, since.total, alpha)
+    if upper < limit and (before is None or upper < lower_bound(before.bad, before.total, alpha)):
         return "helped"
     enough = since.bad >= min_bad and act.span >= SCRAPES_OF_HARM * act.scrape
-    return "harmed" if enough and lower_bound(since.bad, since.total, ALPHA) > limit else "unknown"
+    return "harmed" if enough and lower_bound(since.bad, since.total, alpha) > limit else "unknown"
 
 
 def was_over_before(before: Value | None, just_before: Reading, limit: float) -> bool:

@@ -74,9 +74,7 @@ def limit_of(slo: Slo) -> float:
 def judge(slo: Slo, min_events: int, evidence: Evidence) -> Judged:
     """The judgement on all that was seen so far."""
     if evidence.rejects:
-        worse = evidence.terms.compared and evidence.largest_live >= evidence.largest_floor
-        reason = WORSE_THAN_LIVE if worse else BELOW_FLOOR
-        return Judged("reject", reason, f"{reason}: {shares(evidence)}")
+        return rejection(evidence)
     limit = limit_of(slo)
     if _enough(min_events, limit, evidence):
         return Judged("good", GOOD_ENOUGH, shares(evidence))
@@ -87,6 +85,13 @@ def judge(slo: Slo, min_events: int, evidence: Evidence) -> Judged:
     reason = UNDECIDED if evidence.live_healthy else LIVE_UNHEALTHY
     above = "live itself is above the floor" if reason == LIVE_UNHEALTHY else f"not surely below {limit:.2%} bad"
     return Judged("inconclusive", reason, f"{above}: {shares(evidence, exact=False)}")
+
+
+def rejection(evidence: Evidence) -> Judged:
+    """The judgement on a canary that is rejected, with the test that says more."""
+    worse = evidence.terms.compared and evidence.largest_live >= evidence.largest_floor
+    reason = WORSE_THAN_LIVE if worse else BELOW_FLOOR
+    return Judged("reject", reason, f"{reason}: {shares(evidence)}")
 
 
 def _enough(min_events: int, limit: float, evidence: Evidence) -> bool:

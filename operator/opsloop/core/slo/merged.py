@@ -43,8 +43,15 @@ def merged(each: Mapping[str, Readings]) -> Readings:
 
 
 def readings_of(readings: Readings, name: str) -> Readings:
-    """Those of one objective; all of them where it is not there (any more)."""
-    return readings.each.get(name, readings)
+    """Those of one objective; empty ones where it was not read (yet)."""
+    if readings.each:
+        return readings.each.get(name, Readings())
+    return readings if readings.verdict is None or readings.verdict.name == name else Readings()
+
+
+def about(readings: Readings, name: str) -> Readings:
+    """Those of an objective that something was decided on; all as one where the Release does not have it any more."""
+    return readings_of(readings, name) if name in each_of(readings) else readings
 
 
 def each_of(readings: Readings) -> Mapping[str, Readings]:

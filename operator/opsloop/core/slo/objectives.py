@@ -1,8 +1,10 @@
 """The objectives of a Release, each as an Slo of its own: whatever reads or judges one knows of no other."""
 
 from opsloop.api.release import Release
-from opsloop.api.slo import ONLY, Slo
+from opsloop.api.slo import ONLY, Sli, Slo
 from opsloop.api.strategy import Analysis
+
+_UNITS = {"seconds": " s", "milliseconds": " ms"}  # by the end of a histogram's name
 
 
 def objectives(slo: Slo) -> tuple[Slo, ...]:
@@ -34,6 +36,14 @@ def objective_of(slo: Slo, name: str) -> Slo:
 def label(name: str) -> str:
     """`latency: ` before a sentence about one of several objectives; nothing before one about the only one."""
     return f"{name}: " if name and name != ONLY else ""
+
+
+def wrong(sli: Sli) -> str:
+    """What is wrong with a bad event, in words: `slower than 0.5 s`, else `bad`."""
+    if sli.latency is None:
+        return "bad"
+    unit = next((short for name, short in _UNITS.items() if sli.latency.histogram.endswith(f"_{name}")), "")
+    return f"slower than {sli.latency.threshold:g}{unit}"
 
 
 def release_for(release: Release, objective: Slo) -> Release:

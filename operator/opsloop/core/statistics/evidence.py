@@ -86,6 +86,12 @@ class Evidence:
     live_healthy: bool = True  # False where live itself was above the floor in the last interval, or lately
 
     @property
+    def value(self) -> float:
+        """E at present."""
+        live, floor = self.against_live.value, self.against_floor.value
+        return (live + floor) / 2 if self.terms.compared else floor
+
+    @property
     def rejects(self) -> bool:
         """True once the canary was surely worse than live or the floor, and surely above what is ignored."""
         limit = 1 / self.terms.alpha

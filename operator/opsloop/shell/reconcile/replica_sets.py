@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from opsloop.api.release import Release
 from opsloop.core.release import identity, revisions
 from opsloop.core.slo import promql
+from opsloop.core.slo.objectives import objectives
 from opsloop.names import CANARY, REVISION
 from opsloop.shell.ports import REPLICASETS, Object
 from opsloop.shell.runtime import Runtime
@@ -20,7 +21,7 @@ async def replica_sets(
     Listed where the SLI is told by pods, when a Deployment has changed, and until those of both templates are there.
     """
     slo = release.spec.slo
-    if slo is None or deployment is None or not promql.wants_pods(slo.sli):
+    if slo is None or deployment is None or not any(promql.wants_pods(one.sli) for one in objectives(slo)):
         return {}
     ignored = release.spec.ignore_stamps
     key = (_generation(deployment), _generation(canary), tuple(ignored))
