@@ -255,6 +255,29 @@ async def test_a_range_query_that_gives_no_matrix_is_invalid() -> None:
         await answering(200, success("vector", [])).range("up", AT, AT, 1)
 
 
+async def test_a_range_selector_gives_raw_samples_with_their_own_times() -> None:
+    answer = success(
+        "matrix", [{"metric": {"__name__": "a_total"}, "values": [[1700000000.123, "3"], [1700000015, "NaN"]]}]
+    )
+    (series,) = await answering(200, answer).samples("a_total[1m]", AT)
+    assert series.labels == {"__name__": "a_total"}
+    assert [at.timestamp() for at, _ in series.points] == [1700000000.123, 1700000015]
+    assert series.points[0][1] == 3 and isnan(series.points[1][1])
+
+
+@pytest.mark.parametrize(
+    ("kind", "result", "says"),
+    [
+        pytest.param("vector", [], "a vector, not the samples", id="numbers of one moment"),
+        pytest.param("matrix", [{"metric": {}, "histograms": [[1, {}]]}], "native histograms", id="native histograms"),
+        pytest.param("matrix", [{"metric": {}, "values": [[1, "1"]], "histograms": [[2, {}]]}], "native histograms", id="both"),
+    ],
+)  # fmt: skip
+async def test_what_has_no_raw_samples_that_are_numbers_is_invalid(kind: str, result: Any, says: str) -> None:
+    with pytest.raises(Invalid, match=says):
+        await answering(200, success(kind, result)).samples("a_total[1m]", AT)
+
+
 @pytest.mark.parametrize(
     ("raised", "error"),
     [

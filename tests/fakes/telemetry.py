@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
 from opsloop.api.meta import parse_duration
-from opsloop.errors import OpsloopError
+from opsloop.errors import Invalid, OpsloopError
 from opsloop.shell.ports import Sample, Series
 
 _PART = re.compile(r'"opsloop", "((?:[^"\\]|\\.)*)", "", ""')
@@ -79,6 +79,13 @@ class FakeTelemetry:
         moments = [start + timedelta(seconds=step * n) for n in range(count)]
         series = [Series({"opsloop": part}, self._points(part, moments)) for part in parts]
         return [one for one in series if one.points]
+
+    async def samples(self, query: str, at: datetime) -> list[Series]:
+        """Refused unless it is scripted: spans of traffic have no samples."""
+        await self._misbehave(query)
+        if query not in self.scripted:
+            raise Invalid(f"this Prometheus has no samples of {query}")
+        return [one for one in self._script(query) if isinstance(one, Series)]
 
     def _points(self, part: str, moments: Sequence[datetime]) -> tuple[tuple[datetime, float], ...]:
         kind = part.split(":")[0]

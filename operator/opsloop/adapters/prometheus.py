@@ -55,6 +55,11 @@ class Prometheus:
         kind, result = await self._ask("/api/v1/query_range", params)
         return _read(lambda: _series(kind, result))
 
+    async def samples(self, query: str, at: datetime) -> list[Series]:
+        """/api/v1/query of a range selector. Invalid for native histograms, whose samples are no numbers."""
+        kind, result = await self._ask("/api/v1/query", {"query": query, "time": _seconds(at)})
+        return _read(lambda: _raw(kind, result))
+
     async def _ask(self, path: str, params: Mapping[str, str]) -> tuple[str, Any]:
         try:
             status, raw = await self._fetch(path, params)
@@ -77,6 +82,10 @@ class NoPrometheus:
         raise Unavailable("OPSLOOP_PROMETHEUS_URL is not set")
 
     async def range(self, query: str, start: datetime, end: datetime, step: float) -> list[Series]:
+        """Raises Unavailable."""
+        raise Unavailable("OPSLOOP_PROMETHEUS_URL is not set")
+
+    async def samples(self, query: str, at: datetime) -> list[Series]:
         """Raises Unavailable."""
         raise Unavailable("OPSLOOP_PROMETHEUS_URL is not set")
 
@@ -153,3 +162,11 @@ def _series(kind: str, result: Any) -> list[Series]:
     return [
         Series(one["metric"], tuple((_time(at), float(value)) for at, value in one.get("values", ()))) for one in result
     ]
+
+
+def _raw(kind: str, result: Any) -> list[Series]:
+    if kind != "matrix":
+        raise Invalid(f"The query gives a {kind}, not the samples of a range")
+    if any(one.get("histograms") for one in result):
+        raise Invalid("The query gives native histograms, not numbers")
+    return _series(kind, result)

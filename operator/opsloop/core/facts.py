@@ -101,12 +101,12 @@ class Told:
 
 @dataclass(frozen=True, slots=True)
 class CanaryReading:
-    """What a canary and live served since the canary took traffic at `since`, counted in intervals of `step`."""
+    """What a canary and live served since the canary took traffic at `since`, counted in intervals of `step` at most."""
 
     since: datetime
     step: timedelta
     evidence: Evidence
-    approximate: bool = True  # counts of PromQL windows, not of each pod's counters
+    approximate: str = ""  # why counts are of PromQL windows and not of each pod's counters; empty where they are exact
     failure: Unknown | None = None  # of the last read; what was counted before stands
 
     @property

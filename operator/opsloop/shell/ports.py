@@ -115,7 +115,7 @@ class Sample:
 
 @dataclass(frozen=True, slots=True)
 class Series:
-    """One series of a range query."""
+    """One series of a range query, or the raw samples of one series."""
 
     labels: Mapping[str, str]
     points: tuple[tuple[datetime, float], ...]
@@ -130,6 +130,10 @@ class Telemetry(Protocol):
 
     async def range(self, query: str, start: datetime, end: datetime, step: float) -> list[Series]:
         """/api/v1/query_range; step in seconds."""
+        ...
+
+    async def samples(self, query: str, at: datetime) -> list[Series]:
+        """/api/v1/query of a range selector: its raw samples. Invalid for an expression of another type."""
         ...
 
 

@@ -56,6 +56,11 @@ class Telemetry(ModelTelemetry):
         self._refuse()
         return await super().range(query, start, end, step)
 
+    async def samples(self, query: str, at: datetime) -> list[Series]:
+        """As the port says."""
+        self._refuse()
+        return await super().samples(query, at)
+
     def _refuse(self) -> None:
         if self.down():
             raise Unavailable("connection refused")

@@ -112,6 +112,10 @@ class _Tape:
         self.queries.append(query)
         return []
 
+    async def samples(self, query: str, at: datetime) -> list[Series]:
+        self.queries.append(query)
+        return []
+
 
 def _evidence(world: World, wall: int) -> list[str]:
     """What the gate asks about a shift."""

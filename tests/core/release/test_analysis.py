@@ -16,6 +16,7 @@ from tests.builders.rollouts import (
     actions_of,
     analysed,
     canary,
+    canary_reading,
     condition_of,
     dark,
     decide,
@@ -109,9 +110,15 @@ def test_promote_goes_on_with_too_few_events_when_patience_is_spent() -> None:
     situation = step(inconclusive("promote", **MINUTE), readings=analysed(0.0, total=5), target={"reached_at": at(39)})
     goal = status_after(situation).target
     assert goal is not None and goal.weight == 50
-    assert goal.message == (
-        "canary 0.00% bad of 5 events, live 0.00% of 20; no fault could have been seen yet; approximate: windows of 10 s"
-    )
+    assert goal.message == ("canary 0.00% bad of 5 events, live 0.00% of 20; no fault could have been seen yet")
+
+
+def test_a_step_says_why_its_counts_are_approximate_and_so_does_the_condition() -> None:
+    reading = replace(canary_reading(0.0), approximate="spec.slo.sli.total is no sum")
+    status = status_after(step(readings=replace(analysed(0.0), canary=reading)))
+    assert status.target is not None
+    assert status.target.message.endswith("; approximate, in windows of 10 s: spec.slo.sli.total is no sum")
+    assert condition_of(status, "TelemetryKnown") == ("True", "Approximate")
 
 
 def test_a_step_says_what_was_seen_and_what_could_not_have_been() -> None:

@@ -170,7 +170,8 @@ def _finding(rollout: Rollout) -> str:
     reading = _reading(rollout)
     if not isinstance(reading, CanaryReading):
         return ""
-    how = f"; approximate: windows of {reading.step.total_seconds():g} s" if reading.approximate else ""
+    windows = f"windows of {reading.step.total_seconds():g} s"
+    how = f"; approximate, in {windows}: {reading.approximate}" if reading.approximate else ""
     return f"{canary.shares(reading.evidence)}; {unseen(reading.evidence)}{how}"
 
 

@@ -3,7 +3,6 @@
 The order matters: safety before progress.
 """
 
-from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime
 
@@ -12,7 +11,7 @@ from opsloop.api.release import ObjectiveStatus, ReleaseStatus, Revision, Weight
 from opsloop.api.slo import Slo
 from opsloop.core import conditions
 from opsloop.core.decision import Decision
-from opsloop.core.facts import Readings, ReleaseFacts, Remark, Verdict
+from opsloop.core.facts import Readings, ReleaseFacts, Verdict
 from opsloop.core.release import (
     ReleaseBuilder,
     canary,
@@ -30,6 +29,7 @@ from opsloop.core.release.pods import clear_canary
 from opsloop.core.slo import age, merged, tiers
 from opsloop.core.slo import burn_rate as slo
 from opsloop.core.slo.objectives import label, objectives
+from opsloop.core.slo.remarks import approximate
 from opsloop.names import incident_number
 
 # Named reasons
@@ -97,9 +97,7 @@ def _summarize(builder: ReleaseBuilder) -> None:
     builder.set(revisions=revisions.with_replica_sets(_pruned(builder.status), facts.replica_sets))
     if facts.release.spec.slo is not None:
         if verdict is not None or conditions.get(builder.status.conditions, "TelemetryKnown") is None:
-            readable, reason, message = _telemetry(
-                verdict, facts.readings.remarks
-            )  # a restart does not begin a silence anew
+            readable, reason, message = _telemetry(verdict, facts.readings)  # a restart does not begin a silence anew
             builder.condition("TelemetryKnown", readable, reason, message)
         if told := facts.readings.told:
             builder.condition("RevisionsTold", told.apart, told.reason, told.message)
@@ -160,11 +158,15 @@ def _pruned(status: ReleaseStatus) -> list[Revision]:
     return revisions.prune(status.revisions, named | ({base.digest} if base else set()))
 
 
-def _telemetry(verdict: Verdict | None, remarks: Sequence[Remark]) -> compared.Finding:
+def _telemetry(verdict: Verdict | None, readings: Readings) -> compared.Finding:
     """Known where each objective is: an unknown one is told also while another one burns."""
     if verdict is None:
         return None, slo.NOT_READ, "the SLI has not been read yet"
-    remark, unknown = remarks[0] if remarks else None, merged.unread(verdict)
+    unknown, remarks = merged.unread(verdict), readings.remarks
+    if unknown is None:
+        canaries = [one.canary for one in (*readings.each.values(), readings)]
+        remarks = (*remarks, *[how for how in map(approximate, canaries) if how][:1])
+    remark = remarks[0] if remarks else None
     if unknown is not None:
         message = f"the SLI is unknown, so nothing is decided on it: {slo.unknown_because(unknown)}"
         return (

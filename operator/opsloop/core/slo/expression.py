@@ -64,7 +64,7 @@ def form(query: str) -> Form | None:
         reader = _Reader(query)
         unit = reader.expression(0)
         reader.expect("")
-    except _Unreadable:
+    except Unreadable:
         return None
     selectors = tuple(Selector(query[f.start : f.end], f.ranged, query[f.start : f.base]) for f in reader.found)
     return Form(unit, reader.culprit, selectors, reader.stand_in, tuple(reader.increases))
@@ -73,18 +73,20 @@ def form(query: str) -> Form | None:
 def in_a_name(query: str, text: str) -> bool:
     """True where `text` is a part of a name or of a string; false where it stands alone, or nobody can say."""
     try:
-        found = [token for token in _tokens(query) if text in token.text]
-    except _Unreadable:
+        found = [token for token in tokens(query) if text in token.text]
+    except Unreadable:
         return False
     return any(token.kind in ("word", "string") and token.text != f":{text}" for token in found)
 
 
-class _Unreadable(Exception):
+class Unreadable(Exception):
     """The text is no PromQL that this reader knows."""
 
 
 @dataclass(frozen=True, slots=True)
-class _Token:
+class Token:
+    """A piece of an expression: its text, its kind (word, string, number, op, end) and its place."""
+
     text: str  # empty at the end
     kind: str
     start: int
@@ -115,16 +117,17 @@ _COUNTS = frozenset({
 _SPECIAL_NUMBERS = frozenset({"inf", "nan"})
 
 
-def _tokens(text: str) -> Iterator[_Token]:
+def tokens(text: str) -> Iterator[Token]:
+    """The tokens of an expression, without comments, and an empty one at the end. Raises Unreadable."""
     at = 0
     while at < len(text):
         found = _TOKEN.match(text, at)
         if found is None:
-            raise _Unreadable
+            raise Unreadable
         at = found.end()
         if found.lastgroup != "skip":
-            yield _Token(found[0], found.lastgroup or "", found.start(), at)
-    yield _Token("", "end", at, at)
+            yield Token(found[0], found.lastgroup or "", found.start(), at)
+    yield Token("", "end", at, at)
 
 
 @dataclass(slots=True)
@@ -142,17 +145,17 @@ class _Reader:
     """Precedence climbing that computes units instead of a tree."""
 
     def __init__(self, text: str) -> None:
-        self._text, self._tokens = text, list(_tokens(text))
+        self._text, self._tokens = text, list(tokens(text))
         self._at = 0
         self.culprit, self.stand_in = "", False
         self.found: list[_Found] = []
         self.increases: list[Increase] = []
 
     @property
-    def _now(self) -> _Token:
+    def _now(self) -> Token:
         return self._tokens[self._at]
 
-    def _take(self) -> _Token:
+    def _take(self) -> Token:
         token = self._now
         self._at += token.kind != "end"
         return token
@@ -165,7 +168,7 @@ class _Reader:
     def expect(self, text: str) -> None:
         """The next token must be this one; empty is the end."""
         if self._take().text != text:
-            raise _Unreadable
+            raise Unreadable
 
     def expression(self, lowest: int) -> Unit:
         """The unit of an expression whose operators bind at least as tightly as `lowest`."""
@@ -190,7 +193,7 @@ class _Reader:
         colon = False
         while (token := self._take()).text != closing:
             if token.kind == "end" or token.text == opening:
-                raise _Unreadable
+                raise Unreadable
             colon = colon or token.text.startswith(":")
         return colon
 
@@ -238,7 +241,7 @@ class _Reader:
             case "word":
                 return self._named(token)
         if token.text != "(":
-            raise _Unreadable
+            raise Unreadable
         unit = self.expression(0)
         self.expect(")")
         return unit
@@ -250,7 +253,7 @@ class _Reader:
         self.found.append(_Found(start, end, end))
         return Unit.OTHER
 
-    def _named(self, token: _Token) -> Unit:
+    def _named(self, token: Token) -> Unit:
         word = token.text.lower()
         if word in _AGGREGATES | _COUNTING_AGGREGATES and self._now.text.lower() in ("(", "by", "without"):
             return self._aggregate(word)
@@ -266,7 +269,7 @@ class _Reader:
             self._skip("(", ")")
         return units[-1] if units and word in _AGGREGATES else Unit.OTHER
 
-    def _call(self, name: _Token, word: str) -> Unit:
+    def _call(self, name: Token, word: str) -> Unit:
         opened, before = self._at, len(self.found)
         units = self._arguments()
         if word == "increase" and len(self.found) == before + 1:

@@ -27,6 +27,16 @@ def requests(sli: Requests, scope: Scope) -> tuple[str, str, str]:
     return _counted(bad, everybody), _counted(series, everybody), _present(series)
 
 
+def request_selectors(sli: Requests, scope: Scope) -> tuple[str, str]:
+    """The selectors of (bad events, all events), with {{pods}}."""
+    return _series(sli.counter, scope, sli.selector, sli.bad), _series(sli.counter, scope, sli.selector)
+
+
+def bucket_selectors(sli: Latency, scope: Scope) -> tuple[str, str]:
+    """The selectors of (all buckets, all events) of a classic histogram, with {{pods}}."""
+    return _series(f"{sli.histogram}_bucket", scope, sli.selector), _series(counting(sli), scope, sli.selector)
+
+
 def latency(sli: Latency, scope: Scope) -> tuple[str, str, str]:
     """(good events, all events, what has data wherever there are events), with placeholders."""
     if sli.native:

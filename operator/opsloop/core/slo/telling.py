@@ -4,6 +4,7 @@ from opsloop.api.slo import Sli
 from opsloop.core.facts import Reading, Told, Unknown, Value
 from opsloop.core.slo import burn_rate as slo
 from opsloop.core.slo import promql
+from opsloop.core.slo.counters import counters
 from opsloop.core.slo.pods import Scope
 
 # Named reasons
@@ -32,7 +33,9 @@ def told(sli: Sli, live: promql.Split, scope: Scope, reading: Reading, whole: Re
             if promql.counts_births(sli)
             else "; what a counter has at its first scrape does not count: show it with 0"
         )
-        return Told(True, reason, f"revisions are told apart by {_how(by)}{births}")
+        inexact = counters(sli, {live.version: live}, scope)
+        how = f"; canaries are counted approximately: {inexact}" if isinstance(inexact, str) else ""
+        return Told(True, reason, f"revisions are told apart by {_how(by)}{births}{how}")
     if isinstance(whole, Unknown) or reading.reason not in (slo.NO_SERIES, slo.NO_EVENTS):
         return Told(None, NOT_CHECKED, f"live alone is not known yet: {reading.reason}")
     if not settled:

@@ -38,7 +38,7 @@ def detectable(evidence: Evidence) -> float | None:
 
 def _would_reject(evidence: Evidence, ratio: float) -> bool:
     terms, count = evidence.terms, evidence.intervals
-    scale = 1 / (terms.dispersion * count)
+    scale = 1 / (evidence.dispersion * count)
     unlucky = evidence.live_bad + _CAUGHT * sqrt(evidence.live_bad + 1)
     total, live_bad, live_total = evidence.total * scale, unlucky * scale, evidence.live_total * scale
     bad = _poisson(ratio * total)

@@ -7,12 +7,18 @@ E_floor leaves out the intervals in which live itself is above the floor (by its
 canary's. Whether an interval is left out depends on live's counts alone, so that E_floor stays an e-process. E_live leaves
 out the canary's first seconds in traffic, which a cold cache makes worse than a warm one.
 
+Bad events that come in bursts to one pod or client are worth less than so many single ones. How unevenly they split among
+live's pods shows it (`core.statistics.dispersion`), within intervals, so that an outage that all pods share shows nothing;
+all counts of the tests are divided by that. Given live's bad events their split says nothing about the canary, so any
+divisor ≥ 1 keeps α; that it is the right one for bursts is a heuristic, and what holds against them is the cut of λ.
+
 Times are seconds since the canary took traffic. Whoever counts (PromQL over windows, or counters per pod) gives intervals.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from math import inf
 
+from opsloop.core.statistics.dispersion import NO_SPLIT, Pods, Split
 from opsloop.core.statistics.sequential import UNTESTED, Process, floor_logs, live_logs
 
 RESTART = 600.0
@@ -32,7 +38,10 @@ _SMALLEST_FLOOR = 1e-6
 
 @dataclass(frozen=True, slots=True)
 class Interval:
-    """Disjoint counts of one interval, in events: 0 ≤ bad ≤ total. Raises ValueError otherwise."""
+    """Disjoint counts of one interval, in events: 0 ≤ bad ≤ total. Raises ValueError otherwise.
+
+    `live_pods`: (bad, total) of each of live's pods, where they are told apart.
+    """
 
     begin: float
     end: float
@@ -40,6 +49,7 @@ class Interval:
     canary_total: float
     live_bad: float = 0.0
     live_total: float = 0.0
+    live_pods: Pods = field(default=(), kw_only=True)
 
     def __post_init__(self) -> None:
         canary = 0 <= self.canary_bad <= self.canary_total < inf
@@ -57,7 +67,7 @@ class Terms:
     alpha: float
     warm_up: float = 0.0  # seconds
     compared: bool = True  # live can be told apart
-    dispersion: float = 1.0  # events are worth 1/dispersion: PromQL's extrapolation, or bad events that come in bursts
+    dispersion: float = 1.0  # events are worth 1/dispersion: PromQL's extrapolation
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +94,12 @@ class Evidence:
     recent_bad: float = 0.0  # of live, weighted to its last events
     recent_total: float = 0.0
     live_healthy: bool = True  # False where live itself was above the floor in the last interval, or lately
+    split: Split = NO_SPLIT  # of live's bad events among its pods
+
+    @property
+    def dispersion(self) -> float:
+        """Events are worth 1/dispersion in the tests."""
+        return self.terms.dispersion * self.split.dispersion
 
     @property
     def value(self) -> float:
@@ -99,7 +115,8 @@ class Evidence:
 
     def after(self, interval: Interval, steps: tuple[float, ...] = ()) -> "Evidence":
         """The evidence with one more interval, in the order of time. `steps` are the times of all steps so far."""
-        terms, scale = self.terms, 1 / self.terms.dispersion
+        terms, split = self.terms, self.split.after(interval.live_pods)
+        scale = 1 / (terms.dispersion * split.dispersion)
         taken = sum(1 for at in steps if at < interval.end)
         start = taken > self.steps or interval.end // RESTART > self.until // RESTART
         bad, total = interval.canary_bad * scale, interval.canary_total * scale
@@ -134,6 +151,7 @@ class Evidence:
             recent_bad=recent_bad,
             recent_total=recent_total,
             live_healthy=healthy,
+            split=split,
         )
 
     def _recent(self, interval: Interval) -> tuple[float, float]:

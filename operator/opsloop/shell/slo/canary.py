@@ -1,10 +1,11 @@
-"""Counts canaries in traffic: a Release's evidence so far, and at each tick the windows that have ended since.
+"""Counts canaries in traffic: a Release's evidence so far, and at each tick the intervals that were closed since.
 
-What was counted is kept as a cache. After a restart, or where the terms changed, counting starts again at the canary's
+Counted is by pod (`core.slo.samples`) where the SLI is made of plain counters, else in windows of PromQL; the reading says
+why. What was counted is kept as a cache. After a restart, or where the terms changed, counting starts again at the canary's
 first traffic, at most one query per tick; until it has caught up, the evidence is old and lets nothing go on.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
@@ -14,10 +15,12 @@ from opsloop.core.facts import CanaryReading, Unknown
 from opsloop.core.slo import burn_rate as slo
 from opsloop.core.slo import counts, promql
 from opsloop.core.slo.canary import terms_of
+from opsloop.core.slo.counters import counters
 from opsloop.core.slo.pods import Scope
 from opsloop.core.slo.splits import named, queried
 from opsloop.core.statistics.evidence import Evidence, Interval, Terms
 from opsloop.shell.ports import NamespacedName
+from opsloop.shell.slo.counting import ByPods, ByWindows
 from opsloop.shell.slo.query import SliQuery
 
 _OWN = "give each version its own, or write {{pods}} into the SLI"
@@ -34,13 +37,22 @@ class _Subject:
     scope: Scope
 
 
+@dataclass(slots=True)
+class _Counted:
+    """What was counted of one canary."""
+
+    subject: _Subject
+    by: ByPods | ByWindows
+    reading: CanaryReading
+
+
 class CanaryCounter:
     """The evidence about the canary of each Release."""
 
     def __init__(self, query: SliQuery, resolution: timedelta) -> None:
         """`resolution` is Prometheus' scrape interval."""
         self._query, self._resolution = query, resolution
-        self._counted: dict[NamespacedName, tuple[_Subject, int, CanaryReading]] = {}
+        self._counted: dict[NamespacedName, _Counted] = {}
 
     def keep(self, keys: Iterable[NamespacedName]) -> None:
         """Drops what was counted of all other Releases."""
@@ -52,24 +64,32 @@ class CanaryCounter:
 
         An unknown `scope` is a failed read: what was counted stands.
         """
+        counted = self._counted.get(release.key)
         if isinstance(scope, Unknown):
-            _, _, reading = self._counted.get(release.key, (None, 0, None))
-            return replace(reading, failure=scope) if reading and in_traffic(release) else scope
+            return replace(counted.reading, failure=scope) if counted and in_traffic(release) else scope
         subject = self._subject(release, scope)
         if not isinstance(subject, _Subject):
             self._counted.pop(release.key, None)
             return subject
-        before, number, reading = self._counted.get(release.key, (subject, 0, _nothing(subject)))
-        if before != subject:
-            number, reading = 0, _nothing(subject)
-        if windows := subject.windows.after(number, at):
-            answer = await self._query.counts(subject.slo, scope, subject.windows, windows, subject.pair)
-            if isinstance(answer, Unknown):
-                reading = replace(reading, failure=answer)
-            else:
-                number, reading = windows[-1], _added(reading, answer, _steps(release))
-        self._counted[release.key] = subject, number, reading
-        return reading
+        if counted is None or counted.subject != subject:
+            counted = self._counted[release.key] = self._begun(subject)
+        answer = await counted.by.read(self._query, at)
+        if isinstance(answer, str):
+            windows = _windows(subject, answer)
+            counted = self._counted[release.key] = _begun_by(subject, windows)
+            answer = await windows.read(self._query, at)
+        if isinstance(answer, Unknown):
+            counted.reading = replace(counted.reading, failure=answer)
+        else:
+            counted.reading = _added(counted.reading, answer, _steps(release))
+        return counted.reading
+
+    def _begun(self, subject: _Subject) -> _Counted:
+        """A new count, exact where that is possible."""
+        found = counters(subject.slo.sli, subject.pair.splits, subject.scope)
+        if isinstance(found, str):
+            return _begun_by(subject, _windows(subject, found))
+        return _begun_by(subject, ByPods(found, subject.pair.canary, subject.windows.since, self._resolution))
 
     def _subject(self, release: Release, scope: Scope) -> _Subject | Unknown | None:
         """What to count of this Release now."""
@@ -88,7 +108,7 @@ class CanaryCounter:
         if promql.by_version_label(objective.sli) and len({s.version for s in revisions.values()}) < len(revisions):
             return Unknown(slo.NOT_BY_VERSION, f"version {target.version} is the label of canary and live; {_OWN}")
         pair = counts.Pair(names[target.digest], names.get(release.status.live, ""), queried(revisions))
-        terms = terms_of(release.spec.strategy.canary.analysis, objective.objective, compared, counts.DISPERSION)
+        terms = terms_of(release.spec.strategy.canary.analysis, objective.objective, compared)
         return _Subject(windows, pair, terms, objective, scope)
 
 
@@ -98,11 +118,16 @@ def in_traffic(release: Release) -> bool:
     return target is not None and target.state == "Stepping"
 
 
-def _nothing(subject: _Subject) -> CanaryReading:
-    return CanaryReading(subject.windows.since, subject.windows.step, Evidence(subject.terms))
+def _windows(subject: _Subject, because: str) -> ByWindows:
+    return ByWindows(subject.slo, subject.scope, subject.pair, subject.windows, because)
 
 
-def _added(reading: CanaryReading, answer: Iterable[Interval | None], steps: tuple[float, ...]) -> CanaryReading:
+def _begun_by(subject: _Subject, by: ByPods | ByWindows) -> _Counted:
+    evidence = Evidence(replace(subject.terms, dispersion=by.dispersion))
+    return _Counted(subject, by, CanaryReading(subject.windows.since, by.step, evidence, by.because))
+
+
+def _added(reading: CanaryReading, answer: Sequence[Interval | None], steps: tuple[float, ...]) -> CanaryReading:
     evidence = reading.evidence
     for interval in answer:
         evidence = evidence.after(interval, steps) if interval else evidence

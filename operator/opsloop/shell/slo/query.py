@@ -104,6 +104,21 @@ class SliQuery:
             return await self._explain(objective, scope, error, last)
         return counts.intervals(answer, objective.sli, windows, numbers, pair)
 
+    async def number(self, query: str, at: datetime) -> float | Unknown:
+        """The one number that an expression gives as of `at`; 0 where it gives nothing."""
+        try:
+            samples = await self._in_time(self._telemetry.instant(query, at))
+        except OpsloopError as error:
+            return Unknown(_reason(error), f"{promql.FIELD}: {error}")
+        return samples[0].value if samples else 0.0
+
+    async def samples(self, query: str, at: datetime) -> list[Series] | Unknown:
+        """The raw samples of a range selector that ends at `at`; Unknown where there is no answer."""
+        try:
+            return await self._in_time(self._telemetry.samples(query, at))
+        except OpsloopError as error:
+            return Unknown(_reason(error), str(error))
+
     async def series(
         self, objective: Slo, scope: Scope, since: datetime, at: datetime, step: timedelta
     ) -> list[Series]:

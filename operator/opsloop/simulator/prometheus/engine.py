@@ -3,7 +3,7 @@
 from typing import Final
 
 from .compiler import Compiler
-from .evaluation import Run, ScalarEval, VectorEval, unique
+from .evaluation import Run, ScalarEval, VectorEval, WindowsEval, unique
 from .labels import Labels
 from .matching import Vector
 from .parser import parse
@@ -31,6 +31,7 @@ class Engine:
         self._store = store
         self._compiler = Compiler(store, dialect, lookback, evaluation_interval)
         self._compiled: dict[str, tuple[Kind, VectorEval]] = {}
+        self._ranges: dict[str, WindowsEval] = {}
 
     def instant(self, query: str, at: int) -> tuple[Kind, Vector]:
         """The type of the answer and its elements; a scalar is one element without labels."""
@@ -51,6 +52,22 @@ class Engine:
             for labels, value in unique(evaluate(at, run)):
                 matrix.setdefault(labels, []).append((at, value))
         return matrix
+
+    def samples(self, query: str, at: int) -> Matrix:
+        """What an instant query of a range gives: by series, name included, the samples of the range."""
+        evaluate = self._ranges.get(query)
+        if evaluate is None:
+            node = parse(query)
+            if node.kind is not Kind.MATRIX:
+                raise NotSamples(node.kind)
+            if len(self._ranges) >= _ENTRIES:
+                self._ranges.clear()
+            evaluate = self._ranges[query] = self._compiler.windows(node)
+        _, _, found = evaluate(at, Run(at, at))
+        return {
+            labels: list(zip(points.times[low:high], points.values[low:high], strict=True))
+            for labels, _, points, low, high in found
+        }
 
     def _compile(self, query: str) -> tuple[Kind, VectorEval]:
         found = self._compiled.get(query)
@@ -77,4 +94,12 @@ class NotNumbers(QueryError):
 
     def __init__(self, kind: Kind) -> None:
         super().__init__(f'invalid expression type "{kind}", must be Scalar or instant Vector')
+        self.kind = kind
+
+
+class NotSamples(QueryError):
+    """A valid expression whose answer to an instant query is no range."""
+
+    def __init__(self, kind: Kind) -> None:
+        super().__init__(f"the expression gives a {kind}, not the samples of a range")
         self.kind = kind

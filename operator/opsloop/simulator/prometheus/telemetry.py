@@ -44,6 +44,15 @@ class ModelTelemetry:
             for labels, points in matrix.items()
         ]
 
+    async def samples(self, query: str, at: datetime) -> list[Series]:
+        """/api/v1/query of a range selector; Invalid for an expression of another type."""
+        self._see()
+        matrix = self._answer(lambda: self._engine.samples(query, milliseconds(at)))
+        return [
+            Series(labels.values, tuple((_time(moment), value) for moment, value in points))
+            for labels, points in matrix.items()
+        ]
+
     def _see(self) -> int:
         now = milliseconds(self._clock.now())
         self._store.advance(now)
