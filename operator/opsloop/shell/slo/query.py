@@ -109,7 +109,7 @@ class SliQuery:
         try:
             samples = await self._in_time(self._telemetry.instant(query, at))
         except OpsloopError as error:
-            return Unknown(_reason(error), f"{promql.FIELD}: {error}")
+            return Unknown(_reason(error), str(error))
         return samples[0].value if samples else 0.0
 
     async def samples(self, query: str, at: datetime) -> list[Series] | Unknown:
