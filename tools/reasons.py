@@ -35,6 +35,7 @@ SECTIONS = (
         ("incident.lifecycle", "incident.recovery", "incident.paging", "incident.plays", "incident.effect", "incident.followup", "incident.state"),
     ),
     ("Releases and EvalCases", "`status.target.reason` and `status.rollback.reason` of a Release, `status.reason` of an EvalCase.", ("conditions",)),
+    ("Emergency stop", "`Stopped` and `Shipped` of a Release, `Held`, `Acting`, `status.plays[].reason`, `status.rollback.reason`, `Ready` of a Runbook, `status.reason` of an EvalCase.", ("stop",)),
     ("Cause of an Incident", "`status.cause.reason`.", ("incident.cause", "incident.exoneration")),
     ("Runbook", "`status.grants[].reason` of the Runbook and `status.plays[].reason` of the Incident.", ("runbook",)),
     ("EvalCase", "`status.reason`, for `status.proven`.", ("evalcase.proof", "evalcase.expectation")),

@@ -7,11 +7,12 @@ from typing import Any
 import pytest
 
 from opsloop.api.crd import crd, crds, object_schema, structural
-from opsloop.api.kinds import EVALCASE, INCIDENT, KINDS, RELEASE, RUNBOOK, Kind
+from opsloop.api.kinds import ALL, EVALCASE, INCIDENT, KINDS, RELEASE, RUNBOOK, STOP, Kind
 from opsloop.api.meta import Model
 
 Schema = dict[str, Any]
-each_kind = pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.name)
+each_kind = pytest.mark.parametrize("kind", ALL, ids=lambda kind: kind.name)
+each_reconciled_kind = pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.name)
 
 
 def nodes(schema: Schema, path: str = "") -> Iterator[tuple[str, Schema]]:
@@ -110,7 +111,7 @@ def test_every_list_is_bounded(kind: Kind) -> None:
     ] == []
 
 
-@each_kind
+@each_reconciled_kind
 def test_status_has_no_defaults(kind: Kind) -> None:
     """The API server must not fill in measurements."""
     assert [path for path, node in nodes(at(kind, ".status")) if "default" in node] == []
@@ -131,7 +132,7 @@ def test_a_rule_has_a_message_of_one_line(kind: Kind) -> None:
             assert "\n" not in rule["rule"] + rule["message"], path
 
 
-@each_kind
+@each_reconciled_kind
 def test_conditions_are_told_apart_by_type(kind: Kind) -> None:
     node = at(kind, ".status.conditions")
     assert (node["x-kubernetes-list-type"], node["x-kubernetes-list-map-keys"]) == ("map", ["type"])
@@ -153,6 +154,7 @@ NARROW = [
     pytest.param(INCIDENT, ["Severity", "Phase", "Service", "Title", "Alerts", "Age"], id="Incident"),
     pytest.param(RUNBOOK, ["Mode", "Last play", "Age"], id="Runbook"),
     pytest.param(EVALCASE, ["Origin", "Proven", "Last result", "Age"], id="EvalCase"),
+    pytest.param(STOP, ["Reason", "Age"], id="Stop"),
 ]
 
 
@@ -162,13 +164,14 @@ def test_columns_without_wide_output(kind: Kind, names: list[str]) -> None:
     assert [column["name"] for column in columns if "priority" not in column] == names
 
 
-def test_four_kinds_with_their_short_names_in_one_category() -> None:
+def test_kinds_with_their_short_names_in_one_category() -> None:
     names = {file: document["spec"]["names"] for file, document in crds().items()}
-    assert {file: spec["shortNames"] for file, spec in names.items()} == {
+    assert {file: spec.get("shortNames") for file, spec in names.items()} == {
         "opsloop.dev_releases.yaml": ["rel"],
         "opsloop.dev_incidents.yaml": ["inc"],
         "opsloop.dev_runbooks.yaml": ["rb"],
         "opsloop.dev_evalcases.yaml": ["ec"],
+        "opsloop.dev_stops.yaml": None,
     }
     assert all(spec["categories"] == ["opsloop"] for spec in names.values())
 

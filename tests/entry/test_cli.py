@@ -311,3 +311,17 @@ async def test_a_ledger_is_found_by_its_object_name_if_the_label_is_cut() -> Non
     stored["metadata"]["labels"] = {names.LEDGER: "answ"}
     cluster.seed(stored)
     assert set((await filings(cluster, NS)).ledgers) == {INCIDENT, "catalog-1"}
+
+
+def test_the_emergency_stop_is_set_told_and_taken_away(shop: ShopCluster, capsys: pytest.CaptureFixture[str]) -> None:
+    for _ in range(2):  # said twice it is no error
+        assert run(shop, "stop", "-n", NS, "alice: the site is on fire") == 0
+        assert f"Stop {NS}/emergency: alice: the site is on fire" in capsys.readouterr().out
+    shop.seed({"kind": "Stop", "metadata": {"name": "another", "namespace": NS}, "spec": {"reason": "bob"}})
+    assert run(shop, "resume", "-n", NS) == 0
+    assert capsys.readouterr().out.splitlines() == [
+        f"Stop {NS}/another is deleted",
+        f"Stop {NS}/emergency is deleted",
+    ]
+    assert run(shop, "resume", "-n", NS) == 0
+    assert "there is no Stop" in capsys.readouterr().out

@@ -42,6 +42,7 @@ class Bench(FakePorts):
     def __post_init__(self) -> None:
         self.runtime = Operator(self.ports(), Settings()).runtime
         self.runtime.enqueue = self.requested.append
+        self.runtime.stops.put("", ())
         self.see()
 
     def see(self) -> None:

@@ -55,6 +55,9 @@ spec:
   resources: [releases, incidents, runbooks, evalcases]
   verbs: [get, list, watch]
 - apiGroups: [opsloop.dev]
+  resources: [stops]  # the emergency stop, read at each tick and before each act
+  verbs: [list]
+- apiGroups: [opsloop.dev]
   resources: [incidents, evalcases]
   verbs: [create]
 - apiGroups: [opsloop.dev]

@@ -12,7 +12,7 @@ from typing import Any
 from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue
 from pydantic_core import core_schema
 
-from opsloop.api.kinds import KINDS, Column, Kind
+from opsloop.api.kinds import ALL, Column, Kind
 from opsloop.api.meta import API_VERSION, GROUP, VERSION, Model, format_duration
 from opsloop.api.schema import LIST_KEYS, LIST_TYPE, RULES
 
@@ -93,6 +93,7 @@ def object_schema(kind: Kind) -> Schema:
     """Returns the openAPIV3Schema of a kind; the API server knows metadata."""
     schema = kind.model.model_json_schema(by_alias=True, schema_generator=_Generator)
     defs, properties = schema.get("$defs", {}), schema["properties"]
+    status = {"status": structural(properties["status"], defs, defaults=False)} if "status" in properties else {}
     return {
         "type": "object",
         "description": kind.sentence,
@@ -102,7 +103,7 @@ def object_schema(kind: Kind) -> Schema:
             "kind": {"type": "string", "description": f"Kind of the object: {kind.name}."},
             "metadata": {"type": "object"},
             "spec": structural(properties["spec"], defs),
-            "status": structural(properties["status"], defs, defaults=False),
+            **status,
         },
         **({RULES: kind.object_rules} if kind.object_rules else {}),
     }
@@ -110,7 +111,7 @@ def object_schema(kind: Kind) -> Schema:
 
 def crd(kind: Kind) -> Schema:
     """Returns the CustomResourceDefinition of a kind."""
-    singular = kind.name.lower()
+    singular, schema = kind.name.lower(), object_schema(kind)
     return {
         "apiVersion": "apiextensions.k8s.io/v1",
         "kind": "CustomResourceDefinition",
@@ -123,7 +124,7 @@ def crd(kind: Kind) -> Schema:
                 "listKind": f"{kind.name}List",
                 "plural": kind.plural,
                 "singular": singular,
-                "shortNames": [kind.short],
+                **({"shortNames": [kind.short]} if kind.short else {}),
                 "categories": ["opsloop"],
             },
             "versions": [
@@ -131,9 +132,9 @@ def crd(kind: Kind) -> Schema:
                     "name": VERSION,
                     "served": True,
                     "storage": True,
-                    "subresources": {"status": {}},
+                    **({"subresources": {"status": {}}} if "status" in schema["properties"] else {}),
                     "additionalPrinterColumns": [_column(column) for column in kind.columns],
-                    "schema": {"openAPIV3Schema": object_schema(kind)},
+                    "schema": {"openAPIV3Schema": schema},
                 }
             ],
         },
@@ -147,4 +148,4 @@ def _column(column: Column) -> Schema:
 
 def crds() -> dict[str, Schema]:
     """Returns the CustomResourceDefinitions of all kinds, by file name."""
-    return {f"{GROUP}_{kind.plural}.yaml": crd(kind) for kind in KINDS}
+    return {f"{GROUP}_{kind.plural}.yaml": crd(kind) for kind in ALL}

@@ -1,4 +1,4 @@
-"""Registration of the four kinds: names, description and printer columns."""
+"""Registration of the four kinds and of the emergency switch: names, description and printer columns."""
 
 from dataclasses import dataclass
 
@@ -8,6 +8,7 @@ from opsloop.api.meta import Model
 from opsloop.api.release import Release
 from opsloop.api.runbook import Runbook
 from opsloop.api.schema import RULES, rules
+from opsloop.api.stop import Stop
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,3 +149,13 @@ EVALCASE = Kind(
 )
 
 KINDS = (RELEASE, INCIDENT, RUNBOOK, EVALCASE)
+
+STOP = Kind(
+    model=Stop,
+    plural="stops",
+    short="",
+    sentence="A Stop keeps opsloop from acting while it exists: in its namespace, or in all of them if it lies in opsloop's own. Weights are still lowered, and Incidents and pages go on.",
+    columns=(Column("Reason", ".spec.reason", "Why opsloop must not act."), AGE),
+)
+ALL = (*KINDS, STOP)
+"""Everything that has a CustomResourceDefinition. Nobody reconciles a Stop: it has no status."""

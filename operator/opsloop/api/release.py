@@ -315,6 +315,7 @@ class ReleaseStatus(StatusModel):
         "RollingBack",
         "Held",
         "NotShipped",
+        "Stopped",
         "Unknown",
     ] = Field(default="Pending", description="Summary of the conditions and the target.")
     version: str = Field(
@@ -364,7 +365,7 @@ class ReleaseStatus(StatusModel):
     conditions: list[Condition] = Field(
         default_factory=list,
         max_length=16,
-        description="Conditions of the Release: Available, WorkloadMissing, TelemetryKnown, RevisionsTold, TiersReachable, StoredAsDecided, Drifted, Blocked, RolledOut, Held, CanaryPodsReady, SpecResolved and Shipped.",
+        description="Conditions of the Release: Available, WorkloadMissing, TelemetryKnown, RevisionsTold, TiersReachable, StoredAsDecided, Drifted, Blocked, RolledOut, Held, CanaryPodsReady, SpecResolved, Stopped and Shipped.",
         json_schema_extra=map_list("type"),
     )
 

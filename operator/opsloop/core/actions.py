@@ -77,6 +77,13 @@ class RunEvals:
 
 
 @dataclass(frozen=True, slots=True)
+class StopEvals:
+    """Ends an eval run that is under way."""
+
+    release: str
+
+
+@dataclass(frozen=True, slots=True)
 class CreateIncident:
     """Creates only; a name that is taken is a Conflict, so that the next decision joins that Incident."""
 
@@ -183,7 +190,7 @@ class StopQuarantine:
 
 
 Action = (
-    SetTemplate | EnsureRevision | EnsureCanary | DeleteCanary | SetGates | RunEvals | CreateIncident | FileToLedger
+    SetTemplate | EnsureRevision | EnsureCanary | DeleteCanary | SetGates | RunEvals | StopEvals | CreateIncident | FileToLedger
     | StoreTicketQueue | DeleteInboxEntries | SendPage | WithdrawPage
     | StorePostmortem | CreateEvalCase | StartQuarantine | ProbeQuarantine | StopQuarantine
 )  # fmt: skip

@@ -12,6 +12,7 @@ from opsloop.api.release import CaseResult, Release
 from opsloop.api.runbook import Runbook
 from opsloop.api.slo import ONLY, Tier
 from opsloop.core.statistics.evidence import Evidence
+from opsloop.core.stop import Stop
 
 
 @dataclass(frozen=True, slots=True)
@@ -329,6 +330,7 @@ class ReleaseFacts:
     claims: Mapping[str, tuple[str, ...]] = field(
         default_factory=dict
     )  # PersistentVolumeClaim of live pods → access modes
+    stop: Stop | None = None  # in effect for the namespace
 
 
 @dataclass(frozen=True, slots=True)
@@ -426,6 +428,7 @@ class IncidentFacts:
     ledger: Ledger
     postmortem: str | None  # digest of the subject of the stored postmortem; None where none is stored
     deliveries: Mapping[int, Delivery] = field(default_factory=dict)  # by number of the message; only what was tried
+    stop: Stop | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -460,6 +463,7 @@ class RunbookFacts:
     incidents: tuple[Incident, ...]
     releases: tuple[Release, ...]
     allowed: Mapping[str, bool]
+    stop: Stop | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -472,6 +476,7 @@ class EvalCaseFacts:
     pods: tuple[PodFacts, ...]
     outcomes: Mapping[str, tuple[bool, str]]  # digest → (passed, message)
     service_selectors: tuple[Mapping[str, str], ...] = ()
+    stop: Stop | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -37,7 +37,7 @@ def decide(facts: RunbookFacts, now: datetime) -> Decision:
     """Answers every requested play of this Runbook that has no answer yet, or whose delay is over."""
     builder = DecisionBuilder(facts, facts.runbook.status, now)
     grants = list(facts.runbook.status.grants)
-    for incident, play in _requests(facts):
+    for incident, play in _requests(facts) if facts.stop is None else ():
         before = _answer_to(grants, incident, play)
         if before is not None and not is_due(before, now):
             continue
@@ -64,6 +64,8 @@ def decide(facts: RunbookFacts, now: datetime) -> Decision:
 def _ready(facts: RunbookFacts) -> tuple[bool, str, str] | None:
     """Whether a play of this Runbook could ever be granted; None while the access of its account is not reviewed."""
     spec, account = facts.runbook.spec, facts.runbook.spec.service_account_name
+    if facts.stop is not None:
+        return False, facts.stop.named_reason, f"no play is granted: {facts.stop.sentence}"
     concerned = [r.metadata.name for r in facts.releases if applies_to(facts.runbook, r)]
     if not concerned:
         labels = ", ".join(f"{k}={v}" for k, v in sorted(spec.match.release_labels.items()))

@@ -1,4 +1,4 @@
-"""Metrics of the Releases, made when somebody scrapes: as exact as the last poll, and gone with their Release."""
+"""Metrics of the Releases and Stops, made when somebody scrapes: as exact as the last poll, and gone with their Release."""
 
 from collections.abc import Callable, Iterable, Iterator
 
@@ -9,6 +9,7 @@ from opsloop.api.meta import format_duration
 from opsloop.api.release import Release
 from opsloop.core.facts import Reading, Value, Verdict
 from opsloop.core.slo.merged import verdicts
+from opsloop.core.stop import Stop
 
 Seen = Callable[[], Iterable[tuple[Release, Verdict | None]]]
 SLO = ("namespace", "release", "slo")
@@ -44,6 +45,23 @@ class ReleaseCollector(Collector):
             for condition in release.status.conditions:
                 told.add_metric((*release.key, condition.type, condition.status, condition.reason), 1)
         yield from (burn, sli, known, told)
+
+
+class StopCollector(Collector):
+    """The Stops that are in effect now."""
+
+    def __init__(self, stops: Callable[[], Iterable[Stop]]) -> None:
+        """`stops`: none on a replica that does not lead."""
+        self._stops = stops
+
+    def collect(self) -> Iterator[Metric]:
+        """One series for each."""
+        stopped = GaugeMetricFamily(
+            "opsloop_stopped", "1 for each Stop in effect, where it lies.", labels=("namespace", "name", "scope")
+        )
+        for stop in self._stops():
+            stopped.add_metric((stop.namespace, stop.name, "all" if stop.everywhere else "namespace"), 1)
+        yield stopped
 
 
 def _values(verdict: Verdict) -> dict[str, tuple[Value, float]]:

@@ -5,7 +5,7 @@ import json
 import logging
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any, TextIO
 
 from aiohttp import web
@@ -19,7 +19,8 @@ from prometheus_client import (
     generate_latest,
 )
 
-from opsloop.entry.release_metrics import ReleaseCollector, Seen
+from opsloop.core.stop import Stop
+from opsloop.entry.release_metrics import ReleaseCollector, Seen, StopCollector
 from opsloop.shell.ports import ObjectKey
 from opsloop.shell.watch.workqueue import Queue
 
@@ -98,6 +99,10 @@ class Metrics:
     def watch_releases(self, seen: Seen) -> None:
         """Reads the Releases and their last readings at each scrape."""
         self.registry.register(ReleaseCollector(seen))
+
+    def watch_stops(self, stops: Callable[[], Iterable[Stop]]) -> None:
+        """Reads the Stops in effect at each scrape."""
+        self.registry.register(StopCollector(stops))
 
     def reconciled(self, key: ObjectKey, result: str, seconds: float) -> None:
         """Counts one reconcile and its duration."""

@@ -1,5 +1,6 @@
 """The composition root: connects ports and settings to one Operator. `entry.main` runs it on a cluster, `tests.sim` in fake time."""
 
+import asyncio
 import logging
 from datetime import timedelta
 
@@ -19,6 +20,7 @@ from opsloop.shell.slo.poller import Poller, ReadingStore
 from opsloop.shell.watch.cache import Cache
 from opsloop.shell.watch.mapping import is_urgent, requests_for_object, requests_for_reading
 from opsloop.shell.watch.resync import resync
+from opsloop.shell.watch.stops import Stops
 from opsloop.shell.watch.throttle import Throttle
 from opsloop.shell.watch.workqueue import Queue
 
@@ -35,6 +37,7 @@ class Operator:
             self._reconcile, workers=settings.workers, hook=ports.instruments.reconciled, urgent=self._is_urgent
         )
         self.readings = ReadingStore()
+        self.stops = Stops(ports.reader, settings.pod_namespace, settings.namespaces, settings.tick, self._stop_changed)
         self.runtime = Runtime(
             reader=ports.reader,
             writer=ports.writer,
@@ -47,6 +50,7 @@ class Operator:
             evals=EvalRunner(ports.reader, ports.prober, self.queue.enqueue),
             pages=PageSender(ports.pager, ports.clock, self.queue.enqueue, ports.instruments),
             events=ports.events,
+            stops=self.stops,
             enqueue=self.queue.enqueue,
             reopen_grace=settings.reopen_grace,
         )
@@ -85,14 +89,23 @@ class Operator:
         return pruned
 
     async def lead(self) -> None:
-        """Reconciles everything once, and reads the SLIs until cancelled. For the holder of the Lease only."""
+        """Reconciles everything once, reads the SLIs and the switch until cancelled. For the holder of the Lease only."""
+        await self.stops.refresh()
         self.queue.lead(self.cache.keys())
-        await self.poller.run()
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self.stops.run())
+            await self.poller.run()
 
     async def close(self) -> None:
         """Cancels eval runs and pages under way."""
         await self.runtime.evals.close()
         await self.runtime.pages.close()
+
+    def _stop_changed(self) -> None:
+        """Everything looks again: what a Stop keeps from being done, and what goes on after it."""
+        keys = self.cache.keys()
+        for key in keys:
+            self.queue.enqueue(key)
 
     def _is_urgent(self, key: ObjectKey) -> bool:
         return is_urgent(key, self.cache)

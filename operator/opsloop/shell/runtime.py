@@ -14,6 +14,7 @@ from opsloop.shell.ports import Access, Clock, Events, NamespacedName, ObjectKey
 from opsloop.shell.reconcile.refusals import Refusals
 from opsloop.shell.slo.poller import ReadingStore
 from opsloop.shell.watch.cache import Cache
+from opsloop.shell.watch.stops import Stops
 
 
 @dataclass
@@ -54,6 +55,7 @@ class Runtime:
     evals: EvalRunner
     pages: PageSender
     events: Events
+    stops: Stops
     enqueue: Callable[[ObjectKey], None]
     reopen_grace: timedelta
     owned: OwnedObjects = field(default_factory=OwnedObjects)

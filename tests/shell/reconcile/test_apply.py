@@ -254,15 +254,19 @@ async def test_a_users_deployment_with_a_canarys_name_is_not_taken_over(on: Benc
 
 @pytest.mark.parametrize("error", [Invalid("spec: Invalid value"), Forbidden("exceeded quota")])
 async def test_a_refused_write_is_a_fact_of_the_next_look_and_forgotten_when_it_is_accepted(
-    on: Bench, error: Exception
+    on: Bench, error: Exception, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    async def refuse(*_: object) -> None:
+        raise error
+
+    monkeypatch.setattr(on.cluster, "apply", refuse)
     for pause in (2, 4, 8):
-        on.cluster.fail_next = [error]
         await carry(on, CANARY_)
         (refusal,) = on.runtime.refusals.of((NS, "answers"))
         assert refusal.message == str(error)
         assert refusal.again_at - on.runtime.now() == timedelta(seconds=pause), "it backs off"
     assert ("Release", NS, "answers") in on.requested
+    monkeypatch.undo()
     await carry(on, CANARY_)
     assert on.runtime.refusals.of((NS, "answers")) == ()
 

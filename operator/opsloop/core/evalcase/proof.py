@@ -21,6 +21,7 @@ from opsloop.core.conditions import TEMPLATE_MISSING
 from opsloop.core.evalcase import quarantine
 from opsloop.core.evalcase.expectation import NO_ANSWER
 from opsloop.core.facts import EvalCaseFacts, PodFacts
+from opsloop.core.stop import Stop
 
 TIME_OUT = timedelta(seconds=120)  # of one attempt
 ATTEMPTS = 3
@@ -75,6 +76,8 @@ def next_step(facts: EvalCaseFacts, status: EvalCaseStatus, now: datetime) -> Pr
         return ProofStep(manual, "a person wrote this case; it gates as it is", _stop(facts))
     if status.reason in _VERDICTS.values():
         return _after_verdict(facts)
+    if facts.stop is not None:
+        return _stopped(facts, facts.stop, status)
     if (obstacle := _obstacle(facts)) is not None:
         reason, message = obstacle
         hindered = {"proven": "Unknown", "reason": reason, "started_at": None}
@@ -90,6 +93,15 @@ def _after_verdict(facts: EvalCaseFacts) -> ProofStep:
     if facts.pods or facts.outcomes:
         return ProofStep(actions=_stop(facts), look_again=LOOK_AGAIN)
     return ProofStep({"started_at": None})
+
+
+def _stopped(facts: EvalCaseFacts, stop: Stop, status: EvalCaseStatus) -> ProofStep:
+    """No pod runs while opsloop is stopped. An attempt that was interrupted does not count; a failed one keeps its rest."""
+    if status.reason in _FAILED_ATTEMPT:
+        return ProofStep(actions=_stop(facts))
+    rests = {"proven": "Unknown", "reason": stop.named_reason, "started_at": None}
+    begun = 0 if status.started_at is None else 1
+    return ProofStep(rests | {"attempts": status.attempts - begun}, f"no pod is started: {stop.sentence}", _stop(facts))
 
 
 def _no_release(name: str) -> str:

@@ -11,7 +11,7 @@ from opsloop.core.alerts.labels import alert_severity
 from opsloop.core.decision import Decision
 from opsloop.core.facts import IncidentFacts, ReleaseView
 from opsloop.core.incident import cause as causes
-from opsloop.core.incident import dependencies, followup, lifecycle, outage, paging, plays, timeline
+from opsloop.core.incident import dependencies, followup, lifecycle, outage, paging, plays, stopped, timeline
 from opsloop.core.incident.state import IncidentBuilder, burn_signal, burns_of, harmed_names, is_harmed, worse
 from opsloop.core.release import revisions
 from opsloop.core.slo.age import view_as_of
@@ -51,6 +51,7 @@ def _merge_or_act(decision: IncidentBuilder, topology: Topology, grace: timedelt
     lifecycle.reopen(decision, grace)
     is_open = decision.status.phase != "Resolved"
     if is_open:
+        stopped.tell(decision)
         outage.record(decision)
         _record_burn(decision, topology)
         _record_onset(decision)

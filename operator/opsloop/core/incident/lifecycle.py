@@ -187,6 +187,7 @@ def _repeated(facts: IncidentFacts, granted: Play, attempt: int, who: str, now: 
     """The granted rollback once more. Its grant stands while the Runbook that gave it still acts by itself; set to
     approve or dryRun, the Runbook is asked anew."""
     stands = any(b.metadata.name == granted.runbook and b.spec.safety.mode == "auto" for b in facts.runbooks)
+    stands = stands and facts.stop is None
     return granted.model_copy(
         update={
             "attempt": attempt,

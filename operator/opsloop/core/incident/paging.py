@@ -276,5 +276,7 @@ def request(decision: IncidentBuilder, message: PageMessage) -> SendPage:
         )
     if status.cause and status.cause.kind != "unknown":
         details["cause"] = f"{status.cause.kind} {status.cause.version}, confidence {status.cause.confidence:.2f}"
+    if decision.facts.stop:
+        details["stopped"] = decision.facts.stop.sentence
     title = message.text[:256] if message.group else status.title or incident.spec.title
     return SendPage(incident.metadata.name, title, _key(decision), message, details)

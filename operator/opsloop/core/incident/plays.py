@@ -38,6 +38,7 @@ from opsloop.core.incident.paging import ESCALATED, NO_RUNBOOK, escalate, with_p
 from opsloop.core.incident.state import IncidentBuilder, harmed_names, is_contested
 from opsloop.core.release import revisions
 from opsloop.core.slo.merged import about
+from opsloop.core.stop import STOPPED
 from opsloop.core.topology import Topology
 
 # Named reasons
@@ -64,7 +65,9 @@ def play(decision: IncidentBuilder, topology: Topology) -> None:
     if status.phase == "Mitigated" or status.burn is None or status.severity not in PAGING:
         return
     current = status.plays[-1] if status.plays else None
-    if current is not None and current.state == "Requested":
+    if current is not None and current.state == "Requested" and facts.stop is not None:
+        _end(decision, current, Ending("Refused", STOPPED, facts.stop.sentence))
+    elif current is not None and current.state == "Requested":
         _answer(decision, current)
     elif current is not None and current.state == "Running":
         _watch(decision, current)
@@ -120,7 +123,7 @@ def next_step(facts: IncidentFacts, status: IncidentStatus, book: Runbook) -> in
     last = status.plays[-1] if status.plays else None
     if last is None or last.runbook != book.metadata.name or begins_anew(facts, status, last):
         return 0
-    return last.step + 1
+    return last.step if last.reason == STOPPED else last.step + 1  # a play that a stop withdrew is asked for again
 
 
 def _current_book(facts: IncidentFacts, status: IncidentStatus) -> Runbook | None:
@@ -153,6 +156,9 @@ def _ask_for_next(decision: IncidentBuilder, topology: Topology) -> None:
     type_ = book.spec.steps[index].type if index < len(book.spec.steps) else "escalate"
     if type_ == "escalate":
         escalate(decision, ESCALATED, f"the Runbook's plays did not help: a person must act{_last_outcome(status)}")
+        return
+    if facts.stop is not None:
+        decision.condition("Acting", False, facts.stop.named_reason, f"{type_} is not asked for: {facts.stop.sentence}")
         return
     requested = Play(
         runbook=book.metadata.name,
@@ -313,6 +319,9 @@ def _watch(decision: IncidentBuilder, current: Play) -> None:
     """Ends a running play by what happened since it was in effect, or because it was refused; tells of its progress."""
     facts = decision.facts
     record = rollback_record(facts, current.attempt) if current.type == "rollback" else None
+    if record is not None and record.state == "Refused" and record.reason == STOPPED:
+        _end(decision, current, Ending("Refused", STOPPED, "opsloop was stopped before it was written"))
+        return
     if record is not None and record.state == "Refused":
         _end(decision, current, Ending("DidNotHelp", RELEASE_REFUSED, f"the Release refused it: {record.reason}"))
         return

@@ -11,7 +11,7 @@ from opsloop.core import conditions
 from opsloop.core.actions import SetTemplate
 from opsloop.core.evalcase import gating
 from opsloop.core.facts import WorkloadFacts
-from opsloop.core.release import ReleaseBuilder, commands, revisions, weights
+from opsloop.core.release import ReleaseBuilder, commands, revisions, stopped, weights
 from opsloop.core.release.admission import ADMISSION_CHANGED, without_effect
 from opsloop.core.release.analysis import (
     UNDECIDABLE,
@@ -106,6 +106,7 @@ def advance(builder: ReleaseBuilder, workload: WorkloadFacts) -> None:
         builder.safety(surplus)
     builder.look_again(TICK)
     target, outcome = judge(rollout)
+    outcome = stopped.instead(rollout, outcome)
     match outcome:
         case TakeStep() | Promote() | Promoted():
             _move(builder, target, outcome)
@@ -211,7 +212,9 @@ def template_not_written(rollout: Rollout) -> Outcome | None:
 
 def rollout_overdue(rollout: Rollout) -> Outcome | None:
     """Reject a promotion that made no progress within the Deployment's own deadline. The revision is not blocked."""
-    since = rollout.target.reached_at or rollout.target.started_at
+    if rollout.facts.stop is not None:
+        return None
+    since = stopped.deadline_start(rollout.status, rollout.target.reached_at or rollout.target.started_at)
     late = overdue(rollout.facts, rollout.workload, rollout.target.digest, since, rollout.now)
     return Reject(late.reason, f"the promotion hangs: {late.message}", block=False) if late else None
 

@@ -5,6 +5,7 @@ from opsloop.core.facts import ReleaseFacts, WorkloadFacts
 from opsloop.core.release import revisions, rollout_state
 from opsloop.core.release.rollback import ROLLED_BACK
 from opsloop.core.release.target import BLOCKED, blocked_message
+from opsloop.core.stop import STOPPED
 
 # Named reasons
 WORKLOAD_MISSING = "WorkloadMissing"  # the Deployment that workloadRef names does not exist
@@ -99,6 +100,8 @@ def shipped(facts: ReleaseFacts, status: ReleaseStatus) -> Finding:
     if facts.workload is None:
         return False, WORKLOAD_MISSING, "the Deployment does not exist"
     target, version = wanted(facts, status), facts.release.spec.version
+    if target is None and facts.stop is not None:
+        return False, STOPPED, f"{version} is not tried: {facts.stop.sentence}"
     if target is None:
         return False, SHIPPING, f"{version} is waited for"
     if target.is_active:

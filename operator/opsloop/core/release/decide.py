@@ -22,6 +22,7 @@ from opsloop.core.release import (
     revisions,
     rollback,
     serving,
+    stopped,
     target,
     weights,
 )
@@ -43,6 +44,7 @@ def decide(facts: ReleaseFacts, now: datetime) -> Decision:
     facts = replace(facts, readings=age.as_of(facts.readings, now))
     builder = ReleaseBuilder(facts, facts.release.status, now)
     workload = facts.workload
+    stopped.tell(builder)
     outages.watch(builder, workload)
     if workload is None:
         _workload_missing(builder)
@@ -205,7 +207,10 @@ def _objectives(spec: Slo, readings: Readings) -> list[ObjectiveStatus]:
 
 
 def _phase(facts: ReleaseFacts, status: ReleaseStatus) -> str:
+    """Stopped before all else: whoever looks must not wait for opsloop. The column BURN shows the harm beside it."""
     verdict = facts.readings.verdict
+    if facts.stop is not None:
+        return "Stopped"
     if status.rollback and status.rollback.is_active:
         return "RollingBack"
     if status.target and status.target.is_active:

@@ -6,7 +6,7 @@ from opsloop.api.release import Target
 from opsloop.core import conditions
 from opsloop.core.actions import DeleteCanary, EnsureCanary, SetGates
 from opsloop.core.facts import PodFacts
-from opsloop.core.release import ReleaseBuilder, weights
+from opsloop.core.release import ReleaseBuilder, stopped, weights
 from opsloop.core.release.outcome import (
     WAITING_FOR_PODS,
     Follow,
@@ -86,8 +86,11 @@ def is_started(pod: PodFacts, rollout: Rollout) -> bool:
 
 def _overdue(rollout: Rollout) -> bool:
     """True where pods are missing for longer than the Deployment's deadline, counted from the last pod that became ready."""
+    if rollout.facts.stop is not None:
+        return False
     condition = conditions.get(rollout.status.conditions, PODS_READY)
     since = condition.last_transition_time if condition and condition.status == "False" else rollout.now
+    since = stopped.deadline_start(rollout.status, since)
     progressed = (p.ready_since for p in rollout.pods if p.containers_ready and p.ready_since is not None)
     return rollout.now - max(since, rollout.target.started_at, *progressed) > rollout.workload.rollout.deadline
 

@@ -1,15 +1,13 @@
 """Rollbacks that Incidents decided: recorded and blocked first, written with a precondition, then watched until available."""
 
-from collections.abc import Mapping
 from datetime import datetime
-from typing import Any
 
 from opsloop.api.incident import Incident, RollbackDecision
 from opsloop.api.release import Blocked, ReleaseStatus, Revision, RollbackRecord
 from opsloop.core.actions import SetTemplate
 from opsloop.core.conditions import TEMPLATE_MISSING
 from opsloop.core.facts import ReleaseFacts, WorkloadFacts
-from opsloop.core.release import ReleaseBuilder, revisions
+from opsloop.core.release import ReleaseBuilder, revisions, stopped
 from opsloop.core.release.admission import ADMISSION_CHANGED, mark, without_effect
 from opsloop.core.release.giving_way import GAVE_WAY, failed
 from opsloop.core.release.live import LIVE_CHANGED
@@ -17,6 +15,7 @@ from opsloop.core.release.pods import TICK
 from opsloop.core.release.rollout_state import Obstacle, overdue, refusal_of
 from opsloop.core.release.target import NEEDS_CANARY, cancel
 from opsloop.core.release.wanted import template_of
+from opsloop.core.stop import STOPPED
 
 # Named reasons
 ROLLED_BACK = "RolledBack"  # an Incident had this revision rolled back
@@ -51,10 +50,12 @@ def _decided(incidents: tuple[Incident, ...], status: ReleaseStatus) -> tuple[In
     return None
 
 
-def _refusal(decision: RollbackDecision, history: list[Revision], templates: Mapping[str, Any]) -> str:
+def _refusal(facts: ReleaseFacts, decision: RollbackDecision, history: list[Revision]) -> str:
     """The reason why the decision cannot be carried out; empty where it can."""
+    if facts.stop is not None:
+        return STOPPED
     to = revisions.find(history, decision.to_digest)
-    if to is None or decision.to_digest not in templates:
+    if to is None or decision.to_digest not in facts.templates:
         return TEMPLATE_MISSING
     return TARGET_BLOCKED if to.blocked is not None else ""
 
@@ -70,7 +71,7 @@ def _start(builder: ReleaseBuilder, workload: WorkloadFacts, incident: Incident,
         state="Recorded",
         at=now,
     )
-    if reason := _refusal(decision, history, builder.facts.templates):
+    if reason := _refusal(builder.facts, decision, history):
         builder.set(rollback=_refused(record, reason))
         builder.event("RollbackRefused", f"{reason} for {name}", "Warning")
         return
@@ -100,7 +101,7 @@ def _continue(builder: ReleaseBuilder, workload: WorkloadFacts, record: Rollback
         builder.set(rollback=given_up if gave_way else _refused(record, LIVE_CHANGED))
     elif not unwritten and workload.settled:
         _done(builder, with_effect(record, workload, builder.now))
-    elif late := overdue(builder.facts, workload, record.to_digest, record.at, builder.now):
+    elif late := _late(builder, workload, record):
         builder.set(rollback=failed(record, late))
         builder.event("RollbackFailed", f"{record.incident}: {late.reason}, {late.message}", "Warning")
     elif unwritten:
@@ -108,6 +109,14 @@ def _continue(builder: ReleaseBuilder, workload: WorkloadFacts, record: Rollback
     else:
         written = record.model_copy(update={"state": "Written"})
         builder.set(rollback=with_effect(written, workload, builder.now))
+
+
+def _late(builder: ReleaseBuilder, workload: WorkloadFacts, record: RollbackRecord) -> Obstacle | None:
+    """Why the rollback has failed: no progress within the Deployment's own deadline, which rests while opsloop is stopped."""
+    if builder.facts.stop is not None:
+        return None
+    since = stopped.deadline_start(builder.status, record.at)
+    return overdue(builder.facts, workload, record.to_digest, since, builder.now)
 
 
 def _write_again(builder: ReleaseBuilder, workload: WorkloadFacts, record: RollbackRecord) -> None:
@@ -140,6 +149,8 @@ def is_promoting(status: ReleaseStatus, digest: str) -> bool:
 
 def _invalid(facts: ReleaseFacts, record: RollbackRecord) -> str:
     """The reason why a recorded rollback may not be written any more; empty where it may."""
+    if facts.stop is not None:
+        return STOPPED  # after the stop it is decided anew, by what is true then
     incident = next((i for i in facts.incidents if i.metadata.name == record.incident), None)
     if incident is None or not incident.is_open:
         return INCIDENT_OVER

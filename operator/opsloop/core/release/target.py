@@ -56,6 +56,8 @@ def follow_spec(builder: ReleaseBuilder, workload: WorkloadFacts) -> None:
         _refuse_blocked(builder, target, blocked)
     elif message := alone.refusal(workload, facts.claims):
         _refuse(builder, target, alone.RUNS_ALONE, message)
+    elif facts.stop is not None:
+        cancel(builder, NEW_TARGET, f"the spec asks for {target.version}, which waits until opsloop is not stopped")
     else:
         _ask_or_take(builder, wish, target)
 
@@ -63,7 +65,12 @@ def follow_spec(builder: ReleaseBuilder, workload: WorkloadFacts) -> None:
 def question(facts: ReleaseFacts) -> Wanted | None:
     """The template of which `follow_spec` wants to know what the API server would store; None while nothing is to be asked."""
     status, workload = facts.release.status, facts.workload
-    if workload is None or workload.digest != status.live or _waits_for_rollback(facts, status, workload):
+    if (
+        facts.stop is not None
+        or workload is None
+        or workload.digest != status.live
+        or _waits_for_rollback(facts, status, workload)
+    ):
         return None
     target = status.target
     lost = target is not None and target.is_active and target.digest not in facts.templates

@@ -19,6 +19,7 @@ from opsloop.core.gate.report import USAGE
 from opsloop.entry.cli import correlate as cli_correlate
 from opsloop.entry.cli import gate as cli_gate
 from opsloop.entry.cli import show as cli_show
+from opsloop.entry.cli import stop as cli_stop
 from opsloop.errors import OpsloopError
 from opsloop.shell.evidence.sources import Cluster
 
@@ -110,6 +111,12 @@ def parser() -> argparse.ArgumentParser:
     tickets = _reader(commands.add_parser("tickets", help="list linked tickets and the ticket queue"))
     tickets.set_defaults(run=cli_show.tickets)
     _correlate(commands)
+    halt = "stop opsloop in a namespace, or in its own for all: it only watches, tells and lowers"
+    stop = _reader(commands.add_parser("stop", help=halt, description=halt))
+    stop.add_argument("reason", metavar="REASON", help="why, and by whom; it is shown wherever opsloop says so")
+    stop.set_defaults(run=cli_stop.stop)
+    resume = _reader(commands.add_parser("resume", help="end every stop of a namespace"))
+    resume.set_defaults(run=cli_stop.resume)
     simulate = "watch one shift in fake time, without a cluster: a shop, its users, a bad version, and opsloop"
     simulated = commands.add_parser("simulate", help=simulate, description=simulate)
     simulated.add_argument(
@@ -142,7 +149,7 @@ def _correlate(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
 
 
 def _reader(command: argparse.ArgumentParser) -> argparse.ArgumentParser:
-    """Adds the options of a command that reads from the API server."""
+    """Adds the options of a command that talks to the API server."""
     command.add_argument("-n", "--namespace", required=True, metavar="NS", help="namespace of the service")
     command.add_argument("--kubeconfig", metavar="FILE", help="kubeconfig; default: the one that kubectl would use")
     command.add_argument("--context", metavar="NAME", help="context of the kubeconfig")

@@ -25,6 +25,7 @@ from opsloop.core.actions import (
     SetGates,
     SetTemplate,
     StartQuarantine,
+    StopEvals,
     StopQuarantine,
     StorePostmortem,
     StoreTicketQueue,
@@ -71,9 +72,10 @@ async def apply_decision(runtime: Runtime, kind: str, obj: Object, decision: Dec
         await _store_status(runtime, kind, obj, decision.status)
     elif any(_raises_exposure(action) for action in decision.actions):
         await _check_current(runtime, kind, obj)
+    stopped = any(_is_act(action) for action in decision.actions) and await runtime.stops.stands(namespace)
     try:
         for action in decision.actions:
-            if unsafe is None or not _opens_gates(action):
+            if (unsafe is None or not _opens_gates(action)) and not (stopped and _is_act(action)):
                 await execute(runtime, namespace, obj, action)
     finally:  # the status is stored, so its events are posted even where an action has to be tried again
         for event in decision.events:
@@ -108,6 +110,12 @@ def _opens_gates(action: Action) -> bool:
 def _raises_exposure(action: Action) -> bool:
     """True if it brings a version to users. Such an action follows from a status that an earlier reconcile stored."""
     return isinstance(action, SetTemplate) or _opens_gates(action)
+
+
+def _is_act(action: Action) -> bool:
+    """True for what a Stop forbids, also where it was decided before: what is left out is decided anew."""
+    acts = (SetTemplate, EnsureCanary, RunEvals, StartQuarantine, ProbeQuarantine)
+    return isinstance(action, acts) or _opens_gates(action)
 
 
 async def _check_current(runtime: Runtime, kind: str, obj: Object) -> None:
@@ -153,6 +161,8 @@ async def execute(runtime: Runtime, namespace: str, obj: Object, action: Action)
             await _delete_canary(runtime, namespace, obj, action)
         case RunEvals():
             runtime.evals.start_run(namespace, action)
+        case StopEvals():
+            runtime.evals.forget(namespace, action.release)
         case CreateIncident():
             await _create_incident(runtime, namespace, action)
         case FileToLedger():

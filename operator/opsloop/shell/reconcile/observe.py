@@ -67,6 +67,7 @@ async def release_facts(runtime: Runtime, namespace: str, name: str) -> ReleaseF
             Neighbour(r.metadata.name, r.spec.workload_ref.name, r.metadata.creation_timestamp)
             for r in runtime.cache.releases(namespace)
         ),
+        stop=runtime.stops.of(namespace),
     )
     return replace(facts, answers=await admission.answers(runtime, facts))
 
@@ -147,6 +148,7 @@ async def incident_facts(runtime: Runtime, namespace: str, name: str) -> Inciden
         ledger=await _with_merged(runtime, namespace, name),
         postmortem=await _postmortem(runtime, namespace, name),
         deliveries=runtime.pages.deliveries(page.dedup_key) if page else {},
+        stop=runtime.stops.of(namespace),
     )
 
 
@@ -212,7 +214,7 @@ async def runbook_facts(runtime: Runtime, namespace: str, name: str) -> RunbookF
         for r in releases
         if r.metadata.name in concerned
     }
-    return RunbookFacts(runbook=runbook, incidents=requesting, releases=releases, allowed=allowed)
+    return RunbookFacts(runbook, requesting, releases, allowed, runtime.stops.of(namespace))
 
 
 async def evalcase_facts(runtime: Runtime, namespace: str, name: str) -> EvalCaseFacts | None:
@@ -225,7 +227,8 @@ async def evalcase_facts(runtime: Runtime, namespace: str, name: str) -> EvalCas
     current = status.observed_generation == case.metadata.generation
     proven = current and status.proven in ("True", "False") and status.started_at is None  # its pods are deleted
     if case.spec.proof is None or proven:
-        return EvalCaseFacts(case, release, {}, (), runtime.evals.proof_outcomes(namespace, name))
+        outcomes = runtime.evals.proof_outcomes(namespace, name)
+        return EvalCaseFacts(case, release, {}, (), outcomes, stop=runtime.stops.of(namespace))
     pods = await runtime.reader.list(PODS, namespace, {QUARANTINE: label_value(name)})
     services = await runtime.reader.list(SERVICES, namespace)
     return EvalCaseFacts(
@@ -235,4 +238,5 @@ async def evalcase_facts(runtime: Runtime, namespace: str, name: str) -> EvalCas
         pods=tuple(pod(p) for p in pods),
         outcomes=runtime.evals.proof_outcomes(namespace, name),
         service_selectors=tuple(s["spec"].get("selector") or {} for s in services),
+        stop=runtime.stops.of(namespace),
     )

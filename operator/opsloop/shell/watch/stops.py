@@ -1,0 +1,100 @@
+"""The emergency stop as this process knows it: read at each tick, and once more before each act.
+
+Read and not watched, so that no watch that hangs delays it, and so that the one in opsloop's own namespace needs no watch on
+a namespace that opsloop does not look after. Where a read fails, what was read last holds; what was never read stops.
+"""
+
+import asyncio
+import logging
+from collections.abc import Callable, Sequence
+from datetime import timedelta
+
+from pydantic import ValidationError
+
+from opsloop.api import stop as api
+from opsloop.core.stop import Stop
+from opsloop.errors import LeadershipLost, OpsloopError
+from opsloop.shell.ports import STOPS, Object, Reader
+
+READ_SECONDS = 5.0  # for one read; then what was read last holds
+
+log = logging.getLogger("opsloop.stop")
+
+
+class Stops:
+    """Run `run` as a task on the leader; `of` is the Stop in effect for a namespace."""
+
+    def __init__(
+        self, reader: Reader, own: str, namespaces: Sequence[str], tick: timedelta, changed: Callable[[], None]
+    ) -> None:
+        """`own`: opsloop's namespace, whose Stop is for all. `namespaces`: those it looks after, empty = all.
+
+        `changed` is called when a Stop begins or ends anywhere.
+        """
+        self._reader, self._own, self._tick, self._changed = reader, own, tick, changed
+        self._places = ("",) if not namespaces else tuple(dict.fromkeys((own, *namespaces)))
+        self._read: dict[str, tuple[Stop, ...]] = {}  # place → its Stops, as last read
+        self._failures: dict[str, str] = {}
+
+    @property
+    def all(self) -> tuple[Stop, ...]:
+        """All Stops in effect, those for all namespaces first."""
+        found = (stop for place in self._places for stop in self._read.get(place, ()))
+        return tuple(sorted(found, key=lambda s: (not s.everywhere, s.namespace, s.name)))
+
+    def of(self, namespace: str) -> Stop | None:
+        """The Stop in effect for this namespace; one without a name while that cannot be told."""
+        if found := next((s for s in self.all if s.everywhere or s.namespace == namespace), None):
+            return found
+        unread = [p for p in self._places if p in ("", self._own, namespace) and p not in self._read]
+        return Stop(reason=self._failures.get(unread[0], "it was not read yet")) if unread else None
+
+    async def refresh(self) -> None:
+        """Reads all Stops."""
+        await self._refresh_all(self._places)
+
+    async def stands(self, namespace: str) -> bool:
+        """True where nothing may be done in this namespace: as read now, or last."""
+        await self._refresh_all([p for p in self._places if p in ("", self._own, namespace)])
+        return self.of(namespace) is not None
+
+    async def run(self) -> None:
+        """Reads at each tick until cancelled."""
+        while True:
+            await asyncio.sleep(self._tick.total_seconds())
+            await self.refresh()
+
+    async def _refresh_all(self, places: Sequence[str]) -> None:
+        before = self._read.copy()
+        await asyncio.gather(*(self._refresh(place) for place in places))
+        if before != self._read:
+            self._changed()
+
+    async def _refresh(self, place: str) -> None:
+        try:
+            async with asyncio.timeout(READ_SECONDS):
+                listed = await self._reader.list(STOPS, place)
+        except LeadershipLost:
+            raise
+        except (OpsloopError, TimeoutError) as error:
+            text = str(error) or f"no answer within {READ_SECONDS:.0f} s"
+            if self._failures.get(place) != text:
+                log.warning("stops of %s cannot be read: %s", place or "all namespaces", text)
+            self._failures[place] = text
+            return
+        self._failures.pop(place, None)
+        self.put(place, listed)
+
+    def put(self, place: str, listed: Sequence[Object]) -> None:
+        """What was listed in a namespace, or with "" in all of them."""
+        self._read[place] = tuple(self._stop(item) for item in listed if "deletionTimestamp" not in item["metadata"])
+
+    def _stop(self, stored: Object) -> Stop:
+        """A Stop whose fields cannot be read stops all the same."""
+        namespace, name = stored["metadata"].get("namespace", ""), stored["metadata"]["name"]
+        everywhere = namespace == self._own
+        try:
+            parsed = api.Stop.model_validate(stored)
+        except ValidationError:
+            return Stop(namespace, name, "spec.reason cannot be read", everywhere=everywhere)
+        return Stop(namespace, name, parsed.spec.reason, parsed.metadata.creation_timestamp, everywhere)
