@@ -13,6 +13,7 @@ from tests.sim.laws import tables
 
 PARTS: Mapping[str, Callable[[tables.Plan], Iterator[str]]] = {
     "healthy": tables.healthy,
+    "several": tables.several,
     "power": tables.power,
     "words": tables.words,
     "constants": tables.constants,

@@ -10,6 +10,7 @@ from tests.sim.laws import constants as varied
 from tests.sim.laws import nulls
 from tests.sim.laws import pages as paging
 from tests.sim.laws import power as strength
+from tests.sim.laws import several as two
 from tests.sim.laws import words as said
 from tests.sim.laws.bounds import upper
 from tests.sim.laws.rollouts import analysis_of, slo_of
@@ -41,6 +42,43 @@ def healthy(plan: Plan) -> Iterator[str]:
         yield f"| {row.kind} | {row.rps:g} | {row.objective:.1%} | {row.rollouts} | {row.rejected} | {shares} |"
     rejected, total = sum(row.rejected for row in rows), sum(row.rollouts for row in rows)
     yield f"| all | | | {total} | {rejected} | {upper(rejected, total):.3%} | | |"
+
+
+def several(plan: Plan) -> Iterator[str]:
+    """Canaries under two objectives."""
+    count = max(1, plan.rollouts // CHUNK)
+    seeds, analysis = [f"{plan.seed}/{n}" for n in range(count)], analysis_of()
+    parts = list(plan.pool.map(two.sample, seeds, [plan.rollouts // count] * count, [analysis] * count))
+    yield f"### Two objectives (availability 99.9 %, latency 99 %), each test with α/2, α = {analysis.false_rejects:g}"
+    yield ""
+    yield "| healthy canaries | requests/s | rollouts | rejected | of these for latency | at most (95 %) |"
+    yield "|---|---|---|---|---|---|"
+    rows = [two.merged(row) for row in zip(*parts, strict=True)]
+    rows.append(two.merged(rows, "all", 0))
+    for row in rows:
+        rate = f"{row.rps:g}" if row.rps else ""
+        yield f"| {row.kind} | {rate} | {row.rollouts} | {row.rejected} | {row.by_name} | {row.bound:.2%} |"
+    yield ""
+    yield "| latency of the canary | requests/s | minutes until rejected, alone: median / p95 | beside availability | named |"
+    yield "|---|---|---|---|---|"
+    cases = [(m, rps) for m in (3.0, 10.0, 40.0) for rps in nulls.RATES]
+    tries, both = max(100, plan.rollouts // 8), ("availability", "latency")
+    jobs = [
+        [
+            plan.pool.submit(two.power, *case, names, tries, analysis, Random(f"{plan.seed} {case}"))
+            for names in (both[1:], both)
+        ]
+        for case in cases
+    ]
+    for (multiple, rps), pair in zip(cases, jobs, strict=True):
+        alone, beside = (job.result() for job in pair)
+        times = " | ".join(f"{_minutes(p.quantile(0.5))} / {_minutes(p.quantile(0.95))}" for p in (alone, beside))
+        named = sum(name == "latency" for name in beside.names) / max(1, len(beside.names))
+        yield f"| {multiple:g} × live | {rps:g} | {times} | {named:.0%} |"
+
+
+def _minutes(windows: int) -> str:
+    return f"{windows}" if windows < two.NEVER else "not in 20"
 
 
 def power(plan: Plan) -> Iterator[str]:

@@ -4,7 +4,7 @@ from random import Random
 
 import pytest
 
-from tests.sim.laws import nulls, power, words
+from tests.sim.laws import nulls, power, several, words
 from tests.sim.laws.bounds import lower, upper
 from tests.sim.laws.pages import days
 from tests.sim.laws.rollouts import analysis_of, slo_of
@@ -61,3 +61,19 @@ def test_half_the_budget_spent_evenly_pages_nobody() -> None:
         for objective in (0.99, 0.999)
     ]
     assert [one.pages for one in found] == [0, 0, 0, 0]
+
+
+def test_a_canary_that_is_healthy_in_two_objectives_is_rejected_no_more_often_than_one_in_one() -> None:
+    analysis = analysis_of()
+    rows = several.sample(SEED, 60, analysis)
+    rejected, rollouts = sum(row.rejected for row in rows), sum(row.rollouts for row in rows)
+    assert upper(rejected, rollouts) <= analysis.false_rejects, [(r.kind, r.rps, r.rejected) for r in rows]
+
+
+def test_a_second_objective_costs_a_window_or_two_and_the_one_that_is_harmed_is_named() -> None:
+    one, two = (
+        several.power(10, 5.0, names, 100, analysis_of(), Random(SEED))
+        for names in (("latency",), ("availability", "latency"))
+    )
+    assert set(two.names) == {"latency"}
+    assert two.quantile(0.5) <= one.quantile(0.5) + 2
