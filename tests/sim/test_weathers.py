@@ -12,8 +12,8 @@ from opsloop.simulator.kinds import KINDS, weather
 pytestmark = pytest.mark.simulation
 
 SEEDS = {"bad-release": 10, "bad-push": 5}  # the others: seed 1 of the kind
-KNOWN = {"bad-release": {"harmful-40"}, "dependency": {"unrest"}}
-"""Goals that are not met yet in these weathers; docs/simulator.md says why of the first."""
+KNOWN = {"bad-release": {"harmful-40"}}
+"""Goals that are not met yet in these weathers; docs/simulator.md says why."""
 
 
 @cache

@@ -59,7 +59,7 @@ Reading = Value | Unknown
 
 @dataclass(frozen=True, slots=True)
 class TierVerdict:
-    """Verdict on one tier. `firing` is None while it is unknown."""
+    """Verdict on one tier. `firing` is None while it is unknown. `burst`: it does not fire, as all may be one burst."""
 
     tier: Tier
     firing: bool | None
@@ -67,6 +67,7 @@ class TierVerdict:
     short: Reading
     burn_long: float | None
     burn_short: float | None
+    burst: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +75,7 @@ class Verdict:
     """Verdict on the SLO of one Release at one tick.
 
     band: ok (no tier's short window above 1), slow (burning above 1 or a ticket tier fires), fast (a page tier fires), unknown.
-    back: True if the short windows are surely (upper bound) below burn 1, False if surely not, None if unknown.
+    back: True if the shortest window is (upper bound) below burn 1, False if it surely is not, None if nobody can say.
 
     Of a Release with several objectives it is the worst one's, with all of them in `each` (`core.slo.merged`).
     """

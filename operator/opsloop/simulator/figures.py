@@ -7,7 +7,7 @@ from typing import Final
 
 from opsloop.simulator.burn import Counts, counts_of, stretches
 from opsloop.simulator.episode import FIX, Episode
-from opsloop.simulator.record import PageSent
+from opsloop.simulator.record import IncidentRun, PageSent
 from opsloop.simulator.scraping import EVERY
 from opsloop.simulator.service import Service
 from opsloop.simulator.weather import HOLDS, MAIN, PAGE_FACTOR
@@ -18,8 +18,10 @@ POWER: Final = {3.0: 34_800, 10.0: 2_050, 40.0: 265}
 """Multiple of live's 0.5 % → requests in all by which 95 of 100 canaries are rejected (the sequential test in closed form)."""
 TO_PAGE: Final = 300.0  # seconds from when a tier fires, or a minute without pods, until a page
 UNSERVED: Final = 120.0  # seconds without any pod that are an outage
+MOST_RETURNS: Final = 2  # of one Incident without new harm: chance, and what its windows still hold
 LITTLE_TRAFFIC: Final = "TooLittleTraffic"
 """The Release says that its traffic cannot tell, and follows what the spec says of that: neither failed nor passed."""
+HARM_SEEN: Final = 600.0  # seconds before it is told, in which a harm was seen
 SLACK: Final = 1.1  # holds may last a tenth longer
 TROUBLED: Final = ("kubernetes", "telemetry-gone", "good-release-in-an-outage", "gitops", "outage", "dependency")
 """Kinds in which a good version may be held up or cancelled by something that is not its own."""
@@ -60,6 +62,7 @@ GOALS: Final = (
     Goal("false-pages", "false pages at half the budget, 1 request/s or more", 1e-3, unit="per service-day"),
     Goal("false-pages-quiet", "false pages at half the budget, below 1 request/s", 1e-2, unit="per service-day"),
     Goal("unrest", "objects not at rest, or without a named reason, after an hour", 0.0, unit="count"),
+    Goal("flaps", "Incidents that go on between Mitigated and open without new harm", 0.0, unit="count"),
     Goal("fix-stuck", "fixes that could not be shipped", 0.0, unit="count"),
     Goal("bad-requests", "bad requests that users saw, against a perfect judge", 1.5, unit="ratio"),
 )
@@ -208,11 +211,27 @@ def _pages(episode: Episode) -> Iterable[Sample]:
 def _ends(episode: Episode) -> Iterable[Sample]:
     record = episode.record
     yield Sample("unrest", 1 + len(record.incidents), len(record.unrest), "; ".join(record.unrest))
+    flapping = [name for name, one in record.incidents.items() if len(_returns(episode, one)) > MOST_RETURNS]
+    yield Sample("flaps", len(record.incidents), len(flapping), "; ".join(f"{name} flaps" for name in flapping))
     run = next((t for t in record.targets if (t.service, t.version) == (MAIN, FIX)), None)
     promoted = run is not None and run.state == "Promoted"
     state = f"{run.state} {run.reason} {run.held}" if run else "never tried"
     if run is None or run.held != LITTLE_TRAFFIC:
         yield Sample("fix-stuck", 1, not promoted, "" if promoted else f"the fix is {state}")
+
+
+def _returns(episode: Episode, incident: IncidentRun) -> list[float]:
+    """The times at which an Incident was open again though users had not met twice the budget in the minutes before."""
+    service = next((s for s in episode.weather.services if s.name == incident.service), None)
+    if service is None:
+        return incident.back
+    seen, outages = _counts(episode, service), _without_pods(episode, service)
+    return [
+        at
+        for at in incident.back
+        if seen.ratio(at, HARM_SEEN) <= 2 * service.budget
+        and not any(begin <= at <= end + HARM_SEEN for begin, end in outages)
+    ]
 
 
 def _bad_requests(episode: Episode, perfect: Episode) -> Sample:

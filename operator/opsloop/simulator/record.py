@@ -8,6 +8,7 @@ from typing import Any, Final
 from opsloop.shell.ports import Object
 
 ACTIVE: Final = ("Dark", "Stepping", "Promoting")
+ENDING: Final = ("Mitigated", "Resolved")
 SAID: Final = {
     "Dark": "starts as a canary in the dark: no user sees it",
     "Promoting": "has passed: the Deployment gets its template",
@@ -68,9 +69,14 @@ class IncidentRun:
     service: str
     open: list[tuple[float, float]]  # (from, to) each time that it was not resolved; infinity where it still is
     phase: str = "Open"
+    back: list[float] = field(
+        default_factory=list
+    )  # each time that it was harmed again after it was Mitigated or Resolved
 
     def move(self, phase: str, at: float) -> None:
         """It is in this phase from now on."""
+        if self.phase in ENDING and phase not in ENDING:
+            self.back.append(at)
         if phase == "Resolved":
             self.open[-1] = (self.open[-1][0], at)
         elif self.phase == "Resolved":

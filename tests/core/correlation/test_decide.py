@@ -5,14 +5,26 @@ from datetime import timedelta
 
 import pytest
 
+from opsloop.api.slo import Tier
 from opsloop.core.actions import Action, CreateIncident, DeleteInboxEntries, FileToLedger, StoreTicketQueue
 from opsloop.core.alerts.labels import alert_severity
 from opsloop.core.correlation import placement
 from opsloop.core.correlation.decide import Correlation, correlate, decide, relevant_incidents
 from opsloop.core.correlation.new_incident import slug
 from opsloop.core.correlation.placement import SETTLE
-from opsloop.core.facts import Alert, CorrelationFacts, InboxEntry, Ledger, QueuedTicket, ReleaseView, Ticket
+from opsloop.core.facts import (
+    Alert,
+    CorrelationFacts,
+    InboxEntry,
+    Ledger,
+    QueuedTicket,
+    ReleaseView,
+    Ticket,
+    TierVerdict,
+    Value,
+)
 from tests.builders.correlation import FAST, NOW, NS, alert, at, incident, ledger, read_at, shop, ticket, view
+from tests.builders.objects import BURN
 
 
 def facts_of(*alerts: Alert, tickets: tuple[Ticket, ...] = (), **facts: object) -> CorrelationFacts:
@@ -421,6 +433,42 @@ def test_a_burn_opens_one_incident_at_its_root(
     result = plan(releases=releases, incidents=incidents)
     assert {c.name: c.spec.signal.severity for c in result.creates} == opened
     assert all(c.spec.signal.kind == "burn" for c in result.creates)
+
+
+TICKET = Tier.model_validate({"long": "72h", "short": "6h", "factor": 1, "severity": "sev3"})
+
+
+def holding(name: str, last_hours: float, needs: tuple[str, ...] = ()) -> ReleaseView:
+    """A ticket tier's windows are full of a harm; the tier of an hour saw this error ratio since."""
+    held, hour = (
+        view(name, "healthy", needs),
+        Tier.model_validate({"long": "2h", "short": "1h", "factor": 14.4, "severity": "sev1"}),
+    )
+    full, now = Value(30_000, 1_000_000), Value(last_hours * 100_000, 100_000)
+    firing = TierVerdict(TICKET, True, full, full, 3.0, 3.0)
+    quiet = TierVerdict(hour, False, now, now, last_hours * 100, last_hours * 100)
+    assert held.readings.verdict is not None
+    seen = replace(held.readings.verdict, tiers=(quiet, firing), firing=firing, band="slow", back=False)
+    return replace(held, readings=replace(held.readings, verdict=seen))
+
+
+@pytest.mark.parametrize(
+    ("releases", "ended", "opened"),
+    [
+        pytest.param((holding("answers", 0.0075),), -7200, {}, id="long after the grace its windows still hold the harm of before"),
+        pytest.param((holding("answers", 0.03),), -7200, {"answers-2": "sev3"}, id="what burns since opens one"),
+        pytest.param((holding("answers", 0.0075),), -22_000, {"answers-2": "sev3"}, id="so do windows that lie behind its end"),
+        pytest.param((view("answers"), holding("web", 0.0075, ("answers",))), -7200, {}, id="a victim's windows hold it too"),
+        pytest.param((view("answers"), holding("web", 0.0075, ("answers",))), -22_000, {"web-1": "sev3"}, id="but not behind its end"),
+    ],
+)  # fmt: skip
+def test_a_harm_that_was_told_of_opens_no_second_incident(
+    releases: tuple[ReleaseView, ...], ended: float, opened: dict[str, str]
+) -> None:
+    burn = BURN.dump()
+    earlier = incident("answers-1", phase="Resolved", burn=burn, backSince=at(ended), resolvedAt=at(ended + 300))
+    result = plan(releases=releases, incidents=(earlier,))
+    assert {c.name: c.spec.signal.severity for c in result.creates} == opened
 
 
 def test_the_burn_signal_carries_the_numbers_it_fired_on() -> None:

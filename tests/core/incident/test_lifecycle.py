@@ -86,8 +86,8 @@ def _with(item: Any, root: Any, catalog: Any, other: Any = None) -> IncidentFact
 def smoulder() -> Readings:
     """A ticket tier fires and the SLI is not back: above its objective, below what pages."""
     held = aftermath()
-    assert held.verdict is not None
-    return replace(held, verdict=replace(held.verdict, back=False))
+    assert held.verdict is not None and held.verdict.firing is not None
+    return replace(held, verdict=replace(held.verdict, tiers=(held.verdict.firing,), back=False))
 
 
 @pytest.mark.parametrize(

@@ -1,11 +1,14 @@
 """The tables of the laws, as Markdown lines."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass
 from functools import partial
 from random import Random
 
+from opsloop.core.slo.tiers import budget_of
+from opsloop.simulator.figures import poisson_upper
+from opsloop.simulator.weather import PAGE_FACTOR
 from tests.sim.laws import constants as varied
 from tests.sim.laws import nulls
 from tests.sim.laws import pages as paging
@@ -144,19 +147,54 @@ def constants(plan: Plan) -> Iterator[str]:
 
 
 def pages(plan: Plan) -> Iterator[str]:
-    """False pages at half the budget."""
+    """False pages at half the budget, in 30,000 service-days per row by default, and how soon harm is seen."""
+    cases = [paging.Case(rps, objective, 0.5) for rps in (0.1, 0.3, 1.0, 3.0, 10.0) for objective in (0.99, 0.999)]
+    cases += [paging.Case(rps, 0.999, 0.0) for rps in (0.1, 1.0)]
+    cases += [paging.Case(rps, 0.999, 0.5, length) for rps in (0.1, 1.0) for length in (30.0, 60.0)]
+    count = max(20, plan.rollouts * 15 // 2)
+    jobs = [
+        plan.pool.submit(paging.days, case, count, slo_of(case.objective), Random(f"{plan.seed} {case}"))
+        for case in cases
+    ]
     yield "### False pages of the default tiers at half the budget"
     yield ""
-    yield "| requests/s | objective | bad events in bursts of 5–100 | service-days | pages | per 1,000 days at most (95 %) | bad events of the median page |"
-    yield "|---|---|---|---|---|---|---|"
-    cases = [
-        (rps, objective, part) for rps in (0.1, 0.3, 1.0, 3.0) for objective in (0.99, 0.999) for part in (0.0, 0.5)
-    ]
-    count = max(20, plan.rollouts // 2)
-    jobs = [
-        plan.pool.submit(paging.days, *case, count, slo_of(case[1]), Random(f"{plan.seed} {case}")) for case in cases
-    ]
+    yield "| requests/s | objective | bad events in bursts of 5–100 | within | service-days | pages | per 1,000 days, at most (95 %) | without a look at bursts | bad events of the median page |"
+    yield "|---|---|---|---|---|---|---|---|---|"
     for job in jobs:
+        one, case = job.result(), job.result().case
+        bound = f"{1000 * poisson_upper(one.pages) / one.days:.2g}"
+        what = f"{case.rps:g} | {case.objective:.1%} | {case.in_bursts:.0%} | {case.length:.0f} s"
+        yield f"| {what} | {one.days} | {one.pages} | {bound} | {one.crossed} | {one.events:.0f} |"
+    yield ""
+    yield from _seen(plan)
+
+
+def _seen(plan: Plan) -> Iterator[str]:
+    """How soon a page is decided after the onset of a harm, and how much later than without a look at bursts."""
+    harms = {"2 x the page factor": 2 * PAGE_FACTOR, "5 x": 5 * PAGE_FACTOR, "every request": float("inf")}
+    cases = [
+        (paging.Case(rps, objective, 0.0), name, min(1.0, times * budget_of(objective)))
+        for objective in (0.99, 0.999)
+        for name, times in harms.items()
+        for rps in (0.1, 1.0, 10.0, 100.0)
+    ]
+    runs = max(20, plan.rollouts // 10)
+    jobs = [
+        plan.pool.submit(
+            paging.detections, case, ratio, runs, slo_of(case.objective), Random(f"{plan.seed} {case} {ratio}")
+        )
+        for case, _, ratio in cases
+    ]
+    yield "### Seconds from the onset of a harm to a page, at the scrape that shows it"
+    yield ""
+    yield "| requests/s | objective | harm | runs | median | p95 | later by the look at bursts: p95 | p99.5 | more than two scrapes later |"
+    yield "|---|---|---|---|---|---|---|---|---|"
+    for (case, name, _), job in zip(cases, jobs, strict=True):
         one = job.result()
-        bound = 1000 * upper(min(one.pages, one.days), one.days)
-        yield f"| {one.rps:g} | {one.objective:.1%} | {one.in_bursts:.0%} | {one.days} | {one.pages} | {bound:.2g} | {one.events:.0f} |"
+        found = f"{_quantile(one.found, 0.5):.0f} | {_quantile(one.found, 0.95):.0f}"
+        late = f"{_quantile(one.added, 0.95):.0f} | {_quantile(one.added, 0.995):.0f} | {sum(a > 2 * paging.SCRAPE for a in one.added) / runs:.1%}"
+        yield f"| {case.rps:g} | {case.objective:.1%} | {name} | {runs} | {found} | {late} |"
+
+
+def _quantile(ordered: Sequence[float], share: float) -> float:
+    return ordered[min(len(ordered) - 1, int(share * len(ordered)))]

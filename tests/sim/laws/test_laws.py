@@ -6,8 +6,7 @@ import pytest
 
 from tests.sim.laws import nulls, power, several, words
 from tests.sim.laws.bounds import lower, upper
-from tests.sim.laws.pages import days
-from tests.sim.laws.rollouts import analysis_of, slo_of
+from tests.sim.laws.rollouts import analysis_of
 
 pytestmark = pytest.mark.simulation
 
@@ -52,15 +51,6 @@ def test_harmful_canaries_take_about_as_many_requests_as_designed(multiple: int)
 def test_what_is_said_not_to_have_been_seen_is_about_true() -> None:
     claims = [words.claim(rps, 0.99, 10, 100, Random(f"{SEED} {rps}")) for rps in (5.0, 100.0)]
     assert all(0.65 <= claim.caught <= 0.95 for claim in claims), claims
-
-
-def test_half_the_budget_spent_evenly_pages_nobody() -> None:
-    found = [
-        days(rps, objective, 0.0, 30, slo_of(objective), Random(SEED))
-        for rps in (0.3, 1.0)
-        for objective in (0.99, 0.999)
-    ]
-    assert [one.pages for one in found] == [0, 0, 0, 0]
 
 
 def test_a_canary_that_is_healthy_in_two_objectives_is_rejected_no_more_often_than_one_in_one() -> None:

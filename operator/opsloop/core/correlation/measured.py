@@ -12,6 +12,8 @@ from opsloop.core.incident import outage
 from opsloop.core.incident.dependencies import Breach, breach_of
 from opsloop.core.release.outages import OUTAGE_AFTER, outage_since
 from opsloop.core.release.silence import starved_since, told_in
+from opsloop.core.slo.anew import burns_anew
+from opsloop.core.slo.merged import verdicts
 
 Fired = Mapping[str, Mapping[str, Verdict]]  # root → Release whose tier fires → its verdict
 
@@ -64,10 +66,23 @@ def _outages(health: ServiceHealth, fired: Fired, now: datetime) -> tuple[list[s
 
 
 def _burns(health: ServiceHealth, fired: Fired, outages: Collection[str]) -> set[str]:
-    """Roots of a burn that fired, unless one is open, will be reopened, or has just ended.
+    """Roots of a burn that fired, unless one is open, will be reopened, or has ended and is all that the windows hold.
 
-    The one that has just ended explains what its dependents' windows still hold; one that burns again without a tier of
-    its own that fires is not reopened by that, so its dependents' burn opens another.
+    The one that has ended explains what its dependents' windows still hold; one that burns again without a tier of its own
+    that fires is not reopened by that, so its dependents' burn opens another.
     """
     covered = {r for r in health.recent if r in fired.get(r, {}) or health.is_out(r) or not health.is_harmed_now(r)}
+    covered |= {r for r in health.ended.keys() - health.recent.keys() if _holds_the_past(health, fired, r)}
     return set(fired) - health.open.keys() - covered - set(outages)
+
+
+def _holds_the_past(health: ServiceHealth, fired: Fired, root: str) -> bool:
+    """True where the windows that burn hold the harm of which the root's last Incident told, and nothing new."""
+    verdict = fired.get(root, {}).get(root)
+    if verdict is None:
+        return not health.is_harmed_now(root)
+    status = health.ended[root].status
+    ended = status.back_since or status.resolved_at
+    if ended is None or not health.ended[root].burned:
+        return False
+    return not any(burns_anew(one, ended) for one in verdicts(verdict))

@@ -82,6 +82,9 @@ class ServiceHealth:
             if incident.is_open:
                 self.open.setdefault(root_of(incident), incident)
         self.recent = {root_of(i): i for i in order if i.reopens(grace, now) and root_of(i) not in self.open}
+        ended = [i for i in order if i.status.resolved_at and not i.status.merged_into]
+        self.ended = {root_of(i): i for i in sorted(ended, key=lambda i: i.status.resolved_at or now)}
+        """The one of each root that ended last."""
         self._harm: dict[str, Harm] = {}
 
     def harm(self, name: str) -> Harm:
@@ -166,7 +169,7 @@ class ServiceHealth:
         return ended is not None and self._now - ended <= GAP
 
     def _explains(self, name: str, breach: Breach) -> bool:
-        incident = self.open.get(name) or self.recent.get(name)
+        incident = self.open.get(name) or self.ended.get(name)
         return dependencies.explains(self.topology.views.get(name), incident, breach, self._now)
 
     def _since(self, name: str) -> float:

@@ -10,7 +10,7 @@ from opsloop.api.incident import Incident, IncidentStatus, Play
 from opsloop.api.meta import PAGING
 from opsloop.api.release import Revision
 from opsloop.core.facts import IncidentFacts
-from opsloop.core.incident import dependencies, plays, timeline
+from opsloop.core.incident import dependencies, plays, thread, timeline
 from opsloop.core.incident import recovery as recoveries
 from opsloop.core.incident.effect import rollback_pending, rollback_record
 from opsloop.core.incident.paging import MERGED, REOPENED, call, escalate, with_play
@@ -19,6 +19,7 @@ from opsloop.core.incident.recovery import Recovery
 from opsloop.core.incident.state import CONTESTED, IncidentBuilder, is_contested, is_harmed
 from opsloop.core.release import revisions
 from opsloop.core.release.outages import OUTAGE_AFTER, outage_lasts, outage_since
+from opsloop.core.slo.anew import burns_anew
 from opsloop.core.slo.merged import verdicts
 from opsloop.core.topology import Topology
 
@@ -135,8 +136,8 @@ def harmed_again(facts: IncidentFacts, grace: timedelta, now: datetime) -> str:
     """Why it reopens inside the grace time: a tier fires on the root, as read after the Incident was resolved, or none of
     its pods is available; "" = it does not.
 
-    Not while another Incident of the root is open: one is enough. A tier that pages nobody reopens nothing that paged: its
-    long windows burn for hours after the harm, and a smoulder is no reason to call a person at the old severity.
+    Not while another Incident of the root is open: one is enough. A tier that pages nobody reopens nothing that paged: a
+    smoulder is no reason to call a person at the old severity. Windows that merely hold the harm that is over reopen nothing.
     """
     root, resolved = facts.root, facts.incident.status.resolved_at
     if root is None or resolved is None or not facts.incident.reopens(grace, now):
@@ -145,9 +146,9 @@ def harmed_again(facts: IncidentFacts, grace: timedelta, now: datetime) -> str:
         return ""
     if outage_lasts(root.release, now):
         return OUT_AGAIN
-    each = verdicts(root.readings.verdict) if root.readings.verdict else ()
-    # where the short windows are back, a tier that fires still holds the harm that is over
-    fires = [v.firing.tier.severity for v in each if v.firing and v.at > resolved and not v.back]
+    each, ended = verdicts(root.readings.verdict) if root.readings.verdict else (), facts.incident.status.back_since
+    anew = [v for v in each if v.at > resolved and not v.back and burns_anew(v, ended or resolved)]
+    fires = [v.firing.tier.severity for v in anew if v.firing]
     pages = any(severity in PAGING for severity in fires)
     return BREACH_AGAIN if pages or (fires and facts.incident.status.severity not in PAGING) else ""
 
@@ -157,7 +158,10 @@ def _open_again(decision: IncidentBuilder, reason: str, text: str) -> None:
     decision.set(phase="Mitigating", reopened=count, mitigated_at=None, resolved_at=None, back_since=None)
     timeline.record(decision, f"reopened-{count}", decision.now, "Reopened", text)
     decision.event("Reopened", f"{reason}: {text}", "Warning")
-    if decision.status.severity in PAGING:
+    told = any(
+        message.reason == REOPENED for message in thread.calls(decision.status.page)
+    )  # in a thread that has not ended
+    if decision.status.severity in PAGING and not told:
         call(decision, REOPENED, f"open again: {text}")
 
 

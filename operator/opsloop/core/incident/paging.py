@@ -274,6 +274,9 @@ def request(decision: IncidentBuilder, message: PageMessage) -> SendPage:
         details["burn"] = "; ".join(
             f"{label(b.slo)}{b.burn_long:g}x over {b.long}, {b.error_ratio:.1%} {b.wrong}" for b in burns_of(status)
         )
+        details["events"] = "; ".join(
+            f"{label(b.slo)}{b.bad:.0f} of {b.total:.0f} in {b.long}" for b in burns_of(status)
+        )
     if status.cause and status.cause.kind != "unknown":
         details["cause"] = f"{status.cause.kind} {status.cause.version}, confidence {status.cause.confidence:.2f}"
     if decision.facts.stop:

@@ -68,10 +68,10 @@ def _by_sli(facts: IncidentFacts, status: IncidentStatus, now: datetime) -> Reco
     burned = [burn.slo for burn in burns_of(status)]
     answers = [one.back for one in verdicts(verdict) if one.name in burned or not is_quiet(one)]
     back = False if False in answers else None if None in answers or not answers else True
-    if back is None:
-        return Recovery(None, TELEMETRY_UNKNOWN, now)
     if not back and _is_back_since_act(facts, status):
         return Recovery(True, SLI_BACK, verdict.at, drained=False)
+    if back is None:
+        return Recovery(None, TELEMETRY_UNKNOWN, now)
     return Recovery(back, SLI_BACK if back else NOT_BACK, verdict.at)
 
 

@@ -8,7 +8,7 @@ A reading is an interval: with coverage c of the window its error ratio lies in 
 lower bound, health on the upper; between the two the answer is unknown, and unknown decides nothing.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from math import isnan
 from typing import Literal
@@ -16,6 +16,7 @@ from typing import Literal
 from opsloop.api.meta import PAGING, format_duration
 from opsloop.api.slo import Slo, Tier
 from opsloop.core.facts import Reading, TierVerdict, Unknown, Value, Verdict
+from opsloop.core.slo.anew import surely_above
 from opsloop.core.slo.tiers import budget_of, tiers_of
 from opsloop.core.statistics.sequential import surely_below
 
@@ -46,14 +47,18 @@ TELEMETRY_UNKNOWN = "TelemetryUnknown"  # the SLI is not known (yet), or not sur
 
 # Reasons of a verdict that is known.
 TIER_FIRING = "TierFiring"  # both windows of a tier burn above its factor
+BURST_ONLY = "BurstOnly"  # both windows of a tier that pages burn above its factor by what may be one burst
 BURNING = "BurningAboveOne"  # the budget is spent faster than it comes in, below any tier's factor
 WITHIN_OBJECTIVE = "WithinObjective"  # surely at or above the objective
 TOO_FEW_BAD_EVENTS = "TooFewBadEvents"  # bad events were seen, but too few to mean anything
 
 
-def judge(slo: Slo, readings: Mapping[timedelta, Reading], at: datetime) -> Verdict:
-    """The verdict of one tick; each tier is decided alone. A window without a reading is NotRead."""
-    verdicts = tuple(_judge_tier(slo, tier, readings) for tier in tiers_of(slo))
+def judge(slo: Slo, readings: Mapping[timedelta, Reading], at: datetime, bursts: Collection[Tier] = ()) -> Verdict:
+    """The verdict of one tick; each tier is decided alone. A window without a reading is NotRead.
+
+    `bursts`: tiers that do not fire, because what makes them fire may be one burst (`core.slo.bursts`).
+    """
+    verdicts = tuple(_judge_tier(slo, tier, readings, tier in bursts) for tier in tiers_of(slo))
     firing = min((v for v in verdicts if v.firing), key=lambda v: (v.tier.severity, -v.tier.factor), default=None)
     band, reason = _band(slo, verdicts, firing)
     fastest = _fastest(verdicts)
@@ -61,12 +66,14 @@ def judge(slo: Slo, readings: Mapping[timedelta, Reading], at: datetime) -> Verd
     return Verdict(at, slo.objective, verdicts, band, firing, _back(slo, verdicts), reason, burning)
 
 
-def _judge_tier(slo: Slo, tier: Tier, readings: Mapping[timedelta, Reading]) -> TierVerdict:
+def _judge_tier(slo: Slo, tier: Tier, readings: Mapping[timedelta, Reading], burst: bool) -> TierVerdict:
     missing = Unknown(NOT_READ)
     long, short = readings.get(tier.long, missing), readings.get(tier.short, missing)
     budget = budget_of(slo.objective)
     firing = _fires(tier, slo.min_bad_events, budget, long, short)
-    return TierVerdict(tier, firing, long, short, _burn(long, budget), _burn(short, budget))
+    burst = burst and bool(firing)
+    burns = _burn(long, budget), _burn(short, budget)
+    return TierVerdict(tier, False if burst else firing, long, short, *burns, burst)
 
 
 def _fires(tier: Tier, min_bad: int, budget: float, long: Reading, short: Reading) -> bool | None:
@@ -92,9 +99,10 @@ def _fastest(verdicts: Sequence[TierVerdict]) -> TierVerdict | None:
 
 
 def _back(slo: Slo, verdicts: tuple[TierVerdict, ...]) -> bool | None:
-    """True where the shortest short window is surely below burn 1 and no paging tier fires; None where that is unknown.
+    """True where the shortest short window is below burn 1 and no paging tier fires; False where it surely is not.
 
-    After a long burn the longer short windows still hold it, and their tiers would reopen an Incident just resolved.
+    After a long burn the longer short windows still hold it, and their tiers would reopen an Incident just resolved. A
+    service that spends three quarters of its budget is above it by chance every now and then: that is neither (None).
     """
     fastest, budget = _fastest(verdicts), budget_of(slo.objective)
     if any(v.firing for v in verdicts if v.tier.severity in PAGING):
@@ -103,7 +111,7 @@ def _back(slo: Slo, verdicts: tuple[TierVerdict, ...]) -> bool | None:
         return None
     if fastest.short.upper < budget:
         return True
-    return False if fastest.short.lower >= budget else None
+    return False if surely_above(fastest.short, budget) else None
 
 
 def _band(
@@ -111,6 +119,8 @@ def _band(
 ) -> tuple[Literal["ok", "slow", "fast", "unknown"], str]:
     if firing is not None:
         return ("fast" if firing.tier.severity in PAGING else "slow"), TIER_FIRING
+    if any(v.burst for v in verdicts):
+        return "slow", BURST_ONLY
     if any(_burns_slowly(slo, v) for v in verdicts):
         return "slow", BURNING
     fastest = _fastest(verdicts)

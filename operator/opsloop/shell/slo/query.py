@@ -120,14 +120,23 @@ class SliQuery:
             return Unknown(_reason(error), str(error))
 
     async def series(
-        self, objective: Slo, scope: Scope, since: datetime, at: datetime, step: timedelta
+        self,
+        objective: Slo,
+        scope: Scope,
+        since: datetime,
+        at: datetime,
+        step: timedelta,
+        window: timedelta | None = None,
     ) -> list[Series]:
-        """Counts of disjoint intervals of `step` from `since` to `at`, each at its end; empty where there is no answer."""
-        query = promql.counts_query(objective.sli, step, scope)
+        """Counts of disjoint intervals of `step` from `since` to `at`, each at its end; empty where there is no answer.
+
+        `window` instead of `step`: one scrape more holds all differences of samples within a step, each in one interval.
+        """
+        query = promql.counts_query(objective.sli, window or step, scope)
         try:
             return await self._in_time(self._telemetry.range(query, since + step, at, step.total_seconds()))
         except OpsloopError as error:
-            log.warning("counts around the onset not known yet: %s", error)
+            log.warning("counts by intervals not known yet: %s", error)
             return []
 
     async def _in_time(self, answer: Awaitable[T]) -> T:

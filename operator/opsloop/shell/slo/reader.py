@@ -23,6 +23,7 @@ from opsloop.core.slo.splits import by_digest, queried, revisions_to_read
 from opsloop.core.slo.tiers import windows_of
 from opsloop.shell.ports import NamespacedName
 from opsloop.shell.slo.acts import ActReader
+from opsloop.shell.slo.bursts import BurstReader
 from opsloop.shell.slo.canary import CanaryCounter
 from opsloop.shell.slo.harm import HarmReader
 from opsloop.shell.slo.query import NO_ANSWER, SliQuery
@@ -43,6 +44,7 @@ class History:
     failed: dict[timedelta, Unknown] = field(default_factory=dict)  # windows whose last read failed
     onset: datetime | None = None
     acts: ActReader | None = None
+    bursts: BurstReader | None = None
     rates: dict[str, float] = field(
         default_factory=dict
     )  # of the hours that tell what to expect in the present silence
@@ -113,7 +115,7 @@ class SliReader:
             parsed = await self._query.readings(history.slo, scope, due, queried(revisions), then)
             parsed = _without_vanished(release, history, parsed, at)
         _remember(history, parsed, due, at)
-        verdict = slo.judge(history.slo, {w: self._standing(history, w, at) for w in windows}, at)
+        verdict = await self._judged(history, scope, {w: self._standing(history, w, at) for w in windows}, at)
         verdict = await self._without_traffic(history, scope, verdict, then)
         history.onset = await self._onset(history, scope, verdict, then)
         await self._look_for_lag(history, scope, verdict, then)
@@ -132,6 +134,16 @@ class SliReader:
 
     def _counter(self, history: History) -> CanaryCounter:
         return self._canaries.setdefault(history.slo.name, CanaryCounter(self._query, self._resolution))
+
+    async def _judged(
+        self, history: History, scope: Scope, standing: Mapping[timedelta, Reading], at: datetime
+    ) -> Verdict:
+        """The verdict; where a tier is about to page, it is asked whether that is one burst."""
+        if history.bursts is None:
+            history.bursts = BurstReader(self._query, self._resolution)
+        verdict = slo.judge(history.slo, standing, at)
+        held = await history.bursts.read(history.slo, scope, verdict, at - self._delay_of(history))
+        return slo.judge(history.slo, standing, at, held) if held else verdict
 
     async def _since(self, history: History, scope: Scope, act: Act, then: datetime) -> SinceAct | None:
         """What came of an act; what was read of the time before it is kept."""
