@@ -202,10 +202,23 @@ class Case:
                 await asyncio.sleep(0.2)
 
     async def restore(self, good: Object, observed: Object) -> None:
-        """Last-good by opsloop's own action, as decided on this observation of the Deployment."""
+        """Last-good by opsloop's own action, as decided on this observation of the Deployment.
+
+        While its pods are replaced, the Deployment's status moves its version faster than a busy machine writes. The queue
+        then comes back, as here; what was observed is stale only once another revision is live.
+        """
         self.runtime.cache.put("Deployment", observed)
         at = digest(observed["spec"]["template"])
-        await execute(self.runtime, self.namespace, observed, SetTemplate(self.name, at, good, digest(good)))
+        async with asyncio.timeout(SETTLE_SECONDS):
+            while True:
+                try:
+                    write = SetTemplate(self.name, at, good, digest(good))
+                    return await execute(self.runtime, self.namespace, observed, write)
+                except Conflict:
+                    live = await self.live()
+                    if digest(live["spec"]["template"]) != at:
+                        raise
+                    self.runtime.cache.put("Deployment", live)
 
     async def forced_apply(self, good: Object) -> None:
         """The alternative: a server-side apply of the good template that takes every field."""

@@ -11,12 +11,14 @@ from opsloop.adapters.prober import ProxyProber
 from opsloop.adapters.prometheus import Prometheus
 from opsloop.core.gate import ROWS, judge
 from opsloop.core.gate.evidence import Missing, SentTicket, ShiftEvidence
+from opsloop.core.release.revisions import digest
 from opsloop.errors import Forbidden, Invalid, NotFound
 from opsloop.shell.evidence import Address, Sources, gather
 from opsloop.shell.evidence.sources import get_json
 from opsloop.shell.ports import (
     CONFIGMAPS,
     CONTROLLERREVISIONS,
+    DEPLOYMENTS,
     EVALCASES,
     INCIDENTS,
     PODS,
@@ -24,6 +26,7 @@ from opsloop.shell.ports import (
     REPLICASETS,
     SERVICES,
     Object,
+    Resource,
 )
 from tests.builders.gate_shift import INCIDENT, NS, RIGHT, V2, V4, incident
 from tests.fakes.gate_world import ShopCluster, after_the_shift, idle_with_forged_statuses, page
@@ -393,3 +396,50 @@ async def test_right_answers_are_part_of_the_replay() -> None:
     assert not isinstance(found.replay, Missing) and not isinstance(found.replay.good, Missing)
     assert RIGHT in found.replay.good.reply
     assert [s["metadata"]["name"] for s in await after_the_shift().list(SERVICES, NS)] == ["answers"]
+
+
+def completed(cluster: ShopCluster, image: str, said: bool = True) -> None:
+    """Admission completed the promoted template with a field and changed its image; the Release says that it is the same."""
+    for name, kind in (("answers", "deployments"), ("answers-v4", "replicasets")):
+        stored = copy.deepcopy(cluster.find(Resource("apps/v1", "", kind), NS, name))
+        assert stored is not None
+        stored["spec"]["template"]["spec"] |= {"schedulerName": "ours"}
+        stored["spec"]["template"]["spec"]["containers"][0]["image"] = image
+        cluster.seed(stored)
+    live = cluster.find(DEPLOYMENTS, NS, "answers")
+    release = copy.deepcopy(cluster.find(RELEASES, NS, "answers"))
+    assert live is not None and release is not None
+    for revision in release["status"]["revisions"]:
+        if revision["digest"] == V4 and said:
+            revision["also"] = [digest(live["spec"]["template"])]
+    cluster.seed(release)
+
+
+PINNED = "mirror.example/helpdesk:v4@sha256:" + "a" * 64
+
+
+async def test_a_template_that_the_api_server_stored_otherwise_is_still_the_promoted_revision() -> None:
+    cluster = after_the_shift()
+    completed(cluster, PINNED)
+    found = await look(cluster)
+    assert not isinstance(found.workload, Missing) and found.workload.digest == V4
+    assert not isinstance(found.live, Missing) and len(found.live) == 4
+    assert {row.name: row.verdict for row in judge(found).rows}[FIX] == "passed"
+
+
+@pytest.mark.parametrize(
+    ("image", "said", "stored"),
+    [
+        pytest.param(PINNED, False, True, id="the Release does not say so"),
+        pytest.param("helpdesk:v2", True, True, id="it runs another image than the revision's stored template"),
+        pytest.param(PINNED, True, False, id="the revision's template is not stored"),
+    ],
+)
+async def test_that_a_release_calls_a_template_the_same_is_no_proof(image: str, said: bool, stored: bool) -> None:
+    cluster = after_the_shift()
+    completed(cluster, image, said)
+    if not stored:
+        cluster.remove(CONTROLLERREVISIONS, NS, names.revision_name("answers", V4))
+    found = await look(cluster)
+    assert not isinstance(found.workload, Missing) and found.workload.digest != V4
+    assert {row.name: row.verdict for row in judge(found).rows}[FIX] == "failed"

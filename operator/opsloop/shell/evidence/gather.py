@@ -200,8 +200,8 @@ class _Shift:
         """The Deployment now."""
         if isinstance(self.root, Missing):
             return self.root
-        name = self.root[0].spec.workload_ref.name
-        return await or_missing("Deployment", cluster.workload(self.sources.cluster, self.sources.namespace, name))
+        looking = cluster.workload(self.sources.cluster, self.sources.namespace, self.root[0])
+        return await or_missing("Deployment", looking)
 
     async def replay(self, case: EvalCase | Missing | None) -> Replay | Missing:
         """The case asked again of the bad and the good revision."""
@@ -213,9 +213,7 @@ class _Shift:
         """The case asked of the live pods."""
         if isinstance(self.root, Missing) or case is None or isinstance(case, Missing):
             return self.root if isinstance(self.root, Missing) else replay.missing_case(case)
-        return await or_missing(
-            "live pods", replay.live_answers(self.sources, case, self.root[0].spec.workload_ref.name)
-        )
+        return await or_missing("live pods", replay.live_answers(self.sources, case, self.root[0]))
 
     async def served(self, rejected: Sequence[str], metric: str) -> tuple[Served, ...]:
         """Requests of the versions that were refused before they may have served anybody."""

@@ -13,7 +13,7 @@ from opsloop.core.facts import ProbeReply
 from opsloop.core.gate.evidence import CaseRun, LiveAnswer, Missing, Replay
 from opsloop.core.release.revisions import digest
 from opsloop.errors import Invalid, Unavailable
-from opsloop.shell.evidence.cluster import is_owned, without_hash
+from opsloop.shell.evidence.cluster import Spellings, is_owned, spellings, without_hash
 from opsloop.shell.evidence.sources import Sources, or_missing
 from opsloop.shell.ports import CONTROLLERREVISIONS, DEPLOYMENTS, PODS, REPLICASETS, SERVICES, Object
 
@@ -50,7 +50,7 @@ async def _run(sources: Sources, case: EvalCase, release: Release, wanted: str) 
     name = release.metadata.name
     stored = await sources.cluster.get(CONTROLLERREVISIONS, sources.namespace, names.revision_name(name, wanted))
     template = stored.get("data") or {}
-    if digest(template) != wanted:
+    if not Spellings(release, {}).is_stored(wanted, template):
         raise Invalid(f"the template stored as {wanted} has digest {digest(template)}")
     pod = quarantine.pod_from_template(
         case=f"gate-{case.metadata.name}",  # another label than the reconciler's, which tidies up its own pods
@@ -130,23 +130,25 @@ async def _remove(sources: Sources, pod: Object) -> None:
     await or_missing("remove", sources.cluster.delete(PODS, sources.namespace, meta["name"], meta.get("uid", "")))
 
 
-async def live_answers(sources: Sources, case: EvalCase, deployment_name: str) -> tuple[LiveAnswer, ...]:
+async def live_answers(sources: Sources, case: EvalCase, release: Release) -> tuple[LiveAnswer, ...]:
     """Ready pods of the Deployment's current template, each asked once; at most MOST_LIVE of them."""
-    pods = await _current_pods(sources, deployment_name)
+    pods = await _current_pods(sources, release)
     answers = await asyncio.gather(*(_ask(sources, pod, case) for pod in pods))
     return tuple(
         LiveAnswer(pod, given.fit == "passed", given.message) for pod, (given, _) in zip(pods, answers, strict=True)
     )
 
 
-async def _current_pods(sources: Sources, deployment_name: str) -> list[str]:
-    deployment = await sources.cluster.get(DEPLOYMENTS, sources.namespace, deployment_name)
-    live = digest(deployment["spec"]["template"])
+async def _current_pods(sources: Sources, release: Release) -> list[str]:
+    name, spelled = release.spec.workload_ref.name, await spellings(sources.cluster, release)
+    deployment = await sources.cluster.get(DEPLOYMENTS, sources.namespace, name)
+    live = spelled.digest_of(deployment["spec"]["template"])
     sets = await sources.cluster.list(REPLICASETS, sources.namespace)
     owners = {
         rs["metadata"]["uid"]
         for rs in sets
-        if is_owned(rs, {deployment["metadata"]["uid"]}) and digest(without_hash(rs["spec"]["template"])) == live
+        if is_owned(rs, {deployment["metadata"]["uid"]})
+        and spelled.digest_of(without_hash(rs["spec"]["template"])) == live
     }
     pods = await sources.cluster.list(PODS, sources.namespace)
     mine = [p for p in pods if is_owned(p, owners) and is_ready(p.get("status") or {})]
