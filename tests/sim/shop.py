@@ -48,7 +48,7 @@ class Shop:
         self.below_minimum = False  # the Deployment `answers` has fewer available pods than its strategy allows
         self.rps: float = RPS  # requests of users per second
         self.silent = False  # Prometheus scrapes nothing
-        self.sick: dict[str, int] = {}  # version → how many of its live pods never become ready
+        self.sick: dict[str, int] = {}  # version → how many of its live pods are not ready, or not any more
         self.down = False  # no pod of the Deployment `answers` gets or stays ready
         self.quota = ""  # what the API server says to each new pod; empty: there is room
         self.start_up = 1  # seconds from a pod's address to its ready containers
@@ -204,10 +204,10 @@ class Shop:
         if "podIP" not in status:
             status["podIP"] = f"10.0.{next(self._ips)}"
             self._started[meta["name"]] = self.clock.now()
-        elif self.down and meta["labels"].get("deployment") == "answers":
+        elif self._is_sick(pod) or (self.down and meta["labels"].get("deployment") == "answers"):
             _set(status, "ContainersReady", False)
             _set(status, "Ready", False)
-        elif not _ended(pod) and not self._is_sick(pod) and self._is_up(meta["name"]):
+        elif not _ended(pod) and self._is_up(meta["name"]):
             _set(status, "ContainersReady", True)
             gates = [g["conditionType"] for g in pod["spec"].get("readinessGates", [])]
             _set(status, "Ready", all(_is(pod, gate) for gate in gates))

@@ -187,3 +187,55 @@ async def test_traffic_that_is_gone_is_named_and_pages_only_with_missing_pods(sh
     await shift.until("resolved", lambda: resolved(shift), most=150)
     await seconds(shift, 2)
     assert heard(shift) == ["trigger Severity sev2", "resolve Resolved sev2"]
+
+
+async def budget(shift: Shift, **spec: object) -> None:
+    """A PodDisruptionBudget, seen with the next change of the Deployment."""
+    selector = {"matchLabels": {"app": "answers"}}
+    meta = {"name": "answers", "namespace": NS}
+    shift.shop.cluster.seed({"kind": "PodDisruptionBudget", "metadata": meta, "spec": {"selector": selector, **spec}})
+    await seconds(shift, 16)
+    shift.shop.change(replicas=4, progressDeadlineSeconds=601)
+    await shift.until("it is met", lambda: said(shift, "BudgetMet") == ("True", "WithinBudget"))
+
+
+@story
+async def test_fewer_pods_than_a_budget_wants_is_an_incident_that_pages_nobody_and_ends_by_itself(shift: Shift) -> None:
+    await budget(shift, minAvailable="75%")
+    shift.shop.sick["v1"] = 2
+    await seconds(shift, 50)
+    assert incidents(shift) == [] and said(shift, "BudgetMet") == ("False", "BelowBudget")
+    await shift.until("told", lambda: bool(incidents(shift)), most=20)
+    assert incidents(shift) == ["answers-1 capacity sev3"] and heard(shift) == []
+    assert "PodDisruptionBudget answers wants 3" in shift.incident().spec.signal.message  # type: ignore[union-attr]
+    shift.shop.sick["v1"] = 0
+    await shift.until("resolved", lambda: resolved(shift), most=130)
+    assert heard(shift) == [] and len(incidents(shift)) == 1
+
+
+@story
+async def test_a_shortage_that_becomes_an_outage_pages_in_the_same_incident(shift: Shift) -> None:
+    await budget(shift, maxUnavailable=1)
+    shift.shop.sick["v1"] = 2
+    await shift.until("told", lambda: bool(incidents(shift)), most=70)
+    shift.shop.down = True
+    await shift.until("paged", lambda: heard(shift) == ["trigger Severity sev1"], most=70)
+    assert incidents(shift) == ["answers-1 capacity sev1"]
+    shift.shop.down = False
+    shift.shop.sick["v1"] = 0
+    await shift.until("resolved", lambda: resolved(shift), most=200)
+    assert heard(shift) == ["trigger Severity sev1", "resolve Resolved sev1"]
+
+
+def said(shift: Shift, type_: str) -> tuple[str, str]:
+    found = conditions.get(shift.release().status.conditions, type_)
+    return (found.status, found.reason) if found else ("", "")
+
+
+@story
+async def test_a_rolling_update_within_the_budget_of_its_strategy_is_no_shortage(shift: Shift) -> None:
+    await budget(shift, maxUnavailable=0)
+    shift.shop.errors["v5"] = 0.0
+    shift.shop.set_image("v5")
+    await seconds(shift, 100)
+    assert incidents(shift) == []

@@ -81,6 +81,9 @@ spec:
 - apiGroups: [""]
   resources: [services]
   verbs: [list]
+- apiGroups: [policy]
+  resources: [poddisruptionbudgets]  # how many pods must be available
+  verbs: [list]
 - apiGroups: [""]
   resources: [persistentvolumeclaims]  # may a canary mount what the live pods mount?
   verbs: [get]

@@ -359,13 +359,16 @@ class ReleaseStatus(StatusModel):
         description="Commands that were given as annotations, the last of each name. To give the same one again, take the annotation away first.",
         json_schema_extra=map_list("name"),
     )
+    budget_met: int = Field(
+        default=0, ge=0, description="Number of available pods that a PodDisruptionBudget wanted when it was met last."
+    )
     last_episode: int = Field(
         default=0, description="Highest Incident number observed for this Release; the next Incident gets a higher one."
     )
     conditions: list[Condition] = Field(
         default_factory=list,
-        max_length=16,
-        description="Conditions of the Release: Available, WorkloadMissing, TelemetryKnown, RevisionsTold, TiersReachable, StoredAsDecided, Drifted, Blocked, RolledOut, Held, CanaryPodsReady, SpecResolved, Stopped and Shipped.",
+        max_length=24,
+        description="Conditions of the Release: Available, WorkloadMissing, TelemetryKnown, RevisionsTold, TiersReachable, StoredAsDecided, Drifted, Blocked, RolledOut, Held, CanaryPodsReady, SpecResolved, Stopped, BudgetMet, CanaryFits and Shipped.",
         json_schema_extra=map_list("type"),
     )
 

@@ -312,6 +312,24 @@ class Neighbour:
 
 
 @dataclass(frozen=True, slots=True)
+class Budget:
+    """A PodDisruptionBudget that selects the Deployment's pods; one of the two numbers is set: a count, or a percentage."""
+
+    name: str
+    min_available: int | str | None = None
+    max_unavailable: int | str | None = None
+    shared: bool = False  # it is for pods of other Deployments as well
+
+
+@dataclass(frozen=True, slots=True)
+class Beside:
+    """What stands beside the Deployment and sees its pods."""
+
+    unready: tuple[str, ...] = ()  # Services that send requests to pods which are not ready, and would to a dark canary
+    budgets: tuple[Budget, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class ReleaseFacts:
     """For `core.release.decide.decide`."""
 
@@ -331,6 +349,7 @@ class ReleaseFacts:
     claims: Mapping[str, tuple[str, ...]] = field(
         default_factory=dict
     )  # PersistentVolumeClaim of live pods → access modes
+    beside: Beside | None = None  # None: it may not be read
     stop: Stop | None = None  # in effect for the namespace
 
 

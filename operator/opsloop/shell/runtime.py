@@ -10,7 +10,7 @@ from opsloop.shell.evals.runner import EvalRunner
 from opsloop.shell.intake.inbox import InboxReader
 from opsloop.shell.intake.ledger_store import LedgerStore
 from opsloop.shell.notify.pages import PageSender
-from opsloop.shell.ports import Access, Clock, Events, NamespacedName, ObjectKey, Reader, Writer
+from opsloop.shell.ports import Access, Clock, Events, NamespacedName, Object, ObjectKey, Reader, Writer
 from opsloop.shell.reconcile.refusals import Refusals
 from opsloop.shell.slo.poller import ReadingStore
 from opsloop.shell.watch.cache import Cache
@@ -26,6 +26,8 @@ class OwnedObjects:
     written: dict[NamespacedName, TemplateWrite] = field(default_factory=dict)  # Release: last write to its Deployment
     answers: dict[NamespacedName, dict[str, tuple[datetime, AdmissionAnswer]]] = field(default_factory=dict)
     """Release: what the API server would store, by digest of what was asked, with the time of the answer."""
+    beside: dict[str, tuple[datetime, tuple[list[Object], list[Object]] | None]] = field(default_factory=dict)
+    """Services and PodDisruptionBudgets by namespace, with the time at which they were listed."""
     claims: dict[NamespacedName, tuple[str, ...]] = field(
         default_factory=dict
     )  # access modes of claims, which never change

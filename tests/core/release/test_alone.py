@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from opsloop.core.facts import WorkloadFacts
-from opsloop.core.release.alone import refusal
+from opsloop.core.facts import Beside, Budget, WorkloadFacts
+from opsloop.core.release.alone import fits, refusal
 from tests.builders.objects import at, workload
 from tests.builders.rollouts import ADOPTED, end_of, facts, release_asking, status_with, target
 
@@ -39,9 +39,9 @@ PORTS = [{"name": "answers", "image": "shop:v1", "ports": [{"containerPort": 80,
     ],
 )  # fmt: skip
 def test_a_canary_beside_it(live: WorkloadFacts, claims: dict[str, Any], cause: str) -> None:
-    said = refusal(live, claims)
-    assert bool(said) == bool(cause) and cause in said
-    assert not said or "kubectl set image deployment/answers" in said
+    said = refusal(facts(workload=live, claims=claims), live)
+    assert (said is None) == (not cause)
+    assert said is None or (cause in said.message and "kubectl set image deployment/answers" in said.message)
 
 
 def test_the_target_is_refused_and_goes_on_by_itself_when_the_deployment_is_changed() -> None:
@@ -51,3 +51,36 @@ def test_the_target_is_refused_and_goes_on_by_itself_when_the_deployment_is_chan
     refused = status_with(target("Refused", reason="RunsAlone", ended_at=at(80)), ADOPTED)
     assert end_of(facts(release_asking(), refused, workload=recreate)) == ("Refused", "RunsAlone")
     assert end_of(facts(release_asking(), refused)) == ("Dark", "")
+
+
+EXPOSED = Beside(unready=("peers",))
+
+
+@pytest.mark.parametrize(
+    ("beside", "expected"),
+    [
+        pytest.param(Beside(), (True, "Fits"), id="nothing stands beside it"),
+        pytest.param(None, (None, "Unreadable"), id="opsloop may not look"),
+        pytest.param(EXPOSED, (False, "PublishesUnready"), id="a Service that does not wait for readiness"),
+        pytest.param(Beside(budgets=(Budget("web", 3),)), (True, "Fits"), id="a budget by a number of pods that stay"),
+        pytest.param(Beside(budgets=(Budget("web", "80%"),)), (True, "BudgetCountsCanary"), id="a budget by a share"),
+        pytest.param(Beside(budgets=(Budget("web", None, 1),)), (True, "BudgetCountsCanary"), id="a budget by what may be missing"),
+    ],
+)  # fmt: skip
+def test_what_stands_beside_a_canary_is_said_at_adoption(beside: Beside | None, expected: tuple[Any, str]) -> None:
+    value, reason, _ = fits(facts(beside=beside), workload())
+    assert (value, reason) == expected
+
+
+@pytest.mark.parametrize("state", [pytest.param("Dark", id="dark"), pytest.param("Stepping", id="at its weight")])
+def test_a_canary_that_a_service_sees_before_it_is_ready_is_taken_away(state: str) -> None:
+    status = status_with(target(state), ADOPTED)
+    assert end_of(facts(release_asking(), status, beside=EXPOSED)) == ("Rejected", "PublishesUnready")
+
+
+def test_a_target_that_no_gate_could_keep_dark_is_refused_and_goes_on_when_the_service_is_changed() -> None:
+    status = status_with(target("Promoted", "v1", ended_at=at(1)), ADOPTED)
+    assert end_of(facts(release_asking(), status, beside=EXPOSED)) == ("Refused", "PublishesUnready")
+    refused = status_with(target("Refused", reason="PublishesUnready", ended_at=at(80)), ADOPTED)
+    assert end_of(facts(release_asking(), refused, beside=EXPOSED)) == ("Refused", "PublishesUnready")
+    assert end_of(facts(release_asking(), refused, beside=Beside())) == ("Dark", "")

@@ -13,7 +13,7 @@ from tests.builders.objects import V1, V4, evalcase, incident, runbook, template
 from tests.fakes.runtime import bench, deployment, pod
 from tests.sim.shop import NS
 
-IDLE = ["list controllerrevisions"]
+IDLE = ["list controllerrevisions", "list services", "list poddisruptionbudgets"]
 
 
 def counts(**changes: int) -> dict[str, Any]:

@@ -5,11 +5,12 @@ from datetime import datetime, timedelta
 
 from opsloop.api.incident import Incident
 from opsloop.core.actions import CreateIncident
-from opsloop.core.correlation.new_incident import for_burn, for_outage, for_silence
+from opsloop.core.correlation.new_incident import for_burn, for_outage, for_shortage, for_silence
 from opsloop.core.correlation.service_health import ServiceHealth
 from opsloop.core.facts import Verdict
 from opsloop.core.incident import outage
 from opsloop.core.incident.dependencies import Breach, breach_of
+from opsloop.core.release.budgets import SHORTAGE_AFTER, shortage_since
 from opsloop.core.release.outages import OUTAGE_AFTER, outage_since
 from opsloop.core.release.silence import starved_since, told_in
 from opsloop.core.slo.anew import burns_anew
@@ -27,6 +28,11 @@ def incidents_for_measured_harm(
     creates = {root: for_outage(root, views[root], incidents, now) for root in roots}
     for root in _burns(health, fired, roots):
         creates[root] = for_burn(root, views, fired[root], incidents)
+    short, more = _shortages(health, now)
+    waits += more
+    for root in short:
+        if root not in creates:
+            creates[root] = for_shortage(root, views[root], incidents, now)
     silent = {name: left for name, view in views.items() if (left := told_in(view.release, now)) is not None}
     for root, left in silent.items():
         if left:
@@ -62,6 +68,21 @@ def _outages(health: ServiceHealth, fired: Fired, now: datetime) -> tuple[list[s
         root = health.burning_root(name, Breach(outage.SEVERITY, since, OUTAGE_AFTER))
         if root == name and root not in health.open and root not in health.recent:
             roots.append(root)
+    return roots, waits
+
+
+def _shortages(health: ServiceHealth, now: datetime) -> tuple[list[str], list[timedelta]]:
+    """Roots of which a PodDisruptionBudget has wanted more pods for long enough, where nothing else is open or just ended."""
+    roots, waits = [], []
+    for name, view in health.topology.views.items():
+        since = shortage_since(view.release)
+        if since is None:
+            continue
+        left = SHORTAGE_AFTER - (now - since)
+        if left > timedelta(0):
+            waits.append(left)
+        elif name not in health.open and name not in health.recent:
+            roots.append(name)
     return roots, waits
 
 

@@ -63,6 +63,16 @@ def for_outage(root: str, view: ReleaseView, incidents: Sequence[Incident], now:
     return _create(root, view, title, signal, _owner((), view), incidents)
 
 
+def for_shortage(root: str, view: ReleaseView, incidents: Sequence[Incident], now: datetime) -> CreateIncident:
+    """The Incident of a root with fewer available pods than its PodDisruptionBudget wants; it pages nobody."""
+    condition = conditions.get(view.release.status.conditions, "BudgetMet")
+    message = f"{condition.message}, since {condition.last_transition_time:%H:%M:%S} UTC" if condition else ""
+    signal = Signal(kind="capacity", at=now, severity="sev3", message=message[:1024])
+    return _create(
+        root, view, f"{root}: fewer pods than its PodDisruptionBudget wants", signal, _owner((), view), incidents
+    )
+
+
 def for_silence(root: str, view: ReleaseView, incidents: Sequence[Incident], now: datetime) -> CreateIncident:
     """The Incident of a root whose SLI nobody can read for long; it pages nobody."""
     condition = conditions.get(view.release.status.conditions, "TelemetryKnown")

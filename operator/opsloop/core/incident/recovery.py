@@ -11,6 +11,7 @@ from opsloop.core.facts import IncidentFacts, Value
 from opsloop.core.incident import outage
 from opsloop.core.incident.effect import SLI_BACK, harmed_before, judge, seen_since
 from opsloop.core.incident.state import began_at, burns_of
+from opsloop.core.release.budgets import BELOW_BUDGET, shortage_since
 from opsloop.core.release.outages import NO_POD_AVAILABLE, SCALED_TO_ZERO, outage_since
 from opsloop.core.release.silence import silent_since, starved_since
 from opsloop.core.slo.burn_rate import TELEMETRY_UNKNOWN
@@ -57,6 +58,8 @@ def recovery(facts: IncidentFacts, status: IncidentStatus, now: datetime) -> Rec
         return _by_alerts(status, now)
     if status.outage_at is not None:
         return _by_pods(facts, now)
+    if facts.incident.spec.signal.kind == "capacity":
+        return _by_budget(facts, now)
     return _by_telemetry(facts, now) if facts.incident.spec.signal.kind == "telemetry" else _by_alerts(status, now)
 
 
@@ -108,6 +111,15 @@ def _by_pods(facts: IncidentFacts, now: datetime) -> Recovery:
     return Recovery(True, PODS_BACK, available.last_transition_time)
 
 
+def _by_budget(facts: IncidentFacts, now: datetime) -> Recovery:
+    """As many pods as the PodDisruptionBudget wants, or none that wants them any more."""
+    release = facts.root.release if facts.root else None
+    if release is not None and shortage_since(release) is not None:
+        return Recovery(False, BELOW_BUDGET, now)
+    known = conditions.get(release.status.conditions, "BudgetMet") if release else None
+    return Recovery(True, PODS_BACK, known.last_transition_time if known else now)
+
+
 def _by_telemetry(facts: IncidentFacts, now: datetime) -> Recovery:
     release = facts.root.release if facts.root else None
     known = conditions.get(release.status.conditions, "TelemetryKnown") if release and release.spec.slo else None
@@ -140,6 +152,8 @@ def relapse(reason: str, status: IncidentStatus) -> str:
         return "no pod is available once more"
     if reason == TELEMETRY_UNKNOWN:
         return "the SLI is unknown once more"
+    if reason == BELOW_BUDGET:
+        return "fewer pods are available once more than a PodDisruptionBudget wants"
     return "its alerts fire again" if status.burn is None else "the SLI left its objective again"
 
 

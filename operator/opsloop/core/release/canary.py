@@ -11,7 +11,7 @@ from opsloop.core import conditions
 from opsloop.core.actions import SetTemplate
 from opsloop.core.evalcase import gating
 from opsloop.core.facts import WorkloadFacts
-from opsloop.core.release import ReleaseBuilder, commands, revisions, stopped, weights
+from opsloop.core.release import ReleaseBuilder, alone, commands, revisions, stopped, weights
 from opsloop.core.release.admission import ADMISSION_CHANGED, without_effect
 from opsloop.core.release.analysis import (
     UNDECIDABLE,
@@ -154,6 +154,14 @@ def _is_harm_since(incident: Incident, target: Target) -> bool:
     return harm and (status.detected_at is None or target.started_at <= status.detected_at)
 
 
+def seen_while_dark(rollout: Rollout) -> Outcome | None:
+    """Reject where a Service sends users to pods that are not ready: no gate keeps the canary dark, so its pods go."""
+    hindered = alone.refusal(rollout.facts, rollout.workload)
+    if hindered is None or hindered.reason != alone.PUBLISHES_UNREADY:
+        return None
+    return Reject(hindered.reason, hindered.message, block=False)
+
+
 def steps_became_shorter(rollout: Rollout) -> Outcome | None:
     """Reject where the spec has no step after the one reached."""
     if rollout.step + 1 < len(rollout.steps):
@@ -242,8 +250,17 @@ PEOPLE: tuple[Check, ...] = (paused, approval_missing)
 EVALS: tuple[Check, ...] = (evals_pending, evals_failed, evals_inconclusive)
 
 REACHING: Mapping[str, tuple[Check, ...]] = {
-    "Dark": (*RECORDED, incident_opened, weight_unreachable, *PODS),
-    "Stepping": (*RECORDED, incident_opened, steps_became_shorter, analysis_failed, follows_live, *PODS, *GATES),
+    "Dark": (*RECORDED, incident_opened, seen_while_dark, weight_unreachable, *PODS),
+    "Stepping": (
+        *RECORDED,
+        incident_opened,
+        seen_while_dark,
+        steps_became_shorter,
+        analysis_failed,
+        follows_live,
+        *PODS,
+        *GATES,
+    ),
     "Promoting": (*RECORDED, live_changed, rollout_overdue, template_not_written, rollout_hindered, rolling_out),
 }
 """By state of the target: the checks until it has what was decided (pods, weight, the Deployment's template)."""

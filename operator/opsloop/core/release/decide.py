@@ -14,6 +14,8 @@ from opsloop.core.decision import Decision
 from opsloop.core.facts import Readings, ReleaseFacts, Verdict
 from opsloop.core.release import (
     ReleaseBuilder,
+    alone,
+    budgets,
     canary,
     commands,
     compared,
@@ -46,6 +48,7 @@ def decide(facts: ReleaseFacts, now: datetime) -> Decision:
     workload = facts.workload
     stopped.tell(builder)
     outages.watch(builder, workload)
+    budgets.watch(builder, workload)
     if workload is None:
         _workload_missing(builder)
     elif compared.taken_by(facts):
@@ -124,6 +127,9 @@ def _compare(builder: ReleaseBuilder) -> None:
     builder.condition("Blocked", blocked, reason, message)
     shipped, reason, message = compared.shipped(facts, builder.status)
     builder.condition("Shipped", shipped, reason, message)
+    if facts.workload is not None:
+        stands, reason, message = alone.fits(facts, facts.workload)
+        builder.condition("CanaryFits", stands, reason, message)
     if facts.workload is not None:
         builder.set(phase=_phase(facts, builder.status))
 

@@ -54,8 +54,8 @@ def follow_spec(builder: ReleaseBuilder, workload: WorkloadFacts) -> None:
         record_live(builder, target)
     elif blocked := _standing_block(status, wish.digest, wish.template):
         _refuse_blocked(builder, target, blocked)
-    elif message := alone.refusal(workload, facts.claims):
-        _refuse(builder, target, alone.RUNS_ALONE, message)
+    elif hindered := alone.refusal(facts, workload):
+        _refuse(builder, target, hindered.reason, hindered.message)
     elif facts.stop is not None:
         cancel(builder, NEW_TARGET, f"the spec asks for {target.version}, which waits until opsloop is not stopped")
     else:
@@ -84,7 +84,7 @@ def question(facts: ReleaseFacts) -> Wanted | None:
         or _standing_block(status, wish.digest, wish.template)
     ):
         return None
-    return None if alone.refusal(workload, facts.claims) else wish
+    return None if alone.refusal(facts, workload) else wish
 
 
 def _new_target(facts: ReleaseFacts, digest: str, now: datetime) -> Target:
@@ -214,8 +214,8 @@ def _is_answered(facts: ReleaseFacts, status: ReleaseStatus, workload: WorkloadF
 
 def _not_alone_any_more(facts: ReleaseFacts, target: Target, workload: WorkloadFacts) -> bool:
     """The target was refused because no canary could run beside the live pods, and one can now."""
-    refused = (target.state, target.reason) == ("Refused", alone.RUNS_ALONE)
-    return refused and not alone.refusal(workload, facts.claims)
+    refused = target.state in ("Refused", "Rejected") and target.reason in alone.REFUSALS
+    return refused and alone.refusal(facts, workload) is None
 
 
 def _containers_found(target: Target, workload: WorkloadFacts) -> bool:

@@ -32,6 +32,7 @@ from opsloop.errors import Forbidden, NotFound
 from opsloop.names import CANARY, QUARANTINE, RELEASE, REVISION, SUBJECT, canary_name, postmortem_name
 from opsloop.shell.ports import CLAIMS, CONFIGMAPS, CONTROLLERREVISIONS, PODS, SERVICES, Object
 from opsloop.shell.reconcile import admission
+from opsloop.shell.reconcile.beside import beside
 from opsloop.shell.reconcile.replica_sets import replica_sets
 from opsloop.shell.reconcile.workloads import pod, replica_failure, workload
 from opsloop.shell.runtime import Runtime
@@ -67,6 +68,7 @@ async def release_facts(runtime: Runtime, namespace: str, name: str) -> ReleaseF
             Neighbour(r.metadata.name, r.spec.workload_ref.name, r.metadata.creation_timestamp)
             for r in runtime.cache.releases(namespace)
         ),
+        beside=await beside(runtime, name, stored) if stored else None,
         stop=runtime.stops.of(namespace),
     )
     return replace(facts, answers=await admission.answers(runtime, facts))

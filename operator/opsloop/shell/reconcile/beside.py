@@ -1,0 +1,76 @@
+"""What stands beside a Deployment in its namespace and sees its pods: Services and PodDisruptionBudgets."""
+
+import logging
+from collections.abc import Mapping
+from datetime import timedelta
+from typing import Any
+
+from opsloop.core.facts import Beside, Budget
+from opsloop.core.release.selectors import selects
+from opsloop.errors import Forbidden, NotFound
+from opsloop.names import CANARY, canary_name
+from opsloop.shell.ports import BUDGETS, SERVICES, Object
+from opsloop.shell.runtime import Runtime
+
+READ_AGAIN = timedelta(seconds=15)  # both are listed once per namespace in this time: they hardly change
+
+log = logging.getLogger("opsloop.observe")
+
+
+async def beside(runtime: Runtime, release: str, deployment: Object) -> Beside | None:
+    """What selects the Deployment's pods, or those of its canary; None where opsloop may not read it."""
+    namespace, name = deployment["metadata"]["namespace"], deployment["metadata"]["name"]
+    listed = await _listed(runtime, namespace)
+    if listed is None:
+        return None
+    services, budgets = listed
+    labels: dict[str, str] = deployment["spec"]["template"].get("metadata", {}).get("labels") or {}
+    dark = {**labels, CANARY: release}
+    return Beside(
+        unready=tuple(
+            s["metadata"]["name"] for s in services if s["spec"].get("publishNotReadyAddresses") and _serves(s, dark)
+        ),
+        budgets=tuple(
+            _budget(b, _is_shared(runtime, namespace, name, b["spec"].get("selector")))
+            for b in budgets
+            if b["spec"].get("selector") is not None and selects(b["spec"]["selector"], labels)
+        ),
+    )
+
+
+async def _listed(runtime: Runtime, namespace: str) -> tuple[list[Object], list[Object]] | None:
+    """Services and budgets of the namespace, as listed not long ago."""
+    now, kept = runtime.now(), runtime.owned.beside.get(namespace)
+    if kept is not None and now - kept[0] < READ_AGAIN:
+        return kept[1]
+    try:
+        found = (
+            await runtime.reader.list(SERVICES, namespace),
+            await runtime.reader.list(BUDGETS, namespace),
+        )
+    except (Forbidden, NotFound) as error:
+        log.warning("services and budgets of %s cannot be read: %s", namespace, error)
+        runtime.owned.beside[namespace] = (now, None)
+        return None
+    runtime.owned.beside[namespace] = (now, found)
+    return found
+
+
+def _serves(service: Object, labels: Mapping[str, str]) -> bool:
+    """True where the Service selects such pods; one without a selector selects none."""
+    selector: Mapping[str, str] = service["spec"].get("selector") or {}
+    return bool(selector) and all(labels.get(key) == value for key, value in selector.items())
+
+
+def _is_shared(runtime: Runtime, namespace: str, deployment: str, selector: Any) -> bool:
+    """True where the budget is for pods of another Deployment as well."""
+    for other in runtime.cache.list("Deployment", namespace):
+        name, labels = other["metadata"]["name"], other["spec"]["template"].get("metadata", {}).get("labels") or {}
+        if name not in (deployment, canary_name(deployment)) and selects(selector, labels):
+            return True
+    return False
+
+
+def _budget(obj: Object, shared: bool) -> Budget:
+    spec = obj["spec"]
+    return Budget(obj["metadata"]["name"], spec.get("minAvailable"), spec.get("maxUnavailable"), shared)
