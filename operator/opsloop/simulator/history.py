@@ -59,4 +59,4 @@ def _load(store: Store, labels: Mapping[str, str], stamps: list[int], values: li
     """Puts samples of a counter that never was reset before everything else of its series."""
     series = store.series(labels)
     assert not series.points.times, "history comes first"
-    series.points = Points(list(stamps), [float(value) for value in values], [0.0] * len(stamps))
+    series.points = Points(list(stamps), [float(value) for value in values], [0.0] * len(stamps), 0)

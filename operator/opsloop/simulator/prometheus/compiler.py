@@ -33,6 +33,7 @@ from .syntax import (
 )
 from .vocabulary import SETS
 
+_KEPT = 1000  # results at past times of one expression
 _NO_MEMO = frozenset(("label_replace", "timestamp"))  # their result hangs on more than the time and the samples
 
 
@@ -186,10 +187,13 @@ class Compiler:
             found = list[Window]()
             for series in matched():
                 points = series.points
-                high = bisect_right(points.times, end)
-                low = first_after(points.times, start, 0, high)
+                times = points.times
+                if not times or times[-1] < start:
+                    continue
+                high = len(times) if times[-1] <= end else bisect_right(times, end)
+                low = first_after(times, start, 0, high)
                 if low < high:
-                    found.append((series.labels, series.nameless, points, low, high))
+                    found.append((series.labels, points, low, high))
             return start, end, found
 
         return windows
@@ -199,7 +203,7 @@ class Compiler:
         inner, reference = self.vector(node.inner), self._reference(node.at, node.offset)
         memo = Memo[Vector](self._store.arrivals) if _only_past(node.inner) else None
         most = 4 * (node.width // step + 2)
-        nameless, left_open, owner, columns = self._interner.nameless, self._dialect.left_open, object(), Columns()
+        left_open, owner, columns = self._dialect.left_open, object(), Columns()
 
         def windows(at: int, run: Run) -> tuple[int, int, list[Window]]:
             end = reference(at, run)
@@ -213,7 +217,7 @@ class Compiler:
                     vector = known[moment] = inner(moment, within)
                 columns.add(moment, vector)
             found = [
-                (labels, nameless(labels), Points(times, values), low, high)
+                (labels, Points(times, values), low, high)
                 for labels, (times, values) in columns.series.items()
                 if (low := bisect_left(times, first)) < (high := bisect_right(times, end))
             ]
@@ -244,7 +248,7 @@ class Compiler:
             case "histogram_quantile":
                 return functions.histogram_quantile(interner, self.scalar(first), self.vector(node.args[1]))
         numbers = [self.scalar(argument) for argument in node.args[1:]]
-        return functions.of_numbers(interner, node.name, self.vector(first), numbers)
+        return functions.of_numbers(node.name, self.vector(first), numbers)
 
     def _over_range(self, node: Call) -> VectorEval:
         function, windows = ranges.FUNCTIONS[node.name], self.windows(node.args[0])
@@ -254,28 +258,62 @@ class Compiler:
         def call(at: int, run: Run) -> Vector:
             start, end, found = windows(at, run)
             out = Vector()
-            for labels, nameless, points, low, high in found:
+            for labels, points, low, high in found:
                 value = function(points, low, high, start, end)
                 if value is not None:
-                    out.append((labels if keeps_name else nameless, value))
+                    out.append((labels if keeps_name else labels.nameless, value))
                     if collides:
-                        run.claim(owner, nameless, labels)
+                        run.claim(owner, labels.nameless, labels)
             return out
 
-        return call
+        return self._once(call) if _only_past(node) else call
+
+    def _once(self, evaluate: VectorEval) -> VectorEval:
+        """The same for an expression that hangs on the time and the samples alone: not done again for equal ones."""
+        store, asked, answer = self._store, (0, -1), Vector()
+
+        def once(at: int, run: Run) -> Vector:
+            nonlocal asked, answer
+            now = (at, store.ingested)
+            if asked != now:
+                answer = evaluate(at, run)
+                asked = now
+            return answer
+
+        return once
 
     def _timestamp(self, argument: Node) -> VectorEval:
         node = bare(argument)
         if isinstance(node, Selector):
             sampled = self._sampled(node)
             return lambda at, run: unique(
-                [(series.nameless, series.points.times[place] / 1000) for series, place in sampled(at, run)]
+                [(series.labels.nameless, series.points.times[place] / 1000) for series, place in sampled(at, run)]
             )
-        inner, nameless = self.vector(node), self._interner.nameless
-        return lambda at, run: unique([(nameless(labels), at / 1000) for labels, _ in inner(at, run)])
+        inner = self.vector(node)
+        return lambda at, run: unique([(labels.nameless, at / 1000) for labels, _ in inner(at, run)])
 
     # operators
     def _aggregate(self, node: Aggregate) -> VectorEval:
+        evaluate = self._reduced(node)
+        return self._kept(evaluate) if _only_past(node) and not isinstance(bare(node.inner), Aggregate) else evaluate
+
+    def _kept(self, evaluate: VectorEval) -> VectorEval:
+        """The same for an expression that hangs on the time and the samples until then alone: the last results are kept."""
+        memo = Memo[Vector](self._store.arrivals)
+
+        def kept(at: int, run: Run) -> Vector:
+            known = memo.current(at, at, _KEPT + 1)
+            vector = known.get(at)
+            if vector is None:
+                if len(known) >= _KEPT:
+                    for first in list(known)[: _KEPT // 2]:
+                        del known[first]
+                vector = known[at] = evaluate(at, run)
+            return vector
+
+        return kept
+
+    def _reduced(self, node: Aggregate) -> VectorEval:
         inner, reduce = self.vector(node.inner), self._reductions()[node.op]
         if not node.labels and not node.without:
             empty = self._interner.empty
@@ -318,12 +356,12 @@ class Compiler:
         }
 
     def _negation(self, node: Negation, inner: VectorEval) -> VectorEval:
-        nameless, owner = self._interner.nameless, object()
+        owner = object()
 
         def negated(at: int, run: Run) -> Vector:
             out = Vector()
             for labels, value in inner(at, run):
-                result = nameless(labels)
+                result = labels.nameless
                 run.claim(owner, result, labels)
                 out.append((result, -value))
             return out
@@ -341,7 +379,7 @@ class Compiler:
             first, second = self.vector(left), self.vector(right)
             return lambda at, run: unique(operator(first(at, run), second(at, run)))
         scalar_left = left.kind is Kind.SCALAR
-        with_number = matching.with_scalar(op, node.bool_, interner, scalar_left)
+        with_number = matching.with_scalar(op, node.bool_, scalar_left)
         vector, number = self.vector(right if scalar_left else left), self.scalar(left if scalar_left else right)
         return lambda at, run: unique(with_number(vector(at, run), number(at, run)))
 

@@ -36,8 +36,8 @@ class Run:
 
 VectorEval = Callable[[int, Run], Vector]
 ScalarEval = Callable[[int, Run], float]
-Window = tuple[Labels, Labels, Points, int, int]
-"""(labels, the same without the name, samples, index range)"""
+Window = tuple[Labels, Points, int, int]
+"""(labels, samples, index range)"""
 WindowsEval = Callable[[int, Run], tuple[int, int, list[Window]]]
 """(start and end of the range, the series that have samples in it)"""
 

@@ -99,22 +99,22 @@ def histogram_quantile(interner: Interner, share: ScalarEval, inner: VectorEval)
                 histograms.setdefault(whole, []).append((bound, count))
         rank = share(at, run)
         return unique(
-            [(interner.nameless(whole), buckets.quantile(rank, parts)) for whole, parts in histograms.items()]
+            [(whole.nameless, buckets.quantile(rank, parts)) for whole, parts in histograms.items()]
         )
 
     return quantiles
 
 
-def of_numbers(interner: Interner, name: str, inner: VectorEval, numbers: Sequence[ScalarEval]) -> VectorEval:
+def of_numbers(name: str, inner: VectorEval, numbers: Sequence[ScalarEval]) -> VectorEval:
     """A function of each element's value and of numbers."""
-    nameless, function, empty = interner.nameless, _NUMBER_FUNCTIONS[name], _EMPTY_WHEN.get(name)
+    function, empty = _NUMBER_FUNCTIONS[name], _EMPTY_WHEN.get(name)
 
     def call(at: int, run: Run) -> Vector:
         parameters = [number(at, run) for number in numbers]
         vector = inner(at, run)
         if empty is not None and empty(*parameters):
             return []
-        return unique([(nameless(labels), function(value, *parameters)) for labels, value in vector])
+        return unique([(labels.nameless, function(value, *parameters)) for labels, value in vector])
 
     return call
 

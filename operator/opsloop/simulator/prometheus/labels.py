@@ -9,11 +9,13 @@ NAME: Final = "__name__"
 class Labels:
     """An immutable label set; made by an `Interner` only."""
 
-    __slots__ = ("pairs", "values")
+    __slots__ = ("nameless", "pairs", "values")
 
-    def __init__(self, pairs: tuple[tuple[str, str], ...]) -> None:
+    def __init__(self, pairs: tuple[tuple[str, str], ...], nameless: "Labels | None" = None) -> None:
+        """`nameless`: the same without the metric name; None where there is no name."""
         self.pairs = pairs
         self.values: Mapping[str, str] = dict(pairs)
+        self.nameless = nameless or self
 
     def get(self, name: str) -> str:
         """The label's value; empty where it is absent, as PromQL sees it."""
@@ -28,7 +30,6 @@ class Interner:
 
     def __init__(self) -> None:
         self._known: dict[tuple[tuple[str, str], ...], Labels] = {}
-        self._nameless: dict[Labels, Labels] = {}
         self.empty = self.of({})
 
     def of(self, values: Mapping[str, str]) -> Labels:
@@ -36,7 +37,9 @@ class Interner:
         pairs = tuple(sorted((name, value) for name, value in values.items() if value))
         known = self._known.get(pairs)
         if known is None:
-            known = self._known[pairs] = Labels(pairs)
+            rest = tuple(pair for pair in pairs if pair[0] != NAME)
+            nameless = self.of(dict(rest)) if len(rest) < len(pairs) else None
+            known = self._known[pairs] = Labels(pairs, nameless)
         return known
 
     def keep(self, labels: Labels, names: Iterable[str]) -> Labels:
@@ -52,10 +55,3 @@ class Interner:
     def with_label(self, labels: Labels, name: str, value: str) -> Labels:
         """The same with one label set, or removed where the value is empty."""
         return self.of({**labels.values, name: value})
-
-    def nameless(self, labels: Labels) -> Labels:
-        """The same without the metric name."""
-        known = self._nameless.get(labels)
-        if known is None:
-            known = self._nameless[labels] = self.drop(labels, (NAME,))
-        return known

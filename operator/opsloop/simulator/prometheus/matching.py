@@ -1,6 +1,7 @@
 """Binary operators between two vectors: which element meets which, and with what labels they leave."""
 
 from collections.abc import Callable
+from operator import attrgetter
 from typing import Protocol
 
 from .arithmetic import ARITHMETIC, COMPARE
@@ -33,6 +34,8 @@ def element(op: str, bool_: bool) -> Element:
 def signatures(interner: Interner, matching: Matching) -> Callable[[Labels], Labels]:
     """From an element's labels to those by which it is matched."""
     known = dict[Labels, Labels]()
+    if not matching.on and not matching.labels:
+        return attrgetter("nameless")
 
     def signature(labels: Labels) -> Labels:
         found = known.get(labels)
@@ -132,17 +135,17 @@ def _results(op: str, bool_: bool, interner: Interner, matching: Matching) -> Ca
         return found
 
     def make(many: Labels, one: Labels) -> Labels:
-        base = interner.nameless(many) if op in ARITHMETIC else many
+        base = many.nameless if op in ARITHMETIC else many
         if not matching.group:
             base = interner.keep(base, matching.labels) if matching.on else interner.drop(base, matching.labels)
         for name in matching.include:
             base = interner.with_label(base, name, one.get(name))
-        return interner.nameless(base) if nameless else base
+        return base.nameless if nameless else base
 
     return result
 
 
-def with_scalar(op: str, bool_: bool, interner: Interner, scalar_left: bool) -> Callable[[Vector, float], Vector]:
+def with_scalar(op: str, bool_: bool, scalar_left: bool) -> Callable[[Vector, float], Vector]:
     """An operator between a vector and a number. A comparison keeps the vector's value, on whichever side it stands."""
     nameless = op in ARITHMETIC or bool_
     compare, compute = COMPARE.get(op), ARITHMETIC.get(op)
@@ -161,7 +164,7 @@ def with_scalar(op: str, bool_: bool, interner: Interner, scalar_left: bool) -> 
         out = Vector()
         for labels, number in vector:
             if (result := value(number, scalar)) is not None:
-                out.append((interner.nameless(labels) if nameless else labels, result))
+                out.append((labels.nameless if nameless else labels, result))
         return out
 
     return operator

@@ -146,6 +146,16 @@ def present(points: Points, low: int, high: int, start: int, end: int) -> float 
     return 1.0
 
 
+def least(points: Points, low: int, high: int, start: int, end: int) -> float | None:
+    """The smallest number."""
+    return points.values[low] if low >= points.rising else minimum(points.values[low:high])
+
+
+def largest(points: Points, low: int, high: int, start: int, end: int) -> float | None:
+    """The largest number."""
+    return points.values[high - 1] if low >= points.rising else maximum(points.values[low:high])
+
+
 def _of_values(function: Callable[[Sequence[float]], float]) -> RangeFunction:
     return lambda points, low, high, start, end: function(points.values[low:high])
 
@@ -164,6 +174,6 @@ FUNCTIONS: Final[dict[str, RangeFunction]] = {
     "present_over_time": present,
     "sum_over_time": _of_values(compensated_sum),
     "avg_over_time": _of_values(mean),
-    "min_over_time": _of_values(minimum),
-    "max_over_time": _of_values(maximum),
+    "min_over_time": least,
+    "max_over_time": largest,
 }

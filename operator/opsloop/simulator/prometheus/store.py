@@ -30,23 +30,26 @@ class Points:
     """Samples in the order of time, without staleness markers.
 
     `resets[i]` is the sum of all values that counter resets up to sample i took away; None where it is not kept (then
-    it is looked for), or where it is not finite.
+    it is looked for), or where it is not finite. From the sample `rising` on no value is NaN or below the one before;
+    infinity where that is not known.
     """
 
-    __slots__ = ("resets", "times", "values")
+    __slots__ = ("resets", "rising", "times", "values")
 
-    def __init__(self, times: list[int], values: list[float], resets: list[float] | None = None) -> None:
-        self.times, self.values, self.resets = times, values, resets
+    def __init__(
+        self, times: list[int], values: list[float], resets: list[float] | None = None, rising: float = inf
+    ) -> None:
+        self.times, self.values, self.resets, self.rising = times, values, resets, rising
 
 
 class Series:
     """One label set and its samples."""
 
-    __slots__ = ("labels", "nameless", "points", "stale")
+    __slots__ = ("labels", "points", "stale")
 
-    def __init__(self, labels: Labels, nameless: Labels) -> None:
-        self.labels, self.nameless = labels, nameless
-        self.points = Points([], [], [])
+    def __init__(self, labels: Labels) -> None:
+        self.labels = labels
+        self.points = Points([], [], [], 0)
         self.stale: list[int] = []
 
     def last_time(self) -> int | None:
@@ -58,6 +61,8 @@ class Series:
         """Put a sample in its place. ValueError where the second is taken: Prometheus drops such a sample."""
         times, values, resets = self.points.times, self.points.values, self.points.resets
         if not times or at > times[-1]:
+            if not (value >= values[-1] if values else value == value):
+                self.points.rising = len(values) + (value != value)
             if resets is not None:
                 before = resets[-1] if resets else 0.0
                 lost = values[-1] if values and value < values[-1] else 0.0
@@ -88,6 +93,7 @@ class Series:
             resets.append(lost)
             before = value
         self.points.resets = resets if -inf < lost < inf else None
+        self.points.rising = inf
 
 
 class Memo(Generic[T]):
@@ -159,6 +165,7 @@ class Store:
         self._all: list[Series] = []
         self._pending: list[tuple[float, int, Series, int, float]] = []
         self._queued = 0
+        self.ingested = 0  # samples and markers that became visible
         self.arrivals = Arrivals()
 
     def series(self, labels: Mapping[str, str]) -> Series:
@@ -166,7 +173,7 @@ class Store:
         key = self.interner.of(labels)
         found = self._series.get(key)
         if found is None:
-            found = self._series[key] = Series(key, self.interner.nameless(key))
+            found = self._series[key] = Series(key)
             self._by_name.setdefault(key.get(NAME), []).append(found)
             self._all.append(found)
         return found
@@ -204,6 +211,7 @@ class Store:
             self._ingest(series, at, value)
 
     def _ingest(self, series: Series, at: int, value: float) -> None:
+        self.ingested += 1
         self.arrivals.note(at)
         if isnan(value) and is_stale(value):
             series.end(at)
