@@ -2,6 +2,7 @@
 
 import re
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer, WithJsonSchema
@@ -26,6 +27,7 @@ def parse_duration(text: Any) -> timedelta:
     return timedelta(seconds=sum(int(n) * _UNITS[u] for n, u in _DURATION.findall(text)))
 
 
+@lru_cache(maxsize=4096)
 def format_duration(value: timedelta) -> str:
     """Formats a duration in its shortest Prometheus-style spelling: 90 s is `1m30s`, 0 is `0s`."""
     milliseconds = round(value.total_seconds() * 1000)

@@ -1,6 +1,7 @@
 """Burn-rate tiers: those of the spec, or the defaults of its period that the objective can reach."""
 
 from datetime import timedelta
+from functools import lru_cache
 from typing import Literal
 
 from opsloop.api.meta import format_duration
@@ -28,6 +29,12 @@ def default_tiers(objective: float, period: timedelta) -> tuple[list[Tier], list
     factor = share of the budget · period / long window. Periods under four weeks shrink the windows and keep the
     factors of 30 days: with windows of days in a period of a week a factor would fall below 1 and fire within budget.
     """
+    tiers, dropped = _defaults(objective, period)
+    return list(tiers), list(dropped)
+
+
+@lru_cache(maxsize=1024)
+def _defaults(objective: float, period: timedelta) -> tuple[tuple[Tier, ...], tuple[str, ...]]:
     shrink = period / _BASE if period < _SHORTEST_UNSCALED else 1.0
     tiers, dropped = [], []
     for share, long, short, severity in _DEFAULTS:
@@ -37,7 +44,7 @@ def default_tiers(objective: float, period: timedelta) -> tuple[list[Tier], list
             tiers.append(tier)
         else:
             dropped.append(f"The default tier {tier_name(tier)} is left out: {unreachable_sentence(factor, objective)}")
-    return tiers, dropped
+    return tuple(tiers), tuple(dropped)
 
 
 def _seconds(window: timedelta) -> timedelta:
@@ -62,12 +69,12 @@ def tier_name(tier: Tier) -> str:
 
 def tiers_of(slo: Slo) -> list[Tier]:
     """The tiers that are judged: those of the spec, else the defaults of the period."""
-    return list(slo.tiers) or default_tiers(slo.objective, slo.period)[0]
+    return list(slo.tiers or _defaults(slo.objective, slo.period)[0])
 
 
 def dropped_tiers(slo: Slo) -> list[str]:
     """A sentence for each default tier that is left out; none where the spec has tiers of its own."""
-    return [] if slo.tiers else default_tiers(slo.objective, slo.period)[1]
+    return [] if slo.tiers else list(_defaults(slo.objective, slo.period)[1])
 
 
 def windows_of(slo: Slo) -> frozenset[timedelta]:

@@ -66,12 +66,14 @@ def beginnings(series: Sequence[Span]) -> list[float]:
     if harm <= usual:
         return [1 / len(series)] * len(series)
     total, sums = 0.0, []
+    harmed, well = (_levels(usual, harm, shares) for shares in ((1.0, 0.75, 0.5), (0.0, 0.25)))
     for span in reversed(series):
-        total += max(-CUT, min(CUT, _log_ratio(span, usual, harm)))
+        total += max(-CUT, min(CUT, _log_ratio(span, harmed, well)))
         sums.append(total)
     high = max(sums)
     weights = [exp(value - high) for value in reversed(sums)]
-    return [weight / sum(weights) for weight in weights]
+    whole = sum(weights)
+    return [weight / whole for weight in weights]
 
 
 def bayes_factor(
@@ -101,19 +103,20 @@ def _harm(series: Sequence[Span]) -> float:
     return max((s.bad / s.total for s in series[-RECENT:] if s.total > 0), default=0.0)
 
 
-def _log_ratio(span: Span, usual: float, harm: float) -> float:
+def _levels(usual: float, harm: float, shares: Sequence[float]) -> tuple[tuple[float, float], ...]:
+    """(log of the error ratio, log of the rest) at these shares of the way from the usual level to the harm."""
+    step = log(harm / usual)
+    ratios = [min(max(usual * exp(step * share), 1e-9), 1 - 1e-9) for share in shares]
+    return tuple((log(ratio), log(1 - ratio)) for ratio in ratios)
+
+
+def _log_ratio(span: Span, harmed: Sequence[tuple[float, float]], well: Sequence[tuple[float, float]]) -> float:
     """log P(counts | harm) / P(counts | no harm). Either is a mixture: a rollout that goes on has part of the harm."""
     if span.total <= 0:
         return 0.0
-    step = log(harm / usual)
-    harmed = [_log_likelihood(span, usual * exp(step * share)) for share in (1.0, 0.75, 0.5)]
-    well = [_log_likelihood(span, usual * exp(step * share)) for share in (0.0, 0.25)]
-    return _log_mean(harmed) - _log_mean(well)
-
-
-def _log_likelihood(span: Span, ratio: float) -> float:
-    ratio = min(max(ratio, 1e-9), 1 - 1e-9)
-    return span.bad * log(ratio) + (span.total - span.bad) * log(1 - ratio)
+    bad, good = span.bad, span.total - span.bad
+    likely, unlikely = ([bad * lb + good * lg for lb, lg in levels] for levels in (harmed, well))
+    return _log_mean(likely) - _log_mean(unlikely)
 
 
 def _log_mean(logs: Sequence[float]) -> float:

@@ -8,9 +8,11 @@ from collections.abc import Callable, Iterator
 from math import nan
 
 from . import arithmetic, functions, matching, ranges
+from .columns import Columns, first_step
 from .evaluation import Run, ScalarEval, VectorEval, Window, WindowsEval, unique
 from .labels import NAME, Labels
 from .matching import Vector
+from .past import one_metric, only_past
 from .regex import translated
 from .store import Memo, Points, Series, Store
 from .syntax import (
@@ -21,6 +23,7 @@ from .syntax import (
     Dialect,
     Kind,
     Matcher,
+    Matching,
     Negation,
     Node,
     Number,
@@ -34,7 +37,6 @@ from .syntax import (
 from .vocabulary import SETS
 
 _KEPT = 1000  # results at past times of one expression
-_NO_MEMO = frozenset(("label_replace", "timestamp"))  # their result hangs on more than the time and the samples
 
 
 class Compiler:
@@ -75,6 +77,11 @@ class Compiler:
         if found is None:
             found = self._vectors[node] = self._vector(node)
         return found
+
+    def query(self, node: Node) -> VectorEval:
+        """A closure for a whole query: the next range query asks for mostly the same times."""
+        evaluate = self.vector(node)
+        return self._kept(evaluate) if only_past(node) else evaluate
 
     def _vector(self, node: Node) -> VectorEval:
         match node:
@@ -180,8 +187,18 @@ class Compiler:
         selector, width = node.selector, node.width
         first_after: Callable[..., int] = bisect_right if self._dialect.left_open else bisect_left
         matched, reference = self.matching_series(selector.matchers), self._reference(selector.at, selector.offset)
+        fixed, asked, answer, store = selector.at is None, (0, -1), (0, 0, list[Window]()), self._store
 
         def windows(at: int, run: Run) -> tuple[int, int, list[Window]]:
+            nonlocal asked, answer
+            if not fixed:
+                return look(at, run)
+            now = (at, store.ingested)
+            if asked != now:
+                asked, answer = now, look(at, run)
+            return answer
+
+        def look(at: int, run: Run) -> tuple[int, int, list[Window]]:
             end = reference(at, run)
             start = end - width
             found = list[Window]()
@@ -201,7 +218,7 @@ class Compiler:
     def _subquery(self, node: Subquery) -> WindowsEval:
         step = node.step or self._default_step
         inner, reference = self.vector(node.inner), self._reference(node.at, node.offset)
-        memo = Memo[Vector](self._store.arrivals) if _only_past(node.inner) else None
+        memo = Memo[Vector](self._store.arrivals) if only_past(node.inner) else None
         most = 4 * (node.width // step + 2)
         left_open, owner, columns = self._dialect.left_open, object(), Columns()
 
@@ -210,7 +227,7 @@ class Compiler:
             start = end - node.width
             within = run.within(owner)
             known = memo.current(start, end, most) if memo is not None else {}
-            first = _first_step(start, step, left_open)
+            first = first_step(start, step, left_open)
             for moment in columns.missing(known, first, end, step):
                 vector = known.get(moment)
                 if vector is None:
@@ -253,7 +270,7 @@ class Compiler:
     def _over_range(self, node: Call) -> VectorEval:
         function, windows = ranges.FUNCTIONS[node.name], self.windows(node.args[0])
         keeps_name, owner = node.name == "last_over_time", object()
-        collides = not keeps_name and not _one_metric(node.args[0])
+        collides = not keeps_name and not one_metric(node.args[0])
 
         def call(at: int, run: Run) -> Vector:
             start, end, found = windows(at, run)
@@ -266,7 +283,7 @@ class Compiler:
                         run.claim(owner, labels.nameless, labels)
             return out
 
-        return self._once(call) if _only_past(node) else call
+        return self._once(call) if only_past(node) else call
 
     def _once(self, evaluate: VectorEval) -> VectorEval:
         """The same for an expression that hangs on the time and the samples alone: not done again for equal ones."""
@@ -295,7 +312,7 @@ class Compiler:
     # operators
     def _aggregate(self, node: Aggregate) -> VectorEval:
         evaluate = self._reduced(node)
-        return self._kept(evaluate) if _only_past(node) and not isinstance(bare(node.inner), Aggregate) else evaluate
+        return self._kept(evaluate) if only_past(node) and not isinstance(bare(node.inner), Aggregate) else evaluate
 
     def _kept(self, evaluate: VectorEval) -> VectorEval:
         """The same for an expression that hangs on the time and the samples until then alone: the last results are kept."""
@@ -370,6 +387,8 @@ class Compiler:
 
     def _binary(self, node: Binary) -> VectorEval:
         op, left, right, interner = node.op, node.left, node.right, self._interner
+        if op == "or" and node.matching == Matching():
+            return _joined([self.vector(part) for part in _alternatives(node)])
         if left.kind is Kind.VECTOR and right.kind is Kind.VECTOR:
             operator = (
                 matching.set_operator(op, interner, node.matching)
@@ -384,62 +403,28 @@ class Compiler:
         return lambda at, run: unique(with_number(vector(at, run), number(at, run)))
 
 
-class Columns:
-    """The results of a subquery's steps as series: kept from one evaluation to the next while the results are the same."""
-
-    __slots__ = ("_first", "_known", "_last", "series")
-
-    def __init__(self) -> None:
-        self.series: dict[Labels, tuple[list[int], list[float]]] = {}
-        self._known: object = None
-        self._first, self._last = 0, -1
-
-    def missing(self, known: object, first: int, end: int, step: int) -> range:
-        """The steps until `end` that are to be added, in order; everything is forgotten where `known` is another store."""
-        if known is not self._known or not self._first <= first <= self._last + step:
-            self._known, self.series = known, {}
-            self._first, self._last = first, first - step
-        begin, self._last = self._last + step, max(self._last, end // step * step)
-        return range(begin, end + 1, step)
-
-    def add(self, moment: int, vector: Vector) -> None:
-        """The result at a step, later than those before."""
-        for labels, value in vector:
-            times, values = self.series.setdefault(labels, ([], []))
-            times.append(moment)
-            values.append(value)
-
-
-def _first_step(start: int, step: int, left_open: bool) -> int:
-    """The first multiple of the step in the range."""
-    first = -(-start // step) * step
-    return first + step if left_open and first == start else first
-
-
-def _one_metric(node: Node) -> bool:
-    """Does the range hold series of one metric only, so that dropping its name merges none?"""
+def _alternatives(node: Node) -> list[Node]:
+    """The operands of a chain of plain `or`, from left to right."""
     node = bare(node)
-    return isinstance(node, Range) and any(m.name == NAME and m.op == "=" for m in node.selector.matchers)
+    if isinstance(node, Binary) and node.op == "or" and node.matching == Matching():
+        return [*_alternatives(node.left), *_alternatives(node.right)]
+    return [node]
 
 
-def _only_past(node: Node) -> bool:
-    """Does its value at a time hang on the samples until then alone?"""
-    node = bare(node)
-    match node:
-        case Selector(_, offset, at):
-            return offset >= 0 and at is None
-        case Range(selector):
-            return _only_past(selector)
-        case Subquery(inner, _, _, offset, at):
-            return offset >= 0 and at is None and _only_past(inner)
-        case Aggregate(_, inner):
-            return _only_past(inner)
-        case Binary(_, left, right):
-            return _only_past(left) and _only_past(right)
-        case Call(name, args):
-            collides = name in ranges.FUNCTIONS and name != "last_over_time" and not _one_metric(args[0])
-            return name not in _NO_MEMO and not collides and all(_only_past(argument) for argument in args)
-    return isinstance(node, Number)
+def _joined(parts: list[VectorEval]) -> VectorEval:
+    """The elements of each part that no earlier part has."""
+
+    def joined(at: int, run: Run) -> Vector:
+        found, there = Vector(), set[Labels]()
+        for part in parts:
+            vector = part(at, run)
+            if found:
+                vector = [one for one in vector if one[0].nameless not in there]
+            found = found + vector if found else vector
+            there.update([labels.nameless for labels, _ in vector])
+        return unique(found)
+
+    return joined
 
 
 def _scalar_of(vector: VectorEval) -> ScalarEval:

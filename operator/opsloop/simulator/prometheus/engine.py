@@ -78,7 +78,7 @@ class Engine:
             if node.kind is Kind.SCALAR:
                 found = (node.kind, self._as_vector(self._compiler.scalar(node)))
             elif node.kind is Kind.VECTOR:
-                found = (node.kind, self._compiler.vector(node))
+                found = (node.kind, self._compiler.query(node))
             else:
                 raise NotNumbers(node.kind)
             self._compiled[query] = found

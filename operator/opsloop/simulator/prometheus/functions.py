@@ -98,9 +98,7 @@ def histogram_quantile(interner: Interner, share: ScalarEval, inner: VectorEval)
             if bound is not None:
                 histograms.setdefault(whole, []).append((bound, count))
         rank = share(at, run)
-        return unique(
-            [(whole.nameless, buckets.quantile(rank, parts)) for whole, parts in histograms.items()]
-        )
+        return unique([(whole.nameless, buckets.quantile(rank, parts)) for whole, parts in histograms.items()])
 
     return quantiles
 

@@ -2,9 +2,9 @@
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
 from enum import Enum, auto
 from math import inf, nan
+from typing import NamedTuple
 
 from .syntax import QueryError, Unsupported
 
@@ -20,8 +20,7 @@ class T(Enum):
     END = auto()
 
 
-@dataclass(frozen=True, slots=True)
-class Token:
+class Token(NamedTuple):
     """One token: `text` as written, `value` of a number (float), a duration (int, ms) or a string (unquoted)."""
 
     type: T

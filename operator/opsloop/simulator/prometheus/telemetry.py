@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import TypeVar
 
 from opsloop.errors import Invalid
@@ -71,5 +72,6 @@ class ModelTelemetry:
             raise
 
 
+@lru_cache(maxsize=100_000)
 def _time(at: int) -> datetime:
     return datetime.fromtimestamp(at / 1000, UTC)
