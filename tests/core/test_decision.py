@@ -7,7 +7,7 @@ from pydantic import ValidationError
 
 from opsloop.api.runbook import RunbookStatus
 from opsloop.core.actions import DeleteCanary
-from opsloop.core.decision import LONGEST_EVENT, Decision, DecisionBuilder
+from opsloop.core.decision import LONGEST_EVENT, SOONEST_LOOK, Decision, DecisionBuilder
 
 NOW = datetime(2026, 1, 5, 9, 0, tzinfo=UTC)
 
@@ -71,3 +71,18 @@ def test_a_condition_keeps_its_time_while_its_value_stays() -> None:
     assert isinstance(again, RunbookStatus)
     assert again.conditions[0].last_transition_time == NOW
     assert again.conditions[0].message == "it answers still"
+
+
+def test_a_look_that_changed_nothing_is_not_taken_again_at_once() -> None:
+    new = builder()
+    new.look_again(timedelta(seconds=-3))
+    assert new.build().look_again == SOONEST_LOOK
+
+
+def test_a_look_that_changed_something_may_be_taken_again_at_once() -> None:
+    written, acted = builder(), builder()
+    written.set(observed_generation=4)
+    acted.execute(DeleteCanary("a"))
+    for new in (written, acted):
+        new.look_again(timedelta(0))
+        assert new.build().look_again == timedelta(0)

@@ -6,7 +6,7 @@ import time
 from collections import Counter
 
 from opsloop.simulator import kinds
-from opsloop.simulator.campaign import COMPARED, Lived, Task, campaign, failing, rows, story, text
+from opsloop.simulator.campaign import Lived, Task, campaign, failing, rows, story, text
 from opsloop.simulator.episode import live_through
 from opsloop.simulator.figures import measure
 from opsloop.simulator.judges import TOYS, Perfect
@@ -39,7 +39,7 @@ def _replay(seed: int, kind: str, toy: str) -> int:
     judge = Perfect() if toy == "perfect" else TOYS[toy] if toy else None
     episode = live_through(weather, judge)
     print("\n".join(story(episode)))
-    perfect = live_through(weather, Perfect()) if weather.kind in COMPARED else None
+    perfect = live_through(weather, Perfect()) if weather.compared else None
     for sample in measure(episode, perfect):
         print(f"{'!' if sample.why else ' '} {sample.figure}: {sample.failures:g} of {sample.trials:.4g} {sample.why}")
     print("\n".join(episode.failures[:20]))

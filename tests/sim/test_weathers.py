@@ -1,4 +1,4 @@
-"""A fixed part of `make sim`: the whole operator lives through fourteen weathers, one of each kind."""
+"""A fixed part of `make sim`: the whole operator lives through one weather of each kind."""
 
 from functools import cache
 

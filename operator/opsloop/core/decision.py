@@ -9,6 +9,9 @@ from opsloop.core import conditions
 from opsloop.core.actions import Action
 
 EventType = Literal["Normal", "Warning"]
+SOONEST_LOOK = timedelta(
+    seconds=1
+)  # after a look that changed nothing: at the same time the next one would see the same
 LONGEST_EVENT = 1000  # characters; the API server refuses an Event with a message of more than 1024
 
 
@@ -91,4 +94,7 @@ class DecisionBuilder(Generic[F, S]):
         """The Decision; its status is None where nothing changed. Raises ValidationError for a status of a wrong type."""
         status = type(self.status).model_validate(dict(self.status))
         changed = status if status != self._observed else None
-        return Decision(tuple(self._safety), changed, tuple(self._actions), tuple(self._events), self._look_again)
+        again = self._look_again
+        if again is not None and changed is None and not self._safety and not self._actions:
+            again = max(again, SOONEST_LOOK)
+        return Decision(tuple(self._safety), changed, tuple(self._actions), tuple(self._events), again)

@@ -67,7 +67,7 @@ class Operator:
 
     def changed(self, kind: str, obj: Object) -> None:
         """Requests a reconcile of every object that this one concerns: after a watch event or a LIST."""
-        for key in requests_for_object(kind, obj, self.cache):
+        for key in sorted(requests_for_object(kind, obj, self.cache)):
             self.queue.enqueue(key)
 
     def intake_stored(self, namespace: str) -> None:
@@ -115,7 +115,7 @@ class Operator:
 
     def _reading_changed(self, release: NamespacedName) -> None:
         grace = self.settings.reopen_grace
-        for key in requests_for_reading(*release, self.cache, self.runtime.now(), grace):
+        for key in sorted(requests_for_reading(*release, self.cache, self.runtime.now(), grace)):
             self.queue.enqueue(key)
 
     def _hot(self, release: NamespacedName) -> bool:

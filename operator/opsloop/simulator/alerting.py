@@ -22,7 +22,7 @@ class _Rule:
 
 @dataclass(slots=True)
 class Alerting:
-    """Two rules for each service: more than 5 % of a minute's requests bad, and no pod ready; each for a minute.
+    """Two rules for each service: more than 5 % of a minute's requests bad, and no pod ready of those wanted; each for a minute.
 
     They look at the truth, as alerts on a load balancer do. A rule in `stuck` fires for ever once it did.
     """
@@ -35,12 +35,12 @@ class Alerting:
     _rules: dict[tuple[str, str], _Rule] = field(default_factory=dict)
 
     def look(self, now: float, clock: datetime, recent: dict[str, list[Tally]], ready: dict[str, int]) -> list[Alert]:
-        """Alerts that begin or end now. `recent`: the last minute of each service; `ready`: its pods in traffic."""
+        """Alerts that begin or end now. `recent`: the last minute of each service; `ready`: its pods in traffic, of services that want some."""
         found = []
         for service in self.services:
             tallies = recent[service.name]
             total, bad = sum(t.total for t in tallies), sum(t.bad for t in tallies)
-            holds = {ERRORS: total >= LEAST and bad > 0.05 * total, NO_PODS: ready[service.name] == 0}
+            holds = {ERRORS: total >= LEAST and bad > 0.05 * total, NO_PODS: ready.get(service.name) == 0}
             for name, value in holds.items():
                 found += self._step(service.name, name, value, now, clock)
         return found

@@ -6,16 +6,12 @@ from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from datetime import timedelta
 from multiprocessing import get_context
-from typing import Final
 
 from opsloop.simulator import kinds
 from opsloop.simulator.episode import TICK, Episode, live_through
 from opsloop.simulator.figures import GOALS, Row, Sample, measure, table
 from opsloop.simulator.judges import TOYS, Perfect
 from opsloop.simulator.weather import Weather
-
-COMPARED: Final = ("bad-release", "bad-push", "slow-push", "slight-push")
-"""Kinds in which a harmful version is put before users: the perfect judge lives through them too."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +40,7 @@ def live(task: Task) -> Lived:
     began = time.process_time()
     weather = kinds.weather(task.seed, task.kind)
     episode = live_through(weather, TOYS[task.toy] if task.toy else None, task.tick)
-    perfect = live_through(weather, Perfect()) if weather.kind in COMPARED else None
+    perfect = live_through(weather, Perfect()) if weather.compared else None
     if episode.unsupported:
         raise AssertionError(f"seed {task.seed}: the model of Prometheus does not support {episode.unsupported[0]}")
     samples = measure(episode, perfect)

@@ -12,8 +12,8 @@ from opsloop.simulator.burn import Counts
 from opsloop.simulator.fakes.pager import FakePager
 from opsloop.simulator.loop import LeapLoop, run
 from opsloop.simulator.mechanics import Judge, Mechanics
-from opsloop.simulator.process import Process
 from opsloop.simulator.record import Record, Watcher
+from opsloop.simulator.replicas import Replicas
 from opsloop.simulator.rest import unrest
 from opsloop.simulator.service import Service, Tally
 from opsloop.simulator.weather import HOLDS, MAIN, PAGE_FACTOR, Happening, Weather
@@ -95,7 +95,7 @@ async def _play(weather: Weather, judge: Judge | None, tick: timedelta, tell: Te
     world.alerting.severity = weather.severity
     world.alerting.services = weather.services if weather.alerts else ()
     world.alerting.stuck = {s.name for s in weather.services} if weather.stuck else set()
-    fix = Happening(weather.fix_at, f"the Release {MAIN} asks for the fix {FIX}", lambda w: w.ship(MAIN, FIX))
+    fix = _fix(weather)
     for happening in (*weather.happenings, fix):
         _scheduled(world, happening)
     if judge is None:
@@ -104,6 +104,12 @@ async def _play(weather: Weather, judge: Judge | None, tick: timedelta, tell: Te
         failures = await _with_judge(world, weather, record, judge)
     tallies = {name: traffic.tallies for name, traffic in world.traffic.items()}
     return Episode(weather, record, tallies, world.story, failures, world.telemetry.unsupported)
+
+
+def _fix(weather: Weather) -> Happening:
+    if weather.fix_by_push:
+        return Happening(weather.fix_at, f"kubectl-set pushes the fix {FIX} to {MAIN}", lambda w: w.push(MAIN, FIX))
+    return Happening(weather.fix_at, f"the Release {MAIN} asks for the fix {FIX}", lambda w: w.ship(MAIN, FIX))
 
 
 def _scheduled(world: World, happening: Happening) -> None:
@@ -121,17 +127,16 @@ async def _with_opsloop(world: World, weather: Weather, record: Record, tick: ti
     for service in weather.services:
         world.cluster.seed(manifests.release(service, weather.live[service.name], weather.form, HOLDS))
     world.cluster.seed(manifests.runbook())
-    process = Process(world, Settings(tick=tick, workers=1))
-    process.fakes.pager = process.pager = RecordingPager(record)
+    replicas = Replicas(world, Settings(tick=tick, workers=1), RecordingPager(record))
     world.watchers.append(Watcher(record))
     world.at(weather.fix_at - STEP, lambda: record.unrest.extend(unrest(world, weather)))
-    await process.start()
-    while world.now() <= weather.horizon and not process.broken:
+    await replicas.start()
+    while world.now() <= weather.horizon and not replicas.broken:
         world.step()
-        process.look()
+        await replicas.look()
         await asyncio.sleep(STEP)
-    await process.stop()
-    return process.failures
+    await replicas.stop()
+    return replicas.failures
 
 
 async def _with_judge(world: World, weather: Weather, record: Record, judge: Judge) -> list[str]:

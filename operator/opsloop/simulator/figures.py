@@ -5,26 +5,25 @@ from dataclasses import dataclass
 from math import exp
 from typing import Final
 
+from opsloop.api.release import Release
+from opsloop.core.slo.canary import seconds_needed
+from opsloop.simulator import manifests
 from opsloop.simulator.burn import Counts, counts_of, stretches
 from opsloop.simulator.episode import FIX, Episode
 from opsloop.simulator.record import IncidentRun, PageSent
 from opsloop.simulator.scraping import EVERY
 from opsloop.simulator.service import Service
-from opsloop.simulator.weather import HOLDS, MAIN, PAGE_FACTOR
+from opsloop.simulator.weather import HOLDS, MAIN, PAGE_FACTOR, Weather
 
 ALPHA: Final = 0.01
 DAY: Final = 86_400.0
 POWER: Final = {3.0: 34_800, 10.0: 2_050, 40.0: 265}
 """Multiple of live's 0.5 % → requests in all by which 95 of 100 canaries are rejected (the sequential test in closed form)."""
 TO_PAGE: Final = 300.0  # seconds from when a tier fires, or a minute without pods, until a page
-UNSERVED: Final = 120.0  # seconds without any pod that are an outage
+UNSERVED: Final = 90.0  # seconds without any pod that are an outage
 MOST_RETURNS: Final = 2  # of one Incident without new harm: chance, and what its windows still hold
-LITTLE_TRAFFIC: Final = "TooLittleTraffic"
-"""The Release says that its traffic cannot tell, and follows what the spec says of that: neither failed nor passed."""
 HARM_SEEN: Final = 600.0  # seconds before it is told, in which a harm was seen
 SLACK: Final = 1.1  # holds may last a tenth longer
-TROUBLED: Final = ("kubernetes", "telemetry-gone", "good-release-in-an-outage", "gitops", "outage", "dependency")
-"""Kinds in which a good version may be held up or cancelled by something that is not its own."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,23 +82,35 @@ def _canaries(episode: Episode) -> Iterable[Sample]:
     for run in record.targets:
         harm = weather.harmful(run.service, run.version)
         first = _first(episode, run.service, run.version)
-        judged = run.state == "Rejected" and run.reason not in ("PodsFailing", "EvalFailed")
-        if not harm and run.ended is not None and first is not None and run.reason != "SpecBackToLive":
+        tried = (
+            run.state in ("Promoted", "Rejected") and run.reason != "SpecBackToLive"
+        )  # one that was cancelled is none
+        if tried and not harm and first is not None:
+            judged = run.state == "Rejected"
             why = f"{run.version} was rejected at {run.ended:.0f} s: {run.reason}" if judged else ""
             yield Sample("healthy-rejected", 1, judged, why)
     if weather.multiple:
         yield from _harmful(episode)
-    shipped = "v2" if weather.kind in ("good-release", "good-release-in-an-outage") else ""
-    if shipped and not weather.kind.startswith(TROUBLED):
-        yield from _promotion(episode, shipped)
+    if "promoted" in weather.owes and _can_tell(weather):
+        yield from _promotion(episode, "v2")
+
+
+def _can_tell(weather: Weather) -> bool:
+    """The canary's first step gives enough events within its hold and patience, by the rate that the oracle knows."""
+    main = weather.main
+    release = Release.model_validate(manifests.release(main, "v1", weather.form, HOLDS))
+    analysis, share = release.spec.strategy.canary.analysis, release.spec.strategy.canary.steps[0].weight / 100
+    rate = main.wave.mean * (1 - main.wave.swing) * share
+    assert release.spec.slo is not None
+    return seconds_needed(release.spec.slo, analysis, rate) <= HOLDS[0] + analysis.patience.total_seconds()
 
 
 def _harmful(episode: Episode) -> Iterable[Sample]:
     weather, multiple = episode.weather, episode.weather.multiple
     first = _first(episode, MAIN, "v2")
     needed = 1.5 * POWER[multiple] / weather.main.wave.mean
-    if first is None or needed > sum(HOLDS):
-        return  # out of reach of these holds: said by the Release, not hidden
+    if first is None or (multiple == min(POWER) and needed > sum(HOLDS)):
+        return  # only the smallest multiple may be out of reach of the holds: said by the Release, not hidden
     limit = first + needed + 3 * EVERY + 2 * EVERY
     ended = next((t.ended for t in episode.record.targets if t.version == "v2" and t.state == "Rejected"), None)
     late = ended is None or ended > limit
@@ -110,30 +121,31 @@ def _harmful(episode: Episode) -> Iterable[Sample]:
 def _promotion(episode: Episode, version: str) -> Iterable[Sample]:
     run = next((t for t in episode.record.targets if (t.service, t.version) == (MAIN, version)), None)
     promoted = run is not None and run.state == "Promoted"
-    if run is not None and run.held == LITTLE_TRAFFIC:
-        return
     state = f"{run.state} {run.reason} {run.held}" if run else "never tried"
     yield Sample("promoted", 1, not promoted, "" if promoted else f"{version} is {state}")
     first = _first(episode, MAIN, version)
-    if episode.weather.main.wave.mean >= 5 and run is not None and first is not None:
-        taken = (run.promoting or float("inf")) - first
+    if "promoted-in-time" in episode.weather.owes and episode.weather.main.wave.mean >= 5:
+        ended = run.promoting if run is not None else None
+        taken = (float("inf") if ended is None else ended) - (first or 0.0)
         late = taken > SLACK * sum(HOLDS)
         yield Sample("promoted-in-time", 1, late, f"{version} took {taken:.0f} s" if late else "")
 
 
 def _mitigations(episode: Episode) -> Iterable[Sample]:
     weather = episode.weather
-    if weather.kind not in ("bad-push", "stuck-alerts"):
+    if "mitigated" not in weather.owes:
         return
     service, version = weather.main, weather.main.versions["v2"]
     served = [t.at for t in episode.tallies[MAIN] if t.version == "v2"]
     fired = _fired_for(episode, service, "v2")
     if not served or fired is None or version.errors < 2 * PAGE_FACTOR * service.budget:
         return
-    rollout = 4 * (version.image.starts + 10)
-    limit = fired + 2 * EVERY + 2 * EVERY + rollout
-    late = served[-1] > limit
-    yield Sample("mitigated", 1, late, f"served until {served[-1]:.0f} s, due at {limit:.0f} s" if late else "")
+    limit = fired + 2 * EVERY + 2 * EVERY + weather.handicap
+    rollout = 4 * (service.versions["v1"].image.starts + 10)  # by Kubernetes, of the version that comes back
+    acted = next((r.at for r in episode.record.rollbacks if (r.service, r.version) == (MAIN, "v2")), None)
+    late = acted is None or acted > limit or served[-1] > limit + rollout
+    text = f"rolled back {f'at {acted:.0f} s' if acted else 'never'}, served until {served[-1]:.0f} s"
+    yield Sample("mitigated", 1, late, f"{text}, due at {limit:.0f} s" if late else "")
 
 
 def _fired_for(episode: Episode, service: Service, version: str) -> float | None:
@@ -166,8 +178,8 @@ def _outages(episode: Episode) -> Iterable[Sample]:
         times = [(begin, end) for begin, end in stretches(seen, service.budget, weather.horizon) if end - begin >= 120]
         times += _without_pods(episode, service)
         for begin, end in times:
-            due = max(begin + TO_PAGE, min(end, begin + 2 * TO_PAGE))
-            heard = any(begin - 900 <= page.at <= due or _still_open(episode, page, begin) for page in pages)
+            due = begin + TO_PAGE + weather.handicap
+            heard = any(begin - 60 <= page.at <= due or _still_open(episode, page, begin) for page in pages)
             text = f"{service.name} harmed from {begin:.0f} to {end:.0f} s, no page" if not heard else ""
             yield Sample("unpaged", 1, not heard, text)
 
@@ -180,7 +192,7 @@ def _still_open(episode: Episode, page: PageSent, at: float) -> bool:
 
 
 def _without_pods(episode: Episode, service: Service) -> list[tuple[float, float]]:
-    """Times of at least two minutes in which no request was served."""
+    """Times of at least a minute and a half in which no request was served."""
     found: list[tuple[float, float]] = []
     for tally in episode.tallies[service.name]:
         if tally.version:
@@ -202,7 +214,7 @@ def _pages(episode: Episode) -> Iterable[Sample]:
         repeated += (page.key, page.what) in seen
         seen.add((page.key, page.what))
     yield Sample("repeated-pages", len(record.pages), repeated, f"{repeated} pages repeat another" if repeated else "")
-    if weather.kind == "quiet":
+    if "no-page" in weather.owes:
         figure = "false-pages" if weather.main.wave.mean >= 1 else "false-pages-quiet"
         pages = [page for page in record.pages if not page.ends]
         yield Sample(figure, weather.horizon / DAY, len(pages), f"paged at {pages[0].at:.0f} s" if pages else "")
@@ -214,10 +226,11 @@ def _ends(episode: Episode) -> Iterable[Sample]:
     flapping = [name for name, one in record.incidents.items() if len(_returns(episode, one)) > MOST_RETURNS]
     yield Sample("flaps", len(record.incidents), len(flapping), "; ".join(f"{name} flaps" for name in flapping))
     run = next((t for t in record.targets if (t.service, t.version) == (MAIN, FIX)), None)
-    promoted = run is not None and run.state == "Promoted"
+    serving = [t.version for t in episode.tallies[MAIN] if t.version][-1:] == [FIX]
+    shipped = serving if episode.weather.fix_by_push else run is not None and run.state == "Promoted"
     state = f"{run.state} {run.reason} {run.held}" if run else "never tried"
-    if run is None or run.held != LITTLE_TRAFFIC:
-        yield Sample("fix-stuck", 1, not promoted, "" if promoted else f"the fix is {state}")
+    if shipped or _can_tell(episode.weather):
+        yield Sample("fix-stuck", 1, not shipped, "" if shipped else f"the fix is {state}")
 
 
 def _returns(episode: Episode, incident: IncidentRun) -> list[float]:
@@ -247,7 +260,10 @@ def _first(episode: Episode, service: str, version: str) -> float | None:
 
 def _counts(episode: Episode, service: Service) -> Counts:
     normal = service.versions[episode.weather.live[service.name]].errors
-    return counts_of(episode.tallies[service.name], service.wave.mean, normal)
+    served = (
+        t for t in episode.tallies[service.name] if t.version
+    )  # the others are in no counter; `_without_pods` has them
+    return counts_of(served, service.wave.mean, normal)
 
 
 # --- the table

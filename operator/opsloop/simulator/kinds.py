@@ -6,19 +6,19 @@ from dataclasses import replace
 from typing import Final
 
 from opsloop.shell.ports import RELEASES, Object
+from opsloop.simulator import harsh
 from opsloop.simulator.kube.pods import Image
 from opsloop.simulator.manifests import FORMS
-from opsloop.simulator.service import Version
 from opsloop.simulator.traffic import NO_BURSTS
 from opsloop.simulator.weather import (
     DEPENDENCY,
     EVENT,
     MAIN,
     PAGE_FACTOR,
-    Sky,
     Weather,
     begin,
     happen,
+    new_version,
     push,
     service,
     ship,
@@ -34,7 +34,9 @@ def quiet(seed: int) -> Weather:
     """Nothing happens; up to half of the budget is used."""
     found = sky(seed)
     found.normal = min(found.normal, 0.5 * found.budget)
-    return begin(seed, "quiet", found, [], FORMS)
+    weather = begin(seed, "quiet", found, [], FORMS)
+    weather.owes = frozenset({"no-page"})
+    return weather
 
 
 def good_release(seed: int) -> Weather:
@@ -44,8 +46,9 @@ def good_release(seed: int) -> Weather:
     ratio = random.choice(
         (steady, steady, min(1.3 * steady, 0.8 * found.budget), random.uniform(0, 0.25) * found.budget)
     )
-    weather = begin(seed, "good-release", found, [_version(found, "v2", ratio)], FORMS)
+    weather = begin(seed, "good-release", found, [new_version(found, "v2", ratio)], FORMS)
     ship(weather, EVENT, "v2")
+    weather.owes = frozenset({"promoted", "promoted-in-time"})
     if random.random() < 0.25:
         at, ratio, length = EVENT + random.uniform(60, 600), random.uniform(0.05, 0.5), random.uniform(30, 240)
         happen(
@@ -54,7 +57,7 @@ def good_release(seed: int) -> Weather:
             f"every request fails with {ratio:.0%} for {length:.0f} s",
             lambda w: w.outage("", ratio, length),
         )
-        weather.kind = "good-release-in-an-outage"
+        weather.kind, weather.owes = "good-release-in-an-outage", frozenset({"promoted"})
     return weather
 
 
@@ -66,11 +69,11 @@ def bad_release(seed: int) -> Weather:
         multiple = random.choice(MULTIPLES)
         found = sky(seed, rps=random.choice(RATES), objective=0.99, normal=0.5)
         found.bursts, found.swing = NO_BURSTS, 0.0
-        weather = begin(seed, "bad-release", found, [_version(found, "v2", 0.005 * multiple, harm=True)], FORMS)
+        weather = begin(seed, "bad-release", found, [new_version(found, "v2", 0.005 * multiple, harm=True)], FORMS)
         weather.multiple = multiple
     else:
         ratio = random.uniform(max(0.1, 4 * found.budget), 0.95)
-        version = _version(found, "v2", ratio, harm=True)
+        version = new_version(found, "v2", ratio, harm=True)
         if random.random() < 0.3:
             version = replace(version, errors=0.08, route=True)
         weather = begin(seed, "bad-release", found, [version], FORMS)
@@ -84,8 +87,9 @@ def bad_push(seed: int) -> Weather:
     random = found.random
     least = min(0.9, 2 * PAGE_FACTOR * found.budget)
     ratio = random.uniform(least, max(0.95, least))
-    weather = begin(seed, "bad-push", found, [_version(found, "v2", ratio, harm=True)], FORMS)
+    weather = begin(seed, "bad-push", found, [new_version(found, "v2", ratio, harm=True)], FORMS)
     push(weather, EVENT, "v2", random.choice(("kubectl-set", "kubectl-edit", "helm")))
+    weather.owes = frozenset({"mitigated"})
     if random.random() < 0.3:  # a smoulder before
         happen(
             weather,
@@ -100,7 +104,7 @@ def slight_push(seed: int) -> Weather:
     """Somebody pushes a version that errs one to three budgets."""
     found = sky(seed)
     ratio = found.random.uniform(1.2, 3) * found.budget
-    weather = begin(seed, "slight-push", found, [_version(found, "v2", ratio, harm=True)], FORMS)
+    weather = begin(seed, "slight-push", found, [new_version(found, "v2", ratio, harm=True)], FORMS)
     push(weather, EVENT, "v2")
     return weather
 
@@ -109,8 +113,9 @@ def slow_push(seed: int) -> Weather:
     """Somebody pushes a version that gets worse over half an hour."""
     found = sky(seed)
     ratio = found.random.uniform(0.3, 0.9)
-    version = replace(_version(found, "v2", ratio, harm=True), ramp=found.random.uniform(900, 2700))
+    version = replace(new_version(found, "v2", ratio, harm=True), ramp=found.random.uniform(900, 2700))
     weather = begin(seed, "slow-push", found, [version], FORMS)
+    weather.owes = frozenset({"mitigated"})
     push(weather, EVENT, "v2")
     return weather
 
@@ -119,7 +124,7 @@ def outage(seed: int) -> Weather:
     """Everybody errs for a while, shortly after a change that did no harm."""
     found = sky(seed)
     random = found.random
-    weather = begin(seed, "outage", found, [_version(found, "v2", found.steady)], FORMS)
+    weather = begin(seed, "outage", found, [new_version(found, "v2", found.steady)], FORMS)
     event = EVENT + 900
     if random.random() < 0.8:
         at = event - random.uniform(60, 1500)
@@ -139,9 +144,9 @@ def dependency(seed: int) -> Weather:
     """A service that this one calls errs; there may have been a harmless change before."""
     found = sky(seed)
     random = found.random
-    weather = begin(seed, "dependency", found, [_version(found, "v2", found.steady)], FORMS)
+    weather = begin(seed, "dependency", found, [new_version(found, "v2", found.steady)], FORMS)
     other = sky(seed + 1_000_000, rps=max(found.rps, 1.0), objective=found.objective)
-    catalog = service(other, [_version(other, "v2", 0.9, harm=True)], DEPENDENCY)
+    catalog = service(other, [new_version(other, "v2", 0.9, harm=True)], DEPENDENCY)
     weather.services = (replace(weather.main, depends=(DEPENDENCY,), share=random.uniform(0.5, 1)), catalog)
     weather.live[DEPENDENCY] = "v1"
     event = EVENT + 900
@@ -162,7 +167,9 @@ def telemetry_gone(seed: int) -> Weather:
     """Prometheus goes away, in a rollout or while a bad version is pushed."""
     found = sky(seed)
     random = found.random
-    weather = begin(seed, "telemetry-gone", found, [_version(found, "v2", random.choice((found.steady, 0.9)))], FORMS)
+    weather = begin(
+        seed, "telemetry-gone", found, [new_version(found, "v2", random.choice((found.steady, 0.9)))], FORMS
+    )
     weather.alerts, weather.severity = True, "critical"
     bad = weather.main.versions["v2"].errors > 0.5
     versions = {**weather.main.versions, "v2": replace(weather.main.versions["v2"], harm=bad)}
@@ -183,7 +190,7 @@ def pods_dead(seed: int) -> Weather:
     """No pod answers for a while."""
     found = sky(seed)
     random = found.random
-    weather = begin(seed, "pods-dead", found, [_version(found, "v2", found.steady)], FORMS)
+    weather = begin(seed, "pods-dead", found, [new_version(found, "v2", found.steady)], FORMS)
     length = random.uniform(180, 1500)
     if random.random() < 0.5:
         push(weather, EVENT - random.uniform(60, 900), "v2")
@@ -196,7 +203,7 @@ def pods_dead(seed: int) -> Weather:
 def annotations(seed: int) -> Weather:
     """A bad version is rejected, allowed again by a person who forgets the annotation, and rejected again."""
     found = sky(seed, rps=100.0, objective=0.99, normal=0.3)
-    weather = begin(seed, "annotations", found, [_version(found, "v2", 0.3, harm=True)], FORMS)
+    weather = begin(seed, "annotations", found, [new_version(found, "v2", 0.3, harm=True)], FORMS)
     ship(weather, EVENT, "v2")
     happen(weather, EVENT + 600, "a person unblocks v2 and leaves the annotation", _unblock)
     weather.last_event = EVENT + 600
@@ -214,11 +221,13 @@ def _unblock(world: World) -> None:
 def stuck_alerts(seed: int) -> Weather:
     """A short outage whose alerts never end; later a bad version is pushed."""
     found = sky(seed)
-    weather = begin(seed, "stuck-alerts", found, [_version(found, "v2", max(0.5, 30 * found.budget), harm=True)], FORMS)
+    weather = begin(
+        seed, "stuck-alerts", found, [new_version(found, "v2", max(0.5, 30 * found.budget), harm=True)], FORMS
+    )
     weather.alerts = weather.stuck = True
     happen(weather, EVENT - 900, "every request fails for 150 s", lambda w: w.outage("", 1.0, 150))
     push(weather, EVENT + 2700, "v2")
-    weather.last_event = EVENT + 2700
+    weather.last_event, weather.owes = EVENT + 2700, frozenset({"mitigated"})
     return weather
 
 
@@ -226,7 +235,7 @@ def gitops(seed: int) -> Weather:
     """A tool puts the old image back after each promotion or rollback."""
     found = sky(seed)
     bad = found.random.random() < 0.5
-    version = _version(found, "v2", 0.9 if bad else found.steady, harm=bad)
+    version = new_version(found, "v2", 0.9 if bad else found.steady, harm=bad)
     weather = begin(seed, "gitops", found, [version], FORMS)
     wanted, every = ("v2" if bad else "v1"), 300.0
     (push if bad else ship)(weather, EVENT, "v2")
@@ -246,7 +255,7 @@ def kubernetes(seed: int) -> Weather:
     """Something of the cluster goes wrong while a good version is shipped."""
     found = sky(seed)
     random = found.random
-    weather = begin(seed, "kubernetes", found, [_version(found, "v2", found.steady)], FORMS)
+    weather = begin(seed, "kubernetes", found, [new_version(found, "v2", found.steady)], FORMS)
     ship(weather, EVENT, "v2")
     trouble = random.choice(("hpa", "evicted", "no-room", "quota", "paused", "crash", "pins"))
     weather.kind = f"kubernetes-{trouble}"
@@ -303,10 +312,6 @@ def _pinned(obj: Object) -> Object:
     return obj
 
 
-def _version(found: Sky, name: str, errors: float, harm: bool = False) -> Version:
-    return Version(name, errors, harm, image=Image(found.starts))
-
-
 KINDS: Final[dict[str, tuple[Callable[[int], Weather], int]]] = {
     "quiet": (quiet, 10),
     "good-release": (good_release, 16),
@@ -322,6 +327,7 @@ KINDS: Final[dict[str, tuple[Callable[[int], Weather], int]]] = {
     "stuck-alerts": (stuck_alerts, 2),
     "gitops": (gitops, 3),
     "kubernetes": (kubernetes, 6),
+    **harsh.KINDS,
 }
 """Kind → its maker and its share of the weathers."""
 

@@ -2,15 +2,20 @@
 
 import asyncio
 from collections import Counter
+from random import Random
 from typing import Any, Final
 
 from opsloop.entry.settings import Settings
 from opsloop.entry.wiring import Operator
+from opsloop.errors import Retryable
 from opsloop.shell.ports import ObjectKey
+from opsloop.simulator.fakes.gateway import Gateway, Weak
+from opsloop.simulator.fakes.pager import FakePager
 from opsloop.simulator.fakes.ports import FakePorts
 from opsloop.simulator.kube.cluster import Change
 from opsloop.simulator.world import NS, World
 
+BACKOFF: Final = 10.0  # seconds until a process that ended is started again
 FAILURES: Final = ("error", "permanent", "timeout")
 MOST_RECONCILES: Final = 60  # of one object within one step of the world; more is a livelock
 
@@ -58,9 +63,19 @@ class Process(Running):
     `failures` holds what no run should have: errors of a reconcile, livelocks, and parts that ended.
     """
 
-    def __init__(self, world: World, settings: Settings) -> None:
-        fakes = FakePorts(world.cluster, world.telemetry, world.clock, prober=world.prober)
+    def __init__(self, world: World, settings: Settings, pager: FakePager | None = None) -> None:
+        """`pager` is where its pages go; a new one where none is given."""
+        gateway = Gateway(world.cluster, world.api, Random(f"api {world.start}"))
+        fakes = FakePorts(
+            world.cluster,
+            world.telemetry,
+            world.clock,
+            prober=world.prober,
+            pager=pager or FakePager(),
+            gateway=gateway,
+        )
         super().__init__(fakes, world.cluster.changes, settings)
+        self._gateway = gateway
         self.world = world
         self.fakes.instruments.on_reconciled = self._reconciled
         self.pager, self.events = self.fakes.pager, self.fakes.events
@@ -70,9 +85,21 @@ class Process(Running):
         self._counts: Counter[ObjectKey] = Counter()
 
     async def start(self) -> None:
-        """Connects the world's intake as well."""
-        await super().start()
+        """Connects the world's intake as well. While the API server refuses its first LIST, it is started again."""
+        while True:
+            try:
+                await super().start()
+                break
+            except Retryable:
+                await self.stop()
+                await asyncio.sleep(BACKOFF)
         self.world.intake_stored = lambda: self.operator.intake_stored(NS)
+
+    def depose(self) -> None:
+        """It loses the Lease: what it still does comes to nothing."""
+        self._gateway.fenced = True
+        self._changes = []
+        self.operator.queue.unlead()
 
     def look(self) -> None:
         """A step of the world is over: the watches report it."""
@@ -90,6 +117,6 @@ class Process(Running):
             self.failures.append(f"livelock: {'/'.join(key)} is reconciled for ever")
             self.operator.queue.unlead()
             self.broken = True
-        if result in FAILURES:
+        if result in FAILURES and (result != "timeout" or self.world.api == Weak()):
             self.failures.append(f"{'/'.join(key)}: {result}")
         self._watch()

@@ -59,7 +59,7 @@ class Scraper:
     def scrape(self, now: float, step: int, pods: Mapping[str, tuple[str, str, str, Counter]]) -> None:
         """Everything that is due now. `pods`: name → (service, version label, address, counter) of running processes."""
         due = int(now) % EVERY
-        for name in self._targets.keys() - pods.keys():
+        for name in sorted(self._targets.keys() - pods.keys()):
             self._gone[name] = self._targets.pop(name)[0], now
         for name, (target, since) in list(self._gone.items()):
             if self.offset(name, step) == due and now > since:

@@ -6,7 +6,7 @@ from typing import Final
 from opsloop.core.gate.report import FAILED, PASSED
 from opsloop.errors import Invalid
 from opsloop.simulator import kinds
-from opsloop.simulator.campaign import COMPARED, heading, line
+from opsloop.simulator.campaign import heading, line
 from opsloop.simulator.episode import live_through
 from opsloop.simulator.figures import measure
 from opsloop.simulator.judges import Perfect
@@ -42,7 +42,7 @@ def simulate(story: str, seed: int, say: Callable[[str], None]) -> int:
     say((kinds.KINDS[story][0].__doc__ or "").strip())
     say(heading(weather))
     episode = live_through(weather, tell=lambda at, told: say(line(at, told)))
-    perfect = live_through(weather, Perfect()) if weather.kind in COMPARED else None
+    perfect = live_through(weather, Perfect()) if weather.compared else None
     say("")
     missed = False
     for sample in measure(episode, perfect):

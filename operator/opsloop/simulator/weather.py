@@ -50,6 +50,16 @@ class Weather:
     alerts: bool = True
     stuck: bool = False
     labelled: bool = True
+    owes: frozenset[str] = (
+        frozenset()
+    )  # figures that depend on the kind: promoted, promoted-in-time, mitigated, no-page
+    handicap: float = 0.0  # seconds in which nobody could act: the operator or the API server was away
+    fix_by_push: bool = False  # the fix is not shipped by the Release
+
+    @property
+    def compared(self) -> bool:
+        """A harmful version is put before users in a way that a judge without opsloop can follow."""
+        return self.kind.endswith(("bad-release", "bad-push", "slow-push", "slight-push"))
 
     @property
     def main(self) -> Service:
@@ -128,6 +138,11 @@ def service(found: Sky, versions: list[Version], name: str = MAIN, depends: tupl
     named = {v.name: v for v in (base, *versions, fix)}
     wave = Wave(found.rps, found.swing, found.random.uniform(0, 24))
     return Service(name, wave, named, found.objective, found.replicas, found.bursts, depends)
+
+
+def new_version(found: Sky, name: str, errors: float, harm: bool = False) -> Version:
+    """A version that starts as the sky says."""
+    return Version(name, errors, harm, image=Image(found.starts))
 
 
 def push(weather: Weather, at: float, version: str, manager: str = "kubectl-set") -> None:

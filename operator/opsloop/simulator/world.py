@@ -2,8 +2,8 @@
 
 import asyncio
 import itertools
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field, fields
 from datetime import datetime, timedelta
 from random import Random
 from typing import Any, Final
@@ -15,6 +15,7 @@ from opsloop.names import CANARY, GATE, INBOX
 from opsloop.shell.ports import DEPLOYMENTS, PODS, RELEASES, Object, Resource, Sample, Series
 from opsloop.simulator import history
 from opsloop.simulator.alerting import Alerting
+from opsloop.simulator.fakes.gateway import Weak
 from opsloop.simulator.fakes.prober import Asked, FakeProber
 from opsloop.simulator.kube.cluster import WatchedCluster
 from opsloop.simulator.kube.controllers import Controllers
@@ -114,6 +115,8 @@ class World:
         self.on_tell: Callable[[float, str], None] = lambda at, text: None
         self.after_step: list[Callable[[], None]] = []
         self.shared: list[Shared] = []
+        self.api = Weak()
+        self.orders: list[str] = []  # what happens to the operator's replicas: "kill", "start", "depose"
         self._later: list[Later] = []
         self._inbox = itertools.count(1)
         self._pods: dict[str, list[tuple[str, str]]] | None = None
@@ -217,7 +220,7 @@ class World:
 
     def _alert(self, now: float) -> None:
         recent = {name: _since(traffic.tallies, now - 60) for name, traffic in self.traffic.items()}
-        ready = {name: len(self.pods_of(name)) for name in self.traffic}
+        ready = {name: len(self.pods_of(name)) for name in self.traffic if self._wanted(name)}
         alerts = self.alerting.look(now, self.clock.now(), recent, ready)
         if alerts:
             self.report(tuple(alerts))
@@ -233,6 +236,10 @@ class World:
                 if app in self._pods and is_ready(pod):
                     self._pods[app].append((pod["metadata"]["name"], version_of(pod)))
         return self._pods[service]
+
+    def _wanted(self, service: str) -> int:
+        stored = self.cluster._objects[DEPLOYMENTS.plural, NS, service]
+        return int(stored["spec"].get("replicas", 1))
 
     def live(self, service: str) -> str:
         """The version in the Deployment's template."""
@@ -310,6 +317,31 @@ class World:
     def outage(self, service: str, ratio: float, seconds: float) -> None:
         """All versions of a service ("" = of every service) err for a while."""
         self.shared.append(Shared(service, ratio, self.now() + seconds))
+
+    def delete_pods(self, names: Iterable[str]) -> None:
+        """Pods are deleted; their Deployments start others."""
+        for name in names:
+            self.controllers.faults.sick.discard(name)
+            self.cluster.remove(PODS, NS, name)
+
+    def restart(self, seconds: float) -> None:
+        """The operator is killed, and starts again after a while."""
+        self.orders.append("kill")
+        self.at(self.now() + seconds, lambda: self.orders.append("start"))
+
+    def hand_over(self, seconds: float) -> None:
+        """The operator loses the Lease, and its other replica takes it after a while."""
+        self.orders.append("depose")
+        self.at(self.now() + seconds, lambda: self.orders.append("start"))
+
+    def weaken(self, weak: Weak, seconds: float) -> None:
+        """The API server serves the operator badly for a while."""
+        self._set_api(weak)
+        self.at(self.now() + seconds, lambda: self._set_api(Weak()))
+
+    def _set_api(self, weak: Weak) -> None:
+        for part in fields(Weak):
+            setattr(self.api, part.name, getattr(weak, part.name))
 
     def down(self, service: str, seconds: float) -> None:
         """No pod of the service's Deployments answers for a while."""

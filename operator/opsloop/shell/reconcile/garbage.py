@@ -16,7 +16,7 @@ async def collect_garbage(runtime: Runtime, namespace: str, release: str, listed
     """Deletes this Release's stored templates that neither its status lists nor an Incident or EvalCase refers to."""
     owned = runtime.owned.templates.get((namespace, release))
     stored = set(owned) if owned is not None else await _stored_digests(runtime, namespace, release)
-    for digest in stored - set(listed) - referenced_digests(runtime, namespace) - {""}:
+    for digest in sorted(stored - set(listed) - referenced_digests(runtime, namespace) - {""}):
         await runtime.writer.delete(CONTROLLERREVISIONS, namespace, revision_name(release, digest))
         if owned is not None:
             owned.pop(digest, None)

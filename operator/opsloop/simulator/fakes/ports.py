@@ -8,6 +8,7 @@ from opsloop.core.decision import Event
 from opsloop.shell.ports import Object, ObjectKey, Ports, Telemetry
 from opsloop.simulator.fakes.clock import FakeClock
 from opsloop.simulator.fakes.cluster import FakeCluster
+from opsloop.simulator.fakes.gateway import Gateway
 from opsloop.simulator.fakes.pager import FakePager
 from opsloop.simulator.fakes.prober import FakeProber
 
@@ -67,11 +68,13 @@ class FakePorts:
     pager: FakePager = field(default_factory=FakePager)
     events: FakeEvents = field(default_factory=FakeEvents)
     instruments: FakeInstruments = field(default_factory=FakeInstruments)
+    gateway: Gateway | None = None  # the process's own way to the cluster, where it has one
 
     def ports(self) -> Ports:
+        api = self.gateway or self.cluster
         return Ports(
-            reader=self.cluster,
-            writer=self.cluster,
+            reader=api,
+            writer=api,
             access=self.access,
             telemetry=self.telemetry,
             prober=self.prober,
