@@ -11,7 +11,9 @@ from opsloop.simulator.kinds import KINDS, weather
 
 pytestmark = pytest.mark.simulation
 
-SEEDS = {"bad-release": 10, "bad-push": 5}  # the others: seed 1 of the kind
+SEEDS = {
+    "bad-release": 10, "bad-push": 5, "restarted": 7, "api": 4, "handed-over": 7, "slow-pull": 7, "node-lost": 4,
+}  # the others: seed 1 of the kind  # fmt: skip
 KNOWN = {"bad-release": {"harmful-40"}}
 """Goals that are not met yet in these weathers; docs/simulator.md says why."""
 
