@@ -14,6 +14,7 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import timedelta
+from functools import lru_cache
 from math import isinf, isnan
 from typing import Literal, NamedTuple, Protocol
 
@@ -105,6 +106,7 @@ class Expressions:
         return ""
 
 
+@lru_cache(maxsize=1024)
 def expressions(sli: Sli, scope: Scope = ANYWHERE) -> Expressions:
     """The PromQL of an SLI. `scope` says where the series of a structured one are. Assumes that `problem` found none."""
     if sli.requests is not None:

@@ -66,7 +66,7 @@ class Engine:
         _, _, found = evaluate(at, Run(at, at))
         return {
             labels: list(zip(points.times[low:high], points.values[low:high], strict=True))
-            for labels, _, points, low, high in found
+            for labels, points, low, high in found
         }
 
     def _compile(self, query: str) -> tuple[Kind, VectorEval]:
