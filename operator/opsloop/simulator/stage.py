@@ -25,6 +25,7 @@ GOOD: Final = {
     "false-pages": "nobody was paged for nothing",
     "false-pages-quiet": "nobody was paged for nothing",
     "unrest": "an hour later everything is at rest, or says what it needs",
+    "flaps": "no Incident came and went for nothing",
     "fix-stuck": "the fix was shipped",
     "bad-requests": "users saw at most half more bad requests than with a judge who knows all",
 }
