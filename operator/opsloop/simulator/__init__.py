@@ -9,8 +9,8 @@
     scraping    what that Prometheus scrapes; history: what it scraped before
     alerting    the alerts that every team has
     world       all of these, step by step
-    process     the operator beside a world
-    weather     what happens in one episode; kinds: the kinds of it
+    process     the operator beside a world; replicas: one leads, is killed, or loses the Lease
+    weather     what happens in one episode; kinds: the kinds of it; harsh: those in which the platform is in trouble
     episode     one weather lived through, with the operator or a judge
     record      what was done; rest: what was not at rest afterwards
     burn        when a burn-rate rule fires, in closed form

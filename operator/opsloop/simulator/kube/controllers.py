@@ -227,7 +227,7 @@ class Controllers:
             )
         if failure := self._failures.get(name):
             found["ReplicaFailure"] = ("True", "FailedCreate", failure)
-        report["conditions"] = [self._condition(old, kind, *value) for kind, value in found.items()]
+        report["conditions"] = [self._condition(name, old, kind, *value) for kind, value in found.items()]
         if report != old:
             self._cluster.seed({**deployment, "status": report})
 
@@ -250,9 +250,11 @@ class Controllers:
         self._due = min(self._due, since + limit)
         return "True", "ReplicaSetUpdated", f'ReplicaSet "{name}" is progressing.'
 
-    def _condition(self, old: Object, kind: str, value: str, reason: str, message: str) -> Object:
+    def _condition(self, name: str, old: Object, kind: str, value: str, reason: str, message: str) -> Object:
         before = next((c for c in old.get("conditions", ()) if c["type"] == kind), None)
         same = before is not None and (before["status"], before["reason"]) == (value, reason)
+        if kind == "Progressing" and self._progress.get(name, (None, -1.0))[1] == self._now():
+            same = False  # each step of progress is an update
         at = before["lastUpdateTime"] if before is not None and same else self._stamp()
         turned = before["lastTransitionTime"] if before is not None and before["status"] == value else self._stamp()
         return {
