@@ -12,7 +12,9 @@ from hypothesis import strategies as st
 
 from opsloop.core.correlation.facts import Reader
 from opsloop.core.correlation.grouping import Grouping, group
+from opsloop.core.correlation.lags import Lessons
 from opsloop.core.correlation.method import Method
+from opsloop.core.correlation.onsets import Rules
 from opsloop.core.correlation.paths import Known
 from opsloop.core.correlation.search import Root
 from opsloop.core.facts import Alert
@@ -104,7 +106,7 @@ def test_a_private_silent_database_is_named_where_its_one_user_fails_and_is_slow
     assert [(g.service, g.root.service) for g in found.groups] == [("reviews-db", "reviews")]
 
 
-@pytest.mark.parametrize("what", ["unready", "changed", "burning"])
+@pytest.mark.parametrize("what", ["unready", "changed"])
 def test_what_the_cluster_knows_decides_between_two_roots_that_explain_alike(what: str) -> None:
     alerts = [an_alert("fail", "orders"), an_alert("fail", "gateway")]
     assert list(told(groups(*alerts))) == ["orders"]
@@ -112,6 +114,20 @@ def test_what_the_cluster_knows_decides_between_two_roots_that_explain_alike(wha
     both = [*alerts, an_alert("starved", "stock"), an_alert("starved", "tariff")]
     assert list(told(groups(*both))) == ["orders"]
     assert list(told(groups(*both, known=known))) == ["stock"]
+
+
+def test_a_burn_joins_the_errors_that_began_within_its_window_however_late_it_fires() -> None:
+    labels = {"name": "ErrorBudgetBurn", "long": "6h"}
+    late = an_alert("burn", "stock", 5000, **labels)
+    after = an_alert("burn", "stock", 7 * 3600, **labels)
+    assert [len(g.attributions) for g in groups(*STOCK, late).groups] == [4]
+    assert len(groups(*STOCK, late, after).groups) == 2
+
+
+def test_a_change_speaks_for_one_fault_of_its_service_only() -> None:
+    again = [an_alert("fail", s, 2400) for s in ("stock", "orders", "gateway")]
+    found = groups(*STOCK, *again, known=Known(changed=frozenset({"stock"})))
+    assert [round(g.prior, 2) for g in found.groups] == [0.9, 3.4]
 
 
 def test_a_fixed_root_keeps_its_name_though_another_explains_better() -> None:
@@ -140,6 +156,25 @@ def test_sixty_deployments_without_a_release_are_one_group_and_two_are_two() -> 
 def test_services_of_several_namespaces_on_one_node_are_the_nodes() -> None:
     three = [an_alert("dead", f"a{n}", namespace=f"ns-{n}", node="worker-1") for n in range(4)]
     assert [g.service for g in groups(*three, needs={}, strangers=True).groups] == ["node/worker-1"]
+
+
+def test_what_is_always_late_teaches_its_lag() -> None:
+    lessons, rules = Lessons(), Rules()
+    for past in range(9):
+        slow = [an_alert("slow", s, past * 90_000 + 200) for s in ("orders", "gateway")]
+        reader = Reader(Graph(NEEDS), Method(), rules)
+        storm = [an_alert("fail", s, past * 90_000) for s in ("stock", "orders", "gateway")]
+        found = group([*storm, *slow, an_alert("dead", "stock", past * 90_000)], reader)
+        assert len(found.groups) == 1
+        lessons = lessons.after(found.groups, rules)
+        rules = Rules(learnt=lessons.shifts(3))
+    assert rules.learnt["RequestLatency"] == pytest.approx(200 * 9 / 12, abs=5)
+    assert abs(rules.learnt["RequestErrors"]) < 5
+
+
+def test_a_group_in_which_one_rule_speaks_teaches_nothing() -> None:
+    found = groups(an_alert("fail", "stock"), an_alert("fail", "orders"))
+    assert Lessons().after(found.groups, Rules()) == Lessons()
 
 
 storms = st.lists(

@@ -12,7 +12,7 @@ from opsloop.core.correlation import classes
 from opsloop.core.correlation.classes import Classifier
 from opsloop.core.correlation.entities import OUTSIDE, SERVICE, Entity, EntityReader
 from opsloop.core.correlation.method import Method, Seconds
-from opsloop.core.correlation.onsets import Rules, lag_of
+from opsloop.core.correlation.onsets import Rules, lag_of, rule_of, window_of
 from opsloop.core.facts import Alert
 from opsloop.core.topology import Graph
 
@@ -23,6 +23,8 @@ _KINDS: Mapping[str, str] = {
     classes.STARVED: STARVED, classes.WORKLOAD: DEAD, classes.SATURATION: SAT,
 }  # fmt: skip
 
+_WINDOW = 3600.0  # seconds; of a burn that does not tell its own
+
 Key = tuple[str, float]  # an episode: fingerprint, startsAt as Unix time
 
 
@@ -32,12 +34,14 @@ class Reading:
 
     key: Key
     alertname: str
+    rule: str  # `onsets.rule_of`
     kind: str
     entity: Entity
     onset: Seconds  # Unix time
     spread: Seconds
     lag: Seconds
     node: str = ""  # on which its pod runs, where the labels say so
+    window: Seconds = 0.0  # of a burn: it fires within so long after errors began
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -79,7 +83,7 @@ class Reader:
         strangers: bool = False,
     ) -> None:
         """`aliases`, `home` and `strangers` as in `entities.EntityReader`."""
-        self.graph, self.method, self._rules = graph, method, rules or Rules()
+        self.graph, self.method, self.rules = graph, method, rules or Rules()
         self._class_of = Classifier(method.words)
         self._entity_of = EntityReader(graph, aliases, home, strangers)
         self._known: dict[Key, Reading] = {}
@@ -92,17 +96,18 @@ class Reader:
         return self._known[key]
 
     def _read(self, alert: Alert, key: Key) -> Reading:
-        name = name_of(alert)
+        name, rule = name_of(alert), rule_of(alert.labels)
         of_class = self._class_of(name)
         kind = _KINDS.get(of_class, "")
         if of_class == classes.OTHER and not loudness(alert):
             kind = ""  # nobody knows what it says, and whoever wrote it says that it does not matter
         entity = self._entity_of(alert.labels, of_class)
         if not kind or entity.kind == OUTSIDE:
-            return Reading(key, name, "", entity, key[1], 0.0, 0.0)
-        lag = lag_of(alert, of_class, self.method, self._rules)
+            return Reading(key, name, rule, "", entity, key[1], 0.0, 0.0)
+        lag = lag_of(alert, of_class, self.method, self.rules)
         node = node_of(as_spelled(alert.labels))
-        return Reading(key, name, kind, entity, key[1] - lag.expected, lag.spread, lag.expected, node)
+        window = (window_of(alert.labels) or _WINDOW) if of_class == classes.BURN else 0.0
+        return Reading(key, name, rule, kind, entity, key[1] - lag.expected, lag.spread, lag.expected, node, window)
 
 
 def facts_of(readings: Iterable[Reading], split: Seconds) -> list[Fact]:
@@ -111,17 +116,26 @@ def facts_of(readings: Iterable[Reading], split: Seconds) -> list[Fact]:
     for reading in readings:
         if reading.kind:
             groups.setdefault((reading.entity, reading.kind), []).append(reading)
-    facts = []
-    for (entity, kind), group in groups.items():
-        group.sort(key=lambda r: (r.onset, r.key))
-        cluster: list[Reading] = []
-        for reading in group:
-            if cluster and reading.onset - cluster[-1].onset > split:
-                facts.append(_fact(kind, entity, cluster))
-                cluster = []
-            cluster.append(reading)
-        facts.append(_fact(kind, entity, cluster))
+    facts = [
+        _fact(kind, entity, cluster) for (entity, kind), group in groups.items() for cluster in _clusters(group, split)
+    ]
     return sorted(facts, key=lambda f: (f.onset, f.entity, f.kind))
+
+
+def _clusters(readings: list[Reading], split: Seconds) -> list[list[Reading]]:
+    """Readings of one fact each. A burn joins the errors that began within its window: it fires the later the fewer fail."""
+    clusters: list[list[Reading]] = []
+    for reading in sorted((r for r in readings if not r.window), key=lambda r: (r.onset, r.key)):
+        if not clusters or reading.onset - clusters[-1][-1].onset > split:
+            clusters.append([])
+        clusters[-1].append(reading)
+    for burn in sorted((r for r in readings if r.window), key=lambda r: (r.key[1], r.key)):
+        fits = [c for c in clusters if burn.key[1] - burn.window <= c[0].onset <= burn.key[1]]
+        if fits:
+            min(fits, key=lambda c: (abs(c[0].onset - burn.onset), c[0].onset)).append(burn)
+        else:
+            clusters.append([burn])
+    return clusters
 
 
 def weighted_median(values: Sequence[tuple[float, float]]) -> float:

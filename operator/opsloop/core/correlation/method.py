@@ -30,9 +30,10 @@ WORDS: Mapping[str, tuple[str, ...]] = {
     ),
     "burn": ("budget*", "burn*", "slo", "slos"),
     "workload": (
-        "crash*", "oom*", "not ready", "notready", "unready", "replica*", "rollout*", "waiting", "evict*", "target down",
-        "targets down", "instance down", "restart*", "pod", "pods", "image pull*", "unschedulable", "container*",
-        "deployment*", "daemonset*", "statefulset*", "scrape*",
+        "crash*", "oom*", "not ready", "notready", "unready", "not healthy", "unhealthy", "replica*", "rollout*", "waiting",
+        "pending", "evict*", "target down", "targets down", "target missing", "instance down", "pod down", "pods down",
+        "restart*", "failed pod*", "pod failed", "pods failed", "image pull*", "unschedulable", "deployment*", "daemonset*",
+        "statefulset*", "scrape*",
     ),
     "probe": ("probe*", "blackbox", "synthetic*", "endpoint down", "site down", "uptime", "health check*"),
     "latency": ("latency", "slow*", "duration*", "response time*", "p50", "p90", "p95", "p99", "delay*"),
@@ -61,6 +62,7 @@ class Lags:
     other: Seconds = 300
     burn_rate: float = 80  # assumed burn: a window L with factor f fires after L·f/r
     burn: Seconds = 650  # where the windows are not known
+    burn_off: float = 0.4  # spread of a burn's lag as a share of it: nobody knows r
     learn_from: float = 3  # past groups that weigh as much as the starting value
 
 
@@ -100,10 +102,7 @@ class Prices:
     root_calm_caller: Nats = 1.1  # more per direct caller without a symptom
     root_least: Nats = 0.5  # what the cluster knows lowers it no further
     root_place: Nats = 7.0  # a node or a namespace, for services without neighbours
-    # what the cluster knows of the root
-    known_unready: Nats = 3.0
-    known_changed: Nats = 2.5
-    known_burning: Nats = 2.0
+    known_changed: Nats = 2.5  # less where a change of it became live just before
     # lateness
     late_free: float = 0.51  # in standard deviations
     late_slope: Nats = 0.53  # per standard deviation
@@ -117,7 +116,8 @@ class Prices:
     undeclared: Nats = 5.9  # an edge that nobody declared, once for all facts of a service
     starved_at_root: Nats = 0.53
     starved_under_starved: Nats = 1.6
-    detour_hop: Nats = 0.24
+    detour_hop: Nats = 0.24  # down from the caller that stopped calling
+    detour_up: Nats = 0.1  # up from the root to that caller, whose own failure pays for the way
     dead_at_root: Nats = 0.09
     dead_above: Nats = 3.8
     sat_at_root: Nats = 0.53

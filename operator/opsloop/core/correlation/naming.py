@@ -16,7 +16,7 @@ Kinds = Mapping[str, Collection[str]]  # service → kinds of the facts on it
 
 def named(root: str, group: Kinds, storm: Kinds, graph: Graph, known: Known) -> str:
     """The service at fault, by the facts of the root's own group and those of the whole storm."""
-    if root in known.unready or root in known.changed or root in known.burning:
+    if root in known.unready or root in known.changed:
         return root
     own = set(storm.get(root, ()))
     if own == {STARVED}:

@@ -33,23 +33,30 @@ class Lag:
 
 @dataclass(frozen=True, slots=True)
 class Rules:
-    """What is known of alert rules: their `for` in seconds, and what past groups taught, both by alertname."""
+    """What is known of alert rules: their `for` in seconds by alertname, and what past groups taught by `rule_of`."""
 
     holds: Mapping[str, Seconds] = field(default_factory=dict)
     learnt: Mapping[str, Seconds] = field(default_factory=dict)
+
+
+def rule_of(labels: Mapping[str, str]) -> str:
+    """The rule that an alert comes from, as far as its labels tell: its name, and a burn's window."""
+    window = labels.get("long") or labels.get("long_window") or labels.get("window") or ""
+    return f"{labels.get('alertname', '')}/{window}" if window else labels.get("alertname", "")
 
 
 def lag_of(alert: Alert, kind: str, method: Method, rules: Rules) -> Lag:
     """The lag of one alert of the class `kind`."""
     name = alert.labels.get("alertname", "")
     lag = _by_class(alert, kind, method, rules.holds.get(name))
-    return Lag(max(0.0, lag.expected + rules.learnt.get(name, 0.0)), lag.spread)
+    return Lag(max(0.0, lag.expected + rules.learnt.get(rule_of(alert.labels), 0.0)), lag.spread)
 
 
 def _by_class(alert: Alert, kind: str, method: Method, holds: Seconds | None) -> Lag:
     lags, spreads = method.lags, method.spreads
     if kind == BURN:
-        return Lag(_burn(alert.labels, method), spreads.burn)
+        expected = _burn(alert.labels, method)
+        return Lag(expected, max(spreads.burn, lags.burn_off * expected))
     if kind in (WORKLOAD, SATURATION):
         known = holds if holds is not None else _for_in_text(alert)
         if known is not None:
@@ -69,11 +76,17 @@ def _by_class(alert: Alert, kind: str, method: Method, holds: Seconds | None) ->
 
 def _burn(labels: Mapping[str, str], method: Method) -> Seconds:
     """L·f/r: a window of length L with the factor f fires so long after the beginning of a burn of r."""
-    windows = [length for name in ("long", "long_window", "window") if (length := seconds_of(labels.get(name, "")))]
-    if not windows:
+    window = window_of(labels)
+    if not window:
         return method.lags.burn
-    nearest = min(_FACTORS, key=lambda window: (abs(window - windows[0]), window))
-    return windows[0] * _FACTORS[nearest] / max(method.lags.burn_rate, _FACTORS[nearest])
+    nearest = min(_FACTORS, key=lambda known: (abs(known - window), known))
+    return window * _FACTORS[nearest] / max(method.lags.burn_rate, _FACTORS[nearest])
+
+
+def window_of(labels: Mapping[str, str]) -> Seconds:
+    """The long window of a burn, 0 where its labels tell none."""
+    lengths = (seconds_of(labels.get(name, "")) for name in ("long", "long_window", "window"))
+    return next((length for length in lengths if length), 0.0)
 
 
 def _for_in_text(alert: Alert) -> Seconds | None:

@@ -19,11 +19,13 @@ from opsloop.core.topology import Graph
 
 @dataclass(frozen=True, slots=True)
 class Known:
-    """What the cluster itself knows of services just before and during the storm."""
+    """What the cluster itself knows of services just before and during the storm.
+
+    A burning SLI is not among it: it is a fact like an alert on errors, with a measured onset.
+    """
 
     unready: frozenset[str] = frozenset()  # pods are missing or not ready
     changed: frozenset[str] = frozenset()  # a revision or a configuration just became live
-    burning: frozenset[str] = frozenset()  # its own SLI burns
 
 
 class Paths:
@@ -46,7 +48,7 @@ class Paths:
         self._direct = {fact: self._from(fact) for fact in {(f.service, f.kind) for f in facts if f.service}}
         self.roots = sorted({root for found in self._direct.values() for root in found})
         self._places = Places(facts, graph, prices)
-        self._priors: dict[str, Nats] = {}
+        self._priors: dict[tuple[str, bool], Nats] = {}
 
     def noise(self, fact: Fact) -> Nats:
         """The price of a fact that belongs to nothing."""
@@ -70,11 +72,12 @@ class Paths:
             return None
         return self.prices.at_root + self.prices.hop + (self.prices.slow if fact.kind == SLOW else 0)
 
-    def prior(self, root: str) -> Nats:
-        """The price of this root."""
-        if root not in self._priors:
-            self._priors[root] = self._prior(root)
-        return self._priors[root]
+    def prior(self, root: str, again: bool = False) -> Nats:
+        """The price of this root; `again`: of another fault on the same service, for which what the cluster knows speaks no more."""
+        key = root, again
+        if key not in self._priors:
+            self._priors[key] = self._prior(root, self._known if not again else Known())
+        return self._priors[key]
 
     def kinds(self, service: str) -> Collection[str]:
         """Kinds of the facts on a service."""
@@ -88,33 +91,25 @@ class Paths:
             self._rho[caller] = -math.log((starved + 0.5) / (len(callees) + 1))
         return self._rho[caller]
 
-    def _prior(self, root: str) -> Nats:
+    def _prior(self, root: str, known: Known) -> Nats:
+        """The least that applies. Unready pods say what an alert on them would."""
         if is_place(root):
             return self.prices.root_place
         prices, kinds = self.prices, self.kinds(root)
         callers = self._graph.callers(root)
-        choices = [prices.root_silent] if not kinds else []
-        if DEAD in kinds:
+        choices = [prices.root_silent]
+        if DEAD in kinds or root in known.unready:
             choices.append(prices.root_dead)
         if FAIL in kinds:
             choices.append(prices.root_fail)
-        if SLOW in kinds:
-            choices.append(prices.root_slow)
+        if SLOW in kinds and not choices[1:]:
+            choices = [prices.root_slow]
         if STARVED in kinds and not any(STARVED in self.kinds(caller) for caller in callers):
             alone = max((self.rho(caller) for caller in callers), default=0.0)
             choices.append(max(prices.root_least, prices.root_starved - prices.root_starved_alone * alone))
-        price = min(choices, default=prices.root_silent)
         calm = sum(1 for c in callers if not self.kinds(c) and self._graph.callers(c))
-        price += prices.root_calm_caller * calm
-        known = self._known
-        for names, worth in (
-            (known.unready, prices.known_unready),
-            (known.changed, prices.known_changed),
-            (known.burning, prices.known_burning),
-        ):
-            if root in names:
-                price -= worth
-        return max(prices.root_least, price)
+        price = min(choices) + prices.root_calm_caller * calm
+        return max(prices.root_least, price - (prices.known_changed if root in known.changed else 0.0))
 
     def _from(self, fact: tuple[str, str]) -> dict[str, Nats]:
         """Root → price, by declared edges."""
@@ -142,7 +137,7 @@ class Paths:
         for caller, down in self._feeders(service).items():
             first = self.rho(caller)
             for root, up in ({caller: 0} | self._graph.dependencies(caller)).items():
-                price = first + prices.detour_hop * max(0, up + down - 1)
+                price = first + prices.detour_hop * (down - 1) + prices.detour_up * up
                 if root != service and price < found.get(root, math.inf):
                     found[root] = price
         under = any(STARVED in self.kinds(caller) for caller in self._graph.callers(service))

@@ -8,7 +8,8 @@ and attributions are fitted in turn (expectation maximisation): a root's time is
 The same facts lead to the same answer, in whatever order they came.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+import math
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from opsloop.core.correlation.facts import Fact, weighted_median
@@ -17,8 +18,12 @@ from opsloop.core.correlation.paths import Known, Paths
 from opsloop.core.topology import Graph
 
 GAIN = 1e-6  # nats; a move that shortens L by less is none
-TRIES = 4  # of the best candidates of each move that are fitted
-TIMES = 6  # at which a new root is tried
+TRIES = 6  # additions, and replacements of each root, that are fitted: those that promise most
+MOST_TRIES = 60  # in one step; where there are many roots, fewer for each
+TIMES = 8  # at which a new root is tried
+SLACK = (
+    12.0  # nats; a candidate that promises to be longer than now by no more than this may be shorter once it is fitted
+)
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -72,170 +77,209 @@ def explain(
 
 
 class _Search:
-    """The search over one stretch."""
+    """The search over one stretch. Root times are onsets of facts, so that lateness is a table."""
 
     def __init__(self, facts: list[Fact], paths: Paths, method: Method) -> None:
         self.facts, self.paths, self.method, self.prices = facts, paths, method, method.prices
         self.noise = [paths.noise(fact) for fact in facts]
         self.columns: dict[str, list[tuple[int, Nats]]] = {root: [] for root in paths.roots}
+        groups: dict[str, list[tuple[int, Nats]]] = {}
         for index, fact in enumerate(facts):
             for root, price in paths.roots_of(fact).items():
                 self.columns.setdefault(root, []).append((index, price))
-        self._costs: dict[tuple[str, Seconds], list[tuple[int, Nats]]] = {}
-        groups: dict[str, list[tuple[int, Nats]]] = {}
-        for index, fact in enumerate(facts):
             if (through := paths.undeclared(fact)) is not None:
                 groups.setdefault(fact.service, []).append((index, through))
         self.groups = sorted(groups.items())
+        self._times = {root: self._tried(column) for root, column in self.columns.items()}
+        self._late: dict[Seconds, list[Nats]] = {}
+        self._costs: dict[tuple[str, Seconds], list[tuple[int, Nats]]] = {}
 
     def run(self, fixed: list[Root]) -> Explanation:
-        roots = sorted(fixed)
-        length = self.length(roots)
-        while True:
-            candidates = [self.fit(moved) for moved in self.moves(roots)]
-            best = min(candidates, default=None)
-            if best is None or best[0] > length - GAIN:
-                return self.told(roots, length)
-            length, roots = best
+        """Adds as long as it helps, then makes the best of all moves, until none helps."""
+        state, bounds = self.fit(sorted(fixed)), dict[str, Nats]()
+        while (longer := self.better(state, self.additions(state, bounds))) is not None:
+            state = longer
+        while (moved := self.better(state, self.moves(state))) is not None:
+            state = moved
+        return self.told(state)
+
+    def better(self, state: "_State", candidates: Iterable[tuple[Nats, list[Root]]]) -> "_State | None":
+        """The shortest of the candidates once they are fitted; None where none is shorter than the state."""
+        fitted = [self.fit(roots) for promise, roots in candidates if promise < state.length + SLACK]
+        best = min(fitted, key=lambda s: (s.length, s.roots), default=None)
+        return best if best is not None and best.length < state.length - GAIN else None
 
     # what a set of roots costs
 
-    def late(self, fact: Fact, at: Seconds) -> Nats:
-        """T: the price of a fact that is not on time."""
-        distance = fact.onset - at
-        z = abs(distance) / fact.spread
-        price = min(self.prices.late_most, self.prices.late_slope * max(0.0, z - self.prices.late_free))
-        return price * (self.prices.late_before if distance < 0 else 1.0)
+    def late(self, at: Seconds) -> list[Nats]:
+        """T: per fact the price of not being on time for a root of this time."""
+        if at not in self._late:
+            prices, row = self.prices, list[Nats]()
+            for fact in self.facts:
+                distance = fact.onset - at
+                over = max(0.0, abs(distance) / fact.spread - prices.late_free)
+                price = min(prices.late_most, prices.late_slope * over) * (prices.late_before if distance < 0 else 1.0)
+                row.append(price if abs(distance) <= self.method.reach else math.inf)
+            self._late[at] = row
+        return self._late[at]
 
     def costs(self, service: str, at: Seconds) -> list[tuple[int, Nats]]:
         """(index of fact, path + T) wherever that is less than noise."""
         key = service, at
         if key not in self._costs:
-            self._costs[key] = found = []
-            for index, price in self.columns.get(service, ()):
-                fact = self.facts[index]
-                if abs(fact.onset - at) <= self.method.reach:
-                    cost = price + self.late(fact, at)
-                    if cost < self.noise[index]:
-                        found.append((index, cost))
+            late = self.late(at)
+            found = [(index, price + late[index]) for index, price in self.columns.get(service, ())]
+            self._costs[key] = [(index, cost) for index, cost in found if cost < self.noise[index]]
         return self._costs[key]
 
-    def best(self, roots: Sequence[Root]) -> tuple[list[Nats], list[int]]:
-        """Per fact its least price by declared edges, and the index of the root (-1 = noise)."""
+    def state(self, roots: Sequence[Root]) -> "_State":
+        """Attributions of all facts to these roots, and what that costs."""
         prices, owners = list(self.noise), [-1] * len(self.facts)
+        spare = list(self.noise)
         for number, root in enumerate(roots):
             for index, cost in self.costs(root.service, root.at):
                 if cost < prices[index]:
-                    prices[index], owners[index] = cost, number
-        return prices, owners
+                    spare[index], prices[index], owners[index] = prices[index], cost, number
+                elif cost < spare[index]:
+                    spare[index] = cost
+        edges, through = self._undeclared(roots, prices, owners)
+        length = sum(self._priors(roots).values()) + sum(prices) + edges
+        return _State(list(roots), length, prices, spare, owners, through)
 
-    def assign(self, roots: Sequence[Root]) -> tuple[list[Nats], list[int], Nats, set[int]]:
-        """`best`, and with what undeclared edges save: (prices, owners, price of those edges, facts that use one)."""
-        prices, owners = self.best(roots)
+    def _undeclared(self, roots: Sequence[Root], prices: list[Nats], owners: list[int]) -> tuple[Nats, frozenset[int]]:
+        """Attributes facts by edges that nobody declared, where that is cheaper; the price of those edges, and the facts."""
         edges, through = 0.0, set[int]()
         for _, group in self.groups:
-            plain = sum(prices[index] for index, _ in group)
-            if plain <= self.prices.undeclared or not roots:
+            if sum(prices[index] - price for index, price in group if prices[index] > price) <= self.prices.undeclared:
                 continue
-            saved, number, moved = 0.0, -1, list[tuple[int, Nats]]()
+            saved, number, moved = GAIN, -1, list[tuple[int, Nats]]()
             for candidate, root in enumerate(roots):
-                cheaper = [
-                    (index, cost)
-                    for index, price in group
-                    if (cost := price + self.late(self.facts[index], root.at)) < prices[index]
-                    and abs(self.facts[index].onset - root.at) <= self.method.reach
-                ]
-                gain = sum(prices[index] - cost for index, cost in cheaper) - self.prices.undeclared
-                if gain > saved + GAIN:
+                late = self.late(root.at)
+                cheaper = [(i, price + late[i]) for i, price in group if price + late[i] < prices[i]]
+                gain = sum(prices[i] - cost for i, cost in cheaper) - self.prices.undeclared
+                if gain > saved:
                     saved, number, moved = gain, candidate, cheaper
             if number >= 0:
                 edges += self.prices.undeclared
                 for index, cost in moved:
                     prices[index], owners[index] = cost, number
                     through.add(index)
-        return prices, owners, edges, through
+        return edges, frozenset(through)
 
-    def priors(self, roots: Sequence[Root]) -> Nats:
-        return sum(self.paths.prior(root.service) for root in roots if not root.fixed)
+    def _priors(self, roots: Sequence[Root]) -> dict[Root, Nats]:
+        """Root → its prior; a fixed one costs nothing, it is there."""
+        seen, found = set[str](), dict[Root, Nats]()
+        for root in roots:
+            found[root] = 0.0 if root.fixed else self.paths.prior(root.service, again=root.service in seen)
+            seen.add(root.service)
+        return found
 
-    def length(self, roots: Sequence[Root]) -> Nats:
-        prices, _, edges, _ = self.assign(roots)
-        return self.priors(roots) + sum(prices) + edges
-
-    def fit(self, roots: list[Root]) -> tuple[Nats, list[Root]]:
+    def fit(self, roots: list[Root]) -> "_State":
         """Attributions and root times in turn, as long as L gets shorter."""
-        length = self.length(roots)
+        state = self.state(roots)
         for _ in range(10):
-            _, owners, _, _ = self.assign(roots)
-            moved = sorted(self._retimed(root, number, owners) for number, root in enumerate(roots))
-            shorter = self.length(moved)
-            if shorter > length - GAIN:
+            own: list[list[tuple[Seconds, float]]] = [[] for _ in state.roots]
+            for fact, owner in zip(self.facts, state.owners, strict=True):
+                if owner >= 0:
+                    own[owner].append((fact.onset, 1 / fact.spread))
+            moved = sorted(
+                Root(root.service, weighted_median(onsets), root.fixed) if onsets else root
+                for root, onsets in zip(state.roots, own, strict=True)
+            )
+            if moved == state.roots:
                 break
-            length, roots = shorter, moved
-        return length, roots
+            shorter = self.state(moved)
+            if shorter.length > state.length - GAIN:
+                break
+            state = shorter
+        return state
 
-    def _retimed(self, root: Root, number: int, owners: list[int]) -> Root:
-        own = [(f.onset, 1 / f.spread) for f, owner in zip(self.facts, owners, strict=True) if owner == number]
-        return Root(root.service, weighted_median(own), root.fixed) if own else root
+    # moves: what a set of roots promises to cost, and the set
 
-    # moves
+    def additions(self, state: "_State", bounds: dict[str, Nats] | None = None) -> Iterator[tuple[Nats, list[Root]]]:
+        """One root more: of each service at its best time. `bounds`: what each saved when there were fewer roots, at most."""
+        for gain, root in self._gains(state.prices, self.columns, TRIES, bounds):
+            yield state.length - gain, [*state.roots, root]
 
-    def moves(self, roots: list[Root]) -> Iterable[list[Root]]:
-        """Sets of roots that one move leads to: of each kind those that promise most."""
-        yield from ([*roots, root] for root in self._additions(roots))
-        for number, root in enumerate(roots):
-            rest = roots[:number] + roots[number + 1 :]
+    def moves(self, state: "_State") -> Iterator[tuple[Nats, list[Root]]]:
+        """One root more or less, another root in the place of one, one root as two."""
+        yield from self.additions(state)
+        priors = self._priors(state.roots)
+        tries = min(TRIES, max(1, MOST_TRIES // max(1, len(state.roots))))
+        for number, root in enumerate(state.roots):
+            rest = state.roots[:number] + state.roots[number + 1 :]
+            freed = [index for index, owner in enumerate(state.owners) if owner == number]
             if not root.fixed:
-                yield rest
-                yield from ([*rest, other] for other in self._additions(rest) if other.service != root.service)
-            yield from ([*rest, *halves] for halves in self._halves(root, number, roots))
+                prices = list(state.prices)
+                for index in freed:
+                    prices[index] = state.spare[index]
+                without = state.length - priors[root] + sum(state.spare[i] - state.prices[i] for i in freed)
+                yield without, rest
+                reached = {name for index in freed for name in self.paths.roots_of(self.facts[index])}
+                for gain, other in self._gains(prices, reached - {root.service}, tries):
+                    yield without - gain, [*rest, other]
+            if halves := self._halves(root, freed):
+                yield state.length, [*rest, *halves]
 
-    def _additions(self, roots: list[Root]) -> list[Root]:
-        """New roots that save most beside `roots`, before their time is fitted."""
-        prices, _ = self.best(roots)
+    def _gains(
+        self, prices: list[Nats], services: Iterable[str], most: int, bounds: dict[str, Nats] | None = None
+    ) -> list[tuple[Nats, Root]]:
+        """(nats saved, root) of the services that save most, each at its best time; those that `bounds` rules out are not tried."""
         found: list[tuple[Nats, Root]] = []
-        for service, column in self.columns.items():
-            open_ = [(index, prices[index] - path) for index, path in column if prices[index] > path]
+        known: dict[str, Nats] = {} if bounds is None else bounds
+        least = -math.inf
+        for service in sorted(services, key=lambda name: (-known.get(name, math.inf), name)):
+            if known.get(service, math.inf) < least:
+                break
             prior = self.paths.prior(service)
-            if sum(slack for _, slack in open_) <= prior:
+            if sum(prices[i] - path for i, path in self.columns[service] if prices[i] > path) <= prior - SLACK:
+                known[service] = -math.inf
                 continue
-            onsets = sorted({self.facts[index].onset for index, _ in open_})
-            step = max(1, -(-len(onsets) // TIMES))
-            for at in onsets[::step]:
-                gain = -prior
-                for index, slack in open_:
-                    fact = self.facts[index]
-                    if abs(fact.onset - at) <= self.method.reach and (saved := slack - self.late(fact, at)) > 0:
-                        gain += saved
-                found.append((-gain, Root(service, at)))
-        found.sort()
-        distinct: dict[str, Root] = {}
-        for _, root in found:
-            distinct.setdefault(root.service, root)
-        return list(distinct.values())[:TRIES]
+            best, when = 0.0, 0.0
+            for at in self._times[service]:
+                saved = sum(prices[i] - cost for i, cost in self.costs(service, at) if cost < prices[i])
+                if saved > best:
+                    best, when = saved, at
+            known[service] = best - prior
+            if best > prior - SLACK:
+                found.append((best - prior, Root(service, when)))
+            if len(found) >= most:
+                least = sorted((gain for gain, _ in found), reverse=True)[most - 1]
+        return sorted(found, key=lambda f: (-f[0], f[1]))[:most]
 
-    def _halves(self, root: Root, number: int, roots: list[Root]) -> Iterable[list[Root]]:
-        """The root twice, at the times before and after the widest gap among its facts."""
-        _, owners, _, _ = self.assign(roots)
-        onsets = sorted(f.onset for f, owner in zip(self.facts, owners, strict=True) if owner == number)
+    def _tried(self, column: list[tuple[int, Nats]]) -> list[Seconds]:
+        """Times at which a root of this column is tried: onsets of its facts, evenly."""
+        onsets = sorted({self.facts[index].onset for index, _ in column})
+        step = max(1, -(-len(onsets) // TIMES))
+        return onsets[step // 2 :: step]
+
+    def _halves(self, root: Root, own: list[int]) -> list[Root]:
+        """The root twice, at the times before and after the widest gap among its facts; empty where it has but one time."""
+        onsets = sorted(self.facts[index].onset for index in own)
         if len(onsets) < 2 or onsets[-1] == onsets[0]:
-            return
+            return []
         cut = max(range(1, len(onsets)), key=lambda i: (onsets[i] - onsets[i - 1], -i))
         early, late = onsets[:cut], onsets[cut:]
-        yield [
-            Root(root.service, early[len(early) // 2], root.fixed),
-            Root(root.service, late[len(late) // 2]),
-        ]
+        return [Root(root.service, early[len(early) // 2], root.fixed), Root(root.service, late[len(late) // 2])]
 
-    def told(self, roots: list[Root], length: Nats) -> Explanation:
-        prices, owners, _, through = self.assign(roots)
+    def told(self, state: "_State") -> Explanation:
+        """The state in the words of others."""
         attributions = []
-        for index, fact in enumerate(self.facts):
-            root = roots[owners[index]] if owners[index] >= 0 else None
-            late = self.late(fact, root.at) if root else 0.0
-            attributions.append(
-                Attribution(
-                    fact, root, prices[index] - late if root else 0.0, late, self.noise[index], index in through
-                )
-            )
-        return Explanation({root: self.paths.prior(root.service) for root in roots}, tuple(attributions), length)
+        for index, (fact, owner) in enumerate(zip(self.facts, state.owners, strict=True)):
+            root = state.roots[owner] if owner >= 0 else None
+            late = self.late(root.at)[index] if root else 0.0
+            path = state.prices[index] - late if root else 0.0
+            attributions.append(Attribution(fact, root, path, late, self.noise[index], index in state.through))
+        return Explanation(self._priors(state.roots), tuple(attributions), state.length)
+
+
+@dataclass(frozen=True, slots=True)
+class _State:
+    """Roots with the attributions of all facts; by index of fact: price, next best price, index of the root (-1 = noise)."""
+
+    roots: list[Root]
+    length: Nats
+    prices: list[Nats]
+    spare: list[Nats]
+    owners: list[int]
+    through: frozenset[int]  # facts that an undeclared edge reaches

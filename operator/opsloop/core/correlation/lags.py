@@ -1,0 +1,43 @@
+"""Lags that learn themselves, without labels: how much later than expected the alerts of a rule begin, in past groups.
+
+For each rule median(onset − t_root)·n/(n + 3) over n past groups is added to its lag: a group says when its fault began, by all
+of its facts, and whatever is systematically late against that is a lag that was guessed wrong. A group tells something only if
+several rules speak in it.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from statistics import median
+
+from opsloop.core.correlation.grouping import Group
+from opsloop.core.correlation.method import Seconds
+from opsloop.core.correlation.onsets import Rules
+
+LEAST_RULES = 3  # that speak in a group
+MOST_PAST = 50  # groups that are remembered for each rule
+OUTLIER = 1800.0  # seconds; an alert so far from its root says nothing of its rule
+
+
+@dataclass(frozen=True, slots=True)
+class Lessons:
+    """Rule → by how many seconds its alerts were later than expected without any lesson, one number per past group."""
+
+    past: Mapping[str, tuple[Seconds, ...]] = field(default_factory=dict)
+
+    def after(self, groups: Iterable[Group], rules: Rules) -> "Lessons":
+        """The lessons with those of these groups, which were read with `rules`."""
+        past = dict(self.past)
+        for group in groups:
+            late: dict[str, list[Seconds]] = {}
+            for reading in (r for a in group.attributions for r in a.fact.readings):
+                residual = reading.onset - group.at
+                if abs(residual) <= OUTLIER:
+                    late.setdefault(reading.rule, []).append(residual + rules.learnt.get(reading.rule, 0.0))
+            if len(late) >= LEAST_RULES:
+                for rule, residuals in late.items():
+                    past[rule] = (*past.get(rule, ()), median(residuals))[-MOST_PAST:]
+        return Lessons(past)
+
+    def shifts(self, learn_from: float) -> dict[str, Seconds]:
+        """Rule → seconds to add to its lag; `learn_from`: past groups that weigh as much as the expectation."""
+        return {rule: median(known) * len(known) / (len(known) + learn_from) for rule, known in self.past.items()}
