@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from math import exp
+from math import exp, lgamma, log
 from typing import Final
 
 from opsloop.api.release import Release
@@ -336,8 +336,7 @@ def _binomial_cdf(most: int, number: int, p: float) -> float:
 
 
 def _poisson_cdf(most: int, mean: float) -> float:
-    term, total = exp(-mean), 0.0
-    for k in range(most + 1):
-        total += term
-        term *= mean / (k + 1)
-    return total
+    """By logarithms: exp(−mean) alone would be 0 for large means."""
+    if mean <= 0:
+        return 1.0
+    return min(1.0, sum(exp(k * log(mean) - mean - lgamma(k + 1)) for k in range(most + 1)))

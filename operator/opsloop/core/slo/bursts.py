@@ -1,14 +1,13 @@
 """Is what makes a tier fire still going on, or was it one burst? Asked where a tier that pages is about to fire.
 
 The bad events of its windows are counted in slots of a scrape or more. Bursts count as one event each
-(`core.statistics.clusters`); the tier fires where so many are no chance for a service that spends half of its budget b:
+(`core.statistics.clusters`: K of them, of size D); the tier fires where so many are no chance for a service that spends half of
+its budget b:
 
-    max over W of  K_W · (ln r − 1 + 1/r)  ≥  ln(1/α),     r = (bad_W / total_W) / (b/2)
+    for some W:  evidence(K, r) ≥ ln(1/α),     r = (bad_W / total_W) / (b/2)
 
 W: the long window, the short one, a half and a quarter of it. A tier begins to fire at a bad event, so a service has as many
-looks in a day as bad events at half of its budget, and no more than it has short windows:
-
-    α = FALSE_PAGES / min(b/2 · events of a day, day / short window)
+looks in a day as bursts:  α = FALSE_PAGES / (b/2 · events of a day / D).
 
 Where the slots cannot tell (too wide for the short window, data missing), the tier fires: only a burst that is seen holds a
 page back.
@@ -23,12 +22,14 @@ from opsloop.api.meta import PAGING
 from opsloop.api.slo import Tier
 from opsloop.core.facts import Verdict
 from opsloop.core.slo.tiers import budget_of
-from opsloop.core.statistics.clusters import evidence
+from opsloop.core.statistics.clusters import burst_size, evidence
 
 FALSE_PAGES = 1e-3  # in a day of a service with one request per second or more
-FALSE_PAGES_QUIET = 1e-2  # below a tenth of that, where few events must tell; in between in proportion
+QUIET = (
+    0.1  # requests per second, at which ten times as many are accepted: few events must tell; in between in proportion
+)
 MOST_ALPHA = 0.01  # of one look, however few there are
-DAY = timedelta(days=1)
+A_DAY = 86_400.0  # seconds
 USUAL = 0.5  # share of the budget that a service spends while all is well
 MOST_SLOTS = 240  # of a long window: what one look costs Prometheus does not grow with it
 LEAST_SLOTS = 4  # of a window: fewer do not tell a burst across a border from harm that goes on
@@ -59,22 +60,20 @@ def is_burst(tier: Tier, objective: float, slots: Sequence[Slot | None], step: t
     short, known = tier.short // step, [slot.total for slot in slots if slot]
     if sum(slot is not None for slot in slots[-short:]) < KNOWN * short or not any(known):
         return False
-    enough = -log(_alpha(tier, objective, sum(known) / len(known) / step.total_seconds()))
+    rate = sum(known) / len(known) / step.total_seconds()
     sizes = [len(slots), *(size for size in (short, short // 2, short // 4) if size >= LEAST_SLOTS)]
-    return all(_evidence(slots[-size:], objective) < enough for size in sizes)
+    return not any(_goes_on(slots[-size:], objective, rate) for size in sizes)
 
 
-def _alpha(tier: Tier, objective: float, rate: float) -> float:
-    """Of one look; `rate`: events per second."""
-    a_day = min(FALSE_PAGES / rate, FALSE_PAGES_QUIET) if rate < 1 else FALSE_PAGES
-    looks = min(USUAL * budget_of(objective) * rate * DAY.total_seconds(), DAY / tier.short)
-    return min(a_day / looks, MOST_ALPHA)
-
-
-def _evidence(slots: Sequence[Slot | None], objective: float) -> float:
+def _goes_on(slots: Sequence[Slot | None], objective: float, rate: float) -> bool:
+    """True where the bad events of a window are no chance; `rate`: events per second."""
     bad = [slot.bad if slot else 0.0 for slot in slots]
-    total = sum(slot.total for slot in slots if slot)
-    return evidence(bad, sum(bad) / total / (USUAL * budget_of(objective))) if total > 0 else 0.0
+    total, usual = sum(slot.total for slot in slots if slot), USUAL * budget_of(objective)
+    if not any(bad):
+        return False
+    looks = usual * rate * A_DAY / burst_size(bad)
+    alpha = min(FALSE_PAGES / min(max(rate, QUIET), 1.0) / looks, MOST_ALPHA)
+    return evidence(bad, sum(bad) / total / usual) >= -log(alpha)
 
 
 def about_to_page(verdict: Verdict) -> list[Tier]:
