@@ -1,9 +1,12 @@
 """Stories of harm without a reading: all pods die, Prometheus is blind or flaps. The SLI is silent exactly then."""
 
+import copy
+
 import pytest
 
 from opsloop.core import conditions
 from opsloop.core.facts import Alert
+from opsloop.errors import Unavailable
 from opsloop.shell.ports import DEPLOYMENTS
 from tests.sim.shift import Shift, resolved, seconds, story
 from tests.sim.shop import NS
@@ -145,6 +148,34 @@ async def test_an_sli_that_nobody_can_read_is_told_and_pages_nobody() -> None:
     shift.shop.silent = False
     await shift.until("it ends by itself", lambda: resolved(shift), most=75)
     assert heard(shift) == [] and incidents(shift) == ["answers-1 telemetry sev3"]
+    await shift.operator.stop()
+
+
+async def test_prometheus_away_is_one_incident_for_a_namespace_of_a_dozen_releases() -> None:
+    shift = Shift()
+    await shift.adopt()
+    stored, workload = shift.release_object(), shift.shop.cluster.find(DEPLOYMENTS, NS, "answers")
+    assert workload is not None
+    stored["spec"]["slo"]["tellUnknownAfter"] = "40s"
+    shift.shop.cluster.seed(stored)
+    for name in (f"service-{n:02}" for n in range(11)):
+        other, its = copy.deepcopy(stored), copy.deepcopy(workload)
+        other["metadata"] = {"name": name, "namespace": NS, "labels": {}}
+        other["spec"]["workloadRef"]["name"] = name
+        its["metadata"] |= {"name": name, "uid": name}
+        for one in (its, {key: value for key, value in other.items() if key != "status"}):
+            shift.shop.cluster.seed(one)
+    await seconds(shift, 10)
+    shift.shop.telemetry.failure = Unavailable("connection refused")
+    await shift.until("told", lambda: bool(incidents(shift)), most=150)
+    await seconds(shift, 60)
+    assert incidents(shift) == ["telemetry-of-the-namespace-1 telemetry sev3"]
+    assert shift.shop.objects("incidents")[0]["status"]["title"] == "the SLIs of 12 Releases are unknown"
+    shift.shop.telemetry.failure = None
+    await shift.until(
+        "it ends by itself", lambda: shift.shop.objects("incidents")[0]["status"]["phase"] == "Resolved", most=120
+    )
+    assert heard(shift) == []
     await shift.operator.stop()
 
 

@@ -8,6 +8,7 @@ import pytest
 
 from opsloop.api.release import ReleaseStatus
 from opsloop.core.correlation.decide import Correlation, correlate
+from opsloop.core.correlation.measured import TELEMETRY
 from opsloop.core.facts import CorrelationFacts, ReleaseView
 from tests.builders.correlation import NOW, NS, Health, at, incident, view
 
@@ -51,6 +52,14 @@ def silent(name: str, since: float = -900, reason: str = "NoSeries") -> ReleaseV
     return with_condition(name, "TelemetryKnown", reason, since)
 
 
+def away(name: str, since: float = -900) -> ReleaseView:
+    return silent(name, since, "TelemetryUnreachable")
+
+
+BLIND = incident("telemetry-1", "alerts", release="")
+BLIND = BLIND.model_copy(update={"spec": BLIND.spec.model_copy(update={"service": TELEMETRY})})
+
+
 def plan(*releases: ReleaseView, incidents: tuple[Any, ...] = ()) -> Correlation:
     return correlate(CorrelationFacts(NS, releases=releases, incidents=incidents), NOW)
 
@@ -78,6 +87,12 @@ RESOLVED: dict[str, Any] = {"phase": "Resolved", "resolvedAt": at(-600)}
         pytest.param((silent("answers", -899),), (), {}, id="not a quarter of an hour yet"),
         pytest.param((silent("answers", reason="NoEvents"),), (), {}, id="a quiet night is no silence"),
         pytest.param((silent("answers"),), (incident("answers-1", "alerts"),), {}, id="an Incident that is open says enough"),
+        pytest.param((away("web"), away("answers", -880)), (), {"telemetry-of-the-namespace-1": "telemetry sev3"}, id="Prometheus is away: one Incident for all"),
+        pytest.param((away("web"), view("answers")), (), {"web-1": "telemetry sev3"}, id="for one alone it is its own"),
+        pytest.param((silent("web"), silent("answers", -880)), (), {"web-1": "telemetry sev3"}, id="an SLI without series is its own as well"),
+        pytest.param((away("web"), away("answers"), silent("catalog")), (), {"catalog-1": "telemetry sev3", "telemetry-of-the-namespace-1": "telemetry sev3"}, id="also beside a Prometheus that is away"),
+        pytest.param(tuple(silent(f"s{n}", -900 + n) for n in range(6)), (), {"telemetry-of-the-namespace-1": "telemetry sev3"}, id="more than five are told of together, whatever the reason"),
+        pytest.param((away("web"), away("answers")), (BLIND,), {}, id="one that is open speaks for all"),
     ],
 )  # fmt: skip
 def test_measured_harm(releases: tuple[ReleaseView, ...], incidents: tuple[Any, ...], opened: dict[str, str]) -> None:
@@ -89,6 +104,12 @@ def test_it_looks_again_when_an_outage_or_a_silence_becomes_an_incident() -> Non
     assert plan(out("answers", -59)).look_again == timedelta(seconds=1)
     assert plan(silent("answers", -890)).look_again == timedelta(seconds=10)
     assert plan(view("answers")).look_again is None
+
+
+def test_the_one_incident_says_how_many_and_which() -> None:
+    (created,) = plan(*(away(f"s{n:02}") for n in range(60))).creates
+    assert created.spec.title == "the SLIs of 60 Releases are unknown" and created.spec.release == ""
+    assert "s00, s01" in created.spec.signal.message and "and 52 more" in created.spec.signal.message
 
 
 def test_the_outage_signal_says_since_when_and_how_many() -> None:

@@ -5,17 +5,18 @@ from datetime import datetime, timedelta
 
 from opsloop.api.incident import Incident
 from opsloop.core.actions import CreateIncident
-from opsloop.core.correlation.new_incident import for_burn, for_outage, for_shortage, for_silence
+from opsloop.core.correlation.new_incident import for_blindness, for_burn, for_outage, for_shortage, for_silence
 from opsloop.core.correlation.service_health import ServiceHealth
 from opsloop.core.facts import Verdict
 from opsloop.core.incident import outage
 from opsloop.core.incident.dependencies import Breach, breach_of
 from opsloop.core.release.budgets import SHORTAGE_AFTER, shortage_since
 from opsloop.core.release.outages import OUTAGE_AFTER, outage_since
-from opsloop.core.release.silence import starved_since, told_in
+from opsloop.core.release.silence import silent_together, starved_since, told_in
 from opsloop.core.slo.anew import burns_anew
 from opsloop.core.slo.merged import verdicts
 
+TELEMETRY = "telemetry of the namespace"  # the root of many silent SLIs; no Release can have this name
 Fired = Mapping[str, Mapping[str, Verdict]]  # root → Release whose tier fires → its verdict
 
 
@@ -34,9 +35,13 @@ def incidents_for_measured_harm(
         if root not in creates:
             creates[root] = for_shortage(root, views[root], incidents, now)
     silent = {name: left for name, view in views.items() if (left := told_in(view.release, now)) is not None}
+    together = silent_together([view.release for view in views.values()])
     for root, left in silent.items():
         if left:
             waits.append(left)
+        elif root in together:
+            if TELEMETRY not in health.open:
+                creates[TELEMETRY] = for_blindness(TELEMETRY, [views[n] for n in together], incidents, now)
         elif root not in health.open and root not in creates:
             creates[root] = for_silence(root, views[root], incidents, now)
     return creates, waits

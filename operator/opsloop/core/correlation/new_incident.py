@@ -11,7 +11,7 @@ from opsloop.core import conditions
 from opsloop.core.actions import CreateIncident
 from opsloop.core.alerts.labels import alert_severity, loudness, name_of
 from opsloop.core.facts import Alert, ReleaseView, TierVerdict, Verdict
-from opsloop.core.incident import outage
+from opsloop.core.incident import blindness, outage
 from opsloop.core.incident.state import burn_signal
 from opsloop.core.release.outages import outage_since
 from opsloop.core.slo.objectives import label
@@ -79,6 +79,18 @@ def for_silence(root: str, view: ReleaseView, incidents: Sequence[Incident], now
     message = f"{condition.reason}: {condition.message}" if condition else ""
     signal = Signal(kind="telemetry", at=now, severity="sev3", message=message[:1024])
     return _create(root, view, f"{root}: its SLI is unknown", signal, _owner((), view), incidents)
+
+
+def for_blindness(
+    root: str, views: Sequence[ReleaseView], incidents: Sequence[Incident], now: datetime
+) -> CreateIncident:
+    """The one Incident of many Releases whose SLIs nobody can read; it pages nobody."""
+    condition = conditions.get(views[0].release.status.conditions, "TelemetryKnown")
+    why = f", for example {condition.reason}: {condition.message}" if condition else ""
+    names = [view.release.metadata.name for view in views]
+    shown = f"{', '.join(names[:8])}{f' and {len(names) - 8} more' if len(names) > 8 else ''}"
+    signal = Signal(kind="telemetry", at=now, severity="sev3", message=f"unknown: {shown}{why}"[:1024])
+    return _create(root, None, blindness.title(len(names)), signal, "", incidents)
 
 
 def describe(alerts: Sequence[Alert]) -> str:

@@ -10,8 +10,8 @@ from opsloop.core.alerts import ledger
 from opsloop.core.alerts.labels import alert_severity
 from opsloop.core.decision import Decision
 from opsloop.core.facts import IncidentFacts, ReleaseView
+from opsloop.core.incident import blindness, dependencies, followup, lifecycle, outage, paging, plays, stopped, timeline
 from opsloop.core.incident import cause as causes
-from opsloop.core.incident import dependencies, followup, lifecycle, outage, paging, plays, stopped, timeline
 from opsloop.core.incident.state import IncidentBuilder, burn_signal, burns_of, harmed_names, is_harmed, worse
 from opsloop.core.release import revisions
 from opsloop.core.slo.age import view_as_of
@@ -53,6 +53,7 @@ def _merge_or_act(decision: IncidentBuilder, topology: Topology, grace: timedelt
     if is_open:
         stopped.tell(decision)
         outage.record(decision)
+        blindness.record(decision)
         _record_burn(decision, topology)
         _record_onset(decision)
     paging.page(decision)

@@ -8,7 +8,7 @@ from opsloop.api.incident import IncidentStatus, Play
 from opsloop.api.slo import Slo
 from opsloop.core import conditions
 from opsloop.core.facts import IncidentFacts, Value
-from opsloop.core.incident import outage
+from opsloop.core.incident import blindness, outage
 from opsloop.core.incident.effect import SLI_BACK, harmed_before, judge, seen_since
 from opsloop.core.incident.state import began_at, burns_of
 from opsloop.core.release.budgets import BELOW_BUDGET, shortage_since
@@ -60,7 +60,9 @@ def recovery(facts: IncidentFacts, status: IncidentStatus, now: datetime) -> Rec
         return _by_pods(facts, now)
     if facts.incident.spec.signal.kind == "capacity":
         return _by_budget(facts, now)
-    return _by_telemetry(facts, now) if facts.incident.spec.signal.kind == "telemetry" else _by_alerts(status, now)
+    return (
+        _by_telemetry(facts, status, now) if facts.incident.spec.signal.kind == "telemetry" else _by_alerts(status, now)
+    )
 
 
 def _by_sli(facts: IncidentFacts, status: IncidentStatus, now: datetime) -> Recovery:
@@ -120,7 +122,10 @@ def _by_budget(facts: IncidentFacts, now: datetime) -> Recovery:
     return Recovery(True, PODS_BACK, known.last_transition_time if known else now)
 
 
-def _by_telemetry(facts: IncidentFacts, now: datetime) -> Recovery:
+def _by_telemetry(facts: IncidentFacts, status: IncidentStatus, now: datetime) -> Recovery:
+    if blindness.is_about(facts.incident):
+        left = blindness.silent_now(facts, status)
+        return Recovery(not left, TELEMETRY_UNKNOWN if left else TELEMETRY_BACK, now)
     release = facts.root.release if facts.root else None
     known = conditions.get(release.status.conditions, "TelemetryKnown") if release and release.spec.slo else None
     if release is None or release.spec.slo is None or known is None:

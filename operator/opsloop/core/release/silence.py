@@ -1,12 +1,15 @@
 """Silence: time for which the SLI of a Release has been unknown, as its condition TelemetryKnown remembers it."""
 
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 
 from opsloop.api.release import Release
 from opsloop.core import conditions
 from opsloop.core.release.outages import BELOW_MINIMUM
-from opsloop.core.slo.burn_rate import NO_EVENTS, TRAFFIC_GONE
+from opsloop.core.slo.burn_rate import NO_EVENTS, PARTIAL, STALE, TIMEOUT, TRAFFIC_GONE, UNREACHABLE
 
+AWAY = (UNREACHABLE, TIMEOUT, PARTIAL, STALE)  # it is Prometheus that does not answer, and not this SLI
+MOST_ALONE = 5  # silent Releases of a namespace that are told of one by one, whatever the reasons
 READ = (NO_EVENTS, TRAFFIC_GONE)  # the SLI can be read: nothing happens in it
 
 
@@ -36,3 +39,15 @@ def starved_since(release: Release) -> datetime | None:
     if known is None or available is None or available.reason != BELOW_MINIMUM:
         return None
     return known.last_transition_time if (known.status, known.reason) == ("False", TRAFFIC_GONE) else None
+
+
+def silent_together(releases: Sequence[Release]) -> list[str]:
+    """Names of the Releases whose SLIs are unknown for one reason that is not theirs: Prometheus is away, or they are many."""
+    silent = {r.metadata.name: r for r in releases if silent_since(r) is not None}
+    away = [name for name, release in silent.items() if _reason(release) in AWAY]
+    return away if len(away) > 1 else sorted(silent) if len(silent) > MOST_ALONE else []
+
+
+def _reason(release: Release) -> str:
+    known = conditions.get(release.status.conditions, "TelemetryKnown")
+    return known.reason if known else ""
