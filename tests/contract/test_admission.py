@@ -473,6 +473,20 @@ def test_people_on_call_stop_everything_and_cannot_start_it_again(api: Api, guar
     assert patch(api, guarded, "runbooks/acting", {"spec": {"safety": {"mode": "auto"}}}, "editor")[0] == 200
 
 
+def test_people_on_call_set_and_end_the_emergency_stop_and_shippers_do_not(api: Api, guarded: str) -> None:
+    path = f"{GROUP}/namespaces/{guarded}/stops"
+    body = {"apiVersion": "opsloop.dev/v1alpha1", "kind": "Stop", "metadata": {"name": "now"}}
+    grant(api, guarded, "deployer", [PATCH_ANSWERS])
+    reason = {"spec": {"reason": "alice: the site is on fire"}}
+    assert api.call("POST", path, body | reason, user="deployer")[0] == 403
+    assert api.call("POST", path, body | reason, user="on-call")[0] == 201
+    assert api.call("DELETE", f"{path}/now", user="deployer")[0] == 403
+    assert api.call("DELETE", f"{path}/now", user="on-call")[0] == 200
+    for wrong in ({}, {"spec": {}}, {"spec": {"reason": ""}}):
+        status, answer = api.call("POST", path, body | wrong, user="on-call")
+        assert status == 422 and "spec" in answer["message"], answer
+
+
 BEYOND_A_STOP = [
     pytest.param("runbooks/edited", {"spec": {"serviceAccountName": "admin"}}, id="on whose behalf"),
     pytest.param("runbooks/edited", {"spec": {"safety": {"maxPerHour": 50}}}, id="how often"),
