@@ -482,7 +482,8 @@ def test_people_on_call_set_and_end_the_emergency_stop_and_shippers_do_not(api: 
     assert api.call("POST", path, body | reason, user="on-call")[0] == 201
     assert api.call("DELETE", f"{path}/now", user="deployer")[0] == 403
     assert api.call("DELETE", f"{path}/now", user="on-call")[0] == 200
-    for wrong in ({}, {"spec": {}}, {"spec": {"reason": ""}}):
+    faults: list[Object] = [{}, {"spec": {}}, {"spec": {"reason": ""}}]
+    for wrong in faults:
         status, answer = api.call("POST", path, body | wrong, user="on-call")
         assert status == 422 and "spec" in answer["message"], answer
 

@@ -6,11 +6,11 @@ from typing import Any
 import pytest
 
 from opsloop.core import conditions
-from opsloop.shell.ports import Object
+from opsloop.shell.ports import PODS, Object
 from opsloop.simulator.prometheus.store import Store, milliseconds
 from opsloop.simulator.prometheus.telemetry import ModelTelemetry
 from tests.sim.shift import Shift, release_object, runbook_object, seconds
-from tests.sim.shop import RPS, Shop, version_of
+from tests.sim.shop import NS, RPS, Shop, version_of
 
 pytestmark = [pytest.mark.asyncio, pytest.mark.looptime]
 
@@ -38,6 +38,10 @@ class ScrapedShop(Shop):
         if not self.silent:
             self._scrape({pod["metadata"]["name"] for pod in self.objects("pods")})
 
+    def _labels(self, pod: str) -> dict[str, str]:
+        """What names the pod on its series."""
+        return {"pod": pod, "namespace": "shop"} if pod else {}
+
     def _scrape(self, alive: set[str]) -> None:
         at, ends = milliseconds(self.clock.now()), Counter[tuple[str, str]]()
         for (pod, status), count in self.counts.items():
@@ -47,14 +51,28 @@ class ScrapedShop(Shop):
                 ends["", status] += count
         for (pod, status), count in ends.items():
             name = {"__name__": "http_requests_total", "job": "answers", "status": status}
-            self.samples.append({**name, **({"pod": pod, "namespace": "shop"} if pod else {})}, at, float(count))
+            self.samples.append({**name, **self._labels(pod)}, at, float(count))
 
 
-async def shift_with(sli: dict[str, Any], labels: bool = True) -> Shift:
+class ShopByAddress(ScrapedShop):
+    """Prometheus has only its own label: the address that it scrapes. Pods that are gone keep theirs in `addresses`."""
+
+    def __init__(self, release: Object, runbook: Object | None, labels: bool = True) -> None:
+        self.addresses: dict[str, str] = {}
+        super().__init__(release, runbook, labels)
+
+    def _labels(self, pod: str) -> dict[str, str]:
+        stored = self.cluster.find(PODS, NS, pod)
+        if stored is not None and (ip := stored["status"].get("podIP")):
+            self.addresses[pod] = ip
+        return {"instance": f"{self.addresses.get(pod, pod)}:8080"}
+
+
+async def shift_with(sli: dict[str, Any], labels: bool = True, shop: type[ScrapedShop] = ScrapedShop) -> Shift:
     item = release_object()
     item["spec"]["slo"]["sli"] = sli
     item["spec"].pop("evals")
-    shift = Shift(shop=ScrapedShop(item, runbook_object(), labels))
+    shift = Shift(shop=shop(item, runbook_object(), labels))
     await shift.adopt()
     return shift
 
@@ -133,4 +151,21 @@ async def test_where_nothing_tells_revisions_apart_a_bad_canary_goes_with_the_se
     await shift.until("it is out of traffic", lambda: not shift.shop.open_canaries())
     assert shift.target()[1] == "Cancelled"
     assert "v3" not in shift.wrote()
+    await end(shift)
+
+
+BY_JOB = {"requests": {**SLI["requests"], "selector": 'job="answers"'}}
+
+
+async def test_addresses_tell_revisions_apart_where_nothing_names_a_pod() -> None:
+    shift = await shift_with(BY_JOB, shop=ShopByAddress)
+    await shift.until("told", lambda: condition(shift, "RevisionsTold") == ("True", "ToldByAddresses"), most=130)
+    shift.shop.ship("v3")
+    await shift.until("v3 is rejected", lambda: shift.target() == ("v3", "Rejected"))
+    target = shift.release().status.target
+    assert target is not None and target.reason == "AnalysisFailed" and shift.wrote() == []
+    shift.shop.ship("v4")
+    await shift.until("v4 is promoted", lambda: shift.target() == ("v4", "Promoted"))
+    shift.shop.set_image("v2")
+    await shift.until("v4 is written back", lambda: shift.live == "v4" and len(shift.wrote()) == 2)
     await end(shift)

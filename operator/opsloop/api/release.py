@@ -20,6 +20,7 @@ from opsloop.api.slo import Slo
 from opsloop.api.strategy import Evals, Strategy
 
 Stamp = Annotated[str, Field(min_length=2, max_length=317, pattern=r"^[A-Za-z0-9_][A-Za-z0-9_./*-]*$")]
+MOST_ADDRESSES = 128  # of pods of one revision
 MOST_ALSO = 16  # digests under which one revision was stored, and paths that are left out of its digest
 LONGEST_PATH = 256
 Path = Annotated[str, Field(max_length=LONGEST_PATH)]
@@ -92,6 +93,14 @@ class Blocked(Model):
     at: Time = Field(description="Time at which the revision was blocked.")
 
 
+class PodAddress(Model):
+    """Address that a pod of a revision had."""
+
+    ip: str = Field(max_length=45, description="IP address of the pod.")
+    since: Time = Field(description="Time at which the pod was first seen with it.")
+    until: Time | None = Field(default=None, description="Time at which the pod was gone; absent while it is there.")
+
+
 class Revision(Model):
     """Pod template that is or was live, or was tried as a canary."""
 
@@ -121,6 +130,12 @@ class Revision(Model):
         default_factory=list,
         max_length=8,
         description="ReplicaSets that ran the revision, live or as a canary, oldest first; their pods' names tell its events apart.",
+    )
+    addresses: list[PodAddress] = Field(
+        default_factory=list,
+        max_length=MOST_ADDRESSES,
+        description="Addresses of its pods, noted where no label of the SLI names a pod: they tell its events apart by the label instance.",
+        json_schema_extra=map_list("ip"),
     )
     reason: str = Field(max_length=32, description="Origin of the revision: Adopted, Canaried, Drifted or Remembered.")
     manager: str = Field(

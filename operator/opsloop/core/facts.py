@@ -343,6 +343,7 @@ class ReleaseFacts:
     eval_outcome: EvalOutcome | None
     refusals: tuple[Refusal, ...] = ()
     replica_sets: Mapping[str, tuple[str, ...]] = field(default_factory=dict)  # by digest, where pods tell them
+    addresses: Mapping[str, tuple[str, ...]] | None = None  # of living pods by digest; None where none are needed
     answers: Mapping[str, AdmissionAnswer] = field(default_factory=dict)  # by digest of what was asked
     written: TemplateWrite | None = None
     neighbours: tuple[Neighbour, ...] = ()  # all Releases of the namespace

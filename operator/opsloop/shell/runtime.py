@@ -62,6 +62,8 @@ class Runtime:
     reopen_grace: timedelta
     owned: OwnedObjects = field(default_factory=OwnedObjects)
     refusals: Refusals = field(default_factory=Refusals)
+    addresses: dict[NamespacedName, tuple[object, Mapping[str, tuple[str, ...]]]] = field(default_factory=dict)
+    """By Release: what they were listed for, and addresses of living pods by digest (`shell.reconcile.addresses`)."""
     replica_sets: dict[NamespacedName, tuple[object, Mapping[str, tuple[str, ...]]]] = field(default_factory=dict)
     """By Release: what they were listed for, and their names by digest (`shell.reconcile.replica_sets`)."""
 

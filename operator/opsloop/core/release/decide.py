@@ -29,7 +29,7 @@ from opsloop.core.release import (
     weights,
 )
 from opsloop.core.release.pods import clear_canary
-from opsloop.core.slo import age, merged, tiers
+from opsloop.core.slo import addresses, age, merged, tiers
 from opsloop.core.slo import burn_rate as slo
 from opsloop.core.slo.objectives import label, objectives
 from opsloop.core.slo.remarks import approximate
@@ -99,7 +99,8 @@ def _summarize(builder: ReleaseBuilder) -> None:
         last_good=_last_good(status),
         last_episode=max([status.last_episode, *(_number(i) for i in facts.incidents)]),
     )
-    builder.set(revisions=revisions.with_replica_sets(_pruned(builder.status), facts.replica_sets))
+    known = revisions.with_replica_sets(_pruned(builder.status), facts.replica_sets)
+    builder.set(revisions=addresses.with_addresses(known, facts.addresses, builder.now))
     if facts.release.spec.slo is not None:
         if verdict is not None or conditions.get(builder.status.conditions, "TelemetryKnown") is None:
             readable, reason, message = _telemetry(verdict, facts.readings)  # a restart does not begin a silence anew

@@ -17,7 +17,7 @@ from opsloop.api.meta import format_duration
 from opsloop.api.slo import Latency, Sli
 from opsloop.core.slo import structured
 from opsloop.core.slo.expression import Token, Unreadable, form, tokens
-from opsloop.core.slo.pods import ANYTHING, Scope, pattern
+from opsloop.core.slo.pods import ANYTHING, Scope
 from opsloop.core.slo.promql import Splits, expressions, version_pattern
 from opsloop.core.slo.selectors import NAME, Matcher, Selector, selector
 
@@ -96,7 +96,7 @@ def counters(sli: Sli, splits: Splits, scope: Scope) -> Counters | str:
     if not all(one[0] for side in plain for one in side) or len(own) != 1:
         return f"not every selector tells revisions by one label alone, as in pod=~{json.dumps('{{pods}}')}"
     values = {
-        name: pattern(split.replica_sets) if asked.by == "pods" else version_pattern(split.version)
+        name: split.pods(scope) if asked.by == "pods" else version_pattern(split.version)
         for name, split in splits.items()
     }
     counted, total = (tuple(_filled(one[1], scope) for one in side) for side in plain)

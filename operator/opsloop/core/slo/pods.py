@@ -13,6 +13,7 @@ from opsloop.names import canary_name
 
 POD_LABELS = ("pod", "kubernetes_pod_name", "exported_pod", "k8s_pod_name")
 NAMESPACE_LABELS = ("namespace", "kubernetes_namespace", "exported_namespace", "k8s_namespace_name")
+INSTANCE = "instance"  # Prometheus' own label: the address that was scraped
 ANYTHING = ".*"
 LONGEST_BASE = 58  # characters of a generated name that Kubernetes keeps before its five random ones
 _RANDOM = "[a-z0-9]{5}"
@@ -27,18 +28,37 @@ class Labels:
     pod: str
     namespace: str = ""
 
+    @property
+    def by_address(self) -> bool:
+        """True where the label holds the pod's address in place of its name."""
+        return self.pod == INSTANCE
+
 
 @dataclass(frozen=True, slots=True)
 class Scope:
-    """Where a Release's series are. Without a workload pods are not known, without labels not looked for."""
+    """Where a Release's series are. Without a workload pods are not known, without labels not looked for.
+
+    `addresses` are those of its pods, as far as they are known.
+    """
 
     namespace: str = ""
     workload: str = ""
     labels: Labels | None = None
+    addresses: tuple[str, ...] = ()
+
+    @property
+    def by_address(self) -> bool:
+        """True where pods are told by their addresses."""
+        return self.labels is not None and self.labels.by_address
 
     @property
     def pods(self) -> str:
         """A pattern for the pods of the Deployment and of its canary, whatever their revision."""
+        return hosts(self.addresses) if self.by_address else self.names
+
+    @property
+    def names(self) -> str:
+        """A pattern for the names of these pods."""
         if not self.workload:
             return ANYTHING
         names = "|".join(_escaped(name) for name in (self.workload, canary_name(self.workload)))
@@ -49,6 +69,12 @@ def pattern(replica_sets: Iterable[str]) -> str:
     """A regular expression for exactly the pods of these ReplicaSets, valid in any of PromQL's three kinds of quotes."""
     bases = [_escaped(f"{name}-"[:LONGEST_BASE]) for name in replica_sets]
     return f"({'|'.join(bases)}){_RANDOM}"
+
+
+def hosts(addresses: Iterable[str]) -> str:
+    """A regular expression for the label instance of exactly these addresses, with or without a port."""
+    found = [_escaped(ip) if ":" not in ip else f"[[]{ip}[]]" for ip in addresses]
+    return f"({'|'.join(found)})(:[0-9]+)?"
 
 
 def hash_is_cut(replica_sets: Iterable[str]) -> bool:
@@ -66,14 +92,22 @@ def _escaped(name: str) -> str:
 def labels_query(series: str, matchers: str, scope: Scope, wanted: str | None) -> str:
     """PromQL that shows which labels hold the pods' names: those of a living pod, by the values of namespace labels.
 
-    `wanted` is the pod label where a person gave it.
+    `wanted` is the pod label where a person gave it. The address comes last, and only where matchers say which series are
+    meant: an address was another service's before.
     """
     by = ", ".join(NAMESPACE_LABELS)
     parts = []
-    for label in [wanted] if wanted else POD_LABELS:
-        found = f"count by ({by}) ({series}{{{joined(matchers, matcher(label, scope.pods))}}})"
+    for label in _labels(wanted, matchers, scope):
+        values = hosts(scope.addresses) if label == INSTANCE else scope.names
+        found = f"count by ({by}) ({series}{{{joined(matchers, matcher(label, values))}}})"
         parts.append(f'label_replace({found}, "{_LABEL}", "{label}", "", "")')
     return "\nor ".join(parts)
+
+
+def _labels(wanted: str | None, matchers: str, scope: Scope) -> list[str]:
+    asked = [wanted] if wanted else [*POD_LABELS, INSTANCE]
+    usable = bool(scope.addresses) and bool(matchers.strip())
+    return [label for label in asked if label != INSTANCE or usable]
 
 
 def labels_of(samples: Sequence[Mapping[str, str]], namespace: str, wanted: str | None) -> Labels | None:
@@ -81,7 +115,7 @@ def labels_of(samples: Sequence[Mapping[str, str]], namespace: str, wanted: str 
 
     Pods of the same name in another namespace are another service's. A series that names no namespace is taken.
     """
-    for label in [wanted] if wanted else POD_LABELS:
+    for label in [wanted] if wanted else [*POD_LABELS, INSTANCE]:
         places = [one for one in samples if one.get(_LABEL) == label]
         own = [key for one in places for key in NAMESPACE_LABELS if one.get(key) == namespace]
         if own:

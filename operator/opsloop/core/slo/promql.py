@@ -24,7 +24,7 @@ from opsloop.core.facts import Reading, Unknown, Value
 from opsloop.core.slo import burn_rate as slo
 from opsloop.core.slo import structured
 from opsloop.core.slo.expression import Form, Unit, form, in_a_name
-from opsloop.core.slo.pods import ANYTHING, Scope, hash_is_cut, pattern
+from opsloop.core.slo.pods import ANYTHING, Scope, hash_is_cut, hosts, pattern
 
 LABEL = "opsloop"
 _POINTS = 120  # coverage is measured at up to this many points of a window
@@ -42,11 +42,17 @@ ANYWHERE = Scope()
 
 
 class Split(NamedTuple):
-    """A revision to be read alone: its version label, the window, and the ReplicaSets whose pods ran it."""
+    """A revision to be read alone: its version label, the window, the ReplicaSets whose pods ran it, and addresses that
+    only its pods had."""
 
     version: str
     window: timedelta
     replica_sets: tuple[str, ...] = ()
+    addresses: tuple[str, ...] = ()
+
+    def pods(self, scope: Scope) -> str:
+        """A regular expression for exactly its pods, as the label holds them."""
+        return hosts(self.addresses) if scope.by_address else pattern(self.replica_sets)
 
 
 Splits = Mapping[str, Split]
@@ -178,6 +184,9 @@ def not_told(sli: Sli, split: Split, scope: Scope = ANYWHERE) -> Unknown | None:
     match expressions(sli, scope).by:
         case "version":
             return None
+        case "pods" if scope.by_address:
+            seen = f"no address that only pods of {split.version} have was seen yet"
+            return None if split.addresses else Unknown(slo.NOT_READ, seen)
         case "pods" if not split.replica_sets:
             return Unknown(slo.NOT_READ, f"no ReplicaSet of {split.version} was seen yet")
         case "pods" if hash_is_cut(split.replica_sets):
@@ -187,7 +196,10 @@ def not_told(sli: Sli, split: Split, scope: Scope = ANYWHERE) -> Unknown | None:
         case "pods":
             return None
     if sli.total is None:
-        return Unknown(slo.NOT_BY_VERSION, "no label of the series holds the name of a pod; name it in podLabel")
+        return Unknown(
+            slo.NOT_BY_VERSION,
+            "no label of the series holds the name of a pod, nor instance its address beside a selector; name it in podLabel",
+        )
     return Unknown(slo.NOT_BY_VERSION, f"{sli.field}: {_WRITE_PODS}")
 
 
@@ -265,7 +277,7 @@ def split_parts(sli: Sli, name: str, split: Split, scope: Scope = ANYWHERE, seen
         return []
     asked = _with_births(expressions(sli, scope), scope)
     if asked.by == "pods":
-        return _parts(asked, split.window, name, pods=pattern(split.replica_sets), seen=seen)
+        return _parts(asked, split.window, name, pods=split.pods(scope), seen=seen)
     return _parts(asked, split.window, name, version_pattern(split.version), scope.pods, seen)
 
 

@@ -1,11 +1,13 @@
 """Which revisions of a Release are read alone, and what they are called in the query."""
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from datetime import timedelta
 
-from opsloop.api.release import Release
+from opsloop.api.release import Release, Revision
 from opsloop.api.slo import Sli
 from opsloop.core.facts import Reading, Unknown
+from opsloop.core.slo import addresses
 from opsloop.core.slo import burn_rate as slo
 from opsloop.core.slo.pods import Scope
 from opsloop.core.slo.promql import Split, Splits, expressions
@@ -22,10 +24,21 @@ def revisions_to_read(release: Release, hot: bool, probing: bool) -> dict[str, S
     asked += [target.digest] if target and (hot or active) else []
     asked += [status.last_good] if hot else []
     window = release.spec.strategy.canary.analysis.window
-    known = {r.digest: Split(r.version, window, tuple(r.replica_sets)) for r in status.revisions}
+    known = {r.digest: split_of(r, status.revisions, window) for r in status.revisions}
     if target is not None:
         known.setdefault(target.digest, Split(target.version, window))
     return {digest: known[digest] for digest in asked if digest in known}
+
+
+def scope_of(release: Release) -> Scope:
+    """Where the Release's series are, before their labels are looked for."""
+    known = addresses.known(release.status.revisions)
+    return Scope(release.metadata.namespace, release.spec.workload_ref.name, addresses=known)
+
+
+def split_of(revision: Revision, revisions: Sequence[Revision], window: timedelta) -> Split:
+    """The revision as it is read alone."""
+    return Split(revision.version, window, tuple(revision.replica_sets), addresses.told(revision, revisions))
 
 
 def named(revisions: Mapping[str, Split]) -> dict[str, str]:

@@ -9,6 +9,7 @@ from opsloop.core.slo.pods import Scope
 
 # Named reasons
 TOLD_BY_PODS = "ToldByPods"  # the pods' names tell revisions apart
+TOLD_BY_ADDRESSES = "ToldByAddresses"  # the pods' addresses in the label instance tell revisions apart
 TOLD_BY_VERSION = "ToldByVersion"  # a version label tells revisions apart
 LIVE_NOT_FOUND = "LiveNotFound"  # the SLI has events, but none of the live revision
 NOT_CHECKED = "NotChecked"  # the live revision was not read yet
@@ -27,7 +28,8 @@ def told(sli: Sli, live: promql.Split, scope: Scope, reading: Reading, whole: Re
         return Told(apart, reason, fault.detail if apart is None else f"{fault.detail}; {HOW_TO_GO_ON}")
     by = promql.expressions(sli, scope).by
     if isinstance(reading, Value):
-        reason = TOLD_BY_PODS if by == "pods" else TOLD_BY_VERSION
+        named = TOLD_BY_ADDRESSES if scope.by_address else TOLD_BY_PODS
+        reason = named if by == "pods" else TOLD_BY_VERSION
         births = (
             ""
             if promql.counts_births(sli)
@@ -35,7 +37,8 @@ def told(sli: Sli, live: promql.Split, scope: Scope, reading: Reading, whole: Re
         )
         inexact = counters(sli, {live.version: live}, scope)
         how = f"; canaries are counted approximately: {inexact}" if isinstance(inexact, str) else ""
-        return Told(True, reason, f"revisions are told apart by {_how(by)}{births}{how}")
+        told_by = "the addresses of the pods in the label instance" if scope.by_address else _how(by)
+        return Told(True, reason, f"revisions are told apart by {told_by}{births}{how}")
     if isinstance(whole, Unknown) or reading.reason not in (slo.NO_SERIES, slo.NO_EVENTS):
         return Told(None, NOT_CHECKED, f"live alone is not known yet: {reading.reason}")
     if not settled:

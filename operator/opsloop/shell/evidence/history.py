@@ -12,7 +12,7 @@ from opsloop.api.release import Release
 from opsloop.api.slo import Sli, Slo, Tier
 from opsloop.core.gate.evidence import FiredAlert, Missing, Served, SliPoint, SliSeries, TierBurn, shift_of
 from opsloop.core.slo import pods, promql
-from opsloop.core.slo.pods import Scope
+from opsloop.core.slo.splits import scope_of
 from opsloop.core.slo.tiers import tiers_of
 from opsloop.errors import Invalid
 from opsloop.shell.evidence.sources import or_missing
@@ -32,7 +32,7 @@ def _queries(sli: Sli, window: timedelta) -> tuple[str, str]:
 async def as_promql(telemetry: Telemetry, release: Release, slo: Slo, at: datetime) -> Slo:
     """The SLO with its SLI as PromQL over the Release's own pods; a structured one is asked for its labels as the poller does."""
     scope, named = (
-        Scope(release.metadata.namespace, release.spec.workload_ref.name),
+        scope_of(release),
         slo.sli.requests or slo.sli.latency,
     )
     if named is not None:

@@ -32,6 +32,7 @@ from opsloop.errors import Forbidden, NotFound
 from opsloop.names import CANARY, QUARANTINE, RELEASE, REVISION, SUBJECT, canary_name, postmortem_name
 from opsloop.shell.ports import CLAIMS, CONFIGMAPS, CONTROLLERREVISIONS, PODS, SERVICES, Object
 from opsloop.shell.reconcile import admission
+from opsloop.shell.reconcile.addresses import addresses
 from opsloop.shell.reconcile.beside import beside
 from opsloop.shell.reconcile.replica_sets import replica_sets
 from opsloop.shell.reconcile.workloads import pod, replica_failure, workload
@@ -45,12 +46,14 @@ async def release_facts(runtime: Runtime, namespace: str, name: str) -> ReleaseF
     release = runtime.cache.model(Release, namespace, name)
     if release is None:
         runtime.replica_sets.pop((namespace, name), None)
+        runtime.addresses.pop((namespace, name), None)
         return None
     deployment = release.spec.workload_ref.name
     stored = runtime.cache.get("Deployment", namespace, deployment)
     canary = _own_canary(runtime, namespace, name, deployment)
     known = await templates(runtime, namespace, name)
     seen = await _workload(runtime, release, stored) if stored else None
+    sets = await replica_sets(runtime, release, stored, canary)
     facts = ReleaseFacts(
         release=release,
         workload=await admission.identified(runtime, release, known, seen) if seen else None,
@@ -61,7 +64,8 @@ async def release_facts(runtime: Runtime, namespace: str, name: str) -> ReleaseF
         cases=tuple(c for c in runtime.cache.evalcases(namespace) if c.spec.release == name),
         eval_outcome=runtime.evals.outcome(namespace, name),
         refusals=runtime.refusals.of((namespace, name)),
-        replica_sets=await replica_sets(runtime, release, stored, canary),
+        replica_sets=sets,
+        addresses=await addresses(runtime, release, stored, sets, canary) if stored else None,
         written=runtime.owned.written.get((namespace, name)),
         claims=await _claims(runtime, namespace, stored["spec"]["template"]) if stored else {},
         neighbours=tuple(

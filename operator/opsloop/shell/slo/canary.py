@@ -17,7 +17,7 @@ from opsloop.core.slo import counts, promql
 from opsloop.core.slo.canary import terms_of
 from opsloop.core.slo.counters import counters
 from opsloop.core.slo.pods import Scope
-from opsloop.core.slo.splits import named, queried
+from opsloop.core.slo.splits import named, queried, split_of
 from opsloop.core.statistics.evidence import Evidence, Interval, Terms
 from opsloop.shell.ports import NamespacedName
 from opsloop.shell.slo.counting import ByPods, ByWindows
@@ -97,8 +97,9 @@ class CanaryCounter:
         if objective is None or target is None or target.traffic_since is None or not in_traffic(release):
             return None
         windows = counts.grid(target.traffic_since, self._resolution)
-        known = {r.digest: r for r in release.status.revisions if r.digest in (target.digest, release.status.live)}
-        revisions = {d: promql.Split(r.version, windows.step, tuple(r.replica_sets)) for d, r in known.items()}
+        history = release.status.revisions
+        known = {r.digest: r for r in history if r.digest in (target.digest, release.status.live)}
+        revisions = {d: split_of(r, history, windows.step) for d, r in known.items()}
         if target.digest not in revisions:
             return Unknown(slo.NOT_READ, "the canary's revision is not recorded")
         names, compared = named(revisions), release.status.live in revisions

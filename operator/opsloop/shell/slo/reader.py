@@ -19,7 +19,7 @@ from opsloop.core.slo import burn_rate as slo
 from opsloop.core.slo import promql, remarks, telling, traffic
 from opsloop.core.slo.age import MOST_INTERVALS
 from opsloop.core.slo.pods import Labels, Scope
-from opsloop.core.slo.splits import by_digest, queried, revisions_to_read
+from opsloop.core.slo.splits import by_digest, queried, revisions_to_read, scope_of
 from opsloop.core.slo.tiers import windows_of
 from opsloop.shell.ports import NamespacedName
 from opsloop.shell.slo.acts import ActReader
@@ -110,7 +110,7 @@ class SliReader:
         canary = await self._counter(history).read(release, scope, then)
         if isinstance(scope, Unknown):
             parsed = promql.Parsed(dict.fromkeys(windows, scope), dict.fromkeys(queried(revisions), scope))
-            scope = _plain_scope(release)
+            scope = scope_of(release)
         else:
             parsed = await self._query.readings(history.slo, scope, due, queried(revisions), then)
             parsed = _without_vanished(release, history, parsed, at)
@@ -183,7 +183,7 @@ class SliReader:
 
     async def _scope(self, release: Release, history: History, at: datetime) -> Scope | Unknown:
         """Where the Release's series are. The labels of a structured SLI are looked for until they are found."""
-        plain, sli = _plain_scope(release), history.slo.sli
+        plain, sli = scope_of(release), history.slo.sli
         fault = promql.problem(sli)
         if fault is not None or sli.total is not None:
             return fault or plain
@@ -306,10 +306,6 @@ def _settled(release: Release, window: timedelta, at: datetime) -> bool:
         return False
     live = next((r for r in status.revisions if r.digest == status.live), None)
     return live is not None and live.live_since is not None and at - live.live_since >= 2 * window
-
-
-def _plain_scope(release: Release) -> Scope:
-    return Scope(release.metadata.namespace, release.spec.workload_ref.name)
 
 
 def _last(history: History, window: timedelta) -> Reading:
