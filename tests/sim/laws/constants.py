@@ -8,7 +8,7 @@ from random import Random
 
 from opsloop.api.strategy import Analysis
 from opsloop.core.slo import canary
-from opsloop.core.statistics import evidence, sequential
+from opsloop.core.statistics import dispersion, evidence, sequential
 from tests.sim.laws.nulls import KINDS, healthy
 from tests.sim.laws.power import as_shipped
 from tests.sim.laws.rollouts import analysis_of, hold_of, roll_out, slo_of
@@ -17,7 +17,8 @@ PATCHED: Mapping[str, tuple[object, str]] = {
     "cut of λ (exponent of 1/α)": (sequential, "CUT"),
     "seconds between starts": (evidence, "RESTART"),
     "memory of live's health (bad events at the floor)": (evidence, "MEMORY"),
-    "memory of live's health (intervals)": (evidence, "INTERVALS"),
+    "memory of live's health (seconds)": (evidence, "SECONDS"),
+    "bad events that are taken to have come singly": (dispersion, "PRIOR"),
     "bound of one interval on live's health": (evidence, "BOUND"),
     "ignored share of the budget": (canary, "IGNORED"),
     "chance to go on with what pages": (canary, "WRONGLY_ON"),

@@ -22,6 +22,7 @@ KINDS = (
 )
 RATES = (5.0, 100.0, 1000.0)
 OBJECTIVES = (0.99, 0.999)
+MISSED = (0.0, 0.0, 0.02)  # shares of scrapes that fail
 LATE = 1.1  # of the hold
 
 
@@ -67,7 +68,7 @@ def healthy(kind: str, rps: float, objective: float, random: Random) -> Weather:
     budget = budget_of(objective)
     live = budget * random.uniform(0, 0.8)
     hold = random.choice((600.0, 600.0, 1800.0))
-    weather = Weather(rps, live, live, weights=((20.0, hold), (50.0, hold)))
+    weather = Weather(rps, live, live, weights=((20.0, hold), (50.0, hold)), missed=random.choice(MISSED))
     match kind:
         case "1.3 × live":
             return replace(weather, canary=1.3 * live)

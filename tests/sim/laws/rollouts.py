@@ -7,10 +7,10 @@ from typing import Literal
 
 from opsloop.api.slo import Sli, Slo
 from opsloop.api.strategy import Analysis
-from opsloop.core.slo import counts
 from opsloop.core.slo.canary import judge, terms_of
 from opsloop.core.statistics.evidence import Evidence
-from tests.sim.laws.weather import Sky, Weather
+from tests.sim.laws.weather import Scrapes, Weather
+from tests.sim.laws.windows import Windows
 
 SLI = Sli(good="g[{{window}}]", total="t[{{window}}]")
 
@@ -30,16 +30,25 @@ def slo_of(objective: float) -> Slo:
     return Slo(objective=objective, sli=SLI)
 
 
-def roll_out(weather: Weather, slo: Slo, analysis: Analysis, random: Random, most: float = 7200.0) -> End:
-    """Steps through the weights as `core.release.canary` does: after its hold, a step is left when the canary is good.
+def roll_out(
+    weather: Weather,
+    slo: Slo,
+    analysis: Analysis,
+    random: Random,
+    most: float = 7200.0,
+    how: type[Scrapes] | type[Windows] = Scrapes,
+) -> End:
+    """Counted by scrapes of each pod, or by windows of PromQL. Steps through the weights as `core.release.canary` does: after its hold, a step is left when the canary is good.
 
     Ends at a reject, after the last weight's hold, or after `most` seconds.
     """
-    sky, shares, steps = Sky(weather, random), list(weather.weights), [0.0]
-    evidence = Evidence(terms_of(analysis, slo.objective, compared=True, dispersion=counts.DISPERSION))
+    sky, shares, steps = how(weather, random), list(weather.weights), [0.0]
+    evidence = Evidence(terms_of(analysis, slo.objective, compared=True, dispersion=how.dispersion))
+    for interval in sky.before():
+        evidence = evidence.before(interval)
     share, hold = shares.pop(0)
     while evidence.until < most:
-        evidence = evidence.after(sky.window(share / 100), tuple(steps))
+        evidence = evidence.after(sky.interval(share / 100), tuple(steps))
         if evidence.rejects:
             return _end("rejected", weather, evidence)
         held = evidence.until - steps[-1] >= hold

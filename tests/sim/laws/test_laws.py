@@ -49,7 +49,7 @@ def test_harmful_canaries_take_about_as_many_requests_as_designed(multiple: int)
 
 
 def test_what_is_said_not_to_have_been_seen_is_about_true() -> None:
-    claims = [words.claim(rps, 0.99, 10, 100, Random(f"{SEED} {rps}")) for rps in (5.0, 100.0)]
+    claims = [words.claim(rps, 0.99, 40, 100, Random(f"{SEED} {rps}")) for rps in (5.0, 100.0)]
     assert all(0.65 <= claim.caught <= 0.95 for claim in claims), claims
 
 

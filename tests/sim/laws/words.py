@@ -3,12 +3,11 @@
 from dataclasses import dataclass, replace
 from random import Random
 
-from opsloop.core.slo import counts
 from opsloop.core.slo.canary import terms_of
 from opsloop.core.statistics.detectable import detectable
 from opsloop.core.statistics.evidence import Evidence
 from tests.sim.laws.rollouts import analysis_of, slo_of
-from tests.sim.laws.weather import Weather, windows
+from tests.sim.laws.weather import Scrapes, Weather
 
 SAID = 20  # healthy rollouts that say something, for each row
 
@@ -19,13 +18,13 @@ class Claim:
 
     rps: float
     objective: float
-    windows: int
+    intervals: int
     ratio: float
     caught: float
 
 
 def claim(rps: float, objective: float, count: int, tries: int, random: Random) -> Claim:
-    """What healthy rollouts of so many windows say, tried on versions of just that error ratio."""
+    """What healthy rollouts of so many intervals say, tried on versions of just that error ratio."""
     budget = 1 - slo_of(objective).objective
     weather, said, caught = Weather(rps, budget / 2, budget / 2), list[float](), 0
     for _ in range(SAID):
@@ -36,8 +35,10 @@ def claim(rps: float, objective: float, count: int, tries: int, random: Random) 
 
 
 def _seen(weather: Weather, objective: float, count: int, random: Random) -> Evidence:
-    evidence = Evidence(terms_of(analysis_of(), objective, compared=True, dispersion=counts.DISPERSION))
-    sky = windows(weather, random)
+    evidence = Evidence(terms_of(analysis_of(), objective, compared=True))
+    sky = Scrapes(weather, random)
+    for interval in sky.before():
+        evidence = evidence.before(interval)
     for _ in range(count):
-        evidence = evidence.after(next(sky), (0.0,))
+        evidence = evidence.after(sky.interval(weather.weights[0][0] / 100), (0.0,))
     return evidence

@@ -9,6 +9,7 @@ nothing to judge, the evidence grows old, and that is said. While live has pods,
 """
 
 from dataclasses import dataclass, field
+from math import inf
 
 from opsloop.core.statistics.evidence import Interval
 
@@ -42,16 +43,16 @@ class Rounds:
     """The open interval. Give it the scrapes in the order of time."""
 
     every: float  # seconds between two scrapes of a pod
-    begin: float = 0.0
+    begin: float = -inf
     pods: dict[str, _Pod] = field(default_factory=dict)
 
     def add(self, scrape: Scrape) -> Interval | None:
-        """One more scrape; the interval that it closes. A scrape from before the canary's traffic only shows its pod."""
+        """One more scrape; the interval that it closes. Before the canary's traffic (time 0) live's pods close theirs alone."""
         pod = self.pods.get(scrape.pod)
         if pod is None:
             pod = self.pods[scrape.pod] = _Pod(scrape.canary, scrape.at)
         pod.last = max(pod.last, scrape.at)
-        if scrape.at <= 0:
+        if scrape.canary and scrape.at <= 0:
             return None
         pod.scraped = True
         pod.bad += scrape.bad
@@ -59,13 +60,20 @@ class Rounds:
         return self._closed(scrape.at) if self._is_complete(scrape.at) else None
 
     def _is_complete(self, now: float) -> bool:
+        """Every pod that serves was scraped. The first interval waits for no pod of live that was scraped just before."""
         if now <= self.begin:
             return False
         due = now - DEADLINE * self.every
-        canary = live = serving = False
+        fresh = -self.every if self.begin <= 0 < now else now
+        canary, live, serving = now <= 0, False, False
         for pod in self.pods.values():
             if pod.scraped:
                 canary, live = canary or pod.canary, live or not pod.canary
+            elif pod.canary:
+                if now > 0 and pod.last >= due:
+                    return False
+            elif pod.last > fresh:
+                live = True
             elif pod.last >= due:
                 return False
             serving = serving or (not pod.canary and pod.last >= due)
@@ -84,6 +92,6 @@ class Rounds:
                 live.append((bad, total))
             # one series was read before the other: what does not fit together belongs to the next interval
             pod.bad, pod.total, pod.scraped = pod.bad - bad, pod.total - total, False
-        begin, self.begin = self.begin, now
+        begin, self.begin = max(self.begin, 0.0 if now > 0 else now - self.every), now
         live_bad, live_total = sum(bad for bad, _ in live), sum(total for _, total in live)
         return Interval(begin, now, own[0], own[1], live_bad, live_total, live_pods=tuple(live))

@@ -99,15 +99,14 @@ class Samples:
         is_new = process.first >= at and (own or at - self._looked > DEADLINE * self.every)
         counted = total = 0.0
         for series, value in found:
-            born = at > 0 and (is_new or process.last > -inf)
+            born = is_new or process.last > -inf
             if series.at > -inf:
                 new = value - series.value if value >= series.value else value
             else:
                 new = value if born else 0.0
             series.at, series.value = at, value
-            if at > 0:
-                counted += series.line.counted * new
-                total += series.line.total * new
+            counted += series.line.counted * new
+            total += series.line.total * new
             process.told = process.told or series.line.counted > 0
         process.last = max(process.last, at)
         if self.counters.both and not process.told:

@@ -15,7 +15,7 @@ divisor ≥ 1 keeps α; that it is the right one for bursts is a heuristic, and 
 Times are seconds since the canary took traffic. Whoever counts (PromQL over windows, or counters per pod) gives intervals.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from math import inf
 
 from opsloop.core.statistics.dispersion import NO_SPLIT, Pods, Split
@@ -27,11 +27,12 @@ RESTART = 600.0
 MEMORY = 1.0
 """Live's health is judged on its last MEMORY/floor events (as many as hold one bad one at the floor) …"""
 
-INTERVALS = 10.0
-"""… or its last INTERVALS intervals, whichever are more. In each of them …"""
+SECONDS = 600.0
+"""… or its last SECONDS, whichever are more events; before anything was seen of it, it is taken for healthy. In each interval …"""
 
 BOUND = 1.5
-"""… at most 1 + BOUND times the bad events count that the floor allows, so that an outage is soon forgotten."""
+"""… at most 1 + BOUND times the bad events count that the floor allows, so that an outage is soon forgotten; while it lasts,
+there are more in each interval, and live is not healthy whatever it was before."""
 
 _SMALLEST_FLOOR = 1e-6
 
@@ -113,6 +114,12 @@ class Evidence:
         limit = 1 / self.terms.alpha
         return self.largest >= limit and self.largest_ignored >= limit
 
+    def before(self, interval: Interval) -> "Evidence":
+        """The evidence with an interval from before the canary's traffic: how healthy live is, and how its bad events split."""
+        recent_bad, recent_total = self._recent(interval)
+        split = self.split.after(interval.live_pods)
+        return replace(self, recent_bad=recent_bad, recent_total=recent_total, split=split)
+
     def after(self, interval: Interval, steps: tuple[float, ...] = ()) -> "Evidence":
         """The evidence with one more interval, in the order of time. `steps` are the times of all steps so far."""
         terms, split = self.terms, self.split.after(interval.live_pods)
@@ -121,7 +128,7 @@ class Evidence:
         start = taken > self.steps or interval.end // RESTART > self.until // RESTART
         bad, total = interval.canary_bad * scale, interval.canary_total * scale
         recent_bad, recent_total = self._recent(interval)
-        healthy = recent_bad <= terms.floor * recent_total and interval.live_bad <= terms.floor * interval.live_total
+        healthy = recent_bad <= terms.floor * recent_total and interval.live_bad <= self._bound(interval)
         live, floor = self.against_live, self.against_floor
         if terms.compared and interval.begin >= terms.warm_up:
             logs = live_logs(bad, total, interval.live_bad * scale, interval.live_total * scale, terms.margin)
@@ -155,8 +162,15 @@ class Evidence:
         )
 
     def _recent(self, interval: Interval) -> tuple[float, float]:
-        """Live's counts with older events fading: about MEMORY/floor events or INTERVALS intervals are remembered."""
-        memory = max(MEMORY / max(self.terms.floor, _SMALLEST_FLOOR), (INTERVALS - 1) * interval.live_total)
+        """Live's counts with older events fading."""
+        events = MEMORY / max(self.terms.floor, _SMALLEST_FLOOR)
+        seconds = interval.end - interval.begin
+        memory = max(events, interval.live_total * (SECONDS / seconds - 1))
         kept = memory / (memory + interval.live_total)
-        bad = min(interval.live_bad, 1 + BOUND * self.terms.floor * interval.live_total)
-        return self.recent_bad * kept + bad, self.recent_total * kept + interval.live_total
+        before = self.recent_total or events
+        bad = min(interval.live_bad, self._bound(interval))
+        return self.recent_bad * kept + bad, before * kept + interval.live_total
+
+    def _bound(self, interval: Interval) -> float:
+        """Bad events of live in one interval beyond which there is an outage."""
+        return 1 + BOUND * self.terms.floor * interval.live_total

@@ -131,7 +131,8 @@ def _begun_by(subject: _Subject, by: ByPods | ByWindows) -> _Counted:
 def _added(reading: CanaryReading, answer: Sequence[Interval | None], steps: tuple[float, ...]) -> CanaryReading:
     evidence = reading.evidence
     for interval in answer:
-        evidence = evidence.after(interval, steps) if interval else evidence
+        if interval is not None:
+            evidence = evidence.after(interval, steps) if interval.end > 0 else evidence.before(interval)
     return replace(reading, evidence=evidence, failure=None)
 
 

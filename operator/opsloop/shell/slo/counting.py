@@ -18,7 +18,12 @@ from opsloop.core.slo.samples import Samples
 from opsloop.core.statistics.evidence import Interval
 from opsloop.shell.slo.query import SliQuery
 
-LOOKBACK = 20  # scrapes before the canary's traffic: who is there then was not born since
+LOOKBACK = timedelta(hours=1)
+"""Before the canary's traffic: who is there then was not born since, and how live was says what to expect of it. …"""
+
+LEAST_LOOKBACK = 20
+"""… At least so many scrapes, where all of it would be more than one answer."""
+
 MOST_SERIES = 2_000
 MOST_SAMPLES = 50_000  # of one answer
 
@@ -71,7 +76,7 @@ class ByPods:
     def __post_init__(self) -> None:
         every = self.resolution.total_seconds()
         self.samples = Samples(self.counters, self.canary, self.since.timestamp(), every)
-        self.until = self.since - LOOKBACK * self.resolution
+        self.until = self.since - LOOKBACK
 
     @property
     def step(self) -> timedelta:
@@ -108,10 +113,12 @@ class ByPods:
         return closed if self.samples.size <= MOST_SERIES else _too_many(self.samples.size)
 
     async def _measure(self, query: SliQuery, at: datetime) -> Sequence[Interval | None] | Unknown | str:
-        number = await query.number(self.counters.size_query(LOOKBACK * self.resolution), at)
+        number = await query.number(self.counters.size_query(LOOKBACK), at)
         if isinstance(number, Unknown):
             return f"the series cannot be counted: {number.detail}" if number.reason == slo.QUERY_FAILED else number
         self.series = number
+        scrapes = max(LEAST_LOOKBACK, int(MOST_SAMPLES // max(1, number)))
+        self.until = self.since - min(LOOKBACK, scrapes * self.resolution)
         return [] if number <= MOST_SERIES else _too_many(number)
 
 
