@@ -126,3 +126,27 @@ def test_healthy_canaries_are_rejected_no_more_often_than_said(seed: int) -> Non
 def test_impossible_counts_are_refused(bad: float, total: float) -> None:
     with pytest.raises(ValueError, match="not counts of one interval"):
         Interval(0, 1, bad, total)
+
+
+def test_what_was_seen_of_live_before_says_how_healthy_it_is_and_rejects_nobody() -> None:
+    terms = Terms(margin=1.5, floor=0.01, ignore_below=0.0025, alpha=0.01)
+    sick, well = Evidence(terms), Evidence(terms)
+    for n in range(-40, 0):
+        sick = sick.before(Interval(15 * n, 15 * n + 15, 0, 0, 2, 60))
+        well = well.before(Interval(15 * n, 15 * n + 15, 0, 0, n % 4 == 0, 60))
+    first = Interval(0, 15, 3, 15, 1, 60)
+    assert not sick.after(first).live_healthy
+    assert well.after(first).live_healthy
+    assert (sick.total, sick.intervals, sick.largest) == (0, 0, 1)
+
+
+def test_bursts_among_lives_pods_make_the_canarys_events_worth_less() -> None:
+    terms = Terms(margin=1.5, floor=0.01, ignore_below=0.0025, alpha=0.01)
+    bursts = ((40.0, 140.0), (0.0, 100.0))
+    calm = Evidence(terms).before(Interval(-15, 0, 0, 0, 40, 240))
+    bursty = Evidence(terms).before(Interval(-15, 0, 0, 0, 40, 240, live_pods=bursts))
+    bad = [Interval(15 * n, 15 * n + 15, 30, 100, 1, 400) for n in range(3)]
+    for interval in bad:
+        calm, bursty = calm.after(interval), bursty.after(interval)
+    assert bursty.dispersion > 10 and calm.dispersion == 1
+    assert 1 < bursty.largest_floor < calm.largest_floor

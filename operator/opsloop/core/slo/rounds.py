@@ -45,6 +45,7 @@ class Rounds:
     every: float  # seconds between two scrapes of a pod
     begin: float = -inf
     pods: dict[str, _Pod] = field(default_factory=dict)
+    began: bool = False  # the canary's traffic
 
     def add(self, scrape: Scrape) -> Interval | None:
         """One more scrape; the interval that it closes. Before the canary's traffic (time 0) live's pods close theirs alone."""
@@ -54,6 +55,8 @@ class Rounds:
         pod.last = max(pod.last, scrape.at)
         if scrape.canary and scrape.at <= 0:
             return None
+        if scrape.at > 0 and not self.began:
+            self._begin()
         pod.scraped = True
         pod.bad += scrape.bad
         pod.total += scrape.total
@@ -64,7 +67,7 @@ class Rounds:
         if now <= self.begin:
             return False
         due = now - DEADLINE * self.every
-        fresh = -self.every if self.begin <= 0 < now else now
+        fresh = -self.every if self.began and self.begin <= 0 else now
         canary, live, serving = now <= 0, False, False
         for pod in self.pods.values():
             if pod.scraped:
@@ -78,6 +81,12 @@ class Rounds:
                 return False
             serving = serving or (not pod.canary and pod.last >= due)
         return canary and (live or not serving)
+
+    def _begin(self) -> None:
+        """The canary's traffic began: what live served before is not compared with it."""
+        self.began, self.begin = True, min(self.begin, 0.0)
+        for pod in self.pods.values():
+            pod.scraped, pod.bad, pod.total = False, 0.0, 0.0
 
     def _closed(self, now: float) -> Interval:
         own, live = [0.0, 0.0], list[tuple[float, float]]()

@@ -43,19 +43,17 @@ def _would_reject(evidence: Evidence, ratio: float) -> bool:
     total, live_bad, live_total = evidence.total * scale, unlucky * scale, evidence.live_total * scale
     bad = _poisson(ratio * total)
     warm = max(0.0, 1 - terms.warm_up / evidence.until)
-    floor = _statistic(lambda x: floor_logs(x, max(x, total), terms.floor), bad, count, terms.alpha)
-    ignored = _statistic(lambda x: floor_logs(x, max(x, total), terms.ignore_below), bad, count, terms.alpha)
+    cap = -CUT * evidence.split.cut * log(terms.alpha)
+    floor = _statistic(lambda x: floor_logs(x, max(x, total), terms.floor), bad, count, cap)
+    ignored = _statistic(lambda x: floor_logs(x, max(x, total), terms.ignore_below), bad, count, cap)
     if terms.compared:
-        live = _statistic(
-            lambda x: live_logs(x, total, live_bad, live_total, terms.margin), bad, count * warm, terms.alpha
-        )
+        live = _statistic(lambda x: live_logs(x, total, live_bad, live_total, terms.margin), bad, count * warm, cap)
         floor = (floor + live) / 2
     return min(floor, ignored) >= 1 / terms.alpha
 
 
-def _statistic(logs: Callable[[float], Logs], bad: Distribution, count: float, alpha: float) -> float:
-    """E at its 20th percentile after so many intervals, from the first start time."""
-    cap = -CUT * log(alpha)
+def _statistic(logs: Callable[[float], Logs], bad: Distribution, count: float, cap: float) -> float:
+    """E at its 20th percentile after so many intervals, from the first start time; log λ of one is `cap` at most."""
     rows = [(p, logs(x)) for x, p in bad]
     exponents = []
     for g in range(len(rows[0][1])):

@@ -13,6 +13,7 @@ apart, thousands of events split unevenly that did not come in bursts.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from math import log10
 
 PRIOR = 20.0
 """Bad events that are taken to have come singly. Fewer and chance looks like bursts; more and a burst is believed too late."""
@@ -35,6 +36,15 @@ class Split:
     def dispersion(self) -> float:
         """The estimate, at least 1."""
         return max(1.0, (PRIOR + self.weighted) / (PRIOR + self.events))
+
+    @property
+    def cut(self) -> float:
+        """The share of the logarithm of λ's usual cut that one interval may reach: with bursts of ten, a half.
+
+        A burst is often seen by two scrapes, and each reaches the cut however small its events are taken. So where they
+        come, twice as many intervals are needed.
+        """
+        return 1 / (1 + log10(self.dispersion))
 
     def after(self, pods: Pods) -> "Split":
         """With one more interval. One without bad events, or of a single pod, says nothing."""

@@ -132,10 +132,10 @@ class Evidence:
         live, floor = self.against_live, self.against_floor
         if terms.compared and interval.begin >= terms.warm_up:
             logs = live_logs(bad, total, interval.live_bad * scale, interval.live_total * scale, terms.margin)
-            live = live.after(logs, terms.alpha, start)
+            live = live.after(logs, terms.alpha, start, split.cut)
         if healthy:
-            floor = floor.after(floor_logs(bad, total, terms.floor), terms.alpha, start)
-        ignored = self.against_ignored.after(floor_logs(bad, total, terms.ignore_below), terms.alpha, start)
+            floor = floor.after(floor_logs(bad, total, terms.floor), terms.alpha, start, split.cut)
+        ignored = self.against_ignored.after(floor_logs(bad, total, terms.ignore_below), terms.alpha, start, split.cut)
         e_live, e_floor = live.value, floor.value
         return Evidence(
             terms=terms,

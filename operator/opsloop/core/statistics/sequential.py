@@ -57,9 +57,12 @@ class Process:
         """E at present."""
         return 1 / (self.starts + 1) + sum(self.products) / len(self.products)
 
-    def after(self, logs: Logs, alpha: float, start: bool = False) -> "Process":
-        """The test after one more interval. `start`: a new start time lies before it; one always lies before the first."""
-        starts, weight, cap = self.starts, 0.0, -CUT * log(alpha)
+    def after(self, logs: Logs, alpha: float, start: bool = False, cut: float = 1.0) -> "Process":
+        """The test after one more interval. `start`: a new start time lies before it; one always lies before the first.
+
+        `cut`: the share (0 to 1) of the logarithm of the usual cut that this interval may reach.
+        """
+        starts, weight, cap = self.starts, 0.0, -CUT * cut * log(alpha)
         if start or not starts:
             starts += 1
             weight = 1 / (starts * (starts + 1))
