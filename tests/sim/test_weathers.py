@@ -14,8 +14,8 @@ pytestmark = pytest.mark.simulation
 SEEDS = {
     "bad-release": 10, "bad-push": 5, "restarted": 7, "api": 4, "handed-over": 7, "slow-pull": 7, "node-lost": 4,
 }  # the others: seed 1 of the kind  # fmt: skip
-KNOWN = {"bad-release": {"harmful-40"}}
-"""Goals that are not met yet in these weathers; docs/simulator.md says why."""
+KNOWN: dict[str, set[str]] = {}
+"""Goals that are not met in these weathers, by kind; docs/simulator.md says why."""
 
 
 @cache

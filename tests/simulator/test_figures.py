@@ -1,9 +1,14 @@
 """The arithmetic of the table."""
 
+from datetime import UTC, datetime
+
 import pytest
 
 from opsloop.simulator.burn import Counts, stretches
-from opsloop.simulator.figures import GOALS, Goal, Sample, poisson_upper, table, upper_bound
+from opsloop.simulator.figures import GOALS, Goal, Sample, poisson_upper, seconds_to_serve, table, upper_bound
+from opsloop.simulator.service import Service
+from opsloop.simulator.traffic import Wave
+from opsloop.simulator.weather import MAIN, Weather
 
 
 @pytest.mark.parametrize(
@@ -40,6 +45,24 @@ def test_a_row_says_its_share_its_bound_and_which_seeds_failed() -> None:
 
 def test_a_row_without_a_trial_is_not_met() -> None:
     assert [row.met for row in table([], GOALS)] == [False] * len(GOALS)
+
+
+@pytest.mark.parametrize(
+    ("wave", "replicas", "requests", "seconds"),
+    [
+        pytest.param(Wave(100), 4, 3000, 30, id="at a fifth of the pods"),
+        pytest.param(Wave(100), 1, 3000, 30, id="a share of a half is no reason to be late"),
+        pytest.param(Wave(100), 10, 3000, 36, id="at a sixth of the traffic the canary needs longer"),
+        pytest.param(Wave(100, swing=0.5, peak=0.0), 4, 3000, 20, id="at noon of a wave"),
+        pytest.param(Wave(5), 10, 6000, 1200, id="longer than the holds, and by the last of their weights"),
+    ],
+)
+def test_how_long_users_take_to_make_so_many_requests(
+    wave: Wave, replicas: int, requests: float, seconds: float
+) -> None:
+    service = Service(MAIN, wave, {}, replicas=replicas)
+    weather = Weather(1, "bad-release", datetime(2026, 1, 5, tzinfo=UTC), (service,), {}, "good")
+    assert seconds_to_serve(weather, 0.0, requests) == pytest.approx(seconds, abs=1.5)
 
 
 def test_the_closed_form_of_a_tier() -> None:

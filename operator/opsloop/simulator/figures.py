@@ -6,6 +6,7 @@ from math import exp, lgamma, log
 from typing import Final
 
 from opsloop.api.release import Release
+from opsloop.core.release.weights import pods_for
 from opsloop.core.slo.canary import seconds_needed
 from opsloop.simulator import manifests
 from opsloop.simulator.burn import Counts, counts_of, stretches
@@ -13,12 +14,13 @@ from opsloop.simulator.episode import FIX, Episode
 from opsloop.simulator.record import IncidentRun, PageSent
 from opsloop.simulator.scraping import EVERY
 from opsloop.simulator.service import Service
-from opsloop.simulator.weather import HOLDS, MAIN, PAGE_FACTOR, Weather
+from opsloop.simulator.weather import HOLDS, MAIN, PAGE_FACTOR, WEIGHTS, Weather
 
 ALPHA: Final = 0.01
 DAY: Final = 86_400.0
 POWER: Final = {3.0: 34_800, 10.0: 2_050, 40.0: 265}
-"""Multiple of live's 0.5 % → requests in all by which 95 of 100 canaries are rejected (the sequential test in closed form)."""
+"""Multiple of live's 0.5 % → requests in all by which 95 of 100 canaries are rejected, at a share of POWER_SHARE."""
+POWER_SHARE: Final = 0.2
 TO_PAGE: Final = 300.0  # seconds from when a tier fires, or a minute without pods, until a page
 UNSERVED: Final = 90.0  # seconds without any pod that are an outage
 MOST_RETURNS: Final = 2  # of one Incident without new harm: chance, and what its windows still hold
@@ -106,16 +108,35 @@ def _can_tell(weather: Weather) -> bool:
 
 
 def _harmful(episode: Episode) -> Iterable[Sample]:
+    """In time: 1.5 × the power table, three scrapes, and two readings (here every scrape). No weather's samples are late."""
     weather, multiple = episode.weather, episode.weather.multiple
     first = _first(episode, MAIN, "v2")
-    needed = 1.5 * POWER[multiple] / weather.main.wave.mean
-    if first is None or (multiple == min(POWER) and needed > sum(HOLDS)):
+    if first is None:
+        return
+    seconds = seconds_to_serve(weather, first, 1.5 * POWER[multiple])
+    if multiple == min(POWER) and seconds > sum(HOLDS):
         return  # only the smallest multiple may be out of reach of the holds: said by the Release, not hidden
-    limit = first + needed + 3 * EVERY + 2 * EVERY
+    limit = first + seconds + 3 * EVERY + 2 * EVERY
     ended = next((t.ended for t in episode.record.targets if t.version == "v2" and t.state == "Rejected"), None)
     late = ended is None or ended > limit
     end = f"at {ended:.0f} s" if ended else "never"
     yield Sample(f"harmful-{multiple:.0f}", 1, late, f"rejected {end}, due at {limit:.0f} s" if late else "")
+
+
+def seconds_to_serve(weather: Weather, first: float, requests: float) -> float:
+    """Seconds until so many requests were served, the canary's POWER_SHARE of them among these.
+
+    By the users' daily wave and the weights' pods, whatever became of the canary; after its holds it stays at the last weight.
+    """
+    main, start = weather.main, weather.start
+    begin = start.hour * 3600 + start.minute * 60 + start.second + first
+    shares = [pods_for(weight, main.replicas) for weight in WEIGHTS]
+    own, served, seconds = 0.0, 0.0, 0.0
+    while own < POWER_SHARE * requests or served < requests:
+        pods = shares[min(int(seconds // HOLDS[0]), len(shares) - 1)]
+        rate = main.wave.at(begin + seconds)
+        own, served, seconds = own + rate * pods / (pods + main.replicas), served + rate, seconds + 1
+    return seconds
 
 
 def _promotion(episode: Episode, version: str) -> Iterable[Sample]:

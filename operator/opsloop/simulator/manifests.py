@@ -8,6 +8,7 @@ from opsloop.api.slo import Sli
 from opsloop.shell.ports import Object
 from opsloop.simulator.scraping import METRIC
 from opsloop.simulator.service import Service
+from opsloop.simulator.weather import WEIGHTS
 from opsloop.simulator.world import NS, image
 
 STRUCTURED: Final = "requests" in Sli.model_fields
@@ -30,7 +31,7 @@ def release(service: Service, version: str, form: str, holds: tuple[float, ...])
     """A Release with the default tiers; `holds` are those of the steps 20 and 50, in seconds."""
     steps: list[dict[str, Any]] = [
         {"weight": weight, "hold": format_duration(timedelta(seconds=hold))}
-        for weight, hold in zip((20, 50), holds, strict=False)
+        for weight, hold in zip(WEIGHTS, holds, strict=False)
     ]
     spec: dict[str, Any] = {
         "workloadRef": {"name": service.name},

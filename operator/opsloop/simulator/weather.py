@@ -21,6 +21,7 @@ EVENT: Final = 1800.0  # seconds from the beginning to the main event
 CALM: Final = 3600.0  # from the last event to the fix
 END: Final = 3600.0  # from the fix to the end
 HOLDS: Final = (300.0, 300.0)
+WEIGHTS: Final = (20, 50)  # percent, of the steps with these holds
 PAGE_FACTOR: Final = 14.4
 
 
