@@ -108,9 +108,10 @@ async def test_an_outage_that_was_over_before_the_rollback_took_effect_earns_it_
     """Pods need half a minute to start: the outage of the database ends while v2 still serves."""
     shift = ordinary(sure=0.3)
     await adopted_for_hours(shift)
-    shift.shop.start_up = 30
     shift.shop.set_image("v2")
     shift.shop.errors |= {"v1": 0.8}
+    await seconds(shift, 10)  # v2 is rolled out
+    shift.shop.start_up = 30
     await shift.until("v1 is written back", lambda: shift.wrote() == ["v1"], most=150)
     shift.shop.errors |= {"v1": 0.0005, "v2": 0.0005}
     await shift.until("resolved", lambda: resolved(shift), most=1000)

@@ -153,6 +153,13 @@ class Revision(Model):
     served_since: Time | None = Field(
         default=None, description="Time from which its canary took traffic, the last time that it was one."
     )
+    exposed_since: Time | None = Field(
+        default=None,
+        description="Time at which its first pod was available after it last became live; absent where nobody watched.",
+    )
+    rolled_out_at: Time | None = Field(
+        default=None, description="Time from which no pod of an older revision was left, after that."
+    )
     first_seen: Time = Field(description="Time at which opsloop first observed the revision.")
     proven_at: Time | None = Field(
         default=None,

@@ -12,6 +12,7 @@ from opsloop.api.release import CaseResult, Release
 from opsloop.api.runbook import Runbook
 from opsloop.api.slo import ONLY, Tier
 from opsloop.core.statistics.evidence import Evidence
+from opsloop.core.statistics.evidence import Interval as PairCounts
 from opsloop.core.stop import Stop
 
 
@@ -128,11 +129,21 @@ class Interval:
 
 
 @dataclass(frozen=True, slots=True)
+class SideBySide:
+    """Counts of two revisions (digests) in disjoint intervals in which both may have served; `own` is their `canary_*`."""
+
+    own: str
+    other: str
+    intervals: tuple[PairCounts, ...]
+    dispersion: float = 1.0  # events are worth 1/dispersion
+
+
+@dataclass(frozen=True, slots=True)
 class Harm:
-    """Counts around the beginning of the present harm: disjoint intervals, oldest first, and by revision since then."""
+    """Counts around the beginning of the present harm: disjoint intervals, oldest first, and of two revisions since then."""
 
     series: tuple[Interval, ...]
-    by_revision: Mapping[str, Reading] = field(default_factory=dict)
+    side_by_side: SideBySide | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,23 +8,30 @@ import pytest
 
 from opsloop.api.incident import Cause, IncidentStatus
 from opsloop.api.release import Blocked, ReleaseStatus, Revision
-from opsloop.core.facts import Harm, Interval, Readings, ReleaseView, Value
+from opsloop.core.facts import Harm, Interval, Readings, ReleaseView, SideBySide
 from opsloop.core.incident import cause as causes
+from opsloop.core.statistics.alike import Compared
+from opsloop.core.statistics.evidence import Interval as PairCounts
 from opsloop.core.topology import Topology
 from tests.builders.incidents import BAD_CAUSE
-from tests.builders.objects import T0, V1, V2, V4, at, readings, release, value, view
+from tests.builders.objects import T0, V1, V2, V4, at, readings, release, view
 from tests.builders.rollouts import record, target
 
 ONSET, CHANGED = at(100), at(90)
 
 
 def harm(
-    began: float = 100, before: float = 0.001, after: float = 0.8, split: dict[str, Value] | None = None
+    began: float = 100, before: float = 0.001, after: float = 0.8, split: tuple[float, float] | None = None
 ) -> Readings:
-    """Counts of an hour until 60 s after the beginning, in intervals of a minute; `split`: by digest since then."""
+    """Counts of an hour until 60 s after the beginning, in intervals of a minute; `split`: error ratios of v2 and v1, which
+    served side by side for two minutes since then."""
     ratios = [(before, began - 60 * n) for n in range(60, 0, -1)] + [(after, began)]
     series = tuple(Interval(at(s), at(s + 60), ratio * 3000, 3000) for ratio, s in ratios)
-    return Readings(harm=Harm(series, split or {}))
+    if split is None:
+        return Readings(harm=Harm(series))
+    own, other = split
+    both = tuple(PairCounts(60 * n, 60 * n + 60, own * 1000, 1000, other * 1000, 1000) for n in range(2))
+    return Readings(harm=Harm(series, SideBySide(V2, V1, both)))
 
 
 def service(name: str = "answers", since: datetime | None = CHANGED, number: int = 2, needs: tuple[str, ...] = (), seen: Readings | None = None, rollback: Any = None, **more: Any) -> ReleaseView:  # fmt: skip
@@ -64,10 +71,12 @@ def canary(state: str = "Stepping", served: float = 80, **more: Any) -> ReleaseV
         pytest.param(service(number=1), "unknown", "NothingChanged", id="adoption is no change"),
         pytest.param(service(number=1, blocked=Blocked(reason="RolledBack", at=at(0))), "bad_release", "ChangedJustBefore", id="unless that revision was blocked and came back"),
         pytest.param(service(rollback=record("Done", to_digest=V2)), "unknown", "NothingChanged", id="nor is a rollback: undoing is no change"),
-        pytest.param(service(seen=harm(split={V2: value(0.8)})), "bad_release", "ChangedJustBefore", id="one revision alone is no comparison"),
-        pytest.param(service(seen=harm(split={V1: value(0.0), V2: value(0.8)})), "bad_release", "VersionIsBad", id="served at the same time, only it is harmed"),
-        pytest.param(service(seen=harm(split={V1: value(0.8), V2: value(0.0)})), "unknown", "OtherVersionBad", id="served at the same time, another one is harmed"),
-        pytest.param(service(since=at(-300), seen=harm(split={V1: value(0.8), V2: value(0.8)})), "unknown", "AlikeEverywhere", id="served at the same time, both are harmed alike"),
+        pytest.param(service(exposed_since=at(98), rolled_out_at=at(99), seen=harm()), "bad_release", "ChangedJustBefore", id="users met it two seconds before"),
+        pytest.param(service(exposed_since=at(-20), rolled_out_at=at(-10), seen=harm()), "unknown", "NoneOfThese", id="all users had met it for two minutes and nothing had happened yet"),
+        pytest.param(service(exposed_since=at(-80), rolled_out_at=at(110), since=at(-90), seen=harm()), "unknown", "NoneOfThese", id="the harm began at once for all users in the middle of a rollout"),
+        pytest.param(service(seen=harm(split=(0.8, 0.0))), "bad_release", "VersionIsBad", id="served at the same time, only it is harmed"),
+        pytest.param(service(seen=harm(split=(0.0, 0.8))), "unknown", "OtherVersionBad", id="served at the same time, another one is harmed"),
+        pytest.param(service(since=at(-300), seen=harm(split=(0.8, 0.8))), "unknown", "AlikeEverywhere", id="served at the same time, both are harmed alike"),
         pytest.param(service(since=at(-1200), proven_at=at(-600), seen=harm()), "unknown", "NoneOfThese", id="it had met its SLO for twenty minutes before"),
         pytest.param(service(seen=harm(before=0.011)), "bad_release", "ChangedJustBefore", id="a smoulder above the budget does not hide the deploy that made it an outage"),
         pytest.param(service(since=at(-500), seen=harm()), "unknown", "NoneOfThese", id="ten minutes after the deploy nothing had happened yet"),
@@ -144,8 +153,7 @@ def test_an_exonerated_revision_is_not_blamed_again() -> None:
 
 
 def test_the_evidence_names_each_term_and_the_ranking() -> None:
-    split = {V1: value(0.0), V2: value(0.8)}
-    root = service(shipped_without_canary=True, manager="kubectl-set", seen=harm(split=split))
+    root = service(shipped_without_canary=True, manager="kubectl-set", seen=harm(split=(0.8, 0.0)))
     cause = causes.explain(root, Topology((root,)), ONSET)
     evidence = {e.name: e.value for e in cause.evidence}
     assert {"changed", "before and after", "shipped without a canary", "by revision", "ranking"} <= evidence.keys()
@@ -154,17 +162,45 @@ def test_the_evidence_names_each_term_and_the_ranking() -> None:
 
 
 @pytest.mark.parametrize(
-    ("own", "rest", "reason"),
+    ("compared", "odds", "reason"),
     [
-        pytest.param(value(0.8), value(0.0), "VersionIsBad", id="surely more than twice as bad"),
-        pytest.param(value(0.001), value(0.5), "OtherVersionBad", id="surely less than half as bad"),
-        pytest.param(value(0.5), value(0.5), "AlikeEverywhere", id="surely within twice and half"),
-        pytest.param(Value(bad=3, total=10), Value(bad=3, total=10), "", id="three bad events each are too few to be alike"),
-        pytest.param(Value(bad=3, total=10), Value(bad=1, total=10), "", id="nothing is sure"),
+        pytest.param(Compared(alone=0, alike=-20, other=-20), 5.0, "VersionIsBad", id="it alone: more is not counted than the most"),
+        pytest.param(Compared(alone=0, alike=-4, other=-4), 4.0, "VersionIsBad", id="20 to 1 is enough to say so"),
+        pytest.param(Compared(alone=0, alike=-2, other=-2), 2.0, "", id="less is not"),
+        pytest.param(Compared(alone=-20, alike=-20, other=0), -5.0, "OtherVersionBad", id="the other one"),
+        pytest.param(Compared(alone=-20, alike=0, other=-20), -5.0, "AlikeEverywhere", id="both"),
+        pytest.param(Compared(alone=0, alike=0, other=0), 0.0, "", id="nothing tells"),
     ],
 )  # fmt: skip
-def test_two_revisions_at_the_same_time(own: Value, rest: Value, reason: str) -> None:
-    assert causes.compare(own, rest, 3.0)[1] == reason
+def test_what_two_revisions_side_by_side_say(compared: Compared, odds: float, reason: str) -> None:
+    found, why = causes.verdict_of(compared, 5.0)
+    assert found == pytest.approx(odds) and why == reason
+
+
+def test_a_bad_release_is_named_while_its_rollout_goes_on_by_how_the_harm_grows_with_it() -> None:
+    """Five minutes of rollout: each minute a fifth more users, and as much more harm."""
+    doses = [0.1, 0.3, 0.5, 0.7, 0.9]
+    ratios = [0.001] * 60 + [0.001 + 0.5 * dose for dose in doses]
+    series = tuple(Interval(at(60 * n), at(60 * n + 60), r * 3000, 3000) for n, r in enumerate(ratios))
+    root = service(since=at(3580), exposed_since=at(3602), rolled_out_at=at(3900), seen=Readings(harm=Harm(series)))
+    cause = causes.explain(root, Topology((root,)), at(3600))
+    assert (cause.kind, cause.version) == ("bad_release", "v2") and cause.confidence > 0.95
+
+
+def test_a_promotion_after_a_canary_that_served_well_is_suspected_less_than_a_push() -> None:
+    pushed, promoted = (service(served_since=since, seen=harm()) for since in (None, at(-1500)))
+    sure = [causes.explain(root, Topology((root,)), ONSET).confidence for root in (pushed, promoted)]
+    assert sure[0] > 0.8 > sure[1] or sure[0] > sure[1]
+
+
+def test_how_the_harm_began_is_told_by_what_was_before_its_end() -> None:
+    """Half an hour later the harm is over for ten minutes; the windows still hold it."""
+    seen = harm().harm
+    assert seen is not None
+    calm = tuple(Interval(at(160 + 60 * n), at(220 + 60 * n), 3, 3000) for n in range(10))
+    ended = service(seen=Readings(harm=Harm((*seen.series, *calm))))
+    now, later = (causes.explain(r, Topology((r,)), ONSET, limit=0.0144) for r in (service(seen=harm()), ended))
+    assert (later.kind, later.version) == ("bad_release", "v2") and later.confidence == pytest.approx(now.confidence)
 
 
 NAMED, PAGE = Cause.model_validate(BAD_CAUSE), {"state": "Sent", "severity": "sev1", "dedupKey": "x", "decidedAt": T0}

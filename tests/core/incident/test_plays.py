@@ -279,6 +279,16 @@ def test_a_rollback_on_its_way_says_how_far_it_is() -> None:
     assert "40 %" in str(after(asked(RUNNING, status=RUNS, root=half)).conditions)
 
 
+@pytest.mark.parametrize(
+    "began", [pytest.param(-s, id=f"{100 + s} s after it was decided") for s in (-50, -40, 0, 500)]
+)
+def test_a_rollout_that_takes_long_is_not_looked_at_in_a_busy_loop(began: float) -> None:
+    on_its_way = service(rollback=record("Written", effect_at=None, replaced=50), live=V1)
+    current = running(started_at=at(began), requested_at=at(began), effect_at=None)
+    again = decide(asked(current, status=RUNS, root=on_its_way)).look_again
+    assert again is not None and again > timedelta(0)
+
+
 def test_a_rollback_that_did_not_help_takes_the_blame_back() -> None:
     status = after(asked(running(), status=RUNS, root=service(rollback=IN_EFFECT, live=V1), seen=since(500, 1000)))
     assert status.exonerated == [V2] and status.cause is not None

@@ -1,15 +1,16 @@
 """A revision of which no pod was ever available is not what serves."""
 
 from dataclasses import replace
+from datetime import datetime
 
 import pytest
 
-from opsloop.api.release import ReleaseStatus
+from opsloop.api.release import ReleaseStatus, Revision
 from opsloop.core.facts import RolloutState, WorkloadFacts
 from opsloop.core.release import revisions
 from opsloop.core.release.serving import serving
 from tests.builders.objects import V1, V2, at, workload
-from tests.builders.rollouts import ADOPTED, BAD, facts, revision, status_after, status_with, target
+from tests.builders.rollouts import ADOPTED, BAD, NOW, facts, revision, status_after, status_with, target
 
 
 def pushed(serves: bool, settled: bool = False) -> WorkloadFacts:
@@ -35,6 +36,32 @@ def test_what_serves(status: ReleaseStatus, live: WorkloadFacts, never_ran: bool
     after = status_after(facts(status=status, workload=live))
     found = revisions.find(after.revisions, V2)
     assert found is not None and (found.never_ran, after.version) == (never_ran, version)
+
+
+def rollout(serves: bool, percent: int, progressed: float = 0) -> WorkloadFacts:
+    state = RolloutState(replaced=percent == 100, percent=percent, serves=serves, progressed_at=at(progressed))
+    return replace(workload("shop:v2", percent == 100), rollout=state)
+
+
+EXPOSED = BAD.model_copy(update={"exposed_since": at(-20), "rolled_out_at": None})
+
+
+@pytest.mark.parametrize(
+    ("before", "live", "first", "full"),
+    [
+        pytest.param(NEVER, rollout(serves=True, percent=25), NOW, None, id="its first pod is available: the first users meet it"),
+        pytest.param(EXPOSED, rollout(serves=True, percent=75), at(-20), None, id="more pods are replaced"),
+        pytest.param(EXPOSED, rollout(serves=True, percent=100), at(-20), NOW, id="no pod of an older one is left: all do"),
+        pytest.param(NEVER, rollout(serves=True, percent=100, progressed=-600), None, None, id="nobody looked while it was rolled out: nothing is known"),
+        pytest.param(BAD, rollout(serves=True, percent=100), None, None, id="it serves since before these times were kept"),
+    ],
+)  # fmt: skip
+def test_since_when_users_meet_it(
+    before: Revision, live: WorkloadFacts, first: datetime | None, full: datetime | None
+) -> None:
+    after = status_after(facts(status=status_with(None, ADOPTED, before, live=V2), workload=live))
+    found = revisions.find(after.revisions, V2)
+    assert found is not None and (found.exposed_since, found.rolled_out_at) == (first, full)
 
 
 def test_a_revision_that_was_adopted_and_never_ran_is_no_target_of_a_rollback() -> None:

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from opsloop.core.statistics.changepoint import Delay, Span, bayes_factor, beginnings
+from opsloop.core.statistics.changepoint import Delay, Exposure, Series, Span
 
 DELAY, LOOKBACK = Delay(prompt=0.8, soon=120, late=1200, slack=30), 3600.0
 
@@ -29,7 +29,7 @@ def series(*stretches: tuple[int, int], total: int = 1000) -> list[Span]:
     ],
 )  # fmt: skip
 def test_the_likeliest_beginning(counts: list[Span], first: int) -> None:
-    began = beginnings(counts)
+    began = Series(counts).beginnings()
     assert isclose(sum(began), 1)
     assert began.index(max(began)) == first and began[first] > 0.5
 
@@ -43,7 +43,7 @@ def test_the_likeliest_beginning(counts: list[Span], first: int) -> None:
     ],
 )
 def test_where_nothing_tells_the_beginning(counts: list[Span], name: str) -> None:
-    assert beginnings(counts) == ([] if name == "none" else [1 / len(counts)] * len(counts))
+    assert Series(counts).beginnings() == ([] if name == "none" else [1 / len(counts)] * len(counts))
 
 
 @pytest.mark.parametrize(
@@ -58,7 +58,7 @@ def test_where_nothing_tells_the_beginning(counts: list[Span], name: str) -> Non
 )
 def test_a_change_explains_what_begins_shortly_after_it(changed: float, likely: bool) -> None:
     counts = series((60, 1), (2, 900))
-    assert (bayes_factor(counts, beginnings(counts), changed, DELAY, LOOKBACK) > 1) == likely
+    assert (Series(counts).bayes_factor(Exposure(changed, changed), DELAY, LOOKBACK) > 1) == likely
 
 
 @given(start=st.floats(-100, 5000), length=st.floats(1, 500))
@@ -76,5 +76,5 @@ def test_the_longer_ago_the_less_it_explains(near: float, further: float) -> Non
 
 @given(st.lists(st.tuples(st.integers(0, 50), st.integers(50, 5000)), min_size=1, max_size=90))
 def test_beginnings_are_probabilities_whatever_the_counts(pairs: list[tuple[int, int]]) -> None:
-    began = beginnings([Span(60.0 * n, 60.0 * (n + 1), bad, total) for n, (bad, total) in enumerate(pairs)])
+    began = Series([Span(60.0 * n, 60.0 * (n + 1), bad, total) for n, (bad, total) in enumerate(pairs)]).beginnings()
     assert isclose(sum(began), 1) and all(0 <= p <= 1 for p in began)

@@ -1,10 +1,10 @@
-"""What the poller reads while the SLI burns: counts around the beginning of the harm, and by revision since then."""
+"""What the poller reads while the SLI burns: counts around the beginning of the harm, and two revisions side by side since then."""
 
 from datetime import datetime, timedelta
 
 import pytest
 
-from opsloop.core.facts import Harm, Interval, Value
+from opsloop.core.facts import Harm, Interval
 from opsloop.core.incident.cause import began
 from opsloop.shell.ports import Series
 from opsloop.shell.slo.harm import intervals
@@ -19,7 +19,9 @@ MINUTE = timedelta(minutes=1)
 async def read(telemetry: FakeTelemetry, now: float = 110) -> Harm | None:
     """Scrapes come every second, so that intervals are of four; the tier's long window is a minute."""
     clock, store = FakeClock(), ReadingStore()
-    item = release(live=TWO, last_good=ONE, revisions=[revision(ONE, "v1"), revision(TWO, "v2")])
+    before, since = (START + timedelta(seconds=s) for s in (0, 89))
+    known = [revision(ONE, "v1", live_since=before), revision(TWO, "v2", live_since=since, exposed_since=since)]
+    item = release(live=TWO, last_good=ONE, revisions=known)
     clock.advance(now)
     second = timedelta(seconds=1)
     poller = Poller(telemetry, clock, lambda: [item], store, lambda _: None, second, second, lambda _: True)
@@ -29,7 +31,7 @@ async def read(telemetry: FakeTelemetry, now: float = 110) -> Harm | None:
 
 @pytest.mark.asyncio
 @pytest.mark.looptime
-async def test_counts_around_the_beginning_and_by_revision_since() -> None:
+async def test_counts_around_the_beginning_and_side_by_side_since() -> None:
     telemetry = FakeTelemetry()
     telemetry.serve(START, 90, version="v1")
     telemetry.serve(START + timedelta(seconds=90), 60, error=0.8, rps=25, version="v2")
@@ -38,11 +40,10 @@ async def test_counts_around_the_beginning_and_by_revision_since() -> None:
     assert harm is not None and harm.series[-1].end == START + timedelta(seconds=110)
     assert all(b.start == a.end for a, b in zip(harm.series, harm.series[1:], strict=False)), "disjoint, without gaps"
     assert (harm.series[-1].bad, harm.series[-1].total) == (80, 200)
-    assert began(harm.series) == START + timedelta(seconds=90)
-    own, old = harm.by_revision[TWO], harm.by_revision[ONE]
-    assert isinstance(own, Value) and isinstance(old, Value)
-    assert own.error_ratio == pytest.approx(0.8)
-    assert (own.total, old.bad) == (500, 0)
+    assert began(harm.series) == (START + timedelta(seconds=90), START + timedelta(seconds=94))
+    both = harm.side_by_side
+    assert both is not None and (both.own, both.other) == (TWO, ONE)
+    assert [(i.canary_bad, i.canary_total, i.live_bad) for i in both.intervals] == [(80, 100, 0)] * 4
 
 
 @pytest.mark.asyncio

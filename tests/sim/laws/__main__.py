@@ -1,7 +1,8 @@
 """Laws of judgement on many samples: `python -m tests.sim.laws [--seed WORD] [--rollouts N] [--part NAME …]`.
 
-Prints, as Markdown: healthy canaries rejected and promoted, the power against harmful ones, what the constants change, and
-false pages of the burn-rate tiers. Runs on two processes. `--rollouts` is per row of the first table.
+Prints, as Markdown: healthy canaries rejected and promoted, the power against harmful ones, what the constants change,
+false pages of the burn-rate tiers, and causes that are named rightly and wrongly. Runs on two processes. `--rollouts` is per
+row of the first table; of the causes a quarter as many samples are drawn of each weather.
 """
 
 import argparse
@@ -9,7 +10,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ProcessPoolExecutor
 
-from tests.sim.laws import tables
+from tests.sim.laws import blame_tables, tables
 
 PARTS: Mapping[str, Callable[[tables.Plan], Iterator[str]]] = {
     "healthy": tables.healthy,
@@ -18,6 +19,8 @@ PARTS: Mapping[str, Callable[[tables.Plan], Iterator[str]]] = {
     "words": tables.words,
     "constants": tables.constants,
     "pages": tables.pages,
+    "causes": blame_tables.causes,
+    "causes-constants": blame_tables.constants,
 }
 
 

@@ -5,17 +5,19 @@ share among all suspects and "none of these". `unknown` is a good answer.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from math import exp, log
 
 from opsloop.api.incident import Cause, Evidence, IncidentStatus
-from opsloop.core.facts import Harm, Interval, Reading, ReleaseView, Value
+from opsloop.core.facts import Harm, Interval, ReleaseView, SideBySide, Value
 from opsloop.core.incident.exoneration import EXONERATED
-from opsloop.core.incident.suspects import Suspect, suspects
-from opsloop.core.incident.weights import PROVEN_MOST, QUARTER, WEIGHTS, Weights
-from opsloop.core.statistics.changepoint import Span, bayes_factor, beginnings
-from opsloop.core.statistics.sequential import lower_bound, upper_bound
+from opsloop.core.incident.suspects import Meeting, Suspect, suspects
+from opsloop.core.incident.weights import PROVEN_MOST, QUARTER, ROLLOUTS, WEIGHTS, Weights
+from opsloop.core.statistics.alike import Compared, compare
+from opsloop.core.statistics.changepoint import Exposure, Series, Span
+from opsloop.core.statistics.evidence import Interval as PairCounts
+from opsloop.core.statistics.sequential import upper_bound
 from opsloop.core.topology import Topology
 
 # Named reasons
@@ -27,9 +29,8 @@ ALIKE_EVERYWHERE = "AlikeEverywhere"  # all revisions that serve at the same tim
 NONE_OF_THESE = "NoneOfThese"  # no change explains the harm better than something that opsloop does not know
 DEPENDENCY_HARMED = "DependencyHarmed"  # what it depends on is harmed itself
 
-ALPHA = 0.01  # of each bound on a revision's error ratio
-TIMES_WORSE = 2.0  # a revision is harmed alone where it is surely this many times worse than the others
-ENOUGH = 5  # bad events of each, to call two revisions alike
+ALPHA = 0.01  # of the bound on the error ratio of the last intervals
+SURE = log(20)  # log odds from which on it is said that a revision is bad, or not
 MATTERS = 0.05  # a change of confidence below this is not written: the status would change with every scrape
 LAST = 2  # intervals that must be free of harm for it to be over: eight scrapes
 RANKING = "ranking"
@@ -66,8 +67,7 @@ class Scene:
 
     root: ReleaseView
     topology: Topology
-    series: tuple[Span, ...]
-    began: tuple[float, ...]  # probability that the harm began with each span
+    series: Series
     first: datetime  # the likeliest interval of the beginning
     last: datetime
     exonerated: frozenset[str]
@@ -86,12 +86,14 @@ def explain(
     harmed: Sequence[str] = (),
     exonerated: Sequence[str] = (),
     weights: Weights = WEIGHTS,
+    limit: float = 0.0,
 ) -> Cause:
     """The best explanation for harm on `root`. `onset` counts where no counts around it were read.
 
-    `harmed`: dependencies that are harmed themselves. `exonerated`: digests that were rolled back in vain.
+    `harmed`: dependencies that are harmed themselves. `exonerated`: digests that were rolled back in vain. `limit`: error
+    ratio that is harm.
     """
-    scene = _scene(root, topology, onset, frozenset(exonerated), weights)
+    scene = _scene(root, topology, onset, frozenset(exonerated), weights, limit)
     found = suspects(root, topology, harmed, (scene.first, scene.last), weights.lookback, weights.slack)
     judged = sorted((_judge(scene, s) for s in found), key=lambda j: -j.odds)
     if not judged:
@@ -104,18 +106,31 @@ def explain(
 
 
 def _scene(
-    root: ReleaseView, topology: Topology, onset: datetime, exonerated: frozenset[str], weights: Weights
+    root: ReleaseView,
+    topology: Topology,
+    onset: datetime,
+    exonerated: frozenset[str],
+    weights: Weights,
+    limit: float,
 ) -> Scene:
     """With the series of counts where it was read; else the onset is all that is known of the time."""
     harm = root.readings.harm
     if harm is None or not harm.series:
         seconds = onset.timestamp()
-        return Scene(root, topology, (Span(seconds, seconds + 1, 1, 1),), (1.0,), onset, onset, exonerated, weights)
-    spans = tuple(Span(b.start.timestamp(), b.end.timestamp(), b.bad, b.total) for b in harm.series)
-    began = tuple(beginnings(spans))
-    likeliest = spans[began.index(max(began))]
-    first, last = (datetime.fromtimestamp(seconds, UTC) for seconds in (likeliest.start, likeliest.end))
-    return Scene(root, topology, spans, began, first, last, exonerated, weights)
+        return Scene(root, topology, Series([Span(seconds, seconds + 1, 1, 1)]), onset, onset, exonerated, weights)
+    first, last = _likeliest(series := series_of(of_harm(harm.series, limit)))
+    return Scene(root, topology, series, first, last, exonerated, weights)
+
+
+def series_of(counted: Sequence[Interval]) -> Series:
+    """The intervals in seconds."""
+    return Series([Span(i.start.timestamp(), i.end.timestamp(), i.bad, i.total) for i in counted])
+
+
+def _likeliest(series: Series) -> tuple[datetime, datetime]:
+    shares = series.beginnings()
+    span = series.spans[shares.index(max(shares))]
+    return datetime.fromtimestamp(span.start, UTC), datetime.fromtimestamp(span.end, UTC)
 
 
 def _judge(scene: Scene, suspect: Suspect) -> Judged:
@@ -143,13 +158,28 @@ def _prior(scene: Scene, suspect: Suspect) -> list[Term]:
 
 def _time(scene: Scene, suspect: Suspect) -> Term:
     """How well the beginning of the harm fits to the times at which more users met the suspect: their mean."""
-    weights, delay, lookback = scene.weights, scene.weights.delay(), scene.weights.lookback.total_seconds()
-    factors = [bayes_factor(scene.series, scene.began, at.timestamp(), delay, lookback) for at in suspect.changes]
-    odds = max(weights.never, log(max(sum(factors) / len(factors), 1e-12)))
-    nearest = min(suspect.changes, key=lambda at: abs(scene.at - at))
+    factors = [_factor(scene, meeting) for meeting in suspect.meetings]
+    later = sum(factors[1:]) / len(factors[1:]) if len(factors) > 1 else factors[0]
+    factor = scene.weights.first * factors[0] + (1 - scene.weights.first) * later
+    odds = max(scene.weights.never, log(max(factor, 1e-12)))
+    nearest = min((meeting.time for meeting in suspect.meetings), key=lambda at: abs(scene.at - at))
     gap = (scene.at - nearest).total_seconds()
     text = f"the harm began {abs(gap):.0f} s {'after' if gap >= 0 else 'before'} {nearest:%H:%M:%S} UTC"
     return Term("before and after", odds, text, "error ratio around the change")
+
+
+def _factor(scene: Scene, meeting: Meeting) -> float:
+    """How much better than nothing known this meeting explains when and how the harm grew."""
+    weights, now = scene.weights, scene.series.spans[-1].end
+    lookback = weights.lookback.total_seconds()
+    if meeting.first is not None:
+        start = meeting.first.timestamp()
+        full = meeting.full.timestamp() if meeting.full is not None else max(start, now)
+        return scene.series.bayes_factor(Exposure(start, full), weights.delay(), lookback)
+    start, delay = meeting.at.timestamp(), weights.delay_unwatched()
+    seconds = [length.total_seconds() for length in ROLLOUTS]
+    factors = [scene.series.bayes_factor(Exposure(start, start + s), delay, lookback) for s in seconds]
+    return sum(factors) / len(factors)
 
 
 def _others(scene: Scene) -> list[Term]:
@@ -184,42 +214,48 @@ def _proven(scene: Scene, suspect: Suspect) -> list[Term]:
 def _split(scene: Scene, suspect: Suspect) -> tuple[list[Term], str]:
     """The revisions that served at the same time since the harm began: is the suspect harmed alone?"""
     view = scene.root if suspect.hops == 0 else scene.topology.views.get(suspect.release)
-    split, revision = _since(view, suspect), suspect.revision
-    own = split.get(revision.digest) if revision else None
-    others = [r for digest, r in split.items() if revision and digest != revision.digest and isinstance(r, Value)]
-    if revision is None or not isinstance(own, Value) or not others:
+    counted, revision = _counted(view, suspect), suspect.revision
+    if counted is None or revision is None or not counted.intervals:
         return [], ""
-    rest = Value(bad=sum(r.bad for r in others), total=sum(r.total for r in others))
-    text = f"{revision.version} {own.error_ratio:.1%} of {own.total:.0f}, others {rest.error_ratio:.1%} of {rest.total:.0f}"
-    term = Term("by revision", 0.0, text, "SLI by revision since the harm began")
-    odds, reason = compare(own, rest, scene.weights.split)
-    return [replace(term, odds=odds)], reason
+    own, rest = _totals(counted)
+    odds, reason = verdict_of(compare(counted.intervals, counted.dispersion), scene.weights.split)
+    text = f"{revision.version} {_ratio(*own)}, the other one {_ratio(*rest)} at the same time"
+    return [Term("by revision", odds, text, "SLI by revision since the harm began")], reason
 
 
-def compare(own: Value, rest: Value, weight: float) -> tuple[float, str]:
-    """(log odds, reason) from the error ratio of the suspect and that of the others, served at the same time."""
-    low, high = lower_bound(own.bad, own.total, ALPHA), upper_bound(own.bad, own.total, ALPHA)
-    rest_low, rest_high = lower_bound(rest.bad, rest.total, ALPHA), upper_bound(rest.bad, rest.total, ALPHA)
-    if low > TIMES_WORSE * rest_high:
-        return weight, VERSION_IS_BAD
-    if rest_low > TIMES_WORSE * high:
-        return -2 * weight, OTHER_VERSION_BAD
-    enough = min(own.bad, rest.bad) >= ENOUGH
-    if enough and low > rest_high / TIMES_WORSE and high < rest_low * TIMES_WORSE:
-        return -weight, ALIKE_EVERYWHERE
-    return 0.0, ""
+def verdict_of(compared: Compared, most: float) -> tuple[float, str]:
+    """(log odds within ±most, reason) from what two revisions served side by side."""
+    odds = max(-most, min(most, compared.odds))
+    if odds >= SURE:
+        return odds, VERSION_IS_BAD
+    if odds > -SURE:
+        return odds, ""
+    return odds, OTHER_VERSION_BAD if compared.other > compared.alike else ALIKE_EVERYWHERE
 
 
-def _since(view: ReleaseView | None, suspect: Suspect) -> dict[str, Reading]:
-    """By revision since the harm began. The analysis window will do for a canary in traffic: both serve all the time."""
-    if view is None:
-        return {}
-    harm = view.readings.harm
-    if harm is not None and len(harm.by_revision) > 1:
-        return dict(harm.by_revision)
-    target = view.release.status.target
+def _totals(counted: SideBySide) -> tuple[tuple[float, float], tuple[float, float]]:
+    own = sum(i.canary_bad for i in counted.intervals), sum(i.canary_total for i in counted.intervals)
+    return own, (sum(i.live_bad for i in counted.intervals), sum(i.live_total for i in counted.intervals))
+
+
+def _ratio(bad: float, total: float) -> str:
+    return f"{bad / total:.1%} of {total:.0f}" if total > 0 else "nothing"
+
+
+def _counted(view: ReleaseView | None, suspect: Suspect) -> SideBySide | None:
+    """Counts of the suspect and another revision since the harm began. The analysis window will do for a canary in
+    traffic: both serve all the time."""
+    if view is None or suspect.revision is None:
+        return None
+    digest, harm = suspect.revision.digest, view.readings.harm
+    if harm is not None and harm.side_by_side is not None and harm.side_by_side.intervals:
+        return harm.side_by_side if harm.side_by_side.own == digest else None
+    target, split, live = view.release.status.target, view.readings.by_revision, view.release.status.live
+    own, rest = split.get(digest), split.get(live)
     both = target is not None and target.is_active and suspect.kind == "canary"
-    return dict(view.readings.by_revision) if both else {}
+    if not (both and isinstance(own, Value) and isinstance(rest, Value)):
+        return None
+    return SideBySide(digest, live, (PairCounts(0.0, 1.0, own.bad, own.total, rest.bad, rest.total),))
 
 
 def _conclude(judged: Sequence[Judged], shares: Sequence[float], none: float) -> Cause:
@@ -281,11 +317,17 @@ def ranking(cause: Cause) -> str:
     return next((e.value for e in cause.evidence if e.name == RANKING), "")
 
 
-def began(series: Sequence[Interval]) -> datetime:
-    """The likeliest beginning of the present harm; `series` is not empty."""
-    spans = [Span(i.start.timestamp(), i.end.timestamp(), i.bad, i.total) for i in series]
-    shares = beginnings(spans)
-    return series[shares.index(max(shares))].start
+def began(series: Sequence[Interval], limit: float = 0.0) -> tuple[datetime, datetime]:
+    """The likeliest interval of the beginning of the harm; `series` is not empty, `limit` is the error ratio that is harm."""
+    return _likeliest(series_of(of_harm(series, limit)))
+
+
+def of_harm(series: Sequence[Interval], limit: float) -> Sequence[Interval]:
+    """The intervals until the harm was over: those at the end that surely do not show it tell nothing of how it began."""
+    end = len(series)
+    while end and series[end - 1].total > 0 and upper_bound(series[end - 1].bad, series[end - 1].total, ALPHA) < limit:
+        end -= 1
+    return series[:end] or series
 
 
 def is_over_now(harm: Harm | None, limit: float) -> bool:

@@ -12,6 +12,7 @@ from opsloop.core.decision import Decision
 from opsloop.core.facts import IncidentFacts, ReleaseView
 from opsloop.core.incident import blindness, dependencies, followup, lifecycle, outage, paging, plays, stopped, timeline
 from opsloop.core.incident import cause as causes
+from opsloop.core.incident.effect import limit_of
 from opsloop.core.incident.state import IncidentBuilder, burn_signal, burns_of, harmed_names, is_harmed, worse
 from opsloop.core.release import revisions
 from opsloop.core.slo.age import view_as_of
@@ -208,7 +209,8 @@ def _explain(decision: IncidentBuilder, topology: Topology) -> None:
     harmed = dependencies.explaining(decision.facts, topology, now)
     own = about(root.readings, next(iter(harmed_names(status, root)), ""))  # evidence is of the SLI that is harmed
     root = replace(root, readings=own)
-    cause = causes.explain(root, topology, causes.began_at(status, root, now), harmed, status.exonerated)
+    onset, limit = causes.began_at(status, root, now), limit_of(status)
+    cause = causes.explain(root, topology, onset, harmed, status.exonerated, limit=limit)
     if not causes.replaces(status, cause):
         return
     decision.set(cause=cause)

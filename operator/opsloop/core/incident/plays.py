@@ -53,6 +53,9 @@ STANDING_GRANT = "StandingGrant"  # a blocked revision came back: the earlier gr
 
 ENDED = ("Helped", "DidNotHelp", "NotProven", "Refused", "Done")
 PATIENCE = timedelta(minutes=1)  # four scrapes: evidence of a harm that goes on has grown by then, if it ever does
+TAKEN_UP = timedelta(
+    seconds=30
+)  # between two looks at a rollout that takes long; its progress wakes the Incident as well
 NO_TIMEOUT = timedelta(minutes=5)  # time that a play has whose step is gone from its Runbook
 
 
@@ -344,7 +347,9 @@ def _watch(decision: IncidentBuilder, current: Play) -> None:
     if ending is not None:
         _end(decision, current, ending)
     else:
-        decision.look_again(left)
+        decision.look_again(
+            left if left > timedelta(0) else TAKEN_UP
+        )  # once taken up, the Release's own deadline counts
 
 
 def _with_effect(decision: IncidentBuilder, current: Play) -> Play:

@@ -16,13 +16,27 @@ from opsloop.core.topology import Topology
 
 
 @dataclass(frozen=True, slots=True)
+class Meeting:
+    """More users met a change: at `at` it was decided; the first met it at `first`, all at `full`, where that was watched."""
+
+    at: datetime
+    first: datetime | None = None
+    full: datetime | None = None
+
+    @property
+    def time(self) -> datetime:
+        """When it began, as well as it is known."""
+        return self.first or self.at
+
+
+@dataclass(frozen=True, slots=True)
 class Suspect:
-    """One change, with the times at which more users met it; `revision` is None for a dependency's harm."""
+    """One change, with the times at which more users met it, the first ones first; `revision` is None for a dependency's harm."""
 
     release: str
     kind: Literal["live", "canary", "dependency"]
     hops: int
-    changes: tuple[datetime, ...]
+    meetings: tuple[Meeting, ...]
     revision: Revision | None = None
 
     @property
@@ -44,20 +58,22 @@ def suspects(
     views, near = topology.views | {name: root}, {name: 0} | topology.dependencies(name)
     found = [s for n, hops in near.items() if n in views for s in _of_release(views[n], hops, began, lookback, slack)]
     found += [
-        Suspect(n, "dependency", near.get(n, 1), (views[n].readings.onset or began[0],)) for n in harmed if n in views
+        Suspect(n, "dependency", near.get(n, 1), (Meeting(views[n].readings.onset or began[0]),))
+        for n in harmed
+        if n in views
     ]
     return found
 
 
 def _of_release(view: ReleaseView, hops: int, began: Span, lookback: timedelta, slack: timedelta) -> Iterable[Suspect]:
     status, name = view.release.status, view.release.metadata.name
-    for kind, revision, changes in (*_live(status), *_canary(status, began[0])):
-        near = tuple(at for at in changes if began[0] - lookback <= at <= began[1] + slack)
+    for kind, revision, meetings in (*_live(status), *_canary(status, began[0])):
+        near = tuple(m for m in meetings if began[0] - lookback <= m.at <= began[1] + slack)
         if near:
             yield Suspect(name, kind, hops, near, revision)
 
 
-Change = tuple[Literal["live", "canary"], Revision, tuple[datetime, ...]]
+Change = tuple[Literal["live", "canary"], Revision, tuple[Meeting, ...]]
 
 
 def _live(status: ReleaseStatus) -> list[Change]:
@@ -68,7 +84,9 @@ def _live(status: ReleaseStatus) -> list[Change]:
     record = status.rollback
     if record is not None and record.to_digest == live.digest and record.state in ("Written", "Done"):
         return []
-    return [("live", live, tuple(at for at in (live.served_since, live.live_since) if at is not None))]
+    as_canary = [Meeting(live.served_since, live.served_since, live.served_since)] if live.served_since else []
+    as_live = [Meeting(live.live_since, live.exposed_since, live.rolled_out_at)] if live.live_since else []
+    return [("live", live, (*as_canary, *as_live))]
 
 
 def _canary(status: ReleaseStatus, began: datetime) -> list[Change]:
@@ -79,5 +97,5 @@ def _canary(status: ReleaseStatus, began: datetime) -> list[Change]:
         return []
     if revision.served_since < target.started_at or (target.ended_at is not None and target.ended_at < began):
         return []
-    changes = (revision.served_since, target.reached_at or revision.served_since)
-    return [("canary", revision, tuple(sorted(set(changes))))]
+    times = sorted({revision.served_since, target.reached_at or revision.served_since})
+    return [("canary", revision, tuple(Meeting(at, at, at) for at in times))]

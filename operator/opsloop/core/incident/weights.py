@@ -17,10 +17,17 @@ class Weights:
     """Changes older than this are no suspects: what begins an hour after a change has rarely to do with it."""
 
     prompt: float = 0.8
-    soon: timedelta = timedelta(minutes=2)
+    soon: timedelta = timedelta(seconds=20)
     late: timedelta = timedelta(minutes=20)
-    """Delay of the harm after a bad change: four of five show as soon as pods are replaced, the rest (leaks, caches, a rare
-    path) within tens of minutes."""
+    """Delay of the harm after users met a bad change: four of five show with the first requests (a scrape and the lateness of
+    a watch), the rest (leaks, caches, a rare path) within tens of minutes."""
+
+    unwatched: timedelta = timedelta(minutes=2)
+    """The same as `soon` where nobody saw the rollout: from when it was decided, pods take about that long to be replaced."""
+
+    first: float = 0.9
+    """Share of the harm that shows to the first users, where more than one time is known at which more of them met a change:
+    who served for the holds of a canary and was judged there has been tried."""
 
     slack: timedelta = timedelta(seconds=30)
     """The watch may tell of a change half a minute after it, and the clocks of API server and Prometheus may differ."""
@@ -41,8 +48,9 @@ class Weights:
     proven: float = -log(1.5)
     """For each quarter of an hour in which a proven revision met its SLO, up to PROVEN_MOST."""
 
-    split: float = log(20)
-    """Two revisions serve at the same time and only one is harmed, or both alike."""
+    split: float = log(1000)
+    """Most that two revisions say which serve at the same time: only one is harmed, or both alike. Nothing tells more, and
+    who is counted for whom is not beyond doubt (names of pods, labels)."""
 
     others: float = -log(20)
     """A service that has nothing to do with this one is harmed at the same time."""
@@ -57,8 +65,19 @@ class Weights:
     """Floor of the evidence from time: clocks, scrapes and rollouts are not exact enough to exclude anything."""
 
     def delay(self) -> Delay:
-        """The density of the delay, in seconds."""
-        return Delay(self.prompt, self.soon.total_seconds(), self.late.total_seconds(), self.slack.total_seconds())
+        """The density of the delay after the first users met a change, in seconds."""
+        return self._delay(self.soon)
+
+    def delay_unwatched(self) -> Delay:
+        """The density of the delay after a change was decided, where nobody saw when users met it."""
+        return self._delay(self.unwatched)
+
+    def _delay(self, soon: timedelta) -> Delay:
+        return Delay(self.prompt, soon.total_seconds(), self.late.total_seconds(), self.slack.total_seconds())
+
+
+ROLLOUTS = (timedelta(0), timedelta(minutes=1), timedelta(minutes=5))
+"""Lengths of a rollout that nobody saw, alike likely."""
 
 
 QUARTER = timedelta(minutes=15)

@@ -1,25 +1,42 @@
 """When the present harm began, as a probability for each interval of a series of counts, and how well a change explains it.
 
-Each interval is compared under two levels: harm (about as bad as now) and no harm (about as bad as usual). With the log
-likelihood ratio s_i of interval i, cut at ±CUT so that one burst decides nothing alone, the harm that lasts until now began
-with interval t with probability
+A hypothesis says which share y_i of the harm users meet in interval i. "None of these": from interval t on all of it, at once
+or growing evenly over one of GROWTHS,
 
-    p_t ∝ exp(Σ_{i ≥ t} s_i)
+    y_i = 0 for i < t,  any share for i = t,  1 (or growing) for i > t
+
+A change: from interval t on the dose x_i, the share of users that meet the changed revision by then, against that of now. So a
+rollout has part of the harm while it goes on, and an outage that begins in the middle of one has not. With the log likelihood
+s_i(y) of interval i (negative binomial, for error ratios are never constant; the best y of a grid is 0, and none is below
+−CUT, so that one burst decides nothing alone) the harm that lasts until now began with interval t with probability
+
+    p_t ∝ exp(S_t),  S_t = Σ_i s_i(y_i)
 
 That is a CUSUM from the end: an earlier outage that was over in between makes everything before its end unlikely, and a
 smoulder is the usual level and hides nothing. A change at time c explains a beginning at t by its delay, with a density f
-that falls with the delay; "none of these changes" by a beginning anywhere in the lookback T. Their ratio is a Bayes factor
+that falls with the delay; "none of these changes" by a beginning anywhere in the lookback T. The ratio of both is a Bayes factor
 
-    B(c) = Σ_t p_t · f(t − c) · T
+    B(c) = Σ_t f_t · exp(S_t(x)) / Σ_t Δ_t/T · exp(S_t)        f_t = ∫ f(τ − c) dτ, Δ_t = ∫ dτ over interval t
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from math import exp, log
+from itertools import accumulate
+from math import exp, lgamma, log
 
 CUT = 7.0  # of one interval's log likelihood ratio: 1 to 1,100
 FEWEST = 0.5  # bad events that a ratio without any is taken for: the usual level is never exactly 0
 RECENT = 3  # intervals within which the level of the harm is looked for: the last one may hold its beginning only
+SPREAD = (
+    0.3  # standard deviation of an interval's error ratio, as a share of it: harm is not constant, doses are not exact
+)
+GROWTHS = (0.0, 60.0, 300.0)  # seconds over which harm that no change brings grows; alike likely
+PARTS = (
+    0.125,
+    0.375,
+    0.625,
+    0.875,
+)  # of the first interval, in which the harm was there already: it begins in one of its quarters
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,9 +51,9 @@ class Span:
 
 @dataclass(frozen=True, slots=True)
 class Delay:
-    """How long after a change its harm begins: a share `prompt` within about `soon` seconds, the rest within about `late`.
+    """How long after users met a change its harm begins: a share `prompt` within about `soon` seconds, the rest within about `late`.
 
-    Before the change it cannot begin, except that two clocks may differ by `slack` seconds; that is four times less likely.
+    Before they did it cannot begin, except that two clocks may differ by `slack` seconds; that is four times less likely.
     """
 
     prompt: float
@@ -55,34 +72,141 @@ class Delay:
         return 1 - self.prompt * exp(-delay / self.soon) - (1 - self.prompt) * exp(-delay / self.late)
 
 
-def beginnings(series: Sequence[Span]) -> list[float]:
-    """The probability that the present harm began with each interval of the series, oldest first; empty for none.
+@dataclass(frozen=True, slots=True)
+class Exposure:
+    """How a change reached users: the first of them at `start`, evenly more until all did at `full` ≥ start."""
 
-    The first one stands for "then or earlier". Where nothing differs, all are alike.
-    """
-    if not series:
-        return []
-    usual, harm = _usual(series), _harm(series)
-    if harm <= usual:
-        return [1 / len(series)] * len(series)
-    total, sums = 0.0, []
-    harmed, well = (_levels(usual, harm, shares) for shares in ((1.0, 0.75, 0.5), (0.0, 0.25)))
-    for span in reversed(series):
-        total += max(-CUT, min(CUT, _log_ratio(span, harmed, well)))
-        sums.append(total)
-    high = max(sums)
-    weights = [exp(value - high) for value in reversed(sums)]
-    whole = sum(weights)
-    return [weight / whole for weight in weights]
+    start: float
+    full: float
+
+    def dose(self, span: Span, slack: float) -> float:
+        """The mean share of users that met it in this interval; clocks may differ by `slack` seconds."""
+        return (self._until(span.end, slack) - self._until(span.start, slack)) / (span.end - span.start)
+
+    def _until(self, at: float, slack: float) -> float:
+        """∫ share dτ until `at`."""
+        begin = self.start - slack
+        length = max(self.full - begin, 1.0)
+        since = max(at - begin, 0.0)
+        return since * since / (2 * length) if since < length else since - length / 2
 
 
-def bayes_factor(
-    series: Sequence[Span], began: Sequence[float], changed: float, delay: Delay, lookback: float
-) -> float:
-    """B(c) for a change at `changed` against a beginning anywhere within `lookback` seconds; `began` from `beginnings`."""
-    return lookback * sum(
-        p * delay.density(span.start - changed, span.end - changed) for p, span in zip(began, series, strict=True)
-    )
+class Series:
+    """The intervals with what each says of every share of the harm; made once, asked by every suspect."""
+
+    def __init__(self, spans: Sequence[Span]) -> None:
+        """Disjoint, oldest first."""
+        self.spans = tuple(spans)
+        usual, harm = _usual(spans), _harm(spans)
+        self._differs = harm > usual
+        self._levels = [_Levels(span, usual, harm) for span in spans] if self._differs else []
+        self._well = _summed([level.at(0.0) for level in self._levels])
+        self._whole = _summed([level.at(1.0) for level in self._levels])
+        self._none = self._by_none()
+
+    def beginnings(self) -> list[float]:
+        """The probability that the present harm began with each interval, oldest first; empty for none.
+
+        The first one stands for "then or earlier". Where nothing differs, all are alike.
+        """
+        high = max(self._none, default=0.0)
+        weights = [exp(value - high) for value in self._none]
+        return [weight / sum(weights) for weight in weights]
+
+    def bayes_factor(self, exposure: Exposure, delay: Delay, lookback: float) -> float:
+        """B(c) for a change that reached users so, against a beginning anywhere within `lookback` seconds."""
+        spans, doses = self.spans, [exposure.dose(span, delay.slack) for span in self.spans]
+        most = max(doses[-RECENT:], default=0.0)
+        if most <= 0:
+            return 0.0
+        begins = [span.start if n == 0 else spans[n - 1].end for n, span in enumerate(spans)]
+        change = list(self._by_dose([min(1.0, dose / most) for dose in doses], begins))
+        high = max(*(s for s, _, _ in change), *self._none)
+        numerator = sum(
+            exp(s - high) * (end - begin) * delay.density(begin - exposure.start, end - exposure.start)
+            for s, begin, end in change
+        )
+        widths = (max(span.end - begin, 1e-9) for span, begin in zip(spans, begins, strict=True))
+        none = sum(exp(s - high) * width / lookback for s, width in zip(self._none, widths, strict=True))
+        return numerator / none
+
+    def _by_none(self) -> list[float]:
+        """S_t for harm that all users meet."""
+        if not self._differs:
+            return [0.0] * len(self.spans)
+        return [_log_mean([self._grown(n, over) for over in GROWTHS]) for n in range(len(self.spans))]
+
+    def _grown(self, n: int, over: float) -> float:
+        """S_t for harm that begins with interval n and grows over so many seconds."""
+        spans, begin = self.spans, self.spans[n].start
+        over = min(over, max(spans[-1].end - begin, 1.0))  # of what it is by now
+        total, last = self._well[n] + (self._first(n) if over == 0 else 0.0), n + (over == 0)
+        while last < len(spans) and spans[last].start - begin < over:
+            middle = (spans[last].start + spans[last].end) / 2 - begin
+            total += self._levels[last].about(min(1.0, middle / over))
+            last += 1
+        return total + self._whole[-1] - self._whole[last]
+
+    def _by_dose(self, shares: Sequence[float], begins: Sequence[float]) -> Iterator[tuple[float, float, float]]:
+        """(S, begin, end) of harm that begins in each part of each interval and of which users meet these shares from then on.
+
+        How much of the harm the first interval has tells the part. What came before the interval is part of it: no events
+        were counted then.
+        """
+        if not self._differs:
+            yield from ((0.0, begin, span.end) for span, begin in zip(self.spans, begins, strict=True))
+            return
+        harmed = _summed([level.about(y) for level, y in zip(self._levels, shares, strict=True)])
+        yield harmed[-1], begins[0], self.spans[0].end
+        for n, (span, begin) in enumerate(zip(self.spans[1:], begins[1:], strict=True), start=1):
+            rest = self._well[n] + harmed[-1] - harmed[n + 1]
+            width = (span.end - span.start) / len(PARTS)
+            for k, part in enumerate(PARTS):
+                last = k == len(PARTS) - 1
+                fits = self._levels[n].at(part * shares[n])
+                yield rest + fits, begin if last else span.end - (k + 1) * width, span.end - k * width
+
+    def _first(self, n: int) -> float:
+        """Of the interval in which the harm begins; the oldest one has it from before."""
+        level = self._levels[n]
+        return level.at(1.0) if n == 0 else _log_mean([level.at(part) for part in PARTS])
+
+
+def _summed(logs: Sequence[float]) -> list[float]:
+    """Sums of the first 0, 1, 2 … of them."""
+    return [0.0, *accumulate(logs)]
+
+
+class _Levels:
+    """Log likelihoods of one interval by the share of the harm that users met in it, against the best one."""
+
+    def __init__(self, span: Span, usual: float, harm: float) -> None:
+        self._span, self._usual, self._harm = span, usual, harm
+        self._known: dict[float, float] = {}
+        self._best = max(self._raw(y) for y in (0.0, *PARTS, 1.0)) if span.total > 0 else 0.0
+
+    def at(self, share: float) -> float:
+        """Of just this share."""
+        return max(self._raw(share) - self._best, -CUT) if self._span.total > 0 else 0.0
+
+    def about(self, share: float) -> float:
+        """Of about this share: pods are replaced one by one, so a dose is known to a factor of two."""
+        return self.at(1.0) if share >= 1 else _log_mean([self.at(min(1.0, share * f)) for f in (0.5, 1.0, 2.0)])
+
+    def _raw(self, share: float) -> float:
+        if share not in self._known:
+            mean = self._span.total * (self._usual + (self._harm - self._usual) * share)
+            self._known[share] = _negative_binomial(self._span.bad, max(mean, 1e-9))
+        return self._known[share]
+
+
+def _negative_binomial(count: float, mean: float) -> float:
+    """log P(count) with variance mean + (SPREAD · mean)²."""
+    size = SPREAD**-2
+    return (
+        lgamma(count + size) - lgamma(size) - lgamma(count + 1)
+        + size * log(size / (size + mean)) + count * log(mean / (size + mean))
+    )  # fmt: skip
 
 
 def _usual(series: Sequence[Span]) -> float:
@@ -101,22 +225,6 @@ def _usual(series: Sequence[Span]) -> float:
 def _harm(series: Sequence[Span]) -> float:
     """The error ratio of the harm: the worst of the last intervals."""
     return max((s.bad / s.total for s in series[-RECENT:] if s.total > 0), default=0.0)
-
-
-def _levels(usual: float, harm: float, shares: Sequence[float]) -> tuple[tuple[float, float], ...]:
-    """(log of the error ratio, log of the rest) at these shares of the way from the usual level to the harm."""
-    step = log(harm / usual)
-    ratios = [min(max(usual * exp(step * share), 1e-9), 1 - 1e-9) for share in shares]
-    return tuple((log(ratio), log(1 - ratio)) for ratio in ratios)
-
-
-def _log_ratio(span: Span, harmed: Sequence[tuple[float, float]], well: Sequence[tuple[float, float]]) -> float:
-    """log P(counts | harm) / P(counts | no harm). Either is a mixture: a rollout that goes on has part of the harm."""
-    if span.total <= 0:
-        return 0.0
-    bad, good = span.bad, span.total - span.bad
-    likely, unlikely = ([bad * lb + good * lg for lb, lg in levels] for levels in (harmed, well))
-    return _log_mean(likely) - _log_mean(unlikely)
 
 
 def _log_mean(logs: Sequence[float]) -> float:

@@ -1,18 +1,19 @@
-"""Reads the counts around the beginning of the present harm, and those of each revision since then."""
+"""Reads the counts around the beginning of the present harm, and those of two revisions while they served side by side."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from math import inf, isnan
 
+from opsloop.api.release import ReleaseStatus
 from opsloop.api.slo import Slo
-from opsloop.core.facts import Harm, Interval
+from opsloop.core.facts import Harm, Interval, SideBySide, Unknown
 from opsloop.core.incident.cause import began
-from opsloop.core.slo import promql
+from opsloop.core.incident.side_by_side import Stretch, side_by_side
+from opsloop.core.slo import counts, promql
 from opsloop.core.slo.pods import Scope
 from opsloop.core.slo.promql import Split
-from opsloop.core.slo.splits import by_digest, queried
-from opsloop.core.slo.tiers import tiers_of
+from opsloop.core.slo.splits import named, queried
+from opsloop.core.slo.tiers import budget_of, tiers_of
 from opsloop.shell.ports import Series
 from opsloop.shell.slo.query import SliQuery
 
@@ -28,17 +29,30 @@ class HarmReader:
     query: SliQuery
     resolution: timedelta  # Prometheus' scrape interval
 
-    async def read(self, objective: Slo, scope: Scope, revisions: Mapping[str, Split], at: datetime) -> Harm:
-        """Disjoint intervals that end at `at`, and the counts of these revisions since the likeliest beginning."""
+    async def read(self, objective: Slo, scope: Scope, status: ReleaseStatus, at: datetime) -> Harm:
+        """Disjoint intervals that end at `at`, and the counts of two revisions while both served after the likeliest
+        interval of the beginning: what served more before the harm in that interval would look better."""
         longest = min(2 * max(tier.long for tier in tiers_of(objective)), LONGEST)
         step = timedelta(seconds=max(1, max(INTERVAL * self.resolution, longest / MOST) // timedelta(seconds=1)))
         series = intervals(await self.query.series(objective, scope, at - longest // step * step, at, step), step)
-        window = timedelta(seconds=(at - began(series)) // timedelta(seconds=1)) if series else timedelta(0)
-        if len(revisions) < 2 or window < 2 * self.resolution:
-            return Harm(series)
-        splits = {digest: split._replace(window=window) for digest, split in revisions.items()}
-        parsed = await self.query.readings(objective, scope, (), queried(splits), at)
-        return Harm(series, by_digest(objective.sli, scope, splits, parsed.versions))
+        limit = min(tier.factor for tier in tiers_of(objective)) * budget_of(objective.objective)
+        both = side_by_side(status, began(series, limit)[1], at) if series else None
+        return Harm(series, await self._both(objective, scope, both) if both else None)
+
+    async def _both(self, objective: Slo, scope: Scope, both: Stretch) -> SideBySide | None:
+        """Counts of both; None where there is no whole interval, the SLI does not tell them apart, or nothing answers."""
+        windows = counts.grid(both.start, self.resolution)
+        numbers, own, other = windows.after(0, both.end), both.own, both.other
+        splits = {r.digest: Split(r.version, windows.step, tuple(r.replica_sets)) for r in (own, other)}
+        untold = any(promql.not_told(objective.sli, split, scope) for split in splits.values())
+        if not numbers or untold or (promql.by_version_label(objective.sli) and own.version == other.version):
+            return None
+        names = named(splits)
+        pair = counts.Pair(names[own.digest], names[other.digest], queried(splits))
+        found = await self.query.counts(objective, scope, windows, numbers, pair)
+        if isinstance(found, Unknown):
+            return None
+        return SideBySide(own.digest, other.digest, tuple(one for one in found if one), counts.DISPERSION)
 
 
 def intervals(answer: list[Series], step: timedelta) -> tuple[Interval, ...]:
