@@ -44,6 +44,7 @@ from opsloop.core.release.pods import LOSSES
 from opsloop.core.runbook import decide as decide_runbook
 from opsloop.core.slo.canary import terms_of
 from opsloop.core.statistics.evidence import Evidence, Interval
+from opsloop.core.stop import Stop
 from tests.builders import objects
 from tests.builders.objects import T0, digest, evalcase, incident_facts, release_facts, value, verdict, view, workload
 
@@ -84,6 +85,7 @@ class DecisionStore:
         self.canary_telemetry: float | None = 0.0
         self.baked = True
         self.outcome: EvalOutcome | None = None
+        self.stop: Stop | None = None  # the emergency stop
         self.sent: dict[str, dict[int, Delivery]] = {}  # by Incident and number of the message
         self.postmortem: str | None = None
         self.budget: int | None = None  # writes that are left to live
@@ -200,12 +202,13 @@ class DecisionStore:
         facts = release_facts(
             observed.release, workload=observed.workload, canary=observed.canary, templates=observed.templates,
             incidents=observed.incidents, readings=self.readings(), cases=cases, eval_outcome=self.outcome,
+            stop=self.stop,
         )  # fmt: skip
         return observed.release, decide_release(facts, self.now)
 
     def _decide_runbook(self, observed: State) -> tuple[Model, Decision]:
         assert observed.runbook is not None
-        facts = RunbookFacts(observed.runbook, observed.incidents, (observed.release,), {"answers": True})
+        facts = RunbookFacts(observed.runbook, observed.incidents, (observed.release,), {"answers": True}, self.stop)
         return observed.runbook, decide_runbook(facts, self.now)
 
     def _decide_incident(self, name: str, observed: State) -> tuple[Model, Decision]:
@@ -217,6 +220,7 @@ class DecisionStore:
             runbooks=(observed.runbook,) if observed.runbook else (),
             postmortem=self.postmortem,
             deliveries=self.sent.get(name, {}),
+            stop=self.stop,
         )
         return item, decide_incident(facts, self.now)
 
@@ -273,6 +277,7 @@ class DecisionStore:
         """Laws over a stored status; a test adds its own."""
 
     def _write(self, action: Action, observed: State) -> None:
+        assert self.stop is None or not _is_act(action), f"{action} while opsloop is stopped"
         self._perform(lambda: self._execute(action, observed))
 
     # the correlator's part
@@ -359,6 +364,11 @@ def opened(name: str, at: datetime) -> Incident:
     item = objects.incident(name)
     signal = item.spec.signal.model_copy(update={"at": at})
     return item.model_copy(update={"spec": item.spec.model_copy(update={"signal": signal})})
+
+
+def _is_act(action: Action) -> bool:
+    """What an emergency stop forbids."""
+    return _raises_exposure(action) or isinstance(action, EnsureCanary | RunEvals)
 
 
 def _raises_exposure(action: Action) -> bool:

@@ -12,6 +12,7 @@ from hypothesis.stateful import Bundle, RuleBasedStateMachine, initialize, invar
 
 from opsloop.core import conditions
 from opsloop.core.release.weights import pods_for
+from opsloop.core.stop import Stop
 from opsloop.names import RETRY, UNBLOCK
 from tests.builders.objects import runbook
 from tests.properties.decision_store import BAD, DecisionStore, State
@@ -46,7 +47,7 @@ class LawfulStore(DecisionStore):
         for revision in new.revisions:
             if self.telemetry is None and revision.digest in known:
                 assert revision.proven_at == known[revision.digest].proven_at, "proven on unknown telemetry"
-        assert len(new.revisions) <= 50 and len(new.conditions) <= 16
+        assert len(new.revisions) <= 50 and len(new.conditions) <= 24
 
     @staticmethod
     def _steps(status: Any) -> int:
@@ -198,6 +199,17 @@ class Loop(RuleBasedStateMachine):
         blocked = [r.digest for r in self.loop.state.release.status.revisions if r.blocked]
         if blocked:
             self.loop.edit({UNBLOCK: blocked[0]})
+
+    @rule()
+    def stop_everything_or_go_on(self) -> None:
+        self.loop.stop = None if self.loop.stop else Stop("opsloop", "now", "alice", self.loop.now, True)
+
+    @rule(rounds=st.integers(1, 10))
+    def stop_for_some_time(self, rounds: int) -> None:
+        """In mid-canary, in mid-rollback, or in between; what was under way goes on afterwards."""
+        self.loop.stop = Stop("opsloop", "now", "alice", self.loop.now, True)
+        self._live(5, rounds, honest=True)
+        self.loop.stop = None
 
     @rule()
     def write_or_remove_the_runbook(self) -> None:
