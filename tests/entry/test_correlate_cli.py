@@ -58,19 +58,24 @@ def test_json_has_groups_roots_and_tickets_by_the_stem_of_the_file(
     answer: dict[str, Any] = json.loads(capsys.readouterr().out)
     assert answer == {
         "storm": {
-            "groups": {"CertExpiry-web": None, "RequestErrors-orders": "orders", "RequestErrors-web": "orders"},
-            "roots": {"orders": "orders"},
-            "tickets": {"T1": {"category": "outage", "severity": "sev1", "incident": "orders"}},
+            "groups": {"CertExpiry-web": None, "RequestErrors-orders": "incident-1", "RequestErrors-web": "incident-1"},
+            "roots": {"incident-1": "orders"},
+            "tickets": {"T1": {"category": "outage", "severity": "sev1", "incident": "incident-1"}},
         }
     }
 
 
-def test_the_table_says_why_and_what_moved(files: dict[str, Path], capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_table_says_why_and_what_was_at_fault_first(
+    files: dict[str, Path], capsys: pytest.CaptureFixture[str]
+) -> None:
     assert run("--topology", files["topology.json"], files["storm.jsonl"]) == 0
     lines = capsys.readouterr().out.splitlines()
     assert lines[0] == "storm: 3 alerts, 1 incidents, 1 alerts belong to none"
-    assert lines[1].startswith("  orders  since 2026-01-05 09:00:") and "a root for 4.90" in lines[1]
-    assert any("RequestErrors  web  fail here 0.55" in line and "moved 1 time" in line for line in lines)
+    assert (
+        lines[1].startswith("  incident-1  orders (at first web)  since 2026-01-05 09:00:")
+        and "root for 4.90" in lines[1]
+    )
+    assert any("RequestErrors  web  fail here 0.55" in line for line in lines)
     assert lines[-1] == "    CertExpiry  web  hygiene"
 
 
@@ -79,8 +84,8 @@ def test_without_a_topology_the_same_alert_in_one_namespace_at_one_time_is_one_g
 ) -> None:
     assert run("--output", "json", files["storm.jsonl"]) == 0
     storm = json.loads(capsys.readouterr().out)["storm"]
-    assert storm["roots"] == {"namespace/shop": "shop"}
-    assert storm["groups"]["RequestErrors-web"] == storm["groups"]["RequestErrors-orders"] == "namespace/shop"
+    assert storm["roots"] == {"incident-1": "shop"}
+    assert storm["groups"]["RequestErrors-web"] == storm["groups"]["RequestErrors-orders"] == "incident-1"
 
 
 def test_a_setting_with_other_words_is_used(

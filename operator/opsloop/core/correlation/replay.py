@@ -3,12 +3,13 @@
 The same `grouping.group` that the operator calls; what it lacks offline is the cluster: no unready pods, no changes, no SLIs.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
 from opsloop.core.correlation.facts import Key, Reader, facts_of
 from opsloop.core.correlation.grouping import Group, Grouping, group_facts
+from opsloop.core.correlation.identity import Settled, fixed_roots, settle
 from opsloop.core.correlation.paths import Known
 from opsloop.core.facts import Alert, Ticket, Triage
 from opsloop.core.tickets.linking import Candidate, link
@@ -24,10 +25,10 @@ class Replay:
     reader: Reader
     alerts: dict[str, Alert] = field(default_factory=dict)  # fingerprint → the first episode that counts
     grouping: Grouping = field(default_factory=lambda: Grouping((), ()))
-    moves: dict[str, int] = field(default_factory=dict)  # fingerprint → how often it went to another root
-    regrouped: int = 0
+    moves: dict[str, int] = field(default_factory=dict)  # fingerprint → how often it went to another Incident
+    first_roots: dict[str, str] = field(default_factory=dict)  # Incident → what was at fault when it was opened
+    _settled: Settled = field(default_factory=lambda: Settled({}, {}, ()))
     _ends: dict[str, datetime] = field(default_factory=dict)
-    _roots: dict[str, str] = field(default_factory=dict)
     _seen: set[tuple[Key, str]] = field(default_factory=set)
 
     def add(self, alerts: Sequence[Alert]) -> None:
@@ -42,16 +43,9 @@ class Replay:
         if changed:
             self._regroup()
 
-    def groups(self) -> dict[str, Group]:
-        """Name → group: the service at fault; of several on one service the second is `service-2`."""
-        names: dict[str, Group] = {}
-        for group in self.grouping.groups:
-            number, name = 1, group.service
-            while name in names:
-                number += 1
-                name = f"{group.service}-{number}"
-            names[name] = group
-        return names
+    def groups(self) -> Mapping[str, Group]:
+        """Incident → its group, by time."""
+        return self._settled.groups
 
     def group_of(self) -> dict[str, str]:
         """Fingerprint → name of its group, for alerts that have one."""
@@ -72,13 +66,16 @@ class Replay:
 
     def _regroup(self) -> None:
         readings = map(self.reader, self.alerts.values())
-        self.grouping = group_facts(facts_of(readings, self.reader.method.split), self.reader, Known())
-        self.regrouped += 1
-        roots = {key[0]: group.service for group in self.grouping.groups for key in group.keys}
-        for fingerprint, root in roots.items():
-            if self._roots.get(fingerprint, root) != root:
-                self.moves[fingerprint] = self.moves.get(fingerprint, 0) + 1
-        self._roots = roots
+        facts = facts_of(readings, self.reader.method.split)
+        self.grouping = group_facts(facts, self.reader, Known(), fixed_roots(self._settled.incidents.values()))
+        self._settled = settle(self.grouping, self._settled.incidents, self._new_name)
+        for move in self._settled.moves:
+            self.moves[move.key[0]] = self.moves.get(move.key[0], 0) + 1
+
+    def _new_name(self, service: str) -> str:
+        name = f"incident-{len(self.first_roots) + 1}"
+        self.first_roots[name] = service
+        return name
 
 
 @dataclass(frozen=True, slots=True)

@@ -159,7 +159,9 @@ def table(
     loose = len(replay.alerts) - len(replay.group_of())
     yield f"{stem}: {len(replay.alerts)} alerts, {len(groups)} incidents, {loose} alerts belong to none"
     for name, group in groups.items():
-        yield f"  {name}  since {_clock(group.at)}{_found(group)}; a root for {group.prior:.2f}"
+        first = replay.first_roots[name]
+        renamed = f" (at first {first})" if first != group.service else ""
+        yield f"  {name}  {group.service}{renamed}  since {_clock(group.at)}{_found(group)}; a root for {group.prior:.2f}"
         yield from (line for a in group.attributions for line in _alerts_of(a, replay, group))
     loose_facts = replay.grouping.noise
     told = {r.key for a in loose_facts for r in a.fact.readings} | {k for g in groups.values() for k in g.keys}
