@@ -270,3 +270,19 @@ async def test_a_rolling_update_within_the_budget_of_its_strategy_is_no_shortage
     shift.shop.set_image("v5")
     await seconds(shift, 100)
     assert incidents(shift) == []
+
+
+@story
+async def test_a_push_of_which_no_pod_is_ever_ready_is_rolled_back_and_has_a_postmortem(shift: Shift) -> None:
+    shift.shop.change(strategy={"type": "RollingUpdate", "rollingUpdate": {"maxUnavailable": "100%", "maxSurge": 0}})
+    shift.shop.sick["v2"] = 99
+    shift.shop.set_image("v2")
+    await shift.until("paged", lambda: bool(heard(shift)), most=90)
+    await shift.until("rolled back", lambda: bool(shift.release().status.rollback), most=30)
+    await shift.until("resolved", lambda: resolved(shift), most=240)
+    found = shift.incident()
+    assert found is not None and found.status.cause is not None
+    assert (found.status.cause.kind, found.status.cause.version) == ("bad_release", "v2")
+    assert found.status.cause.evidence[0].name == "no pod since"
+    assert [(p.type, p.state, p.reason) for p in found.status.plays] == [("rollback", "Helped", "PodsBack")]
+    assert found.status.postmortem

@@ -10,7 +10,18 @@ from opsloop.core.alerts import ledger
 from opsloop.core.alerts.labels import alert_severity
 from opsloop.core.decision import Decision
 from opsloop.core.facts import IncidentFacts, ReleaseView
-from opsloop.core.incident import blindness, dependencies, followup, lifecycle, outage, paging, plays, stopped, timeline
+from opsloop.core.incident import (
+    blindness,
+    dependencies,
+    followup,
+    lifecycle,
+    outage,
+    outage_cause,
+    paging,
+    plays,
+    stopped,
+    timeline,
+)
 from opsloop.core.incident import cause as causes
 from opsloop.core.incident.effect import limit_of
 from opsloop.core.incident.state import IncidentBuilder, burn_signal, burns_of, harmed_names, is_harmed, worse
@@ -202,7 +213,10 @@ def _record_affected(decision: IncidentBuilder, topology: Topology) -> None:
 def _explain(decision: IncidentBuilder, topology: Topology) -> None:
     """The cause. Once people were told of it, or a play was chosen on it, it is not renamed; only surer."""
     status, root, now = decision.status, decision.facts.root, decision.now
-    if root is None or status.burn is None or status.phase == "Mitigated":
+    if root is None or status.phase == "Mitigated":
+        return
+    if status.burn is None:
+        outage_cause.explain(decision, topology)
         return
     if any((play.type, play.state) == ("rollback", "Running") for play in status.plays[-1:]):
         return  # judged by what happens after it, not by more of what was before

@@ -18,6 +18,7 @@ from opsloop.core.slo.tiers import budget_of
 IN_PROGRESS = "InProgress"  # the Deployment replaces its pods: the act is not in effect yet
 IN_EFFECT = "InEffect"  # the act is in effect; what happens from now on says whether it helps
 SLI_BACK = "SliBack"  # the SLI is surely back: within its objective, or below what the act was about
+PODS_BACK = "PodsBack"  # pods of the root are available again
 STILL_HARMED = "StillHarmed"  # after the act was in effect, the SLI surely stayed above the tier's factor
 TIMED_OUT = "TimedOut"  # neither was sure within the step's timeout, counted from when the act was in effect
 NOT_IN_EFFECT = "NotInEffect"  # the rollback was not taken up in time, or hangs: the message says what hinders it
@@ -185,6 +186,8 @@ def credited(facts: IncidentFacts, status: IncidentStatus, play: Play) -> Ending
         for name, act in acts.items()
     ):
         return Ending("NotProven", BACK_BEFORE_EFFECT, f"the harm had ended before the {play.type} was in effect")
+    if status.burn is None:
+        return Ending("Helped", PODS_BACK, "pods are available again since")
     named = ", ".join(label(name).removesuffix(": ") for name in before if label(name))
     return Ending("Helped", SLI_BACK, f"{named or 'the SLI'} {'are' if len(before) > 1 else 'is'} back since")
 

@@ -4,6 +4,7 @@ from datetime import timedelta
 
 from opsloop.api.evalcase import EvalCase
 from opsloop.api.incident import Fix, IncidentStatus
+from opsloop.api.meta import PAGING
 from opsloop.core import conditions
 from opsloop.core.actions import CreateEvalCase, StorePostmortem
 from opsloop.core.evalcase import capture
@@ -132,7 +133,8 @@ def _close(decision: IncidentBuilder, fix: Fix) -> None:
 def postmortem(decision: IncidentBuilder) -> None:
     """Asks for the postmortem to be rendered and stored, only where its subject has changed since it was stored."""
     status = decision.status
-    if status.phase not in ("Mitigated", "Resolved") or status.merged_into or status.burn is None:
+    told = status.burn is not None or (decision.facts.incident.had_outage and status.severity in PAGING)
+    if status.phase not in ("Mitigated", "Resolved") or status.merged_into or not told:
         return
     name = postmortem_name(decision.facts.incident.metadata.name)
     if decision.facts.postmortem is not None:

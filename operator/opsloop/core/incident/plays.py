@@ -11,7 +11,7 @@ from opsloop.api.incident import Counts, IncidentStatus, Play, RollbackDecision
 from opsloop.api.meta import PAGING
 from opsloop.api.runbook import Grant, Runbook
 from opsloop.core.facts import IncidentFacts, ReleaseView
-from opsloop.core.incident import dependencies, timeline
+from opsloop.core.incident import dependencies, outage_cause, timeline
 from opsloop.core.incident.cause import is_over_now, ranking
 from opsloop.core.incident.effect import (
     BACK_BEFORE_EFFECT,
@@ -65,8 +65,10 @@ NO_TIMEOUT = timedelta(minutes=5)  # time that a play has whose step is gone fro
 def play(decision: IncidentBuilder, topology: Topology) -> None:
     """Carries on with the current play, or asks for the Runbook's next one. One play at a time."""
     facts, status = decision.facts, decision.status
-    if status.phase == "Mitigated" or status.burn is None or status.severity not in PAGING:
+    if status.phase == "Mitigated" or status.severity not in PAGING:
         return
+    if status.burn is None and not outage_cause.is_explained(status):
+        return  # a person was called, and no change is to blame
     current = status.plays[-1] if status.plays else None
     if current is not None and current.state == "Requested" and facts.stop is not None:
         _end(decision, current, Ending("Refused", STOPPED, facts.stop.sentence))
@@ -275,7 +277,7 @@ def _hesitation(decision: IncidentBuilder, current: Play) -> tuple[str, str] | N
         return None
     if text := doubt(facts, status, current):
         return NOT_SURE_ENOUGH, text
-    root = facts.root
+    root = facts.root if status.burn is not None else None  # without a pod no SLI can say that the harm is over
     if root is not None and all(
         is_over_now(about(root.readings, name).harm, limit_of(status, name)) for name in harmed_names(status, root)
     ):

@@ -9,7 +9,7 @@ from opsloop.api.slo import Slo
 from opsloop.core import conditions
 from opsloop.core.facts import IncidentFacts, Value
 from opsloop.core.incident import blindness, outage
-from opsloop.core.incident.effect import SLI_BACK, harmed_before, judge, seen_since
+from opsloop.core.incident.effect import PODS_BACK, SLI_BACK, harmed_before, judge, seen_since
 from opsloop.core.incident.state import began_at, burns_of
 from opsloop.core.release.budgets import BELOW_BUDGET, shortage_since
 from opsloop.core.release.outages import NO_POD_AVAILABLE, SCALED_TO_ZERO, outage_since
@@ -21,7 +21,6 @@ from opsloop.core.slo.tiers import budget_of
 from opsloop.names import MITIGATED
 
 # Named reasons
-PODS_BACK = "PodsBack"  # pods of the root are available again
 TELEMETRY_BACK = "TelemetryBack"  # the SLI is read again, or there is none to be read any more
 ALERTS_RESOLVED = "AlertsResolved"  # it has no burn, and all its alerts are resolved
 PERSON_SAID_SO = "PersonSaidSo"  # annotation opsloop.dev/mitigated

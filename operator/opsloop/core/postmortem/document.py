@@ -95,7 +95,10 @@ def _what_happened(subject: PostmortemSubject) -> str:
         )
     signal = subject.incident.spec.signal
     quotation = f": {quoted(signal.message)}" if signal.message else ""
-    source = {"alerts": "alerts said", "ticket": "a user reported", "burn": "the SLO said"}[signal.kind]
+    if status.outage_at is not None:
+        return f"{begin}, no pod of {service} was available{quotation}."
+    said = {"alerts": "alerts said", "ticket": "a user reported", "burn": "the SLO said"}
+    source = said.get(signal.kind, "Kubernetes said")
     return f"{begin}, {source} that {service} was in trouble{quotation}."
 
 
