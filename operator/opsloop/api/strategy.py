@@ -60,20 +60,21 @@ class Analysis(Model):
         ge=0,
         le=1,
         description="Fraction of good events that the canary must not surely be below, while live is above it; defaults"
-        " to the objective.",
+        " to the objective. Of several objectives it is for the first; the others have their own.",
     )
     ignore_below: float | None = Field(
         default=None,
         ge=0,
         le=1,
         description="Error ratio that rejects no canary, however much worse than live: a canary is rejected only if its"
-        " own ratio is surely above it. Defaults to a quarter of the error budget.",
+        " own ratio is surely above it. Defaults to a quarter of the error budget; of several objectives it is for the first.",
     )
     false_rejects: float = Field(
         default=0.01,
         ge=0.0001,
         le=0.2,
-        description="Accepted share of canaries that are as good as live and rejected by chance, over all looks at one canary.",
+        description="Accepted share of canaries that are as good as live and rejected by chance, over all looks at one canary"
+        " and over all objectives together.",
     )
     warm_up: Duration = Field(
         default=timedelta(minutes=1),

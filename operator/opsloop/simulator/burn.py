@@ -1,11 +1,11 @@
 """Counts of requests by time, and when a burn-rate rule over them fires: the closed form that reactions are timed by."""
 
 from bisect import bisect_right
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Final
 
-from opsloop.simulator.service import Tally
+from opsloop.simulator.service import Service, Tally, Version
 
 PAGE_TIERS: Final = ((3600.0, 300.0, 14.4), (21_600.0, 1800.0, 6.0))
 """(long, short, factor) of the default tiers that page."""
@@ -59,11 +59,39 @@ class Counts:
         return False
 
 
-def counts_of(tallies: Iterable[Tally], rate: float, normal: float) -> Counts:
+@dataclass(frozen=True, slots=True)
+class Objective:
+    """One objective of a service: its budget, and what of a tally or of a version is bad in it."""
+
+    name: str
+    budget: float
+    bad: Callable[[Tally], int]
+    ratio: Callable[[Version], float]
+
+
+AVAILABILITY: Final = "availability"
+LATENCY: Final = "latency"
+
+
+def objectives(service: Service) -> tuple[Objective, ...]:
+    """Availability, and latency where the service is timed."""
+    found = (Objective(AVAILABILITY, service.budget, lambda tally: tally.bad, lambda version: version.errors),)
+    if service.timing is None:
+        return found
+    return *found, Objective(LATENCY, service.timing.budget, _served_late, lambda version: version.slow)
+
+
+def _served_late(tally: Tally) -> int:
+    return tally.slow
+
+
+def counts_of(
+    tallies: Iterable[Tally], rate: float, normal: float, bad: Callable[[Tally], int] = lambda t: t.bad
+) -> Counts:
     """The counts of what users saw."""
     found = Counts(rate, normal)
     for tally in tallies:
-        found.add(tally.at, tally.bad, tally.total)
+        found.add(tally.at, bad(tally), tally.total)
     return found
 
 

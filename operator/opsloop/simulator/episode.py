@@ -8,7 +8,7 @@ from datetime import timedelta
 from opsloop.entry.settings import Settings
 from opsloop.shell.ports import Object
 from opsloop.simulator import manifests
-from opsloop.simulator.burn import Counts
+from opsloop.simulator.burn import LATENCY, Counts, Objective, objectives
 from opsloop.simulator.fakes.pager import FakePager
 from opsloop.simulator.loop import LeapLoop, run
 from opsloop.simulator.mechanics import Judge, Mechanics
@@ -28,10 +28,10 @@ Tell = Callable[[float, str], None]
 
 
 class Users:
-    """Tells when the error ratio that users see changes its band: within budget, above it, or paging."""
+    """Tells when the share of bad requests that users see changes its band: within budget, above it, or paging."""
 
-    def __init__(self, world: World, service: Service) -> None:
-        self._world, self._service = world, service
+    def __init__(self, world: World, service: Service, objective: Objective) -> None:
+        self._world, self._service, self._objective = world, service, objective
         self._band, self._read, self._seen = 0, 0, Counts(0.0, 0.0)
 
     def look(self) -> None:
@@ -41,17 +41,18 @@ class Users:
             return
         tallies = self._world.traffic[self._service.name].tallies
         for tally in tallies[self._read :]:
-            self._seen.add(tally.at, tally.bad, tally.total)
+            self._seen.add(tally.at, self._objective.bad(tally), tally.total)
         self._read = len(tallies)
         bad, total = self._seen.window(now, 120)
         if total < 20:
             return
-        burn = bad / total / self._service.budget
+        burn = bad / total / self._objective.budget
         band = 2 if burn > PAGE_FACTOR else 1 if burn > 2 and bad >= 5 else 0 if burn < 1.5 else self._band
         if band != self._band:
             self._band = band
+            how = "slow" if self._objective.name == LATENCY else "bad"
             self._world.tell(
-                f"users of {self._service.name}: {bad / total:.1%} of requests bad, {burn:.1f} x the budget"
+                f"users of {self._service.name}: {bad / total:.1%} of requests {how}, {burn:.1f} x the budget"
             )
 
 
@@ -90,7 +91,7 @@ def live_through(
 async def _play(weather: Weather, judge: Judge | None, tick: timedelta, tell: Tell) -> Episode:
     world = World(weather.seed, weather.start, weather.services, weather.live, weather.labelled)
     world.on_tell = tell
-    world.after_step += [Users(world, service).look for service in weather.services]
+    world.after_step += [Users(world, s, one).look for s in weather.services for one in objectives(s)]
     record = Record(world.now, world.tell)
     world.alerting.severity = weather.severity
     world.alerting.services = weather.services if weather.alerts else ()

@@ -9,7 +9,7 @@ from opsloop.api.release import Release
 from opsloop.core.release.weights import pods_for
 from opsloop.core.slo.canary import seconds_needed
 from opsloop.simulator import manifests
-from opsloop.simulator.burn import Counts, counts_of, stretches
+from opsloop.simulator.burn import Counts, counts_of, objectives, stretches
 from opsloop.simulator.episode import FIX, Episode
 from opsloop.simulator.record import IncidentRun, PageSent
 from opsloop.simulator.scraping import EVERY
@@ -159,7 +159,8 @@ def _mitigations(episode: Episode) -> Iterable[Sample]:
     service, version = weather.main, weather.main.versions["v2"]
     served = [t.at for t in episode.tallies[MAIN] if t.version == "v2"]
     fired = _fired_for(episode, service, "v2")
-    if not served or fired is None or version.errors < 2 * PAGE_FACTOR * service.budget:
+    burn = max(one.ratio(version) / one.budget for one in objectives(service))
+    if not served or fired is None or burn < 2 * PAGE_FACTOR:
         return
     limit = fired + 2 * EVERY + 2 * EVERY + weather.handicap
     rollout = 4 * (service.versions["v1"].image.starts + 10)  # by Kubernetes, of the version that comes back
@@ -177,7 +178,7 @@ def _fired_for(episode: Episode, service: Service, version: str) -> float | None
     seen = _counts(episode, service)
     at = first - first % EVERY + EVERY
     while at <= episode.weather.horizon:
-        if seen.fires(at, service.budget):
+        if any(counts.fires(at, budget) for counts, budget in seen):
             return at
         at += EVERY
     return None
@@ -195,8 +196,10 @@ def _wrong_acts(episode: Episode) -> Iterable[Sample]:
 def _outages(episode: Episode) -> Iterable[Sample]:
     weather, pages = episode.weather, [page for page in episode.record.pages if not page.ends]
     for service in weather.services:
-        seen = _counts(episode, service)
-        times = [(begin, end) for begin, end in stretches(seen, service.budget, weather.horizon) if end - begin >= 120]
+        spans = [
+            span for counts, budget in _counts(episode, service) for span in stretches(counts, budget, weather.horizon)
+        ]
+        times = [(begin, end) for begin, end in spans if end - begin >= 120]
         times += _without_pods(episode, service)
         for begin, end in times:
             due = begin + TO_PAGE + weather.handicap
@@ -263,13 +266,16 @@ def _returns(episode: Episode, incident: IncidentRun) -> list[float]:
     return [
         at
         for at in incident.back
-        if seen.ratio(at, HARM_SEEN) <= 2 * service.budget
+        if all(counts.ratio(at, HARM_SEEN) <= 2 * budget for counts, budget in seen)
         and not any(begin <= at <= end + HARM_SEEN for begin, end in outages)
     ]
 
 
 def _bad_requests(episode: Episode, perfect: Episode) -> Sample:
-    ours, best = (sum(t.own for t in e.tallies[MAIN] if e.weather.harmful(MAIN, t.version)) for e in (episode, perfect))
+    ours, best = (
+        sum(t.own + t.own_slow for t in e.tallies[MAIN] if e.weather.harmful(MAIN, t.version))
+        for e in (episode, perfect)
+    )
     why = f"{ours} bad requests of harmful versions, {best} with the perfect judge" if ours > 1.5 * best + 50 else ""
     return Sample("bad-requests", best, ours, why)
 
@@ -279,12 +285,11 @@ def _first(episode: Episode, service: str, version: str) -> float | None:
     return next((t.at for t in episode.tallies[service] if t.version == version), None)
 
 
-def _counts(episode: Episode, service: Service) -> Counts:
-    normal = service.versions[episode.weather.live[service.name]].errors
-    served = (
-        t for t in episode.tallies[service.name] if t.version
-    )  # the others are in no counter; `_without_pods` has them
-    return counts_of(served, service.wave.mean, normal)
+def _counts(episode: Episode, service: Service) -> list[tuple[Counts, float]]:
+    """(counts of what users saw, budget) of each objective."""
+    live, tallies = service.versions[episode.weather.live[service.name]], episode.tallies[service.name]
+    served = [t for t in tallies if t.version]  # the others are in no counter; `_without_pods` has them
+    return [(counts_of(served, service.wave.mean, one.ratio(live), one.bad), one.budget) for one in objectives(service)]
 
 
 # --- the table

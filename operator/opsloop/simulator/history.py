@@ -10,9 +10,9 @@ from random import Random
 from typing import Final
 
 from opsloop.simulator.prometheus.store import Points, Store
-from opsloop.simulator.scraping import EVERY, METRIC
-from opsloop.simulator.service import Counter, Service
-from opsloop.simulator.traffic import poisson
+from opsloop.simulator.scraping import EVERY, METRIC, TIMED
+from opsloop.simulator.service import Counter, Service, Timing, Traffic
+from opsloop.simulator.traffic import binomial, poisson
 
 NEAR: Final = 2 * 3600 + 600  # seconds at scrape resolution
 FAR: Final = 3 * 86_400 + 4 * 3600
@@ -49,6 +49,32 @@ def fill(
         _load(store, {**labels, "__name__": "up"}, stamps, [1] * len(stamps))
         counters[name] = Counter(good[-1], bad[-1])
     return counters
+
+
+def fill_times(
+    store: Store, begin: int, timing: Timing, pods: Mapping[str, tuple[int, Mapping[str, str]]], slow: float,
+    traffic: Traffic,
+) -> None:  # fmt: skip
+    """The histogram beside those counters: as many requests, of which the share `slow` took too long."""
+    for name, (_, labels) in pods.items():
+        good, bad = (store.series({**labels, "__name__": METRIC, "code": code}).points for code in ("200", "500"))
+        wrong = dict(zip(bad.times, bad.values, strict=True))
+        stamps, late, failed, before = list(good.times), 0, 0.0, 0.0
+        totals, slows = [], []
+        for stamp, value in zip(good.times, good.values, strict=True):
+            failed = wrong.get(stamp, failed)
+            total = value + failed
+            late += binomial(traffic.clock, round(total - before), slow)
+            before = total
+            totals.append(round(total))
+            slows.append(late)
+        for bound, values in (
+            (f"{timing.threshold:g}", [t - s for t, s in zip(totals, slows, strict=True)]),
+            ("+Inf", totals),
+        ):
+            _load(store, {**labels, "__name__": f"{TIMED}_bucket", "le": bound}, stamps, values)
+        _load(store, {**labels, "__name__": f"{TIMED}_count"}, stamps, totals)
+        traffic.counters[name].slow = late
 
 
 def _draws(random: Random, gaps: list[int], rates: list[float], share: float) -> list[int]:

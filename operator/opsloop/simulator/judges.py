@@ -24,10 +24,15 @@ class Perfect:
 
     def canary_is_bad(self, sight: Sight, canary: str, live: str) -> bool:
         """Harmful, and shown."""
-        if canary not in sight.harmful or canary not in sight.versions:
+        if canary not in sight.harmful:
             return False
-        versions = sight.service.versions
-        return surely_worse(sight.versions[canary], sight.now, versions[canary].errors, versions[live].errors)
+        known = sight.service.versions
+        return any(
+            surely_worse(side.versions[canary], sight.now, worse, side.objective.ratio(known[live]))
+            for side in sight.sides
+            if canary in side.versions
+            and (worse := side.objective.ratio(known[canary])) > side.objective.ratio(known[live])
+        )
 
     def may_go_on(self, sight: Sight, canary: str) -> bool:
         """Harmless."""
@@ -35,11 +40,11 @@ class Perfect:
 
     def live_is_bad(self, sight: Sight, live: str) -> bool:
         """Harmful, and the SLO's tier fires."""
-        return live in sight.harmful and sight.all.fires(sight.now, sight.service.budget)
+        return live in sight.harmful and sight.fires
 
     def calls(self, sight: Sight) -> bool:
         """A tier fires, or nobody is served."""
-        return sight.unserved >= 60 or sight.all.fires(sight.now, sight.service.budget)
+        return sight.unserved >= 60 or sight.fires
 
 
 class NeverActs:
@@ -67,15 +72,15 @@ class BlamesTheNewest(NeverActs):
 
     def canary_is_bad(self, sight: Sight, canary: str, live: str) -> bool:
         """A tier fires."""
-        return sight.all.fires(sight.now, sight.service.budget)
+        return sight.fires
 
     def live_is_bad(self, sight: Sight, live: str) -> bool:
         """A tier fires."""
-        return sight.all.fires(sight.now, sight.service.budget)
+        return sight.fires
 
     def calls(self, sight: Sight) -> bool:
         """A tier fires, or nobody is served."""
-        return sight.unserved >= 60 or sight.all.fires(sight.now, sight.service.budget)
+        return sight.unserved >= 60 or sight.fires
 
 
 class TenPercent(NeverActs):
@@ -83,15 +88,15 @@ class TenPercent(NeverActs):
 
     def canary_is_bad(self, sight: Sight, canary: str, live: str) -> bool:
         """A tenth of its requests of the last minute are bad."""
-        return canary in sight.versions and _above(sight.versions[canary], sight.now, 60)
+        return any(canary in side.versions and _above(side.versions[canary], sight.now, 60) for side in sight.sides)
 
     def live_is_bad(self, sight: Sight, live: str) -> bool:
         """A tenth of the requests of the last five minutes are bad."""
-        return _above(sight.all, sight.now, 300)
+        return any(_above(side.all, sight.now, 300) for side in sight.sides)
 
     def calls(self, sight: Sight) -> bool:
         """The same, or nobody is served."""
-        return sight.unserved >= 60 or _above(sight.all, sight.now, 300)
+        return sight.unserved >= 60 or self.live_is_bad(sight, "")
 
 
 class NeverPromotes(Perfect):

@@ -9,6 +9,7 @@ from opsloop.shell.ports import RELEASES, Object
 from opsloop.simulator import harsh
 from opsloop.simulator.kube.pods import Image
 from opsloop.simulator.manifests import FORMS
+from opsloop.simulator.timed import timed
 from opsloop.simulator.traffic import NO_BURSTS
 from opsloop.simulator.weather import (
     DEPENDENCY,
@@ -136,6 +137,7 @@ def outage(seed: int) -> Weather:
         f"every request fails with {ratio:.0%} for {length:.0f} s",
         lambda w: w.outage("", ratio, length),
     )
+    weather.outage = event, ratio, length
     weather.last_event = event + length
     return weather
 
@@ -337,4 +339,4 @@ def weather(seed: int, kind: str = "") -> Weather:
     if not kind:
         wheel = [name for name, (_, share) in KINDS.items() for _ in range(share)]
         kind = wheel[seed * 37 % len(wheel)]
-    return KINDS[kind][0](seed)
+    return timed(KINDS[kind][0](seed))

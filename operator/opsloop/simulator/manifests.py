@@ -6,8 +6,8 @@ from typing import Any, Final
 from opsloop.api.meta import format_duration
 from opsloop.api.slo import Sli
 from opsloop.shell.ports import Object
-from opsloop.simulator.scraping import METRIC
-from opsloop.simulator.service import Service
+from opsloop.simulator.scraping import METRIC, TIMED
+from opsloop.simulator.service import Service, Timing
 from opsloop.simulator.weather import WEIGHTS
 from opsloop.simulator.world import NS, image
 
@@ -27,6 +27,20 @@ def sli(service: str, form: str) -> dict[str, Any]:
     return {form: f"sum(increase({METRIC}{{{by},{matcher}}}[{{{{window}}}}]))", "total": total}
 
 
+def latency(service: str, timing: Timing, form: str) -> dict[str, Any]:
+    """A second objective over the service's histogram, in the form of the first one."""
+    base = {"name": "latency", "objective": timing.objective}
+    if form == "requests":
+        selector = f'job="{service}"'
+        return {**base, "sli": {"latency": {"histogram": TIMED, "selector": selector, "threshold": timing.threshold}}}
+    by, bound = f'job="{service}",version=~"{{{{version}}}}"', f"{timing.threshold:g}"
+    total = f"sum(increase({TIMED}_count{{{by}}}[{{{{window}}}}]))"
+    return {
+        **base,
+        "sli": {"good": f'sum(increase({TIMED}_bucket{{{by},le="{bound}"}}[{{{{window}}}}]))', "total": total},
+    }
+
+
 def release(service: Service, version: str, form: str, holds: tuple[float, ...]) -> Object:
     """A Release with the default tiers; `holds` are those of the steps 20 and 50, in seconds."""
     steps: list[dict[str, Any]] = [
@@ -41,6 +55,8 @@ def release(service: Service, version: str, form: str, holds: tuple[float, ...])
         "strategy": {"canary": {"steps": [*steps, {"weight": 100}]}},
         "slo": {"objective": service.objective, "sli": sli(service.name, form)},
     }
+    if service.timing is not None:
+        spec["slo"] |= {"name": "availability", "also": [latency(service.name, service.timing, form)]}
     return {"kind": "Release", "metadata": {"name": service.name, "namespace": NS}, "spec": spec}
 
 

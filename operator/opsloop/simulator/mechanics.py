@@ -9,7 +9,7 @@ from typing import Protocol
 
 from opsloop.names import CANARY
 from opsloop.shell.ports import DEPLOYMENTS
-from opsloop.simulator.burn import Counts
+from opsloop.simulator.burn import Counts, Objective, objectives
 from opsloop.simulator.record import Record
 from opsloop.simulator.scraping import EVERY
 from opsloop.simulator.service import Service, Tally
@@ -20,28 +20,42 @@ WEIGHTS = (20, 50)
 
 
 @dataclass(slots=True)
+class Side:
+    """What scrapes have shown of one objective, by version and in all."""
+
+    objective: Objective
+    all: Counts
+    versions: dict[str, Counts] = field(default_factory=dict)
+
+
+@dataclass(slots=True)
 class Sight:
-    """What scrapes have shown of one service, by version and in all."""
+    """What scrapes have shown of one service."""
 
     service: Service
-    normal: float
+    live: str  # at the beginning
     harmful: frozenset[str]  # only the perfect judge looks at this
     now: float = 0.0
-    all: Counts = field(init=False)
-    versions: dict[str, Counts] = field(default_factory=dict)
+    sides: tuple[Side, ...] = field(init=False)
     unserved: float = 0.0  # seconds for which no pod has been there
 
     def __post_init__(self) -> None:
-        self.all = Counts(self.service.wave.mean, self.normal)
+        rate, version = self.service.wave.mean, self.service.versions[self.live]
+        self.sides = tuple(Side(one, Counts(rate, one.ratio(version))) for one in objectives(self.service))
 
     def see(self, tallies: list[Tally]) -> None:
         """Scrapes of the last interval."""
         for tally in tallies:
-            if not tally.version:
-                continue
-            self.all.add(tally.at, tally.bad, tally.total)
-            counts = self.versions.setdefault(tally.version, Counts(0.0, 0.0))
-            counts.add(tally.at, tally.bad, tally.total)
+            for side in self.sides if tally.version else ():
+                bad = side.objective.bad(tally)
+                side.all.add(tally.at, bad, tally.total)
+                counts = side.versions.setdefault(tally.version, Counts(0.0, 0.0))
+                counts.add(tally.at, bad, tally.total)
+
+    @property
+    def fires(self) -> bool:
+        """True where a paging tier of any objective burns over both of its windows."""
+        return any(side.all.fires(self.now, side.objective.budget) for side in self.sides)
 
 
 class Judge(Protocol):
@@ -93,7 +107,7 @@ class Mechanics:
         for service in weather.services:
             harmful = frozenset(v.name for v in service.versions.values() if v.harm)
             live = weather.live[service.name]
-            sight = Sight(service, service.versions[live].errors, harmful)
+            sight = Sight(service, live, harmful)
             self._shops[service.name] = _Shop(sight, live, live)
         self.failures: list[str] = []
 

@@ -3,6 +3,7 @@
 import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cache
 from random import Random
 from typing import Final
 
@@ -11,9 +12,11 @@ from opsloop.simulator.prometheus.store import Store
 from opsloop.simulator.service import ROUTE, Counter
 
 METRIC: Final = "http_requests_total"
+TIMED: Final = "http_request_duration_seconds"
 EVERY: Final = 15  # seconds
 _GOOD, _BAD = (METRIC, (("code", "200"),)), (METRIC, (("code", "500"),))
 _ROUTE_GOOD = (METRIC, (("code", "200"), ("path", ROUTE)))
+_TIMED_ALL: Final[tuple[str, tuple[tuple[str, str], ...]]] = (f"{TIMED}_count", ())
 _ROUTE_BAD = (METRIC, (("code", "500"), ("path", ROUTE)))
 
 
@@ -27,17 +30,32 @@ class Weakness:
     late: float = 0.0  # seconds from a scrape until queries see it
 
 
-def exposed(counter: Counter) -> Exposed:
-    """What a process shows: a series appears with its first event."""
+def exposed(counter: Counter, threshold: float = 0.0) -> Exposed:
+    """What a process shows: a series appears with its first event, a histogram with the first request.
+
+    `threshold` is a bound of the histogram's buckets, in seconds; 0: there is no histogram.
+    """
     found = {_GOOD: counter.good, _BAD: counter.bad, _ROUTE_GOOD: counter.route_good, _ROUTE_BAD: counter.route_bad}
-    return {key: float(value) for key, value in found.items() if value}
+    seen = {key: float(value) for key, value in found.items() if value}
+    if counter.slow is not None and threshold:
+        total = float(counter.total)
+        seen |= {_bucket(threshold): total - counter.slow, _bucket("+Inf"): total, _TIMED_ALL: total}
+    return seen
+
+
+@cache
+def _bucket(bound: float | str) -> tuple[str, tuple[tuple[str, str], ...]]:
+    return f"{TIMED}_bucket", (("le", f"{bound:g}" if isinstance(bound, float) else bound),)
 
 
 class Scraper:
     """Scrapes each pod at an offset of its own. Times are seconds of the simulation; `begin` is its start in the store."""
 
-    def __init__(self, store: Store, namespace: str, begin: int, random: Random) -> None:
-        self.weakness = Weakness()
+    def __init__(
+        self, store: Store, namespace: str, begin: int, random: Random, thresholds: Mapping[str, float] = {}
+    ) -> None:
+        """`thresholds`: service → a bound of its histogram's buckets, of those that have one."""
+        self.weakness, self._thresholds = Weakness(), thresholds
         self._store, self._namespace, self._begin, self._random = store, namespace, begin, random
         self._targets: dict[str, tuple[Target, str]] = {}
         self._gone: dict[str, tuple[Target, float]] = {}
@@ -77,7 +95,7 @@ class Scraper:
             if failed or (self.weakness.missed and self._random.random() < self.weakness.missed):
                 target.fail(self._at(now), visible)
             else:
-                target.scrape(self._at(now), exposed(counter), visible)
+                target.scrape(self._at(now), exposed(counter, self._thresholds.get(service, 0.0)), visible)
 
     def _at(self, seconds: float) -> int:
         return self._begin + round(seconds * 1000)

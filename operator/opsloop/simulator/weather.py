@@ -51,6 +51,7 @@ class Weather:
     alerts: bool = True
     stuck: bool = False
     labelled: bool = True
+    outage: tuple[float, float, float] | None = None  # (from, error ratio, seconds) of one that hits everybody
     owes: frozenset[str] = (
         frozenset()
     )  # figures that depend on the kind: promoted, promoted-in-time, mitigated, no-page

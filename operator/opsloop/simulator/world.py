@@ -69,11 +69,12 @@ class Telemetry(ModelTelemetry):
 
 @dataclass(slots=True)
 class Shared:
-    """Errors that all versions of a service have for a while."""
+    """Errors that all versions of a service have for a while; or requests that are slow, where it says so."""
 
     service: str  # "" for every service
     ratio: float
     until: float
+    slow: bool = False
 
 
 @dataclass(slots=True)
@@ -102,12 +103,15 @@ class World:
         self.watchers: list[Callable[[Object], None]] = []
         self.store = Store()
         begin = milliseconds(start)
-        self.scraper = Scraper(self.store, NS, begin, self._rng("scrapes"))
+        thresholds = {s.name: s.timing.threshold for s in services if s.timing}
+        self.scraper = Scraper(self.store, NS, begin, self._rng("scrapes"), thresholds)
         self.telemetry = Telemetry(self.store, self.clock)
         self.telemetry.down = lambda: self.scraper.weakness.down
         self.prober = FakeProber()
         midnight = float(start.hour * 3600 + start.minute * 60 + start.second)
-        self.traffic = {s.name: Traffic(s, self._rng(s.name), midnight) for s in services}
+        self.traffic = {
+            s.name: Traffic(s, self._rng(s.name), midnight, clock=Random(f"clock {seed} {s.name}")) for s in services
+        }
         self.alerting = Alerting(services)
         self.intake_stored: Callable[[], None] = lambda: None
         self.on_ship: Callable[[str, str], None] | None = None
@@ -150,6 +154,9 @@ class World:
             self.traffic[service.name].counters = history.fill(
                 self.store, begin, service, pods, errors, midnight, random
             )
+            if service.timing is not None:
+                slow = service.versions[live[service.name]].slow
+                history.fill_times(self.store, begin, service.timing, pods, slow, self.traffic[service.name])
         self.store.advance(begin)
 
     def _image(self, name: str) -> Image:
@@ -191,13 +198,13 @@ class World:
 
     def _serve(self, now: float, ready: dict[str, list[tuple[str, str]]]) -> None:
         for service in self.services:
-            fine = 1.0
+            fine = quick = 1.0
             for fault in self.shared:
                 if fault.service in ("", service.name):
-                    fine *= 1 - fault.ratio
+                    fine, quick = (fine, quick * (1 - fault.ratio)) if fault.slow else (fine * (1 - fault.ratio), quick)
             for name in service.depends:
                 fine *= 1 - self._harm_of(name) * service.share
-            self.traffic[service.name].serve(now, STEP, ready[service.name], 1 - fine)
+            self.traffic[service.name].serve(now, STEP, ready[service.name], 1 - fine, 1 - quick)
 
     def _harm_of(self, name: str) -> float:
         """What a dependency's bad answers are more than its budget."""
@@ -342,6 +349,10 @@ class World:
     def _set_api(self, weak: Weak) -> None:
         for part in fields(Weak):
             setattr(self.api, part.name, getattr(weak, part.name))
+
+    def slowness(self, service: str, ratio: float, seconds: float) -> None:
+        """This share of the requests of all versions of a service ("" = of every service) is slow for a while."""
+        self.shared.append(Shared(service, ratio, self.now() + seconds, slow=True))
 
     def down(self, service: str, seconds: float) -> None:
         """No pod of the service's Deployments answers for a while."""

@@ -48,6 +48,15 @@ class SliPoint:
 
 
 @dataclass(frozen=True, slots=True)
+class OtherObjective:
+    """Another objective of the root than the one that the Incident is about: all its events since the recovery."""
+
+    name: str
+    budget: float
+    since: SliPoint
+
+
+@dataclass(frozen=True, slots=True)
 class SliSeries:
     """The SLI over one window, instant by instant (`step` seconds apart), and the query that gave it."""
 
@@ -187,6 +196,7 @@ class ShiftEvidence:
     replay: Replay | Missing
     live: tuple[LiveAnswer, ...] | Missing
     served: tuple[Served, ...] = ()
+    others: tuple[OtherObjective, ...] | Missing = ()
     options: Options = field(default_factory=Options)
 
     def filed_on(self, incident: str) -> Ledger:

@@ -28,6 +28,7 @@ def judge(evidence: ShiftEvidence, incident: Incident, findings: Findings) -> st
     check_harm(past, _page_factor(evidence), start, mitigated, findings)
     check_within_budget(past, mitigated, evidence.now, evidence.options.tick, "since the recovery", findings)
     _check_recent_events(evidence, incident, mitigated, past, findings)
+    _check_others(evidence, findings)
     return _check_total(evidence, past.budget, findings)
 
 
@@ -50,6 +51,21 @@ def _check_recent_events(
         )
     elif mitigated > evidence.now - LEAST_LOOK:
         findings.gap(f"it recovered only {seconds(evidence.now - mitigated)} ago")
+
+
+def _check_others(evidence: ShiftEvidence, findings: Findings) -> None:
+    """The other objectives as well: a recovery that breaks one of them is none. One without events was met by nobody."""
+    if isinstance(evidence.others, Missing):
+        findings.gap(evidence.others.why)
+        return
+    for other in evidence.others:
+        ratio = other.since.ratio
+        seen = "no events" if ratio is None else f"{ratio:.2%} of {other.since.total:.0f} events"
+        findings.fact(f"errors since, {other.name}", f"{seen}, budget {other.budget:.2%}", "its SLI since mitigated")
+        findings.require(
+            ratio is None or ratio <= other.budget,
+            f"{seen} of {other.name} since the recovery were bad, more than {other.budget:.2%}",
+        )
 
 
 def _check_total(evidence: ShiftEvidence, budget: float, findings: Findings) -> str:

@@ -1,7 +1,7 @@
 """Asks all sources of one shift; side by side where one does not need another's answer."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from datetime import datetime
 
 from opsloop.api.evalcase import EvalCase
@@ -12,6 +12,7 @@ from opsloop.core.gate.evidence import (
     FiredAlert,
     LiveAnswer,
     Missing,
+    OtherObjective,
     Replay,
     SentTicket,
     Served,
@@ -23,6 +24,8 @@ from opsloop.core.gate.evidence import (
     shift_of,
 )
 from opsloop.core.gate.scope import root_with_slo
+from opsloop.core.slo.objectives import objectives
+from opsloop.core.slo.tiers import budget_of
 from opsloop.errors import NotFound
 from opsloop.shell.evidence import alerting, cluster, history, replay
 from opsloop.shell.evidence.intake import filings
@@ -57,8 +60,9 @@ async def gather(
         shift.burns(),
         shift.sli(),
     )
-    since, workload, again, live, served = await asyncio.gather(
+    since, others, workload, again, live, served = await asyncio.gather(
         shift.since_mitigated(),
+        shift.others_since_mitigated(),
         shift.workload(),
         shift.replay(case),
         shift.live(case),
@@ -83,6 +87,7 @@ async def gather(
         replay=again,
         live=live,
         served=served,
+        others=others,
         options=sources.options,
     )
 
@@ -137,6 +142,12 @@ def chosen(incidents: tuple[Incident, ...] | Missing, name: str) -> Incident | M
 
 def _age(incident: Incident) -> datetime:
     return incident.metadata.creation_timestamp or incident.spec.signal.at
+
+
+async def _each(
+    asking: Callable[[Slo], Awaitable[OtherObjective]], objectives: Sequence[Slo]
+) -> tuple[OtherObjective, ...]:
+    return tuple(await asyncio.gather(*map(asking, objectives)))
 
 
 class _Shift:
@@ -195,6 +206,21 @@ class _Shift:
         if mitigated is None:
             return Missing("the Incident has no time of recovery")
         return await or_missing("Prometheus", history.whole(self.sources.telemetry, slo.sli, mitigated, self.now))
+
+    async def others_since_mitigated(self) -> tuple[OtherObjective, ...] | Missing:
+        """All events since the recovery of the objectives that the Incident is not about."""
+        mitigated = self.incident.status.mitigated_at
+        if isinstance(self.root, Missing) or mitigated is None:
+            return ()
+        release, own = self.root
+        others = [one for one in objectives(release.spec.slo) if one.name != own.name] if release.spec.slo else []
+
+        async def seen(one: Slo) -> OtherObjective:
+            asked = await history.as_promql(self.sources.telemetry, release, one, self.now)
+            since = await history.whole(self.sources.telemetry, asked.sli, mitigated, self.now)
+            return OtherObjective(one.name, budget_of(one.objective), since)
+
+        return await or_missing("Prometheus", _each(seen, others))
 
     async def workload(self) -> WorkloadSeen | Missing:
         """The Deployment now."""
