@@ -6,7 +6,7 @@ import pytest
 
 from opsloop.core import conditions
 from opsloop.errors import Forbidden
-from opsloop.shell.ports import DEPLOYMENTS, INCIDENTS, RELEASES, Object, Resource
+from opsloop.shell.ports import DEPLOYMENTS, INCIDENTS, RELEASES, SERVICES, Object, Resource
 from tests.sim.shift import Shift, seconds, story
 from tests.sim.shop import NS, version_of
 
@@ -260,3 +260,33 @@ async def test_a_version_shipped_while_the_deployment_is_scaled_to_0_is_set(shif
     shift.shop.change(replicas=4)
     await shift.until("v4 serves", lambda: len(shift.shop.in_traffic()) == 4)
     assert {version_of(p) for p in shift.shop.in_traffic()} == {"v4"}
+
+
+@story
+async def test_a_service_that_sees_dark_pods_refuses_a_canary_until_it_is_gone(shift: Shift) -> None:
+    """Services are not watched: that it is gone is seen at a later look, without anybody's help."""
+    spec = {"publishNotReadyAddresses": True, "selector": {"app": "answers"}}
+    shift.shop.cluster.seed({"kind": "Service", "metadata": {"name": "peers", "namespace": NS}, "spec": spec})
+    await seconds(shift, 16)
+    shift.shop.ship("v4", evals=None)
+    await shift.until("v4 is refused", lambda: shift.target() == ("v4", "Refused"), most=5)
+    target = shift.release().status.target
+    assert target is not None and target.reason == "PublishesUnready" and "Service peers" in target.message
+    assert conditions.get(shift.release().status.conditions, "CanaryFits").status == "False"  # type: ignore[union-attr]
+    await seconds(shift, 40)
+    assert shift.shop.cluster.written("apply", "deployments") == []
+    shift.shop.cluster.remove(SERVICES, NS, "peers")
+    await shift.until("v4 is promoted", lambda: shift.target() == ("v4", "Promoted"))
+
+
+@story
+async def test_a_service_that_appears_beside_a_canary_takes_it_away(shift: Shift) -> None:
+    shift.shop.ship("v4", evals=None)
+    await shift.until("v4 serves", lambda: bool(shift.shop.open_canaries()))
+    stored = shift.release_object()
+    stored["spec"]["strategy"]["canary"]["steps"][0]["hold"] = "10m"
+    shift.shop.cluster.seed(stored)
+    spec = {"publishNotReadyAddresses": True, "selector": {"app": "answers"}}
+    shift.shop.cluster.seed({"kind": "Service", "metadata": {"name": "peers", "namespace": NS}, "spec": spec})
+    await shift.until("it is taken away", lambda: shift.target() == ("v4", "Rejected"), most=20)
+    assert shift.shop.open_canaries() == []

@@ -1,6 +1,7 @@
 """Deployments whose pods stand no second version beside them: a canary would share what only one may have, or not be dark."""
 
 from collections.abc import Mapping, Sequence
+from datetime import timedelta
 from typing import Any
 
 from opsloop.core.facts import ReleaseFacts, WorkloadFacts
@@ -15,6 +16,7 @@ UNREADABLE = "Unreadable"  # opsloop may not list Services and PodDisruptionBudg
 FITS = "Fits"  # a canary can run dark beside the live pods
 
 REFUSALS = (RUNS_ALONE, PUBLISHES_UNREADY)
+LOOK_AGAIN = timedelta(seconds=30)  # Services are not watched: nobody tells when one that is in the way has changed
 
 SHARED = ("ReadWriteMany", "ReadOnlyMany")  # access modes by which pods on any node use a claim
 Claims = Mapping[str, Sequence[str]]

@@ -131,6 +131,8 @@ def _compare(builder: ReleaseBuilder) -> None:
     if facts.workload is not None:
         stands, reason, message = alone.fits(facts, facts.workload)
         builder.condition("CanaryFits", stands, reason, message)
+        if reason == alone.PUBLISHES_UNREADY:
+            builder.look_again(alone.LOOK_AGAIN)
     if facts.workload is not None:
         builder.set(phase=_phase(facts, builder.status))
 
