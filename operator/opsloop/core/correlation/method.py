@@ -73,7 +73,7 @@ class Spreads:
     error: Seconds = 60
     latency: Seconds = 75
     probe: Seconds = 50
-    starved: Seconds = 100
+    starved: Seconds = 140
     workload: Seconds = 60
     workload_guessed: Seconds = 250
     saturation: Seconds = 60
