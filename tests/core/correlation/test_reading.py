@@ -3,6 +3,8 @@
 from datetime import UTC, datetime
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from opsloop.core.correlation.classes import Classifier
 from opsloop.core.correlation.entities import NAMESPACE, NODE, OUTSIDE, SERVICE, EntityReader
@@ -110,6 +112,7 @@ def test_an_alert_is_about_what_its_most_telling_label_names(labels: dict[str, s
         pytest.param("https://www.example.com/tariffs/7", "tariff", id="in the plural"),
         pytest.param("https://search.example.com/", "search", id="a host name"),
         pytest.param("https://www.example.com/health", "gateway", id="else the top of the graph"),
+        pytest.param("https://[half/orders", "gateway", id="a URL that is none"),
     ],
 )
 def test_a_probe_is_about_the_service_of_its_url(url: str, service: str) -> None:
@@ -159,6 +162,25 @@ def test_pods_of_one_service_are_one_fact_until_they_are_twenty_minutes_apart() 
     ]  # fmt: skip
     facts = facts_of(map(reader, alerts), 1200)
     assert [(f.service, f.kind, len(f.readings)) for f in facts] == [("orders", "dead", 3), ("orders", "dead", 1)]
+
+
+texts = st.one_of(
+    st.text(max_size=30), st.sampled_from(["orders", "1h", "9" * 400 + "h", "http://[", "for 9" + "9" * 400 + " hours"])
+)
+names = st.one_of(
+    st.text(min_size=1, max_size=12), st.sampled_from(["alertname", "service", "pod", "long", "instance", "slo"])
+)
+
+
+@given(st.dictionaries(names, texts, max_size=6), texts)
+def test_whatever_an_alert_says_it_is_read_and_its_onset_is_a_time(labels: dict[str, str], text: str) -> None:
+    for kind in ("", "SloBurn", "PodCrash", "ProbeFailed", "NoRequests"):
+        alert = Alert(
+            "f", "firing", START, {**labels, **({"alertname": kind} if kind else {})}, {"description": text}, START
+        )
+        reading = Reader(GRAPH, Method())(alert)
+        assert abs(reading.onset - START.timestamp()) <= 31 * 86400
+        assert reading.spread > 0 or not reading.kind
 
 
 @pytest.mark.parametrize(

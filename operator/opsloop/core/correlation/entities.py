@@ -87,8 +87,11 @@ class EntityReader:
         return ""
 
     def _probed(self, url: str) -> str:
-        parts = urlsplit(url if "//" in url else f"//{url}")
-        names = [*reversed(parts.path.split("/")), *(parts.hostname or "").split(".")]
+        try:
+            parts = urlsplit(url)
+            names = [*reversed(parts.path.split("/")), *(parts.hostname or "").split(".")]
+        except ValueError:  # half an IPv6 address, for one
+            return self._top
         stems = (self._stems.get(_stem(name)) for name in names if name)
         return self._names[next((name for name in stems if name), self._top)]
 

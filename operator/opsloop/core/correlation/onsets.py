@@ -20,6 +20,7 @@ _FOR = re.compile(
     re.IGNORECASE,
 )
 _DURATION = re.compile(r"(\d+)(ms|s|m|h|d|w)")
+_LONGEST = 30 * 86400.0  # seconds; a rule that waits for longer is none
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
 
 
@@ -92,7 +93,7 @@ def window_of(labels: Mapping[str, str]) -> Seconds:
 def _for_in_text(alert: Alert) -> Seconds | None:
     for name in ("description", "summary", "message"):
         if match := _FOR.search(alert.annotations.get(name, "")):
-            return float(match[1]) * _UNITS[match[2][0].lower()]
+            return min(_LONGEST, float(match[1]) * _UNITS[match[2][0].lower()])
     return None
 
 
@@ -101,4 +102,4 @@ def seconds_of(text: str) -> Seconds:
     parts = _DURATION.findall(text)
     if not parts or "".join(number + unit for number, unit in parts) != text:
         return 0.0
-    return sum(float(number) * (0.001 if unit == "ms" else _UNITS[unit]) for number, unit in parts)
+    return min(_LONGEST, sum(float(number) * (0.001 if unit == "ms" else _UNITS[unit]) for number, unit in parts))
