@@ -90,6 +90,19 @@ async def test_pushed_while_opsloop_was_down_it_is_still_blamed_and_rolled_back(
     await shift.until("resolved", lambda: resolved(shift))
 
 
+@story
+async def test_a_fix_goes_again_as_a_canary_after_the_blocked_version_was_pushed_beside_it(shift: Shift) -> None:
+    """The second rollback is on the standing grant of the first; nobody touches the Release meanwhile."""
+    await shift.mitigate()
+    shift.shop.ship("v4", evals=None)
+    await shift.until("the fix is a canary", lambda: shift.target() == ("v4", "Stepping"))
+    shift.shop.set_image("v2")
+    await shift.until("v1 is written back once more", lambda: shift.wrote() == ["v1", "v1"])
+    await shift.until("the fix is a canary again", lambda: shift.target() == ("v4", "Stepping"))
+    await shift.until("and is promoted", lambda: shift.target() == ("v4", "Promoted"))
+    assert shift.live == "v4"
+
+
 async def test_a_blocked_version_pushed_again_hours_after_the_loop_closed_reopens_at_once() -> None:
     shift = Shift()
     await shift.play(stop=False)

@@ -112,6 +112,9 @@ LIVE = revision(V2, 2, "Drifted", at(50), images={"answers": "shop:bad"})
     [
         pytest.param([revision(V1, proven_at=at(20))], (V1, True), id="to the proven last-good"),
         pytest.param([revision(V1)], (V1, False), id="to the adopted one, said as unproven"),
+        pytest.param([revision(V1, since=at(0)), revision(V3, 3, "Canaried", at(10))], (V3, False), id="where nothing could be proven, to what was promoted and served longest"),
+        pytest.param([revision(V1, since=at(0)), revision(V3, 3, "Canaried", at(45))], (V1, False), id="not to what was promoted a moment before"),
+        pytest.param([revision(V1, since=at(0)), revision(V3, 3, "Canaried", at(10), never_ran=True)], (V1, False), id="nor to what never ran"),
         pytest.param([revision(V1, proven_at=at(20)), revision(V3, 3, "Canaried", at(30), proven_at=at(40))], (V3, True), id="to the newest proven one"),
         pytest.param([revision(V1, since=at(45), proven_at=at(20)), revision(V3, 3, "Canaried", at(30), proven_at=at(40))], (V1, True), id="newest is what was live last, not the highest number"),
         pytest.param([revision(V1, proven_at=at(20)), revision(V3, 3, "Canaried", at(30), proven_at=at(40), blocked=BLOCKED)], (V1, True), id="never to a blocked one"),

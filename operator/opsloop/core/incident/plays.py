@@ -230,7 +230,7 @@ def _nothing_to_roll_back(root: ReleaseView | None, status: IncidentStatus) -> E
     if root.release.status.live != cause.revision:
         return Ending("Refused", LIVE_IS_ANOTHER, f"{cause.version} is not live any more")
     if revisions.rollback_target(root.release.status.revisions, cause.revision) is None:
-        return Ending("Refused", NO_LAST_GOOD, "no proven or adopted revision to roll back to")
+        return Ending("Refused", NO_LAST_GOOD, "no other revision that ever served is left to roll back to")
     return None
 
 
@@ -297,7 +297,7 @@ def decide_rollback(decision: IncidentBuilder, attempt: int, canary: bool = Fals
         target, bad = revisions.rollback_target(known, live), revisions.find(known, live)
         assert target is not None
         good, proven = target
-        kind = "last-good" if proven else "adopted and unproven"
+        kind = "last-good" if proven else "unproven: it served longest"
         from_, to, text = live, good.digest, f"roll back {bad.version if bad else live} to {good.version} ({kind})"
     name = root.release.metadata.name
     ordered = RollbackDecision(release=name, from_digest=from_, to_digest=to, attempt=attempt, at=decision.now)

@@ -25,7 +25,6 @@ from opsloop.core.release.analysis import (
     telemetry_unknown,
     with_passed_evals,
 )
-from opsloop.core.release.live import LIVE_CHANGED
 from opsloop.core.release.outcome import (
     HOLDING,
     WAITING_FOR_PODS,
@@ -70,6 +69,7 @@ from opsloop.core.release.pods import (
 from opsloop.core.release.ran import other_images, take_images
 from opsloop.core.release.rollout_state import STUCK, obstacle, overdue, refusal_of, time_left, with_trouble
 from opsloop.core.release.target import (
+    LIVE_CHANGED,
     LONGEST_MESSAGE,
     NEW_TARGET,
     WEIGHT_UNREACHABLE,

@@ -3,8 +3,7 @@
 from opsloop.api.release import ReleaseStatus, Revision, Target
 from opsloop.core.facts import ReleaseFacts, WorkloadFacts
 from opsloop.core.release import revisions, rollout_state
-from opsloop.core.release.rollback import ROLLED_BACK
-from opsloop.core.release.target import BLOCKED, blocked_message
+from opsloop.core.release.target import BLOCKED, ROLLED_BACK, blocked_message
 from opsloop.core.stop import STOPPED
 
 # Named reasons

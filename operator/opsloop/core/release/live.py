@@ -11,7 +11,7 @@ from opsloop.core.release import ReleaseBuilder, identity, revisions
 from opsloop.core.release.admission import note_stored_instead, was_stored_instead
 from opsloop.core.release.memory import remembered
 from opsloop.core.release.pods import TICK
-from opsloop.core.release.target import BASE_CHANGED, cancel
+from opsloop.core.release.target import BASE_CHANGED, LIVE_CHANGED, cancel
 from opsloop.core.slo import burn_rate as slo
 from opsloop.core.slo.merged import readings_of
 from opsloop.core.slo.objectives import objectives
@@ -20,7 +20,6 @@ from opsloop.names import FIELD_MANAGER
 # Named reasons
 ADOPTED = "Adopted"  # first apply: what runs becomes revision 1, and nothing moves
 DRIFTED = "Drifted"  # the live template was changed by somebody else
-LIVE_CHANGED = "LiveChanged"  # a change by hand in mid-canary, or before a rollback could be written
 
 
 def track(builder: ReleaseBuilder, workload: WorkloadFacts) -> WorkloadFacts:

@@ -4,7 +4,7 @@ import copy
 import hashlib
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from opsloop.api.release import Blocked, Revision
@@ -114,17 +114,25 @@ def unblock(revisions: Sequence[Revision], digest_: str) -> list[Revision]:
 
 
 def rollback_target(revisions: Sequence[Revision], live: str) -> tuple[Revision, bool] | None:
-    """The revision that a rollback from `live` goes to, and whether it is proven: the newest last-good, else the adopted one.
+    """The revision that a rollback from `live` goes to, and whether it is proven: the newest last-good, else what served longest.
 
-    Never one with the images of `live`: harm that came with those images would stay.
+    Never one with the images of `live`: harm that came with those images would stay. A service with too few events to prove
+    anything within its bake time is rolled back to what was adopted or passed a canary, and was live for the longest time.
     """
     fled = find(revisions, live)
     others = [r for r in revisions if r.digest != live and r.blocked is None and not _has_images_of(r, fled)]
     proven = [r for r in others if r.proven_at is not None and r.live_since is not None]
     if proven:
         return max(proven, key=_live_since), True
-    adopted = [r for r in others if r.reason == "Adopted" and not r.never_ran]
-    return (adopted[-1], False) if adopted else None
+    ran = [r for r in others if r.live_since is not None and not r.never_ran and r.reason in ("Adopted", "Canaried")]
+    return (max(ran, key=lambda r: (_served(r, revisions), r.reason == "Adopted")), False) if ran else None
+
+
+def _served(revision: Revision, revisions: Sequence[Revision]) -> timedelta:
+    """How long it was live until the next one was, the last time; longest where none came after it."""
+    since = _live_since(revision)
+    later = [r.live_since for r in revisions if r.live_since is not None and r.live_since > since]
+    return min(later) - since if later else timedelta.max
 
 
 def _has_images_of(revision: Revision, other: Revision | None) -> bool:

@@ -10,15 +10,13 @@ from opsloop.core.facts import ReleaseFacts, WorkloadFacts
 from opsloop.core.release import ReleaseBuilder, revisions, stopped
 from opsloop.core.release.admission import ADMISSION_CHANGED, mark, without_effect
 from opsloop.core.release.giving_way import GAVE_WAY, failed
-from opsloop.core.release.live import LIVE_CHANGED
 from opsloop.core.release.pods import TICK
 from opsloop.core.release.rollout_state import Obstacle, overdue, refusal_of
-from opsloop.core.release.target import NEEDS_CANARY, cancel
+from opsloop.core.release.target import LIVE_CHANGED, NEEDS_CANARY, ROLLED_BACK, cancel
 from opsloop.core.release.wanted import template_of
 from opsloop.core.stop import STOPPED
 
 # Named reasons
-ROLLED_BACK = "RolledBack"  # an Incident had this revision rolled back
 INCIDENT_OVER = "IncidentOver"  # the Incident was resolved (or deleted) before the rollback was written
 TARGET_BLOCKED = "TargetBlocked"  # the revision to go back to is itself blocked
 

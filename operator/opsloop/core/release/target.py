@@ -25,6 +25,8 @@ UNKNOWN_CONTAINER = "UnknownContainer"  # spec.images names a container that the
 VERSION_NOT_CHANGED = "VersionNotChanged"  # the images changed, the label by which the SLI tells versions apart did not
 SPEC_BACK_TO_LIVE = "SpecBackToLive"  # the spec asks for what is live: a clean cancel
 NEW_TARGET = "NewTarget"  # the spec asks for a third revision: weight 0, from the first step
+ROLLED_BACK = "RolledBack"  # an Incident had live rolled back; a canary beside it starts again
+LIVE_CHANGED = "LiveChanged"  # a change by hand in mid-canary, or before a rollback could be written
 BASE_CHANGED = "BaseChanged"  # the live template was changed, not its images: the canary starts again with that change
 WEIGHT_UNREACHABLE = "WeightUnreachable"  # a step needs more canary pods than allowed
 
@@ -207,7 +209,11 @@ def _is_answered(facts: ReleaseFacts, status: ReleaseStatus, workload: WorkloadF
     spec, target = facts.release.spec, status.target
     if target is None or (target.version, target.images, target.retry) != (spec.version, spec.images, _retry(facts)):
         return False
-    again = _block_lifted(facts, status, target) or _in_reach_again(facts, target, workload) or _base_changed(target)
+    again = (
+        _block_lifted(facts, status, target)
+        or _in_reach_again(facts, target, workload)
+        or _base_changed(status, target)
+    )
     again = again or _containers_found(target, workload) or _not_alone_any_more(facts, target, workload)
     return not again and not _admitted_again(facts, status, target)
 
@@ -235,9 +241,14 @@ def _admitted_again(facts: ReleaseFacts, status: ReleaseStatus, target: Target) 
     return answer is not None and answer.reason not in (*admission.REFUSED, admission.ADMISSION_UNAVAILABLE)
 
 
-def _base_changed(target: Target) -> bool:
-    """The target ended because somebody changed the template that it was made from, and not the images."""
-    return (target.state, target.reason) == ("Cancelled", BASE_CHANGED)
+def _base_changed(status: ReleaseStatus, target: Target) -> bool:
+    """The target ended because what it was made from was changed: its template by somebody, or live by a rollback; or live by
+    hand, and that was rolled back since. It was not judged, and may be the fix."""
+    if target.state != "Cancelled" or target.ended_at is None:
+        return False
+    record = status.rollback
+    undone = record is not None and record.state in ("Written", "Done") and record.at >= target.ended_at
+    return target.reason in (BASE_CHANGED, ROLLED_BACK) or (target.reason == LIVE_CHANGED and undone)
 
 
 def _block_lifted(facts: ReleaseFacts, status: ReleaseStatus, target: Target) -> bool:
