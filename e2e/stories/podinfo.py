@@ -21,22 +21,17 @@ HOME = paths.REPO / "e2e" / "podinfo"
 NAME, INCIDENT = "podinfo", "podinfo-1"
 MONITORING = ("prometheus.yaml", "receiver.yaml")  # the demo's: they know nothing of what they scrape and receive
 GOOD, BAD, BAD_AGAIN = (f"opsloop/podinfo:{tag}" for tag in ("good", "bad", "bad-again"))
-STOPPED_SECONDS = 20.0  # for which a Stop must keep a blocked revision from being rolled back
-TAKEOVER_SECONDS = 60.0  # from the death of the leader in mid-rollback to the end of that rollback by the other one
 PAGING_SECONDS = 60.0  # from the moment that users first meet a bad release to sev1, on the reference machine
 
 
 def podinfo(api: Client, name: str, seed: int) -> None:
-    """Adoption, a good release as a canary, a bad one by hand (sev1, rollback, resolved), a bad one as a canary (rejected);
-    then the emergency stop, and a standby that takes over in mid-rollback."""
+    """Adoption, a good release as a canary, a bad one by hand (sev1, rollback, resolved), a bad one as a canary (rejected)."""
     shift = story_shift(api, name, seed)
     _open(shift)
     _adopt(shift)
     _ship_a_good_one(shift)
     _push_a_bad_one(shift)
     _ship_a_bad_one(shift)
-    _stop_everything(shift)
-    _standby_takes_over(shift)
     clear(shift)
 
 
@@ -150,80 +145,6 @@ def _ship_a_bad_one(shift: Shift) -> None:
     incidents = sorted(i["metadata"]["name"] for i in shift.incidents() if not i.get("status", {}).get("mergedInto"))
     if shift.status(NAME)["live"] != live or incidents != [INCIDENT]:
         raise StageFailed(f"live {shift.status(NAME)['live']} instead of {live}; Incidents {incidents}")
-
-
-def _stop_everything(shift: Shift) -> None:
-    """Somebody who may stop and nothing else stops all of opsloop; a blocked revision that is pushed meanwhile stays."""
-    role = f"{shift.release_name}-{shift.ops}-stop"
-    shift.api.kubectl("-n", shift.ops, "create", "rolebinding", "stop", f"--clusterrole={role}", "--user=alice")
-    alice = ("--as=alice", "-n", shift.ops)
-    stop = {"apiVersion": "opsloop.dev/v1alpha1", "kind": "Stop", "metadata": {"name": "now"}}
-    began = time.monotonic()
-    shift.api.kubectl(
-        *alice, "create", "-f", "-", text=yaml.safe_dump({**stop, "spec": {"reason": "alice: the site is on fire"}})
-    )
-    shift.progress.wait("the stop to be seen", 30, lambda: _phase(shift, "Stopped"), every=0.2)
-    shift.progress.say(f"a Stop in opsloop's namespace is seen after {time.monotonic() - began:.1f} s")
-    pushed = time.time()
-    shift.api.kubectl("-n", shift.namespace, "set", "image", f"deployment/{NAME}", f"{NAME}={BAD}")
-    shift.progress.wait("the Incident to be open again", 60, lambda: _reopened(shift))
-    time.sleep(shift.api.pace.seconds(STOPPED_SECONDS))
-    if _live_image(shift) != BAD:
-        raise StageFailed(f"{_live_image(shift)} was put on the Deployment while opsloop was stopped")
-    went_on = time.time()
-    shift.api.kubectl(*alice, "delete", "stop", "now")
-    shift.progress.wait("the rollback after the stop", 60, lambda: (_live_image(shift) == GOOD, _live_image(shift)))
-    shift.progress.say(
-        f"stopped for {went_on - pushed:.0f} s after the push, nothing was written; rolled back {time.time() - went_on:.1f} s after its end"
-    )
-    shift.progress.wait("the Incident to be resolved", 180, lambda: _incident(shift, "phase", "Resolved"))
-
-
-def _standby_takes_over(shift: Shift) -> None:
-    """The leader of two is killed while its rollback is rolled out; the other one ends it."""
-    shift.api.kubectl("-n", shift.ops, "scale", "deployment/opsloop", "--replicas=2")
-    wait_available(shift.api, shift.progress, shift.ops, "opsloop", 120)
-    before = (shift.status(NAME).get("rollback") or {}).get("at")
-    shift.api.kubectl("-n", shift.namespace, "set", "image", f"deployment/{NAME}", f"{NAME}={BAD}")
-
-    def begun() -> tuple[object, str]:
-        record = shift.status(NAME).get("rollback") or {}
-        return record.get("at") != before and record.get("state") in ("Recorded", "Written"), str(record)
-
-    shift.progress.wait("a rollback to be under way", 120, begun, every=0.1)
-    leader, died = _leader(shift), time.monotonic()
-    shift.api.kubectl("-n", shift.ops, "delete", "pod", leader, "--grace-period=0", "--force")
-
-    def ended() -> tuple[object, str]:
-        record = shift.status(NAME).get("rollback") or {}
-        other = _leader(shift)
-        return record.get("state") == "Done" and other not in ("", leader), f"{other or 'nobody'} leads; {record}"
-
-    shift.progress.wait("the other one to end it", TAKEOVER_SECONDS, ended, every=0.5)
-    shift.progress.say(
-        f"the leader was killed in mid-rollback; the standby ended it {time.monotonic() - died:.1f} s later"
-    )
-    shift.progress.wait("the Incident to be resolved", 180, lambda: _incident(shift, "phase", "Resolved"))
-    if _live_image(shift) != GOOD or len(shift.incidents()) != 1:
-        raise StageFailed(f"live {_live_image(shift)}, {len(shift.incidents())} Incidents")
-
-
-def _leader(shift: Shift) -> str:
-    """Name of the operator's pod that holds the Lease; "" where none does."""
-    lease = shift.api.get("leases", shift.ops, "opsloop") or {}
-    holder = str((lease.get("spec") or {}).get("holderIdentity") or "")
-    pods = [p["metadata"]["name"] for p in shift.api.items("pods", shift.ops)]
-    return next((name for name in pods if holder.startswith(name)), "")
-
-
-def _phase(shift: Shift, phase: str) -> tuple[object, str]:
-    now = shift.status(NAME).get("phase")
-    return now == phase, f"phase {now}"
-
-
-def _reopened(shift: Shift) -> tuple[object, str]:
-    status = shift.incident(INCIDENT)
-    return status.get("phase") not in (None, "Resolved"), f"{status.get('phase')}"
 
 
 # what is written and looked at
