@@ -1,6 +1,6 @@
 """Alerts are grouped rightly on storms of faults, applications and rules that the method never saw.
 
-The figures are in docs/decisions/storms.md; the bounds here are what 120 storms can hold without chance making them fail.
+The figures are in docs/storms.md; the bounds here are what 120 storms can hold without chance making them fail.
 """
 
 import json

@@ -1,6 +1,6 @@
 """The words, lags and prices of correlation: data with their starting values, all of which a setting may replace.
 
-Source: measured on alerts of ITBench's faults over the call graphs of two applications (docs/decisions/storms.md). Prices are in
+Source: measured on alerts of ITBench's faults over the call graphs of two applications (docs/storms.md). Prices are in
 nats, minus the logarithm of a probability: roots and attributions are a description of the facts, and the shortest
 description wins. They were rounded and lie in a flat region: no result hangs on one of them (30 % up and down).
 """
