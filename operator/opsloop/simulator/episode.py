@@ -82,15 +82,22 @@ class Episode:
 
 
 def live_through(
-    weather: Weather, judge: Judge | None = None, tick: timedelta = TICK, tell: Tell = lambda at, text: None
+    weather: Weather, judge: Judge | None = None, tick: timedelta = TICK, tell: Tell = lambda at, text: None,
+    begun: Callable[[World], None] = lambda world: None,
+) -> Episode:  # fmt: skip
+    """Plays a weather to its end: with opsloop, or where a judge is given with that.
+
+    `tell` hears the story as it goes; `begun` is called with the world before anything happens in it.
+    """
+    return run(_play(weather, judge, tick, tell, begun), LeapLoop(float(STEP)))
+
+
+async def _play(
+    weather: Weather, judge: Judge | None, tick: timedelta, tell: Tell, begun: Callable[[World], None]
 ) -> Episode:
-    """Plays a weather to its end: with opsloop, or where a judge is given with that. `tell` hears the story as it goes."""
-    return run(_play(weather, judge, tick, tell), LeapLoop(float(STEP)))
-
-
-async def _play(weather: Weather, judge: Judge | None, tick: timedelta, tell: Tell) -> Episode:
     world = World(weather.seed, weather.start, weather.services, weather.live, weather.labelled)
     world.on_tell = tell
+    begun(world)
     world.after_step += [Users(world, s, one).look for s in weather.services for one in objectives(s)]
     record = Record(world.now, world.tell)
     world.alerting.severity = weather.severity

@@ -1,24 +1,21 @@
 """The poller asks whether a tier is about to page for one burst, and only then."""
 
 from datetime import timedelta
-from typing import Any
 
 import pytest
 
-from opsloop.api.release import ReleaseStatus
 from opsloop.core.facts import Verdict
 from opsloop.core.slo.burn_rate import BURST_ONLY, TIER_FIRING
 from opsloop.errors import Invalid
 from opsloop.shell.slo.poller import Poller, ReadingStore
 from opsloop.simulator.fakes.clock import START, FakeClock
 from tests.builders.objects import release as built
-from tests.builders.rollouts import revision
 from tests.fakes.telemetry import FakeTelemetry
 
 pytestmark = [pytest.mark.asyncio, pytest.mark.looptime]
 
 HOUR = 3600.0
-SLO: dict[str, Any] = {"objective": 0.999, "sli": {"bad": "b[{{window}}]", "total": "t[{{window}}]"}}
+SLO = {"objective": 0.999, "sli": {"bad": "b[{{window}}]", "total": "t[{{window}}]"}}
 
 
 class World:
@@ -71,23 +68,3 @@ async def test_without_an_answer_the_tier_fires() -> None:
     world.telemetry.refused["total:30s"] = Invalid("refused")
     await world.after(10, 7, 0.95)
     assert (await world.after(20, 1, 0.0)).reason == TIER_FIRING
-
-
-@pytest.mark.parametrize(
-    ("sli", "seconds", "said"),
-    [
-        pytest.param(SLO["sli"], 60, True, id="live for a minute: its first scrape may have had errors"),
-        pytest.param(SLO["sli"], 301, False, id="for longer than the shortest window"),
-        pytest.param({"requests": {"counter": "c", "bad": 'code="500"', "selector": 'app="a"'}}, 60, False, id="structured SLIs count births"),
-    ],
-)  # fmt: skip
-async def test_raw_promql_says_where_first_values_are_lost(sli: dict[str, Any], seconds: float, said: bool) -> None:
-    world = World()
-    world.clock.advance(1000)
-    since = world.clock.now() - timedelta(seconds=seconds)
-    known = [revision("v1", live_since=START), revision("v2", "Drifted", live_since=since)]
-    status = ReleaseStatus(live=known[1].digest, revisions=known)
-    world.item = built(slo={**SLO, "sli": sli}).model_copy(update={"status": status})
-    await world.poller.pass_once()
-    found = [remark.reason for remark in world.store.of(world.item.key).remarks]
-    assert ("FirstValuesLost" in found) is said

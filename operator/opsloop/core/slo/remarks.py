@@ -15,8 +15,6 @@ LATE_DATA = "LateData"  # the newest sample is always old: the SLI must be evalu
 NEVER_MATCHED = "NeverMatched"  # good (or bad) events have no series: a mistyped label, or nothing such happened
 APPROXIMATE = "Approximate"  # canaries are counted in windows, not by each pod's counters: harm is seen later
 
-FIRST_VALUES = "FirstValuesLost"  # increase() does not see the first value of a series, and live's pods are new
-
 LOOKS = 3  # in a row, before data are called late
 _ROUND = 30  # seconds
 
@@ -34,16 +32,6 @@ def never_matched(field: str, longest: timedelta) -> Remark:
     """A remark on good or bad events that have no series while there are events."""
     text = f"{field} matched no series in {format_duration(longest)}: nothing such happened, or a label is mistyped"
     return Remark(NEVER_MATCHED, text)
-
-
-def first_values(age: timedelta | None, shortest: timedelta) -> Remark | None:
-    """A remark where live (so long live by now) has series that are new in the shortest window of a person's PromQL."""
-    if age is None or age >= shortest:
-        return None
-    text = (
-        "events before a new pod's first scrape do not count in the tiers: increase() loses the first value of a series"
-    )
-    return Remark(FIRST_VALUES, f"{text}; show counters with 0 from the start, or use slo.sli.requests or latency")
 
 
 def approximate(reading: CanaryReading | Unknown | None) -> Remark | None:

@@ -125,7 +125,7 @@ class SliReader:
             settled = _settled(release, live.window, at)
             history.tell(telling.told(history.slo.sli, live, scope, split[release.status.live], whole, settled), at)
         wanted = {digest: reading for digest, reading in split.items() if hot or is_active(release)}
-        readings = self._readings(release, history, verdict, _last(history, bake) if bake else None, wanted, canary)
+        readings = self._readings(history, verdict, _last(history, bake) if bake else None, wanted, canary)
         if verdict.burning or verdict.firing:
             harm = await HarmReader(self._query, self._resolution).read(history.slo, scope, release.status, then)
             readings = replace(readings, harm=harm)
@@ -159,11 +159,10 @@ class SliReader:
         bake = None if _proven(release) else failure
         split = dict.fromkeys(revisions_to_read(release, False, probing=False), failure)
         canary = await self._counter(history).read(release, failure, at)
-        return self._readings(release, history, verdict, bake, split, canary)
+        return self._readings(history, verdict, bake, split, canary)
 
     def _readings(
         self,
-        release: Release,
         history: History,
         verdict: Verdict,
         bake: Reading | None,
@@ -179,7 +178,7 @@ class SliReader:
             canary=canary,
             interval=self._tick,
             delay=self._delay_of(history),
-            remarks=self._remarks(release, history, verdict.at),
+            remarks=self._remarks(history),
         )
 
     async def _scope(self, release: Release, history: History, at: datetime) -> Scope | Unknown:
@@ -208,16 +207,11 @@ class SliReader:
             if (lag := await self._query.lag(history.slo.sli, scope, then)) is not None:
                 history.lags = [*history.lags, lag][-_MOST_LAGS:]
 
-    def _remarks(self, release: Release, history: History, at: datetime) -> tuple[Remark, ...]:
+    def _remarks(self, history: History) -> tuple[Remark, ...]:
         found = [late] if (late := remarks.late(history.lags, self._resolution)) else []
         longest = max(windows_of(history.slo), default=None)
         if longest is not None and history.missing.get(longest) and history.seen_by is None:
             found.append(remarks.never_matched(promql.expressions(history.slo.sli).field, longest))
-        live = next((r for r in release.status.revisions if r.digest == release.status.live), None)
-        young = at - live.live_since if live is not None and live.live_since is not None and live.number > 1 else None
-        if history.slo.sli.total is not None and longest is not None:
-            first = remarks.first_values(young, min(windows_of(history.slo)))
-            found += [first] if first else []
         return tuple(found)
 
     def _delay_of(self, history: History) -> timedelta:

@@ -1,0 +1,87 @@
+"""The names of the constants of the judgement by module, and of those that are none, with the reason."""
+
+from collections.abc import Mapping
+
+JUDGED: Mapping[str, str] = {
+    "statistics.alike": "ALIKE CUT OTHER WORSE",
+    "statistics.changepoint": "CUT FEWEST RECENT GROWTHS PARTS SPREAD",
+    "statistics.detectable": "_CAUGHT _FEWEST",
+    "statistics.dispersion": "PRIOR LARGEST",
+    "statistics.evidence": "RESTART MEMORY SECONDS BOUND",
+    "statistics.sequential": "RATE_RATIOS CUT",
+    "slo.aftermath": "ALPHA COVERED SCRAPES_OF_HARM REMAINS",
+    "slo.age": "MOST_INTERVALS",
+    "slo.anew": "ALPHA",
+    "slo.burn_rate": "PROOF_ALPHA",
+    "slo.bursts": "FALSE_PAGES QUIET MOST_ALPHA USUAL MOST_SLOTS LEAST_SLOTS KNOWN",
+    "slo.canary": "WRONGLY_ON _DEFAULT_FACTOR IGNORED _MOST_LIMIT",
+    "slo.counts": "_SCRAPES DISPERSION",
+    "slo.promql": "_POINTS _INNER",
+    "slo.remarks": "LOOKS",
+    "slo.rounds": "DEADLINE",
+    "slo.tiers": "_DEFAULTS _SHORTEST_UNSCALED",
+    "slo.traffic": "CHANCE LEAST_KNOWN",
+    "incident.cause": "ALPHA SURE LAST",
+    "incident.crowd": "MOST_PAGES WITHIN",
+    "incident.decide": "SLI_SILENT",
+    "incident.dependencies": "GAP NEARLY",
+    "incident.effect": "LONGEST_WAIT",
+    "incident.lifecycle": "MOST_REPUSH_ROLLBACKS",
+    "incident.outage": "STEADY",
+    "incident.plays": "PATIENCE NO_TIMEOUT TAKEN_UP",
+    "incident.recovery": "QUIET",
+    "incident.weights": (
+        "QUARTER PROVEN_MOST ROLLOUTS WEIGHTS.lookback WEIGHTS.prompt WEIGHTS.soon WEIGHTS.late WEIGHTS.slack WEIGHTS.own WEIGHTS.hop"
+        " WEIGHTS.without_canary WEIGHTS.blocked_before WEIGHTS.proven WEIGHTS.split WEIGHTS.others WEIGHTS.dependency"
+        " WEIGHTS.exonerated WEIGHTS.never WEIGHTS.first WEIGHTS.unwatched"
+    ),
+    "release.analysis": "_STALE _UNREAD",
+    "release.budgets": "SHORTAGE_AFTER",
+    "release.outages": "OUTAGE_AFTER",
+    "release.pods": "LOSSES",
+    "release.serving": "WATCHED",
+    "slo.addresses": "KEPT",
+}
+"""Module → its constants of the judgement."""
+
+_SIZE = "how much is kept or said, not what is decided"
+_GUARD = "keeps arithmetic within what floats can hold"
+_START = "the state before the first event"
+_CLOCK = "a unit of time"
+_AGAIN = "when it is looked or asked again, not what is decided then"
+
+NOT_JUDGED: Mapping[str, tuple[str, str]] = {
+    "statistics.detectable": (_GUARD, "_POINTS"),
+    "statistics.dispersion": (_START, "NO_SPLIT.events NO_SPLIT.weighted"),
+    "statistics.evidence": (_GUARD, "_SMALLEST_FLOOR"),
+    "statistics.sequential": (
+        f"{_GUARD}; {_START}; and what is computed from RATE_RATIOS, which changes with it",
+        "_NOTHING _LARGEST _SMALLEST_FLOOR UNTESTED.products UNTESTED.starts _RATIOS_AND_LOGS",
+    ),
+    "slo.bursts": (_CLOCK, "A_DAY"),
+    "slo.canary": (_CLOCK, "_YEAR"),
+    "slo.counts": ("how many windows one query asks for: the rest is asked at the next tick", "_MOST"),
+    "slo.expression": ("PromQL's own precedence", "_PRECEDENCE"),
+    "slo.pods": ("Kubernetes' own limit", "LONGEST_BASE"),
+    "slo.promql": ("a placeholder, found again in an expression", "_ANY_WINDOW"),
+    "slo.remarks": (_SIZE, "_ROUND"),
+    "slo.selectors": (_SIZE, "_LONGEST"),
+    "slo.tiers": (f"{_CLOCK}; the period of the SRE workbook's factors", "_BASE _HOUR"),
+    "slo.traffic": (f"{_CLOCK}: the same hour of another day", "HOUR AGO"),
+    "incident.blindness": (_SIZE, "MOST_NAMES"),
+    "incident.cause": (_SIZE, "MATTERS MOST_EVIDENCE"),
+    "incident.crowd": (_SIZE, "MOST_NAMES"),
+    "incident.decide": (_SIZE, "MOST_AFFECTED MOST_TICKETS MOST_ALSO"),
+    "incident.exoneration": (_SIZE, "MOST_EXONERATED MOST_EVIDENCE"),
+    "incident.lifecycle": (f"{_AGAIN}; {_SIZE}", "SOONEST MOST_BLOCKED"),
+    "incident.paging": (f"{_AGAIN}; {_SIZE}", "MOST_PLAYS PAGE_RETRY CROWD_RETRY LONGEST_END"),
+    "incident.thread": (_SIZE, "MOST_MESSAGES LONGEST_TEXT"),
+    "incident.timeline": (_SIZE, "MOST_ENTRIES MOST_EVIDENCE"),
+    "release.admission": (_AGAIN, "ASKED_AGAIN ASKED_SOON"),
+    "release.outcome": ("an index", "DARK"),
+    "release.pods": (_AGAIN, "TICK"),
+    "release.revisions": (_SIZE, "LONGEST_VERSION MOST_REPLICA_SETS"),
+    "release.silence": (_SIZE, "MOST_ALONE"),
+    "release.target": (_SIZE, "LONGEST_MESSAGE"),
+}
+"""Module → (why these constants are none of the judgement, their names)."""
