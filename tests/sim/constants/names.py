@@ -28,6 +28,7 @@ JUDGED: Mapping[str, str] = {
     "incident.effect": "LONGEST_WAIT",
     "incident.lifecycle": "MOST_REPUSH_ROLLBACKS",
     "incident.outage": "STEADY",
+    "incident.outage_cause": "AT_ONCE",
     "incident.plays": "PATIENCE NO_TIMEOUT TAKEN_UP",
     "incident.recovery": "QUIET",
     "incident.weights": (
@@ -78,6 +79,7 @@ NOT_JUDGED: Mapping[str, tuple[str, str]] = {
     "incident.thread": (_SIZE, "MOST_MESSAGES LONGEST_TEXT"),
     "incident.timeline": (_SIZE, "MOST_ENTRIES MOST_EVIDENCE"),
     "release.admission": (_AGAIN, "ASKED_AGAIN ASKED_SOON"),
+    "release.alone": (_AGAIN, "LOOK_AGAIN"),
     "release.outcome": ("an index", "DARK"),
     "release.pods": (_AGAIN, "TICK"),
     "release.revisions": (_SIZE, "LONGEST_VERSION MOST_REPLICA_SETS"),
