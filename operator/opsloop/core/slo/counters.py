@@ -11,6 +11,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import timedelta
+from functools import lru_cache
 from typing import Literal
 
 from opsloop.api.meta import format_duration
@@ -103,8 +104,8 @@ def counters(sli: Sli, splits: Splits, scope: Scope) -> Counters | str:
     return Counters(asked.kind, counted, total, own.pop(), values, both=sli.latency is not None)
 
 
-def _structured(sli: Sli, scope: Scope) -> list[list[Selector]] | None:
-    """(good or bad, all) selectors of a structured SLI; empty lists where its matchers cannot be read here."""
+def _structured(sli: Sli, scope: Scope) -> list[tuple[Selector, ...]] | None:
+    """(good or bad, all) selectors of a structured SLI; empty where its matchers cannot be read here."""
     if sli.requests is not None:
         texts = structured.request_selectors(sli.requests, scope)
     elif sli.latency is not None:
@@ -114,7 +115,7 @@ def _structured(sli: Sli, scope: Scope) -> list[list[Selector]] | None:
     counted, total = (selector(text) for text in texts)
     if counted is not None and sli.latency is not None:
         counted = _with_bound(counted, sli.latency)
-    return [[one] if one else [] for one in (counted, total)]
+    return [(one,) if one else () for one in (counted, total)]
 
 
 def _with_bound(buckets: Selector, sli: Latency) -> Selector:
@@ -142,20 +143,21 @@ def _filled(one: Selector, scope: Scope) -> Selector:
 # --- sums of increases
 
 
-def _additive(query: str) -> list[Selector]:
+@lru_cache(maxsize=1024)
+def _additive(query: str) -> tuple[Selector, ...]:
     """The selectors of the counters whose increases an expression sums up; empty where it is anything else."""
     found = form(query)
     if found is None or not found.increases or len(found.increases) != len(found.selectors):
-        return []
+        return ()
     if any(one.range.strip("[] ").replace(" ", "") != "{{window}}" for one in found.increases):
-        return []
+        return ()
     try:
         _Sum(query, {one.start: one.end for one in found.increases}).read()
     except Unreadable:
-        return []
+        return ()
     read = [selector(one.selector) for one in found.increases]
-    plain = [one for one in read if one is not None and ":" not in one.metric]
-    return plain if len(plain) == len(read) else []
+    plain = tuple(one for one in read if one is not None and ":" not in one.metric)
+    return plain if len(plain) == len(read) else ()
 
 
 class _Sum:

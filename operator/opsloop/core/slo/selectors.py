@@ -66,6 +66,7 @@ class Selector:
         return labels.get(NAME) == self.metric and all(matcher.matches(labels) for matcher in self.matchers)
 
 
+@lru_cache(maxsize=1024)
 def selector(text: str) -> Selector | None:
     """An instant selector without modifiers; None where it is not known for certain what it selects."""
     found = _SELECTOR.fullmatch(text)
