@@ -137,3 +137,12 @@ def test_without_a_label_for_pods_the_scrape_target_is_the_process() -> None:
     )
     labels = {"__name__": "all_total", "version": "v2", "instance": "10.0.0.1:80"}
     assert found(sli).line(labels) == Line("v2", "10.0.0.1:80", 0, 1)
+
+
+def test_where_no_label_names_a_pod_its_address_does() -> None:
+    splits = {name: split._replace(addresses=(f"10.0.0.{n}",)) for n, (name, split) in enumerate(SPLITS.items())}
+    answer = counters(REQUESTS, splits, Scope("shop", "web", Labels("instance"), addresses=("10.0.0.0", "10.0.0.1")))
+    assert isinstance(answer, Counters)
+    labels = {"__name__": "http_total", "instance": "10.0.0.1:8080", "code": "500"}
+    assert answer.line(labels) == Line("v2", "10.0.0.1:8080", 1, 1)
+    assert answer.line({**labels, "instance": "10.0.0.10:8080"}) is None
