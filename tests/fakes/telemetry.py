@@ -37,12 +37,16 @@ class Span:
 
 @dataclass(slots=True)
 class FakeTelemetry:
-    """Telemetry port. `failure` is raised by every call, `stalled` never answers, `refused` are parts of bad queries."""
+    """Telemetry port. `failure` is raised by every call, `stalled` never answers.
+
+    `refused` are parts of bad queries, `slow` those of queries that take so many seconds.
+    """
 
     spans: list[Span] = field(default_factory=list)
     failure: OpsloopError | None = None
     stalled: bool = False
     refused: dict[str, OpsloopError] = field(default_factory=dict)
+    slow: dict[str, float] = field(default_factory=dict)
     scripted: dict[str, Sequence[Sample | Series] | OpsloopError] = field(default_factory=dict)
     instants: list[str] = field(default_factory=list)
     ranges: list[tuple[str, datetime, datetime, float]] = field(default_factory=list)
@@ -105,6 +109,7 @@ class FakeTelemetry:
     async def _misbehave(self, query: str) -> None:
         if self.stalled:
             await asyncio.Event().wait()
+        await asyncio.sleep(max((seconds for part, seconds in self.slow.items() if part in query), default=0))
         if self.failure is not None:
             raise self.failure
         for part, error in self.refused.items():

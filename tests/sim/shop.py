@@ -51,6 +51,7 @@ class Shop:
         self.sick: dict[str, int] = {}  # version → how many of its live pods are not ready, or not any more
         self.down = False  # no pod of the Deployment `answers` gets or stays ready
         self.quota = ""  # what the API server says to each new pod; empty: there is room
+        self.full = ""  # what the scheduler says of each new pod; empty: a node has room
         self.start_up = 1  # seconds from a pod's address to its ready containers
         self._ips = iter(range(1, 100_000))
         self._started: dict[str, datetime] = {}  # pod → when it got its address
@@ -201,7 +202,10 @@ class Shop:
         """An address, ready containers a second later, Ready when its gates say so."""
         meta, status = pod["metadata"], pod.setdefault("status", {})
         before = json.dumps(status)
-        if "podIP" not in status:
+        if "podIP" not in status and self.full:
+            scheduled = {"type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": self.full}
+            status |= {"phase": "Pending", "conditions": [scheduled]}
+        elif "podIP" not in status:
             status["podIP"] = f"10.0.{next(self._ips)}"
             self._started[meta["name"]] = self.clock.now()
         elif self._is_sick(pod) or (self.down and meta["labels"].get("deployment") == "answers"):
@@ -211,7 +215,8 @@ class Shop:
             _set(status, "ContainersReady", True)
             gates = [g["conditionType"] for g in pod["spec"].get("readinessGates", [])]
             _set(status, "Ready", all(_is(pod, gate) for gate in gates))
-        self.prober.pods[status["podIP"]] = partial(self._answer, version_of(pod))
+        if "podIP" in status:
+            self.prober.pods[status["podIP"]] = partial(self._answer, version_of(pod))
         if json.dumps(status) != before:
             self.cluster.seed({"kind": "Pod", "metadata": meta, "spec": pod["spec"], "status": status})
 

@@ -44,13 +44,13 @@ async def test_unblock_left_in_place_tries_a_bad_version_once_more_and_not_for_e
 @story
 async def test_one_approval_passes_one_step(shift: Shift) -> None:
     shift.shop.ship("v4", evals=None, strategy=ASKING)
-    for weight in (20, 50):
+    for weight, approved in ((20, "v4"), (50, "v4/50")):
         await shift.until("the next step waits", lambda: waits_for_approval(shift))
-        shift.shop.annotate(RELEASES, "answers", approve=f"v4/{weight}")
+        shift.shop.annotate(RELEASES, "answers", approve=approved)
         await shift.until(f"v4 at {weight}", lambda w=weight: shift.release().status.weight.wanted == w)  # type: ignore[misc]
         await seconds(shift, 20)
         assert waits_for_approval(shift) and shift.release().status.weight.wanted == weight
-    shift.shop.annotate(RELEASES, "answers", approve="v4")
+    shift.shop.annotate(RELEASES, "answers", approve="v4/100")
     await shift.until("v4 is promoted", lambda: shift.live == "v4")
 
 

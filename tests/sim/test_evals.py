@@ -70,6 +70,18 @@ async def test_a_promotion_in_one_step_keeps_the_cases_that_it_passed(shift: Shi
 
 
 @story
+async def test_a_fix_that_is_promoted_in_one_step_closes_the_loop(shift: Shift) -> None:
+    found = shift.release_object()
+    found["spec"]["strategy"]["canary"]["steps"] = [{"weight": 100}]
+    shift.shop.cluster.seed(found)
+    await shift.mitigate()
+    await shift.learn()
+    shift.shop.ship("v4")
+    await shift.until("v4 is promoted", lambda: shift.target() == ("v4", "Promoted"))
+    await shift.until("the loop is closed", lambda: shift._is("LoopClosed"), most=30)
+
+
+@story
 async def test_a_few_events_prove_no_version(shift: Shift) -> None:
     """5 good events against an objective of 99.9 %."""
     found = shift.release_object()

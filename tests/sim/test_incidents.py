@@ -6,9 +6,10 @@ from datetime import timedelta
 import pytest
 
 from opsloop.api.incident import Incident
+from opsloop.api.meta import format_time
 from opsloop.core import conditions
 from opsloop.shell.ports import INCIDENTS, RELEASES, RUNBOOKS
-from tests.builders.objects import V1, V4
+from tests.builders.objects import BURN, V1, V4
 from tests.sim.operator import SETTINGS
 from tests.sim.shift import Shift, resolved, seconds, story
 from tests.sim.shop import NS, version_of
@@ -170,3 +171,18 @@ async def test_the_incident_of_a_dead_release_stays_readable(shift: Shift) -> No
     await seconds(shift, 10)
     assert Incident.model_validate(shift.shop.cluster.find(INCIDENTS, NS, "answers-1")).status.phase == "Resolved"
     assert version_of(shift.shop.objects("deployments")[0]["spec"]["template"]) == "v1"
+
+
+@story
+async def test_an_incident_made_by_hand_rolls_nothing_back_while_telemetry_is_unknown(shift: Shift) -> None:
+    """Whoever could create Incidents had a release rolled back by a burn that nobody measured."""
+    shift.shop.set_image("v4")
+    await seconds(shift, 10)
+    shift.shop.silent = True
+    await seconds(shift, 20)
+    now = format_time(shift.shop.clock.now())
+    signal = {"kind": "burn", "at": now, "severity": "sev1", "burn": BURN.dump()}
+    spec = {"release": "answers", "service": "answers", "title": "answers burns", "signal": signal}
+    shift.shop.cluster.seed({"kind": "Incident", "metadata": {"name": "answers-1", "namespace": NS}, "spec": spec})
+    await seconds(shift, 60)
+    assert shift.incident() is not None and shift.wrote() == [] and shift.live == "v4"

@@ -1,10 +1,14 @@
 """Stories of plays with opsloop's own wiring in fake time: limits that delay, and what is said of the outcome."""
 
+from dataclasses import replace
+from datetime import timedelta
+
 import pytest
 
 from opsloop.core import conditions
 from opsloop.shell.ports import CONFIGMAPS, RUNBOOKS
 from tests.builders.objects import V1
+from tests.sim.operator import SETTINGS
 from tests.sim.shift import Shift, release_object, resolved, runbook_object, seconds, story
 from tests.sim.shop import NS, Shop, version_of
 
@@ -37,6 +41,29 @@ async def test_the_hour_s_plays_are_used_up_so_the_next_bad_version_waits_for_it
     await shift.operator.stop()  # the clock jumped: a new process looks at everything, as after an hour of timers
     await shift.until("v1 is written back once more", lambda: shift.wrote() == ["v1", "v1"])
     await shift.until("resolved", lambda: resolved(shift))
+
+
+async def test_a_cooldown_delays_the_play_of_the_next_incident_and_refuses_it_not_for_good() -> None:
+    shift = Shift(settings=replace(SETTINGS, reopen_grace=timedelta(0)))
+    await shift.adopt()
+    limit(shift, cooldown="1m")
+    await shift.mitigate()
+    shift.shop.set_image("v3")
+    await seconds(shift, 20)
+    assert len(shift.shop.objects("incidents")) == 2 and shift.wrote() == ["v1"]
+    await shift.until("v1 is written back once more", lambda: shift.wrote() == ["v1", "v1"], most=60)
+    await shift.operator.stop()
+
+
+@story
+async def test_watching_uses_up_no_limit(shift: Shift) -> None:
+    limit(shift, maxPerHour=1)
+    book = shift.shop.cluster.find(RUNBOOKS, NS, "bad-release")
+    assert book is not None
+    book["spec"]["steps"] = [{"type": "wait", "timeout": "5s"}, {"type": "rollback", "timeout": "2m"}]
+    shift.shop.cluster.seed(book)
+    shift.shop.set_image("v2")
+    await shift.until("v1 is written back", lambda: shift.wrote() == ["v1"], most=60)
 
 
 def ordinary(sure: float = 0.8) -> Shift:

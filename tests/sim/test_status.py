@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 
 from opsloop.core import conditions
+from opsloop.entry.release_metrics import ReleaseCollector
 from opsloop.shell.ports import DEPLOYMENTS, EVALCASES, RELEASES, RUNBOOKS, Object
 from tests.sim.shift import Shift, release_object, seconds, story
 from tests.sim.shop import NS
@@ -34,6 +35,17 @@ async def test_who_waits_for_shipped_is_told_of_both_ends(shift: Shift) -> None:
     shift.shop.ship("v4", evals=None)
     await shift.until("v4 is shipped", lambda: said(shift, "Shipped") == ("True", "Shipped"))
     assert (shift.live, shift.release().status.phase) == ("v4", "Healthy")
+
+
+@story
+async def test_what_is_refused_is_not_shipped_and_does_not_say_healthy(shift: Shift) -> None:
+    shift.shop.ship("v3", evals=None)
+    await shift.until("v3 is rejected", lambda: shift.target() == ("v3", "Rejected"))
+    shift.shop.ship("v1", evals=None)
+    await shift.until("the spec is back", lambda: shift.target()[0] == "v1")
+    shift.shop.ship("v3", evals=None)
+    await shift.until("v3 is refused", lambda: shift.target() == ("v3", "Refused"))
+    assert shift.release().status.phase == "NotShipped" and said(shift, "Shipped")[0] == "False"
 
 
 @story
@@ -156,3 +168,23 @@ async def test_a_version_that_never_ran_is_not_what_serves(shift: Shift) -> None
     shift.shop.sick = {}
     await seconds(shift, 5)
     assert shift.release().status.version == "v4"
+
+
+@story
+async def test_metrics_follow_the_burn_within_a_band_and_go_with_the_release(shift: Shift) -> None:
+    def burn() -> dict[str, float]:
+        collected = ReleaseCollector(shift.operator.operator.seen).collect()
+        rates = next(metric for metric in collected if metric.name == "opsloop_release_burn_rate")
+        return {sample.labels["window"]: sample.value for sample in rates.samples}
+
+    shift.shop.errors["v1"] = 0.02
+    await seconds(shift, 15)
+    assert burn() == {"2s": pytest.approx(2), "10s": pytest.approx(2)}
+    shift.shop.errors["v1"] = 0.05
+    await seconds(shift, 15)
+    assert burn() == {"2s": pytest.approx(5), "10s": pytest.approx(5)}
+    gone = shift.release_object()
+    shift.shop.cluster.remove(RELEASES, NS, "answers")
+    shift.shop.cluster.gone(gone)
+    await seconds(shift, 3)
+    assert burn() == {}

@@ -6,8 +6,9 @@ from typing import Any
 
 import pytest
 
+from opsloop.api.meta import format_time
 from opsloop.core.actions import SendPage
-from opsloop.core.facts import Harm, IncidentFacts, Interval, Readings, SinceAct, Unknown
+from opsloop.core.facts import Harm, IncidentFacts, Interval, Readings, SinceAct, Unknown, Verdict
 from tests.builders.incidents import (
     BAD_CAUSE,
     DONE,
@@ -143,6 +144,28 @@ def test_a_rollback_runs_by_itself_only_where_the_cause_is_sure(
     page = {"state": "Sent", "severity": "sev1", "dedupKey": "x", "decidedAt": at(0)}
     seen = asked(wanted, books=(book(True, safety=safety),), status={"cause": cause, "page": page})
     assert plays(seen)[0][2:] == end
+
+
+UNREAD = Readings(Verdict(at(100), 0.99, (), "unknown", None, None, "NoAnswer"))
+
+
+@pytest.mark.parametrize(
+    ("seen", "since", "mode", "end"),
+    [
+        pytest.param(UNREAD, 90, "auto", ("Requested", ""), id="the SLI cannot be read: it waits for a reading"),
+        pytest.param(Readings(), 90, "auto", ("Requested", ""), id="nor was it read since the start"),
+        pytest.param(UNREAD, -800, "auto", ("Refused", "TelemetryUnknown"), id="for as long as that is told: a person decides"),
+        pytest.param(UNREAD, 90, "approve", ("Running", ""), id="a person approved"),
+        pytest.param(Readings(Verdict(at(100), 0.99, (), "unknown", None, None, "TrafficGone")), 90, "auto", ("Running", ""), id="it can be read, and nothing happens in it"),
+    ],
+)  # fmt: skip
+def test_nothing_is_undone_by_itself_for_a_harm_that_nobody_can_see(
+    seen: Readings, since: float, mode: str, end: tuple[str, str]
+) -> None:
+    silent = {"type": "TelemetryKnown", "status": "False", "reason": "NoAnswer", "message": "", "lastTransitionTime": format_time(at(since))}  # fmt: skip
+    root = service(live=V2, known=(ADOPTED, BAD), conditions=[silent])
+    found = plays(asked(REQUESTED, books=(book(True, safety={"mode": mode}),), root=root, seen=seen))
+    assert found[0][2:] == end
 
 
 def test_nothing_is_undone_for_a_harm_that_is_over_at_present() -> None:

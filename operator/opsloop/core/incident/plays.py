@@ -37,6 +37,8 @@ from opsloop.core.incident.exoneration import exonerate
 from opsloop.core.incident.paging import ESCALATED, NO_RUNBOOK, escalate, with_play
 from opsloop.core.incident.state import IncidentBuilder, harmed_names, is_contested
 from opsloop.core.release import revisions
+from opsloop.core.release.silence import READ, told_in
+from opsloop.core.slo.burn_rate import TELEMETRY_UNKNOWN
 from opsloop.core.slo.merged import about
 from opsloop.core.stop import STOPPED
 from opsloop.core.topology import Topology
@@ -202,10 +204,14 @@ def refusal(facts: IncidentFacts, status: IncidentStatus, current: Play, now: da
 
 
 def _not_sure(facts: IncidentFacts, status: IncidentStatus, current: Play, now: datetime) -> Ending | None:
-    """Refused where the cause has not become sure enough within PATIENCE. Where a person approves, the person is sure."""
-    if not doubt(facts, status, current) or now - current.requested_at < PATIENCE:
-        return None
-    return Ending("Refused", NOT_SURE_ENOUGH, doubt(facts, status, current))
+    """Refused where the cause has not become sure enough within PATIENCE, or nobody could read the SLI for as long as that is
+    told. Where a person approves, the person is sure."""
+    if (text := doubt(facts, status, current)) and now - current.requested_at >= PATIENCE:
+        return Ending("Refused", NOT_SURE_ENOUGH, text)
+    told = facts.root is not None and told_in(facts.root.release, now) == timedelta(0)
+    if told and (text := blind(facts, status, current)):
+        return Ending("Refused", TELEMETRY_UNKNOWN, text)
+    return None
 
 
 def doubt(facts: IncidentFacts, status: IncidentStatus, current: Play) -> str:
@@ -219,6 +225,20 @@ def doubt(facts: IncidentFacts, status: IncidentStatus, current: Play) -> str:
             f"{cause.version} is blamed with {cause.confidence:.2f}, safety.minConfidence is {sure:g}: {ranking(cause)}"
         )
     return ""
+
+
+def blind(facts: IncidentFacts, status: IncidentStatus, current: Play) -> str:
+    """Why a play that undoes something waits for a reading: by itself it is done only while the harm can be read.
+
+    Harm that pods show, without a burn, needs no SLI.
+    """
+    book, root = _runbook(facts, current), facts.root
+    if book is None or root is None or status.burn is None or book.spec.safety.mode != "auto":
+        return ""
+    verdicts = [about(root.readings, name).verdict for name in harmed_names(status, root)]
+    if any(v is not None and (v.band != "unknown" or v.reason in READ) for v in verdicts):
+        return ""
+    return "the SLI is unknown: nothing is undone for a harm that nobody sees at present"
 
 
 def _nothing_to_roll_back(root: ReleaseView | None, status: IncidentStatus) -> Ending | None:
@@ -277,6 +297,8 @@ def _hesitation(decision: IncidentBuilder, current: Play) -> tuple[str, str] | N
         return None
     if text := doubt(facts, status, current):
         return NOT_SURE_ENOUGH, text
+    if text := blind(facts, status, current):
+        return TELEMETRY_UNKNOWN, text
     root = facts.root if status.burn is not None else None  # without a pod no SLI can say that the harm is over
     if root is not None and all(
         is_over_now(about(root.readings, name).harm, limit_of(status, name)) for name in harmed_names(status, root)
