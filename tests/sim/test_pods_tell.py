@@ -166,6 +166,7 @@ async def test_addresses_tell_revisions_apart_where_nothing_names_a_pod() -> Non
     assert target is not None and target.reason == "AnalysisFailed" and shift.wrote() == []
     shift.shop.ship("v4")
     await shift.until("v4 is promoted", lambda: shift.target() == ("v4", "Promoted"))
+    await seconds(shift, 120)  # so that it cannot be v4, of a moment ago
     shift.shop.set_image("v2")
     await shift.until("v4 is written back", lambda: shift.live == "v4" and len(shift.wrote()) == 2)
     await end(shift)

@@ -29,10 +29,14 @@ class HarmReader:
     query: SliQuery
     resolution: timedelta  # Prometheus' scrape interval
 
-    async def read(self, objective: Slo, scope: Scope, status: ReleaseStatus, at: datetime) -> Harm:
-        """Disjoint intervals that end at `at`, and the counts of two revisions while both served after the likeliest
-        interval of the beginning: what served more before the harm in that interval would look better."""
-        longest = min(2 * max(tier.long for tier in tiers_of(objective)), LONGEST)
+    async def read(
+        self, objective: Slo, scope: Scope, status: ReleaseStatus, onset: datetime | None, at: datetime
+    ) -> Harm:
+        """Disjoint intervals that end at `at`, from before the burn's `onset`: harm that goes on for long, or nobody may
+        act on, is still held against the time before it. And the counts of two revisions while both served after the
+        likeliest interval of the beginning: what served more before the harm in that interval would look better."""
+        before = 2 * max(tier.long for tier in tiers_of(objective))
+        longest = min(before + (at - onset if onset else timedelta(0)), LONGEST)
         step = timedelta(seconds=max(1, max(INTERVAL * self.resolution, longest / MOST) // timedelta(seconds=1)))
         series = intervals(await self.query.series(objective, scope, at - longest // step * step, at, step), step)
         limit = min(tier.factor for tier in tiers_of(objective)) * budget_of(objective.objective)

@@ -127,7 +127,9 @@ class SliReader:
         wanted = {digest: reading for digest, reading in split.items() if hot or is_active(release)}
         readings = self._readings(history, verdict, _last(history, bake) if bake else None, wanted, canary)
         if verdict.burning or verdict.firing:
-            harm = await HarmReader(self._query, self._resolution).read(history.slo, scope, release.status, then)
+            harm = await HarmReader(self._query, self._resolution).read(
+                history.slo, scope, release.status, history.onset, then
+            )
             readings = replace(readings, harm=harm)
         act = self._act(release.key)
         return replace(readings, since_act=await self._since(history, scope, act, then)) if act else readings
