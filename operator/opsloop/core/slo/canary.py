@@ -115,11 +115,12 @@ def events_needed(min_events: int, limit: float, slo: Slo, terms: Terms) -> floa
 
 
 def seconds_missing(slo: Slo, min_events: int, evidence: Evidence) -> float:
-    """Seconds until the canary has served enough events, at its rate so far; infinite where it served none."""
+    """Seconds until the canary has served enough events, as if the next one came now: a few seconds without any say little.
+
+    0 where nothing was counted yet.
+    """
     needed = events_needed(min_events, limit_of(slo), slo, evidence.terms)
-    if evidence.total >= needed:
-        return 0.0
-    return (needed - evidence.total) * evidence.until / evidence.total if evidence.total else inf
+    return max(0.0, needed - evidence.total) * evidence.until / (evidence.total + 1)
 
 
 def seconds_needed(slo: Slo, analysis: Analysis, rate: float) -> float:
