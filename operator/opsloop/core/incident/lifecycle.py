@@ -18,6 +18,7 @@ from opsloop.core.incident.plays import STANDING_GRANT
 from opsloop.core.incident.recovery import Recovery
 from opsloop.core.incident.state import CONTESTED, IncidentBuilder, is_contested, is_harmed
 from opsloop.core.release import revisions
+from opsloop.core.release.giving_way import GAVE_WAY
 from opsloop.core.release.outages import OUTAGE_AFTER, outage_lasts, outage_since
 from opsloop.core.slo.anew import burns_anew
 from opsloop.core.slo.merged import verdicts
@@ -102,14 +103,23 @@ def blocked_by(facts: IncidentFacts) -> list[str]:
 
 
 def pushed_again(facts: IncidentFacts, status: IncidentStatus) -> Revision | None:
-    """The blocked revision of this Incident that is live, unless its rollback is under way."""
+    """The blocked revision of this Incident that is live, unless its rollback is under way or gave way to a fix."""
     root = facts.root
     live = revisions.find(root.release.status.revisions, root.release.status.live) if root else None
     if live is None or live.digest not in blocked_by(facts):
         return None
     if rollback_pending(facts, status) or _just_decided(facts, status) or _refused_since(status, live):
         return None
-    return live
+    return None if _gave_way(facts) else live
+
+
+def _gave_way(facts: IncidentFacts) -> bool:
+    """True while a newer version is tried in place of this Incident's rollback: nobody pushed the blocked one again."""
+    status = facts.root.release.status if facts.root else None
+    if status is None or status.rollback is None or status.target is None or not status.target.is_active:
+        return False
+    record = status.rollback
+    return (record.incident, record.state, record.reason) == (facts.incident.metadata.name, "Failed", GAVE_WAY)
 
 
 def _refused_since(status: IncidentStatus, live: Revision) -> bool:
