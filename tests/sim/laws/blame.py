@@ -67,6 +67,8 @@ ROWS: Sequence[Row] = (
     Row("the same: another one rolled back", "prompt", _any, _harmless),
     Row("bad release after two hours of smoulder: rolled back", "after a smoulder", _any, _bad),
     Row("bad release half an hour after an outage: rolled back", "after an outage", _any, _bad),
+    Row("bad release whose harm grows over 5 to 45 min: rolled back", "growing", _any, _bad),
+    Row("the same: another one rolled back", "growing", _any, _harmless),
     Row("bad release, harm after 20 min on average: named first", "late", _any, lambda b, _: b.version == "bad"),
     Row("bad release, harm after 20 min on average: rolled back", "late", _any, _bad),
 )

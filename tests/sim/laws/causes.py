@@ -93,12 +93,13 @@ def change(random: Random, version: str, written: float, service: str = "answers
 
 
 def weather(random: Random, kind: str) -> Weather:
-    """outage: nobody's change, a harmless one at any time in the hour before; near: within ten minutes of it. prompt and
-    late: a release; and a release after a smoulder or an earlier outage."""
+    """outage: nobody's change, a harmless one at any time in the hour before; near: within ten minutes of it. prompt,
+    late and growing: a release; and a release after a smoulder or an earlier outage."""
     objective = random.choice((0.99, 0.999))
     budget, begins = 1 - objective, HISTORY + random.uniform(0, SCRAPE)
     harm = math.exp(random.uniform(math.log(2 * FACTOR * budget), math.log(0.95)))
     guilty, lasts = None, math.exp(random.uniform(math.log(60), math.log(3600)))
+    grows = random.choice((0.0, random.uniform(0, 300)))
     most = 600 if kind == "near" else 3600
     number = 1 if kind in ("outage", "near") else random.choice((0, 1, 1, 2))
     changes = [change(random, f"harmless-{n}", begins - random.uniform(0, most)) for n in range(number)]
@@ -108,6 +109,7 @@ def weather(random: Random, kind: str) -> Weather:
         guilty = change(random, "bad", 0.0)
         guilty = _moved(guilty, begins - (random.expovariate(1 / 1200) if kind == "late" else random.uniform(0, 30)))
         lasts = math.inf
+        grows = random.uniform(300, 2700) if kind == "growing" else 0.0
         changes = [c for c in changes if c.service != "answers" or c.written < guilty.written - 300] + [guilty]
     return Weather(
         rps=math.exp(random.uniform(0, math.log(1000))),
@@ -115,7 +117,7 @@ def weather(random: Random, kind: str) -> Weather:
         usual=budget * random.uniform(0, 0.8),
         harm=harm,
         begins=begins,
-        grows=random.choice((0.0, random.uniform(0, 300))),
+        grows=grows,
         lasts=lasts,
         bursts=Bursts(per_hour=random.choice((0, 1, 4))),
         smoulder=budget * random.uniform(0.3, 0.9) if kind == "after a smoulder" else 0.0,
@@ -152,11 +154,9 @@ class Sky:
         common = w.usual + w.smoulder + (0.5 if w.earlier[0] <= middle < w.earlier[1] else 0.0)
         own = common
         if w.begins <= middle < w.begins + w.lasts:
-            if w.guilty is None:
-                grown = min(1.0, (middle - w.begins) / w.grows) if w.grows else 1.0
-                common = own = common + w.harm * grown
-            else:
-                own += w.harm
+            grown = min(1.0, (middle - w.begins) / w.grows) if w.grows else 1.0
+            own += w.harm * grown
+            common = own if w.guilty is None else common
         ratio = common + (own - common) * share if w.guilty is not None else common
         (count,) = counts(self.random, SCRAPE, w.rps, [min(ratio, 1.0)], w.bursts)
         self.seen.append((count.bad, count.total))

@@ -5,8 +5,9 @@ or growing evenly over one of GROWTHS,
 
     y_i = 0 for i < t,  any share for i = t,  1 (or growing) for i > t
 
-A change: from interval t on the dose x_i, the share of users that meet the changed revision by then, against that of now. So a
-rollout has part of the harm while it goes on, and an outage that begins in the middle of one has not. With the log likelihood
+A change: from interval t on the dose x_i, the share of users that meet the changed revision by then, against that of now; its
+harm may grow likewise (a leak, a cache that fills). So a rollout has part of the harm while it goes on, and an outage that
+begins in the middle of one has not. With the log likelihood
 s_i(y) of interval i (negative binomial, for error ratios are never constant; the best y of a grid is 0, and none is below
 −CUT, so that one burst decides nothing alone) the harm that lasts until now began with interval t with probability
 
@@ -30,7 +31,7 @@ RECENT = 3  # intervals within which the level of the harm is looked for: the la
 SPREAD = (
     0.3  # standard deviation of an interval's error ratio, as a share of it: harm is not constant, doses are not exact
 )
-GROWTHS = (0.0, 60.0, 300.0)  # seconds over which harm that no change brings grows; alike likely
+GROWTHS = (0.0, 60.0, 300.0, 1200.0)  # seconds over which harm grows, by a change or none; alike likely
 PARTS = (
     0.125,
     0.375,
@@ -137,34 +138,48 @@ class Series:
         return [_log_mean([self._grown(n, over) for over in GROWTHS]) for n in range(len(self.spans))]
 
     def _grown(self, n: int, over: float) -> float:
-        """S_t for harm that begins with interval n and grows over so many seconds."""
-        spans, begin = self.spans, self.spans[n].start
+        """S_t for harm that all users meet, which begins with interval n and grows over so many seconds."""
+        if over == 0:
+            return self._well[n] + self._first(n) + self._whole[-1] - self._whole[n + 1]
+        total, last = self._growing(n, over)
+        return self._well[n] + total + self._whole[-1] - self._whole[last]
+
+    def _growing(self, n: int, over: float, shares: Sequence[float] = ()) -> tuple[float, int]:
+        """(log likelihood of the intervals from n on in which harm grows, the first one in which it is whole).
+
+        `shares`: of the users that meet it in each interval; all of them where there are none.
+        """
+        spans, begin, total, last = self.spans, self.spans[n].start, 0.0, n
         over = min(over, max(spans[-1].end - begin, 1.0))  # of what it is by now
-        total, last = self._well[n] + (self._first(n) if over == 0 else 0.0), n + (over == 0)
         while last < len(spans) and spans[last].start - begin < over:
             middle = (spans[last].start + spans[last].end) / 2 - begin
-            total += self._levels[last].about(min(1.0, middle / over))
+            grown = min(1.0, middle / over) * (shares[last] if shares else 1.0)
+            total += self._levels[last].about(round(grown, 3))
             last += 1
-        return total + self._whole[-1] - self._whole[last]
+        return total, last
 
     def _by_dose(self, shares: Sequence[float], begins: Sequence[float]) -> Iterator[tuple[float, float, float]]:
         """(S, begin, end) of harm that begins in each part of each interval and of which users meet these shares from then on.
 
-        How much of the harm the first interval has tells the part. What came before the interval is part of it: no events
-        were counted then.
+        How much of the harm the first interval has tells the part, where it does not grow. What came before the interval is
+        part of it: no events were counted then.
         """
         if not self._differs:
             yield from ((0.0, begin, span.end) for span, begin in zip(self.spans, begins, strict=True))
             return
         harmed = _summed([level.about(y) for level, y in zip(self._levels, shares, strict=True)])
+        alike = -log(len(GROWTHS))
         yield harmed[-1], begins[0], self.spans[0].end
         for n, (span, begin) in enumerate(zip(self.spans[1:], begins[1:], strict=True), start=1):
-            rest = self._well[n] + harmed[-1] - harmed[n + 1]
+            rest = self._well[n] + harmed[-1] - harmed[n + 1] + alike
             width = (span.end - span.start) / len(PARTS)
             for k, part in enumerate(PARTS):
                 last = k == len(PARTS) - 1
                 fits = self._levels[n].at(part * shares[n])
                 yield rest + fits, begin if last else span.end - (k + 1) * width, span.end - k * width
+            for over in GROWTHS[1:]:
+                total, whole = self._growing(n, over, shares)
+                yield self._well[n] + total + harmed[-1] - harmed[whole] + alike, begin, span.end
 
     def _first(self, n: int) -> float:
         """Of the interval in which the harm begins; the oldest one has it from before."""
