@@ -64,11 +64,11 @@ ROWS: Sequence[Row] = (
     Row("outage, a harmless change in the hour before: rolled back", "outage", _any, _harmless),
     Row("outage, that change over 10 min before: rolled back", "outage", lambda s: s.weather.gap >= NEAR, _harmless),
     Row("bad release, harm within half a minute of its first user: rolled back", "prompt", _any, _bad),
-    Row("the same: another one rolled back", "prompt", _any, _harmless),
+    Row("another one rolled back instead, harm at once", "prompt", _any, _harmless),
     Row("bad release after two hours of smoulder: rolled back", "after a smoulder", _any, _bad),
     Row("bad release half an hour after an outage: rolled back", "after an outage", _any, _bad),
     Row("bad release whose harm grows over 5 to 45 min: rolled back", "growing", _any, _bad),
-    Row("the same: another one rolled back", "growing", _any, _harmless),
+    Row("another one rolled back instead, growing harm", "growing", _any, _harmless),
     Row("bad release, harm after 20 min on average: named first", "late", _any, lambda b, _: b.version == "bad"),
     Row("bad release, harm after 20 min on average: rolled back", "late", _any, _bad),
 )
