@@ -58,6 +58,12 @@ class LabelledShop(Shop):
             if pod in alive and not (self.unlabelled and status == "500"):
                 labels = {"pod": pod, "namespace": "shop", "version": version, "status": status, "path": path}
                 self.samples.append({"__name__": ALL, **labels}, at, count, at + 1000 * self.late)
+        wrong = sum(self.errors[version_of(pod)] for pod in self.in_traffic()) / max(len(self.in_traffic()), 1)
+        for name, rate in (
+            ("job:requests:rate", RPS),
+            ("job:errors:rate", RPS * wrong),
+        ):  # a rule of a team records them
+            self.samples.append({"__name__": name}, at, rate, at)
 
 
 async def adopted(sli: dict[str, str], objective: float = 0.99, **errors: float) -> tuple[Shift, LabelledShop]:
@@ -82,6 +88,25 @@ async def test_an_sli_of_rates_is_refused_with_a_word_about_increase() -> None:
     await seconds(shift, 20)
     state, reason, message = known(shift)
     assert (state, reason) == ("False", "NotACount") and "increase()" in message
+    await shift.operator.stop()
+
+
+async def test_a_recorded_rate_is_told_from_a_count_by_its_numbers() -> None:
+    """Its PromQL has no rate(): only over time it shows that an hour has as many events as five minutes."""
+    item = release_object()
+    sli = {
+        "bad": "sum(avg_over_time(job:errors:rate[{{window}}]))",
+        "total": "sum(avg_over_time(job:requests:rate[{{window}}]))",
+    }
+    tiers = [{"long": "30s", "short": "3s", "factor": 14.4, "severity": "sev1"}]
+    item["spec"]["slo"] |= {"sli": sli, "tiers": tiers}
+    item["spec"].pop("evals")
+    shift = Shift(shop=LabelledShop(item, runbook_object()))
+    await shift.until("it is said", lambda: known(shift)[:2] == ("False", "NotACount"), most=120)
+    assert "spec.slo.sli.total is about the same over all windows" in known(shift)[2]
+    shift.shop.set_image("v2")
+    await seconds(shift, 60)
+    assert shift.wrote() == [], "nothing is undone on numbers that are no counts"
     await shift.operator.stop()
 
 

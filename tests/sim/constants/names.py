@@ -13,6 +13,7 @@ JUDGED: Mapping[str, str] = {
     "slo.age": "MOST_INTERVALS",
     "slo.anew": "ALPHA",
     "slo.burn_rate": "PROOF_ALPHA",
+    "slo.flat": "ALIKE FAR",
     "slo.bursts": "FALSE_PAGES QUIET MOST_ALPHA USUAL MOST_SLOTS LEAST_SLOTS KNOWN",
     "slo.canary": "WRONGLY_ON _DEFAULT_FACTOR IGNORED _MOST_LIMIT",
     "slo.counts": "_SCRAPES DISPERSION",

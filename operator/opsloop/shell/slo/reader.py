@@ -16,7 +16,7 @@ from opsloop.core import conditions
 from opsloop.core.facts import CanaryReading, Reading, Readings, Remark, SinceAct, Told, Unknown, Value, Verdict
 from opsloop.core.incident.effect import Act
 from opsloop.core.slo import burn_rate as slo
-from opsloop.core.slo import promql, remarks, telling, traffic
+from opsloop.core.slo import flat, promql, remarks, telling, traffic
 from opsloop.core.slo.age import MOST_INTERVALS
 from opsloop.core.slo.pods import Labels, Scope
 from opsloop.core.slo.splits import by_digest, queried, revisions_to_read, scope_of
@@ -58,6 +58,7 @@ class History:
     vanished_at: datetime | None = None
     lags: list[float] = field(default_factory=list)  # ages of the newest sample, while data are missing
     lag_asked: datetime | None = None
+    flat: tuple[str, datetime] | None = None  # the field whose numbers are alike in all windows, and since when
 
     def labels_due(self, at: datetime) -> bool:
         """True where it is time to look for the labels again."""
@@ -115,7 +116,10 @@ class SliReader:
             parsed = await self._query.readings(history.slo, scope, due, queried(revisions), then)
             parsed = _without_vanished(release, history, parsed, at)
         _remember(history, parsed, due, at)
-        verdict = await self._judged(history, scope, {w: self._standing(history, w, at) for w in windows}, at)
+        standing = {w: self._standing(history, w, at) for w in windows}
+        if (no_count := _no_count(history, standing, at)) is not None:
+            standing, canary = dict.fromkeys(standing, no_count), no_count if canary is not None else None
+        verdict = await self._judged(history, scope, standing, at)
         verdict = await self._without_traffic(history, scope, verdict, then)
         history.onset = await self._onset(history, scope, verdict, then)
         await self._look_for_lag(history, scope, verdict, then)
@@ -275,6 +279,14 @@ def _remember(history: History, parsed: promql.Parsed, due: Iterable[timedelta],
         else:
             history.failed.pop(window, None)
             history.read[window] = (at, reading)
+
+
+def _no_count(history: History, read: Mapping[timedelta, Reading], at: datetime) -> Unknown | None:
+    """The reading where the numbers have been alike in all windows for too long to be counts."""
+    named = flat.field(history.slo, read)
+    since = history.flat[1] if history.flat and history.flat[0] == named else at
+    history.flat = (named, since) if named else None
+    return flat.not_a_count(history.slo, named) if named and at - since >= flat.held(history.slo) else None
 
 
 def _without_vanished(release: Release, history: History, parsed: promql.Parsed, at: datetime) -> promql.Parsed:
