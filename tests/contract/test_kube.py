@@ -95,6 +95,15 @@ async def create_incident(subject: Subject, body: Object) -> Object:
         pytest.skip("the CRDs are not installed in this cluster")
 
 
+async def test_metadata_comes_without_the_content(subject: Subject) -> None:
+    await subject.api.create(CONFIGMAPS, subject.namespace, config("a"))
+    answer = await subject.api.metadata(CONFIGMAPS, subject.namespace, "a")
+    assert answer["kind"] == "PartialObjectMetadata" and answer["metadata"]["name"] == "a"
+    assert "data" not in answer and answer["metadata"]["creationTimestamp"]
+    with pytest.raises(NotFound):
+        await subject.api.metadata(CONFIGMAPS, subject.namespace, "missing")
+
+
 async def test_what_was_created_is_read_back_with_its_identity(subject: Subject) -> None:
     made = await subject.api.create(CONFIGMAPS, subject.namespace, config(labels={"x": "y"}))
     read = await subject.api.get(CONFIGMAPS, subject.namespace, "a")

@@ -23,7 +23,7 @@ from opsloop.errors import (
     OpsloopError,
     Unavailable,
 )
-from opsloop.shell.ports import CONFIGMAPS, DEPLOYMENTS, RELEASES
+from opsloop.shell.ports import CONFIGMAPS, DEPLOYMENTS, RELEASES, SECRETS
 
 
 class Server:
@@ -239,6 +239,13 @@ async def test_each_call_goes_where_the_api_reference_says(server: Server, kube:
     }
     assert json.loads(server.asked[9][3])["preconditions"] == {"uid": "u"}
     assert {(h["Authorization"], h["User-Agent"]) for h in server.headers} == {("Bearer secret", "opsloop")}
+
+
+async def test_of_metadata_the_api_server_is_asked_to_send_nothing_else(server: Server, kube: Kube) -> None:
+    await kube.metadata(SECRETS, "shop", "password")
+    [(method, path, _, _)], [headers] = server.asked, server.headers
+    assert (method, path) == ("GET", "/api/v1/namespaces/shop/secrets/password")
+    assert headers["Accept"] == "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1"
 
 
 async def test_a_forbidden_review_tells_nothing_about_the_caller(server: Server, kube: Kube) -> None:

@@ -366,12 +366,32 @@ class ReleaseFacts:
 
 
 @dataclass(frozen=True, slots=True)
+class ObjectChange:
+    """A write of an object that pods use, or of the number of pods."""
+
+    kind: Literal["config", "scaling"]
+    what: str  # "ConfigMap settings", "Deployment answers scaled from 4 to 2 pods"
+    at: datetime
+    manager: str = ""  # the field manager that made it; empty where the object does not say
+    fewer: bool = False  # of scaling: pods were taken away
+
+
+@dataclass(frozen=True, slots=True)
+class ObjectChanges:
+    """Changes beside the template, as they were read for an Incident."""
+
+    found: tuple[ObjectChange, ...] = ()
+    unseen: tuple[str, ...] = ()  # what pods use and could not be read, each with the reason
+
+
+@dataclass(frozen=True, slots=True)
 class ReleaseView:
     """One Release with its readings, for the Incident and correlation decisions."""
 
     release: Release
     readings: Readings
     changed_at: datetime | None = None  # when the live revision became live
+    objects: ObjectChanges = ObjectChanges()  # of an Incident's root only
 
 
 @dataclass(frozen=True, slots=True)

@@ -42,6 +42,7 @@ SERVICES = Resource("v1", "Service", "services")
 BUDGETS = Resource("policy/v1", "PodDisruptionBudget", "poddisruptionbudgets")
 CLAIMS = Resource("v1", "PersistentVolumeClaim", "persistentvolumeclaims")
 CONFIGMAPS = Resource("v1", "ConfigMap", "configmaps")
+SECRETS = Resource("v1", "Secret", "secrets")
 LEASES = Resource("coordination.k8s.io/v1", "Lease", "leases")
 EVENTS = Resource("v1", "Event", "events")
 
@@ -51,6 +52,10 @@ class Reader(Protocol):
 
     async def get(self, resource: Resource, namespace: str, name: str) -> Object:
         """One object. NotFound where it is not there."""
+        ...
+
+    async def metadata(self, resource: Resource, namespace: str, name: str) -> Object:
+        """One object's `metadata` and nothing else of it: its content is not sent. NotFound where it is not there."""
         ...
 
     async def list(self, resource: Resource, namespace: str, labels: Mapping[str, str] | None = None) -> list[Object]:

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
-from opsloop.core.facts import AdmissionAnswer, TemplateWrite
+from opsloop.core.facts import AdmissionAnswer, ObjectChanges, TemplateWrite
 from opsloop.shell.evals.runner import EvalRunner
 from opsloop.shell.intake.inbox import InboxReader
 from opsloop.shell.intake.ledger_store import LedgerStore
@@ -28,6 +28,8 @@ class OwnedObjects:
     """Release: what the API server would store, by digest of what was asked, with the time of the answer."""
     beside: dict[str, tuple[datetime, tuple[list[Object], list[Object]] | None]] = field(default_factory=dict)
     """Services and PodDisruptionBudgets by namespace, with the time at which they were listed."""
+    objects: dict[NamespacedName, tuple[datetime, ObjectChanges]] = field(default_factory=dict)
+    """Incident: the last writes of what the root's pods use, with the time at which they were read."""
     claims: dict[NamespacedName, tuple[str, ...]] = field(
         default_factory=dict
     )  # access modes of claims, which never change
@@ -40,6 +42,7 @@ class OwnedObjects:
             self.answers.pop((namespace, name), None)
         if kind == "Incident":
             self.postmortems.pop((namespace, name), None)
+            self.objects.pop((namespace, name), None)
 
 
 @dataclass

@@ -142,6 +142,36 @@ def outage(seed: int) -> Weather:
     return weather
 
 
+def config(seed: int) -> Weather:
+    """Somebody writes a ConfigMap that all pods mount: all versions err once it has arrived, until it is written back.
+
+    There may have been a harmless change before. No revision is to blame.
+    """
+    found = sky(seed)
+    random = found.random
+    weather = begin(seed, "config", found, [new_version(found, "v2", found.steady)], FORMS)
+    weather.services = (replace(weather.main, settings="settings"),)
+    event = EVENT + 900
+    if random.random() < 0.8:
+        at = event - random.uniform(60, 1500)
+        (push if random.random() < 0.7 else ship)(weather, max(at, 900), "v2")
+    manager, ratio = random.choice(("kubectl-edit", "helm", "argocd-controller")), random.uniform(0.2, 1.0)
+    length = random.uniform(180, 1500)
+    arrives, leaves = (random.uniform(5, 110) for _ in range(2))  # the kubelet syncs mounted ConfigMaps in its own time
+    begins, ends = event + arrives, event + length + leaves
+    happen(weather, event, f"{manager} writes the ConfigMap settings", lambda w: w.configure("settings", manager))
+    happen(
+        weather,
+        begins,
+        f"every request fails with {ratio:.0%} for {ends - begins:.0f} s",
+        lambda w: w.outage("", ratio, ends - begins),
+    )
+    happen(weather, event + length, f"{manager} writes it back", lambda w: w.configure("settings", manager))
+    weather.outage = begins, ratio, ends - begins
+    weather.last_event = ends
+    return weather
+
+
 def dependency(seed: int) -> Weather:
     """A service that this one calls errs; there may have been a harmless change before."""
     found = sky(seed)
@@ -322,6 +352,7 @@ KINDS: Final[dict[str, tuple[Callable[[int], Weather], int]]] = {
     "slight-push": (slight_push, 3),
     "slow-push": (slow_push, 4),
     "outage": (outage, 9),
+    "config": (config, 2),
     "dependency": (dependency, 6),
     "telemetry-gone": (telemetry_gone, 4),
     "pods-dead": (pods_dead, 5),

@@ -216,7 +216,7 @@ class Watcher:
         cause = status.get("cause")
         if cause and self._seen.get(f"{name} cause") != (cause["kind"], cause.get("version"), cause.get("reason")):
             self._seen[f"{name} cause"] = (cause["kind"], cause.get("version"), cause.get("reason"))
-            version, sure = cause.get("version", ""), cause.get("confidence", 0)
+            version, sure = cause.get("version") or cause.get("object", ""), cause.get("confidence", 0)
             self.record.tell(f"{name}: cause {cause['kind']} {version} {cause.get('reason', '')} ({sure:.0%})")
         for play in status.get("plays", ()):
             key = f"{name} {play['type']} {play['attempt']} {play['step']}"

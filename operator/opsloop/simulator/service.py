@@ -62,6 +62,7 @@ class Service:
     depends: tuple[str, ...] = ()
     share: float = 1.0  # of a dependency's bad answers that make an answer of its own bad
     timing: Timing | None = None  # None: it has no histogram
+    settings: str = ""  # ConfigMap that its pods mount
 
     @property
     def budget(self) -> float:

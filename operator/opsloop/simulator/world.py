@@ -12,7 +12,7 @@ from opsloop.core.codec import encode_entries
 from opsloop.core.facts import Alert, ProbeReply, Ticket
 from opsloop.errors import Unavailable
 from opsloop.names import CANARY, GATE, INBOX
-from opsloop.shell.ports import DEPLOYMENTS, PODS, RELEASES, Object, Resource, Sample, Series
+from opsloop.shell.ports import CONFIGMAPS, DEPLOYMENTS, PODS, RELEASES, Object, Resource, Sample, Series
 from opsloop.simulator import history
 from opsloop.simulator.alerting import Alerting
 from opsloop.simulator.fakes.gateway import Weak
@@ -131,6 +131,8 @@ class World:
 
     def _build(self, live: dict[str, str], begin: int, midnight: float) -> None:
         for service in self.services:
+            if service.settings:
+                self.configure(service.settings, "helm")
             self.cluster.seed(deployment(service, live[service.name]))
             selector = {"app": service.name}
             meta = {"name": service.name, "namespace": NS}
@@ -286,9 +288,7 @@ class World:
         stored = self.get(DEPLOYMENTS, service)
         template = stored["spec"]["template"]
         template["spec"]["containers"][0]["image"] = image(version)
-        at = self.clock.now().strftime("%Y-%m-%dT%H:%M:%SZ")
-        fields: Object = {"f:spec": {"f:template": {}}}
-        stored["metadata"]["managedFields"] = [{"manager": manager, "time": at, "fieldsV1": fields}]
+        stored["metadata"]["managedFields"] = [self._entry(manager, {"f:spec": {"f:template": {}}})]
         self.cluster.seed(stored)
 
     def ship(self, service: str, version: str, **spec: Any) -> None:
@@ -304,7 +304,24 @@ class World:
         """Changes fields of the Deployment's spec, such as paused or replicas."""
         stored = self.get(DEPLOYMENTS, service)
         stored["spec"] |= spec
+        if "replicas" in spec:
+            manager = "kube-controller-manager"  # as the autoscaler writes
+            others = [e for e in stored["metadata"].get("managedFields", []) if e["manager"] != manager]
+            scaled = {**self._entry(manager, {"f:spec": {"f:replicas": {}}}), "subresource": "scale"}
+            stored["metadata"]["managedFields"] = [*others, scaled]
         self.cluster.seed(stored)
+
+    def configure(self, name: str, manager: str) -> None:
+        """Somebody writes a ConfigMap."""
+        before = self.cluster.find(CONFIGMAPS, NS, name) or {"metadata": {}, "data": {"edits": "0"}}
+        others = [e for e in before["metadata"].get("managedFields", []) if e["manager"] != manager]
+        meta = {"name": name, "namespace": NS, "managedFields": [*others, self._entry(manager, {"f:data": {}})]}
+        data = {"edits": str(int(before["data"]["edits"]) + 1)}
+        self.cluster.seed({"kind": "ConfigMap", "metadata": meta, "data": data})
+
+    def _entry(self, manager: str, written: Object) -> Object:
+        """An entry of managedFields, as of now."""
+        return {"manager": manager, "time": self.clock.now().strftime("%Y-%m-%dT%H:%M:%SZ"), "fieldsV1": written}
 
     def annotate(self, resource: Resource, name: str, **annotations: str) -> None:
         """Sets annotations of opsloop's on an object."""
@@ -385,6 +402,9 @@ def deployment(service: Service, version: str) -> Object:
     """The Deployment of a service."""
     labels = {"app": service.name}
     container = {"name": service.name, "image": image(version), "ports": [{"containerPort": 8080}]}
-    template = {"metadata": {"labels": labels}, "spec": {"containers": [container]}}
+    pod: Object = {"containers": [container]}
+    if service.settings:
+        pod["volumes"] = [{"name": "settings", "configMap": {"name": service.settings}}]
+    template = {"metadata": {"labels": labels}, "spec": pod}
     spec = {"replicas": service.replicas, "selector": {"matchLabels": labels}, "template": template}
     return {"kind": "Deployment", "metadata": {"name": service.name, "namespace": NS}, "spec": spec}

@@ -147,3 +147,37 @@ def test_who_last_wrote_the_template(fields: list[Object], manager: str) -> None
     cache.put("Deployment", deployment)
     found = cache.get("Deployment", "shop", "answers")
     assert found and found["opsloop"]["templateManager"].get("name", "") == manager
+
+
+def scalable(replicas: int, version: int, *fields: Object, uid: str = "u") -> Object:
+    meta = {"name": "answers", "namespace": "shop", "uid": uid, "resourceVersion": str(version)}
+    return {"metadata": {**meta, "managedFields": list(fields)}, "spec": {"replicas": replicas}}
+
+
+BOTH: Object = {"f:spec": {"f:replicas": {}, "f:template": {}}}
+LATER = "2026-01-05T10:00:00Z"
+
+
+@pytest.mark.parametrize(
+    ("seen", "scaled"),
+    [
+        pytest.param([scalable(4, 1)], {}, id="nothing is known"),
+        pytest.param([scalable(4, 1, field("kubectl", TIME, REPLICAS, subresource="scale"))], {"name": "kubectl", "time": TIME}, id="somebody scaled it before this process came"),
+        pytest.param([scalable(4, 1, field("helm", TIME, BOTH))], {}, id="who wrote the template with it may have left the number as it was"),
+        pytest.param(
+            [scalable(4, 1, field("helm", TIME, BOTH)), scalable(2, 2, field("helm", LATER, BOTH))],
+            {"from": 4, "to": 2, "name": "helm", "time": LATER}, id="unless it was seen to change",
+        ),
+        pytest.param(
+            [scalable(4, 1), scalable(2, 2, field("hpa", TIME, REPLICAS)), scalable(2, 3, field("hpa", TIME, REPLICAS), field("helm", LATER, TEMPLATE))],
+            {"from": 4, "to": 2, "name": "hpa", "time": TIME}, id="a later write of something else leaves it",
+        ),
+        pytest.param([scalable(4, 1), scalable(2, 2, uid="another")], {}, id="a Deployment that was made anew was not scaled"),
+    ],
+)  # fmt: skip
+def test_who_last_changed_the_number_of_pods(seen: list[Object], scaled: Object) -> None:
+    cache = Cache()
+    for obj in seen:
+        assert cache.put("Deployment", obj)
+    found = cache.get("Deployment", "shop", "answers")
+    assert found and found["opsloop"]["scaled"] == scaled

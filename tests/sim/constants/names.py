@@ -32,10 +32,11 @@ JUDGED: Mapping[str, str] = {
     "incident.outage_cause": "AT_ONCE",
     "incident.plays": "PATIENCE NO_TIMEOUT TAKEN_UP",
     "incident.recovery": "QUIET",
+    "incident.suspects": "ONE_ACT",
     "incident.weights": (
         "QUARTER PROVEN_MOST ROLLOUTS WEIGHTS.lookback WEIGHTS.prompt WEIGHTS.soon WEIGHTS.late WEIGHTS.slack WEIGHTS.own WEIGHTS.hop"
         " WEIGHTS.without_canary WEIGHTS.blocked_before WEIGHTS.proven WEIGHTS.split WEIGHTS.others WEIGHTS.dependency"
-        " WEIGHTS.exonerated WEIGHTS.never WEIGHTS.first WEIGHTS.unwatched"
+        " WEIGHTS.exonerated WEIGHTS.never WEIGHTS.first WEIGHTS.unwatched WEIGHTS.config WEIGHTS.scaled_down WEIGHTS.scaled_up"
     ),
     "release.analysis": "_STALE _UNREAD",
     "release.budgets": "SHORTAGE_AFTER",
@@ -72,6 +73,7 @@ NOT_JUDGED: Mapping[str, tuple[str, str]] = {
     "slo.traffic": (f"{_CLOCK}: the same hour of another day", "HOUR AGO"),
     "incident.blindness": (_SIZE, "MOST_NAMES"),
     "incident.cause": (_SIZE, "MATTERS MOST_EVIDENCE"),
+    "incident.changes": (_SIZE, "MOST_OBJECTS"),
     "incident.crowd": (_SIZE, "MOST_NAMES"),
     "incident.decide": (_SIZE, "MOST_AFFECTED MOST_TICKETS MOST_ALSO"),
     "incident.exoneration": (_SIZE, "MOST_EXONERATED MOST_EVIDENCE"),

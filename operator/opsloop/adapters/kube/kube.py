@@ -10,6 +10,7 @@ from opsloop.shell.ports import PODS, Object, Resource
 
 APPLY = "application/apply-patch+yaml"  # JSON is YAML
 STRATEGIC = "application/strategic-merge-patch+json"
+METADATA = "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1"  # 406 from a server that knows it not
 MANAGED = {"fieldManager": names.FIELD_MANAGER}
 Fence = Callable[[], None]
 
@@ -60,6 +61,11 @@ class Kube:
     async def get(self, resource: Resource, namespace: str, name: str) -> Object:
         """One object. NotFound where it is not there."""
         return await self._transport.call("get", "GET", _path(resource, namespace, name), resource.plural)
+
+    async def metadata(self, resource: Resource, namespace: str, name: str) -> Object:
+        """One object's `metadata`: the API server sends a PartialObjectMetadata. NotFound where it is not there."""
+        path = _path(resource, namespace, name)
+        return await self._transport.call("get", "GET", path, resource.plural, accept=METADATA)
 
     async def list(self, resource: Resource, namespace: str, labels: Mapping[str, str] | None = None) -> list[Object]:
         """All objects of a namespace ("" = all namespaces) with these labels, in one page: a continue token can expire."""

@@ -74,9 +74,10 @@ class Transport:
         body: Any = None,
         content: str = JSON,
         before: Callable[[], None] = lambda: None,
+        accept: str = JSON,
     ) -> dict[str, Any]:
         """One call; a 429 or 503 that says when to come back (soon) is tried once more. `before` runs right before each try."""
-        headers = {"Accept": JSON, "Content-Type": content}
+        headers = {"Accept": accept, "Content-Type": content}
         for last in (False, True):
             before()
             status, answered, data = await self._send(verb, plural, method, path, query, headers, body, self._timeout)

@@ -28,6 +28,8 @@ OTHER_VERSION_BAD = "OtherVersionBad"  # of the revisions that serve at the same
 ALIKE_EVERYWHERE = "AlikeEverywhere"  # all revisions that serve at the same time are harmed alike
 NONE_OF_THESE = "NoneOfThese"  # no change explains the harm better than something that opsloop does not know
 DEPENDENCY_HARMED = "DependencyHarmed"  # what it depends on is harmed itself
+CONFIG_CHANGED = "ConfigChanged"  # the harm began shortly after a ConfigMap or Secret was written that its pods use
+SCALED = "Scaled"  # the harm began shortly after somebody changed the number of its pods
 
 ALPHA = 0.01  # of the bound on the error ratio of the last intervals
 SURE = log(20)  # log odds from which on it is said that a revision is bad, or not
@@ -96,13 +98,15 @@ def explain(
     scene = _scene(root, topology, onset, frozenset(exonerated), weights, limit)
     found = suspects(root, topology, harmed, (scene.first, scene.last), weights.lookback, weights.slack)
     judged = sorted((_judge(scene, s) for s in found), key=lambda j: -j.odds)
+    unseen = root.objects.unseen
     if not judged:
-        return Cause(kind="unknown", reason=NOTHING_CHANGED, evidence=[])
+        unread = [Evidence(name=RANKING, value=_in_one_line(["nothing changed", *unseen]))] if unseen else []
+        return Cause(kind="unknown", reason=NOTHING_CHANGED, evidence=unread)
     high = max(0.0, judged[0].odds)
     weighed = [exp(j.odds - high) for j in judged]
     whole = sum(weighed) + exp(-high)
     shares = [share / whole for share in weighed]
-    return _conclude(judged, shares, exp(-high) / whole)
+    return _conclude(judged, shares, exp(-high) / whole, unseen)
 
 
 def _scene(
@@ -141,11 +145,16 @@ def _judge(scene: Scene, suspect: Suspect) -> Judged:
 
 def _prior(scene: Scene, suspect: Suspect) -> list[Term]:
     weights, revision, source = scene.weights, suspect.revision, f"Release {suspect.release}"
-    if revision is None:
+    if suspect.kind == "dependency":
         return [Term("dependency is harmed", weights.dependency, f"{suspect.release} is harmed itself", source)]
-    terms = [Term("changed", weights.own, f"{suspect.name} within {_minutes(weights.lookback)}", source)]
+    terms = [_changed(suspect, weights, source)]
     if suspect.hops:
         terms.append(Term("distance", suspect.hops * weights.hop, f"{suspect.hops} steps along dependsOn", source))
+    if revision is None:
+        return terms
+    if suspect.along:
+        text = f"{', '.join(c.what for c in suspect.along)}: a rollback of the revision does not undo it"
+        terms.append(Term("written with it", 0.0, text, "managedFields"))
     if revision.shipped_without_canary:
         by = revision.manager or "an unknown manager"
         terms.append(Term("shipped without a canary", weights.without_canary, f"by {by}", "field manager"))
@@ -154,6 +163,21 @@ def _prior(scene: Scene, suspect: Suspect) -> list[Term]:
     if revision.digest in scene.exonerated:
         terms.append(Term("exonerated", weights.exonerated, "its rollback did not end the harm", "the play"))
     return terms
+
+
+def _changed(suspect: Suspect, weights: Weights, source: str) -> Term:
+    change = suspect.change
+    if change is None:
+        return Term("changed", weights.own, f"{suspect.name} within {_minutes(weights.lookback)}", source)
+    scaled = weights.scaled_down if change.fewer else weights.scaled_up
+    odds = weights.config if change.kind == "config" else scaled
+    return Term("changed", odds, written(change.what, change.at, change.manager), "managedFields")
+
+
+def written(what: str, at: datetime | None, manager: str) -> str:
+    """A change of an object with its time and who made it."""
+    when = f", {at:%H:%M:%S} UTC" if at else ""
+    return f"{what}{when}, by {manager or 'an unknown manager'}"
 
 
 def _time(scene: Scene, suspect: Suspect) -> Term:
@@ -258,16 +282,24 @@ def _counted(view: ReleaseView | None, suspect: Suspect) -> SideBySide | None:
     return SideBySide(digest, live, (PairCounts(0.0, 1.0, own.bad, own.total, rest.bad, rest.total),))
 
 
-def _conclude(judged: Sequence[Judged], shares: Sequence[float], none: float) -> Cause:
+def _in_one_line(parts: Sequence[str]) -> str:
+    return "; ".join(parts)[:512]
+
+
+def _conclude(judged: Sequence[Judged], shares: Sequence[float], none: float, unseen: Sequence[str]) -> Cause:
     best, share = judged[0], shares[0]
     ranking = [f"{j.suspect.name} {s:.2f}" for j, s in zip(judged, shares, strict=True)][:8]
-    ranked = Evidence(name=RANKING, value="; ".join([*ranking, f"none of these {none:.2f}"])[:512])
+    ranked = Evidence(name=RANKING, value=_in_one_line([*ranking, f"none of these {none:.2f}", *unseen]))
     evidence = [_as_evidence(term) for term in best.terms][:MOST_EVIDENCE]
     if none >= share:
         reason = best.reason if best.reason in (OTHER_VERSION_BAD, ALIKE_EVERYWHERE) else NONE_OF_THESE
         return Cause(kind="unknown", reason=reason, confidence=round(none, 3), evidence=[*evidence, ranked])
     suspect, revision = best.suspect, best.suspect.revision
     base = {"release": suspect.release, "confidence": round(share, 3), "evidence": [*evidence, ranked]}
+    if (change := suspect.change) is not None:
+        reason = CONFIG_CHANGED if change.kind == "config" else SCALED
+        told = {"object": change.what[:320], "changed_at": change.at, "manager": change.manager[:128]}
+        return Cause(kind=change.kind, reason=reason, **told, **base)  # type: ignore[arg-type]
     if revision is None:
         return Cause(kind="dependency", reason=DEPENDENCY_HARMED, **base)  # type: ignore[arg-type]
     reason = VERSION_IS_BAD if best.reason == VERSION_IS_BAD else NEAR_CHANGE
@@ -299,10 +331,14 @@ def replaces(status: IncidentStatus, cause: Cause) -> bool:
     before = status.cause
     if before is None:
         return True
-    same = (before.kind, before.release, before.revision) == (cause.kind, cause.release, cause.revision)
+    same = _named(before) == _named(cause)
     if same:
         return abs(before.confidence - cause.confidence) >= MATTERS and before.reason != EXONERATED
     return not is_settled(status) and not (before.reason == EXONERATED and cause.kind == "unknown")
+
+
+def _named(cause: Cause) -> tuple[str, ...]:
+    return cause.kind, cause.release, cause.revision, cause.object
 
 
 def began_at(status: IncidentStatus, root: ReleaseView, now: datetime) -> datetime:

@@ -230,6 +230,11 @@ def _explain(decision: IncidentBuilder, topology: Topology) -> None:
     decision.set(cause=cause)
     if cause.kind == "bad_release":
         _record_change(decision, topology, cause)
+    if cause.object and cause.changed_at is not None:
+        text = f"{cause.object}, by {cause.manager or 'an unknown manager'}"
+        timeline.record(
+            decision, f"change-{cause.object}", cause.changed_at, "Change", text, evidence=cause.evidence[:4]
+        )
 
 
 def _record_change(decision: IncidentBuilder, topology: Topology, cause: Cause) -> None:

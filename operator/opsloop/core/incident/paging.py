@@ -5,13 +5,14 @@ Decided and stored before the pager is called. What it does not take is tried ag
 
 from datetime import datetime, timedelta
 
-from opsloop.api.incident import IncidentStatus, Play
+from opsloop.api.incident import Cause, IncidentStatus, Play
 from opsloop.api.meta import PAGING
 from opsloop.api.page import PageMessage
 from opsloop.core import conditions
 from opsloop.core.actions import SendPage, WithdrawPage
 from opsloop.core.facts import IncidentFacts
 from opsloop.core.incident import crowd, thread, timeline
+from opsloop.core.incident.cause import written
 from opsloop.core.incident.state import IncidentBuilder, burns_of
 from opsloop.core.slo.objectives import label
 from opsloop.names import ACKNOWLEDGE
@@ -261,6 +262,20 @@ def _failure(decision: IncidentBuilder, message: PageMessage) -> str:
     return outcome.failure if outcome is not None and outcome.sent_at is None else ""
 
 
+def _cause(namespace: str, cause: Cause) -> dict[str, str]:
+    """The cause for a page; of a changed object with who changed it, and how to look at that. opsloop cannot undo it."""
+    sure = f"confidence {cause.confidence:.2f}"
+    if not cause.object:
+        return {"cause": f"{cause.kind} {cause.version}, {sure}"}
+    kind, name = cause.object.split()[:2]
+    show = f"kubectl -n {namespace} get {kind.lower()} {name} -o jsonpath={{.metadata.managedFields}}"
+    return {
+        "cause": f"{cause.kind}: {written(cause.object, cause.changed_at, cause.manager)}, {sure}",
+        "act": f"opsloop does not undo it: ask who writes as {cause.manager or 'an unknown manager'};"
+        f" {show} says which fields were written",
+    }
+
+
 def _key(decision: IncidentBuilder) -> str:
     assert decision.status.page is not None
     return decision.status.page.dedup_key
@@ -278,7 +293,7 @@ def request(decision: IncidentBuilder, message: PageMessage) -> SendPage:
             f"{label(b.slo)}{b.bad:.0f} of {b.total:.0f} in {b.long}" for b in burns_of(status)
         )
     if status.cause and status.cause.kind != "unknown":
-        details["cause"] = f"{status.cause.kind} {status.cause.version}, confidence {status.cause.confidence:.2f}"
+        details |= _cause(incident.metadata.namespace, status.cause)
     if decision.facts.stop:
         details["stopped"] = decision.facts.stop.sentence
     title = message.text[:256] if message.group else status.title or incident.spec.title

@@ -1,7 +1,7 @@
 """Suspects: every change of the root, and of what it depends on, that may have brought the present harm.
 
-A revision that became live, a canary that is or was in traffic, and a dependency that is harmed itself. Undoing is no
-change: the revision that a rollback restored is no suspect.
+A revision that became live, a canary that is or was in traffic, an object that pods use, the number of pods, and a
+dependency that is harmed itself. Undoing is no change: the revision that a rollback restored is no suspect.
 """
 
 from collections.abc import Iterable
@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 from typing import Literal
 
 from opsloop.api.release import ReleaseStatus, Revision
-from opsloop.core.facts import ReleaseView
+from opsloop.core.facts import ObjectChange, ReleaseView
 from opsloop.core.release import revisions
 from opsloop.core.topology import Topology
 
@@ -31,23 +31,31 @@ class Meeting:
 
 @dataclass(frozen=True, slots=True)
 class Suspect:
-    """One change, with the times at which more users met it, the first ones first; `revision` is None for a dependency's harm."""
+    """One change, with the times at which more users met it, the first ones first.
+
+    `revision` or `change` is set, or neither for a dependency's harm. `along`: objects that were written with a revision.
+    """
 
     release: str
-    kind: Literal["live", "canary", "dependency"]
+    kind: Literal["live", "canary", "config", "scaling", "dependency"]
     hops: int
     meetings: tuple[Meeting, ...]
     revision: Revision | None = None
+    change: ObjectChange | None = None
+    along: tuple[ObjectChange, ...] = ()
 
     @property
     def name(self) -> str:
         """The suspect in a sentence."""
+        if self.change is not None:
+            return self.change.what
         if self.revision is None:
             return f"harm of {self.release}"
         return f"{self.release} {self.revision.version}{' (canary)' if self.kind == 'canary' else ''}"
 
 
 Span = tuple[datetime, datetime]
+ONE_ACT = timedelta(minutes=1)  # writes of one field manager within it are one act
 
 
 def suspects(
@@ -67,10 +75,32 @@ def suspects(
 
 def _of_release(view: ReleaseView, hops: int, began: Span, lookback: timedelta, slack: timedelta) -> Iterable[Suspect]:
     status, name = view.release.status, view.release.metadata.name
+
+    def is_near(at: datetime) -> bool:
+        return began[0] - lookback <= at <= began[1] + slack
+
+    by_time = sorted((c for c in view.objects.found if is_near(c.at)), key=lambda c: c.at)
+    changes, along = list({c.what: c for c in by_time}.values()), set[ObjectChange]()  # the last one of each object
     for kind, revision, meetings in (*_live(status), *_canary(status, began[0])):
-        near = tuple(m for m in meetings if began[0] - lookback <= m.at <= began[1] + slack)
+        near = tuple(m for m in meetings if is_near(m.at))
         if near:
-            yield Suspect(name, kind, hops, near, revision)
+            together = tuple(c for c in changes if _came_with(c, revision, meetings))
+            along |= {*together}
+            yield Suspect(name, kind, hops, near, revision, along=together)
+    for change in changes:
+        if change not in along:
+            yield Suspect(name, change.kind, hops, (Meeting(change.at),), change=change)
+
+
+def _came_with(change: ObjectChange, revision: Revision, meetings: Iterable[Meeting]) -> bool:
+    """One act of one writer (`helm upgrade`): the revision answers for it. A rollout that somebody else made of the change,
+    as controllers do that restart pods for a new ConfigMap, is another act: undoing it would not undo the change."""
+    times = (revision.first_seen, *(m.at for m in meetings))
+    return (
+        bool(change.manager)
+        and change.manager == revision.manager
+        and any(abs(change.at - t) <= ONE_ACT for t in times)
+    )
 
 
 Change = tuple[Literal["live", "canary"], Revision, tuple[Meeting, ...]]

@@ -26,6 +26,12 @@ from opsloop.core.postmortem.markdown import table as table_of
 from opsloop.core.postmortem.subject import PostmortemSubject
 from opsloop.core.slo.objectives import label
 
+_KINDS = {
+    "bad_release": "a bad release",
+    "dependency": "a dependency",
+    "config": "a change of configuration",
+    "scaling": "a change of the number of pods",
+}
 _INTRO = (
     "*Written by opsloop from what was measured and done. It asks what the system allowed, not who did it;"
     " what only people can know is under “Open questions”.*"
@@ -108,6 +114,10 @@ def _why(subject: PostmortemSubject) -> str:
         cleared = [subject.version(digest) for digest in subject.incident.status.exonerated]
         known = f" {', '.join(cleared)} was rolled back, and it was not the cause." if cleared else ""
         return f"The cause is not known.{known}"
+    if cause.object:
+        by = f" by {code(cause.manager)}" if cause.manager else ""
+        when = f" at {clock(cause.changed_at)} UTC" if cause.changed_at else ""
+        return f"The evidence points to a change{when}{by}: {code(cause.object)}."
     if cause.kind == "dependency":
         return f"The evidence points to what it depends on: {code(cause.release) or UNKNOWN}."
     if blamed and blamed.shipped_without_canary:
@@ -262,8 +272,12 @@ def _cause(subject: PostmortemSubject) -> str:
         confidence = ""
     else:
         revision = f" (revision {code(cause.revision)} of {code(cause.release)})" if cause.revision else ""
-        culprit = code(cause.version) + revision if cause.kind == "bad_release" else code(cause.release) or UNKNOWN
-        kind = "a bad release" if cause.kind == "bad_release" else "a dependency"
+        culprit = (
+            code(cause.version) + revision
+            if cause.kind == "bad_release"
+            else code(cause.object or cause.release) or UNKNOWN
+        )
+        kind = _KINDS[cause.kind]
         confidence = f", confidence {percent(cause.confidence)}" if cause.confidence else ""
         sentence = f"**{culprit}**: {kind}{confidence}."
     evidence = bullets(_evidence(e) for e in cause.evidence) if cause else ""

@@ -196,6 +196,8 @@ def _fix_actions(subject: PostmortemSubject) -> list[tuple[bool, str]]:
         ]
     if cause and cause.kind == "bad_release":
         return [(False, f"Ship a fix of {subject.blamed_version}: still open, users have {_live(subject)} meanwhile.")]
+    if cause and cause.object:
+        return [(False, f"Undo or mend it where it is written: {code(cause.object)}. opsloop does not change it.")]
     return []
 
 

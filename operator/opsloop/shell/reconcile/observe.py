@@ -34,6 +34,7 @@ from opsloop.shell.ports import CLAIMS, CONFIGMAPS, CONTROLLERREVISIONS, PODS, S
 from opsloop.shell.reconcile import admission
 from opsloop.shell.reconcile.addresses import addresses
 from opsloop.shell.reconcile.beside import beside
+from opsloop.shell.reconcile.objects import with_objects
 from opsloop.shell.reconcile.replica_sets import replica_sets
 from opsloop.shell.reconcile.workloads import pod, replica_failure, workload
 from opsloop.shell.runtime import Runtime
@@ -146,7 +147,7 @@ async def incident_facts(runtime: Runtime, namespace: str, name: str) -> Inciden
     page = incident.status.page
     return IncidentFacts(
         incident=incident,
-        root=root,
+        root=await with_objects(runtime, incident, root) if root else None,
         releases=views,
         incidents=tuple(i for i in runtime.cache.incidents(namespace) if i.metadata.name != name),
         runbooks=tuple(runtime.cache.runbooks(namespace)),

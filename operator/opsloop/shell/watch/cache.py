@@ -46,14 +46,15 @@ class Cache:
     def put(self, kind: str, obj: Object) -> bool:
         """Stores an object as the API server returned it; False where the cache has a newer one or saw its deletion.
 
-        A Deployment gets obj["opsloop"]["templateManager"] = {"name", "time"}: the last writer of its pod template.
+        A Deployment gets obj["opsloop"]["templateManager"] = {"name", "time"}: the last writer of its pod template; and
+        "scaled", the same of its number of pods, with "from" and "to" where it changed while this cache had it.
         """
         meta = obj["metadata"]
         key = (meta.get("namespace", ""), meta["name"])
         old = self._kinds.setdefault(kind, {}).get(key)
         if meta.get("uid") in self._deleted or (old and not _newer(obj, old.obj)):
             return False
-        self._kinds[kind][key] = _Entry(_compact(kind, obj))
+        self._kinds[kind][key] = _Entry(_compact(kind, obj, old.obj if old else None))
         return True
 
     def drop(self, kind: str, namespace: str, name: str, uid: str = "") -> None:
@@ -152,13 +153,36 @@ def template_manager(obj: Object) -> dict[str, str]:
 
     Status writes (kube-controller-manager's) also list fields, but never f:spec.f:template.
     """
+    return _last_writer(
+        obj,
+        lambda entry, spec: (
+            "f:template" in spec and not entry.get("subresource") and entry.get("manager") != "kube-controller-manager"
+        ),
+    )
+
+
+def scaled(obj: Object, before: Object | None) -> dict[str, Any]:
+    """Who last changed `.spec.replicas`, and when; with "from" and "to" where the number changed since `before`.
+
+    A manager that owns the template too has a new time with each write of it: it is believed only where the number was
+    seen to change.
+    """
+    replicas = obj.get("spec", {}).get("replicas", 1)
+    if before is None or before["metadata"].get("uid") != obj["metadata"].get("uid"):
+        return {**_last_writer(obj, lambda _, spec: "f:replicas" in spec and "f:template" not in spec)}
+    old = before.get("spec", {}).get("replicas", 1)
+    if old == replicas:
+        known: dict[str, Any] = before[SYNTHETIC]["scaled"]
+        return known
+    return {"from": old, "to": replicas, **_last_writer(obj, lambda _, spec: "f:replicas" in spec)}
+
+
+def _last_writer(obj: Object, wrote: Callable[[Object, Object], bool]) -> dict[str, str]:
+    """{"name", "time"} of the newest entry of managedFields of which `wrote` (entry, its fields of the spec) is true."""
     last = {"name": "", "time": ""}
     for entry in obj["metadata"].get("managedFields") or []:
         spec = (entry.get("fieldsV1") or {}).get("f:spec") or {}
-        written = (
-            "f:template" in spec and not entry.get("subresource") and entry.get("manager") != "kube-controller-manager"
-        )
-        if written and entry.get("time", "") >= last["time"]:
+        if wrote(entry, spec) and entry.get("time", "") >= last["time"]:
             last = {"name": entry.get("manager", ""), "time": entry.get("time", "")}
     return last if last["name"] else {}
 
@@ -169,11 +193,11 @@ def _first(error: ValidationError) -> str:
     return f"{'.'.join(str(part) for part in detail['loc'])}: {detail['msg']} ({error.error_count()} in all)"
 
 
-def _compact(kind: str, obj: Object) -> Object:
+def _compact(kind: str, obj: Object, before: Object | None) -> Object:
     meta: dict[str, Any] = {k: v for k, v in obj["metadata"].items() if k != "managedFields"}
     compact = {**obj, "metadata": meta}
     if kind == "Deployment":
-        compact[SYNTHETIC] = {"templateManager": template_manager(obj)}
+        compact[SYNTHETIC] = {"templateManager": template_manager(obj), "scaled": scaled(obj, before)}
     return compact
 
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from opsloop.api.meta import format_time
-from opsloop.errors import AlreadyExists, Conflict, Invalid, NotFound
+from opsloop.errors import AlreadyExists, Conflict, Forbidden, Invalid, NotFound
 from opsloop.names import FIELD_MANAGER
 from opsloop.shell import ports
 from opsloop.shell.ports import DEPLOYMENTS, PODS, Object, Resource
@@ -44,6 +44,7 @@ class FakeCluster:
         self.writes: list[Write] = []
         self.fence: Callable[[], None] = lambda: None
         self.fail_next: list[Exception] = []  # raised one per call (read or write), before it takes effect
+        self.forbidden = {"secrets"}  # kinds whose metadata may not be read: by default, as in the chart
         self.admission: Callable[[Object], Object] = lambda obj: (
             obj
         )  # what webhooks and defaults make of a written spec
@@ -101,6 +102,13 @@ class FakeCluster:
         if found is None:
             raise NotFound(f"{resource.plural} {namespace}/{name} not found")
         return clone(found)
+
+    async def metadata(self, resource: Resource, namespace: str, name: str) -> Object:
+        if resource.plural in self.forbidden:
+            self._maybe_fail()
+            raise Forbidden(f'{resource.plural} "{name}" is forbidden')
+        found = await self.get(resource, namespace, name)
+        return {"apiVersion": "meta.k8s.io/v1", "kind": "PartialObjectMetadata", "metadata": found["metadata"]}
 
     async def list(self, resource: Resource, namespace: str, labels: Mapping[str, str] | None = None) -> list[Object]:
         self._maybe_fail()

@@ -36,6 +36,10 @@ class Gateway:
         """As the port says."""
         return await self._read(self._cluster.get(resource, namespace, name))
 
+    async def metadata(self, resource: Resource, namespace: str, name: str) -> Object:
+        """As the port says."""
+        return await self._read(self._cluster.metadata(resource, namespace, name))
+
     async def list(self, resource: Resource, namespace: str, labels: Mapping[str, str] | None = None) -> list[Object]:
         """As the port says."""
         return await self._read(self._cluster.list(resource, namespace, labels))
