@@ -9,9 +9,8 @@ from opsloop.core import conditions
 from opsloop.core.actions import Action
 
 EventType = Literal["Normal", "Warning"]
-SOONEST_LOOK = timedelta(
-    seconds=1
-)  # after a look that changed nothing: at the same time the next one would see the same
+# After a look that changed nothing: at the same time the next one would see the same.
+SOONEST_LOOK = timedelta(seconds=1)
 LONGEST_EVENT = 1000  # characters; the API server refuses an Event with a message of more than 1024
 
 

@@ -59,6 +59,15 @@ class Topology(Graph):
         }
         super().__init__({name: view.release.spec.depends_on for name, view in self.views.items()})
 
+    def strangers(self, name: str) -> dict[str, ReleaseView]:
+        """The Releases that have nothing to do with `name`: neither depends on the other, nor both on a third; in order."""
+        related = {name, *self.dependencies(name)}
+        return {
+            other: view
+            for other, view in sorted(self.views.items())
+            if other not in related and not related & self.dependencies(other).keys()
+        }
+
 
 def _walk(name: str, edges: Mapping[str, Sequence[str]]) -> dict[str, int]:
     hops, frontier = {name: 0}, [name]

@@ -12,7 +12,7 @@ from opsloop.core import conditions
 from opsloop.core.facts import Beside, Budget, RolloutState, WorkloadFacts
 from opsloop.core.release import decide as decisions
 from opsloop.core.release.budgets import shortage_since, wanted_by
-from opsloop.core.release.selectors import selects
+from opsloop.core.selectors import selects
 from tests.builders.objects import V1, at, release, release_facts, workload
 from tests.builders.rollouts import ADOPTED
 

@@ -21,9 +21,8 @@ GAIN = 1e-6  # nats; a move that shortens L by less is none
 TRIES = 6  # additions, and replacements of each root, that are fitted: those that promise most
 MOST_TRIES = 60  # in one step; where there are many roots, fewer for each
 TIMES = 8  # at which a new root is tried
-SLACK = (
-    12.0  # nats; a candidate that promises to be longer than now by no more than this may be shorter once it is fitted
-)
+# Nats; a candidate that promises to be longer than now by no more than this may be shorter once it is fitted.
+SLACK = 12.0
 
 
 @dataclass(frozen=True, slots=True, order=True)

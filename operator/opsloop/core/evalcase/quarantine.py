@@ -14,6 +14,7 @@ from typing import Any
 from opsloop import names
 from opsloop.api.evalcase import EvalCase
 from opsloop.api.release import Release
+from opsloop.core.selectors import Labels, serves
 from opsloop.errors import Invalid
 
 MAX_NAME = 63
@@ -21,8 +22,6 @@ ENDS_ITSELF_AFTER = 300  # seconds; the pod ends by itself even when the operato
 MANAGED_BY = "app.kubernetes.io/managed-by"
 
 _DROPPED = ("readinessGates", "schedulingGates", "topologySpreadConstraints", "nodeName", "hostname", "subdomain")
-
-Labels = Mapping[str, str]
 
 
 def pod_name(case: str, digest: str, attempt: int) -> str:
@@ -64,7 +63,7 @@ def awaits_approval(case: EvalCase, release: Release) -> bool:
 
 def selected_by(pod_labels: Labels, selectors: Iterable[Labels]) -> Labels | None:
     """The first selector that these labels satisfy. A Service with an empty selector selects nothing."""
-    return next((s for s in selectors if s and all(pod_labels.get(k) == v for k, v in s.items())), None)
+    return next((s for s in selectors if serves(s, pod_labels)), None)
 
 
 def refusal(template: Mapping[str, Any], pod_labels: Labels, selectors: Iterable[Labels]) -> str:

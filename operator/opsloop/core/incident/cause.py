@@ -208,13 +208,8 @@ def _factor(scene: Scene, meeting: Meeting) -> float:
 
 def _others(scene: Scene) -> list[Term]:
     """Services that have nothing to do with the root and are harmed at the same time: something common is the cause."""
-    name, topology = scene.root.release.metadata.name, scene.topology
-    related = {name, *topology.dependencies(name)}
-    harmed = [
-        n
-        for n, view in sorted(topology.views.items())
-        if n not in related and not related & topology.dependencies(n).keys() and _is_burning(view)
-    ]
+    others = scene.topology.strangers(scene.root.release.metadata.name)
+    harmed = [name for name, view in others.items() if _is_burning(view)]
     if not harmed:
         return []
     return [Term("others are harmed", scene.weights.others, ", ".join(harmed[:5]), "their SLIs")]

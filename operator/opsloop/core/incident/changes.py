@@ -69,14 +69,16 @@ def writes(used: Used, metadata: Object) -> tuple[ObjectChange, ...]:
     return tuple(
         ObjectChange("config", used.what, parse_time(entry["time"]), entry.get("manager", ""))
         for entry in entries
-        if entry.get("time") and not is_own(entry) and (entry.get("fieldsV1") or {}).keys() != {"f:metadata"}
+        if entry.get("time")
+        and not is_own(entry.get("manager", ""))
+        and (entry.get("fieldsV1") or {}).keys() != {"f:metadata"}
     )
 
 
 def scaling(name: str, scaled: Object) -> ObjectChange | None:
     """The last change of the number of pods, from {"name", "time"} of who made it, and {"from", "to"} where a watch saw
     it; None where there was none, or opsloop made it."""
-    if not scaled.get("time") or is_own({"manager": scaled.get("name", "")}):
+    if not scaled.get("time") or is_own(scaled.get("name", "")):
         return None
     old, new = scaled.get("from"), scaled.get("to")
     how = f" from {old} to {new} pods" if old is not None else ""
@@ -86,7 +88,6 @@ def scaling(name: str, scaled: Object) -> ObjectChange | None:
     )  # fmt: skip
 
 
-def is_own(entry: Object) -> bool:
-    """opsloop wrote it."""
-    manager: str = entry.get("manager", "")
+def is_own(manager: str) -> bool:
+    """True for a field manager of opsloop."""
     return manager == FIELD_MANAGER or manager.startswith(f"{FIELD_MANAGER}-")

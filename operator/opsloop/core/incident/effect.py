@@ -137,11 +137,17 @@ def harmed_before(status: IncidentStatus, play: Play) -> dict[str, Value | None]
 
 def judge(facts: IncidentFacts, status: IncidentStatus, play: Play) -> Literal["helped", "harmed", "unknown"]:
     """What the SLIs say of the time since the play was in effect: it helped only if all that were harmed are better."""
-    before = harmed_before(status, play)
-    found = {_judge(facts, status, play, name, value, len(before)) for name, value in before.items()}
+    found = set(_by_objective(facts, status, play).values())
     if "harmed" in found:
         return "harmed"
     return "helped" if found == {"helped"} else "unknown"
+
+
+def _by_objective(
+    facts: IncidentFacts, status: IncidentStatus, play: Play
+) -> dict[str, Literal["helped", "harmed", "unknown"]]:
+    before = harmed_before(status, play)
+    return {name: _judge(facts, status, play, name, value, len(before)) for name, value in before.items()}
 
 
 def _judge(
@@ -170,9 +176,7 @@ def outcome(facts: IncidentFacts, status: IncidentStatus, play: Play, left: time
 
 def _still(facts: IncidentFacts, status: IncidentStatus, play: Play) -> str:
     """The first objective that is still harmed, in a sentence."""
-    before = harmed_before(status, play)
-    answers = ((name, _judge(facts, status, play, name, value, len(before))) for name, value in before.items())
-    name = next((name for name, answer in answers if answer == "harmed"), "")
+    name = next((name for name, answer in _by_objective(facts, status, play).items() if answer == "harmed"), "")
     return label(name).removesuffix(": ") or "the SLI"
 
 

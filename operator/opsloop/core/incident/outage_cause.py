@@ -20,9 +20,8 @@ from opsloop.core.release import revisions
 from opsloop.core.release.outages import NO_POD_AVAILABLE, outage_since
 from opsloop.core.topology import Topology
 
-AT_ONCE = timedelta(
-    seconds=45
-)  # from a change until the last old pod is gone; what serves for a minute and then dies had been available
+# From a change until the last old pod is gone; what serves for a minute and then dies had been available.
+AT_ONCE = timedelta(seconds=45)
 
 
 def is_explained(status: IncidentStatus) -> bool:
@@ -74,10 +73,5 @@ def surer(cause: Cause, text: str) -> Cause:
 
 
 def _others_out(root: ReleaseView, topology: Topology) -> bool:
-    name = root.release.metadata.name
-    related = {name, *topology.dependencies(name)}
-    return any(
-        outage_since(view.release) is not None
-        for other, view in topology.views.items()
-        if other not in related and not related & topology.dependencies(other).keys()
-    )
+    others = topology.strangers(root.release.metadata.name)
+    return any(outage_since(view.release) is not None for view in others.values())

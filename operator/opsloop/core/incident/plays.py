@@ -55,9 +55,8 @@ STANDING_GRANT = "StandingGrant"  # a blocked revision came back: the earlier gr
 
 ENDED = ("Helped", "DidNotHelp", "NotProven", "Refused", "Done")
 PATIENCE = timedelta(minutes=1)  # four scrapes: evidence of a harm that goes on has grown by then, if it ever does
-TAKEN_UP = timedelta(
-    seconds=30
-)  # between two looks at a rollout that takes long; its progress wakes the Incident as well
+# Between two looks at a rollout that takes long; its progress wakes the Incident as well.
+TAKEN_UP = timedelta(seconds=30)
 NO_TIMEOUT = timedelta(minutes=5)  # time that a play has whose step is gone from its Runbook
 
 

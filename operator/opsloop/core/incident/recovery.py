@@ -15,7 +15,7 @@ from opsloop.core.release.budgets import BELOW_BUDGET, shortage_since
 from opsloop.core.release.outages import NO_POD_AVAILABLE, SCALED_TO_ZERO, outage_since
 from opsloop.core.release.silence import silent_since, starved_since
 from opsloop.core.slo.burn_rate import TELEMETRY_UNKNOWN
-from opsloop.core.slo.merged import is_quiet, readings_of, verdicts
+from opsloop.core.slo.merged import all_back, is_quiet, readings_of, verdicts
 from opsloop.core.slo.objectives import objectives
 from opsloop.core.slo.tiers import budget_of
 from opsloop.names import MITIGATED
@@ -70,8 +70,7 @@ def _by_sli(facts: IncidentFacts, status: IncidentStatus, now: datetime) -> Reco
     if verdict is None or (began is not None and any(one.at < began for one in verdicts(verdict))):
         return Recovery(None, TELEMETRY_UNKNOWN, now)  # a reading from before the harm does not tell of its end
     burned = [burn.slo for burn in burns_of(status)]
-    answers = [one.back for one in verdicts(verdict) if one.name in burned or not is_quiet(one)]
-    back = False if False in answers else None if None in answers or not answers else True
+    back = all_back(one for one in verdicts(verdict) if one.name in burned or not is_quiet(one))
     if not back and _is_back_since_act(facts, status):
         return Recovery(True, SLI_BACK, verdict.at, drained=False)
     if back is None:

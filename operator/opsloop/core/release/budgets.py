@@ -70,15 +70,9 @@ def watch(builder: ReleaseBuilder, workload: WorkloadFacts | None) -> None:
         if conditions.get(builder.status.conditions, "BudgetMet") is None:
             builder.condition("BudgetMet", None, ROLLING, text)
     else:
-        if shortage_since_in(builder) is None:
+        if shortage_since(builder.facts.release) is None:
             builder.event(BELOW_BUDGET, text, "Warning")
         builder.condition("BudgetMet", False, BELOW_BUDGET, text)
-
-
-def shortage_since_in(builder: ReleaseBuilder) -> datetime | None:
-    """Time since which pods are missing, as the status so far says it."""
-    known = conditions.get(builder.status.conditions, "BudgetMet")
-    return known.last_transition_time if known is not None and known.status == "False" else None
 
 
 def shortage_since(release: Release) -> datetime | None:

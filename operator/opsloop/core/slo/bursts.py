@@ -25,9 +25,8 @@ from opsloop.core.slo.tiers import budget_of
 from opsloop.core.statistics.clusters import burst_size, evidence
 
 FALSE_PAGES = 1e-3  # in a day of a service with one request per second or more
-QUIET = (
-    0.1  # requests per second, at which ten times as many are accepted: few events must tell; in between in proportion
-)
+# Requests per second at which ten times as many are accepted: few events must tell; in between in proportion.
+QUIET = 0.1
 MOST_ALPHA = 0.01  # of one look, however few there are
 A_DAY = 86_400.0  # seconds
 USUAL = 0.5  # share of the budget that a service spends while all is well

@@ -18,12 +18,12 @@ from opsloop.api.meta import format_duration
 from opsloop.api.slo import Latency, Sli
 from opsloop.core.slo import structured
 from opsloop.core.slo.expression import Token, Unreadable, form, tokens
-from opsloop.core.slo.pods import ANYTHING, Scope
+from opsloop.core.slo.pods import ANYTHING, POD_LABELS, Scope
 from opsloop.core.slo.promql import Splits, expressions, version_pattern
 from opsloop.core.slo.selectors import NAME, Matcher, Selector, selector
 
 _OWN = {"{{pods}}": "pods", "{{version}}": "version"}
-_PROCESS = ("pod", "kubernetes_pod_name", "exported_pod", "k8s_pod_name", "instance")
+_PROCESS = (*POD_LABELS, "instance")
 """Labels that name a process, the best one first."""
 
 

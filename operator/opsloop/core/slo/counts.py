@@ -9,7 +9,7 @@ A series that is born in a window loses its first value, unless `promql.counts_b
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from math import inf
+from math import inf, isnan
 from typing import NamedTuple, Protocol
 
 from opsloop.api.meta import format_duration
@@ -83,6 +83,20 @@ def intervals(answer: Iterable[Points], sli: Sli, windows: Grid, numbers: range,
         for at, value in series.points:
             values[name, round((at - windows.since) / windows.step)] = value
     return [_interval(values, sli, windows, number, pair) for number in numbers]
+
+
+def by_end(answer: Iterable[Points]) -> dict[datetime, tuple[float, float]]:
+    """(bad, total) of each window of `promql.counts_query` by its end, oldest first; impossible numbers are left out.
+
+    Where `good` is missing beside a total all were bad; where `bad` is missing none was.
+    """
+    parts = {one.labels.get(LABEL, "").split(":")[0]: dict(one.points) for one in answer}
+    counted = {}
+    for end, total in sorted(parts.get("total", {}).items()):
+        bad = total - parts["good"].get(end, 0.0) if "good" in parts else parts.get("bad", {}).get(end, 0.0)
+        if 0 <= total < inf and not isnan(bad):
+            counted[end] = min(max(bad, 0.0), total), total
+    return counted
 
 
 def _interval(

@@ -14,9 +14,8 @@ from opsloop.core.slo.burn_rate import NOT_A_COUNT
 from opsloop.core.slo.promql import expressions
 from opsloop.core.slo.tiers import tiers_of, windows_of
 
-ALIKE = (
-    3.0  # largest number to smallest one: the rate of an hour and the mean of a day differ by that, counts by far more
-)
+# Largest number to smallest one: the rate of an hour and the mean of a day differ by that, counts by far more.
+ALIKE = 3.0
 FAR = 2 * ALIKE  # longest window to shortest one, at least: nearer ones tell nothing
 
 

@@ -94,7 +94,12 @@ def _verdict(each: Iterable[Verdict | None]) -> Verdict | None:
     if not known or (len(known) < len(every) and not any(v.firing for v in known)):
         return None
     worst = min(known, key=_rank)
-    return replace(worst, back=_back(known), burning=any(v.burning for v in known), each=tuple(known))
+    return replace(
+        worst,
+        back=all_back(v for v in known if not is_quiet(v)),
+        burning=any(v.burning for v in known),
+        each=tuple(known),
+    )
 
 
 def _rank(verdict: Verdict) -> tuple[int, str, float]:
@@ -109,8 +114,9 @@ def _rank(verdict: Verdict) -> tuple[int, str, float]:
     return (4, "", 0.0) if verdict.band == "unknown" else (3, "", 0.0)
 
 
-def _back(each: Iterable[Verdict]) -> bool | None:
-    answers = [verdict.back for verdict in each if not is_quiet(verdict)]
+def all_back(each: Iterable[Verdict]) -> bool | None:
+    """True where each of these objectives is back, False where one surely is not, None where nobody can say."""
+    answers = [verdict.back for verdict in each]
     if False in answers:
         return False
     return None if None in answers or not answers else True

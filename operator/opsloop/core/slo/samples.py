@@ -10,27 +10,12 @@ Nothing is scaled, so Σ = last − first for each series. What a sample says co
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
 from math import inf
-from typing import Protocol
 
 from opsloop.core.slo.counters import Counters, Line
+from opsloop.core.slo.counts import Points
 from opsloop.core.slo.rounds import DEADLINE, Rounds, Scrape
 from opsloop.core.statistics.evidence import Interval
-
-
-class Points(Protocol):
-    """One series of an answer (`shell.ports.Series`)."""
-
-    @property
-    def labels(self) -> Mapping[str, str]:
-        """Label name → value."""
-        ...
-
-    @property
-    def points(self) -> Sequence[tuple[datetime, float]]:
-        """(time, number), oldest first; numbers may be NaN or infinite."""
-        ...
 
 
 @dataclass(slots=True)

@@ -19,11 +19,8 @@ PODS = "{{pods}}"
 
 def requests(sli: Requests, scope: Scope) -> tuple[str, str, str]:
     """(bad events, all events, what has data wherever there are events), with placeholders."""
-    series, everybody = (
-        _series(sli.counter, scope, sli.selector),
-        _series(sli.counter, scope, sli.selector, everybody=True),
-    )
-    bad = _series(sli.counter, scope, sli.selector, sli.bad)
+    bad, series = request_selectors(sli, scope)
+    everybody = _series(sli.counter, scope, sli.selector, everybody=True)
     return _counted(bad, everybody), _counted(series, everybody), _present(series)
 
 

@@ -28,16 +28,11 @@ from math import exp, lgamma, log
 CUT = 7.0  # of one interval's log likelihood ratio: 1 to 1,100
 FEWEST = 0.5  # bad events that a ratio without any is taken for: the usual level is never exactly 0
 RECENT = 3  # intervals within which the level of the harm is looked for: the last one may hold its beginning only
-SPREAD = (
-    0.3  # standard deviation of an interval's error ratio, as a share of it: harm is not constant, doses are not exact
-)
+# Standard deviation of an interval's error ratio, as a share of it: harm is not constant, doses are not exact.
+SPREAD = 0.3
 GROWTHS = (0.0, 60.0, 300.0, 1200.0)  # seconds over which harm grows, by a change or none; alike likely
-PARTS = (
-    0.125,
-    0.375,
-    0.625,
-    0.875,
-)  # of the first interval, in which the harm was there already: it begins in one of its quarters
+# Of the first interval, in which the harm was there already: it begins in one of its quarters.
+PARTS = (0.125, 0.375, 0.625, 0.875)
 
 
 @dataclass(frozen=True, slots=True)

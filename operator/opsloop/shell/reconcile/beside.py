@@ -1,12 +1,11 @@
 """What stands beside a Deployment in its namespace and sees its pods: Services and PodDisruptionBudgets."""
 
 import logging
-from collections.abc import Mapping
 from datetime import timedelta
 from typing import Any
 
 from opsloop.core.facts import Beside, Budget
-from opsloop.core.release.selectors import selects
+from opsloop.core.selectors import selects, serves
 from opsloop.errors import Forbidden, NotFound
 from opsloop.names import CANARY, canary_name
 from opsloop.shell.ports import BUDGETS, SERVICES, Object
@@ -28,7 +27,9 @@ async def beside(runtime: Runtime, release: str, deployment: Object) -> Beside |
     dark = {**labels, CANARY: release}
     return Beside(
         unready=tuple(
-            s["metadata"]["name"] for s in services if s["spec"].get("publishNotReadyAddresses") and _serves(s, dark)
+            s["metadata"]["name"]
+            for s in services
+            if s["spec"].get("publishNotReadyAddresses") and serves(s["spec"].get("selector") or {}, dark)
         ),
         budgets=tuple(
             _budget(b, _is_shared(runtime, namespace, name, b["spec"].get("selector")))
@@ -54,12 +55,6 @@ async def _listed(runtime: Runtime, namespace: str) -> tuple[list[Object], list[
         return None
     runtime.owned.beside[namespace] = (now, found)
     return found
-
-
-def _serves(service: Object, labels: Mapping[str, str]) -> bool:
-    """True where the Service selects such pods; one without a selector selects none."""
-    selector: Mapping[str, str] = service["spec"].get("selector") or {}
-    return bool(selector) and all(labels.get(key) == value for key, value in selector.items())
 
 
 def _is_shared(runtime: Runtime, namespace: str, deployment: str, selector: Any) -> bool:

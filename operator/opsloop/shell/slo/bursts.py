@@ -2,14 +2,12 @@
 
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from math import inf, isnan, nan
 
 from opsloop.api.slo import Slo, Tier
 from opsloop.core.facts import Verdict
-from opsloop.core.slo import bursts
+from opsloop.core.slo import bursts, counts
 from opsloop.core.slo.bursts import Slot
 from opsloop.core.slo.pods import Scope
-from opsloop.core.slo.promql import LABEL
 from opsloop.shell.ports import Series
 from opsloop.shell.slo.query import SliQuery
 
@@ -44,18 +42,9 @@ class BurstReader:
 
 
 def _slots(answer: list[Series], at: datetime, step: timedelta, count: int, share: float) -> list[Slot | None]:
-    """The events of each slot, oldest first; None without data. `share`: of what a window says, which is a scrape longer.
-
-    Where `good` is missing beside a total all were bad; where `bad` is missing none was.
-    """
-    parts = {
-        one.labels.get(LABEL, "").split(":")[0]: {round((at - end) / step): value for end, value in one.points}
-        for one in answer
+    """The events of each slot, oldest first; None without data. `share`: of what a window says, which is a scrape longer."""
+    found = {
+        round((at - end) / step): Slot(bad * share, total * share)
+        for end, (bad, total) in counts.by_end(answer).items()
     }
-    slots: list[Slot | None] = []
-    for number in range(count - 1, -1, -1):
-        total = parts.get("total", {}).get(number, nan)
-        bad = total - parts["good"].get(number, 0.0) if "good" in parts else parts.get("bad", {}).get(number, 0.0)
-        known = 0 <= total < inf and not isnan(bad)
-        slots.append(Slot(min(max(bad, 0.0), total) * share, total * share) if known else None)
-    return slots
+    return [found.get(number) for number in range(count - 1, -1, -1)]

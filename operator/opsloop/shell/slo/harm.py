@@ -2,7 +2,6 @@
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from math import inf, isnan
 
 from opsloop.api.release import ReleaseStatus
 from opsloop.api.slo import Slo
@@ -60,14 +59,6 @@ class HarmReader:
 
 
 def intervals(answer: list[Series], step: timedelta) -> tuple[Interval, ...]:
-    """The counts of each interval, oldest first; those without events are left out.
-
-    Where `good` is missing beside a total all were bad; where `bad` is missing none was.
-    """
-    series = {one.labels.get(promql.LABEL, "").split(":")[0]: dict(one.points) for one in answer}
-    found = []
-    for end, total in sorted(series.get("total", {}).items()):
-        bad = total - series["good"].get(end, 0.0) if "good" in series else series.get("bad", {}).get(end, 0.0)
-        if 0 < total < inf and not isnan(bad):
-            found.append(Interval(end - step, end, min(max(bad, 0.0), total), total))
-    return tuple(found)
+    """The counts of each interval, oldest first; those without events are left out."""
+    found = counts.by_end(answer).items()
+    return tuple(Interval(end - step, end, bad, total) for end, (bad, total) in found if total > 0)

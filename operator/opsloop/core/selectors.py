@@ -1,4 +1,4 @@
-"""Label selectors, as Kubernetes reads them."""
+"""Selectors of labels, as Kubernetes reads them: those of Services, and LabelSelectors."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -11,6 +11,11 @@ def selects(selector: Mapping[str, Any], labels: Labels) -> bool:
     plain: Mapping[str, str] = selector.get("matchLabels") or {}
     exact = all(labels.get(key) == value for key, value in plain.items())
     return exact and all(_fits(expression, labels) for expression in selector.get("matchExpressions") or [])
+
+
+def serves(selector: Labels, labels: Labels) -> bool:
+    """True where a Service with this selector sends requests to pods with these labels; an empty one selects none."""
+    return bool(selector) and all(labels.get(key) == value for key, value in selector.items())
 
 
 def _fits(expression: Mapping[str, Any], labels: Labels) -> bool:
