@@ -174,7 +174,7 @@ class AlertSample(Model):
     fingerprint: str = Field(max_length=64, description="Fingerprint computed by Alertmanager.")
     name: str = Field(max_length=128, description="Value of the label alertname.")
     service: str = Field(default="", max_length=128, description="Service of the alert.")
-    status: str = Field(max_length=16, description="Status of the alert: firing or resolved.")
+    status: str = Field(max_length=16, description="Status of the alert: firing, resolved or stale.")
     starts_at: Time = Field(description="Start of the alert, as reported by Alertmanager.")
 
 
@@ -183,6 +183,11 @@ class AlertCounts(Model):
 
     count: int = Field(default=0, description="Number of distinct alerts, by fingerprint.")
     firing: int = Field(default=0, description="Number of those that are firing.")
+    stale: int = Field(
+        default=0,
+        description="Number of those whose end nobody reported and that nobody has repeated for three repeat intervals"
+        " (setting intake.repeatInterval), for instance because a person silenced them. They do not count as firing.",
+    )
     first_at: Time | None = Field(default=None, description="Earliest start of an alert.")
     last_at: Time | None = Field(default=None, description="Latest start of an alert.")
     by_service: dict[str, int] = Field(

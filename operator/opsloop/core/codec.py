@@ -109,7 +109,7 @@ def unpack(binary_data: Mapping[str, str], key: str) -> dict[str, Any]:
 
 def dump_alert(alert: Alert) -> dict[str, Any]:
     """The alert as JSON, with short names: a ledger holds thousands."""
-    item = {
+    item: dict[str, Any] = {
         "fp": alert.fingerprint,
         "status": alert.status,
         "start": alert.starts_at.astimezone(UTC).isoformat(),
@@ -117,7 +117,10 @@ def dump_alert(alert: Alert) -> dict[str, Any]:
         "notes": dict(alert.annotations),
         "seen": alert.received_at.astimezone(UTC).isoformat(),
     }
-    return item if alert.ends_at is None else item | {"end": alert.ends_at.astimezone(UTC).isoformat()}
+    for key, moment in (("end", alert.ends_at), ("heard", alert.heard_at)):
+        if moment is not None:
+            item[key] = moment.astimezone(UTC).isoformat()
+    return item
 
 
 def load_alert(item: Mapping[str, Any]) -> Alert:
@@ -130,6 +133,7 @@ def load_alert(item: Mapping[str, Any]) -> Alert:
         annotations=item.get("notes", {}),
         received_at=datetime.fromisoformat(item["seen"]),
         ends_at=datetime.fromisoformat(item["end"]) if "end" in item else None,
+        heard_at=datetime.fromisoformat(item["heard"]) if "heard" in item else None,
     )
 
 

@@ -405,6 +405,7 @@ class Alert:
     annotations: Mapping[str, str]
     received_at: datetime
     ends_at: datetime | None = None
+    heard_at: datetime | None = None  # of a ledger: the last time that somebody spoke of it; None: at `received_at`
 
 
 @dataclass(frozen=True, slots=True)
@@ -481,6 +482,7 @@ class IncidentFacts:
     postmortem: str | None  # digest of the subject of the stored postmortem; None where none is stored
     deliveries: Mapping[int, Delivery] = field(default_factory=dict)  # by number of the message; only what was tried
     stop: Stop | None = None
+    heard_since: datetime | None = None  # alerts of which nobody spoke since then are stale; None: nobody can say
 
 
 @dataclass(frozen=True, slots=True)
@@ -495,6 +497,7 @@ class CorrelationFacts:
     inbox: tuple[InboxEntry, ...] = ()
     queue: tuple[QueuedTicket, ...] = ()  # tickets that wait unlinked
     since: datetime | None = None  # when this process began to look; readings are younger than that
+    heard_since: datetime | None = None  # as in IncidentFacts
 
     @property
     def alerts(self) -> tuple[Alert, ...]:

@@ -69,6 +69,7 @@ class Settings:
     workers: int = 4  # objects reconciled at the same time
     lease_name: str = "opsloop"
     reopen_grace: timedelta = REOPEN_GRACE
+    repeat_interval: timedelta = timedelta(hours=4)  # of Alertmanager (its default): how often it repeats what goes on
 
 
 _PARSERS: Mapping[str, Callable[[str], Any]] = {
@@ -87,6 +88,7 @@ _PARSERS: Mapping[str, Callable[[str], Any]] = {
     "workers": _between(1, 64),
     "lease_name": _label,
     "reopen_grace": parse_duration,
+    "repeat_interval": _positive,
 }
 """Each raises ValueError, with a right value, for a wrong text."""
 

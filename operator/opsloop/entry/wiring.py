@@ -53,6 +53,8 @@ class Operator:
             stops=self.stops,
             enqueue=self.queue.enqueue,
             reopen_grace=settings.reopen_grace,
+            repeat_interval=settings.repeat_interval,
+            started=ports.clock.now(),
         )
         self.throttle = Throttle(self.queue.enqueue_after)
         self.poller = Poller(

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
+from opsloop.core.alerts.ledger import REPEATS
 from opsloop.core.facts import AdmissionAnswer, ObjectChanges, TemplateWrite
 from opsloop.shell.evals.runner import EvalRunner
 from opsloop.shell.intake.inbox import InboxReader
@@ -63,6 +64,8 @@ class Runtime:
     stops: Stops
     enqueue: Callable[[ObjectKey], None]
     reopen_grace: timedelta
+    repeat_interval: timedelta  # at which Alertmanager repeats what goes on
+    started: datetime
     owned: OwnedObjects = field(default_factory=OwnedObjects)
     refusals: Refusals = field(default_factory=Refusals)
     addresses: dict[NamespacedName, tuple[object, Mapping[str, tuple[str, ...]]]] = field(default_factory=dict)
@@ -73,3 +76,11 @@ class Runtime:
     def now(self) -> datetime:
         """Wall time, UTC."""
         return self.clock.now()
+
+    def heard_since(self) -> datetime | None:
+        """Alerts of which nobody spoke since then are stale.
+
+        None while this process has not heard for a whole repeat interval: opsloop may have been away, and deaf.
+        """
+        now = self.now()
+        return None if now - self.started < self.repeat_interval else now - REPEATS * self.repeat_interval

@@ -6,9 +6,9 @@ is idempotent, commutative and associative: a crash between filing and clearing 
 
 import json
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import replace
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from opsloop.api.incident import AlertCounts, AlertSample, LinkedTicket
@@ -17,8 +17,12 @@ from opsloop.core.facts import Alert, Ledger
 
 SAMPLE = 10
 MAX_SERVICES = 100  # in by_service; the Incident stays small
+REPEATS = 3  # repeat intervals without a word of an alert after which it is stale: one may be late and one may get lost
+HEARD = timedelta(minutes=15)
+"""Step in which the last word of an alert is kept: groups repeat all their alerts whenever one changes, and that is no write."""
 
 Episode = tuple[str, datetime]
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 def episode(alert: Alert) -> Episode:
@@ -49,9 +53,9 @@ def join(ledgers: Iterable[Ledger]) -> Ledger:
     return whole
 
 
-def counts(ledger: Ledger) -> AlertCounts:
-    """Exact counts of distinct fingerprints; the sample is the earliest few."""
-    firing = firing_now(ledger.alerts)
+def counts(ledger: Ledger, heard_since: datetime | None = None) -> AlertCounts:
+    """Exact counts of distinct fingerprints; the sample is the earliest few. `heard_since` as in `firing_now`."""
+    unended, firing = firing_now(ledger.alerts), firing_now(ledger.alerts, heard_since)
     distinct: dict[str, Alert] = {}
     for alert in ledger.alerts:
         distinct.setdefault(alert.fingerprint, alert)
@@ -59,17 +63,25 @@ def counts(ledger: Ledger) -> AlertCounts:
     return AlertCounts(
         count=len(distinct),
         firing=len(firing),
+        stale=len(unended) - len(firing),
         first_at=min((a.starts_at for a in ledger.alerts), default=None),
         last_at=max((a.starts_at for a in ledger.alerts), default=None),
         by_service=dict(sorted(services.most_common(MAX_SERVICES))),
-        sample=[_sample(alert, alert.fingerprint in firing) for alert in list(distinct.values())[:SAMPLE]],
+        sample=[_sample(alert, unended, firing) for alert in list(distinct.values())[:SAMPLE]],
     )
 
 
-def firing_now(alerts: Iterable[Alert]) -> set[str]:
+def heard_at(alert: Alert) -> datetime:
+    """The last time that somebody spoke of this episode, to within HEARD."""
+    return alert.heard_at or _step(alert.received_at)
+
+
+def firing_now(alerts: Iterable[Alert], heard_since: datetime | None = None) -> set[str]:
     """Fingerprints whose latest episode fires.
 
     An earlier episode that ended after the latest began covers it: Alertmanager moves startsAt back when it merges two.
+    One of which nobody spoke since `heard_since` does not fire: it is stale. Alertmanager repeats what goes on, and sends
+    no end for what a person silenced.
     """
     latest: dict[str, Alert] = {}
     ended: dict[str, datetime] = {}
@@ -82,7 +94,9 @@ def firing_now(alerts: Iterable[Alert]) -> set[str]:
     return {
         fp
         for fp, alert in latest.items()
-        if alert.status == "firing" and not (fp in ended and ended[fp] > alert.starts_at)
+        if alert.status == "firing"
+        and not (fp in ended and ended[fp] > alert.starts_at)
+        and (heard_since is None or heard_at(alert) >= heard_since)
     }
 
 
@@ -92,10 +106,16 @@ def tickets_of(ledger: Ledger) -> list[LinkedTicket]:
 
 
 def _join(one: Alert, two: Alert) -> Alert:
-    """Text of the notification that came first; resolved wins; the latest end."""
+    """Text of the notification that came first; resolved wins; the latest end, and the latest word of it."""
     first = min(one, two, key=_alert_order)
     ends = [alert.ends_at for alert in (one, two) if alert.ends_at]
-    return replace(first, status=max(one.status, two.status), ends_at=max(ends, default=None))  # "firing" < "resolved"
+    status, heard = max(one.status, two.status), max(heard_at(one), heard_at(two))  # "firing" < "resolved"
+    later = heard if heard > first.received_at else None
+    return replace(first, status=status, ends_at=max(ends, default=None), heard_at=later)
+
+
+def _step(moment: datetime) -> datetime:
+    return moment - (moment - _EPOCH) % HEARD
 
 
 def _alert_order(alert: Alert) -> tuple[datetime, str]:
@@ -106,11 +126,12 @@ def _ticket_order(ticket: Mapping[str, Any]) -> tuple[float, str]:
     return ticket["score"], json.dumps(ticket, sort_keys=True)
 
 
-def _sample(alert: Alert, firing: bool) -> AlertSample:
+def _sample(alert: Alert, unended: Collection[str], firing: Collection[str]) -> AlertSample:
+    fires, ended = alert.fingerprint in firing, alert.fingerprint not in unended
     return AlertSample(
         fingerprint=alert.fingerprint[:64],
         name=name_of(alert)[:128],
         service=service_of(alert.labels)[:128],
-        status="firing" if firing else "resolved",
+        status="firing" if fires else "resolved" if ended else "stale",
         starts_at=alert.starts_at,
     )

@@ -103,7 +103,7 @@ def correlate(facts: CorrelationFacts, now: datetime, grace: timedelta = REOPEN_
     inbox = [locate(alert) for alert in facts.alerts]
     filed = {name: [locate(alert) for alert in ledger.alerts] for name, ledger in facts.ledgers.items()}
     current = [*inbox, *(a for i in facts.incidents if i.is_open for a in filed.get(i.metadata.name, ()))]
-    health = ServiceHealth(topology, facts.incidents, failing_services(current), now, grace)
+    health = ServiceHealth(topology, facts.incidents, failing_services(current, facts.heard_since), now, grace)
 
     creates, waits = incidents_for_measured_harm(health, facts.incidents, now)
     placement = PlacementFacts(

@@ -223,9 +223,9 @@ class Locator:
         )  # a namesake elsewhere is another service
 
 
-def failing_services(alerts: Sequence[LocatedAlert]) -> dict[str, datetime]:
-    """Service → earliest start of a failure alert that fires on it now, by these alerts."""
-    firing = firing_now(_episodes(subject.alert for subject in alerts))
+def failing_services(alerts: Sequence[LocatedAlert], heard_since: datetime | None = None) -> dict[str, datetime]:
+    """Service → earliest start of a failure alert that fires on it now, by these alerts; none that is stale."""
+    firing = firing_now(_episodes(subject.alert for subject in alerts), heard_since)
     starts: dict[str, datetime] = {}
     for subject in alerts:
         alert, name = subject.alert, subject.service

@@ -102,7 +102,7 @@ def title(spec: IncidentSpec, burn: BurnSignal | None) -> str:
 def _record_evidence(decision: IncidentBuilder) -> None:
     """Alerts and tickets of the ledger: counts are derived, so that filing an alert twice changes nothing."""
     facts = decision.facts
-    counts, tickets = ledger.counts(facts.ledger), ledger.tickets_of(facts.ledger)[:MOST_TICKETS]
+    counts, tickets = ledger.counts(facts.ledger, facts.heard_since), ledger.tickets_of(facts.ledger)[:MOST_TICKETS]
     decision.set(alerts=counts, tickets=tickets, severity=severity_by_alerts(facts, decision.status, decision.now))
     if counts.first_at is not None and counts.sample:
         first = counts.sample[0]

@@ -229,6 +229,9 @@ def recover(decision: IncidentBuilder) -> None:
     """Mitigated when the harm is surely over, Resolved when that held; unknown ends nothing."""
     status = decision.status
     seen = recoveries.recovery(decision.facts, status, decision.now)
+    if seen.reason == recoveries.WENT_STALE:
+        _end_stale(decision)
+        return
     if seen.over and not rollback_pending(decision.facts, status):
         _mitigate(decision, seen)
         if seen.drained:
@@ -243,6 +246,15 @@ def recover(decision: IncidentBuilder) -> None:
         text = recoveries.relapse(seen.reason, status)
         timeline.record(decision, f"relapse-{seen.at.timestamp():.0f}", seen.at, "Relapse", text)
     decision.look_again(timedelta(seconds=30))
+
+
+def _end_stale(decision: IncidentBuilder) -> None:
+    """Ends an Incident of which nobody speaks any more. Nobody said that the harm is over, so it is not mitigated."""
+    decision.set(phase="Resolved", resolved_at=decision.now, back_since=None)
+    text = recoveries.sentence(decision.facts, recoveries.WENT_STALE)
+    decision.condition("Mitigated", None, recoveries.WENT_STALE, text)
+    timeline.record(decision, f"stale-{decision.status.reopened}", decision.now, recoveries.WENT_STALE, text)
+    decision.event(recoveries.WENT_STALE, text, "Warning")
 
 
 def _mitigate(decision: IncidentBuilder, seen: Recovery) -> None:

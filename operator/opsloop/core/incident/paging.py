@@ -13,6 +13,7 @@ from opsloop.core.actions import SendPage, WithdrawPage
 from opsloop.core.facts import IncidentFacts
 from opsloop.core.incident import crowd, thread, timeline
 from opsloop.core.incident.cause import written
+from opsloop.core.incident.recovery import WENT_STALE
 from opsloop.core.incident.state import IncidentBuilder, burns_of
 from opsloop.core.slo.objectives import label
 from opsloop.names import ACKNOWLEDGE
@@ -193,12 +194,18 @@ def _resolve(decision: IncidentBuilder) -> None:
     groups = crowd.groups_of(status.page)
     if calls := thread.calls(status.page, ""):
         missed = [m for m in calls if m.state == "Decided" and _failure(decision, m)]
-        text = f"merged into {status.merged_into}" if status.merged_into else "resolved"
+        text = f"merged into {status.merged_into}" if status.merged_into else _ended(decision)
         if missed:
             text += f"; the page of {missed[0].decided_at:%H:%M:%S} UTC had not been delivered"
         _record(decision, _message(decision, "resolve", reason, text))
     for group in groups:
         _leave(decision, group)
+
+
+def _ended(decision: IncidentBuilder) -> str:
+    known = conditions.get(decision.status.conditions, "Mitigated")
+    stale = known is not None and known.reason == WENT_STALE
+    return f"ended without a word that it is over: {known.message}" if known and stale else "resolved"
 
 
 def _leave(decision: IncidentBuilder, group: str) -> None:

@@ -23,6 +23,7 @@ from opsloop.names import MITIGATED
 # Named reasons
 TELEMETRY_BACK = "TelemetryBack"  # the SLI is read again, or there is none to be read any more
 ALERTS_RESOLVED = "AlertsResolved"  # it has no burn, and all its alerts are resolved
+WENT_STALE = "WentStale"  # nobody repeats its alerts, and nobody told their end: silenced or forgotten
 PERSON_SAID_SO = "PersonSaidSo"  # annotation opsloop.dev/mitigated
 NOT_BACK = "NotBack"  # the harm goes on
 
@@ -100,7 +101,8 @@ def _is_within(facts: IncidentFacts, last: Play, objective: Slo, harmed: Collect
 
 def _by_alerts(status: IncidentStatus, now: datetime) -> Recovery:
     over = status.alerts.count > 0 and status.alerts.firing == 0
-    return Recovery(over, ALERTS_RESOLVED if over else NOT_BACK, now)
+    ended = WENT_STALE if status.alerts.stale else ALERTS_RESOLVED
+    return Recovery(over, ended if over else NOT_BACK, now)
 
 
 def _by_pods(facts: IncidentFacts, now: datetime) -> Recovery:
@@ -146,6 +148,7 @@ def sentence(facts: IncidentFacts, reason: str) -> str:
         PODS_BACK: "pods are available again",
         TELEMETRY_BACK: "the SLI is read again",
         ALERTS_RESOLVED: "all its alerts are resolved",
+        WENT_STALE: "nobody repeats its alerts any more, and nobody told their end: they were silenced or forgotten",
     }.get(reason, "a person said that it is over")
 
 

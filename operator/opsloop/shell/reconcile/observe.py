@@ -156,6 +156,7 @@ async def incident_facts(runtime: Runtime, namespace: str, name: str) -> Inciden
         postmortem=await _postmortem(runtime, namespace, name),
         deliveries=runtime.pages.deliveries(page.dedup_key) if page else {},
         stop=runtime.stops.of(namespace),
+        heard_since=runtime.heard_since(),
     )
 
 
@@ -181,6 +182,7 @@ async def namespace_facts(runtime: Runtime, namespace: str) -> CorrelationFacts:
         inbox=inbox,
         queue=queue,
         since=runtime.inbox.since(namespace),
+        heard_since=runtime.heard_since(),
     )
 
 
