@@ -12,7 +12,7 @@ import pytest
 
 from opsloop.adapters.kube import Kube
 from opsloop.errors import AlreadyExists, Conflict, Invalid, LeadershipLost, NotFound
-from opsloop.shell.ports import CONFIGMAPS, DEPLOYMENTS, INCIDENTS, PODS, Object, Reader, Resource, Writer
+from opsloop.shell.ports import CONFIGMAPS, DEPLOYMENTS, INCIDENTS, PODS, Object, Reader, Resource, Watcher, Writer
 from opsloop.shell.watch.cache import template_manager
 from opsloop.simulator.fakes.cluster import FakeCluster
 
@@ -20,8 +20,8 @@ KUBECONFIG = os.environ.get("OPSLOOP_CONTRACT_KUBECONFIG")
 NAMESPACES = Resource("v1", "Namespace", "namespaces")
 
 
-class Api(Reader, Writer, Protocol):
-    """Both ports."""
+class Api(Reader, Writer, Watcher, Protocol):
+    """All of them."""
 
 
 @dataclass
@@ -102,6 +102,24 @@ async def test_metadata_comes_without_the_content(subject: Subject) -> None:
     assert "data" not in answer and answer["metadata"]["creationTimestamp"]
     with pytest.raises(NotFound):
         await subject.api.metadata(CONFIGMAPS, subject.namespace, "missing")
+
+
+async def test_a_watch_tells_of_what_exists_and_of_what_comes_with_its_labels(subject: Subject) -> None:
+    async def create(name: str, value: str) -> None:
+        await subject.api.create(CONFIGMAPS, subject.namespace, config(name, labels={"x": value}))
+
+    await create("before", "y")
+    await create("other", "z")
+    async with (
+        asyncio.timeout(20),
+        contextlib.aclosing(subject.api.watch(CONFIGMAPS, subject.namespace, {"x": "y"})) as batches,
+    ):
+        (first,) = await anext(batches)
+        assert first["name"] == "before" and first["namespace"] == subject.namespace
+        await create("stranger", "z")
+        await create("after", "y")
+        (second,) = await anext(batches)
+        assert second["name"] == "after" and second["uid"] and "data" not in second
 
 
 async def test_what_was_created_is_read_back_with_its_identity(subject: Subject) -> None:

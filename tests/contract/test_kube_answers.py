@@ -12,7 +12,7 @@ from aiohttp import web
 from kubernetes.aio.client import Configuration
 
 from opsloop.adapters.kube.kube import Kube
-from opsloop.adapters.kube.transport import Transport
+from opsloop.adapters.kube.transport import POOL, Transport
 from opsloop.errors import (
     AlreadyExists,
     Conflict,
@@ -34,11 +34,13 @@ class Server:
         self.asked: list[tuple[str, str, str, Any]] = []
         self.headers: list[dict[str, str]] = []
         self.delay = 0.0
+        self.arrived = asyncio.Semaphore(0)  # one for each request
 
     async def handle(self, request: web.Request) -> web.Response:
         text = await request.text()
         self.asked.append((request.method, request.path_qs, request.content_type, text))
         self.headers.append(dict(request.headers))
+        self.arrived.release()
         await asyncio.sleep(self.delay)
         status, body, headers = self.script.pop(0) if self.script else (200, {}, {})
         data = body if isinstance(body, bytes) else json.dumps(body).encode()
@@ -295,3 +297,69 @@ async def test_calls_are_counted_by_verb_resource_and_code(server: Server) -> No
     await counted.get(CONFIGMAPS, "shop", "a")
     await counted.close()
     assert calls == [("update", "releases", "409"), ("get", "configmaps", "200")]
+
+
+ITEM = {"metadata": {"name": "one", "namespace": "shop"}}
+LISTED = {"metadata": {"resourceVersion": "7"}, "items": [ITEM]}
+
+
+def event(kind: str, name: str, **meta: Any) -> bytes:
+    return json.dumps({"type": kind, "object": {"metadata": {"name": name, "namespace": "shop", **meta}}}).encode()
+
+
+async def watched(kube: Kube) -> list[str]:
+    """Names in the order in which a watch tells of them."""
+    return [meta["name"] async for batch in kube.watch(CONFIGMAPS, "shop", {"a": "b"}) for meta in batch]
+
+
+async def test_a_watch_begins_where_the_list_ended(server: Server, kube: Kube) -> None:
+    long = {"annotations": {"note": "x" * 300_000}}  # longer than the lines that aiohttp reads
+    lines = [event("BOOKMARK", ""), event("ADDED", "two", **long), event("DELETED", "one"), event("MODIFIED", "three")]
+    server.script = [(200, LISTED, {}), (200, b"\n".join(lines) + b"\n", {})]
+    assert await watched(kube) == ["one", "two", "three"]
+    (_, listed, _, _), (_, followed, _, _) = server.asked
+    assert listed == "/api/v1/namespaces/shop/configmaps?labelSelector=a%3Db"
+    assert "watch=true" in followed and "resourceVersion=7" in followed and "timeoutSeconds=600" in followed
+    assert "PartialObjectMetadataList" in server.headers[0]["Accept"]
+    assert server.headers[1]["Accept"].startswith("application/json;as=PartialObjectMetadata;")
+    assert server.headers[1]["Authorization"] == "Bearer secret"
+
+
+@pytest.mark.parametrize(
+    ("answer", "error", "message"),
+    [
+        pytest.param(
+            (200, event("ADDED", "two") + b"\n" + b'{"type": "ERROR", "object": {"message": "too old"}}\n', {}),
+            Unavailable,
+            "too old",
+            id="its version expired",
+        ),
+        pytest.param((403, {"message": "cannot watch"}, {}), Forbidden, "cannot watch", id="the right is missing"),
+        pytest.param((410, {}, {}), Unavailable, "410", id="the version is gone"),
+        pytest.param((200, b"<html>\n", {}), Unavailable, "not JSON", id="something in between answers"),
+        pytest.param((200, b"x" * 5_000_000, {}), Unavailable, "longer than", id="a line without an end"),
+    ],
+)
+async def test_a_watch_that_fails(
+    server: Server, kube: Kube, answer: tuple[int, Any, dict[str, str]], error: type[OpsloopError], message: str
+) -> None:
+    server.script = [(200, LISTED, {}), answer]
+    with pytest.raises(error, match=message):
+        await watched(kube)
+
+
+async def test_a_watch_holds_none_of_the_connections_of_calls(server: Server, kube: Kube) -> None:
+    watches = [kube.watch(CONFIGMAPS, "shop", {"a": "b"}) for _ in range(POOL + 5)]
+    server.script = [(200, LISTED, {})] * len(watches)
+    for watch in watches:
+        await anext(watch)
+    server.delay = 3.0
+    tasks = [asyncio.create_task(anext(watch)) for watch in watches]
+    for _ in range(2 * len(watches)):
+        await server.arrived.acquire()
+    server.delay = 0.0
+    async with asyncio.timeout(2):
+        await kube.get(CONFIGMAPS, "shop", "a")
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)

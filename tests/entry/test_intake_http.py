@@ -13,7 +13,7 @@ from aiohttp.test_utils import TestClient, TestServer
 from opsloop.core.facts import Alert, Ticket
 from opsloop.core.intake import MAX_BODY
 from opsloop.entry.intake_http import REMEMBER, intake_routes
-from opsloop.errors import LeadershipLost, OpsloopError, Unavailable
+from opsloop.errors import OpsloopError, Unavailable
 from tests.builders.correlation import NOW, NS
 
 AM = "system:serviceaccount:shop:alertmanager"
@@ -71,7 +71,7 @@ class Rig:
     """The routes with fakes around."""
 
     def __init__(self) -> None:
-        self.access, self.store, self.leader, self.seconds = Gatekeeper(), FakeStore(), True, 0.0
+        self.access, self.store, self.seconds = Gatekeeper(), FakeStore(), 0.0
         self.calls: list[tuple[str, int, int]] = []
 
     @asynccontextmanager
@@ -81,7 +81,6 @@ class Rig:
             intake_routes(
                 self.access,
                 self.store,
-                lambda: self.leader,
                 "opsloop",
                 lambda *call: self.calls.append(call),
                 lambda: NOW,
@@ -163,7 +162,6 @@ async def test_a_big_body_below_the_limit_is_taken(rig: Rig) -> None:
     ("what", "error", "retry_after"),
     [
         pytest.param("store", Unavailable("overload", after=5), "5", id="overload"),
-        pytest.param("store", LeadershipLost("not the holder"), "2", id="leadership lost in between"),
         pytest.param("access", Unavailable("apiserver is away"), "2", id="TokenReview away"),
     ],
 )
@@ -173,12 +171,6 @@ async def test_a_passing_failure_is_a_503_that_alertmanager_retries(
     getattr(rig, what).error = error
     status, body, answer = await rig.post()
     assert (status, answer.headers["Retry-After"]) == (503, retry_after) and str(error) in body["error"]
-
-
-async def test_a_replica_without_the_lease_stores_nothing(rig: Rig) -> None:
-    rig.leader = False
-    status, body, answer = await rig.post()
-    assert status == 503 and "Lease" in body["error"] and "Retry-After" in answer.headers and not rig.access.reviews
 
 
 async def test_a_permission_is_cached_for_a_minute_a_refusal_never(rig: Rig) -> None:

@@ -9,7 +9,7 @@ from opsloop.shell.ports import ObjectKey
 from opsloop.simulator.fakes.cluster import FakeDeath
 from opsloop.simulator.fakes.ports import FakePorts
 from opsloop.simulator.process import FAILURES, Running
-from tests.sim.shop import NS, Shop
+from tests.sim.shop import Shop
 
 SETTINGS = Settings(tick=timedelta(seconds=1), prometheus_resolution=timedelta(seconds=1), workers=1)
 MOST_RECONCILES = 40  # of one object within one second; more is a livelock
@@ -47,11 +47,6 @@ class OperatorProcess(Running):
             if task.done():
                 await self._die(task.exception())
                 break
-
-    def intake_stored(self) -> None:
-        """The intake has stored something; a process that is down finds it when it starts."""
-        if self._tasks:
-            self.operator.intake_stored(NS)
 
     async def _die(self, error: BaseException | None) -> None:
         if not isinstance(error, FakeDeath):

@@ -147,7 +147,6 @@ class Shift:
         text = "The answers service gives wrong answers right now: it says 7 days."
         ticket = Ticket("T-1", "Wrong answers about returns", text, "mail", "user", now, now, example)
         self.shop.report("storm", tuple(alerts), (ticket,))
-        self.operator.intake_stored()
 
     async def learn(self) -> None:
         await self.until("a case is captured", lambda: self._find(EVALCASES, CASE) is not None)

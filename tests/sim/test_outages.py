@@ -36,7 +36,6 @@ def critical(shift: Shift, name: str = "Down") -> None:
     now = shift.shop.clock.now()
     labels = {"alertname": name, "service": "answers", "severity": "critical"}
     shift.shop.report(name.lower(), (Alert(name, "firing", now, labels, {}, now),))
-    shift.operator.intake_stored()
 
 
 @story
@@ -54,7 +53,6 @@ async def test_all_pods_die_for_a_quarter_of_an_hour_which_is_one_page_and_one_e
         "Down", "resolved", now, {"alertname": "Down", "service": "answers", "severity": "critical"}, {}, now, now
     )
     shift.shop.report("end", (ended,))
-    shift.operator.intake_stored()
     await shift.until("resolved", lambda: resolved(shift), most=130)
     await seconds(shift, 30)
     assert heard(shift) == ["trigger Severity sev1", "resolve Resolved sev1"] and len(incidents(shift)) == 1

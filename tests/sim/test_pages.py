@@ -83,7 +83,6 @@ async def test_sev2_that_becomes_sev1_pages_again(shift: Shift) -> None:
     now = shift.shop.clock.now()
     labels = {"alertname": "Down", "service": "answers", "severity": "critical"}
     shift.shop.report("alert", (Alert("f1", "firing", now, labels, {}, now),))
-    shift.operator.intake_stored()
     await shift.until("paged at sev2", lambda: heard(shift) == ["trigger Severity sev2"], most=90)
     shift.shop.errors["v1"] = 0.8
     shift.shop.silent = False
@@ -159,7 +158,6 @@ async def test_fourteen_services_that_fail_at_once_are_five_pages_and_one_that_s
         labels = [{"alertname": "Down", "service": name, "severity": "critical"} for name in names]
         ended = at if status == "resolved" else None
         shift.shop.report(kind, tuple(Alert(each["service"], status, now, each, {}, at, ended) for each in labels))
-        shift.operator.intake_stored()
 
     report("storm", "firing")
     await seconds(shift, 20)

@@ -17,7 +17,6 @@ pytestmark = [pytest.mark.asyncio, pytest.mark.looptime]
 def report_critical_alert(shift: Shift) -> None:
     now, labels = shift.shop.clock.now(), {"alertname": "AnswersDown", "service": "answers", "severity": "critical"}
     shift.shop.report("outage", (Alert("f1", "firing", now, labels, {}, now),))
-    shift.operator.intake_stored()
 
 
 @story

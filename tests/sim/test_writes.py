@@ -102,7 +102,6 @@ async def test_alerts_that_end_one_by_one_rewrite_the_postmortem_once(shift: Shi
         began = incident.status.alerts.first_at
         assert began is not None
         shift.shop.report(f"end-{n}", (Alert(f"f{n}", "resolved", began, labels, {}, now, now),), ())
-        shift.operator.intake_stored()
         await seconds(shift, 1)
     ended = shift.incident()
     assert ended is not None and ended.status.alerts.firing == 0

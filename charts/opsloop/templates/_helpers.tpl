@@ -88,8 +88,8 @@ spec:
   resources: [persistentvolumeclaims]  # may a canary mount what the live pods mount?
   verbs: [get]
 - apiGroups: [""]
-  resources: [configmaps]  # intake, ledgers, postmortems; get: who last wrote those that pods use (metadata only)
-  verbs: [get, list, create, update, patch, delete]
+  resources: [configmaps]  # intake, ledgers, postmortems; watch: what other replicas store; get: who last wrote those that pods use (metadata only)
+  verbs: [get, list, watch, create, update, patch, delete]
 {{- if .Values.readSecretMetadata }}
 - apiGroups: [""]
   resources: [secrets]  # who last wrote those that pods use; RBAC has no right to metadata alone, opsloop asks for no more

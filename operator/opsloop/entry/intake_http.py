@@ -1,4 +1,4 @@
-"""The intake's two routes: Alertmanager's webhook and users' tickets.
+"""The intake's two routes: Alertmanager's webhook and users' tickets. Every replica stores; the holder of the Lease files.
 
 202: the API server holds the content. 400 names the field, 401 and 403 the missing token or permission, 413 and 503 the
 remedy. Alertmanager retries only on network errors and 5xx, so every failure that may pass later is a 503.
@@ -18,7 +18,7 @@ from aiohttp import web
 from opsloop.api.meta import GROUP
 from opsloop.core.facts import Alert, Ticket
 from opsloop.core.intake import MAX_BODY, parse_alerts, parse_json, parse_ticket
-from opsloop.errors import Invalid, LeadershipLost, OpsloopError, Retryable
+from opsloop.errors import Invalid, OpsloopError, Retryable
 from opsloop.shell.ports import Access
 
 REMEMBER = 60.0  # seconds for which a permission is cached
@@ -45,7 +45,6 @@ class Store(Protocol):
 def intake_routes(
     access: Access,
     inbox: Store,
-    is_leader: Callable[[], bool],
     audience: str = AUDIENCE,
     telemetry_hook: Hook = lambda _route, _status, _stored: None,
     now: Callable[[], datetime] = lambda: datetime.now(UTC),
@@ -71,8 +70,6 @@ def intake_routes(
     def guarded(route: str, handler: Handler) -> Handler:
         async def handle(request: web.Request) -> web.Response:
             try:
-                if not is_leader():
-                    raise LeadershipLost("this replica does not hold the Lease; another one stores")
                 await guard.check(request.headers.get("Authorization", ""), route, request.match_info["namespace"])
                 return await handler(request)
             except (_Refused, OpsloopError) as error:

@@ -4,7 +4,7 @@ import asyncio
 import logging
 import os
 import signal
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import aiohttp
@@ -28,12 +28,20 @@ from opsloop.shell.watch.resync import Resync
 log = logging.getLogger("opsloop")
 
 
-def connect(settings: Settings, kube: Kube, session: aiohttp.ClientSession, metrics: Metrics) -> Ports:
-    """Ports on a real cluster: the API server, Prometheus, pods and the pager, as the settings name them."""
+def connect(
+    settings: Settings, base: Kube, fence: Callable[[], None], session: aiohttp.ClientSession, metrics: Metrics
+) -> Ports:
+    """Ports on a real cluster: the API server, Prometheus, pods and the pager, as the settings name them.
+
+    Everything is written behind the Lease's fence, except for what the intake stores.
+    """
+    kube = base.fenced(fence)
     token_file = settings.pager_token_file or None
     return Ports(
         reader=kube,
         writer=kube,
+        intake=base,
+        watcher=kube,
         access=kube,
         telemetry=Prometheus.over_http(session, settings.prometheus_url) if settings.prometheus_url else NoPrometheus(),
         prober=HttpProber(session),
@@ -52,8 +60,7 @@ async def operate(settings: Settings) -> None:
         gained = asyncio.Event()
         identity = unique_identity(settings.pod_name)
         elector = Elector(base, settings.pod_namespace, settings.lease_name, identity, gained.set)
-        kube = base.fenced(elector.fence)
-        operator = Operator(connect(settings, kube, session, metrics), settings)
+        operator = Operator(connect(settings, base, elector.fence, session, metrics), settings)
         metrics.watch(operator.queue, lambda: elector.leading)
         metrics.watch_releases(lambda: operator.seen() if elector.leading else [])
         metrics.watch_stops(lambda: operator.stops.all if elector.leading else ())
@@ -61,7 +68,7 @@ async def operate(settings: Settings) -> None:
         health = Health(elector.alive, resync.done.is_set, metrics)
         servers = [
             await serve(build_app(metrics, health), settings.metrics_port),
-            await serve(_intake(settings, kube, operator, elector, metrics), settings.intake_port),
+            await serve(_intake(settings, base, operator, metrics), settings.intake_port),
         ]
         tasks = {
             "elector": asyncio.create_task(elector.run()),
@@ -110,11 +117,9 @@ async def _api_server(metrics: Metrics) -> Kube:
     return await Kube.connect(None, None, count=metrics.api)
 
 
-def _intake(settings: Settings, kube: Kube, operator: Operator, elector: Elector, metrics: Metrics) -> web.Application:
+def _intake(settings: Settings, kube: Kube, operator: Operator, metrics: Metrics) -> web.Application:
     app = web.Application(client_max_size=8 * 1024 * 1024)
-    app.add_routes(
-        intake_routes(kube, operator.inbox, lambda: elector.leading, settings.token_audience, metrics.intake)
-    )
+    app.add_routes(intake_routes(kube, operator.inbox, settings.token_audience, metrics.intake))
     return app
 
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+from collections.abc import Sequence
 from datetime import timedelta
 
 from opsloop.api.release import Release
@@ -9,6 +10,7 @@ from opsloop.core.facts import Verdict
 from opsloop.core.incident.effect import Act, act_of
 from opsloop.entry.settings import Settings
 from opsloop.shell.evals.runner import EvalRunner
+from opsloop.shell.intake.arrivals import Arrivals
 from opsloop.shell.intake.inbox import Inbox, InboxReader
 from opsloop.shell.intake.ledger_store import LedgerStore
 from opsloop.shell.notify.pages import PageSender
@@ -61,7 +63,8 @@ class Operator:
             ports.telemetry, ports.clock, self.cache.releases, self.readings, self._reading_changed, settings.tick,
             settings.prometheus_resolution, self._hot, self._act, settings.prometheus_delay,
         )  # fmt: skip
-        self.inbox = Inbox(ports.writer, self.intake_stored)
+        self.inbox = Inbox(ports.intake, self.intake_stored)
+        self.arrivals = Arrivals(ports.watcher, settings.namespaces, self.intake_stored)
 
     def seen(self) -> list[tuple[Release, Verdict | None]]:
         """The Releases that exist now, each with the verdict of its last poll."""
@@ -72,30 +75,35 @@ class Operator:
         for key in sorted(requests_for_object(kind, obj, self.cache)):
             self.queue.enqueue(key)
 
-    def intake_stored(self, namespace: str) -> None:
-        """Requests that the namespace's inbox is filed, and that the SLIs are read at once."""
-        self.runtime.inbox.expect(namespace)
+    def intake_stored(self, namespace: str, names: Sequence[str]) -> None:
+        """Requests that these inbox entries are filed, and that the SLIs are read at once. Nothing without the Lease: the
+        holder hears of them by its watch."""
+        if not self.queue.leads:
+            return
+        news = [name for name in names if self.runtime.inbox.expect(namespace, name)]
+        if not news:
+            return
         self.throttle.request(("Namespace", namespace, namespace))
         self.poller.nudge()
 
     async def resync(self) -> int:
         """Lists everything and requests what an earlier process left undone; the number of objects pruned from the cache.
 
-        Left undone may be: entries of the inbox, and stored templates whose Release was deleted.
+        Left undone may be: stored templates whose Release was deleted.
         """
         pruned = await resync(self.runtime.reader, self.cache, self.changed, self.settings.namespaces)
-        for namespace in await self.runtime.inbox.leftovers(self.settings.namespaces):
-            self.queue.enqueue(("Namespace", namespace, namespace))
         for key in await orphaned_releases(self.runtime, self.settings.namespaces):
             self.queue.enqueue(("Release", *key))
         return pruned
 
     async def lead(self) -> None:
-        """Reconciles everything once, reads the SLIs and the switch until cancelled. For the holder of the Lease only."""
+        """Reconciles everything once, reads the SLIs, the switch and what arrives in inboxes, until cancelled. For the
+        holder of the Lease only."""
         await self.stops.refresh()
         self.queue.lead(self.cache.keys())
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self.stops.run())
+            tasks.create_task(self.arrivals.run())
             await self.poller.run()
 
     async def close(self) -> None:

@@ -4,7 +4,7 @@ Every method raises errors of `opsloop.errors` only: Conflict, Unavailable, NotF
 Objects are plain dicts as the API server returns them (JSON, camel case).
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Protocol
@@ -94,6 +94,25 @@ class Writer(Protocol):
 
     async def patch_pod_condition(self, namespace: str, pod: str, uid: str, condition: Object) -> Object:
         """Strategic merge of one status condition of that very pod (`uid` may be empty)."""
+        ...
+
+
+class Creator(Protocol):
+    """Creates objects behind no fence: for what every replica may write, whoever holds the Lease."""
+
+    async def create(self, resource: Resource, namespace: str, body: Object) -> Object:
+        """AlreadyExists where the name is taken."""
+        ...
+
+
+class Watcher(Protocol):
+    """Follows objects that the informer's cache does not hold."""
+
+    def watch(
+        self, resource: Resource, namespace: str, labels: Mapping[str, str]
+    ) -> AsyncGenerator[Sequence[Object], None]:
+        """`metadata` of the objects with these labels in a namespace ("" = all): first of all that exist, then of each that
+        is created or changed. Says nothing of deletions. Ends after some minutes, to be called anew."""
         ...
 
 
@@ -198,6 +217,8 @@ class Ports:
 
     reader: Reader
     writer: Writer
+    intake: Creator  # stores what the intake takes, on a standby too
+    watcher: Watcher
     access: Access
     telemetry: Telemetry
     prober: Prober

@@ -150,7 +150,6 @@ async def _with_opsloop(world: World, weather: Weather, record: Record, tick: ti
 async def _with_judge(world: World, weather: Weather, record: Record, judge: Judge) -> list[str]:
     mechanics = Mechanics(world, weather, judge, record)
     world.on_ship = mechanics.ship
-    world.intake_stored = lambda: None
     while world.now() <= weather.horizon:
         world.step()
         mechanics.look()

@@ -93,7 +93,6 @@ class Process(Running):
             except Retryable:
                 await self.stop()
                 await asyncio.sleep(BACKOFF)
-        self.world.intake_stored = lambda: self.operator.intake_stored(NS)
 
     def depose(self) -> None:
         """It loses the Lease: what it still does comes to nothing."""

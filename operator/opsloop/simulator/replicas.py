@@ -51,4 +51,3 @@ class Replicas:
         await process.stop()
         self.failures += process.failures
         process.failures = []
-        self._world.intake_stored = lambda: None

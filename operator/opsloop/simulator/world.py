@@ -113,7 +113,6 @@ class World:
             s.name: Traffic(s, self._rng(s.name), midnight, clock=Random(f"clock {seed} {s.name}")) for s in services
         }
         self.alerting = Alerting(services)
-        self.intake_stored: Callable[[], None] = lambda: None
         self.on_ship: Callable[[str, str], None] | None = None
         self.story: list[tuple[float, str]] = []
         self.on_tell: Callable[[float, str], None] = lambda at, text: None
@@ -336,7 +335,6 @@ class World:
         for part, data in enumerate(encode_entries(alerts, tickets)):
             meta = {"name": f"opsloop-inbox-{number}-{part}", "namespace": NS, "labels": {INBOX: "true"}}
             self.cluster.seed({"kind": "ConfigMap", "metadata": meta, "binaryData": data})
-        self.intake_stored()
 
     def outage(self, service: str, ratio: float, seconds: float) -> None:
         """All versions of a service ("" = of every service) err for a while."""

@@ -149,15 +149,6 @@ async def test_at_rest_nothing_is_read() -> None:
     assert cluster.reads == ["list configmaps", f"get configmaps {TICKET_QUEUE}"]
 
 
-async def test_entries_of_a_dead_process_are_found_at_the_resync(cluster: FakeCluster) -> None:
-    process = Process(cluster, shop())
-    await process.look()
-    fill(cluster, [STALE])  # without a commit that this process heard of
-    assert await process.runtime.inbox.leftovers() == {NS} == await process.runtime.inbox.leftovers([NS, "other"])
-    await process.look()
-    assert list(stored(cluster)) == ["catalog-1"] and await process.runtime.inbox.leftovers() == set()
-
-
 async def test_a_cache_that_lags_never_makes_a_second_incident(cluster: FakeCluster) -> None:
     process = Process(cluster, shop(answers="fired"), lagging=True)
     await process.look()

@@ -27,17 +27,17 @@ def inbox_left(cluster: FakeCluster) -> int:
 
 
 async def test_everything_within_the_window_is_one_config_map(cluster: FakeCluster) -> None:
-    commits: list[str] = []
-    inbox = Inbox(cluster, commits.append, window=0.0)
+    commits: list[tuple[str, int]] = []
+    inbox = Inbox(cluster, lambda namespace, names: commits.append((namespace, len(names))), window=0.0)
     await asyncio.gather(inbox.put_alerts(NS, STORM), inbox.put_ticket(NS, WISH), inbox.put_alerts(NS, [STALE]))
-    assert len(cluster.writes) == 1 and commits == [NS]
+    assert len(cluster.writes) == 1 and commits == [(NS, 1)]
     (entry,) = await InboxReader(cluster, cluster.clock).entries(NS)
     assert len(entry.alerts) == 41 and entry.tickets == (WISH,)
 
 
 async def test_a_failed_write_is_unavailable_to_every_caller(cluster: FakeCluster) -> None:
-    commits: list[str] = []
-    inbox = Inbox(cluster, commits.append, window=0.0)
+    commits: list[tuple[str, int]] = []
+    inbox = Inbox(cluster, lambda namespace, names: commits.append((namespace, len(names))), window=0.0)
     cluster.fail_next = [Unavailable("apiserver is away", after=7)]
     results = await asyncio.gather(inbox.put_alerts(NS, STORM), inbox.put_ticket(NS, WISH), return_exceptions=True)
     assert [type(r) for r in results] == [Unavailable, Unavailable] and commits == []
@@ -47,7 +47,7 @@ async def test_a_failed_write_is_unavailable_to_every_caller(cluster: FakeCluste
 
 
 async def test_overload_is_refused_at_once_and_passes(cluster: FakeCluster) -> None:
-    inbox = Inbox(cluster, lambda _: None, window=0.0, max_pending=40)
+    inbox = Inbox(cluster, lambda _, __: None, window=0.0, max_pending=40)
     first = asyncio.create_task(inbox.put_alerts(NS, STORM))
     await asyncio.sleep(0)
     with pytest.raises(Unavailable, match="wait to be stored"):
@@ -57,7 +57,7 @@ async def test_overload_is_refused_at_once_and_passes(cluster: FakeCluster) -> N
 
 
 async def test_a_caller_that_hangs_up_does_not_cancel_the_others(cluster: FakeCluster) -> None:
-    inbox = Inbox(cluster, lambda _: None, window=0.0)
+    inbox = Inbox(cluster, lambda _, __: None, window=0.0)
     gone, stays = (asyncio.create_task(inbox.put_ticket(NS, t)) for t in (WISH, COMPLAINT))
     await asyncio.sleep(0)
     gone.cancel()
@@ -67,5 +67,5 @@ async def test_a_caller_that_hangs_up_does_not_cancel_the_others(cluster: FakeCl
 
 
 async def test_an_empty_body_stores_nothing(cluster: FakeCluster) -> None:
-    await Inbox(cluster, lambda _: None).put_alerts(NS, [])
+    await Inbox(cluster, lambda _, __: None).put_alerts(NS, [])
     assert cluster.writes == []

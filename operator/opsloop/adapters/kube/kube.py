@@ -1,6 +1,7 @@
 """Reader, Writer and Access of `shell.ports` on one API server."""
 
-from collections.abc import Callable, Mapping, Sequence
+import contextlib
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from typing import Any
 
 from opsloop import names
@@ -11,6 +12,9 @@ from opsloop.shell.ports import PODS, Object, Resource
 APPLY = "application/apply-patch+yaml"  # JSON is YAML
 STRATEGIC = "application/strategic-merge-patch+json"
 METADATA = "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1"  # 406 from a server that knows it not
+METADATA_LIST = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"
+WATCH_SECONDS = 600  # then what exists is listed again, as for everything that is watched (`shell.watch.resync.PERIOD`)
+WATCH_SILENCE = 90.0
 MANAGED = {"fieldManager": names.FIELD_MANAGER}
 Fence = Callable[[], None]
 
@@ -73,6 +77,30 @@ class Kube:
         answer = await self._transport.call("list", "GET", _path(resource, namespace), resource.plural, query)
         named = {"apiVersion": resource.api_version, "kind": resource.kind}  # items of built-in lists come without
         return [{**named, **item} for item in answer.get("items") or []]
+
+    # Watcher
+
+    async def watch(
+        self, resource: Resource, namespace: str, labels: Mapping[str, str]
+    ) -> AsyncGenerator[Sequence[Object], None]:
+        """`metadata` of what exists with these labels, then of each that is created or changed, for WATCH_SECONDS."""
+        path, selector = _path(resource, namespace), ",".join(f"{k}={v}" for k, v in labels.items())
+        listed = await self._transport.call(
+            "list", "GET", path, resource.plural, {"labelSelector": selector}, accept=METADATA_LIST
+        )
+        yield [item["metadata"] for item in listed.get("items") or []]
+        query = {
+            "labelSelector": selector,
+            "watch": "true",
+            "allowWatchBookmarks": "true",  # one a minute: a connection that says less is dead
+            "resourceVersion": str(listed["metadata"]["resourceVersion"]),
+            "timeoutSeconds": str(WATCH_SECONDS),
+        }
+        stream = self._transport.stream(path, resource.plural, query, METADATA, WATCH_SECONDS, WATCH_SILENCE)
+        async with contextlib.aclosing(stream) as events:
+            async for event in events:
+                if event["type"] in ("ADDED", "MODIFIED"):
+                    yield [event["object"]["metadata"]]
 
     # Writer
 

@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import AsyncGenerator, Callable, Mapping
 from typing import Any
 from urllib.parse import urlencode
 
@@ -17,6 +17,7 @@ from opsloop.errors import Invalid, Unavailable
 Counter = Callable[[str, str, str], None]  # (verb, plural, status code or "error")
 POOL = 20
 LONGEST_WAIT = 5.0  # seconds of Retry-After that are waited out here; longer ones are the caller's
+MAX_EVENT = 4 * 1024 * 1024  # bytes; the API server stores no object that is longer than this
 JSON = "application/json"
 JSON_PATCH = "application/json-patch+json"
 
@@ -49,6 +50,8 @@ class Transport:
     """JSON in, JSON out. `timeout` in seconds holds for each call, waiting for a free connection included."""
 
     def __init__(self, configuration: Configuration, timeout: float = 10.0, count: Counter = _nothing) -> None:
+        configuration.connection_pool_maxsize = 0  # no limit: each stream holds a connection for as long as it lasts
+        self._streams = ApiClient(configuration)
         configuration.connection_pool_maxsize = POOL
         self._client = ApiClient(configuration)
         self._client.user_agent = "opsloop"
@@ -63,6 +66,7 @@ class Transport:
     async def close(self) -> None:
         """Close the connections."""
         await self._client.close()
+        await self._streams.close()
 
     async def call(
         self,
@@ -107,6 +111,30 @@ class Transport:
         )
         return status, data
 
+    async def stream(
+        self, path: str, plural: str, query: Mapping[str, str], accept: str, seconds: float, silence: float
+    ) -> AsyncGenerator[dict[str, Any], None]:
+        """Events of one watch, until the server ends it. Raises Unavailable after `silence` seconds without one, for one
+        that is longer than MAX_EVENT, and for one that says that the watch has failed."""
+        headers = {"User-Agent": str(self._client.user_agent), "Accept": accept}
+        await self._client.update_params_for_auth(headers, [], ["BearerToken"], path, "GET", None)
+        url = f"{self.server}{path}?{urlencode(query)}"
+        limit = aiohttp.ClientTimeout(total=seconds + silence, connect=self._timeout, sock_read=silence)
+        try:
+            answer = (await self._streams.call_api("GET", url, headers, _request_timeout=limit)).response
+            async with answer:
+                self._count("watch", plural, str(answer.status))
+                if answer.status != 200:
+                    raise failure(f"watch {path}", answer.status, answer.headers, await answer.read())
+                async for line in _lines(answer.content):
+                    event = _object(f"watch {path}", line)
+                    if event.get("type") == "ERROR":
+                        raise Unavailable(f"watch {path}: {(event.get('object') or {}).get('message')}")
+                    yield event
+        except (aiohttp.ClientError, OSError, TimeoutError, ApiException) as error:
+            self._count("watch", plural, "error")
+            raise Unavailable(f"watch {path}: {type(error).__name__}: {error}") from error
+
     async def _send(
         self,
         verb: str,
@@ -130,6 +158,18 @@ class Transport:
             raise Unavailable(f"{verb} {path}: {type(error).__name__}: {error}") from error
         self._count(verb, plural, str(response.status))
         return response.status, response.headers, data
+
+
+async def _lines(content: aiohttp.StreamReader) -> AsyncGenerator[bytes, None]:
+    """Whole lines; aiohttp's own end at 128 KiB, and annotations alone may be longer."""
+    rest = b""
+    async for chunk in content.iter_any():
+        *whole, rest = (rest + chunk).split(b"\n")
+        for line in whole:
+            if line.strip():
+                yield line
+        if len(rest) > MAX_EVENT:
+            raise Unavailable(f"an event of a watch is longer than {MAX_EVENT} bytes")
 
 
 def _as_sent(headers: dict[str, str], body: bytes | str) -> Any:

@@ -1,7 +1,8 @@
 """The durable inbox: alerts and tickets as ConfigMaps, from their arrival until the correlator has filed them.
 
 Group commit: everything that callers put within 250 ms becomes one ConfigMap. A caller is answered 2xx only after that
-write, so a crash before it loses nothing that was promised.
+write, so a crash before it loses nothing that was promised. Every replica stores; who holds the Lease files what all of
+them stored (`shell.intake.arrivals` tells it of that).
 """
 
 import asyncio
@@ -15,12 +16,13 @@ from opsloop.core.codec import decode_entry, encode_entries
 from opsloop.core.facts import Alert, InboxEntry, Ticket
 from opsloop.errors import Invalid, Unavailable
 from opsloop.names import INBOX
-from opsloop.shell.ports import CONFIGMAPS, Clock, Object, Reader, Writer
+from opsloop.shell.ports import CONFIGMAPS, Clock, Creator, Object, Reader
 from opsloop.shell.reconcile.manifests import inbox_entry
 
 log = logging.getLogger(__name__)
 
 WINDOW = 0.25  # seconds
+ANY = ""  # in place of a name: some entry, nobody knows which
 MAX_PENDING = 50_000  # alerts and tickets that are not stored yet, over all namespaces
 
 
@@ -38,12 +40,12 @@ class Inbox:
 
     def __init__(
         self,
-        writer: Writer,
-        on_commit: Callable[[str], None],
+        writer: Creator,
+        on_commit: Callable[[str, Sequence[str]], None],
         window: float = WINDOW,
         max_pending: int = MAX_PENDING,
     ) -> None:
-        """`on_commit(namespace)` is called after each commit; `window` in seconds."""
+        """`on_commit(namespace, names of the ConfigMaps)` is called after each commit; `window` in seconds."""
         self._writer, self._on_commit, self._window, self._max_pending = writer, on_commit, window, max_pending
         self._batches: dict[str, _Batch] = {}
         self._commits: set[asyncio.Task[None]] = set()
@@ -88,8 +90,10 @@ class Inbox:
         try:
             await asyncio.sleep(self._window)
             self._batches.pop(namespace, None)
+            names = []
             for data in encode_entries(batch.alerts, batch.tickets):
-                await self._writer.create(CONFIGMAPS, namespace, inbox_entry(f"opsloop-inbox-{uuid.uuid4().hex}", data))
+                names.append(f"opsloop-inbox-{uuid.uuid4().hex}")
+                await self._writer.create(CONFIGMAPS, namespace, inbox_entry(names[-1], data))
         except BaseException as error:
             self._batches.pop(namespace, None)
             _fail(batch.stored, error)
@@ -97,7 +101,7 @@ class Inbox:
                 raise
         else:
             batch.stored.set_result(None)
-            self._on_commit(namespace)
+            self._on_commit(namespace, names)
 
 
 def _fail(stored: asyncio.Future[None], error: BaseException) -> None:
@@ -110,9 +114,7 @@ class _Listing:
     """Progress in one namespace."""
 
     since: datetime  # first look of this process
-    commits: int = 1  # commits that this process heard of; the first look lists in any case
-    listed: int = 0  # commits that the last LIST covers
-    unfiled: set[str] = field(default_factory=set)  # ConfigMaps of the last LIST that were not deleted since
+    unfiled: set[str] = field(default_factory=lambda: {ANY})  # ConfigMaps that were told of or listed, and not deleted
 
 
 class InboxReader:
@@ -122,9 +124,12 @@ class InboxReader:
         self._reader, self._clock = reader, clock
         self._listings: dict[str, _Listing] = {}
 
-    def expect(self, namespace: str) -> None:
-        """Notes that something new lies in the inbox (`Inbox.on_commit`): the next look lists."""
-        self._of(namespace).commits += 1
+    def expect(self, namespace: str, name: str = ANY) -> bool:
+        """Notes that this entry lies in the inbox: the next look lists. False where that was known."""
+        unfiled = self._of(namespace).unfiled
+        news = name not in unfiled
+        unfiled.add(name)
+        return news
 
     def since(self, namespace: str) -> datetime:
         """Time at which this process first looked at the namespace."""
@@ -133,30 +138,17 @@ class InboxReader:
     async def entries(self, namespace: str) -> tuple[InboxEntry, ...]:
         """All entries that can be decoded; others are logged and left alone."""
         listing = self._of(namespace)
-        if listing.commits == listing.listed and not listing.unfiled:
+        if not listing.unfiled:
             return ()
-        commits = listing.commits  # a commit during the LIST may not be in it
+        expected = set(listing.unfiled)  # what is told of during the LIST may not be in it
         items = await self._reader.list(CONFIGMAPS, namespace, {INBOX: "true"})
         entries = tuple(entry for item in items if (entry := _decode(item)))
-        listing.listed, listing.unfiled = commits, {entry.name for entry in entries}
+        listing.unfiled = {entry.name for entry in entries} | (listing.unfiled - expected)
         return entries
 
     def deleted(self, namespace: str, name: str) -> None:
         """Notes that this entry was filed and deleted."""
         self._of(namespace).unfiled.discard(name)
-
-    async def leftovers(self, namespaces: Sequence[str] = ()) -> set[str]:
-        """Namespaces that hold entries, for instance of a process that died before it filed them; the next look lists.
-
-        Empty `namespaces` = all.
-        """
-        nonempty: set[str] = set()
-        for namespace in namespaces or ("",):
-            items = await self._reader.list(CONFIGMAPS, namespace, {INBOX: "true"})
-            nonempty |= {item["metadata"]["namespace"] for item in items}
-        for namespace in nonempty:
-            self.expect(namespace)
-        return nonempty
 
     def _of(self, namespace: str) -> _Listing:
         if namespace not in self._listings:

@@ -157,7 +157,8 @@ class Poller:
                 next_due = min((t.due for t in self._turns.values() if t.task is None), default=now() + self._tick)
                 pause = min(max(next_due - now(), _SOON * self._tick), self._tick)
                 with contextlib.suppress(TimeoutError):
-                    await asyncio.wait_for(self._nudged.wait(), pause)
+                    async with asyncio.timeout(pause):  # wait_for of Python 3.11 drops a cancel that comes with a nudge
+                        await self._nudged.wait()
         finally:
             for turn in self._turns.values():
                 if turn.task is not None:

@@ -67,6 +67,11 @@ class Queue:
         self._led = False
 
     @property
+    def leads(self) -> bool:
+        """True while keys are handled: this process holds the Lease."""
+        return self._led
+
+    @property
     def depth(self) -> int:
         """Number of keys that wait for a worker."""
         return len(self._dirty)

@@ -3,10 +3,11 @@
 The contract suite (tests/contract/test_kube.py) runs the same tests on this and on the real one.
 """
 
+import asyncio
 import itertools
 import json
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import AsyncGenerator, Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 from opsloop.api.meta import format_time
@@ -36,8 +37,26 @@ class Write:
     body: Any
 
 
+@dataclass(frozen=True, eq=False)
+class Follower:
+    """One watch, with what it has not reported yet."""
+
+    plural: str
+    namespace: str
+    labels: Mapping[str, str]
+    changed: asyncio.Queue[Object] = field(default_factory=asyncio.Queue)
+
+    def see(self, plural: str, namespace: str, meta: Object) -> None:
+        if (
+            plural == self.plural
+            and self.namespace in ("", namespace)
+            and self.labels.items() <= meta.get("labels", {}).items()
+        ):
+            self.changed.put_nowait(clone(meta))
+
+
 class FakeCluster:
-    """Reader and Writer over a dict. `writes` lists every write that took effect, in order."""
+    """Reader, Writer and Watcher over a dict. `writes` lists every write that took effect, in order."""
 
     def __init__(self, *objects: Object, clock: FakeClock | None = None) -> None:
         self.clock = clock or FakeClock()
@@ -52,6 +71,7 @@ class FakeCluster:
         self._objects: dict[tuple[str, str, str], Object] = {}
         self._applied: dict[tuple[str, str, str], Object] = {}
         self._snapshot: dict[tuple[str, str, str], Object] | None = None
+        self._followers: list[Follower] = []
         self._versions = itertools.count(1)
         self._deadline: tuple[int, bool] | None = None
         for item in objects:
@@ -120,6 +140,20 @@ class FakeCluster:
             and namespace in ("", ns)
             and (labels or {}).items() <= item["metadata"].get("labels", {}).items()
         ]
+
+    # Watcher
+
+    async def watch(
+        self, resource: Resource, namespace: str, labels: Mapping[str, str]
+    ) -> AsyncGenerator[Sequence[Object], None]:
+        follower = Follower(resource.plural, namespace, labels)
+        self._followers.append(follower)
+        try:
+            yield [item["metadata"] for item in await self.list(resource, namespace, labels)]
+            while True:
+                yield [await follower.changed.get()]
+        finally:
+            self._followers.remove(follower)
 
     # Writer
 
@@ -279,6 +313,8 @@ class FakeCluster:
         if new != old:  # like the real one: a write that changes nothing makes no new version
             meta["resourceVersion"] = str(version)
         self._objects[key] = new
+        for follower in self._followers:
+            follower.see(resource.plural, namespace, meta)
         return new
 
 

@@ -1,7 +1,8 @@
 """The way from one process of the operator to the API server: it may refuse, be slow, lose answers, and be fenced off."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
+from contextlib import aclosing
 from dataclasses import dataclass
 from random import Random
 from typing import TypeVar
@@ -43,6 +44,18 @@ class Gateway:
     async def list(self, resource: Resource, namespace: str, labels: Mapping[str, str] | None = None) -> list[Object]:
         """As the port says."""
         return await self._read(self._cluster.list(resource, namespace, labels))
+
+    async def watch(
+        self, resource: Resource, namespace: str, labels: Mapping[str, str]
+    ) -> AsyncGenerator[Sequence[Object], None]:
+        """As the port says."""
+        async with aclosing(self._cluster.watch(resource, namespace, labels)) as batches:
+            async for batch in batches:
+                yield batch
+
+    def unfenced(self) -> "Gateway":
+        """The same way without the fence, for what every replica may write."""
+        return Gateway(self._cluster, self._weak, self._random)
 
     async def create(self, resource: Resource, namespace: str, body: Object) -> Object:
         """As the port says."""

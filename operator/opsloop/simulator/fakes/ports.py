@@ -75,6 +75,8 @@ class FakePorts:
         return Ports(
             reader=api,
             writer=api,
+            intake=self.gateway.unfenced() if self.gateway else self.cluster,
+            watcher=api,
             access=self.access,
             telemetry=self.telemetry,
             prober=self.prober,
