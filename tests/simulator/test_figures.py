@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from opsloop.simulator.burn import Counts, stretches
+from opsloop.simulator.burn import Counts, is_harm, stretches
 from opsloop.simulator.figures import GOALS, Goal, Sample, poisson_upper, seconds_to_serve, table, upper_bound
 from opsloop.simulator.service import Service
 from opsloop.simulator.traffic import Wave
@@ -73,6 +73,24 @@ def test_the_closed_form_of_a_tier() -> None:
     (begin, end), *more = stretches(counts, 0.01, 7200)
     assert begin == pytest.approx(1800 + 0.144 * 3600 / 0.3, abs=15)
     assert (end, more) == (7200, [])
+
+
+@pytest.mark.parametrize(
+    ("later", "harm"),
+    [
+        pytest.param(1, False, id="one bad request while an hour still holds what was"),
+        pytest.param(12, True, id="a harm of its own"),
+    ],
+)
+def test_what_a_long_window_still_holds_is_no_second_outage(later: int, harm: bool) -> None:
+    """One request in five seconds; each fails for three minutes, and `later` of them fail three quarters of an hour later."""
+    counts = Counts(rate=0.2, normal=0.0)
+    for n in range(1, 1200):
+        bad = 360 < n <= 396 or 936 <= n < 936 + later
+        counts.add(5.0 * n, int(bad), 1)
+    first, second = stretches(counts, 0.001, 6000)
+    assert (is_harm(counts, *first), is_harm(counts, *second)) == (True, harm)
+    assert second[1] - second[0] >= 120
 
 
 def test_before_the_beginning_there_was_a_steady_stream() -> None:

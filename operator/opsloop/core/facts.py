@@ -178,7 +178,7 @@ class Readings:
     by_revision: Mapping[str, Reading] = field(default_factory=dict)
     onset: datetime | None = None  # first instant of the present stretch of burn above 1, as Prometheus shows it
     told: Told | None = None
-    silent: timedelta = timedelta(0)  # how much of the last 2 minutes the verdict was unknown, whole or in pieces
+    silent: timedelta = timedelta(0)  # of the last 2 minutes, in pieces: nobody could say whether to page
     canary: CanaryReading | Unknown | None = None  # of the target in traffic; None without one
     harm: Harm | None = None  # while the SLI burns
     since_act: SinceAct | None = None  # while an Incident has an act in effect

@@ -107,3 +107,14 @@ def stretches(counts: Counts, budget: float, until: float, step: float = 15.0) -
                 found.append((at, at))
         at += step
     return found
+
+
+def is_harm(counts: Counts, begin: float, end: float) -> bool:
+    """False for a stretch in which a tier fires only because its long window still holds an earlier harm.
+
+    One bad request of a quiet service is enough for the short window then. A stretch is harm by bad requests of its own, as
+    many as a tier needs to fire at all.
+    """
+    shortest = min(short for _, short, _ in PAGE_TIERS)
+    bad, _ = counts.window(end, end - begin + shortest)
+    return bad >= LEAST_BAD

@@ -9,7 +9,7 @@ from opsloop.api.release import Release
 from opsloop.core.release.weights import pods_for
 from opsloop.core.slo.canary import seconds_needed
 from opsloop.simulator import manifests
-from opsloop.simulator.burn import Counts, counts_of, objectives, stretches
+from opsloop.simulator.burn import Counts, counts_of, is_harm, objectives, stretches
 from opsloop.simulator.episode import FIX, Episode
 from opsloop.simulator.record import IncidentRun, PageSent
 from opsloop.simulator.scraping import EVERY
@@ -196,10 +196,12 @@ def _wrong_acts(episode: Episode) -> Iterable[Sample]:
 def _outages(episode: Episode) -> Iterable[Sample]:
     weather, pages = episode.weather, [page for page in episode.record.pages if not page.ends]
     for service in weather.services:
-        spans = [
-            span for counts, budget in _counts(episode, service) for span in stretches(counts, budget, weather.horizon)
+        times = [
+            (begin, end)
+            for counts, budget in _counts(episode, service)
+            for begin, end in stretches(counts, budget, weather.horizon)
+            if end - begin >= 120 and is_harm(counts, begin, end)
         ]
-        times = [(begin, end) for begin, end in spans if end - begin >= 120]
         times += _without_pods(episode, service)
         for begin, end in times:
             due = begin + TO_PAGE + weather.handicap

@@ -106,6 +106,25 @@ def test_the_verdict_at_a_glance(
 
 
 @pytest.mark.parametrize(
+    ("short", "hours", "band", "silent"),
+    [
+        pytest.param(errors(0), errors(0), "ok", False, id="all is well"),
+        pytest.param(errors(0.05), errors(0.02), "slow", False, id="a slow burn, read now"),
+        pytest.param(NOTHING, errors(0), "unknown", True, id="nothing is known of the last seconds"),
+        pytest.param(NOTHING, errors(0.02), "slow", True, id="a slow burn of the hours before hides no silence"),
+        pytest.param(NOTHING, errors(0.2), "slow", True, id="nor does a tier that makes a ticket"),
+        pytest.param(errors(0.3), errors(0.2), "fast", False, id="what is read pages"),
+    ],
+)
+def test_an_sli_is_silent_where_it_does_not_say_whether_to_page(
+    short: Reading, hours: Reading, band: str, silent: bool
+) -> None:
+    known = reads(w1m=short, w5s=short, w1h=hours, w2m=hours)
+    verdict = slo.judge(objective(FAST, TICKET.model_copy(update={"factor": 3.0})), known, AT)
+    assert (verdict.band, slo.is_silent(verdict)) == (band, silent)
+
+
+@pytest.mark.parametrize(
     ("short", "long", "sentence"),
     [
         pytest.param(errors(0), errors(0), "", id="a known verdict has nothing to excuse"),

@@ -333,6 +333,21 @@ async def test_a_long_window_outlives_failed_reads_for_three_intervals() -> None
     assert isinstance(await two_hours(5), Value)
 
 
+async def test_a_slow_burn_in_windows_that_outlive_failed_reads_hides_no_silence() -> None:
+    """Below what pages, in hours that stand: nobody can say whether to page now, so critical alerts may."""
+    bench = Bench(release(slo=Slo(objective=0.99, sli=SLI, tiers=[FAST, DAY])))
+    bench.telemetry.serve(START - timedelta(hours=30), 30 * 3600 + 600, error=0.02)
+    for _ in range(5):
+        await bench.tick()
+    assert bench.store.of(("shop", "answers")).silent == timedelta(0)
+    bench.telemetry.failure = Unavailable("refused")
+    for _ in range(12):
+        await bench.tick()
+    now = bench.store.of(("shop", "answers"))
+    assert now.verdict is not None
+    assert (now.verdict.band, now.silent) == ("slow", timedelta(seconds=60))
+
+
 async def test_a_changed_slo_starts_anew() -> None:
     bench = healthy(Bench(release()))
     await bench.tick()

@@ -141,6 +141,18 @@ def _burns_slowly(slo: Slo, verdict: TierVerdict) -> bool:
     return enough and verdict.burn_short is not None and verdict.burn_short > 1
 
 
+def is_silent(verdict: Verdict) -> bool:
+    """True where the SLI does not say whether people are to be called now: the shortest window of the tiers that page has no
+    reading, and none of them fires.
+
+    Longer windows keep their last answer for minutes after it came, so that a burn below any page may still be known then.
+    """
+    if verdict.firing is not None and verdict.firing.tier.severity in PAGING:
+        return False
+    fastest = _fastest(verdict.tiers)
+    return verdict.band == "unknown" or fastest is None or isinstance(fastest.short, Unknown)
+
+
 def unknown_because(verdict: Verdict) -> str:
     """A sentence with the field or the error that makes a verdict unknown; empty where it is known."""
     fastest = _fastest(verdict.tiers)

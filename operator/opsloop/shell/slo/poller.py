@@ -215,11 +215,12 @@ class Poller:
             turn.due = max(turn.due, turn.started + _BREATH * self._tick)
 
     def _timed(self, readings: Readings, turn: _Turn, several: bool) -> Readings:
-        """The readings with their interval, and how long the verdict was unknown of late. A quiet one of several is not."""
+        """The readings with their interval, and how long nobody could say of late whether to page. A quiet one of several is not
+        silent."""
         verdict = readings.verdict
         at = verdict.at if verdict is not None else self._clock.now()
-        unknown = verdict is None or (verdict.band == "unknown" and not (several and is_quiet(verdict)))
-        silent = turn.silence.note(at, unknown)
+        unsaid = verdict is None or (slo.is_silent(verdict) and not (several and is_quiet(verdict)))
+        silent = turn.silence.note(at, unsaid)
         return replace(readings, interval=timedelta(seconds=turn.due - turn.started), silent=silent)
 
     async def _read(self, release: Release, turn: _Turn, hot: bool) -> tuple[Readings, float]:

@@ -1,4 +1,4 @@
-"""Share of the last minutes in which the verdict on one SLO was unknown: telemetry that flaps is never silent for long."""
+"""Time of the last minutes in which an SLI did not say whether to page: telemetry that flaps is never silent for long."""
 
 from collections import deque
 from datetime import datetime, timedelta
@@ -7,7 +7,7 @@ SPAN = timedelta(minutes=2)
 
 
 class Silence:
-    """Remembers the last SPAN of one Release's verdicts; a restart begins anew."""
+    """Remembers the last SPAN of the verdicts on one objective; a restart begins anew."""
 
     def __init__(self) -> None:
         self._spells: deque[tuple[datetime, datetime]] = deque()  # from, to: unknown between two reads
