@@ -71,9 +71,11 @@ generate: $(STAMP) ## CRDs from the models, manifests from the chart
 bench: $(STAMP) cluster images ## reaction times, API requests and memory of the operator over one shift, as a table
 	@$(PY) -m e2e.bench
 
-sim: $(STAMP) ## how well it judges: a table over EPISODES=400 weathers in fake time, about ten minutes on two cores
+sim: $(STAMP) ## how well it judges: a table over EPISODES=400 weathers in fake time; fails where a goal is not met
 	@$(PY) -m tests.sim --episodes $(EPISODES) --toys
 
 soak: $(STAMP) cluster images ## longer stories: more weathers and seeds, the operator killed at more places
-	@$(PY) -m tests.sim --episodes 1000 --first 100001
-	@$(PY) -m e2e.stories --soak
+	@failed=0; \
+	$(PY) -m tests.sim --episodes 1000 --first 100001 || failed=1; \
+	$(PY) -m e2e.stories --soak || failed=1; \
+	exit $$failed

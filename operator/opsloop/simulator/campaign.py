@@ -10,7 +10,7 @@ from multiprocessing import get_context
 from opsloop.simulator import kinds
 from opsloop.simulator.episode import TICK, Episode, live_through
 from opsloop.simulator.figures import GOALS, Row, Sample, measure, table
-from opsloop.simulator.judges import TOYS, Perfect
+from opsloop.simulator.judges import JUDGES, Perfect
 from opsloop.simulator.weather import Weather
 
 
@@ -27,7 +27,7 @@ class Lived:
 
 @dataclass(frozen=True, slots=True)
 class Task:
-    """One seed to be lived through; `toy` names a judge, "" is opsloop."""
+    """One seed to be lived through; `toy` names one of `JUDGES`, "" is opsloop."""
 
     seed: int
     kind: str = ""
@@ -39,7 +39,7 @@ def live(task: Task) -> Lived:
     """Lives through a seed. A failure of the simulation itself is raised; one of opsloop is listed."""
     began = time.process_time()
     weather = kinds.weather(task.seed, task.kind)
-    episode = live_through(weather, TOYS[task.toy] if task.toy else None, task.tick)
+    episode = live_through(weather, JUDGES[task.toy] if task.toy else None, task.tick)
     perfect = live_through(weather, Perfect()) if weather.compared else None
     if episode.unsupported:
         raise AssertionError(f"seed {task.seed}: the model of Prometheus does not support {episode.unsupported[0]}")

@@ -118,3 +118,6 @@ TOYS: Final[dict[str, Judge]] = {
     "10 % threshold": TenPercent(),
     "never promote": NeverPromotes(),
 }
+PERFECT: Final = "perfect"
+JUDGES: Final[dict[str, Judge]] = {**TOYS, PERFECT: Perfect()}
+"""All that can be put in the place of opsloop."""

@@ -14,6 +14,8 @@ from opsloop.simulator.episode import TICK, live_through
 from opsloop.simulator.scraping import EVERY
 from opsloop.simulator.weather import HOLDS, Weather
 from opsloop.simulator.world import STEP
+from tests.sim.agreement import burns
+from tests.sim.agreement.burns import Burn
 from tests.sim.agreement.observed import Observer, Try, scrapes
 
 SLACK = TICK.total_seconds()
@@ -39,11 +41,22 @@ class Compared:
         return -1 <= self.operator - self.alone <= SLACK
 
 
-def compare(seed: int, kind: str) -> list[Compared]:
-    """Lives through a weather and judges its canaries again."""
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What an episode gave: decisions on canaries, burns, and how many reads of SLOs were compared."""
+
+    canaries: list[Compared]
+    burns: list[Burn]
+    reads: int
+
+
+def compare(seed: int, kind: str) -> Found:
+    """Lives through a weather, and judges its canaries and SLOs again."""
     weather, observer = kinds.weather(seed, kind), Observer()
-    live_through(weather, begun=observer.begin)
-    return [one for run in observer.tries for one in _of_try(weather, observer, run)]
+    with observer.listening():
+        live_through(weather, begun=observer.begin)
+    canaries = [one for run in observer.tries for one in _of_try(weather, observer, run)]
+    return Found(canaries, *burns.compare(weather, observer))
 
 
 def _of_try(weather: Weather, observer: Observer, run: Try) -> list[Compared]:

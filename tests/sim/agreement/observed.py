@@ -1,12 +1,17 @@
 """What the whole operator did with its canaries, and the samples that its Prometheus stored meanwhile."""
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
+from unittest.mock import patch
 
 from opsloop.api.meta import parse_time
+from opsloop.api.slo import ONLY
+from opsloop.core.facts import Readings, Verdict
 from opsloop.core.slo.rounds import Scrape
-from opsloop.shell.ports import Object
+from opsloop.shell.ports import NamespacedName, Object
+from opsloop.shell.slo.poller import ReadingStore
 from opsloop.simulator.prometheus.store import Store
 from opsloop.simulator.scraping import EVERY, METRIC
 from opsloop.simulator.weather import MAIN
@@ -30,10 +35,12 @@ class Try:
 
 
 class Observer:
-    """Follows the main service's Release through an episode."""
+    """Follows an episode: canaries of the main service's Release, and the verdicts on all objectives."""
 
     def __init__(self) -> None:
         self.tries: list[Try] = []
+        self.verdicts: dict[tuple[int, str, str], list[Verdict]] = {}  # (process, service, objective), in order
+        self._processes: list[ReadingStore] = []
         self.revision: dict[str, str] = {}  # pod → version
         self._world: World | None = None
 
@@ -42,6 +49,25 @@ class Observer:
         self._world = world
         world.watchers.append(self._stored)
         world.after_step.append(self._pods)
+
+    @contextmanager
+    def listening(self) -> Iterator[None]:
+        """Hears what each process of the operator reads meanwhile."""
+        put = ReadingStore.set
+
+        def heard(readings_of: ReadingStore, key: NamespacedName, readings: Readings, name: str = ONLY) -> None:
+            put(readings_of, key, readings, name)
+            self._concluded(readings_of, key[1], name, readings.verdict)
+
+        with patch.object(ReadingStore, "set", heard):
+            yield
+
+    def _concluded(self, of: ReadingStore, service: str, name: str, verdict: Verdict | None) -> None:
+        if not any(of is one for one in self._processes):
+            self._processes.append(of)
+        number = next(n for n, one in enumerate(self._processes) if one is of)
+        if verdict is not None:
+            self.verdicts.setdefault((number, service, name), []).append(verdict)
 
     @property
     def store(self) -> Store:

@@ -47,6 +47,60 @@ JUDGED: Mapping[str, str] = {
 }
 """Module → its constants of the judgement."""
 
+LAW: Mapping[str, str] = {
+    "statistics.evidence": "canaries",
+    "statistics.sequential": "canaries",
+    "statistics.dispersion": "canaries",
+    "slo.canary": "canaries",
+    "slo.rounds": "canaries",
+    "slo.tiers": "tiers",
+    "slo.bursts": "tiers",
+    "statistics.detectable": "said",
+    "statistics.changepoint": "blamed",
+    "statistics.alike": "blamed",
+    "incident.cause": "blamed",
+    "incident.suspects": "blamed",
+    "incident.weights": "blamed",
+}
+"""Module → the law (`tests/sim/constants/laws.py`) that covers its constants; the others take the whole operator."""
+
+PANEL = ("bad-release", "bad-push", "outage", "dependency", "pods-dead", "good-release")
+"""Kinds of weather in which the judgement decides something."""
+
+EXERCISED: Mapping[str, tuple[str, ...]] = {
+    "slo.aftermath": ("bad-push", "slow-push", "outage"),
+    "slo.age": ("telemetry-gone", "api", "scrapes"),
+    "slo.anew": ("bad-push", "outage", "slow-push"),
+    "slo.addresses": ("node-lost", "kubernetes", "bad-release"),
+    "slo.burn_rate": ("bad-push", "slight-push", "good-release"),
+    "slo.counts": ("bad-release", "good-release", "scrapes"),
+    "slo.flat": ("quiet", "night", "scrapes"),
+    "slo.promql": ("scrapes", "telemetry-gone", "bad-push"),
+    "slo.remarks": ("scrapes", "telemetry-gone", "quiet"),
+    "slo.traffic": ("night", "pods-dead", "quiet"),
+    "incident.crowd": ("dependency", "two-changes", "node-lost"),
+    "incident.decide": ("telemetry-gone", "pods-dead", "api"),
+    "incident.dependencies": ("dependency", "two-changes", "dependency"),
+    "incident.effect": ("bad-push", "slow-push", "slow-pull"),
+    "incident.lifecycle": ("gitops", "gitops-canary", "bad-push"),
+    "incident.outage": ("pods-dead", "node-lost", "restarted"),
+    "incident.outage_cause": ("pods-dead", "pods-dead", "kubernetes"),
+    "incident.plays": ("bad-push", "gitops", "kubernetes"),
+    "incident.recovery": ("outage", "bad-push", "stuck-alerts"),
+    "release.analysis": ("telemetry-gone", "scrapes", "bad-release"),
+    "release.budgets": ("node-lost", "autoscaled", "kubernetes"),
+    "release.outages": ("pods-dead", "node-lost", "kubernetes"),
+    "release.pods": ("node-lost", "kubernetes", "restarted"),
+    "release.serving": ("autoscaled", "night", "kubernetes"),
+}
+"""Module → kinds of weather in which its constants are read; PANEL for one that is not named."""
+
+
+def law_of(name: str) -> str:
+    """The law that covers a constant (ROOM.MODULE.NAME); empty where only the whole operator does."""
+    return LAW.get(".".join(name.split(".")[:2]), "")
+
+
 _SIZE = "how much is kept or said, not what is decided"
 _GUARD = "keeps arithmetic within what floats can hold"
 _START = "the state before the first event"

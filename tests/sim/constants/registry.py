@@ -75,7 +75,10 @@ def said(value: Any) -> str:
 
 @contextmanager
 def patched(name: str, factor: float) -> Iterator[None]:
-    """The constant is changed meanwhile, wherever it was imported to; what was computed from it is forgotten."""
+    """The constant is changed meanwhile, wherever it was imported to; what was computed from it is forgotten. "" is none."""
+    if not name:
+        yield
+        return
     module, constant, field = _found(name)
     before = getattr(module, constant)
     if name == _RATIOS:

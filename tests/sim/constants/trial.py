@@ -1,54 +1,63 @@
-"""One weather lived through with one constant changed."""
+"""One constant changed: a part of a law, or a weather that the whole operator lives through."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import zip_longest
 from typing import NamedTuple
 
 from opsloop.simulator import kinds
 from opsloop.simulator.episode import Episode, live_through
-from opsloop.simulator.figures import measure
-from tests.sim.constants import registry
+from opsloop.simulator.figures import GOALS, Row, Sample, measure, table
+from tests.sim.constants import laws, registry
+from tests.sim.constants.names import EXERCISED, PANEL, law_of
 
-PANEL = (
-    "bad-release", "good-release", "bad-push", "outage", "dependency", "quiet", "good-release", "bad-release",
-    "slow-push", "pods-dead", "bad-push", "slight-push", "bad-release", "good-release", "two-changes", "outage",
-)  # fmt: skip
-"""Kinds in which the judgement decides something, as often as they are worth."""
+NOT_SMALL = 0.05
+"""Change of a share that is none of the small ones, where the goal is not met in the first place."""
 
 
 class Trial(NamedTuple):
-    """A constant's name ("" for none), the factor on it, and a weather."""
+    """A constant's name ("" for none), the factor on it, and where: a law and its part, or a kind of weather and its seed."""
 
     name: str
     factor: float
-    kind: str
+    where: str
     seed: int
 
 
 class Outcome(NamedTuple):
-    """Failures by figure, the decisions with their times, and errors of the operator."""
+    """(figure, trials, failures) in all, the decisions with their times, and errors of the operator."""
 
-    failures: dict[str, float]
+    samples: list[tuple[str, float, float]]
     decisions: list[str]
     errors: int
 
 
-def panel(first: int, count: int) -> list[tuple[str, int]]:
-    """(kind, seed) of so many weathers."""
-    return [(PANEL[number % len(PANEL)], 1 + number) for number in range(first, first + count)]
+def trials_of(name: str, first: int, seeds: int, parts: int) -> list[tuple[str, int]]:
+    """Where a constant is tried: parts of the law that covers it, else so many weathers of the kinds that exercise it."""
+    law = law_of(name)
+    if law:
+        return [(law, part) for part in range(first, first + parts)]
+    wanted = EXERCISED.get(".".join(name.split(".")[:2]), PANEL)
+    return [(wanted[number % len(wanted)], 1 + number) for number in range(first, first + seeds)]
 
 
 def run(trial: Trial) -> tuple[Trial, Outcome]:
-    """Lives through it. The oracle and the figures do not see the change."""
-    weather = kinds.weather(trial.seed, trial.kind)
-    if trial.name:
-        with registry.patched(trial.name, trial.factor):
-            episode = live_through(weather)
-    else:
-        episode = live_through(weather)
-    failures: dict[str, float] = {}
-    for sample in measure(episode):
-        failures[sample.figure] = failures.get(sample.figure, 0.0) + float(sample.failures)
-    return trial, Outcome(failures, decisions(episode), len(episode.failures))
+    """Tries it. Samples, the oracle and the figures do not see the change."""
+    if trial.where in laws.LAWS:
+        laws.prepare(trial.where, trial.seed)
+    with registry.patched(trial.name, trial.factor):
+        if trial.where in laws.LAWS:
+            samples, decided = laws.LAWS[trial.where](trial.seed)
+            return trial, Outcome(_summed(samples), decided, 0)
+        episode = live_through(kinds.weather(trial.seed, trial.where))
+    return trial, Outcome(_summed(measure(episode)), decisions(episode), len(episode.failures))
+
+
+def _summed(samples: Iterable[Sample]) -> list[tuple[str, float, float]]:
+    found: dict[str, tuple[float, float]] = {}
+    for sample in samples:
+        trials, failures = found.get(sample.figure, (0.0, 0.0))
+        found[sample.figure] = trials + sample.trials, failures + float(sample.failures)
+    return [(figure, *numbers) for figure, numbers in sorted(found.items())]
 
 
 def decisions(episode: Episode) -> list[str]:
@@ -60,18 +69,63 @@ def decisions(episode: Episode) -> list[str]:
     return [*found, *(f"{p.at:.0f} page {p.incident} {p.what}" for p in record.pages)]
 
 
-def summary(outcomes: Mapping[Trial, Outcome], name: str, factor: float) -> tuple[str, str]:
-    """("3 of 16", "fix-stuck 0 → 1") of one value of a constant, against the unchanged ones of the same weathers."""
+class Effect(NamedTuple):
+    """What one value of a constant changed against the unchanged one on the same samples. Empty `moved`: nothing was tried.
+
+    `figures`: those whose failures changed; `missed`: why it is not flat.
+    """
+
+    moved: str
+    changed: bool
+    figures: list[str]
+    missed: list[str]
+
+
+def effect(outcomes: Mapping[Trial, Outcome], name: str, factor: float) -> Effect:
+    """Of one value, over all that was tried with it and without it."""
     pairs = [
-        (outcomes[Trial("", 1.0, trial.kind, trial.seed)], outcome)
-        for trial, outcome in outcomes.items()
-        if (trial.name, trial.factor) == (name, factor) and Trial("", 1.0, trial.kind, trial.seed) in outcomes
+        (before, after)
+        for trial, after in outcomes.items()
+        if (trial.name, trial.factor) == (name, factor)
+        and (before := outcomes.get(Trial("", 1.0, trial.where, trial.seed))) is not None
     ]
-    moved = sum(before.decisions != after.decisions for before, after in pairs)
-    figures = {figure for before, after in pairs for figure in (*before.failures, *after.failures)}
-    totals = {f: [sum(one.failures.get(f, 0.0) for one in side) for side in zip(*pairs, strict=True)] for f in figures}
-    changed = [f"{f} {before:g} → {after:g}" for f, (before, after) in sorted(totals.items()) if before != after]
-    errors = [sum(one.errors for one in side) for side in zip(*pairs, strict=True)]
-    if errors and errors[0] != errors[1]:
-        changed.append(f"errors {errors[0]} → {errors[1]}")
-    return f"{moved} of {len(pairs)}", ", ".join(changed)
+    if not pairs:
+        return Effect("", False, [], [])
+    law = law_of(name)
+    if law:
+        of = [one for before, after in pairs for one in zip_longest(before.decisions, after.decisions)]
+    else:
+        of = [(before.decisions, after.decisions) for before, after in pairs]
+    moved = sum(before != after for before, after in of)
+    rows = [_rows([pair[side] for pair in pairs]) for side in (0, 1)]
+    figures = [
+        f"{before.goal.figure} {before.failures:g} → {after.failures:g} of {after.trials:.4g}"
+        for before, after in zip(*rows, strict=True)
+        if before.failures != after.failures
+    ]
+    missed = [why for before, after in zip(*rows, strict=True) if (why := _missed(before, after))]
+    errors = [sum(pair[side].errors for pair in pairs) for side in (0, 1)]
+    if errors[1] > errors[0]:
+        missed.append(f"errors of the operator {errors[0]} → {errors[1]}")
+    what = {"": "episodes", "tiers": "days and harms", "said": "rows"}.get(law, "samples")
+    return Effect(f"{moved} of {len(of)} {what}", bool(moved), figures, missed)
+
+
+def _rows(outcomes: Sequence[Outcome]) -> list[Row]:
+    return table(
+        [(0, Sample(*sample)) for one in outcomes for sample in one.samples if sample[0] != "bad-requests"],
+        (*GOALS, *laws.GOALS),
+    )
+
+
+def _missed(before: Row, after: Row) -> str:
+    """Why a row is not flat; empty where it is."""
+    if not after.trials or not before.trials:
+        return ""
+    values = f"{before.value:.3g} → {after.value:.3g}"
+    if before.met and not after.met:
+        return f"{after.goal.figure} over its limit ({values})"
+    worse = before.value - after.value if after.goal.better == "least" else after.value - before.value
+    if after.goal.unit == "share" and worse > NOT_SMALL:
+        return f"{after.goal.figure} worse by {worse:.1%} ({values})"
+    return ""
