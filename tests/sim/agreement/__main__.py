@@ -36,7 +36,7 @@ def main() -> int:
         for line in (*map(_canary, one.canaries), *map(_burn, one.burns)):
             print(line, flush=True)
     print("\n".join(_summary(found)))
-    return 1 if any(not one.agree for each in found for one in (*each.canaries, *each.burns)) else 0
+    return 0 if all(each.agree for each in found) else 1
 
 
 def _all(seeds: Iterable[int], of_seed: Iterable[str], processes: int) -> Iterator[Found]:

@@ -49,6 +49,11 @@ class Found:
     burns: list[Burn]
     reads: int
 
+    @property
+    def agree(self) -> bool:
+        """No decision differs."""
+        return all(one.agree for one in self.canaries) and all(one.agree for one in self.burns)
+
 
 def compare(seed: int, kind: str) -> Found:
     """Lives through a weather, and judges its canaries and SLOs again."""

@@ -8,6 +8,7 @@ from functools import cache
 from random import Random
 from typing import Final
 
+from opsloop.api.slo import Slo
 from opsloop.core.facts import ReleaseView
 from opsloop.core.topology import Topology
 from opsloop.simulator.figures import Goal, Sample
@@ -93,7 +94,7 @@ def _due(part: int, number: int) -> float:
     return found.found[0] - found.added[0] + 2 * pages.SCRAPE
 
 
-def _harm(rps: float, ratio: float, part: int, number: int) -> tuple[pages.Case, float, int, object, Random]:
+def _harm(rps: float, ratio: float, part: int, number: int) -> tuple[pages.Case, float, int, Slo, Random]:
     return pages.Case(rps, 0.999, 0.0), ratio, 1, slo_of(0.999), Random(f"harm {part} {number}")
 
 
