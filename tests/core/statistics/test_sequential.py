@@ -13,6 +13,7 @@ from opsloop.core.statistics.sequential import (
     floor_logs,
     live_logs,
     lower_bound,
+    surely_above,
     surely_below,
     upper_bound,
 )
@@ -106,3 +107,11 @@ def test_surely_below_is_the_upper_bound_by_one_evaluation(bad: int, total: int,
     bound = upper_bound(bad, total, ALPHA)
     if abs(bound - limit) > 1e-9:
         assert surely_below(bad, total, limit, ALPHA) == (bound < limit)
+
+
+@given(st.integers(0, 50), st.integers(1, 500), st.floats(0, 1.5))
+def test_surely_above_is_the_lower_bound_by_one_evaluation(bad: int, total: int, limit: float) -> None:
+    bad = min(bad, total)
+    bound = lower_bound(bad, total, ALPHA)
+    if abs(bound - limit) > 1e-9:
+        assert surely_above(bad, total, limit, ALPHA) == (bound > limit)

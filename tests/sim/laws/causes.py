@@ -185,8 +185,9 @@ class Sky:
             bad, total = sum(b for b, _ in part), sum(t for _, t in part)
             series.append(Interval(at((last - size) * SCRAPE), at(last * SCRAPE), bad, total))
         series.reverse()
-        both = side_by_side(status, began(series)[1], at(self.now))
-        return Readings(harm=Harm(tuple(series), self._split(both) if both else None))
+        intervals, both = tuple(series), side_by_side(status, at(self.now))
+        both = both and both.since(began(intervals)[1])
+        return Readings(harm=Harm(intervals, self._split(both) if both else None))
 
     def _split(self, both: Stretch) -> SideBySide:
         """Whole intervals of four scrapes in which both revisions served."""

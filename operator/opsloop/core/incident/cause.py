@@ -7,6 +7,7 @@ share among all suspects and "none of these". `unknown` is a good answer.
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 from math import exp, log
 
 from opsloop.api.incident import Cause, Evidence, IncidentStatus
@@ -17,7 +18,7 @@ from opsloop.core.incident.weights import PROVEN_MOST, QUARTER, ROLLOUTS, WEIGHT
 from opsloop.core.statistics.alike import Compared, compare
 from opsloop.core.statistics.changepoint import Exposure, Series, Span
 from opsloop.core.statistics.evidence import Interval as PairCounts
-from opsloop.core.statistics.sequential import upper_bound
+from opsloop.core.statistics.sequential import surely_below
 from opsloop.core.topology import Topology
 
 # Named reasons
@@ -126,8 +127,9 @@ def _scene(
     return Scene(root, topology, series, first, last, exonerated, weights)
 
 
-def series_of(counted: Sequence[Interval]) -> Series:
-    """The intervals in seconds."""
+@lru_cache(maxsize=16)
+def series_of(counted: tuple[Interval, ...]) -> Series:
+    """The intervals in seconds. One reading is asked for its beginning, and then by every suspect of every look at it."""
     return Series([Span(i.start.timestamp(), i.end.timestamp(), i.bad, i.total) for i in counted])
 
 
@@ -348,15 +350,15 @@ def ranking(cause: Cause) -> str:
     return next((e.value for e in cause.evidence if e.name == RANKING), "")
 
 
-def began(series: Sequence[Interval], limit: float = 0.0) -> tuple[datetime, datetime]:
+def began(series: tuple[Interval, ...], limit: float = 0.0) -> tuple[datetime, datetime]:
     """The likeliest interval of the beginning of the harm; `series` is not empty, `limit` is the error ratio that is harm."""
     return _likeliest(series_of(of_harm(series, limit)))
 
 
-def of_harm(series: Sequence[Interval], limit: float) -> Sequence[Interval]:
+def of_harm(series: tuple[Interval, ...], limit: float) -> tuple[Interval, ...]:
     """The intervals until the harm was over: those at the end that surely do not show it tell nothing of how it began."""
     end = len(series)
-    while end and series[end - 1].total > 0 and upper_bound(series[end - 1].bad, series[end - 1].total, ALPHA) < limit:
+    while end and surely_below(series[end - 1].bad, series[end - 1].total, limit, ALPHA):
         end -= 1
     return series[:end] or series
 
@@ -365,4 +367,4 @@ def is_over_now(harm: Harm | None, limit: float) -> bool:
     """True where the last intervals surely do not show the harm any more, though the windows still hold it."""
     recent = [b for b in harm.series[-LAST:] if b.total > 0] if harm else []
     bad, total = sum(b.bad for b in recent), sum(b.total for b in recent)
-    return bool(recent) and upper_bound(bad, total, ALPHA) < limit
+    return surely_below(bad, total, limit, ALPHA)

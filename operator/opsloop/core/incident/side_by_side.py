@@ -20,17 +20,19 @@ class Stretch:
     start: datetime
     end: datetime
 
+    def since(self, began: datetime) -> "Stretch | None":
+        """The part of it since a time; None where it was over by then."""
+        start = max(began, self.start)
+        return replace(self, start=start) if start < self.end else None
 
-def side_by_side(status: ReleaseStatus, began: datetime, now: datetime) -> Stretch | None:
-    """Since `began`: a canary beside live, else the pods of a rollout beside those before; None without one.
+
+def side_by_side(status: ReleaseStatus, now: datetime) -> Stretch | None:
+    """A canary beside live, else the pods of a rollout beside those before, until now; None without one.
 
     Where nobody saw the rollout it may have been at any time since it was decided.
     """
     found = _with_canary(status, now) or _in_rollout(status, now)
-    if found is None:
-        return None
-    start, end = max(began, found.start), min(now, found.end)
-    return replace(found, start=start, end=end) if start < end else None
+    return found and replace(found, end=min(now, found.end))
 
 
 def _with_canary(status: ReleaseStatus, now: datetime) -> Stretch | None:

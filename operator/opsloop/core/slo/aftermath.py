@@ -7,7 +7,7 @@ from math import exp, lgamma, log
 from typing import Literal
 
 from opsloop.core.facts import Reading, SinceAct, Unknown, Value
-from opsloop.core.statistics.sequential import lower_bound, upper_bound
+from opsloop.core.statistics.sequential import lower_bound, surely_above, surely_below
 
 ALPHA = 0.01  # of each bound: one act in a hundred is judged wrongly at worst, and a person hears of each
 COVERED = 0.9  # share of the window that must have data: what is missing right after a restart may be the bad part
@@ -28,11 +28,12 @@ def judge(
     since = act.since
     if isinstance(since, Unknown) or since.coverage < COVERED:
         return "unknown"
-    upper = upper_bound(since.bad, since.total, alpha)
-    if upper < limit and (before is None or upper < lower_bound(before.bad, before.total, alpha)):
+    if surely_below(since.bad, since.total, limit, alpha) and (
+        before is None or surely_below(since.bad, since.total, lower_bound(before.bad, before.total, alpha), alpha)
+    ):
         return "helped"
     enough = since.bad >= min_bad and act.span >= SCRAPES_OF_HARM * act.scrape
-    return "harmed" if enough and lower_bound(since.bad, since.total, alpha) > limit else "unknown"
+    return "harmed" if enough and surely_above(since.bad, since.total, limit, alpha) else "unknown"
 
 
 def was_over_before(before: Value | None, just_before: Reading, limit: float) -> bool:

@@ -8,7 +8,7 @@ from datetime import datetime
 
 from opsloop.core.facts import Reading, Value, Verdict
 from opsloop.core.slo.tiers import budget_of
-from opsloop.core.statistics.sequential import lower_bound
+from opsloop.core.statistics import sequential
 
 ALPHA = 0.01  # of one window, whenever it is looked at
 
@@ -17,7 +17,7 @@ def surely_above(reading: Reading, limit: float) -> bool:
     """True where the error ratio is above the limit, and that is no chance."""
     if not isinstance(reading, Value) or reading.lower <= limit:
         return False
-    return lower_bound(reading.bad, reading.total, ALPHA) > limit
+    return sequential.surely_above(reading.bad, reading.total, limit, ALPHA)
 
 
 def burns_anew(verdict: Verdict, ended: datetime) -> bool:

@@ -11,6 +11,7 @@ fix while live fails) or by those from while live was healthy (an outage that bo
 
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import lru_cache
 from math import inf
 from typing import Literal
 
@@ -96,22 +97,29 @@ def rejection(evidence: Evidence) -> Judged:
 
 def _enough(min_events: int, limit: float, evidence: Evidence) -> bool:
     counts = ((evidence.bad, evidence.total), (evidence.calm_bad, evidence.calm_total))
-    return any(total >= min_events and _below(bad, total, limit, evidence.terms) for bad, total in counts)
+    dispersion = evidence.terms.dispersion
+    return any(total >= min_events and _below(bad, total, limit, dispersion) for bad, total in counts)
 
 
-def _below(bad: float, total: float, limit: float, terms: Terms) -> bool:
-    return surely_below(bad / terms.dispersion, total / terms.dispersion, limit, WRONGLY_ON)
+def _below(bad: float, total: float, limit: float, dispersion: float) -> bool:
+    return surely_below(bad / dispersion, total / dispersion, limit, WRONGLY_ON)
 
 
 def events_needed(min_events: int, limit: float, slo: Slo, terms: Terms) -> float:
     """Events after which a canary that spends half its budget is good enough; at least `min_events`."""
-    ratio, few, many = min(budget_of(slo.objective), limit) / 2, 1.0, 1.0
-    while not _below(ratio * many, many, limit, terms) and many < 1e9:
+    return max(float(min_events), _needed(min(budget_of(slo.objective), limit) / 2, limit, terms.dispersion))
+
+
+@lru_cache(maxsize=1024)
+def _needed(ratio: float, limit: float, dispersion: float) -> float:
+    """Events with this error ratio that are surely below the limit. It hangs on the spec alone, and every look asks for it."""
+    few, many = 1.0, 1.0
+    while not _below(ratio * many, many, limit, dispersion) and many < 1e9:
         few, many = many, many * 2
     while many - few > 0.02 * many:
         middle = (few + many) / 2
-        few, many = (few, middle) if _below(ratio * middle, middle, limit, terms) else (middle, many)
-    return max(float(min_events), many)
+        few, many = (few, middle) if _below(ratio * middle, middle, limit, dispersion) else (middle, many)
+    return many
 
 
 def seconds_missing(slo: Slo, min_events: int, evidence: Evidence) -> float:

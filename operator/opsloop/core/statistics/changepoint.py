@@ -146,10 +146,12 @@ class Series:
         """
         spans, begin, total, last = self.spans, self.spans[n].start, 0.0, n
         over = min(over, max(spans[-1].end - begin, 1.0))  # of what it is by now
-        while last < len(spans) and spans[last].start - begin < over:
-            middle = (spans[last].start + spans[last].end) / 2 - begin
+        for span, level in zip(spans[n:], self._levels[n:], strict=True):
+            if span.start - begin >= over:
+                break
+            middle = (span.start + span.end) / 2 - begin
             grown = min(1.0, middle / over) * (shares[last] if shares else 1.0)
-            total += self._levels[last].about(round(grown, 3))
+            total += level.about(round(grown, 3))
             last += 1
         return total, last
 
@@ -188,35 +190,42 @@ def _summed(logs: Sequence[float]) -> list[float]:
 
 
 class _Levels:
-    """Log likelihoods of one interval by the share of the harm that users met in it, against the best one."""
+    """Log likelihoods of one interval by the share of the harm that users met in it, against the best one.
+
+    They are negative binomial with variance mean + (SPREAD · mean)². Each is computed once: every beginning and every
+    suspect asks for the same shares.
+    """
+
+    __slots__ = ("_about", "_at", "_bad", "_best", "_constant", "_more", "_size", "_total", "_usual")
 
     def __init__(self, span: Span, usual: float, harm: float) -> None:
-        self._span, self._usual, self._harm = span, usual, harm
-        self._known: dict[float, float] = {}
+        self._bad, self._total, self._usual, self._more = span.bad, span.total, usual, harm - usual
+        self._size = SPREAD**-2
+        self._constant = lgamma(span.bad + self._size) - lgamma(self._size) - lgamma(span.bad + 1)
+        self._at: dict[float, float] = {}
+        self._about: dict[float, float] = {}
         self._best = max(self._raw(y) for y in (0.0, *PARTS, 1.0)) if span.total > 0 else 0.0
 
     def at(self, share: float) -> float:
         """Of just this share."""
-        return max(self._raw(share) - self._best, -CUT) if self._span.total > 0 else 0.0
+        known = self._at.get(share)
+        if known is None:
+            known = self._at[share] = max(self._raw(share) - self._best, -CUT) if self._total > 0 else 0.0
+        return known
 
     def about(self, share: float) -> float:
         """Of about this share: pods are replaced one by one, so a dose is known to a factor of two."""
-        return self.at(1.0) if share >= 1 else _log_mean([self.at(min(1.0, share * f)) for f in (0.5, 1.0, 2.0)])
+        known = self._about.get(share)
+        if known is None:
+            if share >= 1:
+                return self.at(1.0)
+            known = self._about[share] = _log_mean((self.at(share * 0.5), self.at(share), self.at(min(1.0, share * 2))))
+        return known
 
     def _raw(self, share: float) -> float:
-        if share not in self._known:
-            mean = self._span.total * (self._usual + (self._harm - self._usual) * share)
-            self._known[share] = _negative_binomial(self._span.bad, max(mean, 1e-9))
-        return self._known[share]
-
-
-def _negative_binomial(count: float, mean: float) -> float:
-    """log P(count) with variance mean + (SPREAD · mean)²."""
-    size = SPREAD**-2
-    return (
-        lgamma(count + size) - lgamma(size) - lgamma(count + 1)
-        + size * log(size / (size + mean)) + count * log(mean / (size + mean))
-    )  # fmt: skip
+        """log P(bad)."""
+        size, mean = self._size, max(self._total * (self._usual + self._more * share), 1e-9)
+        return self._constant + size * log(size / (size + mean)) + self._bad * log(mean / (size + mean))
 
 
 def _usual(series: Sequence[Span]) -> float:
@@ -239,4 +248,4 @@ def _harm(series: Sequence[Span]) -> float:
 
 def _log_mean(logs: Sequence[float]) -> float:
     high = max(logs)
-    return high + log(sum(exp(value - high) for value in logs) / len(logs))
+    return high + log(sum([exp(value - high) for value in logs]) / len(logs))

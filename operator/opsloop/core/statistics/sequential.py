@@ -120,6 +120,11 @@ def surely_below(bad: float, total: float, limit: float, alpha: float) -> bool:
     return total > 0 and bad / total < limit and _log_e(bad, total, limit, upper=True) >= -log(alpha)
 
 
+def surely_above(bad: float, total: float, limit: float, alpha: float) -> bool:
+    """True where the anytime lower bound is above `limit`; the same as computing it, by one evaluation."""
+    return bad > 0 and total > 0 and bad / total > limit and _log_e(bad, total, limit, upper=False) > -log(alpha)
+
+
 def _bound(bad: float, total: float, alpha: float, low: float, high: float, upper: bool) -> float:
     """Bisection for the ratio at which the e-process of all events crosses 1/α: it grows with the distance."""
     limit = -log(alpha)

@@ -39,7 +39,10 @@ class HarmReader:
         step = timedelta(seconds=max(1, max(INTERVAL * self.resolution, longest / MOST) // timedelta(seconds=1)))
         series = intervals(await self.query.series(objective, scope, at - longest // step * step, at, step), step)
         limit = min(tier.factor for tier in tiers_of(objective)) * budget_of(objective.objective)
-        both = side_by_side(status, began(series, limit)[1], at) if series else None
+        both = side_by_side(status, at)
+        if both is not None:
+            late = not series or both.end <= series[0].end  # it was over before the harm can have begun
+            both = None if late else both.since(began(series, limit)[1])
         return Harm(series, await self._both(objective, scope, both) if both else None)
 
     async def _both(self, objective: Slo, scope: Scope, both: Stretch) -> SideBySide | None:
