@@ -23,7 +23,7 @@ that falls with the delay; "none of these changes" by a beginning anywhere in th
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import accumulate
-from math import exp, lgamma, log
+from math import exp, inf, lgamma, log
 
 CUT = 7.0  # of one interval's log likelihood ratio: 1 to 1,100
 FEWEST = 0.5  # bad events that a ratio without any is taken for: the usual level is never exactly 0
@@ -93,6 +93,7 @@ class Series:
     def __init__(self, spans: Sequence[Span]) -> None:
         """Disjoint, oldest first."""
         self.spans = tuple(spans)
+        self._middles = [(span.start + span.end) / 2 for span in spans]
         usual, harm = _usual(spans), _harm(spans)
         self._differs = harm > usual
         self._levels = [_Levels(span, usual, harm) for span in spans] if self._differs else []
@@ -146,12 +147,9 @@ class Series:
         """
         spans, begin, total, last = self.spans, self.spans[n].start, 0.0, n
         over = min(over, max(spans[-1].end - begin, 1.0))  # of what it is by now
-        for span, level in zip(spans[n:], self._levels[n:], strict=True):
-            if span.start - begin >= over:
-                break
-            middle = (span.start + span.end) / 2 - begin
-            grown = min(1.0, middle / over) * (shares[last] if shares else 1.0)
-            total += level.about(round(grown, 3))
+        while last < len(spans) and spans[last].start - begin < over:
+            grown = min(1.0, (self._middles[last] - begin) / over)
+            total += self._levels[last].about(round(grown * shares[last] if shares else grown, 3))
             last += 1
         return total, last
 
@@ -192,11 +190,23 @@ def _summed(logs: Sequence[float]) -> list[float]:
 class _Levels:
     """Log likelihoods of one interval by the share of the harm that users met in it, against the best one.
 
-    They are negative binomial with variance mean + (SPREAD · mean)². Each is computed once: every beginning and every
-    suspect asks for the same shares.
+    They are negative binomial with variance mean + (SPREAD · mean)², which falls on both sides of the count: what lies
+    beyond a share that is cut is cut too. Each is computed once: every beginning and every suspect asks for the same shares.
     """
 
-    __slots__ = ("_about", "_at", "_bad", "_best", "_constant", "_more", "_size", "_total", "_usual")
+    __slots__ = (
+        "_about",
+        "_above",
+        "_at",
+        "_bad",
+        "_below",
+        "_best",
+        "_constant",
+        "_more",
+        "_size",
+        "_total",
+        "_usual",
+    )
 
     def __init__(self, span: Span, usual: float, harm: float) -> None:
         self._bad, self._total, self._usual, self._more = span.bad, span.total, usual, harm - usual
@@ -204,23 +214,39 @@ class _Levels:
         self._constant = lgamma(span.bad + self._size) - lgamma(self._size) - lgamma(span.bad + 1)
         self._at: dict[float, float] = {}
         self._about: dict[float, float] = {}
+        self._below, self._above = -inf, inf  # shares from which on outwards all are cut
         self._best = max(self._raw(y) for y in (0.0, *PARTS, 1.0)) if span.total > 0 else 0.0
 
     def at(self, share: float) -> float:
         """Of just this share."""
+        if share >= self._above or share <= self._below:
+            return -CUT
         known = self._at.get(share)
         if known is None:
-            known = self._at[share] = max(self._raw(share) - self._best, -CUT) if self._total > 0 else 0.0
+            known = self._at[share] = self._fit(share) if self._total > 0 else 0.0
         return known
 
     def about(self, share: float) -> float:
         """Of about this share: pods are replaced one by one, so a dose is known to a factor of two."""
+        if share >= 1:
+            return self.at(1.0)
+        half, twice = share * 0.5, min(1.0, share * 2.0)
+        if half >= self._above or twice <= self._below:
+            return -CUT
         known = self._about.get(share)
         if known is None:
-            if share >= 1:
-                return self.at(1.0)
-            known = self._about[share] = _log_mean((self.at(share * 0.5), self.at(share), self.at(min(1.0, share * 2))))
+            known = self._about[share] = _log_mean((self.at(half), self.at(share), self.at(twice)))
         return known
+
+    def _fit(self, share: float) -> float:
+        fit = self._raw(share) - self._best
+        if fit > -CUT:
+            return fit
+        if self._total * (self._usual + self._more * share) > self._bad:
+            self._above = min(self._above, share)
+        else:
+            self._below = max(self._below, share)
+        return -CUT
 
     def _raw(self, share: float) -> float:
         """log P(bad)."""
