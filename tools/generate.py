@@ -3,6 +3,7 @@
     models (operator/opsloop/api)  ->  crds/  =  charts/opsloop/crds/
     charts/opsloop                 ->  manifests/   (helm template; for `kubectl apply -k manifests`)
     operator/opsloop/core          ->  docs/reasons.md
+    operator/opsloop/entry/openapi ->  docs/openapi.yaml
 
 CRDs need Python only. Manifests need helm: $HELM, the one that e2e/cluster builds, or the one on the PATH. Without helm
 --check compares the hashes of chart and manifests with those in manifests/.rendered-from, so that it notices a changed
@@ -22,6 +23,7 @@ ROOT = Path(__file__).resolve().parent.parent
 sys.path[:0] = [str(ROOT), str(ROOT / "operator")]  # for use without an installed package
 
 from opsloop.api.crd import crds  # noqa: E402
+from opsloop.entry import openapi  # noqa: E402
 from tools import reasons  # noqa: E402
 
 CHART = ROOT / "charts" / "opsloop"
@@ -58,7 +60,9 @@ def crd_files() -> Generated:
 
 def doc_files() -> Generated:
     """Generates the pages that are made from the code."""
-    return Generated({ROOT / "docs" / "reasons.md": reasons.page()})
+    return Generated(
+        {ROOT / "docs" / "reasons.md": reasons.page(), ROOT / "docs" / "openapi.yaml": dump(openapi.document())}
+    )
 
 
 def helm() -> str | None:

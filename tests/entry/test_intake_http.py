@@ -1,18 +1,25 @@
 """The intake over HTTP: every status code with its reason, and 202 only for stored content."""
 
+import asyncio
+import gzip
+import itertools
 import json
+import re
+import zlib
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from io import BytesIO
 from typing import Any
 
 import pytest
-from aiohttp import ClientResponse, web
-from aiohttp.test_utils import TestClient, TestServer
+from aiohttp import ClientResponse, ClientSession, web
 
 from opsloop.core.facts import Alert, Ticket
-from opsloop.core.intake import MAX_BODY
-from opsloop.entry.intake_http import REMEMBER, intake_routes
+from opsloop.core.intake import MAX_BODY, Received
+from opsloop.entry import openapi
+from opsloop.entry.http_server import Connections, in_json, listen
+from opsloop.entry.intake_http import intake_routes
+from opsloop.entry.senders import REJECTED, REMEMBER
 from opsloop.errors import OpsloopError, Unavailable
 from tests.builders.correlation import NOW, NS
 
@@ -25,7 +32,6 @@ BODY: dict[str, Any] = {
     ],
 }
 TICKET = {"id": "HD-1", "subject": "Wrong answers", "body": "since this morning"}
-Client = TestClient[web.Request, web.Application]
 
 
 class Gatekeeper:
@@ -36,10 +42,16 @@ class Gatekeeper:
         self.reviews: list[tuple[str, str]] = []
         self.asked: list[tuple[str, ...]] = []
         self.error: OpsloopError | None = None
+        self.pause: asyncio.Event | None = None
+        self.running = 0
 
     async def review_token(self, token: str, audience: str) -> tuple[str, tuple[str, ...]] | None:
         if self.error:
             raise self.error
+        self.running += 1
+        if self.pause:
+            await self.pause.wait()
+        self.running -= 1
         self.reviews.append((token, audience))
         return {"good": (AM, ("g",)), "weak": ("bob", ())}.get(token)
 
@@ -57,10 +69,13 @@ class FakeStore:
         self.alerts: list[Alert] = []
         self.tickets: list[Ticket] = []
         self.error: OpsloopError | None = None
+        self.pause: asyncio.Event | None = None
 
     async def put_alerts(self, namespace: str, alerts: Sequence[Alert]) -> None:
         if self.error:
             raise self.error
+        if self.pause:
+            await self.pause.wait()
         self.alerts += alerts
 
     async def put_ticket(self, namespace: str, ticket: Ticket) -> None:
@@ -73,10 +88,12 @@ class Rig:
     def __init__(self) -> None:
         self.access, self.store, self.seconds = Gatekeeper(), FakeStore(), 0.0
         self.calls: list[tuple[str, int, int]] = []
+        self.notices: list[tuple[str, Received]] = []
+        self.port = 0
 
     @asynccontextmanager
-    async def client(self) -> AsyncIterator[Client]:
-        app = web.Application()
+    async def client(self, connections: Connections | None = None) -> AsyncIterator[ClientSession]:
+        app = web.Application(middlewares=[in_json(openapi.routes)])
         app.add_routes(
             intake_routes(
                 self.access,
@@ -85,10 +102,16 @@ class Rig:
                 lambda *call: self.calls.append(call),
                 lambda: NOW,
                 lambda: self.seconds,
+                lambda namespace, received: self.notices.append((namespace, received)),
             )
         )
-        async with TestClient(TestServer(app)) as client:
-            yield client
+        server = await listen(app, 0, "127.0.0.1", connections)
+        self.port = server.port
+        try:
+            async with ClientSession(f"http://127.0.0.1:{server.port}") as client:
+                yield client
+        finally:
+            await server.cleanup()
 
     async def post(
         self, path: str = "alerts", token: str = "good", ns: str = NS, **kwargs: Any
@@ -185,6 +208,173 @@ async def test_a_permission_is_cached_for_a_minute_a_refusal_never(rig: Rig) -> 
         rig.seconds = REMEMBER + 1
         assert await post("good") == 202
         assert [token for token, _ in rig.access.reviews] == ["good", "weak", "weak", "good"]
+
+
+async def test_a_token_that_is_not_valid_is_not_reviewed_again_for_a_moment(rig: Rig) -> None:
+    async with rig.client() as client:
+        for _ in range(3):
+            assert (await send(client, "old")).status == 401
+        assert [token for token, _ in rig.access.reviews] == ["old"]
+        rig.seconds = REJECTED + 1
+        await send(client, "old")
+        assert [token for token, _ in rig.access.reviews] == ["old", "old"]
+
+
+async def test_a_flood_of_bad_tokens_is_reviewed_slowly_and_keeps_nobody_out_who_was_let_in(rig: Rig) -> None:
+    async with rig.client() as client:
+        assert (await send(client, "good")).status == 202
+        rig.seconds = REMEMBER + 1
+        answers = [(await send(client, f"bad-{n}")).status for n in range(60)]
+        assert set(answers) == {401, 503} and answers.count(401) < 30
+        assert len(rig.access.reviews) < 32, "one a second for each address, after a burst"
+        assert (await send(client, "good")).status == 202, "its permission has run out, but it was let in before"
+
+
+async def test_reviews_at_once_are_bounded(rig: Rig) -> None:
+    rig.access.pause = asyncio.Event()
+    async with rig.client() as client:
+        floods = [asyncio.create_task(send(client, f"bad-{n}")) for n in range(80)]
+        refused = [await answer for answer in itertools.islice(asyncio.as_completed(floods), 40)]
+        assert {answer.status for answer in refused} == {503} and rig.access.running == 4
+        rig.access.pause.set()
+        answers = [answer.status for answer in await asyncio.gather(*floods)]
+    assert set(answers) == {401, 503}
+
+
+async def send(client: ClientSession, token: str = "good", **kwargs: Any) -> ClientResponse:
+    headers = {"Authorization": f"Bearer {token}", **kwargs.pop("headers", {})}
+    async with client.post(f"/v1/namespaces/{NS}/alerts", headers=headers, **(kwargs or {"json": BODY})) as answer:
+        await answer.read()
+        return answer
+
+
+async def test_what_breaks_a_rule_is_set_aside_and_said(rig: Rig) -> None:
+    good = BODY["alerts"][0]
+    status, body, _ = await rig.post(
+        json={**BODY, "alerts": [good, {**good, "startsAt": "x\x1b"}, good], "truncatedAlerts": 7}
+    )
+    assert (status, body["stored"], body["truncated"]) == (202, 2, 7)
+    assert body["setAside"][0]["index"] == 1 and body["setAside"][0]["reason"].startswith("alerts[1].startsAt:")
+    ((namespace, received),) = rig.notices
+    assert (namespace, len(received.set_aside), received.truncated) == (NS, 1, 7)
+
+
+async def test_the_list_that_prometheus_sends_is_taken_at_alertmanagers_path(rig: Rig) -> None:
+    status, body, _ = await rig.post(
+        "api/v2/alerts", json=[{k: v for k, v in BODY["alerts"][0].items() if k != "status"}]
+    )
+    assert (status, body) == (200, {"stored": 1})
+
+
+PLAIN = json.dumps(BODY).encode()
+
+
+@pytest.mark.parametrize(
+    ("coding", "data", "status"),
+    [
+        pytest.param("gzip", gzip.compress(PLAIN), 202, id="gzip"),
+        pytest.param("gzip", gzip.compress(PLAIN[:40]) + gzip.compress(PLAIN[40:]), 202, id="gzip in two members"),
+        pytest.param("deflate", zlib.compress(PLAIN), 202, id="deflate"),
+        pytest.param("identity", PLAIN, 202, id="identity"),
+        pytest.param("gzip", PLAIN, 400, id="no gzip"),
+        pytest.param("deflate", gzip.compress(PLAIN), 400, id="another coding than it says"),
+        pytest.param("gzip", gzip.compress(PLAIN)[:-9], 400, id="half of it"),
+        pytest.param("gzip", b"", 400, id="nothing"),
+        pytest.param("br", PLAIN, 400, id="one that is not supported"),
+        pytest.param("gzip, gzip", PLAIN, 400, id="two"),
+        pytest.param("gzip", gzip.compress(b" " * (MAX_BODY + 1)), 413, id="a bomb"),
+    ],
+)
+async def test_content_encoding(rig: Rig, coding: str, data: bytes, status: int) -> None:
+    async with rig.client() as client:
+        headers = {"Authorization": "Bearer good", "Content-Encoding": coding}
+        async with client.post(f"/v1/namespaces/{NS}/alerts", headers=headers, data=data) as answer:
+            assert answer.status == status
+            if status == 400:
+                assert "Content-Encoding" in (await answer.json())["error"]
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "status"),
+    [
+        ("GET", "/", 404), ("POST", "/v1/namespaces/shop/incidents", 404), ("POST", "/v1/namespaces/UPPER/alerts", 404),
+        ("GET", "/v1/namespaces/shop/alerts", 405), ("PUT", "/v1/namespaces/shop/tickets", 405),
+    ],
+)  # fmt: skip
+async def test_unknown_paths_answer_in_json_with_what_there_is(rig: Rig, method: str, path: str, status: int) -> None:
+    async with rig.client() as client, client.request(method, path) as answer:
+        body = await answer.json()
+        assert answer.status == status and "POST /v1/namespaces/{namespace}/alerts" in body["routes"]
+        assert status != 405 or answer.headers["Allow"] == "POST"
+
+
+async def raw(rig: Rig, data: bytes, connections: Connections) -> bytes:
+    """All that comes back on a connection of its own, until the server ends it."""
+    async with rig.client(connections):
+        reader, writer = await asyncio.open_connection("127.0.0.1", rig.port)
+        writer.write(data)
+        async with asyncio.timeout(5):
+            answer = await reader.read()
+        writer.close()
+        return answer
+
+
+HEAD = f"POST /v1/namespaces/{NS}/alerts HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer good\r\n".encode()
+
+
+@pytest.mark.parametrize(
+    ("data", "answered"),
+    [
+        pytest.param(b"", b"HTTP/1.1 408", id="nothing"),
+        pytest.param(HEAD[:30], b"HTTP/1.1 408", id="half a line"),
+        pytest.param(HEAD, b"HTTP/1.1 408", id="half a head"),
+        pytest.param(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n", b"HTTP/1.1 404", id="an idle connection after an answer"),
+        pytest.param(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n" + HEAD, b"HTTP/1.1 404", id="half a head after an answer"),
+    ],
+)
+async def test_connections_that_wait_are_closed(rig: Rig, data: bytes, answered: bytes) -> None:
+    assert (await raw(rig, data, Connections(head=0.05, idle=0.05))).startswith(answered)
+
+
+async def test_half_a_body_has_a_deadline(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("opsloop.entry.bodies.SECONDS", 0.05)
+    answer = await raw(rig, HEAD + b"Content-Length: 100\r\n\r\n{", Connections(head=0.05, idle=0.05))
+    assert answer.startswith(b"HTTP/1.1 408") and b"it did not arrive within" in answer
+
+
+async def test_connections_are_bounded(rig: Rig) -> None:
+    async with rig.client(Connections(most=2)):
+        first = [await asyncio.open_connection("127.0.0.1", rig.port) for _ in range(2)]
+        await asyncio.sleep(0.05)
+        reader, writer = await asyncio.open_connection("127.0.0.1", rig.port)
+        assert (await reader.read()).startswith(b"HTTP/1.1 503")
+        for _, one in [*first, (reader, writer)]:
+            one.close()
+
+
+async def test_bodies_in_work_are_bounded_by_bytes(rig: Rig) -> None:
+    rig.store.pause = asyncio.Event()
+    big = json.dumps({**BODY, "note": "x" * (MAX_BODY - 1000)}).encode()  # two of them fill the room of the namespace
+    async with rig.client() as client:
+        sending = [asyncio.create_task(send(client, data=BytesIO(big))) for _ in range(3)]
+        done, waiting = await asyncio.wait(sending, return_when=asyncio.FIRST_COMPLETED)
+        assert [(task.result().status, "Retry-After" in task.result().headers) for task in done] == [(503, True)]
+        assert (await asyncio.wait_for(small(rig, client), 5)) == 202, "a small one always finds room"
+        rig.store.pause.set()
+        assert [task.result().status for task in (await asyncio.wait(waiting))[0]] == [202, 202]
+
+
+async def small(rig: Rig, client: ClientSession) -> int:
+    headers = {"Authorization": "Bearer good"}
+    return (await client.post(f"/v1/namespaces/{NS}/tickets", headers=headers, json=TICKET)).status
+
+
+async def test_the_document_describes_the_routes_that_there_are(rig: Rig) -> None:
+    async with rig.client() as client, client.get("/openapi.json") as answer:
+        document = await answer.json()
+    rights = intake_routes(rig.access, rig.store)
+    served = {(r.method.lower(), re.sub(r"\{namespace:.*?\?\}", "{namespace}", r.path)) for r in rights}
+    assert served == {(method, path) for path, item in document["paths"].items() for method in item}
 
 
 async def test_who_may_send_alerts_may_not_send_tickets_by_that(rig: Rig) -> None:

@@ -15,6 +15,8 @@ from opsloop.adapters.kube import Kube
 from opsloop.adapters.pager import NoPager, WebhookPager
 from opsloop.adapters.prober import HttpProber
 from opsloop.adapters.prometheus import NoPrometheus, Prometheus
+from opsloop.entry import openapi
+from opsloop.entry.http_server import Listening, in_json, listen
 from opsloop.entry.intake_http import intake_routes
 from opsloop.entry.leader_election import Elector, unique_identity
 from opsloop.entry.settings import Settings, load
@@ -66,9 +68,9 @@ async def operate(settings: Settings) -> None:
         metrics.watch_stops(lambda: operator.stops.all if elector.leading else ())
         resync = Resync(operator.resync, lambda: health.touch())
         health = Health(elector.alive, resync.done.is_set, metrics)
-        servers = [
+        servers: list[web.AppRunner | Listening] = [
             await serve(build_app(metrics, health), settings.metrics_port),
-            await serve(_intake(settings, base, operator, metrics), settings.intake_port),
+            await listen(_intake(settings, base, operator, metrics), settings.intake_port),
         ]
         tasks = {
             "elector": asyncio.create_task(elector.run()),
@@ -118,8 +120,16 @@ async def _api_server(metrics: Metrics) -> Kube:
 
 
 def _intake(settings: Settings, kube: Kube, operator: Operator, metrics: Metrics) -> web.Application:
-    app = web.Application(client_max_size=8 * 1024 * 1024)
-    app.add_routes(intake_routes(kube, operator.inbox, settings.token_audience, metrics.intake))
+    app = web.Application(middlewares=[in_json(openapi.routes)])
+    app.add_routes(
+        intake_routes(
+            kube,
+            operator.inbox,
+            settings.token_audience,
+            metrics.intake,
+            notice=operator.tell_of_body,
+        )
+    )
     return app
 
 

@@ -82,6 +82,12 @@ class Metrics:
         )
         self._intake = Counter("opsloop_intake_requests", "Requests to the intake.", ["route", "code"], registry=r)
         self._stored = Counter("opsloop_intake_stored", "Alerts and tickets that were stored.", ["route"], registry=r)
+        self._aside = Counter(
+            "opsloop_intake_set_aside",
+            "What the intake did not take: alerts that break a rule, truncated ones, entries of the inbox.",
+            ["what"],
+            registry=r,
+        )
         self._pages = Counter(
             "opsloop_pages", "Calls to the pager, and messages given up.", ["action", "result"], registry=r
         )
@@ -117,6 +123,10 @@ class Metrics:
         """Counts one answered request of the intake; `route` is a pattern, never a path that a caller chose."""
         self._intake.labels(route, str(code)).inc()
         self._stored.labels(route).inc(stored)
+
+    def set_aside(self, what: str, count: int) -> None:
+        """Counts what the intake did not take."""
+        self._aside.labels(what).inc(count)
 
     def page(self, action: str, result: str) -> None:
         """Counts one call to the pager, or one message that was given up."""

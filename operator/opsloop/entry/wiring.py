@@ -8,11 +8,13 @@ from datetime import timedelta
 from opsloop.api.release import Release
 from opsloop.core.facts import Verdict
 from opsloop.core.incident.effect import Act, act_of
+from opsloop.core.intake import Received
 from opsloop.entry.settings import Settings
 from opsloop.shell.evals.runner import EvalRunner
 from opsloop.shell.intake.arrivals import Arrivals
 from opsloop.shell.intake.inbox import Inbox, InboxReader
 from opsloop.shell.intake.ledger_store import LedgerStore
+from opsloop.shell.intake.notices import ALERTS_SET_ASIDE, ALERTS_TRUNCATED, Notices
 from opsloop.shell.notify.pages import PageSender
 from opsloop.shell.ports import NamespacedName, Object, ObjectKey, Ports
 from opsloop.shell.reconcile.garbage import orphaned_releases
@@ -63,6 +65,7 @@ class Operator:
             ports.telemetry, ports.clock, self.cache.releases, self.readings, self._reading_changed, settings.tick,
             settings.prometheus_resolution, self._hot, self._act, settings.prometheus_delay,
         )  # fmt: skip
+        self.notices = Notices(ports.events, ports.instruments)
         self.inbox = Inbox(ports.intake, self.intake_stored)
         self.arrivals = Arrivals(ports.watcher, settings.namespaces, self.intake_stored)
 
@@ -85,6 +88,15 @@ class Operator:
             return
         self.throttle.request(("Namespace", namespace, namespace))
         self.poller.nudge()
+
+    def tell_of_body(self, namespace: str, received: Received) -> None:
+        """Says what of a body was not stored."""
+        if aside := received.set_aside:
+            text = f"{len(aside)} of {len(aside) + len(received.alerts)} alerts of a body were not stored: {aside[0].reason}"
+            self.notices.tell(namespace, ALERTS_SET_ASIDE, len(aside), text)
+        if received.truncated:
+            text = f"{received.truncated} alerts were left out by their sender (max_alerts in Alertmanager)"
+            self.notices.tell(namespace, ALERTS_TRUNCATED, received.truncated, text)
 
     async def resync(self) -> int:
         """Lists everything and requests what an earlier process left undone; the number of objects pruned from the cache.

@@ -206,6 +206,11 @@ class Instruments(Protocol):
         """Counts one call to the pager, or one message that was given up; `result` is sent, failed or given_up."""
         ...
 
+    def set_aside(self, what: str, count: int) -> None:
+        """Counts what the intake did not take: `alerts` that break a rule, `truncated` ones that their sender left out, `entries`
+        of the inbox that cannot be read."""
+        ...
+
     def undelivered(self, count: int) -> None:
         """Publishes the number of messages that the pager has refused or not answered, and that are tried again."""
         ...

@@ -26,19 +26,19 @@ class EventPoster:
 
     def __init__(self, writer: Writer, component: str = "opsloop", now: Callable[[], datetime] = _now) -> None:
         self._writer, self._component, self._now = writer, component, now
-        self._buckets: dict[str, tuple[float, datetime]] = {}  # uid -> (tokens, as of)
+        self._buckets: dict[str, tuple[float, datetime]] = {}  # uid, or kind and name -> (tokens, as of)
         self._counts: dict[str, int] = {}  # name of the Event -> count
 
     async def post(self, obj: Object, event: Event) -> None:
         """Posts the Event, or counts up the one that is there; drops it where the object's bucket is empty."""
-        if not self._take(obj["metadata"].get("uid", "")):
+        meta = obj["metadata"]
+        if not self._take(meta.get("uid") or f"{obj.get('kind')}/{meta.get('namespace')}/{meta['name']}"):
             return
         try:
             await self._post(obj, event)
         except asyncio.CancelledError:
             raise
         except Exception as error:
-            meta = obj["metadata"]
             log.warning("event %s on %s/%s not posted: %s", event.reason, meta.get("namespace"), meta["name"], error)
 
     def _take(self, uid: str) -> bool:

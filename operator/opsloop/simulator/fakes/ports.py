@@ -45,12 +45,16 @@ class FakeInstruments:
         self.on_reconciled: Callable[[ObjectKey, str], None] = lambda key, result: None
         self.pages: Counter[tuple[str, str]] = Counter()
         self.pages_undelivered = 0
+        self.aside: Counter[str] = Counter()
 
     def reconciled(self, key: ObjectKey, result: str, seconds: float) -> None:
         self.on_reconciled(key, result)
 
     def page(self, action: str, result: str) -> None:
         self.pages[action, result] += 1
+
+    def set_aside(self, what: str, count: int) -> None:
+        self.aside[what] += count
 
     def undelivered(self, count: int) -> None:
         self.pages_undelivered = count
