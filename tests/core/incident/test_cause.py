@@ -34,6 +34,14 @@ def harm(
     return Readings(harm=Harm(series, SideBySide(V2, V1, both)))
 
 
+def smouldered(minutes: int, share: float = 0.015, after: float = 0.5) -> Readings:
+    """The same hour with a smoulder in its last minutes, before the harm of the last interval."""
+    ratios = [0.002] * (60 - minutes) + [share] * minutes + [after]
+    return Readings(
+        harm=Harm(tuple(Interval(at(60 * n - 3500), at(60 * n - 3440), r * 3000, 3000) for n, r in enumerate(ratios)))
+    )
+
+
 def service(name: str = "answers", since: datetime | None = CHANGED, number: int = 2, needs: tuple[str, ...] = (), seen: Readings | None = None, rollback: Any = None, **more: Any) -> ReleaseView:  # fmt: skip
     """v2 became live at `since`."""
     live = Revision(
@@ -79,6 +87,11 @@ def canary(state: str = "Stepping", served: float = 80, **more: Any) -> ReleaseV
         pytest.param(service(since=at(-300), seen=harm(split=(0.8, 0.8))), "unknown", "AlikeEverywhere", id="served at the same time, both are harmed alike"),
         pytest.param(service(since=at(-1200), proven_at=at(-600), seen=harm()), "unknown", "NoneOfThese", id="it had met its SLO for twenty minutes before"),
         pytest.param(service(seen=harm(before=0.011)), "bad_release", "ChangedJustBefore", id="a smoulder above the budget does not hide the deploy that made it an outage"),
+        pytest.param(service(seen=smouldered(15)), "bad_release", "ChangedJustBefore", id="nor does one that began a quarter of an hour ago"),
+        pytest.param(service(exposed_since=at(98), seen=smouldered(5, share=0.03, after=0.3)), "bad_release", "ChangedJustBefore", id="nor one of a tenth of the harm, five minutes ago"),
+        pytest.param(service(since=at(-500), seen=smouldered(15)), "unknown", "NoneOfThese", id="what came into a smoulder minutes before the harm is not blamed for it"),
+        pytest.param(service(since=at(-300), seen=smouldered(15, after=0.015)), "unknown", "NoneOfThese", id="nor for a smoulder that it came into"),
+        pytest.param(service(seen=smouldered(3, share=0.5)), "unknown", "NoneOfThese", id="what came into the harm is a suspect that does not explain it"),
         pytest.param(service(since=at(-500), seen=harm()), "unknown", "NoneOfThese", id="ten minutes after the deploy nothing had happened yet"),
         pytest.param(canary(), "bad_release", "ChangedJustBefore", id="a canary in traffic is blamed, not the version that is live for hours"),
         pytest.param(canary("Cancelled", ended_at=at(130)), "bad_release", "ChangedJustBefore", id="also where it was taken out since"),

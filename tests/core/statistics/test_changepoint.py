@@ -22,6 +22,10 @@ def series(*stretches: tuple[int, int], total: int = 1000) -> list[Span]:
     [
         pytest.param(series((60, 1), (2, 900)), 60, id="a step"),
         pytest.param(series((60, 11), (2, 900)), 60, id="a smoulder above the budget is the usual level: the step after it counts"),
+        pytest.param(series((60, 2), (15, 11), (2, 400)), 75, id="so it is where it began a quarter of an hour ago"),
+        pytest.param(series((60, 16), (15, 105), (1, 1250), total=9540), 75, id="and where a rollout has only begun to make it far worse"),
+        pytest.param(series((60, 2), (30, 30), (2, 300)), 90, id="a smoulder of a tenth of the harm, for half an hour"),
+        pytest.param(series((60, 1), *((1, 45 * n) for n in range(1, 21))), 60, id="what rises evenly into the harm is its beginning"),
         pytest.param(series((20, 1), (10, 1000), (30, 1), (2, 900)), 60, id="an earlier outage that was over in between is not the beginning"),
         pytest.param(series((60, 1), (1, 300), (1, 600), (1, 900)), 60, id="a rollout that goes on has part of the harm"),
         pytest.param(series((59, 0), (1, 100), (2, 0), (2, 900)), 62, id="a burst before it is not the beginning"),
@@ -59,6 +63,20 @@ def test_where_nothing_tells_the_beginning(counts: list[Span], name: str) -> Non
 def test_a_change_explains_what_begins_shortly_after_it(changed: float, likely: bool) -> None:
     counts = series((60, 1), (2, 900))
     assert (Series(counts).bayes_factor(Exposure(changed, changed), DELAY, LOOKBACK) > 1) == likely
+
+
+@pytest.mark.parametrize(
+    "smoulder", [pytest.param(5, id="five times the usual errors"), pytest.param(15, id="fifteen")]
+)
+def test_a_change_into_a_smoulder_that_goes_on_explains_nothing(smoulder: int) -> None:
+    counts = series((60, 2), (20, 2 * smoulder))
+    assert Series(counts).bayes_factor(Exposure(4200.0, 4200.0), DELAY, LOOKBACK) < 0.1
+
+
+@given(minutes=st.integers(5, 40), smoulder=st.integers(10, 100), usual=st.integers(0, 8))
+def test_a_smoulder_is_not_the_beginning_however_long_and_high_it_is(minutes: int, smoulder: int, usual: int) -> None:
+    began = Series(series((45, usual), (minutes, smoulder), (2, 900))).beginnings()
+    assert began.index(max(began)) == 45 + minutes
 
 
 @given(start=st.floats(-100, 5000), length=st.floats(1, 500))

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 JUDGED: Mapping[str, str] = {
     "statistics.alike": "ALIKE CUT OTHER WORSE",
-    "statistics.changepoint": "CUT FEWEST RECENT GROWTHS PARTS SPREAD",
+    "statistics.changepoint": "CUT FEWEST RECENT GROWTHS PARTS SPREAD SMOULDERS SMOULDER_RATE",
     "statistics.detectable": "_CAUGHT _FEWEST",
     "statistics.dispersion": "PRIOR LARGEST",
     "statistics.evidence": "RESTART MEMORY SECONDS BOUND",

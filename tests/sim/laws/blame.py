@@ -18,6 +18,7 @@ NEAR = 600.0  # seconds within which a change is near
 PATCHED: Mapping[str, tuple[object, str]] = {
     "changepoint.CUT": (changepoint, "CUT"),
     "changepoint.SPREAD": (changepoint, "SPREAD"),
+    "changepoint.SMOULDER_RATE": (changepoint, "SMOULDER_RATE"),
     "alike.CUT": (alike, "CUT"),
     "alike.OTHER": (alike, "OTHER"),
 }
@@ -66,6 +67,17 @@ ROWS: Sequence[Row] = (
     Row("bad release, harm within half a minute of its first user: rolled back", "prompt", _any, _bad),
     Row("another one rolled back instead, harm at once", "prompt", _any, _harmless),
     Row("bad release after two hours of smoulder: rolled back", "after a smoulder", _any, _bad),
+    Row("bad release after 5 to 30 min of 1 to 3 budgets: rolled back", "after a short smoulder", _any, _bad),
+    Row("another one rolled back instead, after such a smoulder", "after a short smoulder", _any, _harmless),
+    Row(
+        "smoulder of that kind, a harmless change in it, no more harm: rolled back", "a smoulder alone", _any, _harmless
+    ),
+    Row(
+        "outage after such a smoulder, a harmless change in the 10 min before: rolled back",
+        "near in a smoulder",
+        _any,
+        _harmless,
+    ),
     Row("bad release half an hour after an outage: rolled back", "after an outage", _any, _bad),
     Row("bad release whose harm grows over 5 to 45 min: rolled back", "growing", _any, _bad),
     Row("another one rolled back instead, growing harm", "growing", _any, _harmless),

@@ -27,6 +27,8 @@ SCRAPE, HISTORY, BUCKET = 15, 2 * 3600, 60  # seconds
 FACTOR, FEWEST = 14.4, 5  # of the default tier, and minBadEvents
 START = datetime(2026, 1, 5, 9, 0, tzinfo=UTC)
 LONGEST = 3600  # seconds of harm within which a tier fires, or it never does
+SHORT = ("after a short smoulder", "near in a smoulder", "a smoulder alone")
+NOBODY = ("outage", "near", "near in a smoulder", "a smoulder alone")
 
 
 @dataclass(frozen=True)
@@ -65,7 +67,8 @@ class Weather:
     grows: float  # seconds over which an outage grows
     lasts: float
     bursts: Bursts
-    smoulder: float  # error ratio in addition, for the last two hours
+    smoulder: float  # error ratio in addition, from `smoulders` on
+    smoulders: float
     earlier: tuple[float, float]  # an outage that was over before
     guilty: Change | None
     changes: tuple[Change, ...]
@@ -94,33 +97,42 @@ def change(random: Random, version: str, written: float, service: str = "answers
 
 def weather(random: Random, kind: str) -> Weather:
     """outage: nobody's change, a harmless one at any time in the hour before; near: within ten minutes of it. prompt,
-    late and growing: a release; and a release after a smoulder or an earlier outage."""
+    late and growing: a release; and a release after a smoulder or an earlier outage. A short smoulder: of one to three
+    budgets for 5 to 30 minutes; before a release, before near, and with a harmless push into it after which nothing comes."""
     objective = random.choice((0.99, 0.999))
     budget, begins = 1 - objective, HISTORY + random.uniform(0, SCRAPE)
     harm = math.exp(random.uniform(math.log(2 * FACTOR * budget), math.log(0.95)))
     guilty, lasts = None, math.exp(random.uniform(math.log(60), math.log(3600)))
     grows = random.choice((0.0, random.uniform(0, 300)))
-    most = 600 if kind == "near" else 3600
-    number = 1 if kind in ("outage", "near") else random.choice((0, 1, 1, 2))
+    most = 600 if kind in ("near", "near in a smoulder") else 3600
+    number = 1 if kind in NOBODY else random.choice((0, 1, 1, 2))
     changes = [change(random, f"harmless-{n}", begins - random.uniform(0, most)) for n in range(number)]
     if random.random() < 0.5:
         changes.append(change(random, "harmless", begins - random.uniform(0, 3600), "catalog"))
-    if kind not in ("outage", "near"):
+    if kind not in NOBODY:
         guilty = change(random, "bad", 0.0)
         guilty = _moved(guilty, begins - (random.expovariate(1 / 1200) if kind == "late" else random.uniform(0, 30)))
         lasts = math.inf
         grows = random.uniform(300, 2700) if kind == "growing" else 0.0
         changes = [c for c in changes if c.service != "answers" or c.written < guilty.written - 300] + [guilty]
+    rps, usual = math.exp(random.uniform(0, math.log(1000))), budget * random.uniform(0, 0.8)
+    bursts, smoulders = Bursts(per_hour=random.choice((0, 1, 4))), 0.0
+    smoulder = budget * random.uniform(0.3, 0.9) if kind == "after a smoulder" else 0.0
+    if kind in SHORT:
+        smoulder, smoulders = budget * random.uniform(1, 3) - usual, begins - random.uniform(300, 1800)
+    if kind == "a smoulder alone":
+        harm, changes = 0.0, [change(random, "harmless", random.uniform(smoulders, begins))]
     return Weather(
-        rps=math.exp(random.uniform(0, math.log(1000))),
+        rps=rps,
         objective=objective,
-        usual=budget * random.uniform(0, 0.8),
+        usual=usual,
         harm=harm,
         begins=begins,
         grows=grows,
         lasts=lasts,
-        bursts=Bursts(per_hour=random.choice((0, 1, 4))),
-        smoulder=budget * random.uniform(0.3, 0.9) if kind == "after a smoulder" else 0.0,
+        bursts=bursts,
+        smoulder=smoulder,
+        smoulders=smoulders,
         earlier=(begins - 2400, begins - 1800) if kind == "after an outage" else (0.0, 0.0),
         guilty=guilty,
         changes=tuple(sorted(changes, key=lambda c: c.written)),
@@ -151,7 +163,8 @@ class Sky:
         """The next interval."""
         w, middle = self.weather, self.now + SCRAPE / 2
         share = self._young.share(middle) if self._young else 0.0
-        common = w.usual + w.smoulder + (0.5 if w.earlier[0] <= middle < w.earlier[1] else 0.0)
+        common = w.usual + (w.smoulder if middle >= w.smoulders else 0.0)
+        common += 0.5 if w.earlier[0] <= middle < w.earlier[1] else 0.0
         own = common
         if w.begins <= middle < w.begins + w.lasts:
             grown = min(1.0, (middle - w.begins) / w.grows) if w.grows else 1.0
@@ -262,11 +275,11 @@ class Situation:
 
 
 def situation(random: Random, w: Weather) -> Situation | None:
-    """The situation when the tier fires; None where it never does."""
+    """The situation when the tier fires, or when it is looked where no more harm comes; None where it never does."""
     sky = Sky(random, w)
     while sky.now <= w.begins + LONGEST:
         sky.scrape()
-        if sky.now > w.begins and sky.fires():
+        if sky.now > w.begins and (w.harm == 0 or sky.fires()):
             known = view("answers", w, sky.now, ["catalog"])
             root = ReleaseView(known.release, sky.readings(known.release.status))
             return Situation(root, Topology((root, view("catalog", w, sky.now, []))), w)

@@ -12,7 +12,7 @@ SEED = "fixed"
 def test_a_harmless_change_minutes_before_an_outage_is_seldom_rolled_back_and_a_bad_one_nearly_always() -> None:
     found = {kind: blame.sample(kind, 120 if kind == "near" else 40, SEED) for kind in blame.KINDS}
     shares = {one.row.name: one.share for one in blame.table(found)}
-    assert all(share <= 0.15 for name, share in shares.items() if name.startswith("outage"))
+    assert all(share <= 0.15 for name, share in shares.items() if name.startswith(("outage", "smoulder")))
     assert [name for name, share in shares.items() if name.startswith("another one") and share > 0] == []
     growing = shares.pop("bad release whose harm grows over 5 to 45 min: rolled back")
     sure = [share for name, share in shares.items() if name.startswith("bad release") and "20 min" not in name]
@@ -21,5 +21,10 @@ def test_a_harmless_change_minutes_before_an_outage_is_seldom_rolled_back_and_a_
 
 def test_each_constant_of_the_causes_is_varied_both_ways() -> None:
     labels = [label for label, *_ in blame.varied()]
-    assert {"soon at 70%", "soon at 130%", "changepoint.SPREAD at 70%", "minConfidence at 130%"} <= set(labels)
+    assert {
+        "soon at 70%",
+        "changepoint.SMOULDER_RATE at 130%",
+        "changepoint.SPREAD at 70%",
+        "minConfidence at 130%",
+    } <= set(labels)
     assert len(labels) == len(set(labels))

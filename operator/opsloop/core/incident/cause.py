@@ -77,6 +77,11 @@ class Scene:
     weights: Weights
 
     @property
+    def until(self) -> datetime:
+        """The end of what was counted."""
+        return max(self.last, datetime.fromtimestamp(self.series.spans[-1].end, UTC))
+
+    @property
     def at(self) -> datetime:
         """The likeliest beginning."""
         return self.first + (self.last - self.first) / 2
@@ -97,7 +102,7 @@ def explain(
     ratio that is harm.
     """
     scene = _scene(root, topology, onset, frozenset(exonerated), weights, limit)
-    found = suspects(root, topology, harmed, (scene.first, scene.last), weights.lookback, weights.slack)
+    found = suspects(root, topology, harmed, (scene.first, scene.until), weights.lookback, weights.slack)
     judged = sorted((_judge(scene, s) for s in found), key=lambda j: -j.odds)
     unseen = root.objects.unseen
     if not judged:

@@ -11,10 +11,15 @@ begins in the middle of one has not. With the log likelihood
 s_i(y) of interval i (negative binomial, for error ratios are never constant; the best y of a grid is 0, and none is below
 −CUT, so that one burst decides nothing alone) the harm that lasts until now began with interval t with probability
 
-    p_t ∝ exp(S_t),  S_t = Σ_i s_i(y_i)
+    p_t ∝ exp(S_t),  S_t = U_t + Σ_{i ≥ t} s_i(y_i)
 
-That is a CUSUM from the end: an earlier outage that was over in between makes everything before its end unlikely, and a
-smoulder is the usual level and hides nothing. A change at time c explains a beginning at t by its delay, with a density f
+That is a CUSUM from the end: an earlier outage that was over in between makes everything before its end unlikely. U_t is of
+what came before: the usual level, or from one of its intervals u on a smoulder, one of SMOULDERS, which began by itself
+
+    exp(U_t) = exp(Σ_{i < t} s_i(0)) + Σ_{u < t} r·Δ_u · mean_y exp(Σ_{i < u} s_i(0) + Σ_{u ≤ i < t} s_i(y))
+
+So a smoulder of some minutes is not taken for the beginning of the harm; one that rises evenly into it is, for harm that
+grows explains that without a second beginning. A change at time c explains a beginning at t by its delay, with a density f
 that falls with the delay; "none of these changes" by a beginning anywhere in the lookback T. The ratio of both is a Bayes factor
 
     B(c) = Σ_t f_t · exp(S_t(x)) / Σ_t Δ_t/T · exp(S_t)        f_t = ∫ f(τ − c) dτ, Δ_t = ∫ dτ over interval t
@@ -31,6 +36,11 @@ RECENT = 3  # intervals within which the level of the harm is looked for: the la
 # Standard deviation of an interval's error ratio, as a share of it: harm is not constant, doses are not exact.
 SPREAD = 0.3
 GROWTHS = (0.0, 60.0, 300.0, 1200.0)  # seconds over which harm grows, by a change or none; alike likely
+# Shares of the harm that were there before it and are another one: a service that errs a little more for a while. An eighth is
+# about what may go on for hours without a page where the harm pages (the factors of the tiers are 6 and 14.4); by halves, as
+# SPREAD tells no more levels apart.
+SMOULDERS = (1 / 64, 1 / 32, 1 / 16, 1 / 8)
+SMOULDER_RATE = 0.1 / 3600  # such beginnings in a second: one in ten hours
 # Of the first interval, in which the harm was there already: it begins in one of its quarters.
 PARTS = (0.125, 0.375, 0.625, 0.875)
 
@@ -95,9 +105,10 @@ class Series:
         self.spans = tuple(spans)
         self._middles = [(span.start + span.end) / 2 for span in spans]
         usual, harm = _usual(spans), _harm(spans)
+        self._begins = [span.start if n == 0 else spans[n - 1].end for n, span in enumerate(spans)]
         self._differs = harm > usual
         self._levels = [_Levels(span, usual, harm) for span in spans] if self._differs else []
-        self._well = _summed([level.at(0.0) for level in self._levels])
+        self._well = self._before()
         self._whole = _summed([level.at(1.0) for level in self._levels])
         self._none = self._by_none()
 
@@ -112,20 +123,33 @@ class Series:
 
     def bayes_factor(self, exposure: Exposure, delay: Delay, lookback: float) -> float:
         """B(c) for a change that reached users so, against a beginning anywhere within `lookback` seconds."""
-        spans, doses = self.spans, [exposure.dose(span, delay.slack) for span in self.spans]
+        doses = [exposure.dose(span, delay.slack) for span in self.spans]
         most = max(doses[-RECENT:], default=0.0)
         if most <= 0:
             return 0.0
-        begins = [span.start if n == 0 else spans[n - 1].end for n, span in enumerate(spans)]
-        change = list(self._by_dose([min(1.0, dose / most) for dose in doses], begins))
+        change = list(self._by_dose([min(1.0, dose / most) for dose in doses]))
         high = max(*(s for s, _, _ in change), *self._none)
         numerator = sum(
             exp(s - high) * (end - begin) * delay.density(begin - exposure.start, end - exposure.start)
             for s, begin, end in change
         )
-        widths = (max(span.end - begin, 1e-9) for span, begin in zip(spans, begins, strict=True))
-        none = sum(exp(s - high) * width / lookback for s, width in zip(self._none, widths, strict=True))
+        widths = zip(self._none, self._widths(), strict=True)
+        none = sum(exp(s - high) * width / lookback for s, width in widths)
         return numerator / none
+
+    def _widths(self) -> list[float]:
+        """Seconds of each interval and of the gap before it, in which no events were counted."""
+        return [max(span.end - begin, 1e-9) for span, begin in zip(self.spans, self._begins, strict=True)]
+
+    def _before(self) -> list[float]:
+        """U: of the first 0, 1, 2 … intervals, all of them before the harm."""
+        usual = _summed([level.at(0.0) for level in self._levels])
+        found, smoulders = [0.0], [-inf] * len(SMOULDERS)
+        for n, (level, width) in enumerate(zip(self._levels, self._widths(), strict=False)):
+            begun = usual[n] + log(SMOULDER_RATE * width / len(SMOULDERS))
+            smoulders = [_log_sum((s, begun)) + level.at(y) for s, y in zip(smoulders, SMOULDERS, strict=True)]
+            found.append(_log_sum((usual[n + 1], *smoulders)))
+        return found
 
     def _by_none(self) -> list[float]:
         """S_t for harm that all users meet."""
@@ -153,12 +177,13 @@ class Series:
             last += 1
         return total, last
 
-    def _by_dose(self, shares: Sequence[float], begins: Sequence[float]) -> Iterator[tuple[float, float, float]]:
+    def _by_dose(self, shares: Sequence[float]) -> Iterator[tuple[float, float, float]]:
         """(S, begin, end) of harm that begins in each part of each interval and of which users meet these shares from then on.
 
         How much of the harm the first interval has tells the part, where it does not grow. What came before the interval is
         part of it: no events were counted then.
         """
+        begins = self._begins
         if not self._differs:
             yield from ((0.0, begin, span.end) for span, begin in zip(self.spans, begins, strict=True))
             return
@@ -215,7 +240,7 @@ class _Levels:
         self._at: dict[float, float] = {}
         self._about: dict[float, float] = {}
         self._below, self._above = -inf, inf  # shares from which on outwards all are cut
-        self._best = max(self._raw(y) for y in (0.0, *PARTS, 1.0)) if span.total > 0 else 0.0
+        self._best = max(self._raw(y) for y in (0.0, *SMOULDERS, *PARTS, 1.0)) if span.total > 0 else 0.0
 
     def at(self, share: float) -> float:
         """Of just this share."""
@@ -273,5 +298,9 @@ def _harm(series: Sequence[Span]) -> float:
 
 
 def _log_mean(logs: Sequence[float]) -> float:
+    return _log_sum(logs) - log(len(logs))
+
+
+def _log_sum(logs: Sequence[float]) -> float:
     high = max(logs)
-    return high + log(sum([exp(value - high) for value in logs]) / len(logs))
+    return high + log(sum([exp(value - high) for value in logs]))
