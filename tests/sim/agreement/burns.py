@@ -163,10 +163,21 @@ def _of_tier(reads: Sequence[_Read], number: int) -> list[_Compared]:
 def _of_back(reads: Sequence[_Read]) -> Iterator[_Compared]:
     """Whether the SLI burns and is not back yet: from a tier that fires until the first read that says it is back."""
     alone = operator = False
+    why = ""
     for read in reads:
         alone = (alone or read.alone.firing is not None) and not read.alone.back
         operator = (operator or read.operator.firing is not None) and not read.operator.back
-        yield _Compared(read.at, alone, operator, _why_back(read) if alone != operator else "")
+        why = (why or _why_harm(read)) if alone != operator else ""
+        yield _Compared(read.at, alone, operator, why)
+
+
+def _why_harm(read: _Read) -> str:
+    """Why harm begins or ends on one side only: a tier that fires, or what says that the SLI is back."""
+    firing = [read.alone.firing, read.operator.firing]
+    if bool(firing[0]) == bool(firing[1]):
+        return _why_back(read)
+    tier = next(one.tier for one in firing if one)
+    return _why(read, next(n for n, one in enumerate(read.alone.tiers) if one.tier == tier))
 
 
 def _why(read: _Read, number: int) -> str:
