@@ -131,7 +131,7 @@ def _skies(kind: str, part: int) -> list[causes.Sky]:
         sky = causes.Sky(random, causes.weather(random, kind))
         while sky.now <= sky.weather.begins + causes.LONGEST:
             sky.scrape()
-            if sky.now > sky.weather.begins and sky.fires():
+            if sky.now > sky.weather.begins and (sky.weather.harm == 0 or sky.fires()):
                 found.append(sky)
                 break
     return found

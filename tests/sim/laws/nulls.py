@@ -1,6 +1,6 @@
 """Healthy canaries: how many are rejected, by kind and traffic, and how many of them are promoted in time."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from random import Random
 
@@ -92,22 +92,32 @@ def _outages(random: Random, seconds: float) -> Iterator[Outage]:
         yield Outage(begin, begin + random.choice((20.0, 60.0, 240.0)), random.choice((0.05, 0.3, 1.0)))
 
 
+CASES = tuple((kind, rps, objective) for kind in KINDS for rps in RATES for objective in OBJECTIVES)
+
+
+def name(kind: str, rps: float, objective: float) -> str:
+    """What a row is called."""
+    return f"{kind} {rps:g} {objective:.1%}"
+
+
+def row(seed: str, case: tuple[str, float, float], rollouts: int, analysis: Analysis) -> Row:
+    """So many rollouts of one kind, rate and objective."""
+    found, slo = Row(*case), slo_of(case[2])
+    random = Random(f"{seed} {found.kind} {found.rps} {found.objective}")
+    for _ in range(rollouts):
+        weather = healthy(*case, random)
+        found.add(roll_out(weather, slo, analysis, random), hold_of(weather).total_seconds())
+    return found
+
+
 def sample(seed: str, rollouts: int, analysis: Analysis) -> list[Row]:
     """So many rollouts of each kind, rate and objective."""
-    rows = [Row(kind, rps, objective) for kind in KINDS for rps in RATES for objective in OBJECTIVES]
-    for row in rows:
-        random, slo = Random(f"{seed} {row.kind} {row.rps} {row.objective}"), slo_of(row.objective)
-        for _ in range(rollouts):
-            weather = healthy(row.kind, row.rps, row.objective, random)
-            row.add(roll_out(weather, slo, analysis, random), hold_of(weather).total_seconds())
-    return rows
+    return [row(seed, case, rollouts, analysis) for case in CASES]
 
 
-def merged(parts: Iterable[Sequence[Row]]) -> list[Row]:
-    """The rows of several samples together."""
-    rows: list[Row] = []
+def merged(parts: Sequence[Row]) -> Row:
+    """The rollouts of several samples of a row together."""
+    total = Row(parts[0].kind, parts[0].rps, parts[0].objective)
     for part in parts:
-        rows = rows or [replace(row, rollouts=0, rejected=0, promoted=0, in_time=0) for row in part]
-        for row, more in zip(rows, part, strict=True):
-            row.merge(more)
-    return rows
+        total.merge(part)
+    return total
