@@ -13,12 +13,14 @@ UNBLOCK = "opsloop.dev/unblock"  # annotation on a Release: digest to allow agai
 RETRY = "opsloop.dev/retry"  # annotation on a Release: any new value retries a target that ended
 MITIGATED = "opsloop.dev/mitigated"  # annotation "true" on an Incident without a burn: the harm is over
 ACKNOWLEDGE = "opsloop.dev/acknowledge"  # annotation on an Incident, any new value: a person has taken it on
+KEEP = "opsloop.dev/keep"  # annotation "true" on an Incident: it outlives its retention
 WAIVE = "opsloop.dev/waive-regression"  # annotation "true" on an Incident: close the loop without an EvalCase
 SUBJECT = "opsloop.dev/subject"  # annotation on a postmortem ConfigMap: digest of what it was rendered from
 GATE = "opsloop.dev/in-traffic"  # readiness gate (pod condition type) of canary pods
 EVAL_HEADER = "X-Opsloop-Eval"  # header of eval requests, so that a service can exclude them from its SLI
 TICKET_QUEUE = "opsloop-tickets"  # ConfigMap with the namespace's tickets that are linked to no Incident
 FIELD_MANAGER = "opsloop"
+CLI_MANAGER = "opsloop-cli"  # field manager of what a person writes by the command line
 GATE_OPEN = "opsloop-open"  # field manager of patches that open a gate; an audit log without bodies shows it
 GATE_CLOSE = "opsloop-close"  # field manager of patches that close a gate
 

@@ -122,6 +122,18 @@ async def test_a_watch_tells_of_what_exists_and_of_what_comes_with_its_labels(su
         assert second["name"] == "after" and second["uid"] and "data" not in second
 
 
+async def test_a_delete_of_a_version_that_is_stale_is_a_conflict(subject: Subject) -> None:
+    made = await subject.api.create(CONFIGMAPS, subject.namespace, config())
+    fresh = await subject.api.replace(CONFIGMAPS, subject.namespace, {**made, "data": {"k": "2"}})
+    uid = made["metadata"]["uid"]
+    with pytest.raises(Conflict):
+        await subject.api.delete(CONFIGMAPS, subject.namespace, "a", uid, version(made))
+    await subject.api.delete(CONFIGMAPS, subject.namespace, "a", uid, version(fresh))
+    with pytest.raises(NotFound):
+        await subject.api.get(CONFIGMAPS, subject.namespace, "a")
+    await subject.api.delete(CONFIGMAPS, subject.namespace, "a", uid, version(fresh))  # gone is success
+
+
 async def test_what_was_created_is_read_back_with_its_identity(subject: Subject) -> None:
     made = await subject.api.create(CONFIGMAPS, subject.namespace, config(labels={"x": "y"}))
     read = await subject.api.get(CONFIGMAPS, subject.namespace, "a")

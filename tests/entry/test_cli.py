@@ -325,3 +325,95 @@ def test_the_emergency_stop_is_set_told_and_taken_away(shop: ShopCluster, capsys
     ]
     assert run(shop, "resume", "-n", NS) == 0
     assert "there is no Stop" in capsys.readouterr().out
+
+
+class Callers(ShopCluster):
+    """Knows who calls; somebody else writes the Incident before each of the first `rivals` patches."""
+
+    rivals = 0
+    caller: str | None = "alice@example.com"
+
+    async def raw(self, method: str, path: str, *args: Any, **kwargs: Any) -> tuple[int, bytes]:
+        if path.endswith("/selfsubjectreviews"):
+            status = {"userInfo": {"username": self.caller}} if self.caller else {}
+            return 201, json.dumps({"status": status}).encode()
+        return await super().raw(method, path, *args, **kwargs)
+
+    async def json_patch(self, resource: Any, namespace: str, name: str, ops: Any, dry_run: bool = False) -> Any:
+        if self.rivals:
+            self.rivals -= 1
+            stored = self.find(INCIDENTS, namespace, name)
+            assert stored is not None
+            stored["spec"].setdefault("notes", []).append({"text": "me first"})
+            self.seed(stored)
+        return await super().json_patch(resource, namespace, name, ops, dry_run)
+
+
+@pytest.fixture
+def callers() -> Callers:
+    made = Callers()
+    made.seed({"kind": "Incident", "metadata": {"name": INCIDENT, "namespace": NS}, "spec": {"service": "answers"}})
+    return made
+
+
+def stored_incident(cluster: Callers) -> Any:
+    found = cluster.find(INCIDENTS, NS, INCIDENT)
+    assert found is not None
+    return found
+
+
+def test_ack_is_a_new_command_each_time_and_says_who(callers: Callers, capsys: pytest.CaptureFixture[str]) -> None:
+    values = []
+    for _ in range(2):
+        assert run(callers, "ack", "-n", NS, INCIDENT) == 0
+        values.append(stored_incident(callers)["metadata"]["annotations"][names.ACKNOWLEDGE])
+    assert all(value.startswith("20") and value.endswith("Z by alice@example.com") for value in values)
+    assert f"{INCIDENT} is acknowledged by alice@example.com" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("argv", "assignee"),
+    [
+        pytest.param([], "alice@example.com", id="to the caller"),
+        pytest.param(["team-search"], "team-search", id="to somebody else"),
+        pytest.param(["--nobody"], "", id="to nobody"),
+    ],
+)
+def test_assign(callers: Callers, argv: list[str], assignee: str) -> None:
+    assert run(callers, "assign", "-n", NS, INCIDENT, *argv) == 0
+    assert stored_incident(callers)["spec"]["assignee"] == assignee
+
+
+def test_a_note_is_added_to_those_that_others_write_meanwhile(callers: Callers) -> None:
+    callers.rivals = 2
+    assert run(callers, "note", "-n", NS, INCIDENT, "the cache was cold", "--author", "team-search") == 0
+    *others, mine = stored_incident(callers)["spec"]["notes"]
+    assert [note["text"] for note in others] == ["me first", "me first"]
+    assert (mine["text"], mine["author"]) == ("the cache was cold", "team-search") and mine["at"]
+
+
+@pytest.mark.parametrize(
+    ("argv", "message"),
+    [
+        pytest.param(["assign", "-n", NS, "nope"], "there is no Incident 'nope'", id="an Incident that is not there"),
+        pytest.param(["assign", "-n", NS, INCIDENT, "bob", "--nobody"], "not both", id="somebody and nobody"),
+        pytest.param(["assign", "-n", NS, INCIDENT, "b" * 129], "a name may have 128", id="a name that is too long"),
+    ],
+)
+def test_what_people_cannot_say(
+    callers: Callers, argv: list[str], message: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(callers, *argv) == 2
+    assert message in capsys.readouterr().err
+
+
+def test_a_caller_whom_the_api_server_does_not_name(callers: Callers, capsys: pytest.CaptureFixture[str]) -> None:
+    callers.caller = None
+    assert run(callers, "note", "-n", NS, INCIDENT, "x") == 2
+    assert "does not say who you are" in capsys.readouterr().err
+
+
+def test_an_incident_that_somebody_writes_all_the_time(callers: Callers, capsys: pytest.CaptureFixture[str]) -> None:
+    callers.rivals = 9
+    assert run(callers, "note", "-n", NS, INCIDENT, "x") == 2
+    assert "failed" in capsys.readouterr().err

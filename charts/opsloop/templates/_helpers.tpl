@@ -61,6 +61,9 @@ spec:
   resources: [incidents, evalcases]
   verbs: [create]
 - apiGroups: [opsloop.dev]
+  resources: [incidents]  # resolved ones, when their retention is over
+  verbs: [delete]
+- apiGroups: [opsloop.dev]
   resources: [releases/status, incidents/status, runbooks/status, evalcases/status]
   verbs: [update]
 - apiGroups: [apps]

@@ -57,7 +57,9 @@ class Note(Model):
 
     at: Time | None = Field(default=None, description="Time of the note.")
     author: str = Field(
-        default="", max_length=128, description="Role or team that wrote the note; the postmortem leaves it out."
+        default="",
+        max_length=128,
+        description="Who wrote the note, for example a role or team; the postmortem leaves it out.",
     )
     text: str = Field(max_length=4096, description="Text of the note.")
 
@@ -77,8 +79,15 @@ class IncidentSpec(Model):
     )
     previous: str = Field(default="", max_length=253, description="Previous Incident of the same root, if any.")
     owner: str = Field(default="", max_length=128, description="Team or role that owns the Incident.")
+    assignee: str = Field(
+        default="",
+        max_length=128,
+        description="Person or team that works on the Incident; each change is told in the timeline.",
+    )
     notes: list[Note] = Field(
-        default_factory=list, max_length=100, description="Notes by people, shown in the postmortem."
+        default_factory=list,
+        max_length=100,
+        description="Notes by people, shown in the postmortem; the first 50 are told in the timeline as well.",
     )
     links: list[Text] = Field(
         default_factory=list, max_length=50, description="URLs added by people, shown in the postmortem."
@@ -231,7 +240,10 @@ class TimelineEntry(Model):
         max_length=32,
         description="Type of the event, for example Onset, Detected, Paged, Rollback, Mitigated or Resolved.",
     )
-    actor: str = Field(max_length=128, description="Component that caused the event; never the name of a person.")
+    actor: str = Field(
+        max_length=128,
+        description="Component that caused the event; for notes and assignments who wrote them: the author of the note, or the field manager of the write.",
+    )
     message: str = Field(max_length=1024, description="Description of the event.")
     evidence: list[Evidence] = Field(default_factory=list, max_length=10, description="Measurements behind the event.")
 
@@ -308,6 +320,7 @@ class IncidentStatus(StatusModel):
         description="Users' tickets that are linked to the Incident.",
         json_schema_extra=map_list("id"),
     )
+    assignee: str = Field(default="", max_length=128, description="Assignee of the spec, as last told in the timeline.")
     reopened: int = Field(default=0, description="Number of times that the Incident was reopened.")
     blocked: list[Text] = Field(
         default_factory=list, max_length=20, description="Digests of the revisions that this Incident had blocked."

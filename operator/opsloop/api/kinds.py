@@ -104,6 +104,8 @@ INCIDENT = Kind(
         Column("Service", ".spec.service", "Service in which the harm originates."),
         Column("Title", ".status.title", "Title in one line: the measured harm if there is an SLO, else spec.title."),
         Column("Alerts", ".status.alerts.count", "Number of distinct alerts.", "integer"),
+        Column("Assignee", ".spec.assignee", "Person or team that works on the Incident."),
+        Column("Merged into", ".status.mergedInto", "Incident that this one was merged into, if any."),
         AGE,
         Column("Cause", ".status.cause.kind", "Kind of the most likely cause.", wide=True),
         Column("Page", ".status.page.state", "State of the page.", wide=True),

@@ -93,6 +93,15 @@ class CreateIncident:
 
 
 @dataclass(frozen=True, slots=True)
+class DeleteIncident:
+    """Deletes that very Incident as it was observed, with what it owns: ledger and postmortem. A Conflict where it has changed."""
+
+    name: str
+    uid: str
+    version: str
+
+
+@dataclass(frozen=True, slots=True)
 class FileToLedger:
     """Merge alerts and tickets into an Incident's ledger; filing twice is nothing. A stale ledger is a Conflict."""
 
@@ -190,7 +199,7 @@ class StopQuarantine:
 
 
 Action = (
-    SetTemplate | EnsureRevision | EnsureCanary | DeleteCanary | SetGates | RunEvals | StopEvals | CreateIncident | FileToLedger
-    | StoreTicketQueue | DeleteInboxEntries | SendPage | WithdrawPage
+    SetTemplate | EnsureRevision | EnsureCanary | DeleteCanary | SetGates | RunEvals | StopEvals | CreateIncident | DeleteIncident
+    | FileToLedger | StoreTicketQueue | DeleteInboxEntries | SendPage | WithdrawPage
     | StorePostmortem | CreateEvalCase | StartQuarantine | ProbeQuarantine | StopQuarantine
 )  # fmt: skip

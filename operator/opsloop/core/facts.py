@@ -469,6 +469,14 @@ class Delivery:
 
 
 @dataclass(frozen=True, slots=True)
+class FieldWrite:
+    """Last write of one field, as managedFields note it."""
+
+    manager: str
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
 class IncidentFacts:
     """For `core.incident.decide.decide`."""
 
@@ -483,6 +491,7 @@ class IncidentFacts:
     deliveries: Mapping[int, Delivery] = field(default_factory=dict)  # by number of the message; only what was tried
     stop: Stop | None = None
     heard_since: datetime | None = None  # alerts of which nobody spoke since then are stale; None: nobody can say
+    writes: Mapping[str, FieldWrite] = field(default_factory=dict)  # of people, by field of the spec: assignee, notes
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,6 +9,7 @@ from typing import Any
 
 from opsloop.api.incident import REOPEN_GRACE
 from opsloop.api.meta import parse_duration
+from opsloop.core.incident.retention import RETENTION
 from opsloop.errors import Invalid
 
 LABEL = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?")
@@ -70,6 +71,7 @@ class Settings:
     lease_name: str = "opsloop"
     reopen_grace: timedelta = REOPEN_GRACE
     repeat_interval: timedelta = timedelta(hours=4)  # of Alertmanager (its default): how often it repeats what goes on
+    incident_retention: timedelta = RETENTION  # 0: for ever
 
 
 _PARSERS: Mapping[str, Callable[[str], Any]] = {
@@ -89,6 +91,7 @@ _PARSERS: Mapping[str, Callable[[str], Any]] = {
     "lease_name": _label,
     "reopen_grace": parse_duration,
     "repeat_interval": _positive,
+    "incident_retention": parse_duration,
 }
 """Each raises ValueError, with a right value, for a wrong text."""
 

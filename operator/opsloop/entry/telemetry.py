@@ -91,6 +91,9 @@ class Metrics:
         self._pages = Counter(
             "opsloop_pages", "Calls to the pager, and messages given up.", ["action", "result"], registry=r
         )
+        self._deleted = Counter(
+            "opsloop_incidents_deleted", "Incidents deleted as their retention was over.", ["namespace"], registry=r
+        )
         self._undelivered = Gauge(
             "opsloop_pages_undelivered", "Messages that the pager did not take and that are tried again.", registry=r
         )
@@ -131,6 +134,10 @@ class Metrics:
     def page(self, action: str, result: str) -> None:
         """Counts one call to the pager, or one message that was given up."""
         self._pages.labels(action, result).inc()
+
+    def incident_deleted(self, namespace: str) -> None:
+        """Counts one Incident whose retention was over."""
+        self._deleted.labels(namespace).inc()
 
     def undelivered(self, count: int) -> None:
         """Publishes the number of messages that the pager did not take and that are tried again."""

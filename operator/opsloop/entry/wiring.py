@@ -56,9 +56,11 @@ class Operator:
             events=ports.events,
             stops=self.stops,
             enqueue=self.queue.enqueue,
+            instruments=ports.instruments,
             reopen_grace=settings.reopen_grace,
             repeat_interval=settings.repeat_interval,
             started=ports.clock.now(),
+            incident_retention=settings.incident_retention,
         )
         self.throttle = Throttle(self.queue.enqueue_after)
         self.poller = Poller(

@@ -74,8 +74,9 @@ class Writer(Protocol):
         """Server-side apply (field manager opsloop, force) of an object that opsloop owns."""
         ...
 
-    async def delete(self, resource: Resource, namespace: str, name: str, uid: str = "") -> None:
-        """Delete in the background; NotFound is success. With `uid`, only that very object."""
+    async def delete(self, resource: Resource, namespace: str, name: str, uid: str = "", version: str = "") -> None:
+        """Delete in the background; NotFound is success. With `uid`, only that very object: another one is success too.
+        With `version`, only at that resourceVersion: any other is a Conflict."""
         ...
 
     async def json_patch(
@@ -209,6 +210,10 @@ class Instruments(Protocol):
     def set_aside(self, what: str, count: int) -> None:
         """Counts what the intake did not take: `alerts` that break a rule, `truncated` ones that their sender left out, `entries`
         of the inbox that cannot be read."""
+        ...
+
+    def incident_deleted(self, namespace: str) -> None:
+        """Counts one Incident that was deleted because its retention was over."""
         ...
 
     def undelivered(self, count: int) -> None:

@@ -11,7 +11,7 @@ from opsloop.shell.evals.runner import EvalRunner
 from opsloop.shell.intake.inbox import InboxReader
 from opsloop.shell.intake.ledger_store import LedgerStore
 from opsloop.shell.notify.pages import PageSender
-from opsloop.shell.ports import Access, Clock, Events, NamespacedName, Object, ObjectKey, Reader, Writer
+from opsloop.shell.ports import Access, Clock, Events, Instruments, NamespacedName, Object, ObjectKey, Reader, Writer
 from opsloop.shell.reconcile.refusals import Refusals
 from opsloop.shell.slo.poller import ReadingStore
 from opsloop.shell.watch.cache import Cache
@@ -63,9 +63,11 @@ class Runtime:
     events: Events
     stops: Stops
     enqueue: Callable[[ObjectKey], None]
+    instruments: Instruments
     reopen_grace: timedelta
     repeat_interval: timedelta  # at which Alertmanager repeats what goes on
     started: datetime
+    incident_retention: timedelta
     owned: OwnedObjects = field(default_factory=OwnedObjects)
     refusals: Refusals = field(default_factory=Refusals)
     addresses: dict[NamespacedName, tuple[object, Mapping[str, tuple[str, ...]]]] = field(default_factory=dict)

@@ -15,7 +15,6 @@ METADATA = "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1"  # 406
 METADATA_LIST = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"
 WATCH_SECONDS = 600  # then what exists is listed again, as for everything that is watched (`shell.watch.resync.PERIOD`)
 WATCH_SILENCE = 90.0
-MANAGED = {"fieldManager": names.FIELD_MANAGER}
 Fence = Callable[[], None]
 
 
@@ -26,9 +25,10 @@ def _open() -> None:
 class Kube:
     """Reader, Writer and Access. `fence` is called right before every write; it raises LeadershipLost without the Lease."""
 
-    def __init__(self, transport: Transport, fence: Fence = _open) -> None:
+    def __init__(self, transport: Transport, fence: Fence = _open, manager: str = names.FIELD_MANAGER) -> None:
         self._transport = transport
         self._fence = fence
+        self._manager = manager
 
     @classmethod
     async def connect(
@@ -38,9 +38,10 @@ class Kube:
         timeout: float = 10.0,  # noqa: ASYNC109 - of the later calls, not of this one
         fence: Fence = _open,
         count: Counter = _nothing,
+        manager: str = names.FIELD_MANAGER,
     ) -> "Kube":
         """From a kubeconfig file (None = KUBECONFIG or ~/.kube/config). Invalid where it cannot be read."""
-        return cls(Transport(await load(kubeconfig, context), timeout, count), fence)
+        return cls(Transport(await load(kubeconfig, context), timeout, count), fence, manager)
 
     @classmethod
     def in_cluster(cls, timeout: float = 10.0, fence: Fence = _open, count: Counter = _nothing) -> "Kube":
@@ -49,7 +50,7 @@ class Kube:
 
     def fenced(self, fence: Fence) -> "Kube":
         """The same connections behind another fence; the Lease elector itself writes without one."""
-        return Kube(self._transport, fence)
+        return Kube(self._transport, fence, self._manager)
 
     @property
     def server(self) -> str:
@@ -113,11 +114,13 @@ class Kube:
         path = _path(resource, namespace, body["metadata"]["name"])
         return await self._write("patch", "PATCH", path, resource, _typed(resource, body), APPLY, {"force": "true"})
 
-    async def delete(self, resource: Resource, namespace: str, name: str, uid: str = "") -> None:
-        """Delete in the background; NotFound is success. With `uid`, only that very object: another one there is success."""
+    async def delete(self, resource: Resource, namespace: str, name: str, uid: str = "", version: str = "") -> None:
+        """Delete in the background; NotFound is success. With `uid`, only that very object: another one there is success.
+        With `version`, only at that resourceVersion: any other is a Conflict."""
         body: Object = {"kind": "DeleteOptions", "apiVersion": "v1", "propagationPolicy": "Background"}
-        if uid:
-            body["preconditions"] = {"uid": uid}
+        if uid or version:
+            wanted = {"uid": uid, "resourceVersion": version}
+            body["preconditions"] = {field: value for field, value in wanted.items() if value}
         call = self._transport.call(
             "delete", "DELETE", _path(resource, namespace, name), resource.plural, None, body, before=self._fence
         )
@@ -126,7 +129,7 @@ class Kube:
         except NotFound:
             return
         except Conflict:  # of the precondition: that very object is gone
-            if not uid:
+            if not uid or version:
                 raise
 
     async def json_patch(
@@ -232,7 +235,7 @@ class Kube:
         content: str = "application/json",
         query: Mapping[str, str] | None = None,
     ) -> Object:
-        merged = {**MANAGED, **(query or {})}
+        merged = {"fieldManager": self._manager, **(query or {})}
         return await self._transport.call(
             verb, method, path, resource.plural, merged, body, content, before=self._fence
         )

@@ -18,12 +18,14 @@ from opsloop.core.incident import (
     outage,
     outage_cause,
     paging,
+    people,
     plays,
     stopped,
     timeline,
 )
 from opsloop.core.incident import cause as causes
 from opsloop.core.incident.effect import limit_of
+from opsloop.core.incident.retention import FOR_EVER, expire
 from opsloop.core.incident.state import IncidentBuilder, burn_signal, burns_of, harmed_names, is_harmed, worse
 from opsloop.core.release import revisions
 from opsloop.core.slo.age import view_as_of
@@ -37,8 +39,14 @@ MOST_TICKETS = 100
 MOST_ALSO = 8  # of status.alsoBurned
 
 
-def decide(facts: IncidentFacts, now: datetime, grace: timedelta = REOPEN_GRACE) -> Decision:
-    """What follows for one Incident; `grace` is the time after its resolution in which a new breach reopens it."""
+def decide(
+    facts: IncidentFacts,
+    now: datetime,
+    grace: timedelta = REOPEN_GRACE,
+    retention: timedelta = FOR_EVER,
+) -> Decision:
+    """What follows for one Incident; `grace` is the time after its resolution in which a new breach reopens it, `retention`
+    the time after which it is deleted."""
     facts = replace(
         facts,
         root=view_as_of(facts.root, now) if facts.root else None,
@@ -48,10 +56,12 @@ def decide(facts: IncidentFacts, now: datetime, grace: timedelta = REOPEN_GRACE)
     decision.set(observed_generation=facts.incident.metadata.generation)
     _record_signal(decision)
     _record_evidence(decision)
+    people.record(decision)
     if not decision.status.merged_into:
         _merge_or_act(decision, topology, grace)
     paging.deliver(decision)
     followup.postmortem(decision)
+    expire(decision, retention)
     return decision.build()
 
 

@@ -11,7 +11,7 @@ MOST_EVIDENCE = 10
 LONGEST_KEY, LONGEST_MESSAGE = 128, 1000
 # Types of entries that are added at a transition of the Incident. All others are derived from the facts at every decision,
 # so that a folded one would come back with the next decision.
-TRANSITIONS = ("Relapse", "Mitigated", "Resolved", "Reopened", "Escalated")
+TRANSITIONS = ("Relapse", "Mitigated", "Resolved", "Reopened", "Escalated", "Assigned")
 
 
 def add(status: IncidentStatus, entry: TimelineEntry) -> IncidentStatus:

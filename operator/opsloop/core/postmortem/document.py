@@ -71,6 +71,8 @@ def _head(subject: PostmortemSubject) -> str:
         f"namespace {code(meta.namespace)}",
         f"incident {code(meta.name)}",
     ]
+    if spec.assignee:
+        facts.append(f"assigned to {text(spec.assignee, 80)}")
     if spec.owner:
         facts.append(f"owner {text(spec.owner, 80)}")
     provisional = "" if status.phase == "Resolved" else f"\n\n{_PROVISIONAL}"

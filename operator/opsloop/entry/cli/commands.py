@@ -18,9 +18,11 @@ from opsloop.adapters.kube import Kube
 from opsloop.core.gate.report import USAGE
 from opsloop.entry.cli import correlate as cli_correlate
 from opsloop.entry.cli import gate as cli_gate
+from opsloop.entry.cli import people as cli_people
 from opsloop.entry.cli import show as cli_show
 from opsloop.entry.cli import stop as cli_stop
 from opsloop.errors import OpsloopError
+from opsloop.names import CLI_MANAGER
 from opsloop.shell.evidence.sources import Cluster
 
 Connect = Callable[[str | None, str | None], AbstractAsyncContextManager[Cluster]]
@@ -30,7 +32,7 @@ SOURCE_TREE = Path(__file__).resolve().parents[4]
 @asynccontextmanager
 async def connect(kubeconfig: str | None, context: str | None) -> AsyncIterator[Cluster]:
     """Connects to the API server that kubectl would use; closes the connection on exit."""
-    kube = await Kube.connect(kubeconfig, context)
+    kube = await Kube.connect(kubeconfig, context, manager=CLI_MANAGER)
     try:
         yield kube
     finally:
@@ -110,6 +112,7 @@ def parser() -> argparse.ArgumentParser:
     timeline.set_defaults(run=cli_show.timeline)
     tickets = _reader(commands.add_parser("tickets", help="list linked tickets and the ticket queue"))
     tickets.set_defaults(run=cli_show.tickets)
+    _people(commands)
     _correlate(commands)
     halt = "stop opsloop in a namespace, or in its own for all: it only watches, tells and lowers"
     stop = _reader(commands.add_parser("stop", help=halt, description=halt))
@@ -131,6 +134,20 @@ def parser() -> argparse.ArgumentParser:
     run = "run the operator; every setting is an environment variable OPSLOOP_*, none is a flag"
     commands.add_parser("operator", help=run, description=run)
     return top
+
+
+def _people(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    """Commands that write what people say about an Incident."""
+    ack = _reader(commands.add_parser("ack", help="acknowledge an Incident: you have it, the pager stops calling"))
+    assign = _reader(commands.add_parser("assign", help="say who works on an Incident"))
+    note = _reader(commands.add_parser("note", help="add a note to an Incident, for its timeline and postmortem"))
+    for command, run in ((ack, cli_people.ack), (assign, cli_people.assign), (note, cli_people.note)):
+        command.add_argument("incident", metavar="INCIDENT")
+        command.set_defaults(run=run)
+    assign.add_argument("who", nargs="?", default="", metavar="WHO", help="person or team; default: you")
+    assign.add_argument("--nobody", action="store_true", help="take the assignment away")
+    note.add_argument("text", metavar="TEXT")
+    note.add_argument("--author", default="", metavar="WHO", help="role or team that writes it; default: you")
 
 
 def _correlate(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:

@@ -41,7 +41,8 @@ class PodProber(Protocol):
 
 
 class Cluster(Reader, Writer, Raw, Protocol):
-    """The API server with its proxies; writes only start and remove quarantined pods."""
+    """The API server with its proxies; writes start and remove quarantined pods and Stops, and say what people
+    say about an Incident."""
 
 
 @dataclass(frozen=True, slots=True)

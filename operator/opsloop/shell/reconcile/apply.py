@@ -16,6 +16,7 @@ from opsloop.core.actions import (
     CreateIncident,
     DeleteCanary,
     DeleteInboxEntries,
+    DeleteIncident,
     EnsureCanary,
     EnsureRevision,
     FileToLedger,
@@ -165,6 +166,9 @@ async def execute(runtime: Runtime, namespace: str, obj: Object, action: Action)
             runtime.evals.forget(namespace, action.release)
         case CreateIncident():
             await _create_incident(runtime, namespace, action)
+        case DeleteIncident():
+            await runtime.writer.delete(INCIDENTS, namespace, action.name, action.uid, action.version)
+            runtime.instruments.incident_deleted(namespace)
         case FileToLedger():
             await _file_to_ledger(runtime, namespace, action)
         case StoreTicketQueue():

@@ -6,6 +6,7 @@ from typing import Any
 
 from opsloop.api.evalcase import EvalCase
 from opsloop.api.incident import Incident
+from opsloop.api.meta import parse_time
 from opsloop.api.release import Release
 from opsloop.api.runbook import Runbook
 from opsloop.core.alerts import ledger
@@ -16,6 +17,7 @@ from opsloop.core.facts import (
     CanaryFacts,
     CorrelationFacts,
     EvalCaseFacts,
+    FieldWrite,
     IncidentFacts,
     Ledger,
     Neighbour,
@@ -38,6 +40,7 @@ from opsloop.shell.reconcile.objects import with_objects
 from opsloop.shell.reconcile.replica_sets import replica_sets
 from opsloop.shell.reconcile.workloads import pod, replica_failure, workload
 from opsloop.shell.runtime import Runtime
+from opsloop.shell.watch.cache import SYNTHETIC
 
 MOST_REVIEWS = 20  # Releases on which a Runbook's access is reviewed before anybody asks for a play
 
@@ -157,7 +160,16 @@ async def incident_facts(runtime: Runtime, namespace: str, name: str) -> Inciden
         deliveries=runtime.pages.deliveries(page.dedup_key) if page else {},
         stop=runtime.stops.of(namespace),
         heard_since=runtime.heard_since(),
+        writes=_writes(runtime.cache.get("Incident", namespace, name) or {}),
     )
+
+
+def _writes(incident: Object) -> dict[str, FieldWrite]:
+    """Last writes of fields that people write, by field; without those of which nothing is noted."""
+    noted: dict[str, dict[str, str]] = incident.get(SYNTHETIC) or {}
+    return {
+        name: FieldWrite(write["name"], parse_time(write["time"])) for name, write in noted.items() if write.get("time")
+    }
 
 
 async def _with_merged(runtime: Runtime, namespace: str, name: str) -> Ledger:

@@ -54,7 +54,7 @@ async def _decide(runtime: Runtime, kind: str, namespace: str, name: str) -> Dec
             incident_facts = await observe.incident_facts(runtime, namespace, name)
             if incident_facts is None:
                 return None
-            return decide_incident(incident_facts, runtime.now(), runtime.reopen_grace)
+            return decide_incident(incident_facts, runtime.now(), runtime.reopen_grace, runtime.incident_retention)
         case "Runbook":
             runbook_facts = await observe.runbook_facts(runtime, namespace, name)
             return decide_runbook(runbook_facts, runtime.now()) if runbook_facts else None

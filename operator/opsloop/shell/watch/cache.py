@@ -21,7 +21,7 @@ M = TypeVar("M", bound=Model)
 Report = Callable[[str, str, str, str], None]  # (kind, namespace, name, error)
 MODELS: Mapping[str, type[Model]] = {"Release": Release, "Incident": Incident, "Runbook": Runbook, "EvalCase": EvalCase}
 DELETED_KEPT = 1024  # uids of deleted objects that are kept, so that a late event does not bring one back
-SYNTHETIC = "opsloop"  # our own key in cached Deployments
+SYNTHETIC = "opsloop"  # our own key in cached Deployments and Incidents
 
 
 def _nothing(kind: str, namespace: str, name: str, message: str) -> None:
@@ -47,7 +47,8 @@ class Cache:
         """Stores an object as the API server returned it; False where the cache has a newer one or saw its deletion.
 
         A Deployment gets obj["opsloop"]["templateManager"] = {"name", "time"}: the last writer of its pod template; and
-        "scaled", the same of its number of pods, with "from" and "to" where it changed while this cache had it.
+        "scaled", the same of its number of pods, with "from" and "to" where it changed while this cache had it. An Incident
+        gets the last writers of "assignee" and "notes" likewise.
         """
         meta = obj["metadata"]
         key = (meta.get("namespace", ""), meta["name"])
@@ -196,6 +197,11 @@ def _first(error: ValidationError) -> str:
 def _compact(kind: str, obj: Object, before: Object | None) -> Object:
     meta: dict[str, Any] = {k: v for k, v in obj["metadata"].items() if k != "managedFields"}
     compact = {**obj, "metadata": meta}
+    if kind == "Incident":
+        fields = ("assignee", "notes")
+        compact[SYNTHETIC] = {
+            name: _last_writer(obj, lambda _, spec, name=name: f"f:{name}" in spec) for name in fields
+        }
     if kind == "Deployment":
         compact[SYNTHETIC] = {"templateManager": template_manager(obj), "scaled": scaled(obj, before)}
     return compact

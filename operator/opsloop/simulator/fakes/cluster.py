@@ -178,10 +178,12 @@ class FakeCluster:
 
         return self._write("apply", resource, namespace, body["metadata"]["name"], body, effect)
 
-    async def delete(self, resource: Resource, namespace: str, name: str, uid: str = "") -> None:
+    async def delete(self, resource: Resource, namespace: str, name: str, uid: str = "", version: str = "") -> None:
         def effect() -> Object:
             key = (resource.plural, namespace, name)
             found = self._objects.get(key)
+            if found and version not in ("", found["metadata"]["resourceVersion"]):
+                raise Conflict(f"{resource.plural} {namespace}/{name}: resourceVersion {version} is stale")
             if found and uid in ("", found["metadata"]["uid"]):
                 del self._objects[key]
                 self._applied.pop(key, None)

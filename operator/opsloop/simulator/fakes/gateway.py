@@ -65,9 +65,9 @@ class Gateway:
         """As the port says."""
         return await self._write(lambda: self._cluster.apply(resource, namespace, body))
 
-    async def delete(self, resource: Resource, namespace: str, name: str, uid: str = "") -> None:
+    async def delete(self, resource: Resource, namespace: str, name: str, uid: str = "", version: str = "") -> None:
         """As the port says."""
-        await self._write(lambda: self._cluster.delete(resource, namespace, name, uid))
+        await self._write(lambda: self._cluster.delete(resource, namespace, name, uid, version))
 
     async def json_patch(
         self, resource: Resource, namespace: str, name: str, ops: Sequence[Object], dry_run: bool = False

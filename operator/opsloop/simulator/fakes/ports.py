@@ -46,6 +46,7 @@ class FakeInstruments:
         self.pages: Counter[tuple[str, str]] = Counter()
         self.pages_undelivered = 0
         self.aside: Counter[str] = Counter()
+        self.incidents_deleted = 0
 
     def reconciled(self, key: ObjectKey, result: str, seconds: float) -> None:
         self.on_reconciled(key, result)
@@ -55,6 +56,9 @@ class FakeInstruments:
 
     def set_aside(self, what: str, count: int) -> None:
         self.aside[what] += count
+
+    def incident_deleted(self, namespace: str) -> None:
+        self.incidents_deleted += 1
 
     def undelivered(self, count: int) -> None:
         self.pages_undelivered = count

@@ -1,0 +1,92 @@
+"""`opsloop ack`, `assign` and `note`: what people say about an Incident, written with their own rights."""
+
+import argparse
+import json
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+from opsloop.api.meta import format_time
+from opsloop.errors import Conflict, Invalid, NotFound, Unavailable
+from opsloop.names import ACKNOWLEDGE
+from opsloop.shell.evidence.sources import Cluster
+from opsloop.shell.ports import INCIDENTS, Object
+
+TRIES = 5  # where others write the same Incident at the same time
+REVIEW = "/apis/authentication.k8s.io/v1/selfsubjectreviews"
+LONGEST_WHO = 128
+Change = Callable[[Object], Sequence[Object]]  # the Incident as it is → operations of a JSON patch
+
+
+async def ack(arguments: argparse.Namespace, cluster: Cluster) -> int:
+    """Acknowledges: sets the annotation to who and when, so that it is a new command each time."""
+    who = await _caller(cluster)
+    value = f"{format_time(datetime.now(UTC))} by {who}"
+
+    def change(incident: Object) -> list[Object]:
+        annotations = {**(incident["metadata"].get("annotations") or {}), ACKNOWLEDGE: value}
+        return [{"op": "add", "path": "/metadata/annotations", "value": annotations}]
+
+    await _patch(arguments, cluster, change)
+    print(f"{arguments.incident} is acknowledged by {who}")
+    return 0
+
+
+async def assign(arguments: argparse.Namespace, cluster: Cluster) -> int:
+    """Sets the assignee: the caller where none is named."""
+    if arguments.nobody and arguments.who:
+        raise Invalid("assign: name somebody, or --nobody, not both")
+    who = "" if arguments.nobody else _fits(arguments.who or await _caller(cluster))
+    await _patch(arguments, cluster, lambda _: [{"op": "add", "path": "/spec/assignee", "value": who}])
+    print(f"{arguments.incident} is assigned to {who or 'nobody'}")
+    return 0
+
+
+async def note(arguments: argparse.Namespace, cluster: Cluster) -> int:
+    """Adds a note, by the caller where no author is named."""
+    author = _fits(arguments.author or await _caller(cluster))
+    added = {"at": format_time(datetime.now(UTC)), "author": author, "text": arguments.text}
+
+    def change(incident: Object) -> list[Object]:
+        notes = [*(incident["spec"].get("notes") or []), added]
+        return [{"op": "add", "path": "/spec/notes", "value": notes}]
+
+    await _patch(arguments, cluster, change)
+    print(f"noted on {arguments.incident} as {author}")
+    return 0
+
+
+async def _patch(arguments: argparse.Namespace, cluster: Cluster, change: Change) -> None:
+    """Patches the Incident as it was read; once more where somebody wrote it meanwhile. Raises Conflict after TRIES."""
+    namespace, name = arguments.namespace, arguments.incident
+    for last in (False,) * (TRIES - 1) + (True,):
+        try:
+            incident = await cluster.get(INCIDENTS, namespace, name)
+        except NotFound:
+            raise NotFound(f"there is no Incident {name!r} in namespace {namespace}") from None
+        version = incident["metadata"]["resourceVersion"]
+        same = {"op": "test", "path": "/metadata/resourceVersion", "value": version}
+        try:
+            await cluster.json_patch(INCIDENTS, namespace, name, [same, *change(incident)])
+            return
+        except Conflict:
+            if last:
+                raise
+
+
+async def _caller(cluster: Cluster) -> str:
+    """The name under which the API server knows the caller. Unavailable where it does not say."""
+    body = {"apiVersion": "authentication.k8s.io/v1", "kind": "SelfSubjectReview"}
+    status, answer = await cluster.raw("POST", REVIEW, body=json.dumps(body))
+    try:
+        content: Any = json.loads(answer)
+        return str(content["status"]["userInfo"]["username"])[:LONGEST_WHO]
+    except (ValueError, KeyError, TypeError) as error:
+        text = f"the API server does not say who you are ({status}); name somebody: assign WHO, note --author WHO"
+        raise Unavailable(text) from error
+
+
+def _fits(who: str) -> str:
+    if len(who) > LONGEST_WHO:
+        raise Invalid(f"{who[:40]}…: {len(who)} characters; a name may have {LONGEST_WHO}")
+    return who

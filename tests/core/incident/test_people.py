@@ -1,0 +1,100 @@
+"""Assignments and notes by people: each is told once, with who wrote it as far as that is known."""
+
+from typing import Any
+
+import pytest
+
+from opsloop.api.incident import Incident, Note
+from opsloop.core.decision import Decision
+from opsloop.core.facts import FieldWrite
+from opsloop.core.incident import decide as decisions
+from opsloop.core.incident.people import MOST_TOLD
+from opsloop.core.postmortem.document import render
+from tests.builders.incidents import NOW, after, burnt, facts, sli
+from tests.builders.objects import at
+
+BURNS = sli(0.5)
+
+
+def with_spec(item: Incident, generation: int = 2, **spec: Any) -> Incident:
+    meta = item.metadata.model_copy(update={"generation": generation})
+    return item.model_copy(update={"metadata": meta, "spec": item.spec.model_copy(update=spec)})
+
+
+def told(item: Incident, **writes: FieldWrite) -> list[tuple[str, str, str, float]]:
+    """(type, actor, message, second) of what people did, as the timeline has it after one look."""
+    status = after(facts(item, seen=BURNS, writes=writes))
+    kinds = ("Assigned", "Note")
+    return [(e.type, e.actor, e.message, (e.at - at(0)).total_seconds()) for e in status.timeline if e.type in kinds]
+
+
+def again(item: Incident) -> Incident:
+    return item.model_copy(update={"status": after(facts(item, seen=BURNS))})
+
+
+@pytest.mark.parametrize(
+    ("spec", "writes", "expected"),
+    [
+        pytest.param({}, {}, [], id="nobody said anything"),
+        pytest.param(
+            {"assignee": "alice"},
+            {"assignee": FieldWrite("kubectl-edit", at(70))},
+            [("Assigned", "kubectl-edit", "assigned to alice", 70.0)],
+            id="assigned: by the field manager, at the time of the write",
+        ),
+        pytest.param(
+            {"assignee": "alice"},
+            {},
+            [("Assigned", "an unknown manager", "assigned to alice", 100.0)],
+            id="nobody noted who wrote it: at the time of the look",
+        ),
+        pytest.param(
+            {"notes": [Note(text="the cache was cold", author="team-search", at=at(60))]},
+            {"notes": FieldWrite("opsloop-cli", at(61))},
+            [("Note", "team-search", "the cache was cold", 60.0)],
+            id="a note says who wrote it and when",
+        ),
+        pytest.param(
+            {"notes": [Note(text="the cache was cold")]},
+            {"notes": FieldWrite("kubectl-patch", at(61))},
+            [("Note", "kubectl-patch", "the cache was cold", 61.0)],
+            id="a note that says neither: the field manager and the time of the write",
+        ),
+        pytest.param(
+            {"notes": [Note(text="x", at=at(60)), Note(text="x", at=at(60)), Note(text="x", at=at(65))]},
+            {},
+            [("Note", "an unknown manager", "x", 60.0), ("Note", "an unknown manager", "x", 65.0)],
+            id="the same note twice is one, at another time it is another",
+        ),
+    ],
+)
+def test_told(spec: dict[str, Any], writes: dict[str, FieldWrite], expected: list[tuple[str, str, str, float]]) -> None:
+    assert told(with_spec(burnt(), **spec), **writes) == expected
+
+
+def test_each_change_of_the_assignee_is_told_once() -> None:
+    item = again(again(with_spec(burnt(), 2, assignee="alice")))
+    item = again(again(with_spec(item, 3, assignee="bob")))
+    item = again(again(with_spec(item, 4, assignee="")))
+    told_of = [e.message for e in item.status.timeline if e.type == "Assigned"]
+    assert told_of == ["assigned to alice", "assigned to bob", "assigned to nobody any more, before to bob"]
+    assert item.status.assignee == ""
+
+
+def test_an_assignment_is_an_event() -> None:
+    decision: Decision = decisions.decide(facts(with_spec(burnt(), assignee="alice"), seen=BURNS), NOW)
+    assert ("Assigned", "assigned to alice") in [(e.reason, e.message) for e in decision.events]
+
+
+def test_many_notes_leave_room_in_the_timeline_for_what_happens() -> None:
+    notes = [Note(text=f"note {n}", at=at(n)) for n in range(100)]
+    status = again(with_spec(burnt(), notes=notes)).status
+    assert sum(e.type == "Note" for e in status.timeline) == MOST_TOLD
+
+
+def test_the_postmortem_has_notes_once_without_their_authors_and_the_assignee() -> None:
+    note = Note(text="the cache was cold", author="mallory", at=at(60))
+    item = again(with_spec(burnt("Resolved"), assignee="team-search", notes=[note]))
+    text = render(item, None, None)
+    assert text.count("the cache was cold") == 1 and "mallory" not in text
+    assert "assigned to team-search" in text.splitlines()[2]
