@@ -130,13 +130,14 @@ def apply_crds(api: Client) -> None:
     api.kubectl("apply", "--server-side", "--force-conflicts", "-f", str(CRDS))
 
 
-def install_operator(shift: Shift) -> None:
-    """The chart, scoped to the shop's namespace."""
+def install_operator(shift: Shift, **more: Any) -> None:
+    """The chart, scoped to the shop's namespace; `more` are further values of it."""
     values: dict[str, Any] = {
         "image": {"tag": "dev"},
         "watchNamespaces": [shift.namespace],
         "prometheus": {"url": f"http://prometheus.{shift.namespace}.svc:9090", "resolution": "1s"},
         "pager": {"url": f"http://receiver.{shift.namespace}.svc:8080/page"},
+        **more,
     }
     shift.api.helm(
         "upgrade", "--install", shift.release_name, str(CHART), "--namespace", shift.ops, "--skip-crds", "--values", "-",

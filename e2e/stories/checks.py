@@ -98,7 +98,7 @@ def storm_is_on_one_incident(shift: Shift) -> None:
     """Every alert that Alertmanager listed on answers and web is in the ledger of answers-1, once; catalog's is not."""
     others = {i["metadata"]["name"]: i.get("status") or {} for i in shift.incidents()}
     merged = [name for name, status in others.items() if status.get("mergedInto") == "answers-1"]
-    ledger = [alert for name in ["answers-1", *merged] for alert in _ledger(shift, name)]
+    ledger = [alert for name in ["answers-1", *merged] for alert in ledger_of(shift, name)]
     ledger_keys = {a["fp"] for a in ledger}
     listed_keys = {f for f, a in shift.alerts.items() if a["labels"].get("service") in ("answers", "web")}
     missing, foreign = listed_keys - ledger_keys, [a for a in ledger if a["labels"].get("service") == "catalog"]
@@ -131,7 +131,8 @@ def one_page(shift: Shift) -> None:
         raise StageFailed(f"there should be pages of one key: {pages}")
 
 
-def _ledger(shift: Shift, incident: str) -> list[dict[str, Any]]:
+def ledger_of(shift: Shift, incident: str) -> list[dict[str, Any]]:
+    """The alerts in an Incident's ledger, as they are stored."""
     configmap = shift.api.get("configmaps", shift.namespace, f"{incident}-ledger")
     if configmap is None:
         raise StageFailed(f"there is no ledger of {incident}")

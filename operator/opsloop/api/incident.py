@@ -1,7 +1,7 @@
 """Incident: one episode of harm, with its signal, cause, plays and timeline; the source of the postmortem."""
 
 from datetime import datetime, timedelta
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import ConfigDict, Field
 
@@ -12,6 +12,8 @@ from opsloop.api.slo import ONLY
 
 # After its resolution a breach of the root reopens the Incident for this long. Default of the setting OPSLOOP_REOPEN_GRACE.
 REOPEN_GRACE = timedelta(minutes=30)
+
+AnyDigest = Annotated[str, Field(max_length=64)]
 
 SAME_SIGNAL = ("self == oldSelf", "signal cannot be changed: it is what opened this Incident; add a note instead")
 SAME_ROOT = (
@@ -322,10 +324,10 @@ class IncidentStatus(StatusModel):
     )
     assignee: str = Field(default="", max_length=128, description="Assignee of the spec, as last told in the timeline.")
     reopened: int = Field(default=0, description="Number of times that the Incident was reopened.")
-    blocked: list[Text] = Field(
+    blocked: list[AnyDigest] = Field(
         default_factory=list, max_length=20, description="Digests of the revisions that this Incident had blocked."
     )
-    exonerated: list[Text] = Field(
+    exonerated: list[AnyDigest] = Field(
         default_factory=list,
         max_length=20,
         description="Digests of revisions that were rolled back for the Incident and turned out not to be the cause.",
@@ -334,6 +336,11 @@ class IncidentStatus(StatusModel):
         default_factory=list, max_length=200, description="Events of the Incident.", json_schema_extra=map_list("key")
     )
     folded: int = Field(default=0, description="Number of timeline entries that were dropped to keep the size bounded.")
+    dropped: dict[str, int] = Field(
+        default_factory=dict,
+        max_length=16,
+        description="What was left out to keep the size bounded: number of items, by list; for alerts.byService the alerts of services that are not listed. The ConfigMap NAME-ledger holds all alerts and tickets.",
+    )
     postmortem: str = Field(default="", max_length=253, description="Name of the ConfigMap that holds the postmortem.")
     eval_case: str = Field(
         default="", max_length=253, description="Name of the regression EvalCase created from the Incident."

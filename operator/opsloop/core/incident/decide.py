@@ -12,6 +12,7 @@ from opsloop.core.decision import Decision
 from opsloop.core.facts import IncidentFacts, ReleaseView
 from opsloop.core.incident import (
     blindness,
+    bounds,
     dependencies,
     followup,
     lifecycle,
@@ -25,6 +26,7 @@ from opsloop.core.incident import (
 )
 from opsloop.core.incident import cause as causes
 from opsloop.core.incident.effect import limit_of
+from opsloop.core.incident.people import MOST_TOLD
 from opsloop.core.incident.retention import FOR_EVER, expire
 from opsloop.core.incident.state import IncidentBuilder, burn_signal, burns_of, harmed_names, is_harmed, worse
 from opsloop.core.release import revisions
@@ -53,13 +55,14 @@ def decide(
         releases=tuple(view_as_of(view, now) for view in facts.releases),
     )
     decision, topology = IncidentBuilder(facts, facts.incident.status, now), Topology(facts.releases)
-    decision.set(observed_generation=facts.incident.metadata.generation)
+    decision.set(observed_generation=facts.incident.metadata.generation, dropped={})
     _record_signal(decision)
     _record_evidence(decision)
     people.record(decision)
     if not decision.status.merged_into:
         _merge_or_act(decision, topology, grace)
     paging.deliver(decision)
+    bounds.fit(decision)
     followup.postmortem(decision)
     expire(decision, retention)
     return decision.build()
@@ -118,7 +121,7 @@ def _record_evidence(decision: IncidentBuilder) -> None:
         first = counts.sample[0]
         text = f"first alert: {first.name}{f' on {first.service}' if first.service else ''}"
         timeline.record(decision, "first-alert", counts.first_at, "Alerts", text, "alertmanager")
-    for ticket in tickets:
+    for ticket in tickets[:MOST_TOLD]:
         text = f'ticket {ticket.id} "{ticket.subject}" linked with score {ticket.score:.2f}'
         timeline.record(decision, f"ticket-{ticket.id}", ticket.received_at, "Ticket", text, "intake", ticket.evidence)
 

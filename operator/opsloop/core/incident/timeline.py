@@ -1,5 +1,6 @@
 """The timeline of an Incident: each entry once per key, in order of time, bounded."""
 
+import hashlib
 from collections.abc import Sequence
 from datetime import datetime
 
@@ -43,7 +44,7 @@ def record(
 ) -> None:
     """Adds an entry to the timeline of the decision's status, once per key."""
     entry = TimelineEntry(
-        key=key[:LONGEST_KEY],
+        key=_bounded(key),
         at=at,
         type=type_,
         actor=actor,
@@ -51,3 +52,13 @@ def record(
         evidence=list(evidence)[:MOST_EVIDENCE],
     )
     decision.status = add(decision.status, entry)
+    if not any(e.key == entry.key for e in decision.status.timeline):
+        left_out = decision.status.dropped.get("timeline", 0) + 1
+        decision.set(dropped={**decision.status.dropped, "timeline": left_out})
+
+
+def _bounded(key: str) -> str:
+    """The key, or a digest of one that is too long: ids of tickets may have letters that need six bytes each."""
+    if len(key) <= LONGEST_KEY and key.isascii() and key.isprintable():
+        return key
+    return f"{key.split('-')[0][:32]}-{hashlib.sha256(key.encode(errors='surrogatepass')).hexdigest()[:32]}"

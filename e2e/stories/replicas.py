@@ -1,0 +1,176 @@
+"""Two replicas: senders that keep their connections meet no refusal while the holder of the Lease is killed, and nothing is lost."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from typing import Any
+
+import yaml
+
+from e2e.cluster import paths
+from e2e.drill.prepare import apply_crds, clear, install_operator
+from e2e.drill.shift import Shift
+from e2e.harness.client import Client, Object
+from e2e.harness.progress import StageFailed
+from e2e.harness.session import make_namespace, wait_removed
+from e2e.stories.checks import ledger_of
+from e2e.stories.shifts import story_shift
+
+PROGRAM = paths.REPO / "e2e" / "replicas" / "senders.py"
+SENDERS = "senders"
+SERVICE_SENDERS = 4  # each with a connection of its own: the Service gives them to both replicas
+ALERTS, RATE = 100, 5.0  # of each sender; alerts a second
+
+
+def replicas(api: Client, name: str, seed: int) -> None:
+    """Alerts to each replica and through the Service; the holder is killed in the middle of them."""
+    shift = story_shift(api, name, seed)
+    _open(shift)
+    pods = {p["metadata"]["name"]: p["status"]["podIP"] for p in _pods(shift)}
+    holder = _holder(shift)
+    targets = {name: f"http://{ip}:8080" for name, ip in pods.items()}
+    targets |= {f"service-{n}": f"http://opsloop-intake.{shift.ops}.svc:8080" for n in range(SERVICE_SENDERS)}
+    _send(shift, targets)
+    shift.progress.wait("half of the alerts to be filed", 120, lambda: _filed(shift, len(targets) * ALERTS // 2))
+    api.kubectl("-n", shift.ops, "delete", "pod", holder, "--grace-period=0", "--force")
+    shift.progress.say(f"the holder of the Lease, {holder}, is killed")
+    seen = _answers(shift)
+    accepted = {f"{t}-{n}" for t in targets for n in range(seen[t].get("202", 0))}
+    _check_answers(shift, seen, holder)
+    shift.progress.wait("every accepted alert to be filed", 90, lambda: _filed(shift, len(accepted)))
+    _check_ledgers(shift, accepted)
+    clear(shift)
+
+
+def _open(shift: Shift) -> None:
+    """A namespace with nothing but the senders' account, and opsloop with two replicas."""
+    clear(shift)
+    wait_removed(shift.api, shift.progress, (shift.namespace, shift.ops))
+    apply_crds(shift.api)
+    for namespace in (shift.namespace, shift.ops):
+        make_namespace(shift.api, namespace)
+    role = {"name": SENDERS, "namespace": shift.namespace}
+    rule = {"apiGroups": ["opsloop.dev"], "resources": ["alerts"], "verbs": ["create"]}
+    rbac = "rbac.authorization.k8s.io"
+    shift.apply(
+        [
+            {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": role},
+            {"apiVersion": f"{rbac}/v1", "kind": "Role", "metadata": role, "rules": [rule]},
+            {
+                "apiVersion": f"{rbac}/v1",
+                "kind": "RoleBinding",
+                "metadata": role,
+                "roleRef": {"apiGroup": rbac, "kind": "Role", "name": SENDERS},
+                "subjects": [{"kind": "ServiceAccount", "name": SENDERS, "namespace": shift.namespace}],
+            },
+        ]
+    )
+    install_operator(shift, replicas=2)
+    shift.progress.wait("one of two replicas to hold the Lease", 60, lambda: (_holder(shift), "nobody holds it"))
+
+
+def _pods(shift: Shift) -> list[Object]:
+    pods = shift.api.items("pods", shift.ops, "app.kubernetes.io/name=opsloop")
+    return [p for p in pods if "deletionTimestamp" not in p["metadata"]]
+
+
+def _holder(shift: Shift) -> str:
+    """The pod that holds the Lease; "" = nobody."""
+    lease = shift.api.json(f"/apis/coordination.k8s.io/v1/namespaces/{shift.ops}/leases/opsloop") or {}
+    return str((lease.get("spec") or {}).get("holderIdentity") or "").rpartition("_")[0]
+
+
+def _send(shift: Shift, targets: dict[str, str]) -> None:
+    """A pod whose senders begin."""
+    urls = {name: f"{base}/v1/namespaces/{shift.namespace}/alerts" for name, base in targets.items()}
+    values = {"TARGETS": json.dumps(urls), "TOKEN_FILE": "/token/token", "ALERTS": str(ALERTS), "RATE": str(RATE)}
+    token = {"serviceAccountToken": {"audience": "opsloop", "path": "token"}}
+    container = {
+        "name": SENDERS,
+        "image": "opsloop/opsloop:dev",
+        "command": ["python", "/program/senders.py"],
+        "env": [{"name": name, "value": value} for name, value in values.items()],
+        "volumeMounts": [{"name": "program", "mountPath": "/program"}, {"name": "token", "mountPath": "/token"}],
+    }
+    spec = {
+        "serviceAccountName": SENDERS,
+        "restartPolicy": "Never",
+        "securityContext": {"fsGroup": 65532},
+        "containers": [container],
+        "volumes": [
+            {"name": "program", "configMap": {"name": SENDERS}},
+            {"name": "token", "projected": {"sources": [token]}},
+        ],
+    }
+    meta = {"name": SENDERS, "namespace": shift.namespace}
+    program = {"senders.py": PROGRAM.read_text()}
+    shift.apply(
+        [
+            {"apiVersion": "v1", "kind": "ConfigMap", "metadata": meta, "data": program},
+            {"apiVersion": "v1", "kind": "Pod", "metadata": meta, "spec": spec},
+        ]
+    )
+    shift.progress.say(f"{len(targets)} senders of {ALERTS} alerts each: {', '.join(targets)}")
+
+
+def _answers(shift: Shift) -> dict[str, Counter[str]]:
+    """What each sender was answered, when all have ended."""
+
+    def look() -> tuple[object, str]:
+        pod = shift.api.get("pods", shift.namespace, SENDERS) or {}
+        phase = str((pod.get("status") or {}).get("phase"))
+        return phase in ("Succeeded", "Failed"), phase
+
+    shift.progress.wait("the senders to end", 240, look)
+    last = shift.api.kubectl("-n", shift.namespace, "logs", SENDERS, "--tail=1").strip()
+    content: dict[str, dict[str, int]] = json.loads(last)
+    return {name: Counter(counts) for name, counts in content.items()}
+
+
+def _check_answers(shift: Shift, seen: dict[str, Counter[str]], holder: str) -> None:
+    """No refusal anywhere; network errors only where the killed pod was; everything accepted but on the killed pod."""
+    for name, counts in seen.items():
+        shift.progress.say(f"   {name}: {dict(counts)}")
+        refused = {status: count for status, count in counts.items() if status not in ("202", "network")}
+        if refused:
+            raise StageFailed(f"{name} was refused: {refused}")
+        if name != holder and counts["202"] != ALERTS:
+            raise StageFailed(f"{name}: {counts['202']} of {ALERTS} alerts were accepted")
+        if name != holder and not name.startswith("service-") and counts["network"]:
+            raise StageFailed(f"{name} is not the killed one, but did not answer {counts['network']} times")
+
+
+def _ledgers(shift: Shift) -> dict[str, list[dict[str, Any]]]:
+    names = [i["metadata"]["name"] for i in shift.incidents()]
+    held = {n for n in names if shift.api.get("configmaps", shift.namespace, f"{n}-ledger")}
+    return {name: ledger_of(shift, name) for name in sorted(held)}
+
+
+def _filed(shift: Shift, wanted: int) -> tuple[object, str]:
+    found = {alert["fp"] for alerts in _ledgers(shift).values() for alert in alerts}
+    return len(found) >= wanted, f"{len(found)} of {wanted} filed"
+
+
+def _check_ledgers(shift: Shift, accepted: set[str]) -> None:
+    """Every accepted alert is in one ledger, once, and the Incidents' counts say so."""
+    ledgers = _ledgers(shift)
+    filed = Counter(alert["fp"] for alerts in ledgers.values() for alert in alerts)
+    lost, twice = accepted - filed.keys(), {fp for fp, count in filed.items() if count > 1}
+    counts = {
+        i["metadata"]["name"]: (i.get("status") or {}).get("alerts", {}).get("count", 0) for i in shift.incidents()
+    }
+    unheard = {fp for fp in filed if fp not in accepted}  # stored, and the answer died with the pod
+    if lost or twice:
+        raise StageFailed(f"{len(lost)} of {len(accepted)} accepted alerts are lost, {len(twice)} are filed twice")
+    shift.progress.wait("the Incidents to count them", 30, lambda: _counted(shift, len(filed)))
+    shift.progress.say(
+        f"{len(accepted)} accepted, all filed once in {yaml.safe_dump(counts, default_flow_style=True).strip()};"
+        f" {len(unheard)} more were stored by the pod that died before it answered"
+    )
+
+
+def _counted(shift: Shift, wanted: int) -> tuple[object, str]:
+    statuses = [i.get("status") or {} for i in shift.incidents()]
+    counted = sum(s.get("alerts", {}).get("count", 0) for s in statuses if not s.get("mergedInto"))
+    return counted == wanted, f"{counted} of {wanted} counted"
