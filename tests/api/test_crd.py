@@ -151,7 +151,9 @@ def test_printer_columns_point_at_fields(kind: Kind) -> None:
 
 NARROW = [
     pytest.param(RELEASE, ["Phase", "Version", "Weight", "Burn", "Incident", "Age"], id="Release"),
-    pytest.param(INCIDENT, ["Severity", "Phase", "Service", "Title", "Alerts", "Age"], id="Incident"),
+    pytest.param(
+        INCIDENT, ["Severity", "Phase", "Service", "Title", "Alerts", "Assignee", "Merged into", "Age"], id="Incident"
+    ),
     pytest.param(RUNBOOK, ["Mode", "Last play", "Age"], id="Runbook"),
     pytest.param(EVALCASE, ["Origin", "Proven", "Last result", "Age"], id="EvalCase"),
     pytest.param(STOP, ["Reason", "Age"], id="Stop"),

@@ -15,9 +15,9 @@ from opsloop.api.meta import ObjectMeta
 from opsloop.api.page import Page
 from opsloop.api.release import Release, Revision, RollbackRecord
 from opsloop.core import conditions
-from opsloop.core.incident.people import NOTE
 from opsloop.core.postmortem.markdown import code
 
+_NOTE = "Note"  # type of entries of `core.incident.people`
 EDITION = "2"  # raise it when the document changes its form: stored postmortems are then rendered again
 
 _COPIED = (
@@ -213,7 +213,7 @@ def _reduced(incident: Incident) -> Incident:
         "alerts": alerts,
         "page": _calls(status.page),
         "tickets": [ticket.model_copy(update={"evidence": [], "example": None}) for ticket in status.tickets],
-        "timeline": [entry for entry in status.timeline if entry.type != NOTE],  # the section Notes has them
+        "timeline": [entry for entry in status.timeline if entry.type != _NOTE],  # the section Notes has them
         "plays": [play for play in status.plays if play.state in ("DidNotHelp", "NotProven", "Refused")],
     }
     return Incident(

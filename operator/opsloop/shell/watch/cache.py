@@ -188,6 +188,10 @@ def _last_writer(obj: Object, wrote: Callable[[Object, Object], bool]) -> dict[s
     return last if last["name"] else {}
 
 
+def _writer_of(obj: Object, field: str) -> dict[str, str]:
+    return _last_writer(obj, lambda _, spec: f"f:{field}" in spec)
+
+
 def _first(error: ValidationError) -> str:
     """The first error with its field, and the number of errors."""
     detail = error.errors(include_url=False, include_context=False, include_input=False)[0]
@@ -198,10 +202,7 @@ def _compact(kind: str, obj: Object, before: Object | None) -> Object:
     meta: dict[str, Any] = {k: v for k, v in obj["metadata"].items() if k != "managedFields"}
     compact = {**obj, "metadata": meta}
     if kind == "Incident":
-        fields = ("assignee", "notes")
-        compact[SYNTHETIC] = {
-            name: _last_writer(obj, lambda _, spec, name=name: f"f:{name}" in spec) for name in fields
-        }
+        compact[SYNTHETIC] = {field: _writer_of(obj, field) for field in ("assignee", "notes")}
     if kind == "Deployment":
         compact[SYNTHETIC] = {"templateManager": template_manager(obj), "scaled": scaled(obj, before)}
     return compact
