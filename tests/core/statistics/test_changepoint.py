@@ -1,11 +1,12 @@
 """When the present harm began, on counts, and how well a change explains it."""
 
-from math import isclose
+from math import inf, isclose
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from opsloop.core.statistics import changepoint
 from opsloop.core.statistics.changepoint import Delay, Exposure, Series, Span
 
 DELAY, LOOKBACK = Delay(prompt=0.8, soon=120, late=1200, slack=30), 3600.0
@@ -96,3 +97,12 @@ def test_the_longer_ago_the_less_it_explains(near: float, further: float) -> Non
 def test_beginnings_are_probabilities_whatever_the_counts(pairs: list[tuple[int, int]]) -> None:
     began = Series([Span(60.0 * n, 60.0 * (n + 1), bad, total) for n, (bad, total) in enumerate(pairs)]).beginnings()
     assert isclose(sum(began), 1) and all(0 <= p <= 1 for p in began)
+
+
+@given(st.lists(st.tuples(st.integers(0, 300), st.sampled_from([0, 10, 300, 3000])), min_size=40, max_size=90))
+def test_a_beginning_that_is_not_worked_out_has_no_share(counted: list[tuple[int, int]]) -> None:
+    spans = [Span(60.0 * n, 60.0 * (n + 1), min(bad, total), total) for n, (bad, total) in enumerate(counted)]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(changepoint, "UNSEEN", inf)
+        worked_out = Series(spans).beginnings()
+    assert Series(spans).beginnings() == pytest.approx(worked_out, rel=1e-12, abs=1e-20)

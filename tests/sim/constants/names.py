@@ -108,6 +108,7 @@ _CLOCK = "a unit of time"
 _AGAIN = "when it is looked or asked again, not what is decided then"
 
 NOT_JUDGED: Mapping[str, tuple[str, str]] = {
+    "statistics.changepoint": (_GUARD, "UNSEEN"),
     "statistics.detectable": (_GUARD, "_POINTS"),
     "statistics.dispersion": (_START, "NO_SPLIT.events NO_SPLIT.weighted"),
     "statistics.evidence": (_GUARD, "_SMALLEST_FLOOR"),

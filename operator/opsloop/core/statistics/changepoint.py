@@ -25,6 +25,7 @@ that falls with the delay; "none of these changes" by a beginning anywhere in th
     B(c) = Σ_t f_t · exp(S_t(x)) / Σ_t Δ_t/T · exp(S_t)        f_t = ∫ f(τ − c) dτ, Δ_t = ∫ dτ over interval t
 """
 
+from bisect import bisect_left
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import accumulate
@@ -41,6 +42,8 @@ GROWTHS = (0.0, 60.0, 300.0, 1200.0)  # seconds over which harm grows, by a chan
 # SPREAD tells no more levels apart.
 SMOULDERS = (1 / 64, 1 / 32, 1 / 16, 1 / 8)
 SMOULDER_RATE = 0.1 / 3600  # such beginnings in a second: one in ten hours
+# Log likelihood ratio beyond which a beginning is not worked out: no sum of numbers holds its share any more.
+UNSEEN = 60.0
 # Of the first interval, in which the harm was there already: it begins in one of its quarters.
 PARTS = (0.125, 0.375, 0.625, 0.875)
 
@@ -103,6 +106,7 @@ class Series:
     def __init__(self, spans: Sequence[Span]) -> None:
         """Disjoint, oldest first."""
         self.spans = tuple(spans)
+        self._starts = [span.start for span in spans]
         self._middles = [(span.start + span.end) / 2 for span in spans]
         usual, harm = _usual(spans), _harm(spans)
         self._begins = [span.start if n == 0 else spans[n - 1].end for n, span in enumerate(spans)]
@@ -155,27 +159,43 @@ class Series:
         """S_t for harm that all users meet."""
         if not self._differs:
             return [0.0] * len(self.spans)
-        return [_log_mean([self._grown(n, over) for over in GROWTHS]) for n in range(len(self.spans))]
+        at_once = [
+            self._well[n] + self._first(n) + self._whole[-1] - self._whole[n + 1] for n in range(len(self.spans))
+        ]
+        least, best = max(at_once) - UNSEEN, _summed([level.most for level in self._levels])
+        return [
+            _log_mean([s if over == 0 else self._grown(n, over, best, least) for over in GROWTHS])
+            for n, s in enumerate(at_once)
+        ]
 
-    def _grown(self, n: int, over: float) -> float:
-        """S_t for harm that all users meet, which begins with interval n and grows over so many seconds."""
-        if over == 0:
-            return self._well[n] + self._first(n) + self._whole[-1] - self._whole[n + 1]
-        total, last = self._growing(n, over)
-        return self._well[n] + total + self._whole[-1] - self._whole[last]
+    def _grown(self, n: int, over: float, best: Sequence[float], least: float) -> float:
+        """S_t for harm that all users meet, which begins with interval n and grows over so many seconds.
+
+        Where it cannot reach `least`, by the sums of the `best` shares of each interval, an upper bound of it.
+        """
+        over = self._by_now(n, over)
+        last = bisect_left(self._starts, over, lo=n, key=lambda start: start - self._starts[n])
+        bound = self._well[n] + (best[last] - best[n]) + self._whole[-1] - self._whole[last]
+        return (
+            bound if bound < least else self._well[n] + self._growing(n, over)[0] + self._whole[-1] - self._whole[last]
+        )
 
     def _growing(self, n: int, over: float, shares: Sequence[float] = ()) -> tuple[float, int]:
         """(log likelihood of the intervals from n on in which harm grows, the first one in which it is whole).
 
         `shares`: of the users that meet it in each interval; all of them where there are none.
         """
-        spans, begin, total, last = self.spans, self.spans[n].start, 0.0, n
-        over = min(over, max(spans[-1].end - begin, 1.0))  # of what it is by now
-        while last < len(spans) and spans[last].start - begin < over:
+        begin, total, last = self._starts[n], 0.0, n
+        over = self._by_now(n, over)
+        while last < len(self._starts) and self._starts[last] - begin < over:
             grown = min(1.0, (self._middles[last] - begin) / over)
             total += self._levels[last].about(round(grown * shares[last] if shares else grown, 3))
             last += 1
         return total, last
+
+    def _by_now(self, n: int, over: float) -> float:
+        """Seconds over which harm grows that begins with interval n, to what it is by now."""
+        return min(over, max(self.spans[-1].end - self._starts[n], 1.0))
 
     def _by_dose(self, shares: Sequence[float]) -> Iterator[tuple[float, float, float]]:
         """(S, begin, end) of harm that begins in each part of each interval and of which users meet these shares from then on.
@@ -241,6 +261,14 @@ class _Levels:
         self._about: dict[float, float] = {}
         self._below, self._above = -inf, inf  # shares from which on outwards all are cut
         self._best = max(self._raw(y) for y in (0.0, *SMOULDERS, *PARTS, 1.0)) if span.total > 0 else 0.0
+
+    @property
+    def most(self) -> float:
+        """Of the share that fits best: no other one has more."""
+        if self._total <= 0:
+            return 0.0
+        fitting = (self._bad / self._total - self._usual) / self._more
+        return max(0.0, self._raw(min(max(fitting, 0.0), 1.0)) - self._best)
 
     def at(self, share: float) -> float:
         """Of just this share."""
