@@ -33,10 +33,15 @@ def numbers(**values: float) -> list[Number]:
 
 
 def test_the_whole_expression_of_one_window() -> None:
-    assert promql.window_query(BY_GOOD, [MINUTE], {}, SECOND) == (
-        'label_replace(sum(increase(answers{verdict="good",version=~".*"}[1m])\n), "opsloop", "good:1m", "", "")\n'
-        'or label_replace(sum(increase(answers{version=~".*"}[1m])\n), "opsloop", "total:1m", "", "")\n'
-        'or label_replace(count_over_time((sum(increase(answers{version=~".*"}[4s])\n))[1m:1s])'
+    """Of sums over recorded counts: what a person wrote stands as it is."""
+    recorded = Sli(
+        good='sum(sum_over_time(answers{verdict="good",version=~"{{version}}"}[{{window}}]))',
+        total='sum(sum_over_time(answers{version=~"{{version}}"}[{{window}}]))',
+    )
+    assert promql.window_query(recorded, [MINUTE], {}, SECOND) == (
+        'label_replace(sum(sum(sum_over_time(answers{verdict="good",version=~".*"}[1m]))\n), "opsloop", "good:1m", "", "")\n'
+        'or label_replace(sum(sum(sum_over_time(answers{version=~".*"}[1m]))\n), "opsloop", "total:1m", "", "")\n'
+        'or label_replace(count_over_time((sum(sum(sum_over_time(answers{version=~".*"}[4s]))\n))[1m:1s])'
         ' / scalar(count_over_time(vector(1)[1m:1s])), "opsloop", "covered:1m", "", "")'
     )
 
@@ -248,10 +253,8 @@ def test_everything_asked_has_a_reading() -> None:
 def test_births_are_counted_where_all_ranges_are_increases(sli: Sli, counts: bool) -> None:
     assert promql.counts_births(sli) is counts
     split = "\n".join(promql.split_parts(sli, "v2", promql.Split("v2", MINUTE)))
-    assert ("max_over_time" in split) is counts
-    assert "max_over_time" not in promql.window_query(sli, [MINUTE], {}, SECOND), (
-        "tiers read what a person can reproduce"
-    )
+    for query in (split, promql.window_query(sli, [MINUTE], {}, SECOND), promql.counts_query(sli, MINUTE)):
+        assert ("max_over_time" in query) is counts
 
 
 def test_where_the_service_was_known_before_is_asked_of_all_versions() -> None:

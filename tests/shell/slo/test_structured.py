@@ -80,6 +80,19 @@ def about(reading: Reading, bad: float, total: float) -> None:
 HEALTHY = (counter("hits_total", f"{LIVE}-aaaaa", code="200"), "0+150x480")
 
 
+@pytest.mark.parametrize("form", ["good", "bad", "requests"])
+async def test_the_first_error_of_each_pod_counts_in_every_form(form: str) -> None:
+    """Four pods of a quiet service, each with an error or two in its first minutes: by increase() alone there is half of them."""
+    matcher = {"good": 'code!~"5.."', "bad": 'code=~"5.."'}
+    wrote = {form: f"sum(increase(hits_total{{{matcher.get(form)}}}[{{{{window}}}}]))"}
+    sli = REQUESTS if form == "requests" else {**wrote, "total": "sum(increase(hits_total[{{window}}]))"}
+    born = [
+        (counter("hits_total", f"{LIVE}-bbbb{n}", code="500"), f"_x{460 + 4 * n} 1x2 2x40") for n in range(4)
+    ]  # 1 error, and another 45 s later
+    reader = Reader(release(sli), HEALTHY, *born)
+    about(await reader.short("1h59m"), 8, 3008)
+
+
 async def test_requests_of_a_counter_are_read_without_a_word_of_promql() -> None:
     failing = (counter("hits_total", f"{LIVE}-aaaaa", code="500"), "0+50x480")
     readings = await Reader(release(REQUESTS), HEALTHY, failing).at("2h")
