@@ -183,7 +183,9 @@ async def test_samples_that_are_always_late_name_the_field_and_with_it_they_are_
 async def test_a_constant_in_place_of_missing_data_does_not_make_two_seconds_of_errors_a_whole_window() -> None:
     """After a gap as long as the long window half of the requests fail for 2 of its 10 seconds: below 14.4 times the budget."""
     shift, shop = await adopted({name: f"{text} or vector(0)" for name, text in counted().items()})
-    shop.from_the_start = True  # else the first second of errors counts as a birth, and that of good requests is lost in the gap
+    shop.from_the_start = (
+        True  # else the first second of errors counts as a birth, and that of good requests is lost in the gap
+    )
     await seconds(shift, 20)
     shift.shop.silent = True
     await seconds(shift, 12)
