@@ -10,6 +10,7 @@ from typing import Final
 
 from opsloop.api.slo import Slo
 from opsloop.core.facts import ReleaseView
+from opsloop.core.incident import weights
 from opsloop.core.topology import Topology
 from opsloop.simulator.figures import Goal, Sample
 from tests.sim.laws import blame, causes, nulls, pages, power, words
@@ -107,11 +108,11 @@ def said(part: int) -> Measured:
 def blamed(part: int) -> Measured:
     """Which change is named for a harm. Its counts are drawn once; what is read of them, and concluded, is done again."""
     found = {kind: list(_situations(kind, part)) for kind in blame.KINDS}
-    rows = blame.table(found)
+    rows = blame.table(found, weights.WEIGHTS)
     samples = [
         Sample(one.row.name, one.of, one.hits if one.row.hits is not blame._bad else one.of - one.hits) for one in rows
     ]
-    concluded = [(kind, one.blame()) for kind, those in found.items() for one in those]
+    concluded = [(kind, one.blame(weights.WEIGHTS)) for kind, those in found.items() for one in those]
     return samples, [f"{kind} {b.version} {b.confidence >= blame.SURE}" for kind, b in concluded]
 
 

@@ -5,7 +5,9 @@ from typing import Any
 
 import pytest
 
-from opsloop.core.slo import canary
+from opsloop.core.incident.cause import explain
+from opsloop.core.incident.weights import WEIGHTS, Weights
+from opsloop.core.slo import aftermath, canary, flat
 from opsloop.core.slo.canary import limit_of
 from opsloop.core.statistics import evidence, sequential
 from opsloop.core.statistics.sequential import floor_logs
@@ -62,6 +64,29 @@ def test_what_was_computed_from_a_constant_changes_with_it() -> None:
         assert floor_logs(3, 100, 0.01) != logs
         assert sequential.RATE_RATIOS[0] == pytest.approx(1.25**1.3)
     assert (limit_of(slo_of(0.99)), floor_logs(3, 100, 0.01)) == (limit, logs)
+
+
+def test_a_default_of_an_argument_changes_with_the_constant_that_it_names() -> None:
+    before = aftermath.judge.__defaults__
+    with registry.patched("slo.aftermath.ALPHA", 0.7):
+        assert aftermath.judge.__defaults__ == pytest.approx((0.007,))
+    assert aftermath.judge.__defaults__ == before
+    with registry.patched("incident.weights.WEIGHTS.soon", 1.3):
+        (default,) = (value for value in explain.__defaults__ or () if isinstance(value, Weights))
+        assert default.soon == 1.3 * WEIGHTS.soon
+
+
+def test_a_constant_that_is_computed_from_another_one_changes_with_it() -> None:
+    with registry.patched("slo.flat.ALIKE", 1.3):
+        assert pytest.approx(2 * 3.9) == flat.FAR
+    assert flat.FAR == 6.0
+
+
+def test_no_constant_is_used_where_a_change_of_it_does_not_come() -> None:
+    """A default of a dataclass' field, or a part of a default argument, is computed once, as the module is loaded."""
+    constants = {name.split(".")[2] for name in registry.judged()}
+    hidden = {module.__name__: set(registry.unseen(module)) & constants for module in registry.modules()}
+    assert {name: found for name, found in hidden.items() if found} == {}
 
 
 def test_every_constant_of_the_table_can_be_changed() -> None:
