@@ -417,3 +417,18 @@ def test_an_incident_that_somebody_writes_all_the_time(callers: Callers, capsys:
     callers.rivals = 9
     assert run(callers, "note", "-n", NS, INCIDENT, "x") == 2
     assert "failed" in capsys.readouterr().err
+
+
+async def test_nothing_that_a_sender_wrote_acts_on_the_terminal(capsys: pytest.CaptureFixture[str]) -> None:
+    cluster = after_the_shift()
+    incident = cluster.find(INCIDENTS, NS, INCIDENT)
+    assert incident is not None
+    incident["spec"]["title"] = incident["status"]["title"] = "Wrong\x1b[2Janswers\u202e"
+    cluster.seed(incident)
+    assert await cli_show.timeline(argparse.Namespace(namespace=NS, incident=INCIDENT), cluster) == 0
+    printed = capsys.readouterr().out
+    assert "\x1b" not in printed and "\u202e" not in printed and "Wrong\ufffd[2Janswers\ufffd" in printed
+    sentence = "as \x1b[2Jsaid"
+    report = GateReport("answers-1", (Row("row", "failed", sentence, (Fact("name", "value\x9b", "source\x07"),)),))
+    shown = cli_table.table(report, NS, colour=False)
+    assert not {"\x1b", "\x9b", "\x07"} & set(shown)

@@ -3,6 +3,7 @@
 import base64
 import gzip
 import json
+import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
 from datetime import UTC, datetime
@@ -11,9 +12,11 @@ from typing import Any
 from opsloop.api.incident import TicketExample
 from opsloop.core.alerts.labels import is_identifying
 from opsloop.core.facts import Alert, InboxEntry, Ledger, QueuedTicket, Ticket, Triage
+from opsloop.core.json_parts import split
 from opsloop.errors import Invalid
 
 MAX_OBJECT = 900 * 1024  # bytes of base64 in one ConfigMap; the API server refuses at 1 MiB
+MAX_UNPACKED = 32 * 1024 * 1024  # bytes; ten thousand alerts with their prose are a quarter of that
 ENTRY = "entry.json.gz"  # keys of binaryData
 LEDGER = "ledger.json.gz"
 QUEUE = "tickets.json.gz"
@@ -37,7 +40,7 @@ def decode_entry(binary_data: Mapping[str, str]) -> InboxEntry:
             tuple(load_alert(item) for item in content.get("alerts", [])),
             tuple(load_ticket(item) for item in content.get("tickets", [])),
         )
-    except (KeyError, TypeError, ValueError) as error:
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise Invalid(f"binaryData.{ENTRY}: not an inbox entry ({error!r})") from error
 
 
@@ -59,7 +62,7 @@ def decode_ledger(binary_data: Mapping[str, str]) -> Ledger:
     content = unpack(binary_data, LEDGER)
     try:
         return Ledger(tuple(load_alert(item) for item in content["alerts"]), tuple(content["tickets"]))
-    except (KeyError, TypeError, ValueError) as error:
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise Invalid(f"binaryData.{LEDGER}: not a ledger ({error!r})") from error
 
 
@@ -86,7 +89,7 @@ def decode_queue(binary_data: Mapping[str, str]) -> tuple[QueuedTicket, ...]:
             QueuedTicket(load_ticket(item), Triage(item["category"], item["severity"], item["route"]))
             for item in content["tickets"]
         )
-    except (KeyError, TypeError, ValueError) as error:
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise Invalid(f"binaryData.{QUEUE}: not a ticket queue ({error!r})") from error
 
 
@@ -97,14 +100,30 @@ def pack(content: Any) -> str:
 
 
 def unpack(binary_data: Mapping[str, str], key: str) -> dict[str, Any]:
-    """The inverse of `pack` for one key of binaryData. Raises Invalid."""
+    """The inverse of `pack` for one key of binaryData, which somebody else may have written. Raises Invalid.
+
+    It is inflated up to MAX_UNPACKED bytes and no further, and each element of its lists is parsed alone.
+    """
     try:
-        content = json.loads(gzip.decompress(base64.b64decode(binary_data[key], validate=True)))
-        if not isinstance(content, dict):
+        fields = split(_inflated(base64.b64decode(binary_data[key], validate=True)))
+        if not isinstance(fields, dict):
             raise ValueError("not a JSON object")
-        return content
-    except (KeyError, ValueError, OSError, EOFError) as error:
-        raise Invalid(f"binaryData.{key}: not gzip of JSON ({error!r})") from error
+        return {
+            name: [item.parse() for item in part.items()] if part.is_list() else part.parse()
+            for name, part in fields.items()
+        }
+    except (AttributeError, KeyError, TypeError, ValueError, zlib.error, Invalid) as error:
+        raise Invalid(f"binaryData.{key}: not gzip of JSON ({error!r:.200})") from error
+
+
+def _inflated(data: bytes) -> bytes:
+    inflater = zlib.decompressobj(16 + zlib.MAX_WBITS)
+    raw = inflater.decompress(data, MAX_UNPACKED)
+    if inflater.unconsumed_tail:
+        raise ValueError(f"more than {MAX_UNPACKED} bytes")
+    if not inflater.eof:
+        raise ValueError("it ends too early")
+    return raw
 
 
 def dump_alert(alert: Alert) -> dict[str, Any]:
@@ -125,16 +144,35 @@ def dump_alert(alert: Alert) -> dict[str, Any]:
 
 def load_alert(item: Mapping[str, Any]) -> Alert:
     """The inverse of `dump_alert`. Raises KeyError, TypeError or ValueError."""
+    if item["status"] not in ("firing", "resolved"):
+        raise ValueError(f"status {item['status']!r:.40}")
     return Alert(
-        fingerprint=item["fp"],
+        fingerprint=_text(item["fp"]),
         status=item["status"],
-        starts_at=datetime.fromisoformat(item["start"]),
-        labels=item["labels"],
-        annotations=item.get("notes", {}),
-        received_at=datetime.fromisoformat(item["seen"]),
-        ends_at=datetime.fromisoformat(item["end"]) if "end" in item else None,
-        heard_at=datetime.fromisoformat(item["heard"]) if "heard" in item else None,
+        starts_at=_moment(item["start"]),
+        labels=_texts(item["labels"]),
+        annotations=_texts(item.get("notes", {})),
+        received_at=_moment(item["seen"]),
+        ends_at=_moment(item["end"]) if "end" in item else None,
+        heard_at=_moment(item["heard"]) if "heard" in item else None,
     )
+
+
+def _text(value: Any) -> str:
+    if not isinstance(value, str):
+        raise TypeError(f"{value!r:.40} is no text")
+    return value
+
+
+def _texts(value: Any) -> dict[str, str]:
+    return {name: _text(text) for name, text in value.items()}
+
+
+def _moment(value: Any) -> datetime:
+    moment = datetime.fromisoformat(value)
+    if moment.tzinfo is None:
+        raise ValueError(f"{value!r:.40} has no time zone")
+    return moment
 
 
 def dump_ticket(ticket: Ticket) -> dict[str, Any]:
@@ -154,13 +192,13 @@ def dump_ticket(ticket: Ticket) -> dict[str, Any]:
 def load_ticket(item: Mapping[str, Any]) -> Ticket:
     """The inverse of `dump_ticket`. Raises KeyError, TypeError or ValueError."""
     return Ticket(
-        id=item["id"],
-        subject=item["subject"],
-        body=item["body"],
-        channel=item["channel"],
-        reporter=item["reporter"],
-        created_at=datetime.fromisoformat(item["createdAt"]),
-        received_at=datetime.fromisoformat(item["receivedAt"]),
+        id=_text(item["id"]),
+        subject=_text(item["subject"]),
+        body=_text(item["body"]),
+        channel=_text(item["channel"]),
+        reporter=_text(item["reporter"]),
+        created_at=_moment(item["createdAt"]),
+        received_at=_moment(item["receivedAt"]),
         example=TicketExample.model_validate(item["example"]) if item.get("example") else None,
     )
 

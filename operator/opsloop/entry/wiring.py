@@ -41,6 +41,7 @@ class Operator:
             self._reconcile, workers=settings.workers, hook=ports.instruments.reconciled, urgent=self._is_urgent
         )
         self.readings = ReadingStore()
+        self.notices = Notices(ports.events, ports.instruments)
         self.stops = Stops(ports.reader, settings.pod_namespace, settings.namespaces, settings.tick, self._stop_changed)
         self.runtime = Runtime(
             reader=ports.reader,
@@ -49,7 +50,7 @@ class Operator:
             clock=ports.clock,
             cache=self.cache,
             readings=self.readings,
-            inbox=InboxReader(ports.reader, ports.clock),
+            inbox=InboxReader(ports.reader, ports.watcher, ports.clock, self.notices.tell),
             ledgers=LedgerStore(ports.reader, ports.writer),
             evals=EvalRunner(ports.reader, ports.prober, self.queue.enqueue),
             pages=PageSender(ports.pager, ports.clock, self.queue.enqueue, ports.instruments),
@@ -67,7 +68,6 @@ class Operator:
             ports.telemetry, ports.clock, self.cache.releases, self.readings, self._reading_changed, settings.tick,
             settings.prometheus_resolution, self._hot, self._act, settings.prometheus_delay,
         )  # fmt: skip
-        self.notices = Notices(ports.events, ports.instruments)
         self.inbox = Inbox(ports.intake, self.intake_stored)
         self.arrivals = Arrivals(ports.watcher, settings.namespaces, self.intake_stored)
 

@@ -112,7 +112,7 @@ class Watcher(Protocol):
     def watch(
         self, resource: Resource, namespace: str, labels: Mapping[str, str]
     ) -> AsyncGenerator[Sequence[Object], None]:
-        """`metadata` of the objects with these labels in a namespace ("" = all): first of all that exist, then of each that
+        """Namespace, name and uid of the objects with these labels in a namespace ("" = all): first of all that exist, then of each that
         is created or changed. Says nothing of deletions. Ends after some minutes, to be called anew."""
         ...
 

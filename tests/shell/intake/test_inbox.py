@@ -1,12 +1,17 @@
 """The inbox: 2xx only for stored alerts and tickets, and no LIST where nothing is expected."""
 
 import asyncio
+import base64
+import gzip
+import json
 
 import pytest
 
+from opsloop.core.codec import ENTRY, MAX_UNPACKED, dump_alert
 from opsloop.errors import Unavailable
 from opsloop.names import INBOX
-from opsloop.shell.intake.inbox import Inbox, InboxReader
+from opsloop.shell.intake.inbox import MOST_ENTRIES, Inbox, InboxReader
+from opsloop.shell.ports import CONFIGMAPS
 from opsloop.simulator.fakes.clock import FakeClock
 from opsloop.simulator.fakes.cluster import FakeCluster
 from tests.builders.correlation import NOW, NS, alert, ticket
@@ -31,7 +36,7 @@ async def test_everything_within_the_window_is_one_config_map(cluster: FakeClust
     inbox = Inbox(cluster, lambda namespace, names: commits.append((namespace, len(names))), window=0.0)
     await asyncio.gather(inbox.put_alerts(NS, STORM), inbox.put_ticket(NS, WISH), inbox.put_alerts(NS, [STALE]))
     assert len(cluster.writes) == 1 and commits == [(NS, 1)]
-    (entry,) = await InboxReader(cluster, cluster.clock).entries(NS)
+    (entry,) = await InboxReader(cluster, cluster, cluster.clock).entries(NS)
     assert len(entry.alerts) == 41 and entry.tickets == (WISH,)
 
 
@@ -69,3 +74,59 @@ async def test_a_caller_that_hangs_up_does_not_cancel_the_others(cluster: FakeCl
 async def test_an_empty_body_stores_nothing(cluster: FakeCluster) -> None:
     await Inbox(cluster, lambda _, __: None).put_alerts(NS, [])
     assert cluster.writes == []
+
+
+def packed(content: bytes) -> dict[str, str]:
+    return {ENTRY: base64.b64encode(gzip.compress(content, mtime=0)).decode()}
+
+
+GOOD = dump_alert(STALE)
+
+
+@pytest.mark.parametrize(
+    ("name", "data", "why"),
+    [
+        pytest.param("opsloop-inbox-x", {}, "not gzip of JSON", id="empty"),
+        pytest.param("opsloop-inbox-x", {ENTRY: "x"}, "not gzip of JSON", id="no base64"),
+        pytest.param("opsloop-inbox-x", {ENTRY: packed(b"{}")[ENTRY][:16]}, "not gzip", id="half of it"),
+        pytest.param("opsloop-inbox-x", packed(b"[" * 100_000), "not gzip of JSON", id="deep"),
+        pytest.param("opsloop-inbox-x", packed(b'{"alerts":[' + b"[" * 5000 + b"]" * 5000 + b"]}"), "not gzip of JSON", id="deep inside"),
+        pytest.param("opsloop-inbox-x", packed(b" " * (MAX_UNPACKED + 1)), "more than", id="a bomb"),
+        pytest.param("opsloop-inbox-x", packed(b'{"alerts":[' + b"{}," * 300_000 + b"{}]}"), "too many", id="a bomb of objects"),
+        pytest.param("opsloop-inbox-x", packed(b'{"alerts":7}'), "not an inbox entry", id="a number as alerts"),
+        pytest.param("opsloop-inbox-x", packed(json.dumps({"alerts": [GOOD | {"labels": [1]}]}).encode()), "not an inbox entry", id="labels as a list"),
+        pytest.param("opsloop-inbox-x", packed(json.dumps({"alerts": [GOOD | {"labels": {"a": 1}}]}).encode()), "not an inbox entry", id="a label as a number"),
+        pytest.param("opsloop-inbox-x", packed(json.dumps({"alerts": [GOOD | {"status": "x"}]}).encode()), "not an inbox entry", id="another status"),
+        pytest.param("opsloop-inbox-x", packed(json.dumps({"alerts": [GOOD | {"start": "2026-01-05T08:59:00"}]}).encode()), "not an inbox entry", id="a time without a zone"),
+        pytest.param("settings", packed(json.dumps({"alerts": [GOOD]}).encode()), "its name does not begin", id="another name"),
+    ],
+)  # fmt: skip
+async def test_what_a_tenant_labels_as_an_inbox_is_set_aside_and_said(
+    cluster: FakeCluster, name: str, data: dict[str, str], why: str
+) -> None:
+    told: list[tuple[str, str, int, str]] = []
+    reader = InboxReader(cluster, cluster, cluster.clock, lambda *what: told.append(what))
+    meta = {"name": name, "namespace": NS, "labels": {INBOX: "true"}}
+    cluster.seed({"apiVersion": "v1", "kind": "ConfigMap", "metadata": meta, "binaryData": data})
+    inbox = Inbox(cluster, lambda _namespace, _names: None, window=0.0)
+    await inbox.put_alerts(NS, STORM)
+    (entry,) = await reader.entries(NS)
+    assert len(entry.alerts) == 40
+    ((namespace, reason, count, text),) = told
+    assert (namespace, reason, count) == (NS, "InboxEntrySetAside", 1) and name in text and why in text
+    await reader.entries(NS)
+    assert len(told) == 1 and not reader.expect(NS, name), "it is said once, and not read again"
+    assert cluster.find(CONFIGMAPS, NS, name) is not None, "it is left where it is"
+
+
+async def test_one_look_takes_a_part_and_the_next_one_the_next(cluster: FakeCluster) -> None:
+    inbox = Inbox(cluster, lambda _namespace, _names: None, window=0.0)
+    for n in range(MOST_ENTRIES + 6):
+        await inbox.put_alerts(NS, [alert("A", f"s{n}")])
+    reader = InboxReader(cluster, cluster, cluster.clock)
+    first = await reader.entries(NS)
+    assert len(first) == MOST_ENTRIES and reader.has_more(NS, first)
+    second = await reader.entries(NS)
+    assert {e.name for e in second[:6]}.isdisjoint({e.name for e in first}), (
+        "what nobody files keeps nothing else waiting"
+    )

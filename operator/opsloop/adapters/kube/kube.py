@@ -15,6 +15,7 @@ METADATA = "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1"  # 406
 METADATA_LIST = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"
 WATCH_SECONDS = 600  # then what exists is listed again, as for everything that is watched (`shell.watch.resync.PERIOD`)
 WATCH_SILENCE = 90.0
+PAGE = 50  # objects' metadata in one answer; annotations alone may be 256 KiB of each
 Fence = Callable[[], None]
 
 
@@ -86,22 +87,26 @@ class Kube:
     ) -> AsyncGenerator[Sequence[Object], None]:
         """`metadata` of what exists with these labels, then of each that is created or changed, for WATCH_SECONDS."""
         path, selector = _path(resource, namespace), ",".join(f"{k}={v}" for k, v in labels.items())
-        listed = await self._transport.call(
-            "list", "GET", path, resource.plural, {"labelSelector": selector}, accept=METADATA_LIST
-        )
-        yield [item["metadata"] for item in listed.get("items") or []]
+        version, token = "", ""
+        while True:
+            page = {"labelSelector": selector, "limit": str(PAGE), **({"continue": token} if token else {})}
+            listed = await self._transport.call("list", "GET", path, resource.plural, page, accept=METADATA_LIST)
+            yield [_identity(item["metadata"]) for item in listed.get("items") or []]
+            version, token = str(listed["metadata"]["resourceVersion"]), listed["metadata"].get("continue") or ""
+            if not token:
+                break
         query = {
             "labelSelector": selector,
             "watch": "true",
             "allowWatchBookmarks": "true",  # one a minute: a connection that says less is dead
-            "resourceVersion": str(listed["metadata"]["resourceVersion"]),
+            "resourceVersion": version,
             "timeoutSeconds": str(WATCH_SECONDS),
         }
         stream = self._transport.stream(path, resource.plural, query, METADATA, WATCH_SECONDS, WATCH_SILENCE)
         async with contextlib.aclosing(stream) as events:
             async for event in events:
                 if event["type"] in ("ADDED", "MODIFIED"):
-                    yield [event["object"]["metadata"]]
+                    yield [_identity(event["object"]["metadata"])]
 
     # Writer
 
@@ -247,6 +252,11 @@ class Kube:
             raise Unavailable(f"the operator may not create {plural}: {error}") from error
         status: Object = answer.get("status") or {}
         return status
+
+
+def _identity(metadata: Object) -> Object:
+    """What is kept of an object's metadata: annotations and managedFields may be as long as whoever wrote them likes."""
+    return {key: metadata.get(key, "") for key in ("namespace", "name", "uid")}
 
 
 def _path(resource: Resource, namespace: str, name: str = "") -> str:

@@ -1,5 +1,6 @@
 """The service that an alert is about, and its severity, read from the alert's labels."""
 
+import hashlib
 import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from functools import lru_cache
@@ -55,6 +56,9 @@ _IDENTIFYING = frozenset(
     )
 )
 
+LONGEST_NAMESPACE = 63  # characters, as in Kubernetes
+LONGEST = 253 - LONGEST_NAMESPACE - 1  # of a name; NAMESPACE-NAME still fits where an object holds a name
+
 CRITICAL = frozenset({"critical", "page", "emergency", "fatal", "error", "high", "p1", "sev1"})
 WARNING = frozenset({"warning", "warn", "medium", "ticket", "p2", "sev2", "sev3"})
 
@@ -81,8 +85,13 @@ def as_spelled(labels: Mapping[str, str]) -> dict[str, str]:
     for name, value in labels.items():
         short = spelled(name)
         if value and (name == short or short not in plain):
-            plain[short] = value
+            plain[short] = bounded(value)
     return plain
+
+
+def bounded(name: str, most: int = LONGEST) -> str:
+    """A name that objects can hold: a longer one is cut, and told from others like it by a hash of the whole."""
+    return name if len(name) <= most else f"{name[: most - 9]}-{hashlib.sha256(name.encode()).hexdigest()[:8]}"
 
 
 def service_of(labels: Mapping[str, str], known: Collection[str] = ()) -> str:
@@ -104,7 +113,7 @@ def is_exporter(name: str) -> bool:
 def namespace_of(labels: Mapping[str, str]) -> str:
     """The namespace that the alert is about, "" where its labels name none."""
     plain = as_spelled(labels)
-    return next((plain[name] for name in _NAMESPACE if name in plain), "")
+    return bounded(next((plain[name] for name in _NAMESPACE if name in plain), ""), LONGEST_NAMESPACE)
 
 
 def node_of(labels: Mapping[str, str]) -> str:

@@ -16,6 +16,7 @@ from pydantic import ValidationError
 
 from opsloop.adapters.kube import Kube
 from opsloop.core.gate.report import USAGE
+from opsloop.core.text import line
 from opsloop.entry.cli import correlate as cli_correlate
 from opsloop.entry.cli import gate as cli_gate
 from opsloop.entry.cli import people as cli_people
@@ -85,7 +86,7 @@ def _simulate(arguments: argparse.Namespace) -> int:
 
 
 def _one_line(text: str) -> str:
-    return " ".join(text.split())
+    return line(" ".join(text.split()))
 
 
 def version(root: Path = SOURCE_TREE) -> str:

@@ -7,6 +7,7 @@ import sys
 import textwrap
 
 from opsloop.core.gate.report import FAILED, INCONCLUSIVE, PASSED, Fact, GateReport, Row, Verdict
+from opsloop.core.text import line
 
 _MARKS: dict[Verdict, str] = {"passed": "✓", "failed": "✗", "inconclusive": "?"}
 _PLAIN_MARKS: dict[Verdict, str] = {"passed": "+", "failed": "x", "inconclusive": "?"}
@@ -19,7 +20,7 @@ def table(report: GateReport, namespace: str, width: int = 0, colour: bool | Non
     width = width or min(_WIDE, max(_NARROW, shutil.get_terminal_size((120, 24)).columns))
     colour = _colour_supported() if colour is None else colour
     name_width = max((len(row.name) for row in report.rows), default=0)
-    lines = [line for row in report.rows for line in _row(row, name_width, width, colour)]
+    lines = [text for row in report.rows for text in _row(row, name_width, width, colour)]
     return "\n".join([*lines, "", verdict(report, namespace)])
 
 
@@ -62,17 +63,16 @@ def _row(row: Row, name_width: int, width: int, colour: bool) -> list[str]:
     if colour:
         mark = f"\033[{_COLOURS[row.verdict]}m{mark}\033[0m"
     room = max(30, width - name_width - 4)
-    first, *rest = textwrap.wrap(row.sentence, room) or [""]
+    first, *rest = textwrap.wrap(line(row.sentence), room) or [""]
     lines = [f"{mark} {row.name:<{name_width}}  {first}".rstrip()]
-    lines += [" " * (name_width + 4) + line for line in rest]
+    lines += [" " * (name_width + 4) + more for more in rest]
     return [*lines, *(_fact(fact, row.evidence, width) for fact in row.evidence)]
 
 
 def _fact(fact: Fact, beside: tuple[Fact, ...], width: int) -> str:
     names = max(len(other.name) for other in beside)
-    text = f"    {fact.name:<{names}}  {fact.value}"
-    line = " ".join(f"{text}  [{fact.source}]".split("\n")) if fact.source else text
-    return line if len(line) <= width else line[: width - 1] + "…"
+    text = line(f"    {fact.name:<{names}}  {fact.value}" + (f"  [{fact.source}]" if fact.source else ""))
+    return text if len(text) <= width else text[: width - 1] + "…"
 
 
 def _is_printable(text: str) -> bool:

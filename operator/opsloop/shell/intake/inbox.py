@@ -6,24 +6,31 @@ them stored (`shell.intake.arrivals` tells it of that).
 """
 
 import asyncio
-import logging
+import contextlib
 import uuid
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from opsloop.core.codec import decode_entry, encode_entries
 from opsloop.core.facts import Alert, InboxEntry, Ticket
-from opsloop.errors import Invalid, Unavailable
+from opsloop.errors import Invalid, NotFound, Unavailable
 from opsloop.names import INBOX
-from opsloop.shell.ports import CONFIGMAPS, Clock, Creator, Object, Reader
+from opsloop.shell.intake.notices import ENTRY_SET_ASIDE
+from opsloop.shell.ports import CONFIGMAPS, Clock, Creator, Reader, Watcher
 from opsloop.shell.reconcile.manifests import inbox_entry
-
-log = logging.getLogger(__name__)
 
 WINDOW = 0.25  # seconds
 ANY = ""  # in place of a name: some entry, nobody knows which
+PREFIX = "opsloop-inbox-"
+MOST_ENTRIES, MOST_ALERTS = 64, 20_000  # that one look takes; the rest waits for the next one, which follows at once
+MOST_ASIDE = 10_000  # names that are remembered for a namespace
+QUICK = 64 * 1024  # bytes of base64 that are decoded at once; more of them in a thread
 MAX_PENDING = 50_000  # alerts and tickets that are not stored yet, over all namespaces
+
+
+def _nothing(namespace: str, reason: str, count: int, text: str) -> None:
+    """Tells nobody."""
 
 
 @dataclass(slots=True)
@@ -92,7 +99,7 @@ class Inbox:
             self._batches.pop(namespace, None)
             names = []
             for data in encode_entries(batch.alerts, batch.tickets):
-                names.append(f"opsloop-inbox-{uuid.uuid4().hex}")
+                names.append(f"{PREFIX}{uuid.uuid4().hex}")
                 await self._writer.create(CONFIGMAPS, namespace, inbox_entry(names[-1], data))
         except BaseException as error:
             self._batches.pop(namespace, None)
@@ -114,54 +121,101 @@ class _Listing:
     """Progress in one namespace."""
 
     since: datetime  # first look of this process
-    unfiled: set[str] = field(default_factory=lambda: {ANY})  # ConfigMaps that were told of or listed, and not deleted
+    unfiled: dict[str, None] = field(
+        default_factory=lambda: {ANY: None}
+    )  # told of or listed, and not deleted; oldest first
+    aside: dict[str, None] = field(default_factory=dict)  # names of what cannot be filed; it is left where it is
 
 
 class InboxReader:
-    """Reads inbox entries, with no LIST in a namespace where nothing is expected."""
+    """Reads inbox entries one by one, and a bounded part of them at each look: whoever may create ConfigMaps in a namespace
+    may also label them, and give them any content."""
 
-    def __init__(self, reader: Reader, clock: Clock) -> None:
-        self._reader, self._clock = reader, clock
+    def __init__(
+        self, reader: Reader, watcher: Watcher, clock: Clock, tell: Callable[[str, str, int, str], None] = _nothing
+    ) -> None:
+        """`tell(namespace, reason, count, text)` says what is set aside."""
+        self._reader, self._watcher, self._clock, self._tell = reader, watcher, clock, tell
         self._listings: dict[str, _Listing] = {}
 
     def expect(self, namespace: str, name: str = ANY) -> bool:
-        """Notes that this entry lies in the inbox: the next look lists. False where that was known."""
-        unfiled = self._of(namespace).unfiled
-        news = name not in unfiled
-        unfiled.add(name)
-        return news
+        """Notes that this entry lies in the inbox: the next look reads it. False where that was known."""
+        listing = self._of(namespace)
+        if name in listing.unfiled or name in listing.aside:
+            return False
+        if name and not name.startswith(PREFIX):
+            self.set_aside(namespace, name, f"its name does not begin with {PREFIX}")
+            return False
+        listing.unfiled[name] = None
+        return True
 
     def since(self, namespace: str) -> datetime:
         """Time at which this process first looked at the namespace."""
         return self._of(namespace).since
 
     async def entries(self, namespace: str) -> tuple[InboxEntry, ...]:
-        """All entries that can be decoded; others are logged and left alone."""
+        """The oldest entries, as many as one look may take; what cannot be decoded is set aside."""
         listing = self._of(namespace)
-        if not listing.unfiled:
-            return ()
-        expected = set(listing.unfiled)  # what is told of during the LIST may not be in it
-        items = await self._reader.list(CONFIGMAPS, namespace, {INBOX: "true"})
-        entries = tuple(entry for item in items if (entry := _decode(item)))
-        listing.unfiled = {entry.name for entry in entries} | (listing.unfiled - expected)
-        return entries
+        if ANY in listing.unfiled:
+            await self._list(namespace)
+            listing.unfiled.pop(ANY, None)
+        entries: list[InboxEntry] = []
+        size = 0
+        for name in list(listing.unfiled):
+            if len(entries) >= MOST_ENTRIES or size >= MOST_ALERTS:
+                break
+            entry = await self._read(namespace, name)
+            if entry is not None:
+                listing.unfiled[name] = listing.unfiled.pop(
+                    name, None
+                )  # to the end: what stays here keeps nothing else waiting
+                entries.append(entry)
+                size += len(entry.alerts) + len(entry.tickets)
+        return tuple(entries)
+
+    def set_aside(self, namespace: str, name: str, why: str) -> None:
+        """This entry is not read again by this process; it is left where it is, for people to look at."""
+        listing = self._of(namespace)
+        listing.unfiled.pop(name, None)
+        listing.aside[name] = None
+        while len(listing.aside) > MOST_ASIDE:
+            del listing.aside[next(iter(listing.aside))]
+        text = f"ConfigMap {name} has the label {INBOX} and is no entry that can be filed: {why}"
+        self._tell(namespace, ENTRY_SET_ASIDE, 1, text)
 
     def deleted(self, namespace: str, name: str) -> None:
         """Notes that this entry was filed and deleted."""
-        self._of(namespace).unfiled.discard(name)
+        self._of(namespace).unfiled.pop(name, None)
+
+    def has_more(self, namespace: str, seen: Sequence[InboxEntry]) -> bool:
+        """True where entries wait that the last look did not take."""
+        return bool(self._of(namespace).unfiled.keys() - {entry.name for entry in seen})
+
+    async def _list(self, namespace: str) -> None:
+        """Notes what exists, by metadata alone: the first page of it; `shell.intake.arrivals` tells of the others."""
+        watch = self._watcher.watch(CONFIGMAPS, namespace, {INBOX: "true"})
+        async with contextlib.aclosing(watch) as batches:
+            async for batch in batches:
+                for meta in batch:
+                    self.expect(namespace, meta["name"])
+                break
+
+    async def _read(self, namespace: str, name: str) -> InboxEntry | None:
+        try:
+            item = await self._reader.get(CONFIGMAPS, namespace, name)
+        except NotFound:
+            self.deleted(namespace, name)
+            return None
+        meta, data = item["metadata"], item.get("binaryData") or {}
+        try:
+            big = sum(map(len, data.values())) > QUICK
+            entry = await asyncio.to_thread(decode_entry, data) if big else decode_entry(data)
+        except Invalid as error:
+            self.set_aside(namespace, name, str(error))
+            return None
+        return replace(entry, name=meta["name"], uid=meta["uid"])
 
     def _of(self, namespace: str) -> _Listing:
         if namespace not in self._listings:
             self._listings[namespace] = _Listing(self._clock.now())
         return self._listings[namespace]
-
-
-def _decode(item: Object) -> InboxEntry | None:
-    meta: Mapping[str, str] = item["metadata"]
-    try:
-        return replace(decode_entry(item.get("binaryData") or {}), name=meta["name"], uid=meta["uid"])
-    except Invalid as error:
-        log.error(
-            "configmap %s/%s is not an inbox entry of opsloop; skipping: %s", meta["namespace"], meta["name"], error
-        )
-        return None

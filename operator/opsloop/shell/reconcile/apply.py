@@ -74,15 +74,38 @@ async def apply_decision(runtime: Runtime, kind: str, obj: Object, decision: Dec
     elif any(_raises_exposure(action) for action in decision.actions):
         await _check_current(runtime, kind, obj)
     stopped = any(_is_act(action) for action in decision.actions) and await runtime.stops.stands(namespace)
+    refused: dict[str, OpsloopError] = {}
     try:
         for action in decision.actions:
             if (unsafe is None or not _opens_gates(action)) and not (stopped and _is_act(action)):
-                await execute(runtime, namespace, obj, action)
+                await _apart(runtime, namespace, obj, action, refused)
     finally:  # the status is stored, so its events are posted even where an action has to be tried again
         for event in decision.events:
             await runtime.events.post(obj, event)
     if unsafe is not None:
         raise unsafe
+    for error in refused.values():
+        raise error
+
+
+async def _apart(
+    runtime: Runtime, namespace: str, obj: Object, action: Action, refused: dict[str, OpsloopError]
+) -> None:
+    """Executes one action. What the API server refuses of one Incident's filing stops no other Incident's: it is noted in
+    `refused`, and its entries stay in the inbox."""
+    match action:
+        case CreateIncident(name=name) | FileToLedger(incident=name):
+            if name in refused:
+                return
+            try:
+                await execute(runtime, namespace, obj, action)
+            except (Forbidden, Invalid) as error:
+                log.error("incident %s/%s: not filed: %s", namespace, name, error)
+                refused[name] = error
+        case DeleteInboxEntries() if refused:
+            return
+        case _:
+            await execute(runtime, namespace, obj, action)
 
 
 async def _apply_safety(

@@ -188,7 +188,7 @@ async def namespace_facts(runtime: Runtime, namespace: str) -> CorrelationFacts:
     return CorrelationFacts(
         namespace=namespace,
         releases=tuple(view(runtime, release) for release in releases),
-        incidents=incidents,
+        incidents=(*incidents, *map(_nameless, runtime.cache.unreadable_incidents(namespace))),
         ledgers={i.metadata.name: await runtime.ledgers.ledger(namespace, i.metadata.name) for i in relevant},
         owners={w: r.metadata.name for r in releases if (w := r.spec.workload_ref.name) != r.metadata.name},
         inbox=inbox,
@@ -196,6 +196,15 @@ async def namespace_facts(runtime: Runtime, namespace: str) -> CorrelationFacts:
         since=runtime.inbox.since(namespace),
         heard_since=runtime.heard_since(),
     )
+
+
+def _nameless(stored: Object) -> Incident:
+    """An Incident of which no more than its name is known: over, and nobody's, but the next number is not its own."""
+    signal = {"kind": "alerts", "at": "1970-01-01T00:00:00Z", "severity": "sev4"}
+    meta = {"name": stored["metadata"]["name"], "namespace": stored["metadata"].get("namespace", "")}
+    spec = {"service": "", "title": "cannot be parsed", "signal": signal}
+    status = {"phase": "Resolved", "mergedInto": meta["name"]}
+    return Incident.model_validate({"metadata": meta, "spec": spec, "status": status})
 
 
 async def _postmortem(runtime: Runtime, namespace: str, incident: str) -> str | None:

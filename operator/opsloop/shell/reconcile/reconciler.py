@@ -1,11 +1,14 @@
 """Reconciles one object: observe, decide, apply."""
 
+import logging
+from dataclasses import replace
 from datetime import timedelta
 
 from opsloop.api.release import ReleaseStatus
 from opsloop.core.correlation.decide import decide as decide_correlation
 from opsloop.core.decision import Decision
 from opsloop.core.evalcase.decide import decide as decide_evalcase
+from opsloop.core.facts import CorrelationFacts
 from opsloop.core.incident.decide import decide as decide_incident
 from opsloop.core.release.decide import decide as decide_release
 from opsloop.core.runbook import decide as decide_runbook
@@ -14,6 +17,10 @@ from opsloop.shell.reconcile import observe
 from opsloop.shell.reconcile.apply import apply_decision
 from opsloop.shell.reconcile.garbage import collect_garbage
 from opsloop.shell.runtime import Runtime
+
+REST = timedelta(seconds=0.5)  # until the next part of an inbox that one look does not take whole
+
+log = logging.getLogger("opsloop")
 
 
 async def reconcile(runtime: Runtime, key: ObjectKey) -> timedelta | None:
@@ -46,7 +53,7 @@ async def _decide(runtime: Runtime, kind: str, namespace: str, name: str) -> Dec
     match kind:
         case "Namespace":
             facts = await observe.namespace_facts(runtime, namespace)
-            return decide_correlation(facts, runtime.now(), runtime.reopen_grace)
+            return _correlate(runtime, facts)
         case "Release":
             release_facts = await observe.release_facts(runtime, namespace, name)
             return decide_release(release_facts, runtime.now()) if release_facts else None
@@ -62,6 +69,29 @@ async def _decide(runtime: Runtime, kind: str, namespace: str, name: str) -> Dec
             evalcase_facts = await observe.evalcase_facts(runtime, namespace, name)
             return decide_evalcase(evalcase_facts, runtime.now()) if evalcase_facts else None
     raise ValueError(f"no reconciler for {kind}")
+
+
+def _correlate(runtime: Runtime, facts: CorrelationFacts) -> Decision:
+    """The Decision on all entries that can be decided on: one that cannot is set aside, and stops nobody else's."""
+    now, grace = runtime.now(), runtime.reopen_grace
+    try:
+        decision = decide_correlation(facts, now, grace)
+    except Exception as error:
+        sound = []
+        for entry in facts.inbox:
+            try:
+                decide_correlation(replace(facts, inbox=(entry,)), now, grace)
+            except Exception as fault:
+                log.exception("inbox entry %s/%s cannot be decided on", facts.namespace, entry.name)
+                runtime.inbox.set_aside(facts.namespace, entry.name, f"{type(fault).__name__}: {fault}"[:500])
+            else:
+                sound.append(entry)
+        if len(sound) == len(facts.inbox):
+            raise error
+        decision = decide_correlation(replace(facts, inbox=tuple(sound)), now, grace)
+    if runtime.inbox.has_more(facts.namespace, facts.inbox):
+        return replace(decision, look_again=min(decision.look_again or REST, REST))
+    return decision
 
 
 def _namespace(name: str) -> Object:

@@ -108,6 +108,11 @@ class Cache:
         """Incidents that can be parsed."""
         return self._models(Incident, namespace)
 
+    def unreadable_incidents(self, namespace: str) -> tuple[Object, ...]:
+        """Incidents that cannot be parsed: their names are taken all the same."""
+        entries = self._entries("Incident", namespace)
+        return tuple(entry.obj for entry in entries if self._parse(Incident, entry) is None)
+
     def runbooks(self, namespace: str | None = None) -> tuple[Runbook, ...]:
         """Runbooks that can be parsed."""
         return self._models(Runbook, namespace)
