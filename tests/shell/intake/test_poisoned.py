@@ -4,11 +4,11 @@ from typing import Any
 
 import pytest
 
+from opsloop.core.correlation.decide import decide
 from opsloop.core.facts import CorrelationFacts
 from opsloop.core.intake import parse_alerts
 from opsloop.errors import Invalid
 from opsloop.shell.ports import INCIDENTS, Object, Resource
-from opsloop.shell.reconcile import reconciler
 from opsloop.simulator.fakes.clock import FakeClock
 from opsloop.simulator.fakes.cluster import FakeCluster
 from tests.builders.correlation import NOW, NS, alert
@@ -76,14 +76,12 @@ async def test_what_one_incident_is_refused_stops_no_other(cluster: FakeCluster)
 async def test_an_entry_that_cannot_be_decided_on_is_set_aside(
     cluster: FakeCluster, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    decide = reconciler.decide_correlation
-
     def failing(facts: CorrelationFacts, *more: Any) -> Any:
         if any(a.labels["alertname"] == "Poison" for a in facts.alerts):
             raise KeyError("poison")
         return decide(facts, *more)
 
-    monkeypatch.setattr(reconciler, "decide_correlation", failing)
+    monkeypatch.setattr("opsloop.shell.reconcile.reconciler.decide_correlation", failing)
     fill(cluster, [alert("Poison", "x")], name="bad")
     fill(cluster, [GOOD], name="good")
     await Process(cluster, ()).look()
