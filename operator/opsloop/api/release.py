@@ -66,6 +66,13 @@ class ReleaseSpec(Model):
         description="Names of the Releases in this namespace that this service calls.",
         json_schema_extra=set_list(),
     )
+    known_as: list[Annotated[str, Field(min_length=2, max_length=64)]] = Field(
+        default_factory=list,
+        max_length=32,
+        description="How users call this service in their tickets, for example basket, trolley or Warenkorb: words or short phrases in"
+        " any of their languages, in lower or upper case. Tickets that use one are linked to its Incidents.",
+        json_schema_extra=set_list(),
+    )
     paused: bool = Field(
         default=False, description="Stop rollouts from advancing. Rollbacks and setting the weight to 0 still happen."
     )

@@ -86,7 +86,9 @@ def decode_queue(binary_data: Mapping[str, str]) -> tuple[QueuedTicket, ...]:
     content = unpack(binary_data, QUEUE)
     try:
         return tuple(
-            QueuedTicket(load_ticket(item), Triage(item["category"], item["severity"], item["route"]))
+            QueuedTicket(
+                load_ticket(item), Triage(item["category"], item["severity"], item["route"], item.get("because", ""))
+            )
             for item in content["tickets"]
         )
     except (AttributeError, KeyError, TypeError, ValueError) as error:
@@ -186,6 +188,7 @@ def dump_ticket(ticket: Ticket) -> dict[str, Any]:
         "createdAt": ticket.created_at.astimezone(UTC).isoformat(),
         "receivedAt": ticket.received_at.astimezone(UTC).isoformat(),
         "example": ticket.example.dump() if ticket.example else None,
+        **({"automatic": ticket.automatic} if ticket.automatic else {}),
     }
 
 
@@ -200,6 +203,7 @@ def load_ticket(item: Mapping[str, Any]) -> Ticket:
         created_at=_moment(item["createdAt"]),
         received_at=_moment(item["receivedAt"]),
         example=TicketExample.model_validate(item["example"]) if item.get("example") else None,
+        automatic=item.get("automatic", ""),
     )
 
 

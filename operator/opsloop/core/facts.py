@@ -420,18 +420,20 @@ class Ticket:
     created_at: datetime
     received_at: datetime
     example: TicketExample | None = None
+    automatic: str = ""  # what wrote it in place of a person, by its headers: auto-reply, bounce
 
 
-Category = Literal["outage", "performance", "bug", "billing", "account", "question", "feature_request"]
+Category = Literal["outage", "performance", "bug", "billing", "account", "question", "feature_request", "unknown"]
 
 
 @dataclass(frozen=True, slots=True)
 class Triage:
     """The judgement on one ticket's text (`core.tickets.triage`)."""
 
-    category: Category
+    category: Category  # unknown: the text cannot be read, people judge it
     severity: Severity
     route: str
+    because: str = ""  # the strongest terms of the judgement
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,10 +16,11 @@ from opsloop.core.correlation.measured import incidents_for_measured_harm
 from opsloop.core.correlation.new_incident import for_alerts
 from opsloop.core.correlation.placement import DEPENDENCY_UNCLEAR, PlacementFacts, index_ledgers, place
 from opsloop.core.correlation.service_health import LocatedAlert, Locator, ServiceHealth, failing_services
+from opsloop.core.correlation.ticket_candidates import of_incident
 from opsloop.core.decision import Decision
 from opsloop.core.facts import Alert, CorrelationFacts, QueuedTicket
 from opsloop.core.slo.age import view_as_of
-from opsloop.core.tickets.linking import Candidate, candidate, link_tickets
+from opsloop.core.tickets.linking import Candidate, link_tickets
 from opsloop.core.topology import Topology
 
 SOONEST = timedelta(seconds=0.1)  # a due time that has just passed does not make a busy loop
@@ -162,14 +163,7 @@ def _candidates(
     incidents: list[tuple[str, IncidentSpec, Incident | None]] = [(c.name, c.spec, None) for c in creates.values()]
     incidents += [(i.metadata.name, i.spec, i) for i in facts.incidents if i.is_open or i.resolved_within(grace, now)]
     return [
-        candidate(
-            name,
-            spec,
-            incident,
-            [subject.alert for subject in filed.get(name, ())],
-            {subject.root for subject in filed.get(name, ())},
-            topology.views.get(spec.release),
-        )
+        of_incident(name, spec, incident, [subject.alert for subject in filed.get(name, ())], topology, facts.owners)
         for name, spec, incident in incidents
     ]
 

@@ -5,14 +5,15 @@ The same `grouping.group` that the operator calls; what it lacks offline is the 
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 
 from opsloop.core.correlation.facts import Key, Reader, facts_of
 from opsloop.core.correlation.grouping import Group, Grouping, group_facts
 from opsloop.core.correlation.identity import Settled, fixed_roots, settle
 from opsloop.core.correlation.paths import Known
+from opsloop.core.correlation.ticket_candidates import of_group
 from opsloop.core.facts import Alert, Ticket, Triage
-from opsloop.core.tickets.linking import Candidate, link
+from opsloop.core.tickets.linking import link
 from opsloop.core.tickets.triage import triage
 
 REFIRE = timedelta(minutes=20)  # an alert that fires again so soon after its end goes on, and is no new one
@@ -88,26 +89,10 @@ class TicketPlace:
 
 def place_tickets(replay: Replay, tickets: Sequence[Ticket]) -> dict[str, TicketPlace]:
     """Ticket → its judgement and group, by what is known at the end of the storm."""
-    candidates = [_candidate(name, group, replay) for name, group in replay.groups().items()]
+    candidates = [of_group(name, group, replay.reader.graph) for name, group in replay.groups().items()]
     places = {}
     for ticket in tickets:
         judgement = triage(ticket)
         match = link(ticket, judgement, candidates)
         places[ticket.id] = TicketPlace(judgement, match.candidate.incident if match else "")
     return places
-
-
-def _candidate(name: str, group: Group, replay: Replay) -> Candidate:
-    """A group as tickets see it: offline nobody knows a severity, so that of its alerts is taken for serious."""
-    services = {a.fact.service for a in group.attributions} | {group.service}
-    alerts = [replay.alerts[key[0]] for key in sorted(group.keys)]
-    return Candidate(
-        incident=name,
-        root=group.service,
-        services=frozenset(services - {""}),
-        alerts=alerts,
-        burned=False,
-        onset=datetime.fromtimestamp(group.at, UTC),
-        ended=None,
-        severity="sev2",
-    )

@@ -1,0 +1,93 @@
+"""Incidents as tickets see them: the affected services by their distance from the root, the symptoms, and the onset."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import UTC, datetime
+
+from opsloop.api.incident import Incident, IncidentSpec
+from opsloop.core.correlation.facts import DEAD, FAIL, SLOW, STARVED, Reader
+from opsloop.core.correlation.grouping import Group
+from opsloop.core.correlation.method import Method
+from opsloop.core.facts import Alert
+from opsloop.core.tickets import linking
+from opsloop.core.tickets.linking import Candidate
+from opsloop.core.topology import Graph, Topology
+
+MOST_ALERTS = 2000  # of one Incident that are read for its candidate: services and symptoms show in the first ones
+_SYMPTOMS: Mapping[str, str] = {
+    FAIL: linking.FAILING,
+    DEAD: linking.FAILING,
+    STARVED: linking.FAILING,
+    SLOW: linking.SLOW,
+}
+
+
+def of_group(name: str, group: Group, graph: Graph) -> Candidate:
+    """A group of a replay. Offline nobody knows a severity, so that of its alerts is taken for serious."""
+    kinds = [(a.fact.service, a.fact.kind) for a in group.attributions]
+    return Candidate(
+        incident=name,
+        root=group.service,
+        affected=affected(group.service, kinds, graph),
+        symptoms=symptoms(kinds),
+        onset=datetime.fromtimestamp(group.at, UTC),
+        ended=None,
+        severity="sev2",
+    )
+
+
+def of_incident(
+    name: str,
+    spec: IncidentSpec,
+    incident: Incident | None,
+    alerts: Sequence[Alert],
+    topology: Topology,
+    aliases: Mapping[str, str],
+) -> Candidate:
+    """An Incident with the alerts of its ledger; `incident` None = it is about to be created."""
+    root = spec.release or spec.service
+    view = topology.views.get(spec.release)
+    reader = Reader(topology, Method(), aliases=aliases, strangers=True)
+    readings = [reading for alert in alerts[:MOST_ALERTS] if (reading := reader(alert)).kind]
+    kinds = [(reading.entity.name, reading.kind) for reading in readings]
+    burned = spec.signal.kind == "burn" or (incident is not None and incident.burned)
+    starts = [spec.signal.at, *(datetime.fromtimestamp(reading.onset, UTC) for reading in readings)]
+    starts += [incident.status.onset_at] if incident and incident.status.onset_at else []
+    starts += [view.readings.onset] if view and view.readings.onset and burned else []
+    return Candidate(
+        incident=name,
+        root=root,
+        affected=affected(root, kinds, topology),
+        symptoms=symptoms(kinds) | ({linking.FAILING} if burned else frozenset()),
+        onset=min(starts),
+        ended=incident.status.resolved_at if incident and not incident.is_open else None,
+        severity=min(spec.signal.severity, incident.status.severity) if incident else spec.signal.severity,
+        team=view.release.metadata.labels.get("team", "") if view else "",
+        known_as=known_as(topology),
+    )
+
+
+def affected(root: str, kinds: Iterable[tuple[str, str]], graph: Graph) -> dict[str, float]:
+    """Service → what a word for it is worth; what merely gets no requests counts least."""
+    above = graph.dependents(root)
+    of: dict[str, set[str]] = {}
+    for service, kind in kinds:
+        if service:
+            of.setdefault(service, set()).add(kind)
+    found = {root: linking.ROOT} if root else {}
+    for service, has in of.items():
+        if service == root:
+            continue
+        hops = above.get(service, 0)
+        far = linking.ONE_HOP if hops == 1 else linking.FURTHER
+        found[service] = linking.STARVED if has == {STARVED} else far
+    return found
+
+
+def symptoms(kinds: Iterable[tuple[str, str]]) -> frozenset[str]:
+    """FAILING and SLOW, as far as facts of these kinds tell."""
+    return frozenset(_SYMPTOMS[kind] for _, kind in kinds if kind in _SYMPTOMS)
+
+
+def known_as(topology: Topology) -> dict[str, Sequence[str]]:
+    """Release → how its users call it."""
+    return {name: view.release.spec.known_as for name, view in topology.views.items() if view.release.spec.known_as}

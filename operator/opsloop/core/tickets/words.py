@@ -1,0 +1,130 @@
+"""Which services a text means: by the parts of their names, by what people generally call such a thing, and by the words of the house.
+
+`ROLES` is a thesaurus of what services are for in any trade, keyed by the parts that names are made of. How users of one house call one
+service stands in that Release's `spec.knownAs`.
+"""
+
+import re
+from collections.abc import Collection, Iterable, Mapping
+from functools import lru_cache
+
+from opsloop.core.tickets.features import tokens_of, words_in
+
+# Parts of services' names | words of users, English, German, French, Spanish; `*` = any ending. Most general last: they name little.
+_ROLES = (
+    ("cart basket", "cart basket bag trolley warenkorb einkaufswagen panier carrito cesta add_to_cart"),
+    ("payment pay payments billing", "pay paying paid payment* card cards visa mastercard paypal debit bank bezahl* zahl* karte* kreditkarte* paiement* payer carte* pago pagos pagar tarjeta*"),
+    ("checkout order orders purchase", "checkout check_out order ordering orders purchase* buy buying confirm bestell* kaufen kasse command* acheter achat* pedido* pedir comprar compra*"),
+    ("shipping shipment delivery", "shipping delivery deliver postage shipment* freight parcel* courier address versand* lieferung* porto zustell* livraison* livrer expedition envio* entrega*"),
+    ("quote pricing price rate-calc", "quote* estimate* shipping postage price prices preis* angebot* prix devis precio* presupuesto*"),
+    ("recommendation recommender suggestions", "recommend* suggest* also_like you_may_also might_also empfehl* vorschlag* recommand* suggestion* recomend* sugerenc*"),
+    ("product catalog catalogue inventory item stock", "product products item items catalog catalogue article* stock artikel produkt* katalog* sortiment lager* produit* catalogue stock producto* catalogo articulo*"),
+    ("detail details info", "detail details description* beschreibung* fiche description descripcion* ficha*"),
+    ("review reviews comment", "review* comment comments bewertung* rezension* avis commentaire* opinion* resena*"),
+    ("rating ratings score", "rating* stars sterne* bewertung* note notes etoile* estrella* valoracion*"),
+    ("search find query", "search* find finding results suche* finden ergebnis* recherche* chercher resultat* busqueda* buscar resultado*"),
+    ("accounting ledger finance bookkeeping", "ledger accounting accounts bookkeeping finance sales revenue buchhaltung umsatz* comptabilite ventes contabilidad ventas"),
+    ("invoice", "invoice* bill bills rechnung* facture* factura*"),
+    ("auth login identity sso session", "login log_in log_on logged_in sign_in signin signing_in password* anmeld* einlogg* passwort* kennwort* connexion connecter mot_de_passe sesion contrasena* acceder"),
+    ("account user profile customer", "account accounts profile konto profil compte profil cuenta perfil"),
+    ("email mail smtp", "mail mails email emails confirmation* bestatigung* courriel* mails correo* confirmacion*"),
+    ("notification notify push sms", "notification* push sms reminder* benachrichtig* erinnerung* rappel* notificacion* aviso*"),
+    ("currency exchange forex", "currency currencies conversion euro euros dollar dollars pounds exchange wahrung* wechselkurs* devise* monnaie moneda* divisa*"),
+    ("ad ads advert", "ad ads advert* banner banners werbung anzeige* publicite* anuncio*"),
+    ("image images media photo picture thumbnail", "image images picture pictures photo photos bild bilder foto fotos photos imagen* fotos"),
+    ("fraud risk", "fraud betrug* fraude*"),
+    ("answer answers assistant chatbot bot help llm faq", "answer answers answered asked assistant bot chatbot reply replies information antwort* auskunft* assistent* reponse* assistant* renseignement* respuesta* asistente*"),
+    ("chat message messages messaging", "chat chats message messages nachricht* messagerie messages mensaje*"),
+    ("booking reservation appointment calendar schedule", "book booking bookings reserv* appointment* calendar slot buch* termin* kalender rendez_vous calendrier cita citas calendario"),
+    ("tracking track location map maps geo", "tracking track position positions map maps parcel verfolgung karte standort* suivi position* carte seguimiento posicion* mapa*"),
+    ("upload file files document documents storage attachment", "upload* file files document* attachment* hochladen datei* dokument* anhang* fichier* document* piece_jointe subir archivo* documento* adjunto*"),
+    ("report reports export analytics dashboard stats", "report reports export* dashboard* chart charts statistic* bericht* auswertung* rapport* tableau_de_bord informe* estadistic*"),
+    ("print printer label labels", "print* label labels druck* etikett* imprim* etiquette* imprim* etiqueta*"),
+    ("video stream streaming player playback", "video videos stream streaming player ruckel* flux lecture"),
+    ("ticket ticketing", "ticket tickets karten eintrittskarte* billet* entrada*"),
+    ("record records chart patient", "record records chart charts akte* dossier* historia* ficha*"),
+    ("exam quiz grade grades homework", "exam* quiz grade grades homework prufung* noten hausaufgabe* examen* devoir* nota notas deberes"),
+    ("transfer transfers wire", "transfer transfers uberweis* virement* transferencia*"),
+    ("balance statement statements", "balance statement* kontostand kontoauszug* solde releve* saldo extracto*"),
+    ("queue worker dispatch pick warehouse fulfilment fulfillment", "warehouse picking pick packing slip dispatch lager* kommission* entrepot preparation almacen*"),
+    ("frontend web ui site portal storefront homepage gateway www page productpage", "site website homepage page pages shop portal start_page seite* webseite startseite boutique accueil sitio pagina* tienda portal everything"),
+)  # fmt: skip
+Words = Mapping[str, tuple[str, ...]]  # part of a name → words of users
+
+
+@lru_cache(maxsize=1)
+def roles() -> Words:
+    """The thesaurus."""
+    found: dict[str, tuple[str, ...]] = {}
+    for parts, words in _ROLES:
+        for part in parts.split():
+            found[part] = (*found.get(part, ()), *words.split())
+    return found
+
+
+class Text:
+    """One text, searched for the names of services."""
+
+    def __init__(self, text: str) -> None:
+        """`text`: a person's own words."""
+        words = words_in(tokens_of(text))
+        self._words = frozenset(words)
+        self._all = f" {' '.join(words)} "
+
+    def names(self, service: str, known_as: Collection[str] = ()) -> str:
+        """The word that means this service, "" if none does; the words of the house first."""
+        own = (" ".join(words_in(tokens_of(name))) for name in known_as)
+        return next((word for word in own if word and f" {word} " in self._all), "") or self._any(
+            words_of_service(service)
+        )
+
+    def _any(self, entries: Iterable[str]) -> str:
+        for entry in entries:
+            if "_" in entry:
+                if f" {(phrase := entry.replace('_', ' '))} " in self._all:
+                    return phrase
+            elif entry.endswith("*"):
+                stem = entry[:-1]
+                if word := min((w for w in self._words if w.startswith(stem)), default=""):
+                    return word
+            elif entry in self._words:
+                return entry
+        return ""
+
+
+@lru_cache(maxsize=4096)
+def words_of_service(service: str) -> tuple[str, ...]:
+    """Words for a service by its name: the parts themselves, singular and plural, then what such a thing is called."""
+    found: list[str] = []
+    for part in re.split(r"[^a-z0-9]+", service.lower()):
+        stem = part.removesuffix("s")
+        if len(stem) < 2 or part in _EMPTY:
+            continue
+        found += [stem, f"{stem}s"]
+        found += roles().get(part) or roles().get(stem) or next((words for size in range(len(part), 3, -1) if (words := roles().get(part[:size]))), ())  # fmt: skip
+    return tuple(dict.fromkeys(found))
+
+
+# Parts of names that say what a thing is made of and not what it is for
+_EMPTY = frozenset(
+    [
+        "service",
+        "services",
+        "svc",
+        "api",
+        "server",
+        "app",
+        "backend",
+        "worker",
+        "db",
+        "database",
+        "cache",
+        "proxy",
+        "v1",
+        "v2",
+        "v3",
+        "prod",
+        "default",
+        "main",
+    ]
+)

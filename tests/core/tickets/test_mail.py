@@ -1,0 +1,113 @@
+"""Mails taken apart: the writer's own words, and nothing else."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from opsloop.core.tickets.mail import AUTO_REPLY, BOUNCE, automatic_by_headers, own_words
+
+OWN = "It fails again."
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        pytest.param(OWN, id="plain text"),
+        pytest.param("<p>It fails <b>again</b>.</p>", id="HTML"),
+        pytest.param("<html><head><style>p{color:red}</style></head><body><p>It&nbsp;fails again&#46;</p></body></html>", id="CSS, entities"),
+        pytest.param(f"<div>{OWN}</div><script>alert('refund')</script>", id="a script"),
+        pytest.param(f'<div>{OWN}</div><div class="gmail_quote">On Monday we issued a refund</div>', id="a quote of Gmail"),
+        pytest.param(f"<div>{OWN}</div><blockquote>refund<div>invoice</div></blockquote>", id="a quoted block"),
+        pytest.param(f"{OWN}\n\nOn Mon, 5 Jan 2026 at 07:12, Help <h@x.example> wrote:\n> refund\n> invoice", id="a reply in English"),
+        pytest.param(f"{OWN}\n\nOn Mon, 5 Jan 2026 at 07:12, Help\n<h@x.example> wrote:\n> refund", id="its header in two lines"),
+        pytest.param(f"{OWN}\n\nAm Mo., 5. Jan. 2026 um 07:12 schrieb Hilfe <h@x.example>:\n> Rechnung", id="in German"),
+        pytest.param(f"{OWN}\n\nLe lun. 5 janv. 2026 à 07:12, Aide <h@x.example> a écrit :\n> facture", id="in French"),
+        pytest.param(f"{OWN}\n\nEl lun, 5 ene 2026 a las 7:12, Ayuda escribió:\n> factura", id="in Spanish"),
+        pytest.param(f"> Did the refund arrive?\n{OWN}", id="an answer below what it answers"),
+        pytest.param(f"{OWN}\n\n-----Original Message-----\nrefund of invoice 7", id="Outlook's line"),
+        pytest.param(f"{OWN}\n\nVon: Hilfe\nGesendet: Montag\nAn: Anna\nBetreff: Rechnung\n\nrefund", id="Outlook's header"),
+        pytest.param(f"{OWN}\n\n-- \nAnna\nHead of Billing", id="a signature"),
+        pytest.param(f"{OWN}\n\nMit freundlichen Grüßen\nHans Fehler\nRechnungswesen", id="a closing"),
+        pytest.param(f"{OWN}\n\nSent from my iPhone", id="a device"),
+        pytest.param(f"{OWN}\n\nThis e-mail is confidential. If you received it in error notify the sender.", id="a disclaimer"),
+        pytest.param(f"{OWN}\n```\nrefund\n```", id="code"),
+    ],
+)  # fmt: skip
+def test_only_the_writers_own_words_stay(body: str) -> None:
+    assert own_words("", body).body.replace("\xa0", " ") == OWN
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        pytest.param("On Monday it wrote:", id="a sentence like a header, without a number"),
+        pytest.param("Your mail shows confidential data of another customer", id="a complaint with a lawyer's word"),
+        pytest.param("a < b and c > d", id="signs of comparison"),
+        pytest.param("Regards to the team that broke it", id="a closing inside a sentence"),
+        pytest.param("From: is missing in the form", id="a field's name"),
+    ],
+)
+def test_what_merely_looks_like_an_ornament_stays(body: str) -> None:
+    assert own_words("", body).body == body
+
+
+def test_a_links_words_stay_and_its_address_does_not() -> None:
+    assert own_words("", "see [the page](javascript:alert(1)) ![x](http://evil.example/p.png)").body == "see the page"
+
+
+@pytest.mark.parametrize(
+    ("subject", "kind"),
+    [
+        pytest.param("Automatic reply: Wrong answers", AUTO_REPLY, id="English"),
+        pytest.param("Re: [#12] Abwesenheitsnotiz", AUTO_REPLY, id="German, below prefixes"),
+        pytest.param("Réponse automatique : absent", AUTO_REPLY, id="French"),
+        pytest.param("Respuesta automática: hola", AUTO_REPLY, id="Spanish"),
+        pytest.param("Undeliverable: your message", BOUNCE, id="a bounce"),
+        pytest.param("Undeliverable?", "", id="a customer about a parcel"),
+        pytest.param("Re: AW: [T-1] Wrong answers", "", id="an answer"),
+    ],
+)
+def test_automatic_mail_by_its_subject(subject: str, kind: str) -> None:
+    words = own_words(subject, "I am away")
+    assert words.automatic == kind and bool(words.body) == (not kind)
+
+
+@pytest.mark.parametrize(
+    ("headers", "kind"),
+    [
+        pytest.param({"auto-submitted": "auto-replied; x=1"}, AUTO_REPLY, id="RFC 3834"),
+        pytest.param({"Auto-Submitted": "no"}, "", id="a person"),
+        pytest.param({"Precedence": "auto_reply"}, AUTO_REPLY, id="precedence"),
+        pytest.param({"Precedence": "bulk"}, "", id="a list is not automatic"),
+        pytest.param({"From": "MAILER-DAEMON@x.example"}, BOUNCE, id="a mail server"),
+        pytest.param({"X-Failed-Recipients": "a@x.example"}, BOUNCE, id="its header"),
+        pytest.param({}, "", id="none"),
+    ],
+)
+def test_automatic_mail_by_its_headers(headers: dict[str, str], kind: str) -> None:
+    assert automatic_by_headers(headers) == kind
+
+
+@given(st.text(max_size=400), st.text(max_size=400))
+def test_any_text_can_be_taken_apart_and_nothing_is_added(subject: str, body: str) -> None:
+    words = own_words(subject, body)
+    assert len(words.body) <= len(body) + body.count("&") * 8 and len(words.subject) <= len(subject) * 2 + 8
+
+
+@pytest.mark.parametrize("piece", ["On ", "On a\n", "<", "<p", "> ", "-", "From: a\n", "[", "[a](", "&amp", "\n", "_", "*From:* ", "<!--", "<![", "schrieb "])  # fmt: skip
+def test_a_hostile_mail_costs_no_more_than_its_length(piece: str) -> None:
+    import sys
+
+    calls = 0
+
+    def count(*_: object) -> None:
+        nonlocal calls
+        calls += 1
+
+    size = 16_000 // len(piece)
+    sys.setprofile(count)
+    try:
+        own_words(piece * 50, piece * size)
+    finally:
+        sys.setprofile(None)
+    assert calls < 60 * 16_000
