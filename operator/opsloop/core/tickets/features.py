@@ -75,21 +75,23 @@ def cues_of(tokens: Sequence[str]) -> list[str]:
     """`k:CUE` for each cue of the text, `n:CUE` where it is negated."""
     negated = _negated(tokens)
     found: list[str] = []
-    i = 0
-    while i < len(tokens):
-        names, length = _cues_at(tokens, i)
-        for name in names:
-            found.append(f"n:{name}" if any(negated[i : i + 1]) else f"k:{name}")
-        i += length
+    covered = 0  # words before this place are part of a phrase: they may begin another one, and are no cue alone
+    for i, token in enumerate(tokens):
+        names, length = _phrase_at(tokens, i)
+        if names:
+            covered = max(covered, i + length)
+        elif i >= covered:
+            names = cues_of_word(token)
+        found += [f"{'n' if negated[i] else 'k'}:{name}" for name in names]
     return found
 
 
-def _cues_at(tokens: Sequence[str], i: int) -> tuple[tuple[str, ...], int]:
+def _phrase_at(tokens: Sequence[str], i: int) -> tuple[tuple[str, ...], int]:
     """Cues of the longest phrase that begins here, with its number of words."""
     for length in range(min(LONGEST_PHRASE, len(tokens) - i), 1, -1):
         if names := _PHRASES.get(tuple(tokens[i : i + length])):
             return names, length
-    return cues_of_word(tokens[i]), 1
+    return (), 0
 
 
 @lru_cache(maxsize=8192)
