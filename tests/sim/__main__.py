@@ -7,10 +7,9 @@ the perfect judge meets. Else 1, with the list at the end.
 import argparse
 import sys
 import time
-from collections import Counter
 
 from opsloop.simulator import kinds
-from opsloop.simulator.campaign import Lived, Task, campaign, failing, number, rows, story, text
+from opsloop.simulator.campaign import Lived, Task, campaign, costs, failing, number, rows, story, text
 from opsloop.simulator.episode import live_through
 from opsloop.simulator.figures import measure
 from opsloop.simulator.judges import JUDGES, Perfect
@@ -79,7 +78,7 @@ def _table(name: str, toy: str, arguments: argparse.Namespace) -> list[str]:
     print(
         f"{name}: {len(lived)} episodes in {time.monotonic() - began:.0f} s, {cpu / len(lived):.2f} s of CPU time each"
     )
-    print(", ".join(f"{kind} {count}" for kind, count in sorted(Counter(one.kind for one in lived).items())))
+    print("\n".join(costs(lived)))
     found = rows(lived)
     print("\n".join(text(found, arguments.markdown)))
     if not toy:

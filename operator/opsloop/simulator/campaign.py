@@ -6,6 +6,7 @@ from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from datetime import timedelta
 from multiprocessing import get_context
+from statistics import mean
 
 from opsloop.simulator import kinds
 from opsloop.simulator.episode import TICK, Episode, live_through
@@ -53,7 +54,20 @@ def campaign(tasks: Sequence[Task], processes: int) -> Iterator[Lived]:
         yield from map(live, tasks)
         return
     with ProcessPoolExecutor(processes, mp_context=get_context("fork")) as pool:
-        yield from pool.map(live, tasks, chunksize=2)
+        yield from pool.map(live, tasks)
+
+
+def costs(lived: Sequence[Lived], slowest: int = 5) -> list[str]:
+    """Lines that say where the CPU time went: by kind, the dearest first, and the slowest seeds."""
+    kinds_of = {one.kind for one in lived}
+    by_kind = {kind: [one.seconds for one in lived if one.kind == kind] for kind in kinds_of}
+    dearest = sorted(by_kind.items(), key=lambda item: (-mean(item[1]), item[0]))
+    each = ", ".join(f"{kind} {len(spent)} × {mean(spent):.1f}" for kind, spent in dearest)
+    seeds = sorted(lived, key=lambda one: -one.seconds)[:slowest]
+    return [
+        f"episodes × seconds of CPU time: {each}",
+        f"slowest: {', '.join(f'seed {one.seed} ({one.kind}) {one.seconds:.1f} s' for one in seeds)}",
+    ]
 
 
 def rows(lived: Iterable[Lived]) -> list[Row]:
@@ -135,4 +149,4 @@ def story(episode: Episode) -> list[str]:
     return [heading(episode.weather), *(line(at, told) for at, told in episode.story), *left]
 
 
-__all__ = ["GOALS", "Lived", "Task", "campaign", "failing", "live", "rows", "story", "text"]
+__all__ = ["GOALS", "Lived", "Task", "campaign", "costs", "failing", "live", "rows", "story", "text"]

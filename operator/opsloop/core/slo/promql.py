@@ -138,6 +138,7 @@ def raw(sli: Sli, scope: Scope) -> Sli:
     )  # longer than one may write
 
 
+@lru_cache(maxsize=1024)
 def problem(sli: Sli) -> Unknown | None:
     """The mistake that makes an SLI unreadable, with its field; None without one."""
     if sum(form is not None for form in (sli.total, sli.requests, sli.latency)) != 1:

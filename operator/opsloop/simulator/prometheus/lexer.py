@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterator
 from enum import Enum, auto
+from functools import lru_cache
 from math import inf, nan
 from typing import NamedTuple
 
@@ -59,7 +60,10 @@ def _tokens(text: str) -> Iterator[Token]:
                 special = _SPECIAL.get(written.lower())
                 yield Token(T.WORD, written, at) if special is None else Token(T.NUMBER, written, at, special)
             case "number":
-                yield _number(written, at)
+                measured = _number(written)
+                if measured is None:
+                    raise QueryError(f"{at + 1}: parse error: bad number or duration syntax: {written!r}")
+                yield Token(measured[0], written, at, measured[1])
             case "string":
                 yield Token(T.STRING, written, at, _unquoted(written, at))
             case "op":
@@ -69,17 +73,18 @@ def _tokens(text: str) -> Iterator[Token]:
     yield Token(T.END, "end of input", at)
 
 
-def _number(text: str, at: int) -> Token:
+@lru_cache(maxsize=1024)
+def _number(text: str) -> tuple[T, float | int] | None:
+    """A number or a duration; None for text that is neither. A query says the same few again and again."""
     if _DECIMAL.fullmatch(text):
         if re.fullmatch("0[0-9]+", text):
             raise Unsupported(f"the number {text} with a leading zero")
-        return Token(T.NUMBER, text, at, float(text))
+        return T.NUMBER, float(text)
     if _HEX.fullmatch(text):
-        return Token(T.NUMBER, text, at, float(int(text, 16)))
+        return T.NUMBER, float(int(text, 16))
     if found := _DURATION.fullmatch(text):
-        total = sum(int(number) * _UNITS[unit] for unit, number in found.groupdict().items() if number)
-        return Token(T.DURATION, text, at, total)
-    raise QueryError(f"{at + 1}: parse error: bad number or duration syntax: {text!r}")
+        return T.DURATION, sum(int(number) * _UNITS[unit] for unit, number in found.groupdict().items() if number)
+    return None
 
 
 def _unquoted(written: str, at: int) -> str:
