@@ -1,4 +1,4 @@
-"""podinfo: a Deployment that nobody here wrote, from adoption to a rollback, with structured SLIs and no label for a version."""
+"""podinfo: a Deployment that nobody here wrote, from adoption to a rollback, with two structured SLIs and no label for a version."""
 
 from __future__ import annotations
 
@@ -19,6 +19,7 @@ from e2e.stories.shifts import story_shift
 
 HOME = paths.REPO / "e2e" / "podinfo"
 NAME, INCIDENT = "podinfo", "podinfo-1"
+OBJECTIVES = {"availability", "latency"}
 MONITORING = ("prometheus.yaml", "receiver.yaml")  # the demo's: they know nothing of what they scrape and receive
 GOOD, BAD, BAD_AGAIN = (f"opsloop/podinfo:{tag}" for tag in ("good", "bad", "bad-again"))
 PAGING_SECONDS = 60.0  # from the moment that users first meet a bad release to sev1, on the reference machine
@@ -87,6 +88,9 @@ def _adopt(shift: Shift) -> None:
     telemetry = _condition(shift, "TelemetryKnown")
     if telemetry.get("status") != "True":
         raise StageFailed(f"the SLI is not read: {telemetry}")
+    bands = {one["name"]: one["band"] for one in shift.status(NAME).get("objectives", [])}
+    if set(bands) != OBJECTIVES or "unknown" in bands.values():
+        raise StageFailed(f"objectives {bands}, where each of {sorted(OBJECTIVES)} must be read")
 
 
 def _ship_a_good_one(shift: Shift) -> None:
@@ -125,7 +129,10 @@ def _push_a_bad_one(shift: Shift) -> None:
     shift.progress.say(f"resolved {time.time() - met:.1f} s after users first met it")
     wait_available(shift.api, shift.progress, shift.namespace, NAME, 120)
     blocked = [r["images"][NAME] for r in shift.status(NAME)["revisions"] if r.get("blocked")]
-    cause = shift.incident(INCIDENT)["cause"]
+    incident = shift.incident(INCIDENT)
+    cause, burned = incident["cause"], [incident["burn"], *incident.get("alsoBurned", [])]
+    if [burn["slo"] for burn in burned] != ["availability"]:
+        raise StageFailed(f"requests fail and none is slow, but what burned is {burned}")
     if blocked != [BAD] or cause["kind"] != "bad_release" or shift.status(NAME)["live"] != good:
         raise StageFailed(f"blocked {blocked}, cause {cause}, live {shift.status(NAME)['live']} instead of {good}")
 

@@ -13,6 +13,8 @@ from e2e.podinfo.visitors import visits
 from e2e.stories import podinfo
 from opsloop.api.release import Release
 from opsloop.api.runbook import Runbook
+from opsloop.core.slo.objectives import objectives
+from opsloop.core.slo.tiers import tiers_of
 
 Object = dict[str, Any]
 BUILT = {image.ref for image in images.IMAGES}
@@ -49,7 +51,17 @@ def test_what_is_adopted_is_what_runs() -> None:
 
 def test_the_release_needs_no_query_and_no_label_for_a_version() -> None:
     text = (podinfo.HOME / "opsloop" / "release.yaml").read_text()
-    assert "{{" not in text and set(opsloops("Release")["spec"]["slo"]["sli"]) == {"requests"}
+    slo = Release.model_validate(opsloops("Release")).spec.slo
+    assert "{{" not in text and slo is not None
+    forms = {one.name: one.sli.requests or one.sli.latency for one in objectives(slo)}
+    assert set(forms) == podinfo.OBJECTIVES and all(forms.values())
+
+
+def test_each_tier_can_fire_for_each_objective() -> None:
+    """The API server refuses a factor that an objective cannot reach even if every request is bad."""
+    slo = Release.model_validate(opsloops("Release")).spec.slo
+    assert slo is not None
+    assert all(tier.factor * (1 - one.objective) < 1 for one in objectives(slo) for tier in tiers_of(one))
 
 
 def test_a_bad_release_differs_from_a_good_one_in_podinfos_own_flag_alone() -> None:
