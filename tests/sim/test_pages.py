@@ -6,6 +6,7 @@ import pytest
 
 from opsloop.core import conditions
 from opsloop.core.facts import Alert
+from opsloop.entry.release_metrics import IncidentCollector
 from opsloop.errors import Unavailable
 from opsloop.shell.ports import INCIDENTS, RUNBOOKS
 from tests.sim.shift import Shift, resolved, seconds, story
@@ -30,6 +31,8 @@ async def test_a_shift_is_one_call_and_one_end(shift: Shift) -> None:
     await shift.mitigate()
     await seconds(shift, 30)
     assert heard(shift) == ["trigger Severity sev1", "resolve Resolved sev1"]
+    (told,) = IncidentCollector(shift.operator.operator.cache.incidents).collect()
+    assert told.samples == [], "no metric of an Incident that is over"
     assert len({p["dedup_key"] for p in shift.operator.pager.pages}) == 1
 
 
@@ -60,6 +63,9 @@ async def test_each_push_of_a_blocked_revision_and_the_contest_is_heard(shift: S
     await seconds(shift, 40)
     calls = [line for line in heard(shift) if line.startswith("trigger")]
     assert calls == ["trigger Severity sev1", *["trigger Reopened sev1"] * 2, "trigger Contested sev1"]
+    (told,) = IncidentCollector(shift.operator.operator.cache.incidents).collect()
+    shown = {sample.labels["condition"]: sample.labels["status"] for sample in told.samples}
+    assert (shown["Contested"], shown["Paged"]) == ("True", "True"), "an alert can be written on it"
 
 
 @story

@@ -65,6 +65,7 @@ async def operate(settings: Settings) -> None:
         operator = Operator(connect(settings, base, elector.fence, session, metrics), settings)
         metrics.watch(operator.queue, lambda: elector.leading)
         metrics.watch_releases(lambda: operator.seen() if elector.leading else [])
+        metrics.watch_incidents(lambda: operator.cache.incidents() if elector.leading else ())
         metrics.watch_stops(lambda: operator.stops.all if elector.leading else ())
         resync = Resync(operator.resync, lambda: health.touch())
         health = Health(elector.alive, resync.done.is_set, metrics)

@@ -1,10 +1,11 @@
-"""Metrics of the Releases and Stops, made when somebody scrapes: as exact as the last poll, and gone with their Release."""
+"""Metrics of the Releases, Incidents and Stops, made when somebody scrapes: as exact as the last poll, and gone with their object."""
 
 from collections.abc import Callable, Iterable, Iterator
 
 from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
+from opsloop.api.incident import Incident
 from opsloop.api.meta import format_duration
 from opsloop.api.release import Release
 from opsloop.core.facts import Reading, Value, Verdict
@@ -45,6 +46,27 @@ class ReleaseCollector(Collector):
             for condition in release.status.conditions:
                 told.add_metric((*release.key, condition.type, condition.status, condition.reason), 1)
         yield from (burn, sli, known, told)
+
+
+class IncidentCollector(Collector):
+    """The conditions of the Incidents that are open now: Contested, a page that is not delivered, plays that wait."""
+
+    def __init__(self, incidents: Callable[[], Iterable[Incident]]) -> None:
+        """`incidents`: none on a replica that does not lead."""
+        self._incidents = incidents
+
+    def collect(self) -> Iterator[Metric]:
+        """One series for each condition."""
+        told = GaugeMetricFamily(
+            "opsloop_incident_condition",
+            "1 for each condition of an open Incident, with its status and reason.",
+            labels=("namespace", "incident", "condition", "status", "reason"),
+        )
+        for incident in self._incidents():
+            for condition in incident.status.conditions if incident.is_open else ():
+                key = (incident.metadata.namespace, incident.metadata.name)
+                told.add_metric((*key, condition.type, condition.status, condition.reason), 1)
+        yield told
 
 
 class StopCollector(Collector):

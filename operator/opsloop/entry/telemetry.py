@@ -19,8 +19,9 @@ from prometheus_client import (
     generate_latest,
 )
 
+from opsloop.api.incident import Incident
 from opsloop.core.stop import Stop
-from opsloop.entry.release_metrics import ReleaseCollector, Seen, StopCollector
+from opsloop.entry.release_metrics import IncidentCollector, ReleaseCollector, Seen, StopCollector
 from opsloop.shell.ports import ObjectKey
 from opsloop.shell.watch.workqueue import Queue
 
@@ -108,6 +109,10 @@ class Metrics:
     def watch_releases(self, seen: Seen) -> None:
         """Reads the Releases and their last readings at each scrape."""
         self.registry.register(ReleaseCollector(seen))
+
+    def watch_incidents(self, incidents: Callable[[], Iterable[Incident]]) -> None:
+        """Reads the Incidents at each scrape."""
+        self.registry.register(IncidentCollector(incidents))
 
     def watch_stops(self, stops: Callable[[], Iterable[Stop]]) -> None:
         """Reads the Stops in effect at each scrape."""
