@@ -78,6 +78,7 @@ def test_every_annotation_that_is_a_decision_is_explained_and_guarded(word: str)
 def test_the_page_lists_exactly_the_metrics_that_exist() -> None:
     metrics = Metrics()
     metrics.watch_releases(list)
+    metrics.watch_incidents(list)
     metrics.watch_stops(list)
     exported = {metric.name for metric in metrics.registry.collect() if metric.name.startswith("opsloop_")}
     listed = {re.sub(r"_total$", "", name) for name in re.findall(r"`(opsloop_[a-z_]+)`", OPERATIONS)}
