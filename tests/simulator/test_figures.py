@@ -1,11 +1,13 @@
 """The arithmetic of the table."""
 
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import pytest
 
+from opsloop.simulator import kinds
 from opsloop.simulator.burn import Counts, is_harm, stretches
-from opsloop.simulator.figures import GOALS, Goal, Sample, poisson_upper, seconds_to_serve, table, upper_bound
+from opsloop.simulator.figures import GOALS, Goal, Sample, can_tell, poisson_upper, seconds_to_serve, table, upper_bound
 from opsloop.simulator.service import Service
 from opsloop.simulator.traffic import Wave
 from opsloop.simulator.weather import MAIN, Weather
@@ -63,6 +65,22 @@ def test_how_long_users_take_to_make_so_many_requests(
     service = Service(MAIN, wave, {}, replicas=replicas)
     weather = Weather(1, "bad-release", datetime(2026, 1, 5, tzinfo=UTC), (service,), {}, "good")
     assert seconds_to_serve(weather, 0.0, requests) == pytest.approx(seconds, abs=1.5)
+
+
+@pytest.mark.parametrize(
+    ("rps", "patience", "episode"),
+    [
+        pytest.param(5.0, True, True, id="five requests a second"),
+        pytest.param(0.85, True, False, id="within its patience of an hour, but not before the episode ends"),
+        pytest.param(0.3, False, False, id="too quiet to rule out what pages"),
+    ],
+)
+def test_a_fix_is_owed_where_its_traffic_can_tell(rps: float, patience: bool, episode: bool) -> None:
+    """207 events without a bad one rule out 1.4 % with 95 %; the canary's first step gets a fifth of the traffic."""
+    weather = kinds.weather(1, "good-release")
+    quiet = replace(weather.main, wave=Wave(rps, swing=0.5), objective=0.999)
+    weather.services = (quiet,)
+    assert (can_tell(weather), can_tell(weather, within=2900)) == (patience, episode)
 
 
 def test_the_closed_form_of_a_tier() -> None:

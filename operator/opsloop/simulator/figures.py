@@ -14,7 +14,7 @@ from opsloop.simulator.episode import FIX, Episode
 from opsloop.simulator.record import IncidentRun, PageSent
 from opsloop.simulator.scraping import EVERY
 from opsloop.simulator.service import Service
-from opsloop.simulator.weather import HOLDS, MAIN, PAGE_FACTOR, WEIGHTS, Weather
+from opsloop.simulator.weather import END, HOLDS, MAIN, PAGE_FACTOR, WEIGHTS, Weather
 
 ALPHA: Final = 0.01
 DAY: Final = 86_400.0
@@ -93,18 +93,22 @@ def _canaries(episode: Episode) -> Iterable[Sample]:
             yield Sample("healthy-rejected", 1, judged, why)
     if weather.multiple:
         yield from _harmful(episode)
-    if "promoted" in weather.owes and _can_tell(weather):
+    if "promoted" in weather.owes and can_tell(weather):
         yield from _promotion(episode, "v2")
 
 
-def _can_tell(weather: Weather) -> bool:
-    """The canary's first step gives enough events within its hold and patience, by the rate that the oracle knows."""
+def can_tell(weather: Weather, within: float | None = None) -> bool:
+    """The canary's first step gives enough events `within` these seconds, by the rate that the oracle knows at the least.
+
+    Default: within its hold and patience.
+    """
     main = weather.main
     release = Release.model_validate(manifests.release(main, "v1", weather.form, HOLDS))
     analysis, share = release.spec.strategy.canary.analysis, release.spec.strategy.canary.steps[0].weight / 100
     rate = main.wave.mean * (1 - main.wave.swing) * share
     assert release.spec.slo is not None
-    return seconds_needed(release.spec.slo, analysis, rate) <= HOLDS[0] + analysis.patience.total_seconds()
+    limit = HOLDS[0] + analysis.patience.total_seconds() if within is None else within
+    return seconds_needed(release.spec.slo, analysis, rate) <= limit
 
 
 def _harmful(episode: Episode) -> Iterable[Sample]:
@@ -163,11 +167,16 @@ def _mitigations(episode: Episode) -> Iterable[Sample]:
     if not served or fired is None or burn < 2 * PAGE_FACTOR:
         return
     limit = fired + 2 * EVERY + 2 * EVERY + weather.handicap
-    rollout = 4 * (service.versions["v1"].image.starts + 10)  # by Kubernetes, of the version that comes back
+    rollout = _rollout(weather)
     acted = next((r.at for r in episode.record.rollbacks if (r.service, r.version) == (MAIN, "v2")), None)
     late = acted is None or acted > limit or served[-1] > limit + rollout
     text = f"rolled back {f'at {acted:.0f} s' if acted else 'never'}, served until {served[-1]:.0f} s"
     yield Sample("mitigated", 1, late, f"{text}, due at {limit:.0f} s" if late else "")
+
+
+def _rollout(weather: Weather) -> float:
+    """Seconds that Kubernetes takes to replace the pods, at most."""
+    return 4 * (weather.main.versions["v1"].image.starts + 10)
 
 
 def _fired_for(episode: Episode, service: Service, version: str) -> float | None:
@@ -255,7 +264,7 @@ def _ends(episode: Episode) -> Iterable[Sample]:
     serving = [t.version for t in episode.tallies[MAIN] if t.version][-1:] == [FIX]
     shipped = serving if episode.weather.fix_by_push else run is not None and run.state == "Promoted"
     state = f"{run.state} {run.reason} {run.held}" if run else "never tried"
-    if shipped or _can_tell(episode.weather):
+    if shipped or can_tell(episode.weather, END - sum(HOLDS[1:]) - 2 * _rollout(episode.weather)):
         yield Sample("fix-stuck", 1, not shipped, "" if shipped else f"the fix is {state}")
 
 

@@ -44,6 +44,19 @@ def test_severity_only_rises(old: Any, tier: float | None, severity: str) -> Non
     assert after(facts(burnt(severity=old, burn=None, cause=None), seen=sli(tier))).severity == severity
 
 
+@pytest.mark.parametrize(
+    ("severity", "reason"),
+    [
+        pytest.param("sev3", "PagesNobody", id="alerts below what pages"),
+        pytest.param("sev2", "LeftToAPerson", id="alerts that paged, and no change is to blame"),
+    ],
+)
+def test_an_incident_that_waits_without_a_play_says_why(severity: str, reason: str) -> None:
+    status = after(facts(burnt(severity=severity, burn=None, cause=None), seen=sli(None)))
+    assert status.phase == "Open"
+    assert [(c.status, c.reason) for c in status.conditions if c.type == "Acting"] == [("False", reason)]
+
+
 def test_the_blamed_revision_is_told_with_its_missing_canary() -> None:
     status = after(facts(burnt(cause=None, onsetAt=None, detectedAt=at(80)), seen=sli(0.5, onset=at(70))))
     assert status.cause is not None and (status.cause.kind, status.cause.version) == ("bad_release", "v2")

@@ -51,6 +51,8 @@ HARM_IS_OVER = "HarmIsOver"  # the last intervals surely show no harm: nothing i
 LIVE_IS_ANOTHER = "LiveIsAnother"  # the blamed revision is not live any more
 DEPENDENCY_BREACHING = "DependencyBreaching"  # nothing is rolled back on a dependent while what it depends on breaches
 RELEASE_REFUSED = "ReleaseRefused"  # the Release refused the rollback
+PAGES_NOBODY = "PagesNobody"  # its severity pages nobody, so no Runbook acts: it ends with what opened it
+LEFT_TO_A_PERSON = "LeftToAPerson"  # paged by alerts or an outage that no change explains: there is nothing to undo
 STANDING_GRANT = "StandingGrant"  # a blocked revision came back: the earlier grant of this Incident stands
 
 ENDED = ("Helped", "DidNotHelp", "NotProven", "Refused", "Done")
@@ -66,10 +68,16 @@ NO_TIMEOUT = timedelta(minutes=5)  # time that a play has whose step is gone fro
 def play(decision: IncidentBuilder, topology: Topology) -> None:
     """Carries on with the current play, or asks for the Runbook's next one. One play at a time."""
     facts, status = decision.facts, decision.status
-    if status.phase == "Mitigated" or status.severity not in PAGING:
+    if status.phase == "Mitigated":
+        return
+    if status.severity not in PAGING:
+        text = f"{status.severity} pages nobody and no Runbook acts on it: it ends with what opened it"
+        decision.condition("Acting", False, PAGES_NOBODY, text)
         return
     if status.burn is None and not outage_cause.is_explained(status):
-        return  # a person was called, and no change is to blame
+        text = "a person was called: no SLI shows a harm that a Runbook could undo, and no change is to blame for an outage"
+        decision.condition("Acting", False, LEFT_TO_A_PERSON, text)
+        return
     current = status.plays[-1] if status.plays else None
     if current is not None and current.state == "Requested" and facts.stop is not None:
         _end(decision, current, Ending("Refused", STOPPED, facts.stop.sentence))
