@@ -20,7 +20,7 @@ MAX_UNPACKED = 32 * 1024 * 1024  # bytes; ten thousand alerts with their prose a
 ENTRY = "entry.json.gz"  # keys of binaryData
 LEDGER = "ledger.json.gz"
 QUEUE = "tickets.json.gz"
-SHORT = 500  # characters of a ticket's body that stay when the queue gets too long
+SHORTER = (500, 160, 0)  # characters of a ticket's body that stay when the queue gets too long
 
 
 def encode_entries(alerts: Sequence[Alert], tickets: Sequence[Ticket] = ()) -> list[dict[str, str]]:
@@ -66,18 +66,21 @@ def decode_ledger(binary_data: Mapping[str, str]) -> Ledger:
         raise Invalid(f"binaryData.{LEDGER}: not a ledger ({error!r})") from error
 
 
-def encode_queue(queue: Sequence[QueuedTicket]) -> dict[str, str]:
-    """binaryData below MAX_OBJECT: long texts are cut first, then the oldest tickets are left out.
+def encode_queue(queue: Sequence[QueuedTicket]) -> tuple[dict[str, str], tuple[QueuedTicket, ...]]:
+    """(binaryData below MAX_OBJECT, the tickets that it holds).
 
+    Texts are cut first, in steps down to the subject alone; only then are the oldest tickets left out, which the caller says.
     Raises Invalid where that is not enough.
     """
     items = list(queue)
-    for _ in range(64):
+    for size in (None, *SHORTER, *[SHORTER[-1]] * 64):
+        if size is not None:
+            short = [replace(q, ticket=replace(q.ticket, body=q.ticket.body[:size])) for q in items]
+            full = short == items and size == SHORTER[-1]  # nothing is left to be cut
+            items = sorted(items, key=lambda q: q.ticket.received_at)[len(items) // 8 + 1 :] if full else short
         data = pack({"tickets": [dump_ticket(q.ticket) | asdict(q.triage) for q in items]})
         if len(data) <= MAX_OBJECT:
-            return {QUEUE: data}
-        short = [replace(q, ticket=replace(q.ticket, body=q.ticket.body[:SHORT])) for q in items]
-        items = short if short != items else sorted(items, key=lambda q: q.ticket.received_at)[len(items) // 8 + 1 :]
+            return {QUEUE: data}, tuple(items)
     raise Invalid("tickets: the queue does not fit into a ConfigMap")
 
 

@@ -51,7 +51,7 @@ class Operator:
             cache=self.cache,
             readings=self.readings,
             inbox=InboxReader(ports.reader, ports.watcher, ports.clock, self.notices.tell),
-            ledgers=LedgerStore(ports.reader, ports.writer),
+            ledgers=LedgerStore(ports.reader, ports.writer, self.notices.tell),
             evals=EvalRunner(ports.reader, ports.prober, self.queue.enqueue),
             pages=PageSender(ports.pager, ports.clock, self.queue.enqueue, ports.instruments),
             events=ports.events,

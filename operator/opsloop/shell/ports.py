@@ -209,7 +209,7 @@ class Instruments(Protocol):
 
     def set_aside(self, what: str, count: int) -> None:
         """Counts what the intake did not take: `alerts` that break a rule, `truncated` ones that their sender left out, `entries`
-        of the inbox that cannot be read."""
+        of the inbox that cannot be read, `tickets` for which a queue has no room."""
         ...
 
     def incident_deleted(self, namespace: str) -> None:

@@ -15,6 +15,7 @@ from opsloop.core.codec import decode_ledger, decode_queue
 from opsloop.core.facts import Alert, Ledger, QueuedTicket
 from opsloop.errors import AlreadyExists, Conflict, Invalid, NotFound
 from opsloop.names import TICKET_QUEUE, ledger_name
+from opsloop.shell.intake.notices import TICKETS_LEFT_OUT
 from opsloop.shell.ports import CONFIGMAPS, NamespacedName, Object, Reader, Writer
 from opsloop.shell.reconcile import manifests
 
@@ -33,7 +34,11 @@ class _Stored(Generic[T]):
 class LedgerStore:
     """Ledgers and ticket queues of all namespaces. After a Conflict a namespace is forgotten, and read again when needed."""
 
-    def __init__(self, reader: Reader, writer: Writer) -> None:
+    def __init__(
+        self, reader: Reader, writer: Writer, tell: Callable[[str, str, int, str], None] = lambda *_: None
+    ) -> None:
+        """`tell(namespace, reason, count, text)` says what does not fit."""
+        self._tell = tell
         self._reader, self._writer = reader, writer
         self._ledgers: dict[NamespacedName, _Stored[Ledger]] = {}
         self._queues: dict[str, _Stored[tuple[QueuedTicket, ...]]] = {}
@@ -64,8 +69,12 @@ class LedgerStore:
     async def store_queue(self, namespace: str, queue: tuple[QueuedTicket, ...]) -> None:
         """Replaces the whole queue. Conflict: stale."""
         stored = await self._queue(namespace)
-        version = await self._write(namespace, manifests.ticket_queue(queue), stored.version)
-        self._queues[namespace] = _Stored(queue, version)
+        body, kept = manifests.ticket_queue(queue)
+        version = await self._write(namespace, body, stored.version)
+        self._queues[namespace] = _Stored(kept, version)
+        if left := len(queue) - len(kept):
+            text = f"the queue holds {len(kept)} tickets and no more: the {left} oldest of {len(queue)} were left out of it"
+            self._tell(namespace, TICKETS_LEFT_OUT, left, text)
 
     def forget(self, namespace: str, incident: str = "") -> None:
         """Drops the ledger of an Incident that was deleted; without `incident` everything of the namespace."""

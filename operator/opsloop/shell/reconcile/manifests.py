@@ -101,9 +101,10 @@ def ledger(incident: Object, content: Ledger) -> Object:
     return body | {"binaryData": encode_ledger(content)}
 
 
-def ticket_queue(queue: Sequence[QueuedTicket]) -> Object:
-    """The ConfigMap with the tickets of a namespace that are linked to no Incident. Raises Invalid where they do not fit."""
-    return config_map(TICKET_QUEUE, {TICKETS: "true"}) | {"binaryData": encode_queue(queue)}
+def ticket_queue(queue: Sequence[QueuedTicket]) -> tuple[Object, tuple[QueuedTicket, ...]]:
+    """The ConfigMap with the tickets of a namespace that are linked to no Incident, and those that it holds. Raises Invalid."""
+    data, kept = encode_queue(queue)
+    return config_map(TICKET_QUEUE, {TICKETS: "true"}) | {"binaryData": data}, kept
 
 
 def inbox_entry(name: str, data: Mapping[str, str]) -> Object:
