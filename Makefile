@@ -74,7 +74,7 @@ bench: $(STAMP) cluster images ## reaction times, API requests and memory of the
 sim: $(STAMP) ## how well it judges: a table over EPISODES=400 weathers in fake time; fails where a goal is not met
 	@$(PY) -m tests.sim --episodes $(EPISODES) --toys
 
-soak: $(STAMP) cluster images ## longer stories: more weathers and seeds, the operator killed at more places
+soak: $(STAMP) cluster images ## longer stories: more weathers and seeds, the operator killed at more places, wrong bodies and objects
 	@failed=0; \
 	$(PY) -m tests.sim --episodes 1000 --first 100001 || failed=1; \
 	$(PY) -m e2e.stories --soak || failed=1; \

@@ -7,11 +7,12 @@ import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, cast, get_args
 
-from opsloop.api.incident import TicketExample
+from opsloop.api.incident import LinkedTicket, TicketExample
+from opsloop.api.meta import Severity
 from opsloop.core.alerts.labels import is_identifying
-from opsloop.core.facts import Alert, InboxEntry, Ledger, QueuedTicket, Ticket, Triage
+from opsloop.core.facts import Alert, Category, InboxEntry, Ledger, QueuedTicket, Ticket, Triage
 from opsloop.core.json_parts import split
 from opsloop.errors import Invalid
 
@@ -61,7 +62,7 @@ def decode_ledger(binary_data: Mapping[str, str]) -> Ledger:
     """The inverse of `encode_ledger`. Raises Invalid for data that opsloop did not write."""
     content = unpack(binary_data, LEDGER)
     try:
-        return Ledger(tuple(load_alert(item) for item in content["alerts"]), tuple(content["tickets"]))
+        return Ledger(tuple(load_alert(item) for item in content["alerts"]), tuple(map(_linked, content["tickets"])))
     except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise Invalid(f"binaryData.{LEDGER}: not a ledger ({error!r})") from error
 
@@ -88,12 +89,7 @@ def decode_queue(binary_data: Mapping[str, str]) -> tuple[QueuedTicket, ...]:
     """The inverse of `encode_queue`. Raises Invalid for data that opsloop did not write."""
     content = unpack(binary_data, QUEUE)
     try:
-        return tuple(
-            QueuedTicket(
-                load_ticket(item), Triage(item["category"], item["severity"], item["route"], item.get("because", ""))
-            )
-            for item in content["tickets"]
-        )
+        return tuple(QueuedTicket(load_ticket(item), _triage(item)) for item in content["tickets"])
     except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise Invalid(f"binaryData.{QUEUE}: not a ticket queue ({error!r})") from error
 
@@ -161,6 +157,18 @@ def load_alert(item: Mapping[str, Any]) -> Alert:
         ends_at=_moment(item["end"]) if "end" in item else None,
         heard_at=_moment(item["heard"]) if "heard" in item else None,
     )
+
+
+def _linked(item: Mapping[str, Any]) -> dict[str, Any]:
+    LinkedTicket.model_validate(item)
+    return dict(item)
+
+
+def _triage(item: Mapping[str, Any]) -> Triage:
+    category, severity, route = (_text(item[name]) for name in ("category", "severity", "route"))
+    if severity not in get_args(Severity):
+        raise ValueError(f"severity {severity!r:.40}")
+    return Triage(cast(Category, category), cast(Severity, severity), route, _text(item.get("because", "")))
 
 
 def _text(value: Any) -> str:
