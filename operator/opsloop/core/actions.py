@@ -8,7 +8,7 @@ from opsloop.api.evalcase import EvalCase, EvalExpect, EvalRequest
 from opsloop.api.incident import Incident, IncidentSpec, LinkedTicket
 from opsloop.api.page import PageMessage
 from opsloop.api.release import Release
-from opsloop.core.facts import Alert, QueuedTicket
+from opsloop.core.facts import Alert, Moved, QueuedTicket
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,6 +112,19 @@ class FileToLedger:
 
 
 @dataclass(frozen=True, slots=True)
+class MoveAlerts:
+    """Files alerts in the ledger of `target` and only then records in the ledgers that held them that they left.
+
+    A crash in between leaves them in two ledgers, which the next decision sees; doing it again is nothing.
+    """
+
+    target: str
+    alerts: tuple[Alert, ...] = ()
+    came: tuple[Moved, ...] = ()  # records for the ledger of `target`
+    left: Mapping[str, tuple[Moved, ...]] = field(default_factory=dict)  # Incident → records for its ledger
+
+
+@dataclass(frozen=True, slots=True)
 class StoreTicketQueue:
     """Replace the whole queue of tickets that are linked to no Incident. A stale queue is a Conflict."""
 
@@ -200,6 +213,6 @@ class StopQuarantine:
 
 Action = (
     SetTemplate | EnsureRevision | EnsureCanary | DeleteCanary | SetGates | RunEvals | StopEvals | CreateIncident | DeleteIncident
-    | FileToLedger | StoreTicketQueue | DeleteInboxEntries | SendPage | WithdrawPage
+    | FileToLedger | MoveAlerts | StoreTicketQueue | DeleteInboxEntries | SendPage | WithdrawPage
     | StorePostmortem | CreateEvalCase | StartQuarantine | ProbeQuarantine | StopQuarantine
 )  # fmt: skip

@@ -12,7 +12,7 @@ from typing import Any, cast, get_args
 from opsloop.api.incident import LinkedTicket, TicketExample
 from opsloop.api.meta import Severity
 from opsloop.core.alerts.labels import is_identifying
-from opsloop.core.facts import Alert, Category, InboxEntry, Ledger, QueuedTicket, Ticket, Triage
+from opsloop.core.facts import Alert, Category, InboxEntry, Ledger, Moved, QueuedTicket, Ticket, Triage
 from opsloop.core.json_parts import split
 from opsloop.errors import Invalid
 
@@ -46,13 +46,14 @@ def decode_entry(binary_data: Mapping[str, str]) -> InboxEntry:
 
 
 def encode_ledger(ledger: Ledger) -> dict[str, str]:
-    """binaryData below MAX_OBJECT: annotations are folded first, then labels that name no service, then older episodes.
+    """binaryData below MAX_OBJECT: folded are what left it (but not that it left), annotations, labels that name no service, and
+    then older episodes, in this order.
 
     Raises Invalid where that is not enough.
     """
-    for fold in (_unchanged, _without_annotations, _with_few_labels, _latest_episodes):
+    for fold in (_unchanged, _without_gone, _without_annotations, _with_few_labels, _latest_episodes):
         ledger = fold(ledger)
-        data = pack({"alerts": [dump_alert(a) for a in ledger.alerts], "tickets": list(ledger.tickets)})
+        data = pack(_dump_ledger(ledger))
         if len(data) <= MAX_OBJECT:
             return {LEDGER: data}
     raise Invalid(f"ledger: {len(ledger.alerts)} alerts need {len(data)} bytes; a ConfigMap holds {MAX_OBJECT}")
@@ -62,9 +63,31 @@ def decode_ledger(binary_data: Mapping[str, str]) -> Ledger:
     """The inverse of `encode_ledger`. Raises Invalid for data that opsloop did not write."""
     content = unpack(binary_data, LEDGER)
     try:
-        return Ledger(tuple(load_alert(item) for item in content["alerts"]), tuple(map(_linked, content["tickets"])))
+        return Ledger(
+            tuple(load_alert(item) for item in content["alerts"]),
+            tuple(map(_linked, content["tickets"])),
+            tuple(load_alert(item) for item in content.get("gone", ())),
+            tuple(_load_move(item) for item in content.get("moves", ())),
+        )
     except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise Invalid(f"binaryData.{LEDGER}: not a ledger ({error!r})") from error
+
+
+def _dump_ledger(ledger: Ledger) -> dict[str, Any]:
+    content: dict[str, Any] = {"alerts": [dump_alert(a) for a in ledger.alerts], "tickets": list(ledger.tickets)}
+    if ledger.moves:
+        content |= {"gone": [dump_alert(a) for a in ledger.gone], "moves": [_dump_move(m) for m in ledger.moves]}
+    return content
+
+
+def _dump_move(move: Moved) -> list[Any]:
+    start, at = (moment.astimezone(UTC).isoformat() for moment in (move.starts_at, move.at))
+    return [move.fingerprint, start, move.turn, move.out, move.other, at, move.why]
+
+
+def _load_move(item: Sequence[Any]) -> Moved:
+    fingerprint, start, turn, out, other, at, why = item
+    return Moved(fingerprint, datetime.fromisoformat(start), turn, out, other, datetime.fromisoformat(at), why)
 
 
 def encode_queue(queue: Sequence[QueuedTicket]) -> tuple[dict[str, str], tuple[QueuedTicket, ...]]:
@@ -220,6 +243,10 @@ def load_ticket(item: Mapping[str, Any]) -> Ticket:
 
 def _unchanged(ledger: Ledger) -> Ledger:
     return ledger
+
+
+def _without_gone(ledger: Ledger) -> Ledger:
+    return replace(ledger, gone=())
 
 
 def _without_annotations(ledger: Ledger) -> Ledger:

@@ -454,12 +454,27 @@ class InboxEntry:
     uid: str = ""
 
 
+@dataclass(frozen=True, slots=True, order=True)
+class Moved:
+    """An alert episode that changed Incidents, as the ledger of one of both tells it. Of several the latest `turn` counts."""
+
+    fingerprint: str
+    starts_at: datetime
+    turn: int  # 1 for the episode's first move, and so on
+    out: bool  # it left this ledger; else it came here
+    other: str  # the Incident at the other end
+    at: datetime
+    why: str = ""
+
+
 @dataclass(frozen=True, slots=True)
 class Ledger:
     """All alerts and linked tickets of one Incident (its owned ConfigMap)."""
 
     alerts: tuple[Alert, ...] = ()
     tickets: tuple[dict[str, Any], ...] = ()  # LinkedTicket dumps
+    gone: tuple[Alert, ...] = ()  # what was filed here and left: kept, as it may come back
+    moves: tuple[Moved, ...] = ()  # the latest one of each episode that came or left
 
 
 @dataclass(frozen=True, slots=True)

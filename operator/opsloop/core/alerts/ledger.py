@@ -2,6 +2,10 @@
 
 An episode is (fingerprint, startsAt). Its status only goes firing → resolved, whatever the order of arrival, so `merge`
 is idempotent, commutative and associative: a crash between filing and clearing the inbox changes no count.
+
+An episode that moves to another Incident is filed there first, and then its record here says that it left. That record wins over
+every notification; only a later turn, which brings the episode back, wins over it. So a crash between both writes loses
+nothing, and the next look, which finds the episode in two ledgers, writes the record that is missing.
 """
 
 import json
@@ -13,7 +17,7 @@ from typing import Any
 
 from opsloop.api.incident import AlertCounts, AlertSample, LinkedTicket
 from opsloop.core.alerts.labels import name_of, service_of
-from opsloop.core.facts import Alert, Ledger
+from opsloop.core.facts import Alert, Ledger, Moved
 
 SAMPLE = 10
 MAX_SERVICES = 100  # in by_service; the Incident stays small
@@ -30,25 +34,38 @@ def episode(alert: Alert) -> Episode:
     return alert.fingerprint, alert.starts_at
 
 
-def merge(ledger: Ledger, alerts: Iterable[Alert] = (), tickets: Iterable[LinkedTicket] = ()) -> Ledger:
-    """The ledger with these alerts and tickets filed."""
+def merge(
+    ledger: Ledger,
+    alerts: Iterable[Alert] = (),
+    tickets: Iterable[LinkedTicket] = (),
+    moves: Iterable[Moved] = (),
+) -> Ledger:
+    """The ledger with these alerts and tickets filed, and with these records of what came and left."""
     episodes: dict[Episode, Alert] = {}
-    for alert in (*ledger.alerts, *alerts):
+    for alert in (*ledger.alerts, *ledger.gone, *alerts):
         earlier = episodes.get(episode(alert))
         episodes[episode(alert)] = alert if earlier is None else _join(earlier, alert)
     by_id: dict[str, dict[str, Any]] = {}
     for ticket in (*ledger.tickets, *(t.dump() for t in tickets)):
         by_id[ticket["id"]] = max(by_id.get(ticket["id"], ticket), ticket, key=_ticket_order)
+    latest: dict[Episode, Moved] = {}
+    for move in (*ledger.moves, *moves):
+        key = move.fingerprint, move.starts_at
+        latest[key] = max(latest.get(key, move), move)
+    ordered = sorted(episodes.values(), key=lambda a: (a.starts_at, a.fingerprint))
+    left = {key for key, move in latest.items() if move.out}
     return Ledger(
-        tuple(sorted(episodes.values(), key=lambda a: (a.starts_at, a.fingerprint))),
+        tuple(a for a in ordered if episode(a) not in left),
         tuple(by_id[key] for key in sorted(by_id)),
+        tuple(a for a in ordered if episode(a) in left),
+        tuple(sorted(latest.values())),
     )
 
 
-def join(ledgers: Iterable[Ledger]) -> Ledger:
-    """One ledger of several: an Incident's own, and those of Incidents that were merged into it."""
-    whole = Ledger()
-    for ledger in ledgers:
+def join(own: Ledger, merged: Iterable[Ledger]) -> Ledger:
+    """The ledger of an Incident together with what those hold that were merged into it."""
+    whole = own
+    for ledger in merged:
         whole = merge(whole, ledger.alerts, tickets_of(ledger))
     return whole
 

@@ -22,7 +22,8 @@ def named(root: str, group: Kinds, storm: Kinds, graph: Graph, known: Known) -> 
     if own == {STARVED}:
         return next((caller for caller in _failing_callers(root, group, graph)), root)
     if {FAIL, SLOW} <= own and DEAD not in own:
-        private = [c for c in graph.callees(root) if len(graph.callers(c)) == 1 and not storm.get(c)]
+        callees = [c for c in graph.callees(root) if c not in known.well]
+        private = [c for c in callees if len(graph.callers(c)) == 1 and not storm.get(c)]
         if len(private) == 1 and not graph.callees(private[0]):
             return private[0]
     return root

@@ -5,43 +5,43 @@ The same `grouping.group` that the operator calls; what it lacks offline is the 
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import datetime
 
-from opsloop.core.correlation.facts import Key, Reader, facts_of
+from opsloop.core.alerts.ledger import merge
+from opsloop.core.correlation.facts import Reader, facts_of
 from opsloop.core.correlation.grouping import Group, Grouping, group_facts
 from opsloop.core.correlation.identity import Settled, fixed_roots, settle
 from opsloop.core.correlation.paths import Known
+from opsloop.core.correlation.spells import key_of, spells
 from opsloop.core.correlation.ticket_candidates import of_group
-from opsloop.core.facts import Alert, Ticket, Triage
+from opsloop.core.facts import Alert, Ledger, Ticket, Triage
 from opsloop.core.tickets.linking import link
 from opsloop.core.tickets.triage import triage
-
-REFIRE = timedelta(minutes=20)  # an alert that fires again so soon after its end goes on, and is no new one
 
 
 @dataclass(slots=True)
 class Replay:
-    """One storm. Alerts are told apart by fingerprint; one that fires again after long is told by its latest episode."""
+    """One storm. An alert that fires again after long is told once more."""
 
     reader: Reader
-    alerts: dict[str, Alert] = field(default_factory=dict)  # fingerprint → the first episode that counts
+    alerts: dict[str, Alert] = field(default_factory=dict)  # fingerprint → the first episode of its latest spell
     grouping: Grouping = field(default_factory=lambda: Grouping((), ()))
     moves: dict[str, int] = field(default_factory=dict)  # fingerprint → how often it went to another Incident
     first_roots: dict[str, str] = field(default_factory=dict)  # Incident → what was at fault when it was opened
     _settled: Settled = field(default_factory=lambda: Settled({}, {}, ()))
-    _ends: dict[str, datetime] = field(default_factory=dict)
-    _seen: set[tuple[Key, str]] = field(default_factory=set)
+    _filed: Ledger = field(default_factory=Ledger)
+    _told: tuple[Alert, ...] = ()
 
     def add(self, alerts: Sequence[Alert]) -> None:
         """Files one body and regroups."""
-        changed = False
-        for alert in alerts:
-            episode = (alert.fingerprint, alert.starts_at.timestamp()), alert.status
-            if episode in self._seen:
-                continue
-            self._seen.add(episode)
-            changed |= self._file(alert)
-        if changed:
+        filed = merge(self._filed, alerts)
+        if filed == self._filed:
+            return
+        self._filed, heads = filed, spells(filed.alerts)
+        told = tuple(a for a in filed.alerts if heads[key_of(a)] == key_of(a))
+        if [key_of(a) for a in told] != [key_of(a) for a in self._told]:
+            self._told = told
+            self.alerts = {alert.fingerprint: alert for alert in told}
             self._regroup()
 
     def groups(self) -> Mapping[str, Group]:
@@ -52,21 +52,8 @@ class Replay:
         """Fingerprint → name of its group, for alerts that have one."""
         return {key[0]: name for name, group in self.groups().items() for key in sorted(group.keys)}
 
-    def _file(self, alert: Alert) -> bool:
-        """True if it may change the groups."""
-        known, ended = self.alerts.get(alert.fingerprint), self._ends.get(alert.fingerprint)
-        if alert.ends_at and (ended is None or ended < alert.ends_at):
-            self._ends[alert.fingerprint] = alert.ends_at
-        if known is None or alert.starts_at < known.starts_at:
-            self.alerts[alert.fingerprint] = alert
-            return True
-        if ended is not None and alert.starts_at > ended + REFIRE:
-            self.alerts[alert.fingerprint] = alert
-            return True
-        return False
-
     def _regroup(self) -> None:
-        readings = map(self.reader, self.alerts.values())
+        readings = map(self.reader, self._told)
         facts = facts_of(readings, self.reader.method.split)
         self.grouping = group_facts(facts, self.reader, Known(), fixed_roots(self._settled.incidents.values()))
         self._settled = settle(self.grouping, self._settled.incidents, self._new_name)

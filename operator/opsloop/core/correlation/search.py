@@ -32,6 +32,7 @@ class Root:
     service: str
     at: Seconds
     fixed: bool = False  # its name is settled: it can be neither removed nor swapped
+    until: Seconds = 0.0  # of a fault that is measured and lasted until then: nothing in that time is late, and its time is settled
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +71,7 @@ def explain(
     for stretch in stretches:
         if stretch:
             early, late = stretch[0].onset - method.reach, stretch[-1].onset + method.reach
-            own = [root for root in settled if early <= root.at <= late]
+            own = [root for root in settled if early <= max(root.at, root.until) and root.at <= late]
             result.append(_Search(stretch, Paths(stretch, graph, method.prices, known), method).run(own))
     return result
 
@@ -90,8 +91,8 @@ class _Search:
                 groups.setdefault(fact.service, []).append((index, through))
         self.groups = sorted(groups.items())
         self._times = {root: self._tried(column) for root, column in self.columns.items()}
-        self._late: dict[Seconds, list[Nats]] = {}
-        self._costs: dict[tuple[str, Seconds], list[tuple[int, Nats]]] = {}
+        self._late: dict[tuple[Seconds, Seconds], list[Nats]] = {}
+        self._costs: dict[tuple[str, Seconds, Seconds], list[tuple[int, Nats]]] = {}
 
     def run(self, fixed: list[Root]) -> Explanation:
         """Adds as long as it helps, then makes the best of all moves, until none helps."""
@@ -110,23 +111,24 @@ class _Search:
 
     # what a set of roots costs
 
-    def late(self, at: Seconds) -> list[Nats]:
-        """T: per fact the price of not being on time for a root of this time."""
-        if at not in self._late:
+    def late(self, at: Seconds, until: Seconds = 0.0) -> list[Nats]:
+        """T: per fact the price of not being on time for a root of this time (and lasting until then)."""
+        key = at, until
+        if key not in self._late:
             prices, row = self.prices, list[Nats]()
             for fact in self.facts:
-                distance = fact.onset - at
+                distance = fact.onset - min(max(fact.onset, at), max(at, until))
                 over = max(0.0, abs(distance) / fact.spread - prices.late_free)
                 price = min(prices.late_most, prices.late_slope * over) * (prices.late_before if distance < 0 else 1.0)
                 row.append(price if abs(distance) <= self.method.reach else math.inf)
-            self._late[at] = row
-        return self._late[at]
+            self._late[key] = row
+        return self._late[key]
 
-    def costs(self, service: str, at: Seconds) -> list[tuple[int, Nats]]:
+    def costs(self, service: str, at: Seconds, until: Seconds = 0.0) -> list[tuple[int, Nats]]:
         """(index of fact, path + T) wherever that is less than noise."""
-        key = service, at
+        key = service, at, until
         if key not in self._costs:
-            late = self.late(at)
+            late = self.late(at, until)
             found = [(index, price + late[index]) for index, price in self.columns.get(service, ())]
             self._costs[key] = [(index, cost) for index, cost in found if cost < self.noise[index]]
         return self._costs[key]
@@ -136,7 +138,7 @@ class _Search:
         prices, owners = list(self.noise), [-1] * len(self.facts)
         spare = list(self.noise)
         for number, root in enumerate(roots):
-            for index, cost in self.costs(root.service, root.at):
+            for index, cost in self.costs(root.service, root.at, root.until):
                 if cost < prices[index]:
                     spare[index], prices[index], owners[index] = prices[index], cost, number
                 elif cost < spare[index]:
@@ -153,7 +155,7 @@ class _Search:
                 continue
             saved, number, moved = GAIN, -1, list[tuple[int, Nats]]()
             for candidate, root in enumerate(roots):
-                late = self.late(root.at)
+                late = self.late(root.at, root.until)
                 cheaper = [(i, price + late[i]) for i, price in group if price + late[i] < prices[i]]
                 gain = sum(prices[i] - cost for i, cost in cheaper) - self.prices.undeclared
                 if gain > saved:
@@ -182,7 +184,7 @@ class _Search:
                 if owner >= 0:
                     own[owner].append((fact.onset, 1 / fact.spread))
             moved = sorted(
-                Root(root.service, weighted_median(onsets), root.fixed) if onsets else root
+                Root(root.service, weighted_median(onsets), root.fixed) if onsets and not root.until else root
                 for root, onsets in zip(state.roots, own, strict=True)
             )
             if moved == state.roots:
@@ -255,7 +257,7 @@ class _Search:
     def _halves(self, root: Root, own: list[int]) -> list[Root]:
         """The root twice, at the times before and after the widest gap among its facts; empty where it has but one time."""
         onsets = sorted(self.facts[index].onset for index in own)
-        if len(onsets) < 2 or onsets[-1] == onsets[0]:
+        if len(onsets) < 2 or onsets[-1] == onsets[0] or root.until:
             return []
         cut = max(range(1, len(onsets)), key=lambda i: (onsets[i] - onsets[i - 1], -i))
         early, late = onsets[:cut], onsets[cut:]
@@ -266,7 +268,7 @@ class _Search:
         attributions = []
         for index, (fact, owner) in enumerate(zip(self.facts, state.owners, strict=True)):
             root = state.roots[owner] if owner >= 0 else None
-            late = self.late(root.at)[index] if root else 0.0
+            late = self.late(root.at, root.until)[index] if root else 0.0
             path = state.prices[index] - late if root else 0.0
             attributions.append(Attribution(fact, root, path, late, self.noise[index], index in state.through))
         return Explanation(self._priors(state.roots), tuple(attributions), state.length)

@@ -205,7 +205,8 @@ class ShiftEvidence:
             return Ledger()
         others = () if isinstance(self.incidents, Missing) else self.incidents
         names = [incident, *(i.metadata.name for i in others if i.status.merged_into == incident)]
-        return ledger.join(self.filings.ledgers[n] for n in names if n in self.filings.ledgers)
+        own, *merged = [self.filings.ledgers.get(n, Ledger()) for n in names]
+        return ledger.join(own, merged)
 
 
 def shift_of(incident: Incident, now: datetime) -> tuple[datetime, datetime]:

@@ -12,7 +12,7 @@ from typing import Generic, TypeVar
 from opsloop.api.incident import LinkedTicket
 from opsloop.core.alerts.ledger import merge
 from opsloop.core.codec import decode_ledger, decode_queue
-from opsloop.core.facts import Alert, Ledger, QueuedTicket
+from opsloop.core.facts import Alert, Ledger, Moved, QueuedTicket
 from opsloop.errors import AlreadyExists, Conflict, Invalid, NotFound
 from opsloop.names import TICKET_QUEUE, ledger_name
 from opsloop.shell.intake.notices import TICKETS_LEFT_OUT
@@ -55,11 +55,17 @@ class LedgerStore:
         """Notes that this process created the Incident: it has no ledger yet, which saves a read."""
         self._ledgers[namespace, incident] = _Stored(Ledger())
 
-    async def file(self, incident: Object, alerts: Sequence[Alert], tickets: Sequence[LinkedTicket]) -> bool:
-        """Merges alerts and tickets into the ledger. False where nothing was new and nothing was written. Conflict: stale."""
+    async def file(
+        self,
+        incident: Object,
+        alerts: Sequence[Alert] = (),
+        tickets: Sequence[LinkedTicket] = (),
+        moves: Sequence[Moved] = (),
+    ) -> bool:
+        """Merges these into the ledger. False where nothing was new and nothing was written. Conflict: stale."""
         namespace, name = incident["metadata"]["namespace"], incident["metadata"]["name"]
         stored = await self._ledger(namespace, name)
-        merged = merge(stored.content, alerts, tickets)
+        merged = merge(stored.content, alerts, tickets, moves)
         if merged == stored.content:
             return False
         version = await self._write(namespace, manifests.ledger(incident, merged), stored.version)

@@ -20,6 +20,7 @@ from opsloop.core.actions import (
     EnsureCanary,
     EnsureRevision,
     FileToLedger,
+    MoveAlerts,
     ProbeQuarantine,
     RunEvals,
     SendPage,
@@ -194,6 +195,8 @@ async def execute(runtime: Runtime, namespace: str, obj: Object, action: Action)
             runtime.instruments.incident_deleted(namespace)
         case FileToLedger():
             await _file_to_ledger(runtime, namespace, action)
+        case MoveAlerts():
+            await _move_alerts(runtime, namespace, action)
         case StoreTicketQueue():
             await runtime.ledgers.store_queue(namespace, action.queue)
         case DeleteInboxEntries():
@@ -340,6 +343,20 @@ async def _file_to_ledger(runtime: Runtime, namespace: str, action: FileToLedger
             namespace, action.incident, len(action.alerts), reasons, len(action.tickets),
         )  # fmt: skip
         runtime.enqueue(("Incident", namespace, action.incident))
+
+
+async def _move_alerts(runtime: Runtime, namespace: str, action: MoveAlerts) -> None:
+    """The target first: nothing has left a ledger that is not in another one. An Incident that was deleted holds nothing more."""
+    target = runtime.cache.get("Incident", namespace, action.target)
+    if target is None:
+        raise Conflict(f"incident {namespace}/{action.target} was deleted since the decision")
+    if await runtime.ledgers.file(target, action.alerts, moves=action.came):
+        log.info("incident %s/%s: %d alerts moved here", namespace, action.target, len(action.alerts))
+        runtime.enqueue(("Incident", namespace, action.target))
+    for name, records in action.left.items():
+        source = runtime.cache.get("Incident", namespace, name)
+        if source is not None and await runtime.ledgers.file(source, moves=records):
+            runtime.enqueue(("Incident", namespace, name))
 
 
 async def _delete_inbox_entries(runtime: Runtime, namespace: str, action: DeleteInboxEntries) -> None:

@@ -176,7 +176,7 @@ async def _with_merged(runtime: Runtime, namespace: str, name: str) -> Ledger:
     """The Incident's ledger joined with those of the Incidents that were merged into it."""
     merged = [i.metadata.name for i in runtime.cache.incidents(namespace) if i.status.merged_into == name]
     own = await runtime.ledgers.ledger(namespace, name)
-    return ledger.join([own, *[await runtime.ledgers.ledger(namespace, m) for m in merged]]) if merged else own
+    return ledger.join(own, [await runtime.ledgers.ledger(namespace, m) for m in merged])
 
 
 async def namespace_facts(runtime: Runtime, namespace: str) -> CorrelationFacts:
