@@ -45,8 +45,8 @@ class BurnSignal(Model):
 class Signal(Model):
     """Signal that opened an Incident."""
 
-    kind: Literal["burn", "workload", "capacity", "telemetry", "alerts", "ticket"] = Field(
-        description="Kind of the signal: a burn-rate tier, a workload without an available pod or with fewer than its PodDisruptionBudget wants, an SLI that is unknown for long, alerts, or a ticket."
+    kind: Literal["burn", "workload", "capacity", "telemetry", "alerts", "housekeeping", "ticket"] = Field(
+        description="Kind of the signal: a burn-rate tier, a workload without an available pod or with fewer than its PodDisruptionBudget wants, an SLI that is unknown for long, alerts, alerts that want some care and tell of no fault, or a ticket."
     )
     at: Time = Field(description="Time at which opsloop observed the signal.")
     severity: Severity = Field(description="Severity of the signal.")

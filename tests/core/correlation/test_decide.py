@@ -8,10 +8,10 @@ import pytest
 from opsloop.api.slo import Tier
 from opsloop.core.actions import Action, CreateIncident, DeleteInboxEntries, FileToLedger, StoreTicketQueue
 from opsloop.core.alerts.labels import alert_severity
-from opsloop.core.correlation import placement
+from opsloop.core.correlation import filing as placement
 from opsloop.core.correlation.decide import Correlation, correlate, decide, relevant_incidents
 from opsloop.core.correlation.new_incident import slug
-from opsloop.core.correlation.placement import SETTLE
+from opsloop.core.correlation.filing import SETTLE
 from opsloop.core.facts import (
     Alert,
     CorrelationFacts,

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from opsloop.core.correlation.facts import Reader
-from opsloop.core.correlation.grouping import Grouping, group
+from opsloop.core.correlation.grouping import Group, Grouping, group
 from opsloop.core.correlation.identity import Held, Settled, fixed_roots, settle
 from opsloop.core.correlation.method import Method
 from opsloop.core.facts import Alert
@@ -33,8 +33,8 @@ class Desk:
         self.opened: list[str] = []
         self.alerts: list[Alert] = []
 
-    def name(self, service: str) -> str:
-        self.opened.append(f"{service}-{len(self.opened) + 1}")
+    def name(self, group: Group) -> str:
+        self.opened.append(f"{group.service}-{len(self.opened) + 1}")
         return self.opened[-1]
 
     def hears(self, *alerts: Alert) -> Settled:
@@ -88,7 +88,7 @@ def test_an_incident_whose_facts_all_went_to_another_is_merged_into_it() -> None
         "orders-1": Held("orders-1", "orders", T0, frozenset({(ORDERS.fingerprint, T0 + 270.0)})),
     }
     found = group([ORDERS, GATEWAY], Reader(Graph(NEEDS), Method()))
-    after = settle(found, held, lambda service: f"{service}-9")
+    after = settle(found, held, lambda group: f"{group.service}-9")
     assert after.incidents["gateway-1"].merged_into == "orders-1"
     assert [(m.before, m.after) for m in after.moves] == [("gateway-1", "orders-1")]
     assert set(after.groups) == {"orders-1"}

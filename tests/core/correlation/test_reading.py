@@ -42,7 +42,7 @@ def an_alert(name: str, text: str = "", **labels: str) -> Alert:
         pytest.param("HighRequestErrorRate", "error", id="a high error rate is an error"),
         pytest.param("CPUThrottlingHigh", "saturation", id="upper-case words"),
         pytest.param("CertificateExpiresSoon", "hygiene", id="a certificate"),
-        pytest.param("Watchdog", "hygiene", id="a watchdog that always fires"),
+        pytest.param("Watchdog", "heartbeat", id="a watchdog that always fires"),
         pytest.param("KubeHpaMaxedOut", "hygiene", id="an autoscaler at its limit"),
         pytest.param("Fehlerquote hoch", "other", id="another language is not guessed"),
     ],

@@ -8,6 +8,7 @@ import re
 from collections.abc import Mapping
 from functools import lru_cache
 
+HEARTBEAT = "heartbeat"
 HYGIENE, STARVED, BURN, WORKLOAD, PROBE = "hygiene", "starved", "burn", "workload", "probe"
 LATENCY, ERROR, SATURATION, OTHER = "latency", "error", "saturation", "other"
 

@@ -1,7 +1,7 @@
 """Which Incident each alert, ticket and burn belongs to, and which Incidents must be created for that.
 
-Alerts are placed one by one (`core.correlation.placement`), tickets are linked by score (`core.tickets.linking`). What is
-measured needs no alert (`core.correlation.measured`): a burn that fired opens an Incident on the deepest burning dependency.
+What is measured needs no alert (`core.correlation.measured`): a burn that fired opens an Incident on the deepest burning
+dependency. Alerts are grouped anew at every new one (`core.correlation.filing`), tickets are linked by score (`core.tickets.linking`).
 """
 
 from collections import Counter
@@ -10,12 +10,13 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from opsloop.api.incident import REOPEN_GRACE, Incident, IncidentSpec, LinkedTicket
-from opsloop.core.actions import Action, CreateIncident, DeleteInboxEntries, FileToLedger, StoreTicketQueue
+from opsloop.core.actions import Action, CreateIncident, DeleteInboxEntries, FileToLedger, MoveAlerts, StoreTicketQueue
 from opsloop.core.alerts.ledger import episode
+from opsloop.core.correlation.filing import Filing, file_alerts
 from opsloop.core.correlation.measured import incidents_for_measured_harm
-from opsloop.core.correlation.new_incident import for_alerts
-from opsloop.core.correlation.placement import DEPENDENCY_UNCLEAR, PlacementFacts, index_ledgers, place
-from opsloop.core.correlation.service_health import LocatedAlert, Locator, ServiceHealth, failing_services
+from opsloop.core.correlation.method import Method
+from opsloop.core.correlation.service_health import ServiceHealth
+from opsloop.core.correlation.standing import reader_of
 from opsloop.core.correlation.ticket_candidates import of_incident
 from opsloop.core.decision import Decision
 from opsloop.core.facts import Alert, CorrelationFacts, QueuedTicket
@@ -23,21 +24,8 @@ from opsloop.core.slo.age import view_as_of
 from opsloop.core.tickets.linking import Candidate, link_tickets
 from opsloop.core.topology import Topology
 
+METHOD = Method()
 SOONEST = timedelta(seconds=0.1)  # a due time that has just passed does not make a busy loop
-
-
-@dataclass(frozen=True, slots=True)
-class Filing:
-    """Incident of one alert, and why; `incident` "" = it stays in the inbox (held) or is nobody's (dropped)."""
-
-    alert: Alert
-    incident: str
-    reason: str
-
-    @property
-    def held(self) -> bool:
-        """True if the alert stays in the inbox and is judged again."""
-        return self.reason == DEPENDENCY_UNCLEAR
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +36,7 @@ class Correlation:
     filings: tuple[Filing, ...]  # in the order of the inbox
     links: Mapping[str, tuple[LinkedTicket, ...]]  # Incident → newly linked tickets
     queue: tuple[QueuedTicket, ...]  # the whole queue afterwards
+    moves: tuple[MoveAlerts, ...] = ()
     look_again: timedelta | None = None
 
     @property
@@ -76,14 +65,17 @@ class Correlation:
         return groups
 
 
-def decide(facts: CorrelationFacts, now: datetime, grace: timedelta = REOPEN_GRACE) -> Decision:
+def decide(
+    facts: CorrelationFacts, now: datetime, grace: timedelta = REOPEN_GRACE, method: Method = METHOD
+) -> Decision:
     """The Decision for one namespace; `grace` is how long after its resolution an Incident is reopened.
 
     The order of the actions makes a crash between any two of them harmless: Incidents, ledgers (filing twice is
-    nothing), the ticket queue, and only then inbox entries are deleted. What is left leads to the same end again.
+    nothing), moves between ledgers, the ticket queue, and only then inbox entries are deleted. What is left leads to the
+    same end again.
     """
-    correlation = correlate(facts, now, grace)
-    actions: list[Action] = [*correlation.creates, *correlation.ledger_actions()]
+    correlation = correlate(facts, now, grace, method)
+    actions: list[Action] = [*correlation.creates, *correlation.ledger_actions(), *correlation.moves]
     if correlation.queue != facts.queue:
         actions.append(StoreTicketQueue(correlation.queue))
     if filed := _filed_entries(facts, correlation.filings):
@@ -92,78 +84,53 @@ def decide(facts: CorrelationFacts, now: datetime, grace: timedelta = REOPEN_GRA
 
 
 def relevant_incidents(incidents: Sequence[Incident], now: datetime, grace: timedelta = REOPEN_GRACE) -> list[Incident]:
-    """Incidents whose ledgers a decision needs: open, in grace, or still holding firing alerts."""
-    return [i for i in incidents if i.is_open or i.resolved_within(grace, now) or i.status.alerts.firing > 0]
+    """Incidents whose ledgers a decision needs: open, merged into an open one, in grace, or still holding firing alerts."""
+    opened = {i.metadata.name for i in incidents if i.is_open}
+    return [
+        i
+        for i in incidents
+        if i.is_open or i.status.merged_into in opened or i.resolved_within(grace, now) or i.status.alerts.firing > 0
+    ]
 
 
-def correlate(facts: CorrelationFacts, now: datetime, grace: timedelta = REOPEN_GRACE) -> Correlation:
-    """Places every alert of the inbox, opens Incidents for burns and for alerts without one, links tickets."""
+def correlate(
+    facts: CorrelationFacts, now: datetime, grace: timedelta = REOPEN_GRACE, method: Method = METHOD
+) -> Correlation:
+    """Places every alert of the inbox, opens Incidents for burns and for alerts without one, moves alerts, links tickets."""
     facts = replace(facts, releases=tuple(view_as_of(view, now) for view in facts.releases))
     topology = Topology(facts.releases)
-    locate = Locator(topology, facts.namespace, facts.owners)
-    inbox = [locate(alert) for alert in facts.alerts]
-    filed = {name: [locate(alert) for alert in ledger.alerts] for name, ledger in facts.ledgers.items()}
-    current = [*inbox, *(a for i in facts.incidents if i.is_open for a in filed.get(i.metadata.name, ()))]
-    health = ServiceHealth(topology, facts.incidents, failing_services(current, facts.heard_since), now, grace)
-
-    creates, waits = incidents_for_measured_harm(health, facts.incidents, now)
-    placement = PlacementFacts(
-        health=health,
-        index=index_ledgers(facts.incidents, facts.ledgers, now, grace),
-        reported=frozenset(episode(a) for a in facts.alerts if a.status == "firing"),
-        new_roots=frozenset(creates),
-        since=facts.since,
-        now=now,
-    )
-    places = [place(subject, placement) for subject in inbox]
-    homeless = [(s, p.root) for s, p in zip(inbox, places, strict=True) if p.root and not p.incident]
-    creates |= _incidents_for_alerts(homeless, creates, topology, facts.incidents)
-    names = {root: action.name for root, action in creates.items()}
-    filings = tuple(
-        Filing(subject.alert, p.incident or names.get(p.root, ""), p.reason)
-        for subject, p in zip(inbox, places, strict=True)
-    )
-    for subject, filing in zip(inbox, filings, strict=True):
-        filed.setdefault(filing.incident, []).append(subject)
-    candidates = _candidates(facts, creates, filed, topology, now, grace) if facts.tickets or facts.queue else []
+    health = ServiceHealth(topology, facts.incidents, now, grace)
+    measured, waits = incidents_for_measured_harm(health, facts.incidents, now)
+    reader = reader_of(facts, health, method)
+    filed = file_alerts(facts, health, measured, reader, now, grace)
+    creates = [*measured.values(), *filed.creates]
+    waiting = facts.tickets or facts.queue
+    candidates = _candidates(facts, creates, filed.alerts, topology, now, grace) if waiting else []
     links, queue = link_tickets(facts.tickets, facts.queue, facts.ledgers, candidates)
-    waits += [placement.due(s) - now for s, f in zip(inbox, filings, strict=True) if f.held]
+    waits = [*waits, *filed.waits]
     return Correlation(
-        creates=tuple(sorted(creates.values(), key=lambda c: c.name)),
-        filings=filings,
+        creates=tuple(sorted(creates, key=lambda c: c.name)),
+        filings=filed.filings,
         links=links,
         queue=queue,
+        moves=filed.moves,
         look_again=max(min(waits), SOONEST) if waits else None,
     )
 
 
-def _incidents_for_alerts(
-    homeless: Sequence[tuple[LocatedAlert, str]],
-    creates: Mapping[str, CreateIncident],
-    topology: Topology,
-    incidents: Sequence[Incident],
-) -> dict[str, CreateIncident]:
-    """Root → Incident, for alerts whose root has none; `creates` are those that measurements open."""
-    groups: dict[str, list[Alert]] = {}
-    for subject, root in homeless:
-        if root not in creates:
-            groups.setdefault(root, []).append(subject.alert)
-    return {root: for_alerts(root, topology.views.get(root), alerts, incidents) for root, alerts in groups.items()}
-
-
 def _candidates(
     facts: CorrelationFacts,
-    creates: Mapping[str, CreateIncident],
-    filed: Mapping[str, Sequence[LocatedAlert]],
+    creates: Sequence[CreateIncident],
+    filed: Mapping[str, Sequence[Alert]],
     topology: Topology,
     now: datetime,
     grace: timedelta,
 ) -> list[Candidate]:
     """Incidents that a ticket may be linked to: new, open, or resolved within the grace time."""
-    incidents: list[tuple[str, IncidentSpec, Incident | None]] = [(c.name, c.spec, None) for c in creates.values()]
+    incidents: list[tuple[str, IncidentSpec, Incident | None]] = [(c.name, c.spec, None) for c in creates]
     incidents += [(i.metadata.name, i.spec, i) for i in facts.incidents if i.is_open or i.resolved_within(grace, now)]
     return [
-        of_incident(name, spec, incident, [subject.alert for subject in filed.get(name, ())], topology, facts.owners)
+        of_incident(name, spec, incident, filed.get(name, ()), topology, facts.owners)
         for name, spec, incident in incidents
     ]
 

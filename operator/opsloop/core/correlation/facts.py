@@ -23,6 +23,7 @@ _KINDS: Mapping[str, str] = {
     classes.STARVED: STARVED, classes.WORKLOAD: DEAD, classes.SATURATION: SAT,
 }  # fmt: skip
 
+MOST_KNOWN = 100_000  # readings that are kept, so that an alert is read once
 _WINDOW = 3600.0  # seconds; of a burn that does not tell its own
 
 Key = tuple[str, float]  # an episode: fingerprint, startsAt as Unix time
@@ -84,7 +85,7 @@ class Reader:
     ) -> None:
         """`aliases`, `home` and `strangers` as in `entities.EntityReader`."""
         self.graph, self.method, self.rules = graph, method, rules or Rules()
-        self._class_of = Classifier(method.words)
+        self.class_of = Classifier(method.words)
         self._entity_of = EntityReader(graph, aliases, home, strangers)
         self._known: dict[Key, Reading] = {}
 
@@ -92,12 +93,14 @@ class Reader:
         """The alert's reading."""
         key = alert.fingerprint, alert.starts_at.timestamp()
         if key not in self._known:
+            if len(self._known) >= MOST_KNOWN:
+                self._known.clear()
             self._known[key] = self._read(alert, key)
         return self._known[key]
 
     def _read(self, alert: Alert, key: Key) -> Reading:
         name, rule = name_of(alert), rule_of(alert.labels)
-        of_class = self._class_of(name)
+        of_class = self.class_of(name)
         kind = _KINDS.get(of_class, "")
         if of_class == classes.OTHER and not loudness(alert):
             kind = ""  # nobody knows what it says, and whoever wrote it says that it does not matter

@@ -24,6 +24,7 @@ class Held:
     at: Seconds
     keys: frozenset[Key]
     frozen: bool = False
+    until: Seconds = 0.0  # of one whose harm is measured: until when it lasted
     split_from: str = ""  # the Incident that most of its facts came from
     merged_into: str = ""  # the Incident that most of its facts went to
 
@@ -44,31 +45,40 @@ class Settled:
     incidents: Mapping[str, Held]
     groups: Mapping[str, Group]
     moves: tuple[Move, ...]
+    names: tuple[str, ...] = ()  # Incident of each group, in the order of the grouping; "" = none
 
 
 def fixed_roots(held: Iterable[Held]) -> list[Root]:
     """The roots that the next search may neither remove nor rename."""
-    return [Root(h.root, h.at, fixed=True) for h in held if h.frozen and not h.merged_into]
+    return [Root(h.root, h.at, fixed=True, until=h.until) for h in held if h.frozen and not h.merged_into]
 
 
-def settle(grouping: Grouping, held: Mapping[str, Held], new_name: Callable[[str], str]) -> Settled:
-    """The Incidents after this grouping; `new_name` names one for a service, a name that it has given to no other."""
+def settle(grouping: Grouping, held: Mapping[str, Held], new_name: Callable[[Group], str]) -> Settled:
+    """The Incidents after this grouping. `new_name` names one for a group that is none of those that are there: a new name, or
+    that of an Incident which it joins, or "" for a group that opens none.
+    """
     where = {key: h.name for h in held.values() if not h.merged_into for key in h.keys}
     owners = _owners(grouping.groups, held, where)
     incidents: dict[str, Held] = {}
     groups: dict[str, Group] = {}
+    names = dict(owners)
+    for number, name in sorted(owners.items()):
+        known, groups[name] = held[name], grouping.groups[number]
+        root = known.root if known.frozen else groups[name].service
+        incidents[name] = replace(known, root=root, at=groups[name].at, keys=groups[name].keys)
     for number, group in enumerate(grouping.groups):
-        name = owners.get(number, "")
-        if name:
-            known = held[name]
-            root = known.root if known.frozen else group.service
-            incidents[name] = replace(known, root=root, at=group.at, keys=group.keys)
-        else:
-            name = new_name(group.service)
+        if number in names:
+            continue
+        name = names[number] = new_name(group)
+        if name in incidents or name in held:
+            known = incidents.get(name) or replace(held[name], keys=frozenset())
+            incidents[name] = replace(known, keys=known.keys | group.keys)
+        elif name:
             came_from = _majority(group, where)
             incidents[name] = Held(name, group.service, group.at, group.keys, split_from=came_from)
-        groups[name] = group
-    now = {key: name for name, group in groups.items() for key in group.keys}
+        if name:
+            groups.setdefault(name, group)
+    now = {key: names[number] for number, group in enumerate(grouping.groups) if names[number] for key in group.keys}
     for name, known in held.items():
         if name not in incidents:
             incidents[name] = known if known.merged_into or known.frozen else _emptied(known, now)
@@ -77,7 +87,8 @@ def settle(grouping: Grouping, held: Mapping[str, Held], new_name: Callable[[str
         for key in where.keys() | now.keys()
         if where.get(key, "") != now.get(key, "")
     )
-    return Settled(incidents, groups, tuple(sorted(m for m in moves if m.before)))
+    each = tuple(names[number] for number in range(len(grouping.groups)))
+    return Settled(incidents, groups, tuple(sorted(m for m in moves if m.before)), each)
 
 
 def _owners(groups: tuple[Group, ...], held: Mapping[str, Held], where: Mapping[Key, str]) -> dict[int, str]:

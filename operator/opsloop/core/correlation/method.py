@@ -18,10 +18,10 @@ Nats = float
 # Of an alert's name as words in lower case ("no requests received"): the first class that has a matching phrase.
 # A phrase is made of whole words; the last one may be a beginning ("replica*").
 WORDS: Mapping[str, tuple[str, ...]] = {
+    "heartbeat": ("watchdog", "inhibitor", "dead mans*", "deadmans*"),  # they fire while all is well
     "hygiene": (
         "certificate*", "cert", "certs", "expir*", "backup*", "job", "jobs", "cron*", "hpa", "autoscal*", "quota*",
-        "overcommit*", "disk*", "filesystem*", "file system*", "inode*", "volume*", "storage", "clock*", "ntp", "watchdog",
-        "inhibitor", "dead mans*", "deprecated", "version mismatch", "update available", "outdated",
+        "overcommit*", "disk*", "filesystem*", "file system*", "inode*", "volume*", "storage", "clock*", "ntp", "deprecated", "version mismatch", "update available", "outdated",
     ),
     "starved": (
         "no request*", "no traffic", "no message*", "no calls", "no operations", "no database operations", "no queries",
@@ -131,7 +131,7 @@ class Prices:
 class Method:
     """Everything that is measured and not derived. Times in seconds."""
 
-    words: Mapping[str, tuple[str, ...]] = field(default_factory=lambda: WORDS)
+    words: Mapping[str, tuple[str, ...]] = field(default_factory=lambda: WORDS, hash=False)
     lags: Lags = field(default_factory=Lags)
     spreads: Spreads = field(default_factory=Spreads)
     prices: Prices = field(default_factory=Prices)

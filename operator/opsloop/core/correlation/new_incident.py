@@ -3,7 +3,7 @@
 import hashlib
 import re
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 
 from opsloop.api.incident import BurnSignal, Incident, IncidentSpec, Signal
@@ -18,21 +18,39 @@ from opsloop.core.slo.objectives import label
 from opsloop.names import RELEASE, incident_name, incident_number
 
 LONGEST_LABEL = 63  # of a label's value in Kubernetes
+LONGEST_SERVICE = 253
 
 
 def for_alerts(
-    root: str, view: ReleaseView | None, alerts: Sequence[Alert], incidents: Sequence[Incident]
+    root: str,
+    view: ReleaseView | None,
+    alerts: Sequence[Alert],
+    incidents: Sequence[Incident],
+    taken: Collection[str] = (),
+    split_from: str = "",
 ) -> CreateIncident:
-    """The Incident that these alerts open."""
+    """The Incident that these alerts open; `taken`: names that this decision has given to others, `split_from`: where they were."""
     has_slo = view is not None and view.release.spec.slo is not None
     message = describe(alerts)
+    before = f", filed in {split_from} before" if split_from else ""
     signal = Signal(
         kind="alerts",
         at=min(a.received_at for a in alerts),
         severity=alert_severity(alerts, has_slo),
-        message=f"{message} (on {root})"[:1024],
+        message=f"{message} (on {root}{before})"[:1024],
     )
-    return _create(root, view, f"{root}: {message}", signal, _owner(alerts, view), incidents)
+    return _create(root, view, f"{root}: {message}", signal, _owner(alerts, view), incidents, taken)
+
+
+def for_housekeeping(
+    alertname: str, alerts: Sequence[Alert], incidents: Sequence[Incident], taken: Collection[str] = ()
+) -> CreateIncident:
+    """The Incident of alerts that want some care and tell of no fault (a certificate, a backup): seen, and paging nobody."""
+    message, severity = describe(alerts), alert_severity(alerts, has_slo=True)
+    signal = Signal(
+        kind="housekeeping", at=min(a.received_at for a in alerts), severity=severity, message=message[:1024]
+    )
+    return _create(alertname, None, f"housekeeping: {message}", signal, _owner(alerts, None), incidents, taken)
 
 
 def for_burn(
@@ -121,15 +139,22 @@ def _burn_message(root: str, name: str, burn: BurnSignal, tier: TierVerdict) -> 
 
 
 def _create(
-    root: str, view: ReleaseView | None, title: str, signal: Signal, owner: str, incidents: Sequence[Incident]
+    root: str,
+    view: ReleaseView | None,
+    title: str,
+    signal: Signal,
+    owner: str,
+    incidents: Sequence[Incident],
+    taken: Collection[str] = (),
 ) -> CreateIncident:
     base = root if view else slug(root)
     numbers = {incident_number(i.metadata.name, base): i.metadata.name for i in incidents}
     latest = max(numbers, default=0)
-    number = 1 + max(latest, view.release.status.last_episode if view else 0)
+    given = [incident_number(name, base) for name in taken]
+    number = 1 + max(latest, *given, view.release.status.last_episode if view else 0)
     spec = IncidentSpec(
         release=root if view else "",
-        service=root,
+        service=root[:LONGEST_SERVICE],
         title=title[:256],
         signal=signal,
         previous=numbers[latest] if latest else "",

@@ -59,7 +59,9 @@ class Paths:
         """Root → price, for every root that can have raised the fact by declared edges at less than its price as noise."""
         if fact.service:
             found = self._direct[fact.service, fact.kind] | self._places.of(fact)
-            found = {root: price for root, price in found.items() if root not in self._known.well or root == fact.service}
+            found = {
+                root: price for root, price in found.items() if root not in self._known.well or root == fact.service
+            }
         elif fact.entity.kind == NODE:
             found = dict.fromkeys(self.roots, self.prices.host)
         else:

@@ -60,9 +60,9 @@ class Replay:
         for move in self._settled.moves:
             self.moves[move.key[0]] = self.moves.get(move.key[0], 0) + 1
 
-    def _new_name(self, service: str) -> str:
+    def _new_name(self, group: Group) -> str:
         name = f"incident-{len(self.first_roots) + 1}"
-        self.first_roots[name] = service
+        self.first_roots[name] = group.service
         return name
 
 

@@ -131,7 +131,8 @@ def severity_by_alerts(facts: IncidentFacts, status: IncidentStatus, now: dateti
     firing = [a for a in facts.ledger.alerts if a.status == "firing"]
     if not firing or status.phase == "Resolved":
         return status.severity
-    return worse(status.severity, alert_severity(firing, slo_decides(facts.root, now)))
+    quiet = facts.incident.spec.signal.kind == "housekeeping" or slo_decides(facts.root, now)
+    return worse(status.severity, alert_severity(firing, quiet))
 
 
 def slo_decides(root: ReleaseView | None, now: datetime) -> bool:

@@ -105,7 +105,7 @@ def _what_happened(subject: PostmortemSubject) -> str:
     quotation = f": {quoted(signal.message)}" if signal.message else ""
     if status.outage_at is not None:
         return f"{begin}, no pod of {service} was available{quotation}."
-    said = {"alerts": "alerts said", "ticket": "a user reported", "burn": "the SLO said"}
+    said = {"alerts": "alerts said", "housekeeping": "alerts said", "ticket": "a user reported", "burn": "the SLO said"}
     source = said.get(signal.kind, "Kubernetes said")
     return f"{begin}, {source} that {service} was in trouble{quotation}."
 

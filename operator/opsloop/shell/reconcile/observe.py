@@ -180,11 +180,12 @@ async def _with_merged(runtime: Runtime, namespace: str, name: str) -> Ledger:
 
 
 async def namespace_facts(runtime: Runtime, namespace: str) -> CorrelationFacts:
-    """Facts for the correlator. Ledgers are read only where something waits to be filed or linked."""
+    """Facts for the correlator. Ledgers are read only where something waits to be filed or linked, or may move."""
     inbox = await runtime.inbox.entries(namespace)
     queue = await runtime.ledgers.queue(namespace)
     releases, incidents = runtime.cache.releases(namespace), runtime.cache.incidents(namespace)
-    relevant = relevant_incidents(incidents, runtime.now(), runtime.reopen_grace) if inbox or queue else []
+    told = inbox or queue or any(i.is_open and i.status.alerts.count for i in incidents)
+    relevant = relevant_incidents(incidents, runtime.now(), runtime.reopen_grace) if told else []
     return CorrelationFacts(
         namespace=namespace,
         releases=tuple(view(runtime, release) for release in releases),
