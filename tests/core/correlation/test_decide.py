@@ -8,10 +8,10 @@ import pytest
 from opsloop.api.slo import Tier
 from opsloop.core.actions import Action, CreateIncident, DeleteInboxEntries, FileToLedger, StoreTicketQueue
 from opsloop.core.alerts.labels import alert_severity
-from opsloop.core.correlation import filing as placement
+from opsloop.core.correlation import filing
 from opsloop.core.correlation.decide import Correlation, correlate, decide, relevant_incidents
-from opsloop.core.correlation.new_incident import slug
 from opsloop.core.correlation.filing import SETTLE
+from opsloop.core.correlation.new_incident import slug
 from opsloop.core.facts import (
     Alert,
     CorrelationFacts,
@@ -137,7 +137,7 @@ def test_a_storm_is_one_incident_and_a_stray_alert_another() -> None:
             id="or a Service that leads to it",
         ),
         pytest.param(
-            [alert("Errors", "answers", namespace="staging")],
+            [alert("Errors", "answers", namespace="staging", seen=-20)],
             {"releases": shop(answers="burning")},
             {"staging-answers-1": 1},
             id="a service of the same name in another namespace is another one",
@@ -172,8 +172,8 @@ def test_a_storm_is_one_incident_and_a_stray_alert_another() -> None:
         pytest.param(
             [alert("HighErrors", "front", seen=-20), alert("CertificateExpiry", "db")],
             {"releases": (view("front", "no-slo", ("db",)),)},
-            {"db-1": 1, "front-1": 1},
-            id="but an alert that tells of no failure does not make it one",
+            {"certificateexpiry-1": 1, "front-1": 1},
+            id="but an alert on its certificate does not make it one",
         ),
         pytest.param(
             [alert("NoRequestsReceived", "db", severity="critical", seen=-20), alert("HighErrors", "front", seen=-20)],
@@ -186,7 +186,13 @@ def test_a_storm_is_one_incident_and_a_stray_alert_another() -> None:
                 alert("NoMessagesConsumed", "billing", severity="critical", seen=-20),
                 alert("HighErrors", "front", seen=-20),
             ],
-            {"releases": (view("front", "no-slo", ("queue",)), view("billing", "no-slo", ("queue",)))},
+            {
+                "releases": (
+                    view("site", "no-slo", ("front",)),
+                    view("front", "no-slo", ("queue",)),
+                    view("billing", "no-slo", ("queue",)),
+                )
+            },
             {"front-1": 2},
             id="also where the caller hands over by a queue",
         ),
@@ -217,7 +223,7 @@ def test_an_alert_lands_on_the_root_that_explains_it(
 def test_an_alert_waits_for_its_dependency_and_then_goes_there() -> None:
     first = plan(WEB)
     assert held(first) == (WEB,) and not first.creates
-    assert [f.reason for f in first.filings] == [placement.DEPENDENCY_UNCLEAR]
+    assert [f.reason for f in first.filings] == [filing.DEPENDENCY_UNCLEAR]
     assert first.look_again == SETTLE
     second = plan(WEB, now=4, releases=shop(answers="burning"))
     assert where(second) == {"answers-1": ["ServiceErrorRatioHigh"]}
@@ -253,67 +259,67 @@ OPEN = incident("web-1", "alerts", ledger(WEB))
 @pytest.mark.parametrize(
     ("item", "incidents", "reason", "home"),
     [
-        pytest.param(WEB, (OPEN,), placement.SAME_EPISODE, "web-1", id="the same notification again goes where it is"),
+        pytest.param(WEB, (OPEN,), filing.SAME_EPISODE, "web-1", id="the same notification again goes where it is"),
         pytest.param(
             alert("ServiceErrorRatioHigh", "web", start=60),
             (OPEN,),
-            placement.SAME_FINGERPRINT,
+            filing.SAME_FINGERPRINT,
             "web-1",
             id="a further episode as well",
         ),
         pytest.param(
             alert("ServiceErrorRatioHigh", "web", "resolved"),
             (incident("web-1", "alerts", ledger(WEB), phase="Resolved", resolvedAt=at(-7200)),),
-            placement.SAME_EPISODE,
+            filing.SAME_EPISODE,
             "web-1",
             id="its end goes to the incident that holds its beginning, though that is closed",
         ),
         pytest.param(
             alert("ServiceErrorRatioHigh", "web", "resolved", start=-6),
             (incident("web-1", "alerts", ledger(WEB), phase="Resolved", resolvedAt=at(-7200)),),
-            placement.SAME_FINGERPRINT,
+            filing.SAME_FINGERPRINT,
             "web-1",
             id="also when Alertmanager moved its start",
         ),
         pytest.param(
             alert("ServiceErrorRatioHigh", "web", start=60),
             (incident("web-1", "burn", ledger(WEB), phase="Resolved", resolvedAt=at(-60)),),
-            placement.SAME_FINGERPRINT,
+            filing.AFTERMATH,
             "web-1",
             id="within the grace time it fires again into the resolved incident that a breach would reopen",
         ),
         pytest.param(
             alert("ServiceErrorRatioHigh", "web", start=60),
             (incident("web-1", "alerts", ledger(WEB), phase="Resolved", resolvedAt=at(-60)),),
-            placement.OWN,
+            filing.AT_ROOT,
             "web-2",
             id="but not into one that nothing reopens: there nobody would see it",
         ),
         pytest.param(
             alert("ServiceErrorRatioHigh", "web", start=60),
             (incident("web-1", "alerts", ledger(WEB), phase="Resolved", resolvedAt=at(-7200)),),
-            placement.OWN,
+            filing.AT_ROOT,
             "web-2",
             id="long after it is a new incident",
         ),
         pytest.param(
             WEB,
             (incident("web-1", "alerts", ledger(WEB), phase="Resolved", mergedInto="answers-1"), incident("answers-1")),
-            placement.SAME_EPISODE,
+            filing.SAME_EPISODE,
             "answers-1",
             id="a merged incident's alerts go to the one that took it over",
         ),
         pytest.param(
             alert("Slow", "web", start=20),
             (incident("answers-1", onsetAt=at(-300), phase="Resolved", resolvedAt=at(-30)),),
-            placement.AFTERMATH,
+            filing.AFTERMATH,
             "answers-1",
             id="a straggler after the resolution belongs to the storm that was",
         ),
         pytest.param(
             alert("Slow", "web", start=700),
             (incident("answers-1", onsetAt=at(-300), phase="Resolved", resolvedAt=at(-30)),),
-            placement.OWN,
+            filing.OWN,
             "web-1",
             id="but not ten minutes later",
         ),
@@ -326,9 +332,7 @@ def test_an_alert_stays_where_it_was_filed(item: Alert, incidents: tuple[object,
 
 def test_the_end_of_an_alert_that_nobody_reported_opens_nothing() -> None:
     result = plan(alert("ServiceErrorRatioHigh", "web", "resolved"), now=60)
-    assert (
-        [f.reason for f in result.filings] == [placement.RESOLVED_UNHEARD] and not result.creates and not held(result)
-    )
+    assert [f.reason for f in result.filings] == [filing.RESOLVED_UNHEARD] and not result.creates and not held(result)
 
 
 def test_an_alert_that_ended_between_two_looks_still_opens_an_incident() -> None:
@@ -575,7 +579,7 @@ def test_an_entry_with_a_held_alert_stays() -> None:
 
 def test_a_ledger_action_counts_the_reasons_of_its_filings() -> None:
     filed = decide(facts_of(WEB, ANSWERS, releases=shop(answers="burning")), at(0)).actions[1]
-    assert isinstance(filed, FileToLedger) and filed.reasons == {placement.EXPLAINED: 2}
+    assert isinstance(filed, FileToLedger) and filed.reasons == {filing.EXPLAINED: 1, filing.AT_ROOT: 1}
 
 
 def test_an_unchanged_queue_is_not_stored() -> None:

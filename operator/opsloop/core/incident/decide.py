@@ -69,7 +69,8 @@ def decide(
 
 
 def _merge_or_act(decision: IncidentBuilder, topology: Topology, grace: timedelta) -> None:
-    other = lifecycle.merge_target(decision.facts, decision.status, topology, decision.now)
+    other = lifecycle.emptied_into(decision.facts, decision.status)
+    other = other or lifecycle.merge_target(decision.facts, decision.status, topology, decision.now)
     if other is not None:
         lifecycle.merge(decision, other)
         return
@@ -121,6 +122,7 @@ def _record_evidence(decision: IncidentBuilder) -> None:
         first = counts.sample[0]
         text = f"first alert: {first.name}{f' on {first.service}' if first.service else ''}"
         timeline.record(decision, "first-alert", counts.first_at, "Alerts", text, "alertmanager")
+    timeline.record_moves(decision, facts.ledger.moves)
     for ticket in tickets[:MOST_TOLD]:
         text = f'ticket {ticket.id} "{ticket.subject}" linked with score {ticket.score:.2f}'
         timeline.record(decision, f"ticket-{ticket.id}", ticket.received_at, "Ticket", text, "intake", ticket.evidence)

@@ -3,6 +3,7 @@
 `mitigated_at` and `back_since` speak of the present harm only: whatever begins a new one clears them.
 """
 
+from collections import Counter
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 
@@ -58,6 +59,22 @@ def merge_target(facts: IncidentFacts, status: IncidentStatus, topology: Topolog
     return None
 
 
+def emptied_into(facts: IncidentFacts, status: IncidentStatus) -> Incident | None:
+    """The open Incident to which most of its alerts moved, where all have left and nothing else tells of this one; else None."""
+    left, signal = Counter(m.other for m in facts.ledger.moves if m.out), facts.incident.spec.signal
+    if facts.ledger.alerts or not left or signal.kind not in ("alerts", "housekeeping"):
+        return None
+    if status.phase == "Resolved" or status.plays or status.burn is not None or status.outage_at is not None:
+        return None
+    known = {i.metadata.name: i for i in facts.incidents}
+    target = known.get(min(left, key=lambda name: (-left[name], name)))
+    seen = {facts.incident.metadata.name}
+    while target is not None and target.status.merged_into and target.metadata.name not in seen:
+        seen.add(target.metadata.name)
+        target = known.get(target.status.merged_into)
+    return target if target is not None and target.is_open and target.metadata.name not in seen else None
+
+
 def _age(incident: Incident) -> tuple[datetime, str]:
     return incident.spec.signal.at, incident.metadata.name
 
@@ -65,7 +82,7 @@ def _age(incident: Incident) -> tuple[datetime, str]:
 def merge(decision: IncidentBuilder, other: Incident) -> None:
     """Ends the Incident in favour of another one: it pages nobody of its own."""
     decision.set(merged_into=other.metadata.name, phase="Resolved", resolved_at=decision.now)
-    text = f"merged into {other.metadata.name}: {other.spec.release} explains it"
+    text = f"merged into {other.metadata.name}: {other.spec.service} explains it"
     timeline.record(decision, "merged", decision.now, "Merged", text)
     decision.condition("Mitigated", None, MERGED, text)
 

@@ -55,13 +55,15 @@ def recovery(facts: IncidentFacts, status: IncidentStatus, now: datetime) -> Rec
     if status.burn is not None:
         return _by_sli(facts, status, now)
     if facts.incident.spec.signal.kind == "alerts":
-        return _by_alerts(status, now)
+        return _by_alerts(facts, status, now)
     if status.outage_at is not None:
         return _by_pods(facts, now)
     if facts.incident.spec.signal.kind == "capacity":
         return _by_budget(facts, now)
     return (
-        _by_telemetry(facts, status, now) if facts.incident.spec.signal.kind == "telemetry" else _by_alerts(status, now)
+        _by_telemetry(facts, status, now)
+        if facts.incident.spec.signal.kind == "telemetry"
+        else _by_alerts(facts, status, now)
     )
 
 
@@ -99,8 +101,9 @@ def _is_within(facts: IncidentFacts, last: Play, objective: Slo, harmed: Collect
     return within or bool(other and verdict and (verdict.back or is_quiet(verdict)))
 
 
-def _by_alerts(status: IncidentStatus, now: datetime) -> Recovery:
-    over = status.alerts.count > 0 and status.alerts.firing == 0
+def _by_alerts(facts: IncidentFacts, status: IncidentStatus, now: datetime) -> Recovery:
+    """None fires any more of those that are, or were, in its ledger; what moved on is another Incident's to tell."""
+    over = status.alerts.firing == 0 and (status.alerts.count > 0 or any(m.out for m in facts.ledger.moves))
     ended = WENT_STALE if status.alerts.stale else ALERTS_RESOLVED
     return Recovery(over, ended if over else NOT_BACK, now)
 

@@ -1,14 +1,17 @@
 """The timeline of an Incident: each entry once per key, in order of time, bounded."""
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 
 from opsloop.api.incident import Evidence, IncidentStatus, TimelineEntry
+from opsloop.core.facts import Moved
 from opsloop.core.incident.state import IncidentBuilder
 
 MOST_ENTRIES = 200
 MOST_EVIDENCE = 10
+MOST_MOVES = 40  # entries about alerts that came or left
+MOST_REASONS = 3
 LONGEST_KEY, LONGEST_MESSAGE = 128, 1000
 # Types of entries that are added at a transition of the Incident. All others are derived from the facts at every decision,
 # so that a folded one would come back with the next decision.
@@ -31,6 +34,19 @@ def add(status: IncidentStatus, entry: TimelineEntry) -> IncidentStatus:
         return status
     timeline.remove(transitions[len(transitions) // 2])
     return status.model_copy(update={"timeline": timeline, "folded": status.folded + 1})
+
+
+def record_moves(decision: IncidentBuilder, moves: Iterable[Moved]) -> None:
+    """What came and left, the latest of it: one entry for what moved at once between two Incidents, with the reasons."""
+    together: dict[tuple[datetime, bool, str], list[Moved]] = {}
+    for move in moves:
+        together.setdefault((move.at, move.out, move.other), []).append(move)
+    for (at, out, other), each in sorted(together.items())[-MOST_MOVES:]:
+        reasons = sorted({move.why for move in each if move.why})
+        more = f" and {len(reasons) - MOST_REASONS} more" if len(reasons) > MOST_REASONS else ""
+        what = f"{len(each)} alert{'s' if len(each) > 1 else ''} moved {'to' if out else 'here from'} {other}"
+        why = f": {'; '.join(reasons[:MOST_REASONS])}{more}" if reasons else ""
+        record(decision, f"moved-{at.timestamp():.0f}-{'to' if out else 'from'}-{other}", at, "Moved", what + why)
 
 
 def record(
