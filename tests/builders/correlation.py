@@ -89,10 +89,10 @@ def alert(name: str, service: str = "", status: Literal["firing", "resolved"] = 
 def incident(
     name: str, kind: Literal["burn", "alerts"] = "burn", ledger: Ledger | None = None, **status: Any
 ) -> Incident:
-    """Of the release that `name` begins with. Keywords are status fields; `severity` is also the signal's."""
+    """Of the release that `name` begins with. Keywords are status fields; `severity` is also the signal's, `spec_kind` its kind."""
     root = name.rpartition("-")[0]
     severity = status.get("severity", "sev1" if kind == "burn" else "sev3")
-    signal = {"kind": kind, "at": at(-15), "severity": severity}
+    signal = {"kind": status.pop("spec_kind", kind), "at": at(-15), "severity": severity}
     spec = {"release": status.pop("release", root), "service": root, "title": name, "signal": signal}
     held = {"alerts": counts(ledger).dump()} if ledger else {}
     body = {

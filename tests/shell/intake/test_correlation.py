@@ -17,7 +17,7 @@ from opsloop.shell.reconcile.reconciler import reconcile
 from opsloop.simulator.fakes.clock import FakeClock
 from opsloop.simulator.fakes.cluster import FakeCluster, FakeDeath
 from opsloop.simulator.fakes.ports import FakePorts
-from tests.builders.correlation import NOW, NS, alert, read_at, shop, ticket
+from tests.builders.correlation import NOW, NS, alert, read_at, shop, ticket, view
 from tests.fakes.runtime import CountingCluster
 from tests.fakes.telemetry import FakeTelemetry
 
@@ -40,9 +40,9 @@ class Process:
 
     def show(self, releases: Sequence[ReleaseView]) -> None:
         """The Releases with these readings from now on."""
-        for view in releases:
-            self.runtime.cache.put("Release", {"kind": "Release", **view.release.dump()})
-            self.runtime.readings.set(view.release.key, view.readings)
+        for shown in releases:
+            self.runtime.cache.put("Release", {"kind": "Release", **shown.release.dump()})
+            self.runtime.readings.set(shown.release.key, shown.readings)
 
     async def look(self) -> timedelta | None:
         """One reconcile of the namespace."""
@@ -252,3 +252,87 @@ async def test_an_incident_deleted_with_its_ledger_is_opened_anew(cluster: FakeC
     process.runtime.inbox.expect(NS)
     await process.look()
     assert counts(stored(cluster)["answers-1"]).count == 2
+
+
+# moves between ledgers
+
+LOOSE = (view("web", "no-slo"), view("search", "no-slo"), view("db", "no-slo"))
+TIED = (view("web", "no-slo", ("db",)), view("search", "no-slo", ("db",)), view("db", "no-slo"))
+FAILING = [alert("Errors", "web", pod=f"web-{n}", seen=-20) for n in range(3)]
+FAILING += [alert("Errors", "search", pod=f"search-{n}", start=-900, seen=-20) for n in range(3)]
+CULPRIT = alert("Errors", "db", start=-450, seen=-20)
+
+
+async def two_incidents() -> FakeCluster:
+    """web-1 and search-1, opened before anybody said that both depend on db; now db fails too."""
+    cluster = FakeCluster(clock=FakeClock(NOW))
+    cluster.clock.advance(20)
+    fill(cluster, FAILING)
+    process = Process(cluster, LOOSE)
+    await process.look()
+    cluster.clock.advance(10)
+    await process.look()
+    assert {name: len(found.alerts) for name, found in stored(cluster).items()} == {"web-1": 3, "search-1": 3}
+    fill(cluster, [CULPRIT], name="two")
+    return cluster
+
+
+def whereabouts(cluster: FakeCluster) -> dict[str, set[str]]:
+    """Fingerprint → Incidents in whose ledger it is."""
+    found: dict[str, set[str]] = {}
+    for name, held in stored(cluster).items():
+        for item in held.alerts:
+            found.setdefault(item.fingerprint, set()).add(name)
+    return found
+
+
+async def test_alerts_move_to_the_incident_that_explains_them_and_the_emptied_one_is_merged(
+    cluster: FakeCluster,
+) -> None:
+    cluster = await two_incidents()
+    process = Process(cluster, TIED)
+    await process.look()
+    after = stored(cluster)
+    (kept,) = (name for name, held in after.items() if held.alerts)
+    (left,) = after.keys() - {kept}
+    assert len(after[kept].alerts) == 7 and len(after[left].gone) == 3 and not after[left].alerts
+    await process.look()
+    for name in (left, kept):
+        await reconcile(process.runtime, ("Incident", NS, name))
+    told = {name: cluster.find(INCIDENTS, NS, name)["status"] for name in (left, kept)}  # type: ignore[index]
+    assert (told[left]["mergedInto"], told[left]["phase"]) == (kept, "Resolved")
+    assert told[kept]["alerts"]["count"] == 7 and told[left]["alerts"].get("count", 0) == 0
+    entries = {
+        name: [e["message"] for e in status["timeline"] if e["type"] == "Moved"] for name, status in told.items()
+    }
+    assert entries[left][0].startswith(f"3 alerts moved to {kept}: db explains that")
+    assert entries[kept][0].startswith(f"3 alerts moved here from {left}: db explains that")
+
+
+@pytest.mark.parametrize("after", [False, True], ids=["before it took effect", "after it took effect"])
+async def test_dying_at_any_write_of_a_move_loses_no_alert_and_ends_in_the_same_ledgers(after: bool) -> None:
+    async def live(deaths: int) -> tuple[FakeCluster, bool]:
+        cluster = await two_incidents()
+        cluster.die_at(deaths, after)
+        died = False
+        try:
+            await Process(cluster, TIED).look()
+        except FakeDeath:
+            died = True
+        cluster.revive()
+        places = whereabouts(cluster)
+        assert {a.fingerprint for a in FAILING} <= places.keys(), "nothing is lost in between"
+        assert CULPRIT.fingerprint in places or inbox_left(cluster)
+        await Process(cluster, TIED).look()
+        assert all(len(names) == 1 for names in whereabouts(cluster).values()), "nothing is counted twice"
+        return cluster, died
+
+    untouched, _ = await live(1000)
+    died, n = True, 0
+    while died:
+        n += 1
+        cluster, died = await live(n)
+        found, expected = stored(cluster), stored(untouched)
+        assert {k: (v.alerts, v.gone) for k, v in found.items()} == {k: (v.alerts, v.gone) for k, v in expected.items()}
+        assert inbox_left(cluster) == 0, f"died at write {n}"
+    assert n > 3

@@ -70,12 +70,12 @@ def decide(
 ) -> Decision:
     """The Decision for one namespace; `grace` is how long after its resolution an Incident is reopened.
 
-    The order of the actions makes a crash between any two of them harmless: Incidents, ledgers (filing twice is
-    nothing), moves between ledgers, the ticket queue, and only then inbox entries are deleted. What is left leads to the
-    same end again.
+    The order of the actions makes a crash between any two of them harmless: Incidents, moves between ledgers, what is new
+    into ledgers (filing twice is nothing; while it is new, alerts are grouped anew), the ticket queue, and only then inbox
+    entries are deleted. What is left leads to the same end again.
     """
     correlation = correlate(facts, now, grace, method)
-    actions: list[Action] = [*correlation.creates, *correlation.ledger_actions(), *correlation.moves]
+    actions: list[Action] = [*correlation.creates, *correlation.moves, *correlation.ledger_actions()]
     if correlation.queue != facts.queue:
         actions.append(StoreTicketQueue(correlation.queue))
     if filed := _filed_entries(facts, correlation.filings):

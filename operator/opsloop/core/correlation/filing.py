@@ -134,12 +134,19 @@ class _Desk:
         """The whole answer."""
         moves = self.books.broken_off(self.now)
         waits: tuple[timedelta, ...] = ()
-        if self.fresh or (self.homes and any(c.spec.signal.kind in standing.MEASURED for c in self.measured.values())):
+        if self.fresh or (self.homes and self._measures_anew()):
             moves += self._regroup()
             due = [self._due([key]) - self.now for key in self.fresh if key in self.held]
             waits = tuple(due)
         filings = tuple(self._filing(alert) for alert in self.facts.alerts)
         return Filed(filings, tuple(self.creates.values()), tuple(moves), waits, self._afterwards(moves))
+
+    def _measures_anew(self) -> bool:
+        """True where an SLI or a workload tells of harm that no alert is filed under yet: it may explain what is open."""
+        if any(create.spec.signal.kind in standing.MEASURED for create in self.measured.values()):
+            return True
+        told = set(self.homes.values())
+        return any(i.is_open and standing.is_measured(i) and name not in told for name, i in self.incidents.items())
 
     def _filing(self, alert: Alert) -> Filing:
         key = key_of(alert)
