@@ -1,5 +1,6 @@
 """Stories of pages with opsloop's own wiring in fake time: what a person hears of an Incident, once each, until its end."""
 
+from datetime import timedelta
 from typing import Literal
 
 import pytest
@@ -154,16 +155,31 @@ async def test_an_acknowledged_incident_is_acknowledged_at_the_pager(shift: Shif
 
 
 @story
-async def test_fourteen_services_that_fail_at_once_are_five_pages_and_one_that_says_how_many(shift: Shift) -> None:
-    """Services without a Release: most of them, on the day of installation."""
+async def test_sixty_services_with_the_same_alert_at_the_same_time_are_one_page(shift: Shift) -> None:
     now = shift.shop.clock.now()
-    names = [f"service-{n:02}" for n in range(14)]
+    for first in range(0, 60, 20):
+        each = [
+            {"alertname": "DeploymentDown", "deployment": f"team-{n}", "severity": "critical"}
+            for n in range(first, first + 20)
+        ]
+        shift.shop.report(f"storm-{first}", tuple(Alert(a["deployment"], "firing", now, a, {}, now) for a in each))
+        await seconds(shift, 2)
+    await seconds(shift, 20)
+    assert heard(shift) == ["trigger Severity sev2"]
+
+
+@story
+async def test_fourteen_services_that_fail_at_once_are_five_pages_and_one_that_says_how_many(shift: Shift) -> None:
+    """Services without a Release: most of them, on the day of installation. Of faults that have nothing to do with each other."""
+    now = shift.shop.clock.now()
+    began = {f"service-{n:02}": now - timedelta(minutes=65 * n) for n in range(14)}
 
     def report(kind: str, status: Literal["firing", "resolved"]) -> None:
         at = shift.shop.clock.now()
-        labels = [{"alertname": "Down", "service": name, "severity": "critical"} for name in names]
+        labels = [{"alertname": f"Down{name[-2:]}", "service": name, "severity": "critical"} for name in began]
         ended = at if status == "resolved" else None
-        shift.shop.report(kind, tuple(Alert(each["service"], status, now, each, {}, at, ended) for each in labels))
+        alerts = (Alert(each["service"], status, began[each["service"]], each, {}, at, ended) for each in labels)
+        shift.shop.report(kind, tuple(alerts))
 
     report("storm", "firing")
     await seconds(shift, 20)

@@ -1,6 +1,7 @@
 """What the operator adds to the groups: housekeeping, what waits, what joins, what may move, and what nothing is filed in."""
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -15,8 +16,8 @@ from tests.builders.correlation import NS, alert, at, incident, ledger, read_at,
 PAGE = {"state": "Sent", "severity": "sev2", "dedupKey": "k", "decidedAt": at(-200)}
 
 
-def plan(*alerts: Alert, now: float = 60, releases: tuple[ReleaseView, ...] = (), **facts: object) -> Correlation:
-    seen = CorrelationFacts(NS, read_at(at(now), releases), inbox=(InboxEntry(alerts, (), "inbox", "uid"),), **facts)  # type: ignore[arg-type]
+def plan(*alerts: Alert, now: float = 60, releases: tuple[ReleaseView, ...] = (), **facts: Any) -> Correlation:
+    seen = CorrelationFacts(NS, read_at(at(now), releases), inbox=(InboxEntry(alerts, (), "inbox", "uid"),), **facts)
     return correlate(seen, at(now))
 
 
@@ -25,7 +26,7 @@ def opened(result: Correlation) -> dict[str, tuple[str, str, int]]:
     return {c.name: (c.spec.signal.kind, c.spec.signal.severity, len(filed.get(c.name, ()))) for c in result.creates}
 
 
-def critical(name: str, service: str = "", **more: object) -> Alert:
+def critical(name: str, service: str = "", **more: Any) -> Alert:
     return alert(name, service, severity="critical", **more)
 
 
@@ -138,7 +139,7 @@ WEB, SEARCH = alert("Errors", "web"), alert("Errors", "search", start=-900)
 DB = critical("Errors", "db", start=-450)
 
 
-def two(**status: object) -> dict[str, object]:
+def two(**status: object) -> dict[str, Any]:
     incidents = (incident("web-1", "alerts", ledger(WEB), **status), incident("search-1", "alerts", ledger(SEARCH)))
     return {"incidents": incidents, "ledgers": {"web-1": ledger(WEB), "search-1": ledger(SEARCH)}, "releases": PAIR}
 
@@ -191,8 +192,8 @@ def test_the_end_of_an_alert_that_moved_follows_it() -> None:
     before = plan(DB, **two())
     (move,) = before.moves
     ((source, records),) = move.left.items()
-    incidents: tuple[Incident, ...] = two()["incidents"]  # type: ignore[assignment]
-    ledgers: dict[str, Ledger] = dict(two()["ledgers"])  # type: ignore[call-overload]
+    incidents: tuple[Incident, ...] = two()["incidents"]
+    ledgers: dict[str, Ledger] = dict(two()["ledgers"])
     ledgers[move.target] = merge(ledgers[move.target], [*move.alerts, DB], moves=move.came)
     ledgers[source] = merge(ledgers[source], moves=records)
     end = replace(move.alerts[0], status="resolved", ends_at=at(70))

@@ -138,7 +138,7 @@ NOT_JUDGED: Mapping[str, tuple[str, str]] = {
     "incident.people": (_SIZE, "MOST_TOLD"),
     "incident.retention": ("a setting", "RETENTION FOR_EVER RETRY"),
     "incident.thread": (_SIZE, "MOST_MESSAGES LONGEST_TEXT"),
-    "incident.timeline": (_SIZE, "MOST_ENTRIES MOST_EVIDENCE"),
+    "incident.timeline": (_SIZE, "MOST_ENTRIES MOST_EVIDENCE MOST_MOVES MOST_REASONS"),
     "release.admission": (_AGAIN, "ASKED_AGAIN ASKED_SOON"),
     "release.alone": (_AGAIN, "LOOK_AGAIN"),
     "release.outcome": ("an index", "DARK"),
