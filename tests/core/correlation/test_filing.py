@@ -106,6 +106,20 @@ def test_nor_in_one_that_is_over() -> None:
     assert list(result.alerts) == ["web-2"]
 
 
+def test_an_alert_that_speaks_again_after_its_incident_went_stale_is_a_new_one() -> None:
+    forgotten = critical("Errors", "web")
+    stale = {
+        "type": "Mitigated",
+        "status": "Unknown",
+        "reason": "WentStale",
+        "message": "",
+        "lastTransitionTime": at(-9000),
+    }
+    over = incident("web-1", "alerts", ledger(forgotten), phase="Resolved", resolvedAt=at(-9000), conditions=[stale])
+    result = plan(forgotten, incidents=(over,), ledgers={"web-1": ledger(forgotten)}, releases=(view("web", "no-slo"),))
+    assert opened(result) == {"web-2": ("alerts", "sev2", 1)}
+
+
 # what is measured
 
 

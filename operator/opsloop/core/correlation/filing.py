@@ -13,6 +13,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
+from opsloop.core import conditions
 from opsloop.core.actions import CreateIncident, MoveAlerts
 from opsloop.core.alerts.ledger import merge
 from opsloop.core.correlation import books, standing
@@ -28,6 +29,7 @@ from opsloop.core.correlation.service_health import ServiceHealth, State, root_o
 from opsloop.core.correlation.spells import key_of, spells
 from opsloop.core.facts import Alert, CorrelationFacts, Ledger
 from opsloop.core.incident.dependencies import severity_of
+from opsloop.core.incident.recovery import WENT_STALE
 
 SETTLE = timedelta(seconds=10)  # longest time for which an alert waits for what others say
 
@@ -124,11 +126,17 @@ class _Desk:
 
     def _as_before(self, key: Key, alert: Alert) -> tuple[str, str] | None:
         """The Incident that has this episode, or that takes it though it is closed."""
-        if home := self.books.homes.get(key):
+        home = self.books.homes.get(key, "")
+        if home and not (alert.status == "firing" and self._went_stale(home)):
             return home, SAME_EPISODE
         if alert.status == "resolved" and key not in self.heard and alert.fingerprint in self.books.firing:
             return self.books.firing[alert.fingerprint], SAME_FINGERPRINT
         return None
+
+    def _went_stale(self, home: str) -> bool:
+        """True for an Incident that ended because nobody spoke of its alerts: one that speaks again is a new one."""
+        known = conditions.get(self.incidents[home].status.conditions, "Mitigated")
+        return not self.incidents[home].is_open and known is not None and known.reason == WENT_STALE
 
     def filed(self) -> Filed:
         """The whole answer."""
