@@ -10,7 +10,6 @@ import pytest
 
 from opsloop.core.alerts.ledger import counts
 from opsloop.core.codec import decode_ledger, decode_queue
-from opsloop.core.correlation.filing import SETTLE
 from opsloop.core.facts import Alert, Ledger
 from opsloop.entry.settings import Settings
 from opsloop.entry.wiring import Operator
@@ -27,12 +26,12 @@ from tests.fakes.telemetry import FakeTelemetry
 pytestmark = [pytest.mark.asyncio, pytest.mark.looptime]
 
 WISH = ticket("Dark mode", "It would be lovely to have a dark mode.", id="HD-2")
-SOON = 3.0 + SETTLE.total_seconds()
-"""Seconds until what was stored is filed: group commit, the watch, one pause of the throttle; a service without a Release waits for others."""
+SOON = 3.0  # seconds until what was stored is filed: group commit, the watch, and one pause of the throttle
 
 
 def alerts(first: int, count: int = 1) -> list[Alert]:
-    return [alert("PodWrongAnswers", "web", pod=f"web-{n}") for n in range(first, first + count)]
+    """Of a kind that waits for no others: the clock stands still here."""
+    return [alert("IndexStale", "web", severity="info", pod=f"web-{n}") for n in range(first, first + count)]
 
 
 class Replica:
@@ -104,7 +103,7 @@ async def test_a_standby_remembers_nothing_of_what_it_stored() -> None:
         assert standby.operator.queue.depth == 0
 
 
-@pytest.mark.parametrize("gap", [pytest.param(0.0, id="before it filed"), pytest.param(SOON, id="after it filed")])
+@pytest.mark.parametrize("gap", [pytest.param(0.0, id="before it filed"), pytest.param(1.0, id="after it filed")])
 async def test_the_leader_dies_after_storing(gap: float) -> None:
     cluster = FakeCluster()
     async with two(cluster) as (leader, standby):
@@ -157,8 +156,8 @@ async def test_the_holders_own_entries_are_looked_at_once() -> None:
         await asyncio.sleep(0.1)
         leader.operator.queue._hook = lambda key, result, seconds: looks.append(key[0])
         await leader.operator.inbox.put_alerts(NS, alerts(0))
-        await asyncio.sleep(SOON)
-        assert filed(cluster) == {"web-1": 1} and looks.count("Namespace") <= 3, looks
+        await asyncio.sleep(10)
+        assert filed(cluster) == {"web-1": 1} and looks.count("Namespace") <= 2, looks
 
 
 async def test_a_watch_that_fails_begins_anew_with_what_exists() -> None:
