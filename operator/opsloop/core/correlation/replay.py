@@ -5,7 +5,6 @@ The same `grouping.group` that the operator calls; what it lacks offline is the 
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
 
 from opsloop.core.alerts.ledger import merge
 from opsloop.core.correlation.facts import Reader, facts_of
