@@ -14,7 +14,7 @@ from opsloop.simulator.fakes.cluster import FakeCluster
 from tests.builders.correlation import NOW, NS, alert
 from tests.shell.intake.test_correlation import Process, fill, inbox_left, stored
 
-GOOD = alert("DiskSlow", "catalog", severity="critical")
+GOOD = alert("IndexStale", "catalog", severity="info")  # of a kind that waits for no others
 
 
 @pytest.fixture
@@ -67,7 +67,7 @@ async def test_what_one_incident_is_refused_stops_no_other(cluster: FakeCluster)
         return await create(resource, namespace, body)
 
     cluster.create = refusing  # type: ignore[method-assign]
-    fill(cluster, [alert("A", "bad", severity="critical"), GOOD])
+    fill(cluster, [alert("A", "bad", severity="info"), GOOD])
     with pytest.raises(Invalid):
         await Process(cluster, ()).look()
     assert list(stored(cluster)) == ["catalog-1"] and inbox_left(cluster) == 1, "nothing that was accepted is lost"

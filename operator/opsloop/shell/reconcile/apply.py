@@ -95,7 +95,7 @@ async def _apart(
     """Executes one action. What the API server refuses of one Incident's filing stops no other Incident's: it is noted in
     `refused`, and its entries stay in the inbox."""
     match action:
-        case CreateIncident(name=name) | FileToLedger(incident=name):
+        case CreateIncident(name=name) | FileToLedger(incident=name) | MoveAlerts(target=name):
             if name in refused:
                 return
             try:
