@@ -318,7 +318,7 @@ async def test_a_watch_begins_where_the_list_ended(server: Server, kube: Kube) -
     server.script = [(200, LISTED, {}), (200, b"\n".join(lines) + b"\n", {})]
     assert await watched(kube) == ["one", "two", "three"]
     (_, listed, _, _), (_, followed, _, _) = server.asked
-    assert listed == "/api/v1/namespaces/shop/configmaps?labelSelector=a%3Db&limit=500"
+    assert listed == "/api/v1/namespaces/shop/configmaps?labelSelector=a%3Db&limit=50"
     assert "watch=true" in followed and "resourceVersion=7" in followed and "timeoutSeconds=600" in followed
     assert "PartialObjectMetadataList" in server.headers[0]["Accept"]
     assert server.headers[1]["Accept"].startswith("application/json;as=PartialObjectMetadata;")
