@@ -42,10 +42,7 @@ def _titles(shift: Shift) -> str:
 
 def _open(shift: Shift) -> None:
     say = shift.progress.say
-    clear(shift)
-    wait_removed(shift.api, shift.progress, (shift.namespace, shift.ops))
-    for name in (shift.namespace, shift.ops):
-        make_namespace(shift.api, name)
+    make_empty(shift)
     shift.api.kubectl("apply", "-f", "-", text=manifests(shift))
     say(f"the shop is applied to namespace {shift.namespace} (seed {shift.seed})")
     for name in ("releases.yaml", "runbook.yaml", "evalcases.yaml"):
@@ -61,6 +58,14 @@ def _open(shift: Shift) -> None:
     shift.progress.wait("v1 of all services to be proven last-good", 120, lambda: _proven(shift))
     shift.progress.wait("Alertmanager to list no alert", 120, lambda: _quiet(shift))
     say(f"v1 has met its SLO for the bake time: it is last-good ({shift.sli()})")
+
+
+def make_empty(shift: Shift) -> None:
+    """Both namespaces anew, with nothing of an earlier run."""
+    clear(shift)
+    wait_removed(shift.api, shift.progress, (shift.namespace, shift.ops))
+    for name in (shift.namespace, shift.ops):
+        make_namespace(shift.api, name)
 
 
 def clear(shift: Shift) -> None:

@@ -10,11 +10,10 @@ import yaml
 
 from e2e.cluster import paths
 from e2e.demo import render
-from e2e.drill.prepare import apply_crds, clear, install_operator, wait_available
+from e2e.drill.prepare import apply_crds, clear, install_operator, make_empty, wait_available
 from e2e.drill.shift import Shift
 from e2e.harness.client import Client, Object
 from e2e.harness.progress import StageFailed
-from e2e.harness.session import make_namespace, wait_removed
 from e2e.stories.shifts import story_shift
 
 HOME = paths.REPO / "e2e" / "podinfo"
@@ -38,11 +37,8 @@ def podinfo(api: Client, name: str, seed: int) -> None:
 
 def _open(shift: Shift) -> None:
     """podinfo with its visitors and Prometheus, before anybody thought of opsloop."""
-    clear(shift)
-    wait_removed(shift.api, shift.progress, (shift.namespace, shift.ops))
+    make_empty(shift)
     apply_crds(shift.api)
-    for namespace in (shift.namespace, shift.ops):
-        make_namespace(shift.api, namespace)
     shift.api.kubectl("apply", "-f", "-", text=_monitoring(shift))
     shift.api.kubectl("-n", shift.namespace, "apply", "-f", "-", text=_workloads(shift))
     for deployment in ("prometheus", "receiver", NAME, "visitors"):

@@ -9,11 +9,10 @@ from typing import Any
 import yaml
 
 from e2e.cluster import paths
-from e2e.drill.prepare import apply_crds, clear, install_operator
+from e2e.drill.prepare import apply_crds, clear, install_operator, make_empty
 from e2e.drill.shift import Shift
 from e2e.harness.client import Client, Object
 from e2e.harness.progress import StageFailed
-from e2e.harness.session import make_namespace, wait_removed
 from e2e.stories.checks import ledger_of
 from e2e.stories.shifts import story_shift
 
@@ -45,11 +44,8 @@ def replicas(api: Client, name: str, seed: int) -> None:
 
 def _open(shift: Shift) -> None:
     """A namespace with nothing but the senders' account, and opsloop with two replicas."""
-    clear(shift)
-    wait_removed(shift.api, shift.progress, (shift.namespace, shift.ops))
+    make_empty(shift)
     apply_crds(shift.api)
-    for namespace in (shift.namespace, shift.ops):
-        make_namespace(shift.api, namespace)
     role = {"name": SENDERS, "namespace": shift.namespace}
     rule = {"apiGroups": ["opsloop.dev"], "resources": ["alerts"], "verbs": ["create"]}
     rbac = "rbac.authorization.k8s.io"

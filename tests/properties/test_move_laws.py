@@ -1,7 +1,6 @@
 """Laws of moves between ledgers: merging stays a lattice, and an episode is in one ledger, whatever breaks off in between."""
 
 from collections.abc import Sequence
-from datetime import timedelta
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -89,21 +88,21 @@ def test_moves_that_break_off_at_any_write_lose_nothing_and_count_nothing_twice(
 
     for subject, target, most, ends in steps:
         key = key_of(subject)
-        read = books.read(INCIDENTS, ledgers, NOW, timedelta(minutes=30))
+        read = books.read(INCIDENTS, ledgers)
         assert read.homes.keys() == wanted.keys(), "nothing is lost"
         write(read.broken_off(NOW), 9)
-        read = books.read(INCIDENTS, ledgers, NOW, timedelta(minutes=30))
+        read = books.read(INCIDENTS, ledgers)
         if read.homes[key] != target:
             write([read.move(target, [key], {}, NOW)], most)
             wanted[key] = target if most else read.homes[key]
         if ends:
-            home = books.read(INCIDENTS, ledgers, NOW, timedelta(minutes=30)).homes[key]
+            home = books.read(INCIDENTS, ledgers).homes[key]
             ledgers[home] = merge(ledgers[home], [alert("Errors", subject.labels["service"], "resolved", seen=30)])
-    last = books.read(INCIDENTS, ledgers, NOW, timedelta(minutes=30))
+    last = books.read(INCIDENTS, ledgers)
     write(last.broken_off(NOW), 9)
     assert last.homes == wanted
     assert sum(counts(ledger).count for ledger in ledgers.values()) == len(ALERTS), "nothing is counted twice"
-    assert not books.read(INCIDENTS, ledgers, NOW, timedelta(minutes=30)).broken_off(NOW)
+    assert not books.read(INCIDENTS, ledgers).broken_off(NOW)
 
 
 @given(st.lists(notifications, max_size=6))

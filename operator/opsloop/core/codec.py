@@ -87,13 +87,9 @@ def _dump_move(move: Moved) -> list[Any]:
 
 def _load_move(item: Sequence[Any]) -> Moved:
     fingerprint, start, turn, out, other, at, why = item
-    if (
-        not all(isinstance(text, str) for text in (fingerprint, other, why))
-        or type(turn) is not int
-        or type(out) is not bool
-    ):
+    if type(turn) is not int or type(out) is not bool:
         raise TypeError("a move is [fingerprint, startsAt, turn, out, other, at, why]")
-    return Moved(fingerprint, datetime.fromisoformat(start), turn, out, other, datetime.fromisoformat(at), why)
+    return Moved(_text(fingerprint), _moment(start), turn, out, _text(other), _moment(at), _text(why))
 
 
 def encode_queue(queue: Sequence[QueuedTicket]) -> tuple[dict[str, str], tuple[QueuedTicket, ...]]:

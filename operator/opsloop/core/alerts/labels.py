@@ -31,14 +31,6 @@ _EXPORTER = re.compile(
     r"kube-state-metrics|node-exporter|blackbox|kubelet|apiserver|prometheus|alertmanager|cadvisor|pushgateway"
 )
 _SLO_TAIL = re.compile(r"-(requests|latency|errors|availability|quality|slo)$")
-_FAILURE = re.compile(
-    r"error|fail|down|unavailable|wrong|incorrect|latency|slow|timeout|crash|oom|unreachable|burn"
-    r"|notready|mismatch|rolloutstuck|waiting|saturation|lag|inactive|5xx",
-    re.IGNORECASE,
-)
-_STARVED = re.compile(
-    r"no_?(requests|traffic|calls|database|messages|consumers)|traffic_?(drop|low)|low_?traffic", re.IGNORECASE
-)
 _IDENTIFYING = frozenset(
     (
         *_DIRECT,
@@ -138,18 +130,6 @@ def alert_severity(alerts: Sequence[Alert], has_slo: bool) -> Severity:
     if loudest == 2:
         return "sev3" if has_slo else "sev2"
     return "sev3" if loudest == 1 else "sev4"
-
-
-def is_failure(alert: Alert) -> bool:
-    """True for an alert on failing or slow requests or pods, not on a stale index, a full disk or a certificate."""
-    if is_starved(alert):
-        return False
-    return loudness(alert) == 2 or (loudness(alert) == 1 and bool(_FAILURE.search(name_of(alert))))
-
-
-def is_starved(alert: Alert) -> bool:
-    """True for an alert that nobody calls the service. That is the callers' harm and says nothing against the service."""
-    return _STARVED.search(name_of(alert)) is not None
 
 
 def candidates(labels: Mapping[str, str]) -> Iterator[str]:

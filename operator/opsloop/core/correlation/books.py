@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 
 from opsloop.api.incident import Incident
 from opsloop.core.actions import MoveAlerts
@@ -26,11 +26,8 @@ class Holder:
 class Books:
     """Episodes by key. Where several ledgers hold one, that to which it moved last has it, then an open, then the latest Incident."""
 
-    homes: Mapping[
-        Key, str
-    ]  # the Incident that the episode belongs to: where that was merged, the one that took it over
+    homes: Mapping[Key, str]  # the Incident that has it: where that was merged, the one that took it over
     holders: Mapping[Key, tuple[Holder, ...]]  # that which has it comes first
-    reopening: Mapping[str, str]  # fingerprint → closed Incident that a breach would reopen, which holds it
     firing: Mapping[str, str]  # fingerprint → Incident, open or closed, by whose ledger it fires
 
     def alerts_of(self, keys: Iterable[Key]) -> list[Alert]:
@@ -68,12 +65,11 @@ class Books:
         ]
 
 
-def read(incidents: Sequence[Incident], ledgers: Mapping[str, Ledger], now: datetime, grace: timedelta) -> Books:
+def read(incidents: Sequence[Incident], ledgers: Mapping[str, Ledger]) -> Books:
     """The books of these Incidents."""
     merged_into = {i.metadata.name: i.status.merged_into for i in incidents}
     opened = {i.metadata.name for i in incidents if i.is_open}
     holders: dict[Key, list[tuple[tuple[int, bool, int], Holder]]] = {}
-    reopening: dict[str, str] = {}
     firing: dict[str, str] = {}
     for order, incident in enumerate(sorted(incidents, key=lambda i: (i.is_open, i.spec.signal.at))):
         name, ledger = incident.metadata.name, ledgers.get(incident.metadata.name, Ledger())
@@ -85,13 +81,11 @@ def read(incidents: Sequence[Incident], ledgers: Mapping[str, Ledger], now: date
                 ((turn, final in opened, order), Holder(name, final, turn, alert))
             )
         firing |= dict.fromkeys(firing_now(ledger.alerts), final)
-        if incident.reopens(grace, now):
-            reopening |= dict.fromkeys((a.fingerprint for a in ledger.alerts), name)
     ordered = {
         key: tuple(h for _, h in sorted(found, key=lambda f: f[0], reverse=True)) for key, found in holders.items()
     }
     homes = {key: found[0].final for key, found in ordered.items()}
-    return Books(homes, ordered, reopening, firing)
+    return Books(homes, ordered, firing)
 
 
 def _final(name: str, merged_into: Mapping[str, str]) -> str:

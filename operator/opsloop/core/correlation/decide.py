@@ -12,6 +12,7 @@ from datetime import datetime, timedelta
 from opsloop.api.incident import REOPEN_GRACE, Incident, IncidentSpec, LinkedTicket
 from opsloop.core.actions import Action, CreateIncident, DeleteInboxEntries, FileToLedger, MoveAlerts, StoreTicketQueue
 from opsloop.core.alerts.ledger import episode
+from opsloop.core.correlation.facts import Reader
 from opsloop.core.correlation.filing import Filing, file_alerts
 from opsloop.core.correlation.measured import incidents_for_measured_harm
 from opsloop.core.correlation.method import Method
@@ -102,10 +103,10 @@ def correlate(
     health = ServiceHealth(topology, facts.incidents, now, grace)
     measured, waits = incidents_for_measured_harm(health, facts.incidents, now)
     reader = reader_of(facts, health, method)
-    filed = file_alerts(facts, health, measured, reader, now, grace)
+    filed = file_alerts(facts, health, measured, reader, now)
     creates = [*measured.values(), *filed.creates]
     waiting = facts.tickets or facts.queue
-    candidates = _candidates(facts, creates, filed.alerts, topology, now, grace) if waiting else []
+    candidates = _candidates(facts, creates, filed.alerts, topology, reader, now, grace) if waiting else []
     links, queue = link_tickets(facts.tickets, facts.queue, facts.ledgers, candidates)
     waits = [*waits, *filed.waits]
     return Correlation(
@@ -123,6 +124,7 @@ def _candidates(
     creates: Sequence[CreateIncident],
     filed: Mapping[str, Sequence[Alert]],
     topology: Topology,
+    reader: Reader,
     now: datetime,
     grace: timedelta,
 ) -> list[Candidate]:
@@ -130,8 +132,7 @@ def _candidates(
     incidents: list[tuple[str, IncidentSpec, Incident | None]] = [(c.name, c.spec, None) for c in creates]
     incidents += [(i.metadata.name, i.spec, i) for i in facts.incidents if i.is_open or i.resolved_within(grace, now)]
     return [
-        of_incident(name, spec, incident, filed.get(name, ()), topology, facts.owners)
-        for name, spec, incident in incidents
+        of_incident(name, spec, incident, filed.get(name, ()), topology, reader) for name, spec, incident in incidents
     ]
 
 

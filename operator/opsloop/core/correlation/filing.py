@@ -77,11 +77,9 @@ def file_alerts(
     measured: Mapping[str, CreateIncident],
     reader: Reader,
     now: datetime,
-    grace: timedelta,
 ) -> Filed:
     """Places what the inbox holds. `measured`: root → Incident that this very decision opens for what is measured."""
-    written = books.read(facts.incidents, facts.ledgers, now, grace)
-    return _Desk(facts, health, measured, reader, written, now).filed()
+    return _Desk(facts, health, measured, reader, books.read(facts.incidents, facts.ledgers), now).filed()
 
 
 class _Desk:
@@ -96,14 +94,8 @@ class _Desk:
         written: Books,
         now: datetime,
     ) -> None:
-        self.facts, self.health, self.measured, self.reader, self.books, self.now = (
-            facts,
-            health,
-            measured,
-            reader,
-            written,
-            now,
-        )
+        self.facts, self.health, self.measured = facts, health, measured
+        self.reader, self.books, self.now = reader, written, now
         self.incidents = {i.metadata.name: i for i in facts.incidents}
         self.creates: dict[str, CreateIncident] = {}
         self.told: dict[Key, tuple[str, str]] = {}  # episode → (Incident, reason), as far as it is settled

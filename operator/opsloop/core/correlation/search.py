@@ -32,9 +32,7 @@ class Root:
     service: str
     at: Seconds
     fixed: bool = False  # its name is settled: it can be neither removed nor swapped
-    until: Seconds = (
-        0.0  # of a fault that is measured and lasted until then: nothing in that time is late, and its time is settled
-    )
+    until: Seconds = 0.0  # of a measured fault, when it ended: nothing in that time is late, and its time is settled
 
 
 @dataclass(frozen=True, slots=True)

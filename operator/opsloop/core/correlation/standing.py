@@ -19,9 +19,8 @@ from opsloop.core.release.outages import outage_since
 from opsloop.core.topology import Graph
 
 MEASURED = frozenset({"burn", "workload"})  # signals of harm that no alert had to tell
-SILENT = frozenset(
-    {"telemetry", "capacity"}
-)  # signals that tell of no harm of users, and whose Incidents take alerts of their root
+# Signals that tell of no harm of users, and whose Incidents take alerts of their root
+SILENT = frozenset({"telemetry", "capacity"})
 _NO_ALERT = "measured/"  # begins the keys of what is measured and no alert
 
 

@@ -6,7 +6,6 @@ from datetime import UTC, datetime
 from opsloop.api.incident import Incident, IncidentSpec
 from opsloop.core.correlation.facts import DEAD, FAIL, SLOW, STARVED, Reader
 from opsloop.core.correlation.grouping import Group
-from opsloop.core.correlation.method import Method
 from opsloop.core.facts import Alert
 from opsloop.core.tickets import linking
 from opsloop.core.tickets.linking import Candidate
@@ -41,12 +40,11 @@ def of_incident(
     incident: Incident | None,
     alerts: Sequence[Alert],
     topology: Topology,
-    aliases: Mapping[str, str],
+    reader: Reader,
 ) -> Candidate:
-    """An Incident with the alerts of its ledger; `incident` None = it is about to be created."""
+    """An Incident with the alerts of its ledger, read as they were grouped; `incident` None = it is about to be created."""
     root = spec.release or spec.service
     view = topology.views.get(spec.release)
-    reader = Reader(topology, Method(), aliases=aliases, strangers=True)
     readings = [reading for alert in alerts[:MOST_ALERTS] if (reading := reader(alert)).kind]
     kinds = [(reading.entity.name, reading.kind) for reading in readings]
     burned = spec.signal.kind == "burn" or (incident is not None and incident.burned)

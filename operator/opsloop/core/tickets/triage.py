@@ -24,11 +24,11 @@ ROUTES: Mapping[Category, str] = {
 _LONG_QUOTE = re.compile(r"(?<!\S)[\"“„«][^\"“”„«»]{25,}[\"”“»]")
 
 
-def triage(ticket: Ticket, team: str = "", routes: Mapping[Category, str] = ROUTES) -> Triage:
+def triage(ticket: Ticket, team: str = "") -> Triage:
     """Category, severity and route; `team` owns the concerned Release, if one is known."""
     words = words_of(ticket)
     if words.automatic:
-        return Triage("unknown", "sev4", team or routes["unknown"], f"an {words.automatic}, which nobody wrote")
+        return Triage("unknown", "sev4", team or ROUTES["unknown"], f"an {words.automatic}, which nobody wrote")
     found = judge(words.subject, words.body)
     if (
         ticket.example
@@ -37,11 +37,10 @@ def triage(ticket: Ticket, team: str = "", routes: Mapping[Category, str] = ROUT
     ):
         # What was expected and did not come back is a failure, however it is worded; once its quotations are left out little is said
         return Triage(
-            "outage", "sev2", team or routes["outage"], "its example: what came back is not what was expected"
+            "outage", "sev2", team or ROUTES["outage"], "its example: what came back is not what was expected"
         )
-    route = routes[
-        "outage" if found.severity == "sev1" else found.category
-    ]  # other people's data, for one, wait for no office hours
+    # other people's data, for one, wait for no office hours
+    route = ROUTES["outage" if found.severity == "sev1" else found.category]
     return Triage(found.category, found.severity, team or route, "; ".join(found.because))
 
 

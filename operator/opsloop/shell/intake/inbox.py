@@ -16,7 +16,7 @@ from opsloop.core.codec import decode_entry, encode_entries
 from opsloop.core.facts import Alert, InboxEntry, Ticket
 from opsloop.errors import Invalid, NotFound, Unavailable
 from opsloop.names import INBOX
-from opsloop.shell.intake.notices import ENTRY_SET_ASIDE
+from opsloop.shell.intake.notices import ENTRY_SET_ASIDE, Tell, nobody
 from opsloop.shell.ports import CONFIGMAPS, Clock, Creator, Reader, Watcher
 from opsloop.shell.reconcile.manifests import inbox_entry
 
@@ -27,10 +27,6 @@ MOST_ENTRIES, MOST_ALERTS = 64, 20_000  # that one look takes; the rest waits fo
 MOST_ASIDE = 10_000  # names that are remembered for a namespace
 QUICK = 64 * 1024  # bytes of base64 that are decoded at once; more of them in a thread
 MAX_PENDING = 50_000  # alerts and tickets that are not stored yet, over all namespaces
-
-
-def _nothing(namespace: str, reason: str, count: int, text: str) -> None:
-    """Tells nobody."""
 
 
 @dataclass(slots=True)
@@ -121,9 +117,8 @@ class _Listing:
     """Progress in one namespace."""
 
     since: datetime  # first look of this process
-    unfiled: dict[str, None] = field(
-        default_factory=lambda: {ANY: None}
-    )  # told of or listed, and not deleted; oldest first
+    # told of or listed, and not deleted; oldest first
+    unfiled: dict[str, None] = field(default_factory=lambda: {ANY: None})
     aside: dict[str, None] = field(default_factory=dict)  # names of what cannot be filed; it is left where it is
 
 
@@ -131,10 +126,8 @@ class InboxReader:
     """Reads inbox entries one by one, and a bounded part of them at each look: whoever may create ConfigMaps in a namespace
     may also label them, and give them any content."""
 
-    def __init__(
-        self, reader: Reader, watcher: Watcher, clock: Clock, tell: Callable[[str, str, int, str], None] = _nothing
-    ) -> None:
-        """`tell(namespace, reason, count, text)` says what is set aside."""
+    def __init__(self, reader: Reader, watcher: Watcher, clock: Clock, tell: Tell = nobody) -> None:
+        """`tell` says what is set aside."""
         self._reader, self._watcher, self._clock, self._tell = reader, watcher, clock, tell
         self._listings: dict[str, _Listing] = {}
 
@@ -166,9 +159,8 @@ class InboxReader:
                 break
             entry = await self._read(namespace, name)
             if entry is not None:
-                listing.unfiled[name] = listing.unfiled.pop(
-                    name, None
-                )  # to the end: what stays here keeps nothing else waiting
+                # to the end: what stays here keeps nothing else waiting
+                listing.unfiled[name] = listing.unfiled.pop(name, None)
                 entries.append(entry)
                 size += len(entry.alerts) + len(entry.tickets)
         return tuple(entries)

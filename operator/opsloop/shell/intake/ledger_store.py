@@ -15,7 +15,7 @@ from opsloop.core.codec import decode_ledger, decode_queue
 from opsloop.core.facts import Alert, Ledger, Moved, QueuedTicket
 from opsloop.errors import AlreadyExists, Conflict, Invalid, NotFound
 from opsloop.names import TICKET_QUEUE, ledger_name
-from opsloop.shell.intake.notices import TICKETS_LEFT_OUT
+from opsloop.shell.intake.notices import TICKETS_LEFT_OUT, Tell, nobody
 from opsloop.shell.ports import CONFIGMAPS, NamespacedName, Object, Reader, Writer
 from opsloop.shell.reconcile import manifests
 
@@ -34,10 +34,8 @@ class _Stored(Generic[T]):
 class LedgerStore:
     """Ledgers and ticket queues of all namespaces. After a Conflict a namespace is forgotten, and read again when needed."""
 
-    def __init__(
-        self, reader: Reader, writer: Writer, tell: Callable[[str, str, int, str], None] = lambda *_: None
-    ) -> None:
-        """`tell(namespace, reason, count, text)` says what does not fit."""
+    def __init__(self, reader: Reader, writer: Writer, tell: Tell = nobody) -> None:
+        """`tell` says what does not fit."""
         self._tell = tell
         self._reader, self._writer = reader, writer
         self._ledgers: dict[NamespacedName, _Stored[Ledger]] = {}

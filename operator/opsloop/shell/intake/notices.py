@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+from collections.abc import Callable
 
 from opsloop.core.decision import Event
 from opsloop.core.text import line
@@ -21,7 +22,14 @@ WHAT = {
 }  # label of the metric
 MOST_WAITING = 100  # Events that wait to be posted; more of them say nothing new
 
+Tell = Callable[[str, str, int, str], None]
+"""`tell(namespace, reason, count, text)`: `Notices.tell`, or `nobody`."""
+
 log = logging.getLogger("opsloop.intake")
+
+
+def nobody(namespace: str, reason: str, count: int, text: str) -> None:
+    """Tells nobody."""
 
 
 class Notices:
