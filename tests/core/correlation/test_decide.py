@@ -529,6 +529,16 @@ def test_a_ticket_that_came_too_early_stays_in_the_queue() -> None:
     assert not plan(tickets=(complaint,), releases=shop(answers="fired")).links
 
 
+@pytest.mark.parametrize(
+    "began", [pytest.param(-3 * 86_400, id="for three days"), pytest.param(-56 * 365 * 86_400, id="since 1970")]
+)
+def test_an_alert_that_has_fired_for_long_does_not_date_an_incident_away_from_its_tickets(began: float) -> None:
+    complaint = ticket("Wrong answers since this morning", "Your help answers are wrong today.")
+    stuck = replace(alert("AnswersErrors", "answers"), starts_at=at(began))
+    found = correlate(facts_of(stuck, tickets=(complaint,), releases=shop(answers="fired")), at(10))
+    assert [t.id for t in found.links["answers-1"]] == ["T-1"]
+
+
 def test_a_linked_ticket_sent_again_changes_nothing() -> None:
     complaint = ticket("Wrong answers since this morning", "Your help answers are wrong.")
     held = plan(tickets=(complaint,), releases=shop(answers="fired")).links["answers-1"]

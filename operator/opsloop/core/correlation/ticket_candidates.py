@@ -48,7 +48,10 @@ def of_incident(
     readings = [reading for alert in alerts[:MOST_ALERTS] if (reading := reader(alert)).kind]
     kinds = [(reading.entity.name, reading.kind) for reading in readings]
     burned = spec.signal.kind == "burn" or (incident is not None and incident.burned)
-    starts = [spec.signal.at, *(datetime.fromtimestamp(reading.onset, UTC) for reading in readings)]
+    # An alert that fired for days before tells of another fault, by the method's own reach, and not when this one began
+    earliest = spec.signal.at.timestamp() - reader.method.reach
+    onsets = [reading.onset for reading in readings if reading.onset >= earliest]
+    starts = [spec.signal.at, *(datetime.fromtimestamp(onset, UTC) for onset in onsets)]
     starts += [incident.status.onset_at] if incident and incident.status.onset_at else []
     starts += [view.readings.onset] if view and view.readings.onset and burned else []
     return Candidate(
