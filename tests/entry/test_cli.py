@@ -432,3 +432,17 @@ async def test_nothing_that_a_sender_wrote_acts_on_the_terminal(capsys: pytest.C
     report = GateReport("answers-1", (Row("row", "failed", sentence, (Fact("name", "value\x9b", "source\x07"),)),))
     shown = cli_table.table(report, NS, colour=False)
     assert not {"\x1b", "\x9b", "\x07"} & set(shown)
+
+
+def test_a_reason_that_a_tenant_wrote_does_not_act_on_the_terminal_of_who_stops(
+    shop: ShopCluster, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(shop, "stop", "-n", NS, "seen\x1b[2J\u202e of it") == 0
+    printed = capsys.readouterr().out
+    assert not {"\x1b", "\u202e"} & set(printed) and "seen\ufffd[2J\ufffd of it" in printed
+
+
+def test_the_gate_s_json_holds_no_character_that_acts_on_a_terminal() -> None:
+    report = GateReport("answers-1", (Row("row", "failed", "as \x9b said\u202e", (Fact("name", "ü", "source"),)),))
+    written = cli_table.as_json(report, NS)
+    assert written.isascii() and json.loads(written)["rows"][0]["sentence"] == "as \x9b said\u202e"

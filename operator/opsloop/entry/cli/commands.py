@@ -16,12 +16,12 @@ from pydantic import ValidationError
 
 from opsloop.adapters.kube import Kube
 from opsloop.core.gate.report import USAGE
-from opsloop.core.text import line
 from opsloop.entry.cli import correlate as cli_correlate
 from opsloop.entry.cli import gate as cli_gate
 from opsloop.entry.cli import people as cli_people
 from opsloop.entry.cli import show as cli_show
 from opsloop.entry.cli import stop as cli_stop
+from opsloop.entry.cli.out import complain, say
 from opsloop.errors import OpsloopError
 from opsloop.names import CLI_MANAGER
 from opsloop.shell.evidence.sources import Cluster
@@ -52,10 +52,10 @@ def main(argv: Sequence[str] | None = None, connect: Connect = connect) -> int:
             return _simulate(arguments)
         return asyncio.run(_run(arguments, connect))
     except OpsloopError as error:
-        print(f"opsloop: {_one_line(str(error))}", file=sys.stderr)
+        complain(str(error))
         return USAGE
     except ValidationError as error:
-        print(f"opsloop: stored object does not match its schema: {_one_line(str(error))}", file=sys.stderr)
+        complain(f"stored object does not match its schema: {error}")
         return USAGE
     except BrokenPipeError:  # stdout is a pipe whose reader ended
         sys.stderr.close()
@@ -82,11 +82,7 @@ def _simulate(arguments: argparse.Namespace) -> int:
     """Tells one story of the simulator, line by line."""
     from opsloop.simulator.stage import simulate  # imported here: nothing else of production needs the simulator
 
-    return simulate(arguments.story, arguments.seed, lambda line: print(line, flush=True))
-
-
-def _one_line(text: str) -> str:
-    return line(" ".join(text.split()))
+    return simulate(arguments.story, arguments.seed, say)
 
 
 def version(root: Path = SOURCE_TREE) -> str:

@@ -20,6 +20,7 @@ from opsloop.core.correlation.search import Attribution
 from opsloop.core.facts import Alert, Ticket
 from opsloop.core.intake import parse_alerts, parse_json, parse_ticket, parse_time
 from opsloop.core.topology import Graph
+from opsloop.entry.cli.out import say, say_rendered
 from opsloop.errors import Invalid
 
 SETTING = "OPSLOOP_CORRELATION"
@@ -44,10 +45,10 @@ def correlate(arguments: argparse.Namespace, environ: Mapping[str, str] = os.env
         if arguments.output == "json":
             result[path.stem] = as_json(replay, places)
         else:
-            for line in table(path.stem, replay, places, own or ()):
-                print(plain(line))
+            for text in table(path.stem, replay, places, own or ()):
+                say(text)
     if arguments.output == "json":
-        print(json.dumps(result, indent=1))
+        say_rendered(json.dumps(result, indent=1))
     return 0
 
 
@@ -200,11 +201,6 @@ def _alerts_of(attribution: Attribution, replay: Replay, group: Group | None) ->
 
 def _clock(at: float) -> str:
     return f"{datetime.fromtimestamp(at, UTC):%Y-%m-%d %H:%M:%S} UTC"
-
-
-def plain(text: str) -> str:
-    """The text without what would move a terminal's cursor or turn its letters round: labels come from outside."""
-    return "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in text)
 
 
 def _read(path: Path, option: str) -> Any:

@@ -13,6 +13,7 @@ from opsloop.adapters.prometheus import Prometheus
 from opsloop.core.gate import judge
 from opsloop.core.gate.evidence import Options, SentTicket
 from opsloop.entry.cli import table as cli_table
+from opsloop.entry.cli.out import say_rendered
 from opsloop.errors import Invalid
 from opsloop.shell.evidence import Address, Sources, gather
 from opsloop.shell.evidence.sources import Cluster
@@ -26,7 +27,7 @@ async def gate(arguments: argparse.Namespace, cluster: Cluster) -> int:
     sources = sources_of(arguments, cluster)
     evidence = await gather(sources, arguments.incident, sent, arguments.rejected, arguments.served_metric)
     report = judge(evidence)
-    print(
+    say_rendered(
         cli_table.as_json(report, arguments.namespace)
         if arguments.json
         else cli_table.table(report, arguments.namespace)

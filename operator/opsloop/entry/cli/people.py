@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from opsloop.api.meta import format_time
+from opsloop.entry.cli.out import say
 from opsloop.errors import Conflict, Invalid, NotFound, Unavailable
 from opsloop.names import ACKNOWLEDGE
 from opsloop.shell.evidence.sources import Cluster
@@ -28,7 +29,7 @@ async def ack(arguments: argparse.Namespace, cluster: Cluster) -> int:
         return [{"op": "add", "path": "/metadata/annotations", "value": annotations}]
 
     await _patch(arguments, cluster, change)
-    print(f"{arguments.incident} is acknowledged by {who}")
+    say(f"{arguments.incident} is acknowledged by {who}")
     return 0
 
 
@@ -38,7 +39,7 @@ async def assign(arguments: argparse.Namespace, cluster: Cluster) -> int:
         raise Invalid("assign: name somebody, or --nobody, not both")
     who = "" if arguments.nobody else _fits(arguments.who or await _caller(cluster))
     await _patch(arguments, cluster, lambda _: [{"op": "add", "path": "/spec/assignee", "value": who}])
-    print(f"{arguments.incident} is assigned to {who or 'nobody'}")
+    say(f"{arguments.incident} is assigned to {who or 'nobody'}")
     return 0
 
 
@@ -52,7 +53,7 @@ async def note(arguments: argparse.Namespace, cluster: Cluster) -> int:
         return [{"op": "add", "path": "/spec/notes", "value": notes}]
 
     await _patch(arguments, cluster, change)
-    print(f"noted on {arguments.incident} as {author}")
+    say(f"noted on {arguments.incident} as {author}")
     return 0
 
 

@@ -7,7 +7,7 @@ from datetime import datetime
 from opsloop import names
 from opsloop.api.incident import Incident, LinkedTicket, TimelineEntry
 from opsloop.core.alerts import ledger
-from opsloop.core.text import line, prose
+from opsloop.entry.cli.out import say, say_prose
 from opsloop.errors import NotFound
 from opsloop.shell.evidence.intake import filings, queue
 from opsloop.shell.ports import CONFIGMAPS, INCIDENTS, Reader
@@ -25,7 +25,7 @@ async def postmortem(arguments: argparse.Namespace, reader: Reader) -> int:
         raise NotFound(
             f"Incident {incident} has no postmortem yet; it is written when the Incident is resolved"
         ) from None
-    print(prose(str((stored.get("data") or {}).get(POSTMORTEM_KEY, ""))).rstrip("\n"))
+    say_prose(str((stored.get("data") or {}).get(POSTMORTEM_KEY, "")).rstrip("\n"))
     return 0
 
 
@@ -35,16 +35,16 @@ async def timeline(arguments: argparse.Namespace, reader: Reader) -> int:
     status = incident.status
     entries = sorted(status.timeline, key=lambda entry: entry.at)
     zero = status.onset_at or (entries[0].at if entries else incident.spec.signal.at)
-    _say(f"{incident.metadata.name}: {status.title or incident.spec.title} ({status.severity}, {status.phase})")
-    _say(
+    say(f"{incident.metadata.name}: {status.title or incident.spec.title} ({status.severity}, {status.phase})")
+    say(
         f"0:00 is the onset, {zero:%Y-%m-%d %H:%M:%S} UTC"
         if status.onset_at
         else f"0:00 is {zero:%Y-%m-%d %H:%M:%S} UTC"
     )
     for text in _lines(entries, zero):
-        _say(text)
+        say(text)
     if status.folded:
-        _say(f"({status.folded} earlier entries were folded away)")
+        say(f"({status.folded} earlier entries were folded away)")
     return 0
 
 
@@ -76,24 +76,17 @@ async def tickets(arguments: argparse.Namespace, reader: Reader) -> int:
         _print_linked(name, ticket)
     for waiting in await queue(reader, arguments.namespace):
         triage = waiting.triage
-        _say(f"{waiting.ticket.id}  in the queue  {triage.category} → {triage.route}  {waiting.ticket.subject}")
+        say(f"{waiting.ticket.id}  in the queue  {triage.category} → {triage.route}  {waiting.ticket.subject}")
     if records.inbox:
-        _say(f"{records.inbox} inbox entries are not filed yet")
-    _say(f"{len(linked)} linked, {len(records.queue)} in the queue")
+        say(f"{records.inbox} inbox entries are not filed yet")
+    say(f"{len(linked)} linked, {len(records.queue)} in the queue")
     return 0
 
 
 def _print_linked(incident: str, ticket: LinkedTicket) -> None:
-    _say(
-        f"{ticket.id}  linked to {incident} ({ticket.score:.0%})  {ticket.category} → {ticket.route}  {ticket.subject}"
-    )
+    say(f"{ticket.id}  linked to {incident} ({ticket.score:.0%})  {ticket.category} → {ticket.route}  {ticket.subject}")
     for fact in ticket.evidence:
-        _say(f"    {fact.name}: {fact.value}" + (f"  [{fact.source}]" if fact.source else ""))
-
-
-def _say(text: str) -> None:
-    """Prints one line, which may hold what a sender wrote."""
-    print(line(text))
+        say(f"    {fact.name}: {fact.value}" + (f"  [{fact.source}]" if fact.source else ""))
 
 
 async def _incident(reader: Reader, namespace: str, name: str) -> Incident:

@@ -4,6 +4,7 @@ import argparse
 import contextlib
 
 from opsloop.api.meta import API_VERSION
+from opsloop.entry.cli.out import say
 from opsloop.errors import AlreadyExists
 from opsloop.shell.evidence.sources import Cluster
 from opsloop.shell.ports import STOPS
@@ -23,8 +24,8 @@ async def stop(arguments: argparse.Namespace, cluster: Cluster) -> int:
     with contextlib.suppress(AlreadyExists):
         await cluster.create(STOPS, namespace, body)
     for stored in await cluster.list(STOPS, namespace):
-        print(f"Stop {namespace}/{stored['metadata']['name']}: {stored['spec']['reason']}")
-    print(f"opsloop does not act in {namespace}; if it runs there, nowhere. To go on: opsloop resume -n {namespace}")
+        say(f"Stop {namespace}/{stored['metadata']['name']}: {stored['spec']['reason']}")
+    say(f"opsloop does not act in {namespace}; if it runs there, nowhere. To go on: opsloop resume -n {namespace}")
     return 0
 
 
@@ -34,7 +35,7 @@ async def resume(arguments: argparse.Namespace, cluster: Cluster) -> int:
     stored = await cluster.list(STOPS, namespace)
     for item in stored:
         await cluster.delete(STOPS, namespace, item["metadata"]["name"], item["metadata"].get("uid", ""))
-        print(f"Stop {namespace}/{item['metadata']['name']} is deleted")
+        say(f"Stop {namespace}/{item['metadata']['name']} is deleted")
     if not stored:
-        print(f"there is no Stop in {namespace}; kubectl get stops -A lists all")
+        say(f"there is no Stop in {namespace}; kubectl get stops -A lists all")
     return 0

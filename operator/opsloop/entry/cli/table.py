@@ -55,7 +55,7 @@ def as_json(report: GateReport, namespace: str) -> str:
         "exitCode": report.exit_code,
         "rows": rows,
     }
-    return json.dumps(whole, indent=2, ensure_ascii=False)
+    return json.dumps(whole, indent=2)
 
 
 def _row(row: Row, name_width: int, width: int, colour: bool) -> list[str]:

@@ -1,4 +1,4 @@
-"""CPU time per query over 10 pods × 3 series scraped every 15 s: `python -m opsloop.simulator.prometheus.speed`.
+"""CPU time per query over 10 pods × 3 series scraped every 15 s: `python -m e2e.bench.promql`.
 
 `first` includes parsing, compiling and 120 points of coverage; then the clock goes on by 5 s per query, as between ticks.
 """
@@ -9,9 +9,8 @@ from time import process_time
 
 from opsloop.api.slo import Sli
 from opsloop.core.slo import promql
-
-from .engine import Engine
-from .store import Store
+from opsloop.simulator.prometheus.engine import Engine
+from opsloop.simulator.prometheus.store import Store
 
 BEGIN, HOURS, SCRAPE, TICK = 1_704_067_200_000, 14, 15_000, 5_000
 SLI = Sli(
