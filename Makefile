@@ -77,5 +77,6 @@ sim: $(STAMP) ## how well it judges: a table over EPISODES=400 weathers in fake 
 soak: $(STAMP) cluster images ## longer stories: more weathers and seeds, the operator killed at more places, wrong bodies and objects
 	@failed=0; \
 	$(PY) -m tests.sim --episodes 1000 --first 100001 || failed=1; \
+	$(PY) -m tests.poison || failed=1; \
 	$(PY) -m e2e.stories --soak || failed=1; \
 	exit $$failed
