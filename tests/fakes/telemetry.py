@@ -123,6 +123,8 @@ class FakeTelemetry:
         return answer
 
     def _number(self, part: str, at: datetime) -> float | None:
+        if ":" not in part:
+            return None  # of single processes (`core.slo.vanished`): its traffic names none
         kind, span, *version = part.split(":", 2)
         window = parse_duration(span)
         return self._covered(window, at) if kind == "covered" else self._count(kind, window, at, *version)

@@ -3,7 +3,7 @@
 import asyncio
 import logging
 from collections.abc import Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from opsloop.api.release import Release
 from opsloop.core.facts import Verdict
@@ -17,6 +17,7 @@ from opsloop.shell.intake.ledger_store import LedgerStore
 from opsloop.shell.intake.notices import ALERTS_SET_ASIDE, ALERTS_TRUNCATED, Notices
 from opsloop.shell.notify.pages import PageSender
 from opsloop.shell.ports import NamespacedName, Object, ObjectKey, Ports
+from opsloop.shell.reconcile.created import created
 from opsloop.shell.reconcile.garbage import orphaned_releases
 from opsloop.shell.reconcile.reconciler import reconcile
 from opsloop.shell.runtime import Runtime
@@ -66,7 +67,7 @@ class Operator:
         self.throttle = Throttle(self.queue.enqueue_after)
         self.poller = Poller(
             ports.telemetry, ports.clock, self.cache.releases, self.readings, self._reading_changed, settings.tick,
-            settings.prometheus_resolution, self._hot, self._act, settings.prometheus_delay,
+            settings.prometheus_resolution, self._hot, self._act, settings.prometheus_delay, self._created,
         )  # fmt: skip
         self.inbox = Inbox(ports.intake, self.intake_stored)
         self.arrivals = Arrivals(ports.watcher, settings.namespaces, self.intake_stored)
@@ -154,6 +155,10 @@ class Operator:
         """The act of an open Incident on this Release that is in effect: what came of it is read on every tick."""
         namespace, name = release
         return act_of(name, self.cache.incidents(namespace))
+
+    async def _created(self, release: NamespacedName) -> list[datetime] | None:
+        """When each living pod of this Release's Deployment and of its canary was created."""
+        return await created(self.runtime, release)
 
 
 def _report_unreadable(kind: str, namespace: str, name: str, message: str) -> None:

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Mapping
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,7 @@ from opsloop.api.slo import Sli, Slo, Tier
 from opsloop.core.facts import Readings, Value, Verdict
 from opsloop.core.slo import burn_rate as slo
 from opsloop.core.slo import remarks
+from opsloop.shell.ports import NamespacedName
 from opsloop.shell.slo.poller import Poller, ReadingStore
 from opsloop.simulator.fakes.clock import START, FakeClock
 from opsloop.simulator.prometheus.store import Store
@@ -64,7 +65,7 @@ class Reader:
     """A poller over samples that are scraped every 15 s from START on."""
 
     def __init__(self, item: Release, series: list[dict[str, str]], delay: timedelta = timedelta(0)) -> None:
-        self.item = item
+        self.item, self.pods = item, [START]  # when its living pods were created
         self.clock, store = FakeClock(), Store()
         load(store, series, START)
         self.telemetry, self.store = ModelTelemetry(store, self.clock), ReadingStore()
@@ -78,7 +79,11 @@ class Reader:
             RESOLUTION,
             lambda _: False,
             delay=delay,
+            created=self.created,
         )
+
+    async def created(self, release: NamespacedName) -> list[datetime]:
+        return self.pods
 
     async def at(self, span: str) -> Readings:
         """The readings at this time after START."""
@@ -214,35 +219,88 @@ async def test_with_a_delay_late_samples_are_whole(whose: str) -> None:
     assert readings.delay == two
 
 
-async def test_bad_events_that_vanish_from_a_living_revision_are_unknown_for_one_short_window() -> None:
-    """The counter of errors is there with 0 from the start; a relabelling takes it away."""
-    series = [
-        {"series": 'requests_total{code="200"}', "values": "0+150x480"},
-        {"series": "errors_total", "values": "0x240 stale"},
-    ]
-    reader = Reader(release(RAW), series)
+NO_POD = [
+    {"series": 'requests_total{code="200"}', "values": "0+150x480"},
+    {"series": "errors_total", "values": "0x240 stale"},
+]  # the counter of errors is there with 0 from the start; a relabelling takes it away
+
+
+async def test_bad_events_of_nobody_that_vanish_while_a_pod_lives_on_are_unknown_for_one_short_window() -> None:
+    reader = Reader(release(RAW), NO_POD)
     assert (await reader.verdict("60m")).band == "ok"
     gone = await reader.verdict("66m")
     assert (gone.band, gone.reason) == ("unknown", slo.VANISHED)
     assert (await reader.verdict("72m")).band == "ok"
 
 
-async def test_bad_events_that_go_with_their_revision_are_none() -> None:
-    series = [
-        {"series": 'requests_total{code="200"}', "values": "0+150x480"},
-        {"series": "errors_total", "values": "0x240 stale"},
-    ]
-    reader = Reader(release(RAW), series)
+async def test_bad_events_of_nobody_that_vanish_when_every_pod_was_replaced_are_none() -> None:
+    reader = Reader(release(RAW), NO_POD)
     assert (await reader.verdict("60m")).band == "ok"
-    reader.item = release(RAW, live=TWO)
+    reader.pods = [START + timedelta(minutes=61)]
     assert (await reader.verdict("66m")).band == "ok"
+
+
+def pod(name: str, values: str, errors: str) -> list[dict[str, str]]:
+    labels = f'pod="answers-7d9f8c6b5d-{name}"'
+    return [
+        {"series": f'requests_total{{code="200",{labels}}}', "values": values},
+        {"series": f"errors_total{{{labels}}}", "values": errors},
+    ]
+
+
+@pytest.mark.parametrize(
+    ("series", "reasons"),
+    [
+        pytest.param(
+            pod("aaaaa", "0+150x600", "0x240 stale"),
+            {"66m": slo.VANISHED, "90m": slo.VANISHED, "119m": slo.VANISHED, "126m": slo.WITHIN_OBJECTIVE},
+            id="it lives on: unknown for an hour",
+        ),
+        pytest.param(
+            pod("aaaaa", "0+150x240 stale", "0x240 stale") + pod("bbbbb", "_x240 0+150x240", "_x480"),
+            {
+                "65m": slo.WITHIN_OBJECTIVE,
+                "65m15s": slo.WITHIN_OBJECTIVE,
+                "66m": slo.WITHIN_OBJECTIVE,
+                "72m": slo.WITHIN_OBJECTIVE,
+            },
+            id="its pod was restarted, of the same revision: none",
+        ),
+        pytest.param(
+            pod("aaaaa", "0+150x240 0+150x240", "0x240 stale"),
+            {"65m": slo.WITHIN_OBJECTIVE, "66m": slo.WITHIN_OBJECTIVE, "90m": slo.WITHIN_OBJECTIVE},
+            id="its container was restarted in the same pod: none",
+        ),
+        pytest.param(
+            pod("aaaaa", "0+150x240 stale", "0x240 stale") + pod("bbbbb", "0+150x600", "_x600"),
+            {"66m": slo.WITHIN_OBJECTIVE},
+            id="another pod lives on that never showed any: none",
+        ),
+        pytest.param(
+            pod("aaaaa", "0+150x300 0+150x200", "0x240 stale"),
+            {"66m": slo.VANISHED, "74m": slo.VANISHED, "77m": slo.WITHIN_OBJECTIVE},
+            id="unknown until its container is restarted",
+        ),
+    ],
+)
+async def test_bad_events_vanish_from_a_living_process_not_with_it(
+    series: list[dict[str, str]], reasons: dict[str, str]
+) -> None:
+    reader = Reader(release(RAW), series)
+    assert (await reader.verdict("60m")).reason == slo.WITHIN_OBJECTIVE
+    assert {at: (await reader.verdict(at)).reason for at in reasons} == reasons
+
+
+async def test_a_new_process_of_the_operator_knows_what_vanished_before_it_began() -> None:
+    reader = Reader(release(RAW), pod("aaaaa", "0+150x600", "0x240 stale"))
+    assert (await reader.verdict("70m")).reason == slo.VANISHED
 
 
 def answering(body: dict[str, Any]) -> Prometheus:
     """A Prometheus that has seen 3,000 good events in each window, and says this besides."""
 
     async def fetch(path: str, params: Mapping[str, str]) -> tuple[int, bytes]:
-        parts = [part for part in FakeTelemetry.asked(params["query"]) if not part.startswith("bad")]
+        parts = [part for part in FakeTelemetry.asked(params["query"]) if part.split(":")[0] in ("total", "covered")]
         counts = {"total": "3000", "covered": "1"}
         samples = [{"metric": {"opsloop": part}, "value": [0, counts[part.split(":")[0]]]} for part in parts]
         return 200, json.dumps({**body, "data": {"resultType": "vector", "result": samples}}).encode()

@@ -22,7 +22,7 @@ from opsloop.core.statistics.sequential import surely_below
 
 # Reasons of an unknown reading.
 NO_SERIES = "NoSeries"  # Prometheus holds no such series in the window
-VANISHED = "Vanished"  # bad events had series just now and have none any more, while all events do
+VANISHED = "Vanished"  # living pods showed bad events and show them no more, while they still show all events
 NO_EVENTS = "NoEvents"  # the series exist, but nothing happened in the window
 TRAFFIC_GONE = "TrafficGone"  # nothing happened in the window, which by the hours before is no chance (P < 1e-6)
 NAN = "NotANumber"  # the query gave NaN

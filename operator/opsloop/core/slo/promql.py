@@ -313,12 +313,15 @@ def _plain(found: Form) -> bool:
 
 def lag_query(sli: Sli, resolution: timedelta, scope: Scope = ANYWHERE) -> str:
     """PromQL: the age in seconds of the newest sample of all events, within ten minutes; empty where it cannot be asked."""
-    found = form(_filled(expressions(sli, scope).total, timedelta(minutes=5), pods=scope.pods))
-    if found is None or not found.selectors:
-        return ""
     span = f"[10m:{format_duration(resolution)}]"
-    bases = dict.fromkeys(f"max_over_time(timestamp({selector.base}){span})" for selector in found.selectors)
-    return f"time() - max({' or '.join(bases)})"
+    newest = [f"max_over_time(timestamp({one}){span})" for one in bases(expressions(sli, scope).total, scope)]
+    return f"time() - max({' or '.join(newest)})" if newest else ""
+
+
+def bases(query: str, scope: Scope) -> tuple[str, ...]:
+    """The selectors of an expression without ranges, of all pods; empty where it cannot be read here."""
+    found = form(_filled(query, timedelta(minutes=5), pods=scope.pods))
+    return tuple(dict.fromkeys(one.base for one in found.selectors)) if found else ()
 
 
 def _parts(

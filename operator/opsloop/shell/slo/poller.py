@@ -26,6 +26,7 @@ from opsloop.shell.ports import Clock, NamespacedName, Telemetry
 from opsloop.shell.slo.query import SliQuery
 from opsloop.shell.slo.reader import History, SliReader, is_active
 from opsloop.shell.slo.silence import Silence
+from opsloop.shell.slo.vanished import Created
 
 QUICK_PLACES = 8  # reads at a time
 SLOW_PLACES = 2  # of those that take longer
@@ -39,6 +40,10 @@ _SOON = 0.01  # share of the tick: a due time that has just passed does not make
 _COSTLY = frozenset({slo.TIMEOUT, slo.QUERY_FAILED})  # failures that cost Prometheus something each time
 
 log = logging.getLogger(__name__)
+
+
+async def _unknown(release: NamespacedName) -> None:
+    """Nobody says when its pods were created."""
 
 
 class ReadingStore:
@@ -121,13 +126,15 @@ class Poller:
         hot: Callable[[NamespacedName], bool],
         act: Callable[[NamespacedName], Act | None] = lambda _: None,
         delay: timedelta = timedelta(0),
+        created: Created = _unknown,
     ) -> None:
         """`resolution` is Prometheus' scrape interval; `hot(release)` is True while each tick's readings are needed by version.
 
         `act(release)` is what was done for an Incident and is in effect, so that its outcome is read. `delay` is how late
-        samples arrive, where a Release says nothing else.
+        samples arrive, where a Release says nothing else. `created(release)` is when its living pods were created.
         """
-        self._reader = SliReader(SliQuery(telemetry, tick * PATIENCE, resolution), tick, resolution, delay, act)
+        query = SliQuery(telemetry, tick * PATIENCE, resolution)
+        self._reader = SliReader(query, tick, resolution, delay, act, created)
         self._clock, self._releases, self._store = clock, releases, store
         self._on_change, self._tick, self._hot = on_change, tick.total_seconds(), hot
         self._turns: dict[tuple[NamespacedName, str], _Turn] = {}

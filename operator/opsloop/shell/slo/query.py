@@ -10,7 +10,7 @@ from opsloop.api.meta import PAGING
 from opsloop.api.slo import Sli, Slo
 from opsloop.core.facts import Unknown
 from opsloop.core.slo import burn_rate as slo
-from opsloop.core.slo import counts, pods, promql, traffic
+from opsloop.core.slo import counts, pods, promql, traffic, vanished
 from opsloop.core.slo.pods import Labels, Scope
 from opsloop.core.slo.tiers import tiers_of, windows_of
 from opsloop.core.statistics.evidence import Interval
@@ -74,6 +74,17 @@ class SliQuery:
         except OpsloopError:
             return None
         return samples[0].value if samples else None
+
+    async def lost(
+        self, sli: Sli, scope: Scope, short: timedelta, missing: timedelta | None, at: datetime
+    ) -> bool | Unknown | None:
+        """Has a living process lost its bad events as of `at`? None: the series name no process (`core.slo.vanished`)."""
+        query = vanished.query(sli, scope, short, missing, self._resolution)
+        try:
+            samples = await self._in_time(self._telemetry.instant(query, at)) if query else None
+        except OpsloopError as error:
+            return Unknown(_reason(error), str(error))
+        return vanished.lost([sample.labels for sample in samples], scope) if samples is not None else None
 
     async def onset(self, objective: Slo, scope: Scope, at: datetime) -> datetime | None:
         """The start of the present burn by the error ratio over the shortest page window; None where it is not known.

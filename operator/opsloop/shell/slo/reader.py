@@ -13,7 +13,7 @@ from datetime import datetime, timedelta
 from opsloop.api.release import Release
 from opsloop.api.slo import Slo
 from opsloop.core import conditions
-from opsloop.core.facts import CanaryReading, Reading, Readings, Remark, SinceAct, Told, Unknown, Value, Verdict
+from opsloop.core.facts import CanaryReading, Reading, Readings, Remark, SinceAct, Told, Unknown, Verdict
 from opsloop.core.incident.effect import Act
 from opsloop.core.slo import burn_rate as slo
 from opsloop.core.slo import flat, promql, remarks, telling, traffic
@@ -27,6 +27,7 @@ from opsloop.shell.slo.bursts import BurstReader
 from opsloop.shell.slo.canary import CanaryCounter
 from opsloop.shell.slo.harm import HarmReader
 from opsloop.shell.slo.query import NO_ANSWER, SliQuery
+from opsloop.shell.slo.vanished import Created, VanishedReader
 
 _POINTS = 120  # a window moves by 1/120 between two reads
 _RATES_AGAIN = timedelta(minutes=10)  # for the traffic to expect while there is none
@@ -54,8 +55,7 @@ class History:
     told: Told | None = None
     told_at: datetime | None = None
     missing: dict[timedelta, bool] = field(default_factory=dict)  # window → good (or bad) events had no series
-    seen_by: str | None = None  # the live revision when bad events last had series
-    vanished_at: datetime | None = None
+    vanished: VanishedReader | None = None
     lags: list[float] = field(default_factory=list)  # ages of the newest sample, while data are missing
     lag_asked: datetime | None = None
     flat: tuple[str, datetime] | None = None  # the field whose numbers are alike in all windows, and since when
@@ -86,12 +86,14 @@ class SliReader:
         resolution: timedelta,
         delay: timedelta,
         act: Callable[[NamespacedName], Act | None],
+        created: Created,
     ) -> None:
         """`tick` is the time between two reads of a Release, `delay` how late samples arrive where a Release says nothing.
 
-        `act(release)` is what was done for an Incident and is in effect, so that its outcome is read.
+        `act(release)` is what was done for an Incident and is in effect, so that its outcome is read; `created(release)` is
+        when its living pods were created.
         """
-        self._act = act
+        self._act, self._created = act, created
         self._query, self._tick, self._resolution, self._delay = query, tick, resolution, delay
         self._canaries: dict[str, CanaryCounter] = {}  # by name of the objective
 
@@ -114,7 +116,7 @@ class SliReader:
             scope = scope_of(release)
         else:
             parsed = await self._query.readings(history.slo, scope, due, queried(revisions), then)
-            parsed = _without_vanished(release, history, parsed, at)
+            parsed = await self._without_vanished(release, history, scope, parsed, at)
         _remember(history, parsed, due, at)
         standing = {w: self._standing(history, w, at) for w in windows}
         if (no_count := _no_count(history, standing, at)) is not None:
@@ -140,6 +142,16 @@ class SliReader:
 
     def _counter(self, history: History) -> CanaryCounter:
         return self._canaries.setdefault(history.slo.name, CanaryCounter(self._query, self._resolution))
+
+    async def _without_vanished(
+        self, release: Release, history: History, scope: Scope, parsed: promql.Parsed, at: datetime
+    ) -> promql.Parsed:
+        """The readings, but Unknown where bad events vanished from living processes."""
+        history.missing.update({window: window in parsed.missing for window in parsed.windows})
+        if history.vanished is None:
+            history.vanished = VanishedReader(self._query, self._resolution, self._created)
+        then = at - self._delay_of(history)
+        return await history.vanished.read(release.key, history.slo, scope, parsed, at, then)
 
     async def _judged(
         self, history: History, scope: Scope, standing: Mapping[timedelta, Reading], at: datetime
@@ -216,7 +228,8 @@ class SliReader:
     def _remarks(self, history: History) -> tuple[Remark, ...]:
         found = [late] if (late := remarks.late(history.lags, self._resolution)) else []
         longest = max(windows_of(history.slo), default=None)
-        if longest is not None and history.missing.get(longest) and history.seen_by is None:
+        shown = history.vanished is not None and history.vanished.shown_since is not None
+        if longest is not None and history.missing.get(longest) and not shown:
             found.append(remarks.never_matched(promql.expressions(history.slo.sli).field, longest))
         return tuple(found)
 
@@ -287,29 +300,6 @@ def _no_count(history: History, read: Mapping[timedelta, Reading], at: datetime)
     since = history.flat[1] if history.flat and history.flat[0] == named else at
     history.flat = (named, since) if named else None
     return flat.not_a_count(history.slo, named) if named and at - since >= flat.held(history.slo) else None
-
-
-def _without_vanished(release: Release, history: History, parsed: promql.Parsed, at: datetime) -> promql.Parsed:
-    """The readings, but Unknown for one short window where the series of bad events are gone from a revision that had them.
-
-    A counter does not leave a living process. Gone together with its revision it is 0, else every rollback would end in Unknown.
-    """
-    history.missing.update({window: window in parsed.missing for window in parsed.windows})
-    short = min(windows_of(history.slo), default=None)
-    if promql.expressions(history.slo.sli).kind != "bad" or short is None:
-        return parsed
-    if isinstance(parsed.windows.get(short), Value) and short not in parsed.missing:
-        history.seen_by, history.vanished_at = release.status.live, None
-    elif short in parsed.missing and history.seen_by is not None:
-        history.vanished_at = history.vanished_at or at
-    gone = history.vanished_at is not None and at - history.vanished_at < short
-    if not gone or history.seen_by != release.status.live:
-        return parsed
-    field_ = promql.expressions(history.slo.sli).field
-    unknown = Unknown(
-        slo.VANISHED, f"{field_} matched series until just now and matches none any more, though there are events"
-    )
-    return replace(parsed, windows={w: unknown if w in parsed.missing else r for w, r in parsed.windows.items()})
 
 
 def _settled(release: Release, window: timedelta, at: datetime) -> bool:
