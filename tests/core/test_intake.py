@@ -21,10 +21,10 @@ from opsloop.core.intake import (
     fingerprint_of,
     parse_alerts,
     parse_json,
-    parse_ticket,
     read_alerts,
 )
 from opsloop.core.json_parts import Part, split
+from opsloop.core.tickets.arriving import parse_ticket, read_ticket
 from opsloop.errors import Invalid
 from tests.builders.correlation import NOW, alert, ticket
 
@@ -249,9 +249,10 @@ def test_a_body_in_parts_is_the_body(value: Any) -> None:
 
 @given(st.binary(max_size=60) | st.text(alphabet='{}[]",:\\ 1tn', max_size=60).map(str.encode))
 def test_any_bytes_are_parsed_or_invalid(raw: bytes) -> None:
-    for parse in (read_alerts, lambda raw, at: parse_ticket(parse_json(raw), at)):
-        with contextlib.suppress(Invalid):
-            parse(raw, NOW)
+    with contextlib.suppress(Invalid):
+        read_alerts(raw, NOW)
+    with contextlib.suppress(Invalid):
+        read_ticket(raw, NOW)
 
 
 def test_too_many_alerts_are_refused() -> None:
@@ -265,54 +266,9 @@ def test_a_body_that_is_not_json_is_refused(raw: bytes) -> None:
         parse_json(raw)
 
 
-TICKET: dict[str, Any] = {
-    "id": "HD-1",
-    "subject": "Wrong answers",
-    "body": "since this morning",
-    "channel": "web",
-    "reporter": "ana@example.org",
-    "example": {"asked": "How do returns work?", "got": "21 days", "expected": "30 days"},
-}
-
-
-def test_createdat_of_a_ticket_defaults_to_the_time_of_receipt() -> None:
-    found = parse_ticket(TICKET, NOW)
-    assert (found.id, found.created_at, found.received_at) == ("HD-1", NOW, NOW)
-    assert found.example is not None and found.example.expected == "30 days"
-    assert parse_ticket(TICKET | {"createdAt": "2026-01-05T08:00:00Z"}, NOW).created_at.hour == 8
-
-
-def test_a_ticket_without_an_id_gets_the_same_one_each_time() -> None:
-    bare = {"subject": "Wrong answers", "body": "today"}
-    assert parse_ticket(bare, NOW).id == parse_ticket(bare, NOW).id != parse_ticket(bare | {"body": "now"}, NOW).id
-
-
-@pytest.mark.parametrize(
-    ("change", "message"),
-    [
-        pytest.param({"subject": "", "body": " "}, "subject: empty, as is body", id="no text"),
-        pytest.param({"id": "a b"}, 'id: "a b" is not 1 to 128 characters', id="an id with a space"),
-        pytest.param({"id": 7}, "id: 7 is not a string", id="an id that is a number"),
-        pytest.param({"body": "x" * 20_000}, "body: 20000 characters are too many", id="a novel"),
-        pytest.param({"createdAt": "now"}, 'createdAt: "now" is not an RFC 3339 time', id="now in words"),
-        pytest.param({"example": "x"}, 'example: "x" is not a JSON object', id="an example as text"),
-        pytest.param(
-            {"example": {"asked": "a"}}, "example.expected: missing", id="an example without what was expected"
-        ),
-        pytest.param(
-            {"example": {"asked": "a", "expected": "b", "got": "x" * 1025}}, "example.got: ", id="a long example"
-        ),
-    ],
-)
-def test_a_malformed_ticket_is_refused(change: dict[str, Any], message: str) -> None:
-    with pytest.raises(Invalid) as error:
-        parse_ticket(TICKET | change, NOW)
-    assert str(error.value).startswith(message)
-
-
 def test_stored_content_is_decoded_unchanged() -> None:
     alerts = (alert("A", "b"), alert("A", "c", "resolved"))
-    tickets = (parse_ticket(TICKET, NOW), ticket("x"))
+    tickets = (ticket("HD-1"), ticket("x"))
     assert [decode_entry(d) for d in encode_entries(alerts, tickets)] == [InboxEntry(alerts, tickets)]
 
 

@@ -140,6 +140,12 @@ async def test_a_ticket_is_stored_and_its_id_comes_back(rig: Rig) -> None:
     assert (status, body) == (202, {"stored": 1, "id": "HD-1"}) and rig.store.tickets[0].received_at == NOW
 
 
+async def test_what_is_cut_or_ignored_of_a_ticket_is_said(rig: Rig) -> None:
+    status, body, _ = await rig.post("tickets", json={**TICKET, "id": 7, "subject": "x" * 300, "priority": "high"})
+    cut = [{"index": 0, "reason": "subject: 300 characters; the first 256 are kept"}]
+    assert (status, body) == (202, {"stored": 1, "id": "7", "cut": cut, "ignored": ["priority"]})
+
+
 @pytest.mark.parametrize(
     ("request_", "status", "message"),
     [

@@ -1,4 +1,4 @@
-"""Parses the intake's two bodies: alerts, as Alertmanager and others send them, and a user's ticket.
+"""Parses bodies of alerts, as Alertmanager and others send them. Tickets: `core.tickets.arriving`.
 
 Every refusal is `errors.Invalid` and names the field by its path and the right form. Unknown fields are
 tolerated: a newer Alertmanager adds some. Storage format: `core.codec`.
@@ -12,12 +12,10 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Literal
 
-from pydantic import ValidationError
 from pydantic_core import from_json
 
-from opsloop.api.incident import TicketExample
 from opsloop.core.alerts.labels import is_identifying
-from opsloop.core.facts import Alert, Ticket
+from opsloop.core.facts import Alert
 from opsloop.core.json_parts import Part, split
 from opsloop.core.text import line, prose
 from opsloop.errors import Invalid
@@ -28,13 +26,10 @@ MAX_LABELS = 64
 MAX_LABEL_NAME = 256  # characters
 MAX_LABEL_VALUE = 2048
 MAX_ANNOTATION = 1024  # longer prose is cut, not refused
-MAX_SUBJECT = 256
-MAX_TEXT = 16_384
 MOST_TRUNCATED = 1_000_000_000  # more than any sender leaves out; a counter stays a number
 VERSIONS = ("4", "1")  # of the webhook: Alertmanager's and Grafana's; the fields that are read are the same
 
 _RFC3339 = re.compile(r"(\d{4}-\d\d-\d\d[Tt]\d\d:\d\d:\d\d)(\.\d+)?([Zz]|[+-]\d\d:\d\d)")
-_ID = re.compile(r"[^\s/\x00-\x1f]{1,128}")
 _FINGERPRINT = re.compile(r"[!-~]{1,64}")
 _ZERO_YEAR = 1  # Go's zero time is in the year 1: not set
 
@@ -94,12 +89,12 @@ def receive(body: Any, received_at: datetime) -> Received:
     """
     if isinstance(body, list | Iterator):
         body = {"version": "4", "alerts": body}
-    _object(body, "body")
+    require_object(body, "body")
     if body.get("version") not in VERSIONS:
-        raise Invalid(f'version: {_show(body.get("version"))} is not supported; Alertmanager sends "4", Grafana "1"')
+        raise Invalid(f'version: {shown(body.get("version"))} is not supported; Alertmanager sends "4", Grafana "1"')
     alerts = body.get("alerts")
     if not isinstance(alerts, list | Iterator):
-        raise Invalid(f"alerts: {_show(alerts)} is not a list of alerts")
+        raise Invalid(f"alerts: {shown(alerts)} is not a list of alerts")
     taken: list[Alert] = []
     aside: list[Remark] = []
     cut: list[Remark] = []
@@ -122,32 +117,6 @@ def receive(body: Any, received_at: datetime) -> Received:
     return Received(tuple(taken), tuple(aside), tuple(cut), min(left_out, MOST_TRUNCATED))
 
 
-def parse_ticket(body: Any, received_at: datetime) -> Ticket:
-    """Parses a ticket; without `id` one is computed from its text, so that sending it twice is one ticket. Raises Invalid."""
-    _object(body, "body")
-    subject, text = (
-        _string(body.get(name) or "", name, limit) for name, limit in (("subject", 4096), ("body", MAX_TEXT))
-    )
-    if not (subject.strip() or text.strip()):
-        raise Invalid("subject: empty, as is body; say in one of them what happened")
-    created = parse_time(body["createdAt"], "createdAt") if body.get("createdAt") is not None else None
-    computed = "t-" + hashlib.sha256(json.dumps([subject, text, body.get("createdAt")]).encode()).hexdigest()[:12]
-    identity = _string(body["id"], "id") if body.get("id") is not None else computed
-    if not _ID.fullmatch(identity):
-        raise Invalid(f"id: {_show(identity)} is not 1 to 128 characters without spaces and slashes")
-    channel, reporter = (_string(body.get(name) or "", name, 256) for name in ("channel", "reporter"))
-    return Ticket(
-        id=identity,
-        subject=line(subject[:MAX_SUBJECT]),
-        body=text,
-        channel=channel,
-        reporter=reporter,
-        created_at=created or received_at,
-        received_at=received_at,
-        example=_example(body.get("example")),
-    )
-
-
 def fingerprint_of(labels: Mapping[str, str]) -> str:
     """A stable stand-in for Alertmanager's fingerprint: 16 hex characters of a hash of the labels."""
     return hashlib.sha256(json.dumps(sorted(labels.items())).encode()).hexdigest()[:16]
@@ -164,7 +133,7 @@ def _parsed(item: Any, path: str) -> Any:
 
 def _alert(item: Any, path: str, received_at: datetime) -> tuple[Alert, list[str]]:
     """The alert and what was cut of it. Raises Invalid, which names the field."""
-    _object(item, path)
+    require_object(item, path)
     labels, cut = _labels(item.get("labels"), f"{path}.labels")
     starts_at = parse_time(item.get("startsAt"), f"{path}.startsAt")
     if starts_at is None:
@@ -191,7 +160,7 @@ def _end(
     and vmalert say it, whose end of a firing alert lies ahead. Of a firing one it is no more than Alertmanager's time-out."""
     status = item.get("status")
     if status not in ("firing", "resolved", None):
-        raise Invalid(f'{path}.status: {_show(status)} is neither "firing" nor "resolved"')
+        raise Invalid(f'{path}.status: {shown(status)} is neither "firing" nor "resolved"')
     if status == "firing":
         return "firing", None
     ends_at = parse_time(item["endsAt"], f"{path}.endsAt") if item.get("endsAt") is not None else None
@@ -205,12 +174,12 @@ def _labels(value: Any, path: str) -> tuple[dict[str, str], list[str]]:
     """The labels by clean names and values, at most MAX_LABELS of which those that say what the alert is about come first."""
     cut: list[str] = []
     labels: dict[str, str] = {}
-    for name, text in _object(value, path).items():
+    for name, text in require_object(value, path).items():
         if not isinstance(text, str):
-            raise Invalid(f"{path}.{_short(name)}: {_show(text)} is not a string")
+            raise Invalid(f"{path}.{_short(name)}: {shown(text)} is not a string")
         if not 0 < len(name) <= MAX_LABEL_NAME:
             cut.append(
-                f"labels: the name {_show(name)} is not 1 to {MAX_LABEL_NAME} characters long, so it is left out"
+                f"labels: the name {shown(name)} is not 1 to {MAX_LABEL_NAME} characters long, so it is left out"
             )
             continue
         if len(text) > MAX_LABEL_VALUE:
@@ -234,33 +203,17 @@ def _annotations(value: Any) -> tuple[dict[str, str], list[str]]:
     return {line(name): prose(text[:MAX_ANNOTATION]) for name, text in texts[:MAX_LABELS]}, cut
 
 
-def _example(value: Any) -> TicketExample | None:
-    if value is None:
-        return None
-    _object(value, "example")
-    for name in ("asked", "expected"):
-        if not _string(value.get(name) or "", f"example.{name}").strip():
-            raise Invalid(
-                f"example.{name}: missing; an example says what was asked, what came back and what was expected"
-            )
-    try:
-        return TicketExample.model_validate(value)
-    except ValidationError as error:
-        first = error.errors()[0]
-        raise Invalid(f"example.{'.'.join(map(str, first['loc']))}: {first['msg']}") from error
-
-
-def _object(value: Any, path: str) -> Any:
+def require_object(value: Any, path: str) -> Any:
+    """The value, which is a JSON object. Raises Invalid."""
     if not isinstance(value, dict):
-        raise Invalid(f"{path}: {_show(value)} is not a JSON object")
+        raise Invalid(f"{path}: {shown(value)} is not a JSON object")
     return value
 
 
-def _string(value: Any, path: str, limit: int = MAX_TEXT) -> str:
+def prose_of(value: Any, path: str) -> str:
+    """A text of several lines. Raises Invalid where it is none."""
     if not isinstance(value, str):
-        raise Invalid(f"{path}: {_show(value)} is not a string")
-    if len(value) > limit:
-        raise Invalid(f"{path}: {len(value)} characters are too many; at most {limit}")
+        raise Invalid(f"{path}: {shown(value)} is not a string")
     if any("\ud800" <= c <= "\udfff" for c in value):
         raise Invalid(f"{path}: holds half a surrogate pair, which is not text")
     return prose(value)
@@ -278,10 +231,11 @@ def parse_time(value: Any, path: str) -> datetime | None:
         )
         return None if moment.year == _ZERO_YEAR else moment.astimezone(UTC)
     except (ValueError, OverflowError):
-        raise Invalid(f"{path}: {_show(value)} is not an RFC 3339 time such as 2026-01-05T09:00:00Z") from None
+        raise Invalid(f"{path}: {shown(value)} is not an RFC 3339 time such as 2026-01-05T09:00:00Z") from None
 
 
-def _show(value: Any) -> str:
+def shown(value: Any) -> str:
+    """A value for a message: short, on one line."""
     text = json.dumps(value, ensure_ascii=False, default=str) if not isinstance(value, float) else repr(value)
     return _short(text)
 

@@ -17,8 +17,9 @@ from typing import Any, Protocol, TypeVar
 from aiohttp import web
 
 from opsloop.core.facts import Alert, Ticket
-from opsloop.core.intake import Received, Remark, parse_json, parse_ticket, read_alerts
+from opsloop.core.intake import Received, Remark, read_alerts
 from opsloop.core.text import line
+from opsloop.core.tickets.arriving import MAX_TEXT, Arrived, read_ticket
 from opsloop.entry import openapi
 from opsloop.entry.bodies import SMALL, Room, read_body
 from opsloop.entry.senders import Refused, Senders
@@ -59,9 +60,9 @@ def intake_routes(
     """Routes for an application that `entry.http_server.listen` serves."""
     senders, room, parsing = Senders(access, audience, monotonic), Room(), asyncio.Lock()
 
-    async def parsed(raw: bytes, parse: Callable[[bytes], T]) -> T:
+    async def parsed(raw: bytes, parse: Callable[[bytes], T], quick: int = SMALL) -> T:
         """Off the event loop where it takes longer than it may be blocked; one big body at a time."""
-        if len(raw) <= SMALL:
+        if len(raw) <= quick:
             return parse(raw)
         async with parsing:
             return await asyncio.to_thread(parse, raw)
@@ -83,10 +84,10 @@ def intake_routes(
 
     async def tickets(request: web.Request, raw: bytes) -> web.Response:
         """A ticket in our own form. Payloads of desks are another route beside this one: `guarded("tickets", handler)`."""
-        ticket = await parsed(raw, lambda body: parse_ticket(parse_json(body), now()))
-        await inbox.put_ticket(request.match_info["namespace"], ticket)
+        arrived = await parsed(raw, lambda body: read_ticket(body, now()), MAX_TEXT)
+        await inbox.put_ticket(request.match_info["namespace"], arrived.ticket)
         telemetry_hook("tickets", 202, 1)
-        return web.json_response({"stored": 1, "id": ticket.id}, status=202)
+        return web.json_response(_stored(arrived), status=202)
 
     def guarded(route: str, handler: Handler) -> Callable[[web.Request], Awaitable[web.Response]]:
         """The handler behind the checks; `route` is the resource that its callers must be allowed to create."""
@@ -125,6 +126,13 @@ def _remarks(received: Received) -> dict[str, Any]:
         if len(remarks) > MOST_REMARKS:
             said[f"{name}InAll"] = len(remarks)
     return said | ({"truncated": received.truncated} if received.truncated else {})
+
+
+def _stored(arrived: Arrived) -> dict[str, Any]:
+    said: dict[str, Any] = {"stored": 1, "id": arrived.ticket.id}
+    if arrived.cut:
+        said["cut"] = [_remark(Remark(0, reason)) for reason in arrived.cut]
+    return said | ({"ignored": list(arrived.ignored)} if arrived.ignored else {})
 
 
 def _remark(remark: Remark) -> dict[str, Any]:

@@ -6,6 +6,7 @@ The limits in it are those that the code holds; a test compares its paths with t
 from typing import Any
 
 from opsloop.core import intake
+from opsloop.core.tickets import arriving, dates
 
 _NAMESPACE = {
     "name": "namespace",
@@ -16,6 +17,7 @@ _NAMESPACE = {
 }
 _TEXT: dict[str, Any] = {"type": "string"}
 _TIME = {"type": "string", "description": "RFC 3339, for example 2026-01-05T09:00:00Z."}
+_FORMS = dates.FORMS[:1].upper() + dates.FORMS[1:]
 _ALERT: dict[str, Any] = {
     "type": "object",
     "required": ["labels", "startsAt"],
@@ -53,12 +55,15 @@ _TICKET = {
     "type": "object",
     "anyOf": [{"required": ["subject"]}, {"required": ["body"]}],
     "properties": {
-        "id": {"type": "string", "pattern": r"^[^\s/]{1,128}$", "description": "A repeated id is the same ticket."},
-        "subject": {"type": "string", "maxLength": 4096},
-        "body": {"type": "string", "maxLength": intake.MAX_TEXT},
-        "channel": {"type": "string", "maxLength": 256},
-        "reporter": {"type": "string", "maxLength": 256},
-        "createdAt": _TIME,
+        "id": {
+            "oneOf": [{"type": "string", "pattern": r"^[^\s/]{1,128}$"}, {"type": "integer"}],
+            "description": "A repeated id is the same ticket.",
+        },
+        "subject": {"type": "string", "description": f"The first {arriving.MAX_SUBJECT} characters are kept."},
+        "body": {"type": "string", "description": f"Text or HTML; the first {arriving.MAX_TEXT} characters are kept."},
+        "channel": {"type": "string", "description": f"The first {arriving.MAX_NAME} characters are kept."},
+        "reporter": {"type": "string", "description": f"The first {arriving.MAX_NAME} characters are kept."},
+        "createdAt": {"anyOf": [{"type": "string"}, {"type": "number"}], "description": f"{_FORMS}."},
         "example": {
             "type": "object",
             "required": ["asked", "expected"],
@@ -82,8 +87,9 @@ _STORED = {
         "id": {"type": "string", "description": "Identifier of the ticket."},
         "setAside": {**_REMARKS, "description": "Alerts that break a rule and were not stored."},
         "setAsideInAll": {"type": "integer", "description": "Their number, where not all are listed."},
-        "cut": {**_REMARKS, "description": "Alerts of which something was left out."},
+        "cut": {**_REMARKS, "description": "Alerts of which something was left out, or the ticket."},
         "cutInAll": {"type": "integer", "description": "Their number, where not all are listed."},
+        "ignored": {"type": "array", "items": _TEXT, "description": "Fields of the ticket that mean nothing here."},
         "truncated": {"type": "integer", "description": "Alerts that the sender says it left out."},
     },
 }
@@ -99,7 +105,7 @@ _REFUSALS = {
     "404": "No such path; the answer lists those that there are.",
     "405": "Another method.",
     "408": "The body did not arrive in time.",
-    "413": f"More than {intake.MAX_BODY} bytes, also after decompression.",
+    "413": f"More than {intake.MAX_BODY} bytes, also after decompression. One ticket has at most {arriving.MAX_TICKET}, else it is a 400.",
     "503": "Not now; Retry-After says when.",
 }
 

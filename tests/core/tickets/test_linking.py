@@ -6,7 +6,7 @@ import pytest
 
 from e2e.demo.tickets import tickets as demo_tickets
 from opsloop.core.facts import QueuedTicket, Ticket
-from opsloop.core.intake import parse_ticket
+from opsloop.core.tickets.arriving import parse_ticket
 from opsloop.core.tickets.linking import (
     FAILING,
     FURTHER,

@@ -1,10 +1,12 @@
 """Mails taken apart: the writer's own words, and nothing else."""
 
+import time
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from opsloop.core.tickets.mail import AUTO_REPLY, BOUNCE, automatic_by_headers, own_words
+from opsloop.core.tickets.mail import AUTO_REPLY, BOUNCE, automatic_by_headers, html_to_text, own_words
 
 OWN = "It fails again."
 
@@ -111,3 +113,34 @@ def test_a_hostile_mail_costs_no_more_than_its_length(piece: str) -> None:
     finally:
         sys.setprofile(None)
     assert calls < 60 * 16_000
+
+
+@pytest.mark.parametrize("piece", ["<p", "<", "<!--", "<![", "</", "<a ", "<a b=", "<a b='", '<a b="', "<a\n", "<a x ", "<style>", "&#", "<p>", "<!", "<?", "<div id="])  # fmt: skip
+def test_hostile_markup_costs_no_more_than_its_length(piece: str) -> None:
+    """Minutes for `html.parser` alone, which fails at some of it: a second is far from both."""
+    begun = time.process_time()
+    html_to_text("<p>It fails.</p>" + piece * (128_000 // len(piece)))
+    assert time.process_time() - begun < 2
+
+
+@pytest.mark.parametrize(
+    ("html", "text"),
+    [
+        pytest.param("<p>It fails<![CDATA[ again", "It fails<![CDATA[ again", id="a section that does not end"),
+        pytest.param("<p>It fails <![endif]--> again</p>", "It fails  again", id="what Outlook leaves"),
+        pytest.param("<!--[if mso]><p>never seen</p><![endif]--><p>It fails</p>", "It fails", id="a conditional comment"),
+        pytest.param("<p>It fails <!-- and", "It fails", id="a comment that does not end"),
+        pytest.param("<p>5 < 7 and it fails</p>", "5 < 7 and it fails", id="a sign that is no tag"),
+        pytest.param("<p>It fails<br/>again</p>", "It fails\nagain", id="a tag that ends itself"),
+        pytest.param("<STYLE type='text/css'>p > a {}</STYLE><P CLASS=x>It fails</P>", "It fails", id="upper case"),
+        pytest.param("<p>It fails</p><div class='gmail_quote'><p>no</p></div>", "It fails", id="a quoted mail by its class"),
+        pytest.param("<p>It fails</p><div dir=ltr id=divRplyFwdMsg>no</div>", "It fails", id="a quoted mail by its id"),
+    ],
+)  # fmt: skip
+def test_the_visible_text_of_markup(html: str, text: str) -> None:
+    assert html_to_text(html).strip() == text
+
+
+@given(st.text(max_size=200) | st.text(alphabet="<>!-[]/ap =\"'&;#x\n", max_size=200))
+def test_any_markup_has_a_text(html: str) -> None:
+    html_to_text(html)

@@ -45,6 +45,16 @@ _VOID = frozenset(
     ["br", "hr", "img", "input", "meta", "link", "area", "base", "col", "embed", "source", "track", "wbr"]
 )
 _QUOTES = ("gmail_quote", "gmail_signature", "moz-cite-prefix", "moz-signature", "yahoo_quoted", "divrplyfwdmsg", "appendonsend", "protonmail_quote", "outlookmessageheader")  # fmt: skip
+_PASSED_OVER = tuple(
+    (re.compile(begin, re.IGNORECASE), re.compile(end, re.IGNORECASE))
+    for begin, end in (
+        (r"<!--", r"-->"),
+        (r"<style(?=[\s/>])", r"</style[^<>]{0,20}>"),
+        (r"<script(?=[\s/>])", r"</script[^<>]{0,20}>"),
+    )
+)
+_ANY_TAG = re.compile(r"<(?P<name>/?[a-zA-Z][a-zA-Z0-9:-]{0,30})(?P<attributes>(?:[\s/][^<>]*)?)>|<[!?][^<>]*>|<")
+_MARK = re.compile(r"""\b(?:class|id)\s?=\s?(?:"([^"<>]*)"|'([^'<>"]*)'|([^\s"'<>]+))""", re.IGNORECASE)
 _TAG = re.compile(r"</?[a-z][^<>]{0,300}>", re.IGNORECASE)
 _LINK = re.compile(r"!?\[([^\[\]]{0,200})\]\([^()\s]{0,500}(?:\([^()]{0,100}\))?[^()\s]{0,100}\)")
 
@@ -138,7 +148,7 @@ def own_words(subject: str, body: str, automatic: str = "") -> OwnWords:
     bare = _subject(subject)
     if automatic := automatic or _automatic_by_subject(bare):
         return OwnWords("", "", automatic)
-    lines = _plain(body).splitlines()
+    lines = visible(body).splitlines()
     return OwnWords(_without_markup(bare), _without_markup("\n".join(_own_lines(lines))).strip())
 
 
@@ -164,9 +174,36 @@ def automatic_by_headers(headers: Mapping[str, str]) -> str:
 def html_to_text(html: str) -> str:
     """The visible text; quoted mails, styles and scripts are left out, blocks end a line."""
     reader = _Html()
-    reader.feed(html)
+    reader.feed(_bare_tags(html))
     reader.close()
     return "".join(reader.parts)
+
+
+def _bare_tags(html: str) -> str:
+    """The same with whole tags alone, of their class and id. What is no whole tag is text, and comments, styles and scripts are gone.
+
+    `html.parser` reads the rest anew at every tag that does not end, so that 16 kB take it minutes, and fails at some.
+    """
+    for begin, end in _PASSED_OVER:
+        html = _without(html, begin, end)
+    return _ANY_TAG.sub(_bare_tag, html)
+
+
+def _without(html: str, begin: re.Pattern[str], end: re.Pattern[str]) -> str:
+    parts, at = [], 0
+    while found := begin.search(html, at):
+        parts.append(html[at : found.start()])
+        last = end.search(html, found.end())
+        at = last.end() if last else len(html)
+    return " ".join([*parts, html[at:]])
+
+
+def _bare_tag(match: re.Match[str]) -> str:
+    name = match["name"]
+    if not name:
+        return "&lt;" if match[0] == "<" else ""
+    marks = " ".join(m[1] or m[2] or m[3] or "" for m in _MARK.finditer(match["attributes"][:2000]))
+    return f'<{name} class="{marks}">' if marks else f"<{name}>"
 
 
 class _Html(HTMLParser):
@@ -196,7 +233,8 @@ class _Html(HTMLParser):
             self.parts.append(data)
 
 
-def _plain(body: str) -> str:
+def visible(body: str) -> str:
+    """The text of a mail's body, which may be HTML."""
     body = body.replace("\r\n", "\n").replace("\r", "\n")
     if _MARKUP.search(body):
         return html_to_text(body)
