@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 
 import aiohttp
 
+from opsloop.core.alert_rules import AlertRule
 from opsloop.errors import Forbidden, Invalid, NotFound, OpsloopError, Partial, TimedOut, Unavailable
 from opsloop.shell.ports import Sample, Series
 
@@ -33,11 +34,16 @@ class Prometheus:
     def over_http(
         cls, session: aiohttp.ClientSession, base_url: str, headers: Mapping[str, str] | None = None
     ) -> "Prometheus":
-        """POSTs forms (expressions outgrow a URL) below `base_url`; time-outs are the session's or the caller's."""
+        """POSTs forms (expressions outgrow a URL) below `base_url`, and GETs what has no parameters; time-outs are the session's or
+        the caller's."""
 
         async def fetch(path: str, params: Mapping[str, str]) -> tuple[int, bytes]:
-            async with session.post(
-                base_url.rstrip("/") + path, data=params, headers=headers, allow_redirects=False
+            async with session.request(
+                "POST" if params else "GET",
+                base_url.rstrip("/") + path,
+                data=params or None,
+                headers=headers,
+                allow_redirects=False,
             ) as answer:
                 return answer.status, await answer.read()
 
@@ -60,7 +66,18 @@ class Prometheus:
         kind, result = await self._ask("/api/v1/query", {"query": query, "time": _seconds(at)})
         return _read(lambda: _raw(kind, result))
 
+    async def rules(self) -> list[AlertRule]:
+        """/api/v1/rules: alerting rules, without the alerts that fire where it knows how to leave them out."""
+        body = await self._answer("/api/v1/rules?type=alert&exclude_alerts=true", {})
+        return _read(
+            lambda: [_rule(rule) for group in body["data"]["groups"] for rule in group["rules"] if _alerts(rule)]
+        )
+
     async def _ask(self, path: str, params: Mapping[str, str]) -> tuple[str, Any]:
+        body = await self._answer(path, params)
+        return _read(lambda: (str(body["data"]["resultType"]), body["data"]["result"]))
+
+    async def _answer(self, path: str, params: Mapping[str, str]) -> Mapping[str, Any]:
         try:
             status, raw = await self._fetch(path, params)
         except OpsloopError:
@@ -71,7 +88,7 @@ class Prometheus:
             raise Unavailable(f"Prometheus cannot be reached: {error or type(error).__name__}"[:_SHOWN]) from error
         body = _decode(raw)
         _refuse(status, body, raw)
-        return _read(lambda: (str(body["data"]["resultType"]), body["data"]["result"]))
+        return body
 
 
 class NoPrometheus:
@@ -86,6 +103,10 @@ class NoPrometheus:
         raise Unavailable("OPSLOOP_PROMETHEUS_URL is not set")
 
     async def samples(self, query: str, at: datetime) -> list[Series]:
+        """Raises Unavailable."""
+        raise Unavailable("OPSLOOP_PROMETHEUS_URL is not set")
+
+    async def rules(self) -> list[AlertRule]:
         """Raises Unavailable."""
         raise Unavailable("OPSLOOP_PROMETHEUS_URL is not set")
 
@@ -144,6 +165,16 @@ def _read(reader: Callable[[], T]) -> T:
         return reader()
     except (KeyError, TypeError, ValueError, IndexError) as error:
         raise Unavailable(f"Prometheus' answer has another shape than its API: {error!r}"[:_SHOWN]) from error
+
+
+def _alerts(rule: Mapping[str, Any]) -> bool:
+    return rule.get("type", "alerting") == "alerting" and bool(rule.get("name"))
+
+
+def _rule(rule: Mapping[str, Any]) -> AlertRule:
+    """`duration` in seconds; labels that hold a template differ from alert to alert."""
+    fixed = {str(name): str(value) for name, value in (rule.get("labels") or {}).items() if "{{" not in str(value)}
+    return AlertRule(str(rule["name"]), float(rule.get("duration") or 0), tuple(sorted(fixed.items())))
 
 
 def _samples(kind: str, result: Any) -> list[Sample]:

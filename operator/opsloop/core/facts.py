@@ -11,6 +11,7 @@ from opsloop.api.meta import Severity
 from opsloop.api.release import CaseResult, Release
 from opsloop.api.runbook import Runbook
 from opsloop.api.slo import ONLY, Tier
+from opsloop.core.alert_rules import NO_RULES, AlertRules
 from opsloop.core.statistics.evidence import Evidence
 from opsloop.core.statistics.evidence import Interval as PairCounts
 from opsloop.core.stop import Stop
@@ -524,6 +525,7 @@ class CorrelationFacts:
     queue: tuple[QueuedTicket, ...] = ()  # tickets that wait unlinked
     since: datetime | None = None  # when this process began to look; readings are younger than that
     heard_since: datetime | None = None  # as in IncidentFacts
+    rules: AlertRules = NO_RULES
 
     @property
     def alerts(self) -> tuple[Alert, ...]:

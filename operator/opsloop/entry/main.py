@@ -39,13 +39,15 @@ def connect(
     """
     kube = base.fenced(fence)
     token_file = settings.pager_token_file or None
+    prometheus = Prometheus.over_http(session, settings.prometheus_url) if settings.prometheus_url else NoPrometheus()
     return Ports(
         reader=kube,
         writer=kube,
         intake=base,
         watcher=kube,
         access=kube,
-        telemetry=Prometheus.over_http(session, settings.prometheus_url) if settings.prometheus_url else NoPrometheus(),
+        telemetry=prometheus,
+        rules=prometheus,
         prober=HttpProber(session),
         pager=WebhookPager(session, settings.pager_url, token_file) if settings.pager_url else NoPager(),
         events=EventPoster(kube),

@@ -15,6 +15,7 @@ from opsloop.shell.intake.arrivals import Arrivals
 from opsloop.shell.intake.inbox import Inbox, InboxReader
 from opsloop.shell.intake.ledger_store import LedgerStore
 from opsloop.shell.intake.notices import ALERTS_SET_ASIDE, ALERTS_TRUNCATED, Notices
+from opsloop.shell.intake.rules import RuleReader
 from opsloop.shell.notify.pages import PageSender
 from opsloop.shell.ports import NamespacedName, Object, ObjectKey, Ports
 from opsloop.shell.reconcile.created import created
@@ -44,6 +45,7 @@ class Operator:
         self.readings = ReadingStore()
         self.notices = Notices(ports.events, ports.instruments)
         self.stops = Stops(ports.reader, settings.pod_namespace, settings.namespaces, settings.tick, self._stop_changed)
+        self.rules = RuleReader(ports.rules)
         self.runtime = Runtime(
             reader=ports.reader,
             writer=ports.writer,
@@ -54,6 +56,7 @@ class Operator:
             inbox=InboxReader(ports.reader, ports.watcher, ports.clock, self.notices.tell),
             ledgers=LedgerStore(ports.reader, ports.writer, self.notices.tell),
             evals=EvalRunner(ports.reader, ports.prober, self.queue.enqueue),
+            rules=self.rules,
             pages=PageSender(ports.pager, ports.clock, self.queue.enqueue, ports.instruments),
             events=ports.events,
             stops=self.stops,
@@ -119,6 +122,7 @@ class Operator:
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self.stops.run())
             tasks.create_task(self.arrivals.run())
+            tasks.create_task(self.rules.run())
             await self.poller.run()
 
     async def close(self) -> None:

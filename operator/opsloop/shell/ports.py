@@ -10,6 +10,7 @@ from datetime import datetime
 from typing import Any, Protocol
 
 from opsloop.api.evalcase import EvalRequest
+from opsloop.core.alert_rules import AlertRule
 from opsloop.core.decision import Event
 from opsloop.core.facts import ProbeReply
 
@@ -164,6 +165,14 @@ class Telemetry(Protocol):
         ...
 
 
+class RuleSource(Protocol):
+    """What alerts there may be."""
+
+    async def rules(self) -> list[AlertRule]:
+        """Alerting rules of Prometheus' /api/v1/rules, or of what speaks like it."""
+        ...
+
+
 class Prober(Protocol):
     """Sends eval requests to pods; never raises for what the pod does."""
 
@@ -231,6 +240,7 @@ class Ports:
     watcher: Watcher
     access: Access
     telemetry: Telemetry
+    rules: RuleSource
     prober: Prober
     pager: Pager
     events: Events

@@ -10,6 +10,7 @@ from opsloop.core.facts import AdmissionAnswer, ObjectChanges, TemplateWrite
 from opsloop.shell.evals.runner import EvalRunner
 from opsloop.shell.intake.inbox import InboxReader
 from opsloop.shell.intake.ledger_store import LedgerStore
+from opsloop.shell.intake.rules import RuleReader
 from opsloop.shell.notify.pages import PageSender
 from opsloop.shell.ports import Access, Clock, Events, Instruments, NamespacedName, Object, ObjectKey, Reader, Writer
 from opsloop.shell.reconcile.refusals import Refusals
@@ -58,6 +59,7 @@ class Runtime:
     readings: ReadingStore
     inbox: InboxReader
     ledgers: LedgerStore
+    rules: RuleReader
     evals: EvalRunner
     pages: PageSender
     events: Events

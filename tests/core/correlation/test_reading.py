@@ -1,18 +1,21 @@
 """What one alert says: its class, what it is about, and when the fault began."""
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from opsloop.core.alert_rules import NO_RULES, AlertRule, AlertRules
 from opsloop.core.correlation.classes import Classifier
 from opsloop.core.correlation.entities import NAMESPACE, NODE, OUTSIDE, SERVICE, EntityReader
 from opsloop.core.correlation.facts import Reader, facts_of
 from opsloop.core.correlation.method import WORDS, Method, method_of
 from opsloop.core.correlation.onsets import Rules, lag_of
-from opsloop.core.facts import Alert
-from opsloop.core.topology import Graph
+from opsloop.core.correlation.service_health import ServiceHealth
+from opsloop.core.correlation.standing import reader_of
+from opsloop.core.facts import Alert, CorrelationFacts
+from opsloop.core.topology import Graph, Topology
 from opsloop.errors import Invalid
 
 GRAPH = Graph(
@@ -149,7 +152,7 @@ def test_without_a_topology_every_name_is_a_service_and_a_namesake_elsewhere_is_
     ],
 )
 def test_the_lag_of_an_alert(alert: Alert, kind: str, expected: float) -> None:
-    rules = Rules(holds={"Known": 120.0}, learnt={"Learnt": 80.0})
+    rules = Rules(AlertRules((AlertRule("Known", 120.0),)), learnt={"Learnt": 80.0})
     assert lag_of(alert, kind, Method(), rules).expected == pytest.approx(expected)
 
 
@@ -208,3 +211,14 @@ def test_a_setting_replaces_what_it_names_and_nothing_else() -> None:
     assert (method.prices.hop, method.prices.slow, method.reach) == (1.0, Method().prices.slow, 60.0)
     class_of = Classifier(method.words)
     assert (class_of("LicenceEnds"), class_of("BackupFailed")) == ("hygiene", "error")
+
+
+def test_the_operator_reads_an_alert_by_the_rule_that_prometheus_has() -> None:
+    crash = an_alert("PodCrashLooping", service="orders", severity="warning")
+    onsets = []
+    for rules in (NO_RULES, AlertRules((AlertRule("PodCrashLooping", 900.0, (("severity", "warning"),)),))):
+        facts = CorrelationFacts("shop", rules=rules)
+        health = ServiceHealth(Topology(()), (), datetime.fromtimestamp(2e9, UTC), timedelta(0))
+        onsets.append(reader_of(facts, health, Method())(crash).onset)
+    guessed, known = onsets
+    assert guessed - known == pytest.approx(900 + Method().lags.after_for - Method().lags.workload)

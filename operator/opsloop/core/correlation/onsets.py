@@ -8,6 +8,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from opsloop.core.alert_rules import NO_RULES, AlertRules
 from opsloop.core.correlation.classes import BURN, ERROR, LATENCY, OTHER, PROBE, SATURATION, STARVED, WORKLOAD
 from opsloop.core.correlation.method import Method, Seconds
 from opsloop.core.facts import Alert
@@ -34,9 +35,9 @@ class Lag:
 
 @dataclass(frozen=True, slots=True)
 class Rules:
-    """What is known of alert rules: their `for` in seconds by alertname, and what past groups taught by `rule_of`."""
+    """What is known of alert rules: Prometheus' own, and what past groups taught, in seconds by `rule_of`."""
 
-    holds: Mapping[str, Seconds] = field(default_factory=dict)
+    known: AlertRules = NO_RULES
     learnt: Mapping[str, Seconds] = field(default_factory=dict)
 
 
@@ -48,8 +49,7 @@ def rule_of(labels: Mapping[str, str]) -> str:
 
 def lag_of(alert: Alert, kind: str, method: Method, rules: Rules) -> Lag:
     """The lag of one alert of the class `kind`."""
-    name = alert.labels.get("alertname", "")
-    lag = _by_class(alert, kind, method, rules.holds.get(name))
+    lag = _by_class(alert, kind, method, rules.known.holds(alert.labels))
     return Lag(max(0.0, lag.expected + rules.learnt.get(rule_of(alert.labels), 0.0)), lag.spread)
 
 

@@ -6,10 +6,12 @@ from functools import lru_cache
 
 from opsloop.api.incident import Incident
 from opsloop.core.actions import CreateIncident
+from opsloop.core.alert_rules import AlertRules
 from opsloop.core.correlation.entities import SERVICE, Entity
 from opsloop.core.correlation.facts import DEAD, FAIL, Key, Reader, Reading, weighted_median
 from opsloop.core.correlation.identity import Held
 from opsloop.core.correlation.method import Method, Seconds
+from opsloop.core.correlation.onsets import Rules
 from opsloop.core.correlation.paths import Known
 from opsloop.core.correlation.service_health import ServiceHealth, State, harm_began, root_of
 from opsloop.core.facts import CorrelationFacts
@@ -30,17 +32,21 @@ def reader_of(facts: CorrelationFacts, health: ServiceHealth, method: Method) ->
     needs = tuple(sorted((name, tuple(view.release.spec.depends_on)) for name, view in views.items()))
     workloads = {view.release.spec.workload_ref.name: name for name, view in views.items()}
     aliases = workloads | {service: owner for service, owner in facts.owners.items() if owner in views}
-    return _reader(facts.namespace, needs, tuple(sorted(aliases.items())), method)
+    return _reader(facts.namespace, needs, tuple(sorted(aliases.items())), method, facts.rules)
 
 
 @lru_cache(maxsize=64)
 def _reader(
-    namespace: str, needs: tuple[tuple[str, tuple[str, ...]], ...], aliases: tuple[tuple[str, str], ...], method: Method
+    namespace: str,
+    needs: tuple[tuple[str, tuple[str, ...]], ...],
+    aliases: tuple[tuple[str, str], ...],
+    method: Method,
+    rules: AlertRules,
 ) -> Reader:
     nodes = {name for name, _ in needs}.union(*(needed for _, needed in needs))
     graph = Graph(dict(needs), dict.fromkeys(nodes, namespace))
     own = {name: owner for name, owner in aliases if name not in nodes}
-    return Reader(graph, method, aliases=own, home=namespace, strangers=True)
+    return Reader(graph, method, Rules(rules), aliases=own, home=namespace, strangers=True)
 
 
 def known_of(health: ServiceHealth, now: datetime, method: Method) -> Known:

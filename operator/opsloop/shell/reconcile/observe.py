@@ -196,6 +196,7 @@ async def namespace_facts(runtime: Runtime, namespace: str) -> CorrelationFacts:
         queue=queue,
         since=runtime.inbox.since(namespace),
         heard_since=runtime.heard_since(),
+        rules=runtime.rules.known,
     )
 
 

@@ -4,7 +4,9 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
+from opsloop.core.alert_rules import AlertRule
 from opsloop.core.decision import Event
+from opsloop.errors import OpsloopError
 from opsloop.shell.ports import Object, ObjectKey, Ports, Telemetry
 from opsloop.simulator.fakes.clock import FakeClock
 from opsloop.simulator.fakes.cluster import FakeCluster
@@ -65,6 +67,19 @@ class FakeInstruments:
 
 
 @dataclass
+class FakeRules:
+    """RuleSource: `failure` is raised where it is set."""
+
+    known: list[AlertRule] = field(default_factory=list)
+    failure: OpsloopError | None = None
+
+    async def rules(self) -> list[AlertRule]:
+        if self.failure:
+            raise self.failure
+        return list(self.known)
+
+
+@dataclass
 class FakePorts:
     """All fakes around one cluster, each of which a test may look into."""
 
@@ -72,6 +87,7 @@ class FakePorts:
     telemetry: Telemetry
     clock: FakeClock = field(default_factory=FakeClock)
     access: FakeAccess = field(default_factory=FakeAccess)
+    rules: FakeRules = field(default_factory=lambda: FakeRules())
     prober: FakeProber = field(default_factory=FakeProber)
     pager: FakePager = field(default_factory=FakePager)
     events: FakeEvents = field(default_factory=FakeEvents)
@@ -87,6 +103,7 @@ class FakePorts:
             watcher=api,
             access=self.access,
             telemetry=self.telemetry,
+            rules=self.rules,
             prober=self.prober,
             pager=self.pager,
             events=self.events,
