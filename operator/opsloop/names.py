@@ -19,6 +19,7 @@ SUBJECT = "opsloop.dev/subject"  # annotation on a postmortem ConfigMap: digest 
 GATE = "opsloop.dev/in-traffic"  # readiness gate (pod condition type) of canary pods
 EVAL_HEADER = "X-Opsloop-Eval"  # header of eval requests, so that a service can exclude them from its SLI
 TICKET_QUEUE = "opsloop-tickets"  # ConfigMap with the namespace's tickets that are linked to no Incident
+LAGS = "opsloop-lags"  # ConfigMap with what the namespace's past Incidents taught of alert rules
 FIELD_MANAGER = "opsloop"
 CLI_MANAGER = "opsloop-cli"  # field manager of what a person writes by the command line
 GATE_OPEN = "opsloop-open"  # field manager of patches that open a gate; an audit log without bodies shows it

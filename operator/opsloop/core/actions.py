@@ -8,7 +8,7 @@ from opsloop.api.evalcase import EvalCase, EvalExpect, EvalRequest
 from opsloop.api.incident import Incident, IncidentSpec, LinkedTicket
 from opsloop.api.page import PageMessage
 from opsloop.api.release import Release
-from opsloop.core.facts import Alert, Moved, QueuedTicket
+from opsloop.core.facts import Alert, Experience, Moved, QueuedTicket
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,6 +132,13 @@ class StoreTicketQueue:
 
 
 @dataclass(frozen=True, slots=True)
+class StoreExperience:
+    """Replace what the namespace has learnt of its alert rules. Where it is stale, or refused, it is learnt again later."""
+
+    experience: Experience
+
+
+@dataclass(frozen=True, slots=True)
 class DeleteInboxEntries:
     """Delete inbox ConfigMaps (name → uid) whose content is filed."""
 
@@ -213,6 +220,6 @@ class StopQuarantine:
 
 Action = (
     SetTemplate | EnsureRevision | EnsureCanary | DeleteCanary | SetGates | RunEvals | StopEvals | CreateIncident | DeleteIncident
-    | FileToLedger | MoveAlerts | StoreTicketQueue | DeleteInboxEntries | SendPage | WithdrawPage
+    | FileToLedger | MoveAlerts | StoreTicketQueue | StoreExperience | DeleteInboxEntries | SendPage | WithdrawPage
     | StorePostmortem | CreateEvalCase | StartQuarantine | ProbeQuarantine | StopQuarantine
 )  # fmt: skip

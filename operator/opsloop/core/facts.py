@@ -513,6 +513,15 @@ class IncidentFacts:
 
 
 @dataclass(frozen=True, slots=True)
+class Experience:
+    """What past Incidents taught of alert rules (`core.correlation.experience`)."""
+
+    past: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
+    """Rule → seconds by which its alerts were later than expected, one number per past Incident."""
+    until: datetime | None = None  # when the last Incident ended that taught something
+
+
+@dataclass(frozen=True, slots=True)
 class CorrelationFacts:
     """For `core.correlation.decide.decide`: one namespace."""
 
@@ -526,6 +535,7 @@ class CorrelationFacts:
     since: datetime | None = None  # when this process began to look; readings are younger than that
     heard_since: datetime | None = None  # as in IncidentFacts
     rules: AlertRules = NO_RULES
+    experience: Experience = field(default_factory=Experience)
 
     @property
     def alerts(self) -> tuple[Alert, ...]:

@@ -12,6 +12,7 @@ from opsloop.core.intake import Received
 from opsloop.entry.settings import Settings
 from opsloop.shell.evals.runner import EvalRunner
 from opsloop.shell.intake.arrivals import Arrivals
+from opsloop.shell.intake.experience_store import ExperienceStore
 from opsloop.shell.intake.inbox import Inbox, InboxReader
 from opsloop.shell.intake.ledger_store import LedgerStore
 from opsloop.shell.intake.notices import ALERTS_SET_ASIDE, ALERTS_TRUNCATED, Notices
@@ -57,6 +58,7 @@ class Operator:
             ledgers=LedgerStore(ports.reader, ports.writer, self.notices.tell),
             evals=EvalRunner(ports.reader, ports.prober, self.queue.enqueue),
             rules=self.rules,
+            experience=ExperienceStore(ports.reader, ports.writer),
             pages=PageSender(ports.pager, ports.clock, self.queue.enqueue, ports.instruments),
             events=ports.events,
             stops=self.stops,

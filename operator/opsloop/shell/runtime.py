@@ -8,6 +8,7 @@ from typing import Any
 from opsloop.core.alerts.ledger import REPEATS
 from opsloop.core.facts import AdmissionAnswer, ObjectChanges, TemplateWrite
 from opsloop.shell.evals.runner import EvalRunner
+from opsloop.shell.intake.experience_store import ExperienceStore
 from opsloop.shell.intake.inbox import InboxReader
 from opsloop.shell.intake.ledger_store import LedgerStore
 from opsloop.shell.intake.rules import RuleReader
@@ -60,6 +61,7 @@ class Runtime:
     inbox: InboxReader
     ledgers: LedgerStore
     rules: RuleReader
+    experience: ExperienceStore
     evals: EvalRunner
     pages: PageSender
     events: Events

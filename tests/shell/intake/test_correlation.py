@@ -5,15 +5,18 @@ from datetime import timedelta
 
 import pytest
 
+from opsloop.api.meta import format_time
 from opsloop.core.alerts.ledger import counts, merge
 from opsloop.core.codec import decode_ledger, decode_queue, encode_entries, encode_ledger
-from opsloop.core.facts import Alert, Ledger, ReleaseView, Ticket
+from opsloop.core.correlation.experience import KEY, load
+from opsloop.core.facts import Alert, Experience, Ledger, ReleaseView, Ticket
 from opsloop.entry.settings import Settings
 from opsloop.entry.wiring import Operator
 from opsloop.errors import Conflict
-from opsloop.names import INBOX, TICKET_QUEUE, ledger_name
+from opsloop.names import INBOX, LAGS, TICKET_QUEUE, ledger_name
 from opsloop.shell.ports import CONFIGMAPS, INCIDENTS, ObjectKey
 from opsloop.shell.reconcile.reconciler import reconcile
+from opsloop.shell.watch.mapping import requests_for_object
 from opsloop.simulator.fakes.clock import FakeClock
 from opsloop.simulator.fakes.cluster import FakeCluster, FakeDeath
 from opsloop.simulator.fakes.ports import FakePorts
@@ -336,3 +339,36 @@ async def test_dying_at_any_write_of_a_move_loses_no_alert_and_ends_in_the_same_
         assert {k: (v.alerts, v.gone) for k, v in found.items()} == {k: (v.alerts, v.gone) for k, v in expected.items()}
         assert inbox_left(cluster) == 0, f"died at write {n}"
     assert n > 3
+
+
+async def test_what_an_incident_taught_is_stored_once_and_known_after_a_restart(cluster: FakeCluster) -> None:
+    fill(cluster, [alert(rule, "answers") for rule in ("RequestErrors", "RequestLatency", "ProbeFailed")])
+    process = Process(cluster, shop())
+    await process.look()
+    cluster.clock.advance(11)
+    await process.look()
+    [name] = [n for (plural, _, n) in cluster._objects if plural == "incidents"]
+    item = cluster.find(INCIDENTS, NS, name)
+    assert item is not None
+    item["status"] = {"phase": "Resolved", "resolvedAt": format_time(cluster.clock.now()), "alerts": {"count": 3}}
+    cluster.seed(item)
+    for _ in range(2):
+        await process.look()
+    written = cluster.find(CONFIGMAPS, NS, LAGS)
+    assert written is not None and set(load(written["data"]).past) == {"RequestErrors", "RequestLatency", "ProbeFailed"}
+    assert await Process(cluster, shop()).runtime.experience.of(NS) == load(written["data"])
+    assert "Namespace" in {kind for kind, _, _ in requests_for_object("Incident", item, process.runtime.cache)}
+
+
+async def test_lags_that_somebody_edited_are_learnt_anew_and_a_rival_write_is_a_conflict(
+    cluster: FakeCluster, caplog: pytest.LogCaptureFixture
+) -> None:
+    cluster.seed({"kind": "ConfigMap", "metadata": {"name": LAGS, "namespace": NS}, "data": {KEY: "{"}})
+    store = Process(cluster).runtime.experience
+    assert await store.of(NS) == Experience() and "corrupt" in caplog.text
+    await store.store(NS, Experience({"A": (1.0,)}))
+    other = Process(cluster).runtime.experience
+    await other.store(NS, Experience({"B": (1.0,)}))
+    with pytest.raises(Conflict):
+        await store.store(NS, Experience({"C": (1.0,)}))
+    assert set((await store.of(NS)).past) == {"B"}

@@ -6,12 +6,21 @@ dependency. Alerts are grouped anew at every new one (`core.correlation.filing`)
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
 from opsloop.api.incident import REOPEN_GRACE, Incident, IncidentSpec, LinkedTicket
-from opsloop.core.actions import Action, CreateIncident, DeleteInboxEntries, FileToLedger, MoveAlerts, StoreTicketQueue
+from opsloop.core.actions import (
+    Action,
+    CreateIncident,
+    DeleteInboxEntries,
+    FileToLedger,
+    MoveAlerts,
+    StoreExperience,
+    StoreTicketQueue,
+)
 from opsloop.core.alerts.ledger import episode
+from opsloop.core.correlation.experience import learnt
 from opsloop.core.correlation.facts import Reader
 from opsloop.core.correlation.filing import Filing, file_alerts
 from opsloop.core.correlation.measured import incidents_for_measured_harm
@@ -20,7 +29,7 @@ from opsloop.core.correlation.service_health import ServiceHealth
 from opsloop.core.correlation.standing import reader_of
 from opsloop.core.correlation.ticket_candidates import of_incident
 from opsloop.core.decision import Decision
-from opsloop.core.facts import Alert, CorrelationFacts, QueuedTicket
+from opsloop.core.facts import Alert, CorrelationFacts, Experience, QueuedTicket
 from opsloop.core.slo.age import view_as_of
 from opsloop.core.tickets.linking import Candidate, link_tickets
 from opsloop.core.topology import Topology
@@ -38,6 +47,7 @@ class Correlation:
     links: Mapping[str, tuple[LinkedTicket, ...]]  # Incident → newly linked tickets
     queue: tuple[QueuedTicket, ...]  # the whole queue afterwards
     moves: tuple[MoveAlerts, ...] = ()
+    experience: Experience = field(default_factory=Experience)
     look_again: timedelta | None = None
 
     @property
@@ -81,6 +91,8 @@ def decide(
         actions.append(StoreTicketQueue(correlation.queue))
     if filed := _filed_entries(facts, correlation.filings):
         actions.append(DeleteInboxEntries(filed))
+    if correlation.experience is not facts.experience:
+        actions.append(StoreExperience(correlation.experience))
     return Decision(actions=tuple(actions), look_again=correlation.look_again)
 
 
@@ -115,6 +127,7 @@ def correlate(
         links=links,
         queue=queue,
         moves=filed.moves,
+        experience=learnt(facts, reader, grace, now),
         look_again=max(min(waits), SOONEST) if waits else None,
     )
 

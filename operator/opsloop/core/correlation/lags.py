@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from statistics import median
 
+from opsloop.core.correlation.facts import Reading
 from opsloop.core.correlation.grouping import Group
 from opsloop.core.correlation.method import Seconds
 from opsloop.core.correlation.onsets import Rules
@@ -26,16 +27,23 @@ class Lessons:
 
     def after(self, groups: Iterable[Group], rules: Rules) -> "Lessons":
         """The lessons with those of these groups, which were read with `rules`."""
-        past = dict(self.past)
+        lessons = self
         for group in groups:
-            late: dict[str, list[Seconds]] = {}
-            for reading in (r for a in group.attributions for r in a.fact.readings):
-                residual = reading.onset - group.at
-                if abs(residual) <= OUTLIER:
-                    late.setdefault(reading.rule, []).append(residual + rules.learnt.get(reading.rule, 0.0))
-            if len(late) >= LEAST_RULES:
-                for rule, residuals in late.items():
-                    past[rule] = (*past.get(rule, ()), median(residuals))[-MOST_PAST:]
+            lessons = lessons.after_fault(group.at, (r for a in group.attributions for r in a.fact.readings), rules)
+        return lessons
+
+    def after_fault(self, at: Seconds, readings: Iterable[Reading], rules: Rules) -> "Lessons":
+        """The lessons with that of one fault, which began at this Unix time; its alerts were read with `rules`."""
+        late: dict[str, list[Seconds]] = {}
+        for reading in readings:
+            residual = reading.onset - at
+            if abs(residual) <= OUTLIER:
+                late.setdefault(reading.rule, []).append(residual + rules.learnt.get(reading.rule, 0.0))
+        if len(late) < LEAST_RULES:
+            return self
+        past = dict(self.past)
+        for rule, residuals in late.items():
+            past[rule] = (*past.pop(rule, ()), median(residuals))[-MOST_PAST:]  # what speaks last stands last
         return Lessons(past)
 
     def shifts(self, learn_from: float) -> dict[str, Seconds]:

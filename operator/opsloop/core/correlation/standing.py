@@ -10,6 +10,7 @@ from opsloop.core.alert_rules import AlertRules
 from opsloop.core.correlation.entities import SERVICE, Entity
 from opsloop.core.correlation.facts import DEAD, FAIL, Key, Reader, Reading, weighted_median
 from opsloop.core.correlation.identity import Held
+from opsloop.core.correlation.lags import Lessons
 from opsloop.core.correlation.method import Method, Seconds
 from opsloop.core.correlation.onsets import Rules
 from opsloop.core.correlation.paths import Known
@@ -32,7 +33,10 @@ def reader_of(facts: CorrelationFacts, health: ServiceHealth, method: Method) ->
     needs = tuple(sorted((name, tuple(view.release.spec.depends_on)) for name, view in views.items()))
     workloads = {view.release.spec.workload_ref.name: name for name, view in views.items()}
     aliases = workloads | {service: owner for service, owner in facts.owners.items() if owner in views}
-    return _reader(facts.namespace, needs, tuple(sorted(aliases.items())), method, facts.rules)
+    shifts = Lessons(facts.experience.past).shifts(method.lags.learn_from)
+    return _reader(
+        facts.namespace, needs, tuple(sorted(aliases.items())), method, facts.rules, tuple(sorted(shifts.items()))
+    )
 
 
 @lru_cache(maxsize=64)
@@ -42,11 +46,12 @@ def _reader(
     aliases: tuple[tuple[str, str], ...],
     method: Method,
     rules: AlertRules,
+    learnt: tuple[tuple[str, Seconds], ...],
 ) -> Reader:
     nodes = {name for name, _ in needs}.union(*(needed for _, needed in needs))
     graph = Graph(dict(needs), dict.fromkeys(nodes, namespace))
     own = {name: owner for name, owner in aliases if name not in nodes}
-    return Reader(graph, method, Rules(rules), aliases=own, home=namespace, strangers=True)
+    return Reader(graph, method, Rules(rules, dict(learnt)), aliases=own, home=namespace, strangers=True)
 
 
 def known_of(health: ServiceHealth, now: datetime, method: Method) -> Known:

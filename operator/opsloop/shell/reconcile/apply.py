@@ -29,6 +29,7 @@ from opsloop.core.actions import (
     StartQuarantine,
     StopEvals,
     StopQuarantine,
+    StoreExperience,
     StorePostmortem,
     StoreTicketQueue,
     WithdrawPage,
@@ -199,6 +200,8 @@ async def execute(runtime: Runtime, namespace: str, obj: Object, action: Action)
             await _move_alerts(runtime, namespace, action)
         case StoreTicketQueue():
             await runtime.ledgers.store_queue(namespace, action.queue)
+        case StoreExperience():
+            await runtime.experience.store(namespace, action.experience)
         case DeleteInboxEntries():
             await _delete_inbox_entries(runtime, namespace, action)
         case SendPage():

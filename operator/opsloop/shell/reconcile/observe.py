@@ -12,11 +12,13 @@ from opsloop.api.runbook import Runbook
 from opsloop.core.alerts import ledger
 from opsloop.core.conditions import is_true
 from opsloop.core.correlation.decide import relevant_incidents
+from opsloop.core.correlation.experience import teachers
 from opsloop.core.evalcase.quarantine import label_value
 from opsloop.core.facts import (
     CanaryFacts,
     CorrelationFacts,
     EvalCaseFacts,
+    Experience,
     FieldWrite,
     IncidentFacts,
     Ledger,
@@ -185,18 +187,23 @@ async def namespace_facts(runtime: Runtime, namespace: str) -> CorrelationFacts:
     queue = await runtime.ledgers.queue(namespace)
     releases, incidents = runtime.cache.releases(namespace), runtime.cache.incidents(namespace)
     told = inbox or queue or any(i.is_open and i.status.alerts.count for i in incidents)
+    experience = await runtime.experience.of(namespace) if incidents else Experience()
     relevant = relevant_incidents(incidents, runtime.now(), runtime.reopen_grace) if told else []
+    names = {
+        i.metadata.name for i in (*relevant, *teachers(incidents, experience, runtime.reopen_grace, runtime.now()))
+    }
     return CorrelationFacts(
         namespace=namespace,
         releases=tuple(view(runtime, release) for release in releases),
         incidents=(*incidents, *map(_nameless, runtime.cache.unreadable_incidents(namespace))),
-        ledgers={i.metadata.name: await runtime.ledgers.ledger(namespace, i.metadata.name) for i in relevant},
+        ledgers={name: await runtime.ledgers.ledger(namespace, name) for name in sorted(names)},
         owners={w: r.metadata.name for r in releases if (w := r.spec.workload_ref.name) != r.metadata.name},
         inbox=inbox,
         queue=queue,
         since=runtime.inbox.since(namespace),
         heard_since=runtime.heard_since(),
         rules=runtime.rules.known,
+        experience=experience,
     )
 
 
