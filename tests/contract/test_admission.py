@@ -282,6 +282,7 @@ POLICY_PLURALS = {
 }
 MILD = {"kind": "alerts", "at": "2026-11-23T14:00:00Z", "severity": "sev3"}
 OPERATOR = "system:serviceaccount:opsloop-system:opsloop"
+WRITE_CONFIGMAPS = {"apiGroups": [""], "resources": ["configmaps"], "verbs": ["get", "create", "patch", "delete"]}
 EDIT = {"apiGroups": ["opsloop.dev"], "resources": ["*"], "verbs": ["get", "create", "patch", "update"]}
 PATCH_ANSWERS = {"apiGroups": ["apps"], "resources": ["deployments"], "verbs": ["patch"], "resourceNames": ["answers"]}
 
@@ -296,16 +297,16 @@ def guarded(api: Api, namespace: str) -> Iterator[str]:
     documents = list(yaml.safe_load_all((ROOT / "manifests" / "opsloop.yaml").read_text()))
     on_call = next(found for found in documents if found["metadata"]["name"].endswith("-on-call"))["rules"]
     users = {
-        "editor": [EDIT],
+        "editor": [EDIT, WRITE_CONFIGMAPS],
         "shipper": [EDIT, PATCH_ANSWERS],
         "on-call": on_call,
         "lead": [EDIT, PATCH_ANSWERS, *on_call],
-        OPERATOR: [EDIT],
+        OPERATOR: [EDIT, WRITE_CONFIGMAPS],
     }
     for user, rules in users.items():
         grant(api, namespace, user, rules)
     own = [found for found in documents if found["kind"].startswith("ValidatingAdmissionPolicy")]
-    assert len(own) == 8
+    assert len(own) == 10
     where = {"matchLabels": {"kubernetes.io/metadata.name": namespace}}
     for found in own:
         found["metadata"]["name"] = f"{namespace}{found['metadata']['name'].removeprefix('opsloop-opsloop-system')}"
@@ -319,6 +320,7 @@ def guarded(api: Api, namespace: str) -> Iterator[str]:
     ]
     for probe in probes:
         until(lambda probe=probe: create(api, namespace, probe, user="editor")[0] != 201)
+    until(lambda: keep(api, namespace, record("probe", {"opsloop.dev/inbox": "true"}), "editor")[0] == 403)
     assert create(api, namespace, named("probe", at("Runbook")), dry=False)[0] == 201
     path = f"{GROUP}/namespaces/{namespace}/runbooks/probe"
     raised = {"spec": {"serviceAccountName": "other"}}
@@ -509,3 +511,53 @@ def test_people_on_call_change_nothing_else_of_runbooks_and_cases(
     assert patch(api, guarded, f"{path}?dryRun=All", change, "editor")[0] == 200
     note = {"metadata": {"annotations": {"team.example/note": "seen"}}}
     assert patch(api, guarded, f"{path}?dryRun=All", note, "on-call")[0] == 200
+
+
+def record(name: str, labels: dict[str, str], **content: dict[str, str]) -> Object:
+    """A ConfigMap."""
+    return {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": name, "labels": labels}, **content}
+
+
+def keep(api: Api, namespace: str, body: Object, user: str, dry: bool = True) -> tuple[int, Object]:
+    """Creates a ConfigMap."""
+    return api.call("POST", f"/api/v1/namespaces/{namespace}/configmaps{'?dryRun=All' if dry else ''}", body, user=user)
+
+
+FORGED = [
+    pytest.param(record("in", {"opsloop.dev/inbox": "true"}), id="an inbox entry"),
+    pytest.param(record("one-ledger", {"opsloop.dev/ledger": "one-1"}), id="a ledger by its label"),
+    pytest.param(record("one-ledger", {}, binaryData={"ledger.json.gz": "e30="}), id="a ledger by its content, which is read by name"),
+    pytest.param(record("opsloop-tickets", {}, binaryData={"tickets.json.gz": "e30="}), id="the ticket queue"),
+    pytest.param(record("opsloop-lags", {}, data={"lags.json": "{}"}), id="lags that nobody measured"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("body", FORGED)
+def test_only_opsloop_writes_its_records(api: Api, guarded: str, body: Object) -> None:
+    for user in ("editor", ""):  # "" is the administrator of the cluster
+        status, answer = keep(api, guarded, body, user)
+        assert (status, "only opsloop writes the ConfigMaps" in answer["message"]) == (403, True), answer
+    assert keep(api, guarded, body, OPERATOR)[0] == 201
+
+
+def test_a_record_may_be_annotated_and_deleted_and_other_configmaps_are_free(api: Api, guarded: str) -> None:
+    path = f"/api/v1/namespaces/{guarded}/configmaps/kept"
+    assert (
+        keep(api, guarded, record("kept", {"opsloop.dev/inbox": "true"}, data={"a": "1"}), OPERATOR, dry=False)[0]
+        == 201
+    )
+
+    def edit(change: Object, user: str = "editor") -> int:
+        return api.call("PATCH", f"{path}?dryRun=All", change, "merge-patch+json", user=user)[0]
+
+    assert edit({"metadata": {"annotations": {"team": "shop"}, "labels": {"team": "shop"}}}) == 200
+    assert edit({"data": {"a": "2"}}) == 403
+    assert edit({"data": {"a": "2"}}, OPERATOR) == 200
+    assert edit({"metadata": {"labels": {"opsloop.dev/inbox": "false"}}}) == 403
+    assert api.call("DELETE", path, user="editor")[0] == 200
+    assert keep(api, guarded, record("settings", {"app": "shop"}, data={"a": "1"}), "editor", dry=False)[0] == 201
+    path = f"/api/v1/namespaces/{guarded}/configmaps/settings"
+    assert edit({"data": {"a": "2"}}) == 200
+    assert edit({"metadata": {"labels": {"opsloop.dev/inbox": "true"}}}) == 403, (
+        "what was written before is none of ours"
+    )
