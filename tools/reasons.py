@@ -21,7 +21,7 @@ SECTIONS = (
         "Release",
         "`status.conditions[].reason` (`Held`, `Blocked`, `Drifted`, `Available`, `WorkloadMissing`, `TiersReachable`, `StoredAsDecided`, `Shipped`, `SpecResolved`, `RolledOut`, `BudgetMet`, `CanaryFits`), `status.target.reason`, "
         "`status.revisions[].reason` and `.blocked.reason`, `status.rollback.reason`.",
-        ("release.decide", "release.commands", "release.giving_way", "release.rollout_state", "release.outages", "release.live", "release.memory", "release.admission", "release.target", "release.canary", "release.outcome", "release.pods", "release.analysis", "release.rollback", "release.compared", "release.alone", "release.budgets"),
+        ("release.decide", "release.commands", "release.giving_way", "release.rollout_state", "release.outages", "release.live", "release.memory", "release.admission", "release.target", "release.canary", "release.spared", "release.outcome", "release.pods", "release.analysis", "release.rollback", "release.compared", "release.alone", "release.budgets"),
     ),
     (
         "Readings of an SLI",

@@ -7,7 +7,8 @@ import pytest
 
 from opsloop.simulator import kinds
 from opsloop.simulator.burn import Counts, is_harm, stretches
-from opsloop.simulator.figures import GOALS, Goal, Sample, can_tell, poisson_upper, seconds_to_serve, table, upper_bound
+from opsloop.simulator.figures import GOALS, Goal, Sample, poisson_upper, seconds_to_serve, table, upper_bound
+from opsloop.simulator.owed import can_tell
 from opsloop.simulator.service import Service
 from opsloop.simulator.traffic import Wave
 from opsloop.simulator.weather import MAIN, Weather

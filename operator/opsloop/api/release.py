@@ -245,6 +245,11 @@ class Target(Model):
         default=None,
         description="Time at which the pods reached the decided weight; of weight 100, time at which the promotion was decided.",
     )
+    restarts: int = Field(
+        default=0,
+        ge=0,
+        description="How often it started again by itself, after it was taken out for harm that live had as well.",
+    )
     started_at: Time = Field(description="Time at which the target was recorded.")
     ended_at: Time | None = Field(
         default=None, description="Time at which the target was promoted, rejected, cancelled or refused."

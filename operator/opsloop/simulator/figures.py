@@ -5,16 +5,14 @@ from dataclasses import dataclass
 from math import exp, lgamma, log
 from typing import Final
 
-from opsloop.api.release import Release
 from opsloop.core.release.weights import pods_for
-from opsloop.core.slo.canary import seconds_needed
-from opsloop.simulator import manifests
-from opsloop.simulator.burn import Counts, counts_of, is_harm, objectives, stretches
+from opsloop.simulator.burn import Counts, is_harm, objectives, stretches
 from opsloop.simulator.episode import FIX, Episode
+from opsloop.simulator.owed import can_ship, can_tell, rollout, seen
 from opsloop.simulator.record import IncidentRun, PageSent
 from opsloop.simulator.scraping import EVERY
 from opsloop.simulator.service import Service
-from opsloop.simulator.weather import END, HOLDS, MAIN, PAGE_FACTOR, WEIGHTS, Weather
+from opsloop.simulator.weather import HOLDS, MAIN, PAGE_FACTOR, WEIGHTS, Weather
 
 ALPHA: Final = 0.01
 DAY: Final = 86_400.0
@@ -97,20 +95,6 @@ def _canaries(episode: Episode) -> Iterable[Sample]:
         yield from _promotion(episode, "v2")
 
 
-def can_tell(weather: Weather, within: float | None = None) -> bool:
-    """The canary's first step gives enough events `within` these seconds, by the rate that the oracle knows at the least.
-
-    Default: within its hold and patience.
-    """
-    main = weather.main
-    release = Release.model_validate(manifests.release(main, "v1", weather.form, HOLDS))
-    analysis, share = release.spec.strategy.canary.analysis, release.spec.strategy.canary.steps[0].weight / 100
-    rate = main.wave.mean * (1 - main.wave.swing) * share
-    assert release.spec.slo is not None
-    limit = HOLDS[0] + analysis.patience.total_seconds() if within is None else within
-    return seconds_needed(release.spec.slo, analysis, rate) <= limit
-
-
 def _harmful(episode: Episode) -> Iterable[Sample]:
     """In time: 1.5 × the power table, three scrapes, and two readings (here every scrape). No weather's samples are late."""
     weather, multiple = episode.weather, episode.weather.multiple
@@ -144,7 +128,8 @@ def seconds_to_serve(weather: Weather, first: float, requests: float) -> float:
 
 
 def _promotion(episode: Episode, version: str) -> Iterable[Sample]:
-    run = next((t for t in episode.record.targets if (t.service, t.version) == (MAIN, version)), None)
+    tries = [t for t in episode.record.targets if (t.service, t.version) == (MAIN, version)]
+    run = tries[-1] if tries else None  # it may have started again by itself after an outage; nobody annotates here
     promoted = run is not None and run.state == "Promoted"
     state = f"{run.state} {run.reason} {run.held}" if run else "never tried"
     yield Sample("promoted", 1, not promoted, "" if promoted else f"{version} is {state}")
@@ -167,16 +152,10 @@ def _mitigations(episode: Episode) -> Iterable[Sample]:
     if not served or fired is None or burn < 2 * PAGE_FACTOR:
         return
     limit = fired + 2 * EVERY + 2 * EVERY + weather.handicap
-    rollout = _rollout(weather)
     acted = next((r.at for r in episode.record.rollbacks if (r.service, r.version) == (MAIN, "v2")), None)
-    late = acted is None or acted > limit or served[-1] > limit + rollout
+    late = acted is None or acted > limit or served[-1] > limit + rollout(weather)
     text = f"rolled back {f'at {acted:.0f} s' if acted else 'never'}, served until {served[-1]:.0f} s"
     yield Sample("mitigated", 1, late, f"{text}, due at {limit:.0f} s" if late else "")
-
-
-def _rollout(weather: Weather) -> float:
-    """Seconds that Kubernetes takes to replace the pods, at most."""
-    return 4 * (weather.main.versions["v1"].image.starts + 10)
 
 
 def _fired_for(episode: Episode, service: Service, version: str) -> float | None:
@@ -264,7 +243,7 @@ def _ends(episode: Episode) -> Iterable[Sample]:
     serving = [t.version for t in episode.tallies[MAIN] if t.version][-1:] == [FIX]
     shipped = serving if episode.weather.fix_by_push else run is not None and run.state == "Promoted"
     state = f"{run.state} {run.reason} {run.held}" if run else "never tried"
-    if shipped or can_tell(episode.weather, END - sum(HOLDS[1:]) - 2 * _rollout(episode.weather)):
+    if shipped or can_ship(episode.weather):
         yield Sample("fix-stuck", 1, not shipped, "" if shipped else f"the fix is {state}")
 
 
@@ -297,10 +276,7 @@ def _first(episode: Episode, service: str, version: str) -> float | None:
 
 
 def _counts(episode: Episode, service: Service) -> list[tuple[Counts, float]]:
-    """(counts of what users saw, budget) of each objective."""
-    live, tallies = service.versions[episode.weather.live[service.name]], episode.tallies[service.name]
-    served = [t for t in tallies if t.version]  # the others are in no counter; `_without_pods` has them
-    return [(counts_of(served, service.wave.mean, one.ratio(live), one.bad), one.budget) for one in objectives(service)]
+    return seen(episode.weather, service, episode.tallies[service.name])
 
 
 # --- the table

@@ -134,9 +134,13 @@ def sky(seed: int, rps: float | None = None, objective: float | None = None, nor
 
 
 def service(found: Sky, versions: list[Version], name: str = MAIN, depends: tuple[str, ...] = ()) -> Service:
-    """The service of a sky; healthy versions v1 and the fix `v9` are there always."""
+    """The service of a sky; healthy versions v1 and the fix `v9` are there always.
+
+    The fix errs no more than any version that it may be compared with: one that errs five times as much as a better live
+    version, if within the budget, may be rejected.
+    """
     base = Version("v1", found.steady, image=Image(found.starts))
-    fix = Version("v9", found.steady, image=Image(found.starts))
+    fix = Version("v9", min([found.steady, *(v.errors for v in versions)]), image=Image(found.starts))
     named = {v.name: v for v in (base, *versions, fix)}
     wave = Wave(found.rps, found.swing, found.random.uniform(0, 24))
     return Service(name, wave, named, found.objective, found.replicas, found.bursts, depends)

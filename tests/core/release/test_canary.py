@@ -1,13 +1,15 @@
 """The canary: dark first, then step by step, then promotion."""
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from opsloop.api.release import Target
 from opsloop.core.actions import DeleteCanary, EnsureCanary, SetTemplate
-from opsloop.core.facts import ReleaseFacts
-from tests.builders.objects import V1, V2, V4, at, evalcase, incident, workload
+from opsloop.core.facts import Harm, Readings, ReleaseFacts, SideBySide
+from opsloop.core.statistics.evidence import Interval as PairCounts
+from tests.builders.objects import V1, V2, V4, at, evalcase, incident, readings, workload
 from tests.builders.rollouts import (
     ADOPTED,
     BAD,
@@ -138,6 +140,49 @@ BURNT = {"burn": incident().spec.signal.burn, "severity": "sev1"}
 def test_an_incident(phase: str, detected: float, state: tuple[str, str]) -> None:
     burnt = incident("answers-1", {"phase": phase, "detectedAt": at(detected), **BURNT})
     assert end_of(step(incidents=(burnt,))) == state
+
+
+def beside_live(canary_bad: float, live_bad: float, own: str = V4, intervals: int = 3) -> Readings:
+    """The service burns; canary and live served 100 and 400 events in each interval since the harm began."""
+    pairs = tuple(PairCounts(n, n + 1, canary_bad, 100, live_bad, 400) for n in range(intervals))
+    return replace(readings(0.2, NOW), harm=Harm((), SideBySide(own, V1, pairs)))
+
+
+@pytest.mark.parametrize(
+    ("seen", "restarts", "reason"),
+    [
+        pytest.param(beside_live(20, 80), 0, "NotTheCanary", id="live errs alike: it may start again by itself"),
+        pytest.param(beside_live(0, 80), 0, "NotTheCanary", id="only live errs"),
+        pytest.param(beside_live(20, 80), 1, "IncidentOpen", id="it has started again once before: what both suffer may be its doing"),
+        pytest.param(beside_live(20, 1), 0, "IncidentOpen", id="it alone errs"),
+        pytest.param(beside_live(1, 4, intervals=1), 0, "IncidentOpen", id="too few events to tell"),
+        pytest.param(beside_live(20, 80, own=V2), 0, "IncidentOpen", id="another revision was counted"),
+        pytest.param(readings(0.2, NOW), 0, "IncidentOpen", id="nothing was counted side by side"),
+    ],
+)  # fmt: skip
+def test_harm_that_live_has_as_well(seen: Readings, restarts: int, reason: str) -> None:
+    burnt = incident("answers-1", {"phase": "Open", "detectedAt": at(80), **BURNT})
+    assert end_of(step(incidents=(burnt,), readings=seen, target={"restarts": restarts})) == ("Cancelled", reason)
+
+
+@pytest.mark.parametrize(
+    ("before", "restarts", "phase", "seen", "reason"),
+    [
+        pytest.param("IncidentOpen", 0, "Open", beside_live(20, 80), "NotTheCanary", id="what was counted meanwhile clears it"),
+        pytest.param("IncidentOpen", 1, "Open", beside_live(20, 80), "IncidentOpen", id="not one that has started again before"),
+        pytest.param("NotTheCanary", 0, "Open", beside_live(20, 1), "IncidentOpen", id="what was counted meanwhile blames it"),
+        pytest.param("NotTheCanary", 0, "Open", beside_live(1, 4, intervals=1), "NotTheCanary", id="too little says nothing else"),
+        pytest.param("NotTheCanary", 0, "Open", readings(0.2, NOW), "NotTheCanary", id="nor does nothing"),
+        pytest.param("IncidentOpen", 0, "Resolved", beside_live(20, 80), "IncidentOpen", id="when the harm is over it is too late"),
+        pytest.param("LiveChanged", 0, "Open", beside_live(20, 80), "LiveChanged", id="it ended for another reason"),
+    ],
+)  # fmt: skip
+def test_a_cancelled_canary_is_judged_until_the_harm_is_over(
+    before: str, restarts: int, phase: str, seen: Readings, reason: str
+) -> None:
+    over = target("Cancelled", reason=before, ended_at=at(90), restarts=restarts)
+    burnt = incident("answers-1", {"phase": phase, "detectedAt": at(80), **BURNT})
+    assert end_of(facts(status=status_with(over), incidents=(burnt,), readings=seen)) == ("Cancelled", reason)
 
 
 def test_an_incident_without_a_burn_ends_no_canary() -> None:

@@ -8,7 +8,7 @@ import pytest
 from opsloop.api.release import Release, ReleaseStatus
 from opsloop.core.actions import DeleteCanary, EnsureCanary, EnsureRevision, SetTemplate
 from opsloop.core.facts import AdmissionAnswer
-from tests.builders.objects import V1, V2, V3, V4, at, digest, release_spec, template, workload
+from tests.builders.objects import V1, V2, V3, V4, at, digest, incident, release_spec, template, workload
 from tests.builders.rollouts import (
     ADOPTED,
     BLOCK,
@@ -71,6 +71,30 @@ def test_the_target(item: Release, status: ReleaseStatus, state: tuple[str, str]
     )
     assert end_of(situation) == state
     assert actions_of(situation, SetTemplate) == [] and gates_opened(situation) == set()
+
+
+TAKEN_OUT = target("Cancelled", reason="NotTheCanary", ended_at=at(40))
+BURNT = {"burn": incident().spec.signal.burn, "severity": "sev1", "detectedAt": at(30)}
+
+
+@pytest.mark.parametrize(
+    ("harm", "now"),
+    [
+        pytest.param({"phase": "Open", **BURNT}, ("Cancelled", 0), id="the Incident is open"),
+        pytest.param({"phase": "Mitigated", **BURNT}, ("Cancelled", 0), id="its harm is over just now"),
+        pytest.param({"phase": "Resolved", **BURNT}, ("Dark", 1), id="it is resolved: tried again, once"),
+    ],
+)  # fmt: skip
+def test_a_canary_that_was_taken_out_for_harm_that_live_had_as_well(harm: dict[str, Any], now: tuple[str, int]) -> None:
+    status = status_after(facts(release_asking(), status_with(TAKEN_OUT), incidents=(incident("answers-1", harm),)))
+    assert status.target is not None and (status.target.state, status.target.restarts) == now
+
+
+def test_a_person_s_retry_counts_as_no_restart() -> None:
+    asked = release_asking("v4", {"retry": "1"})
+    before = TAKEN_OUT.model_copy(update={"restarts": 1})
+    status = status_after(facts(asked, status_with(before)))
+    assert status.target is not None and (status.target.state, status.target.restarts) == ("Dark", 0)
 
 
 @pytest.mark.parametrize("version", ["v1", "v3"])

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 
 JUDGED: Mapping[str, str] = {
-    "statistics.alike": "ALIKE CUT OTHER WORSE",
+    "statistics.alike": "ALIKE CUT OTHER SURE WORSE",
     "statistics.changepoint": "CUT FEWEST RECENT GROWTHS PARTS SPREAD SMOULDERS SMOULDER_RATE",
     "statistics.detectable": "_CAUGHT _FEWEST",
     "statistics.dispersion": "PRIOR LARGEST",
@@ -23,7 +23,7 @@ JUDGED: Mapping[str, str] = {
     "slo.tiers": "_DEFAULTS _SHORTEST_UNSCALED",
     "slo.traffic": "CHANCE LEAST_KNOWN",
     "slo.vanished": "SHOWN LOOKS",
-    "incident.cause": "ALPHA SURE LAST",
+    "incident.cause": "ALPHA LAST",
     "incident.crowd": "MOST_PAGES WITHIN",
     "incident.decide": "SLI_SILENT",
     "incident.dependencies": "GAP NEARLY",

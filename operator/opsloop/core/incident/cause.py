@@ -15,7 +15,7 @@ from opsloop.core.facts import Harm, Interval, ReleaseView, SideBySide, Value
 from opsloop.core.incident.exoneration import EXONERATED
 from opsloop.core.incident.suspects import Meeting, Suspect, suspects
 from opsloop.core.incident.weights import PROVEN_MOST, QUARTER, ROLLOUTS, WEIGHTS, Weights
-from opsloop.core.statistics.alike import Compared, compare
+from opsloop.core.statistics.alike import SURE, Compared, compare
 from opsloop.core.statistics.changepoint import Exposure, Series, Span
 from opsloop.core.statistics.evidence import Interval as PairCounts
 from opsloop.core.statistics.sequential import surely_below
@@ -33,7 +33,6 @@ CONFIG_CHANGED = "ConfigChanged"  # the harm began shortly after a ConfigMap or 
 SCALED = "Scaled"  # the harm began shortly after somebody changed the number of its pods
 
 ALPHA = 0.01  # of the bound on the error ratio of the last intervals
-SURE = log(20)  # log odds from which on it is said that a revision is bad, or not
 MATTERS = 0.05  # a change of confidence below this is not written: the status would change with every scrape
 LAST = 2  # intervals that must be free of harm for it to be over: eight scrapes
 RANKING = "ranking"

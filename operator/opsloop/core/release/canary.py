@@ -11,7 +11,7 @@ from opsloop.core import conditions
 from opsloop.core.actions import SetTemplate
 from opsloop.core.evalcase import gating
 from opsloop.core.facts import WorkloadFacts
-from opsloop.core.release import ReleaseBuilder, alone, commands, revisions, stopped, weights
+from opsloop.core.release import ReleaseBuilder, alone, commands, revisions, spared, stopped, weights
 from opsloop.core.release.admission import ADMISSION_CHANGED, without_effect
 from opsloop.core.release.analysis import (
     UNDECIDABLE,
@@ -82,7 +82,6 @@ from opsloop.core.release.target import (
 from opsloop.core.release.wanted import template_of
 
 # Named reasons
-INCIDENT_OPEN = "IncidentOpen"  # an Incident opened on this Release in mid-canary
 PAUSED = "Paused"  # spec.paused
 WAITING_FOR_APPROVAL = "WaitingForApproval"  # the step wants annotation opsloop.dev/approve=VERSION/WEIGHT
 
@@ -97,6 +96,7 @@ def advance(builder: ReleaseBuilder, workload: WorkloadFacts) -> None:
     target = builder.status.target
     if target is None or not target.is_active:
         _promote_late(builder, workload)
+        spared.reconsider(builder)
         mark_no_canary(builder)
         return
     if not take_images(builder, target):
@@ -140,11 +140,11 @@ def recorded_just_now(rollout: Rollout) -> Outcome | None:
 
 
 def incident_opened(rollout: Rollout) -> Outcome | None:
-    """Cancel where harm began after the canary did."""
+    """Cancel where harm began after the canary did; it starts again by itself where live errs alike (`spared`)."""
     incident = next((i for i in rollout.facts.incidents if _is_harm_since(i, rollout.target)), None)
     if incident is None:
         return None
-    return Cancel(INCIDENT_OPEN, f"{incident.metadata.name} is open; annotate opsloop.dev/retry to start again")
+    return Cancel(*spared.ending(rollout.target, rollout.facts.readings.harm, incident.metadata.name))
 
 
 def _is_harm_since(incident: Incident, target: Target) -> bool:

@@ -9,7 +9,7 @@ from opsloop.core import conditions
 from opsloop.core.actions import EnsureRevision
 from opsloop.core.conditions import TEMPLATE_MISSING
 from opsloop.core.facts import AdmissionAnswer, ReleaseFacts, WorkloadFacts
-from opsloop.core.release import ReleaseBuilder, admission, alone, commands, identity, revisions, weights
+from opsloop.core.release import ReleaseBuilder, admission, alone, commands, identity, revisions, spared, weights
 from opsloop.core.release.analysis import ANALYSIS_FAILED, EVAL_FAILED, too_little_traffic
 from opsloop.core.release.giving_way import give_way, gives_way
 from opsloop.core.release.outcome import Cancel, Outcome, Refuse, Rollout, Wait
@@ -92,7 +92,8 @@ def question(facts: ReleaseFacts) -> Wanted | None:
 def _new_target(facts: ReleaseFacts, digest: str, now: datetime) -> Target:
     spec = facts.release.spec
     retry = _retry(facts)
-    return Target(digest=digest, version=spec.version, images=spec.images, retry=retry, state="Dark", started_at=now)
+    target = Target(digest=digest, version=spec.version, images=spec.images, retry=retry, state="Dark", started_at=now)
+    return target.model_copy(update={"restarts": spared.restarts_of(facts.release.status.target, target)})
 
 
 def _ask_or_take(builder: ReleaseBuilder, wish: Wanted, target: Target) -> None:
@@ -215,6 +216,7 @@ def _is_answered(facts: ReleaseFacts, status: ReleaseStatus, workload: WorkloadF
         or _base_changed(status, target)
     )
     again = again or _containers_found(target, workload) or _not_alone_any_more(facts, target, workload)
+    again = again or spared.starts_again(facts, target)
     return not again and not _admitted_again(facts, status, target)
 
 

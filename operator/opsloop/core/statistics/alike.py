@@ -19,6 +19,7 @@ CUT = 4.6  # of one interval's log likelihood ratio: 1 to 100
 WORSE = (4.0, 8.0, 16.0, 32.0, 64.0, 128.0)
 ALIKE = (0.5, 0.7, 1.0, 1.4, 2.0)
 OTHER = 0.1  # share of "the other one is worse" among what explains the harm without the first one
+SURE = log(20)  # log odds from which on it is said that the first one is harmed alone, or not
 
 
 @dataclass(frozen=True, slots=True)
