@@ -68,8 +68,9 @@ install: images ## the operator by its Helm chart, for all namespaces (PROMETHEU
 generate: $(STAMP) ## CRDs from the models, manifests from the chart
 	@$(PY) tools/generate.py
 
-bench: $(STAMP) cluster images ## reaction times, API requests and memory of the operator over one shift, as a table
+bench: $(STAMP) cluster images ## reaction times, API requests and memory over one shift, and a heavy load on the intake, as tables
 	@$(PY) -m e2e.bench
+	@$(PY) -m e2e.bench.load
 
 sim: $(STAMP) ## how well it judges: a table over EPISODES=400 weathers in fake time; fails where a goal is not met
 	@$(PY) -m tests.sim --episodes $(EPISODES) --toys

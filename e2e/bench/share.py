@@ -33,6 +33,7 @@ from opsloop.core.actions import EnsureCanary, SetGates
 from opsloop.core.facts import PodFacts
 from opsloop.core.release import weights
 from opsloop.names import CANARY
+from opsloop.shell.apart import Apart
 from opsloop.shell.ports import CONFIGMAPS, DEPLOYMENTS, PODS, SERVICES, Object
 from opsloop.shell.reconcile import workloads
 from opsloop.shell.reconcile.apply import execute
@@ -50,7 +51,7 @@ def runtime_on(kube: Kube) -> Runtime:
     absent = cast(Any, None)
     return Runtime(
         reader=kube, writer=kube, access=kube, clock=SystemClock(), cache=Cache(), readings=absent, inbox=absent,
-        ledgers=absent, rules=absent, experience=absent, evals=absent, pages=absent,
+        ledgers=absent, apart=Apart(), rules=absent, experience=absent, evals=absent, pages=absent,
         events=absent, stops=absent, enqueue=lambda key: None, instruments=absent, incident_retention=timedelta(days=90),
         reopen_grace=timedelta(minutes=30), repeat_interval=timedelta(hours=4), started=SystemClock().now(),
     )  # fmt: skip

@@ -7,6 +7,7 @@ QUARANTINE = "opsloop.dev/quarantine"  # label on quarantined pods: EvalCase
 INCIDENT = "opsloop.dev/incident"  # label: Incident of an object
 INBOX = "opsloop.dev/inbox"  # label "true" on a ConfigMap with intake that is not correlated yet
 LEDGER = "opsloop.dev/ledger"  # label on a ledger ConfigMap: Incident
+LEDGER_PAGE = "opsloop.dev/ledger-page"  # label on a ConfigMap with further alerts of a ledger: Incident
 TICKETS = "opsloop.dev/tickets"  # label "true" on a ConfigMap with tickets that are linked to no Incident
 APPROVE = "opsloop.dev/approve"  # annotation: VERSION/WEIGHT on a Release, PLAY (for example rollback-1) on an Incident
 UNBLOCK = "opsloop.dev/unblock"  # annotation on a Release: digest to allow again
@@ -39,6 +40,11 @@ def canary_name(deployment: str) -> str:
 def ledger_name(incident: str) -> str:
     """Name of the ConfigMap with all alerts and linked tickets of an Incident."""
     return f"{incident}-ledger"
+
+
+def page_name(incident: str, number: int) -> str:
+    """Name of the ConfigMap with a further page of an Incident's ledger; the first is 1."""
+    return f"{ledger_name(incident)}-{number}"
 
 
 def postmortem_name(incident: str) -> str:

@@ -527,6 +527,7 @@ FORGED = [
     pytest.param(record("in", {"opsloop.dev/inbox": "true"}), id="an inbox entry"),
     pytest.param(record("one-ledger", {"opsloop.dev/ledger": "one-1"}), id="a ledger by its label"),
     pytest.param(record("one-ledger", {}, binaryData={"ledger.json.gz": "e30="}), id="a ledger by its content, which is read by name"),
+    pytest.param(record("one-ledger-1", {}, binaryData={"page.json.gz": "e30="}), id="a page of a ledger, likewise"),
     pytest.param(record("opsloop-tickets", {}, binaryData={"tickets.json.gz": "e30="}), id="the ticket queue"),
     pytest.param(record("opsloop-lags", {}, data={"lags.json": "{}"}), id="lags that nobody measured"),
 ]  # fmt: skip

@@ -5,6 +5,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from pydantic import ValidationError
 
+from opsloop.api.meta import Condition
 from opsloop.api.runbook import RunbookStatus
 from opsloop.core.actions import DeleteCanary
 from opsloop.core.decision import LONGEST_EVENT, SOONEST_LOOK, Decision, DecisionBuilder
@@ -25,6 +26,16 @@ def test_a_status_set_to_what_it_was_is_not_written() -> None:
     new.set(observed_generation=4)
     new.set(observed_generation=3)
     assert new.build().status is None
+
+
+def test_a_time_that_differs_by_less_than_is_stored_is_not_written() -> None:
+    ready = Condition(type="Ready", status="True", reason="R", message="m", last_transition_time=NOW)
+    moment = NOW + timedelta(microseconds=700)
+    new = builder(RunbookStatus(conditions=[ready]))
+    new.set(conditions=[ready.model_copy(update={"last_transition_time": moment})])
+    assert new.build().status is None
+    new.set(conditions=[ready.model_copy(update={"last_transition_time": moment + timedelta(milliseconds=1)})])
+    assert new.build().status is not None
 
 
 def test_the_same_action_is_asked_for_once_and_in_order() -> None:

@@ -6,7 +6,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from opsloop.core.actions import MoveAlerts
-from opsloop.core.alerts.ledger import counts, join, merge
+from opsloop.core.alerts.ledger import counts, merge
+from opsloop.core.alerts.pages import join
 from opsloop.core.codec import decode_ledger, encode_ledger
 from opsloop.core.correlation import books
 from opsloop.core.correlation.spells import key_of

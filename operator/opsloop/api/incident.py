@@ -199,6 +199,11 @@ class AlertCounts(Model):
         description="Number of those whose end nobody reported and that nobody has repeated for three repeat intervals"
         " (setting intake.repeatInterval), for instance because a person silenced them. They do not count as firing.",
     )
+    short: int = Field(
+        default=0,
+        description="Number of distinct alerts of which the ledger keeps only name, service, severity and times: those after the"
+        " first thousand. They are counted like the others.",
+    )
     first_at: Time | None = Field(default=None, description="Earliest start of an alert.")
     last_at: Time | None = Field(default=None, description="Latest start of an alert.")
     by_service: dict[str, int] = Field(

@@ -12,23 +12,30 @@ from typing import Any, cast, get_args
 from opsloop.api.incident import LinkedTicket, TicketExample
 from opsloop.api.meta import Severity
 from opsloop.core.alerts.labels import is_identifying
-from opsloop.core.facts import Alert, Category, InboxEntry, Ledger, Moved, QueuedTicket, Ticket, Triage
+from opsloop.core.alerts.pages import MOST_PAGES, page_of, roll
+from opsloop.core.facts import Alert, Category, InboxEntry, Ledger, Moved, Page, QueuedTicket, Row, Ticket, Triage
 from opsloop.core.json_parts import split
 from opsloop.errors import Invalid
 
 MAX_OBJECT = 900 * 1024  # bytes of base64 in one ConfigMap; the API server refuses at 1 MiB
 MAX_UNPACKED = 32 * 1024 * 1024  # bytes; ten thousand alerts with their prose are a quarter of that
+MOST_IN_ENTRY = 1000  # alerts of one inbox entry, so that what one look takes is bounded
+FASTER = 6  # zlib's level for what is written often: half of the time of the best, and a few per cent longer
 ENTRY = "entry.json.gz"  # keys of binaryData
 LEDGER = "ledger.json.gz"
+PAGE = "page.json.gz"
 QUEUE = "tickets.json.gz"
+# Microseconds of Unix time: the years 1 and 10000, between which a datetime lies
+EARLIEST, LATEST = -62_135_596_800_000_000, 253_402_300_800_000_000
 SHORTER = (500, 160, 0)  # characters of a ticket's body that stay when the queue gets too long
 
 
 def encode_entries(alerts: Sequence[Alert], tickets: Sequence[Ticket] = ()) -> list[dict[str, str]]:
     """The binaryData of as many ConfigMaps as needed, each below MAX_OBJECT."""
-    data = pack({"alerts": [dump_alert(a) for a in alerts], "tickets": [dump_ticket(t) for t in tickets]})
-    if len(data) <= MAX_OBJECT or len(alerts) + len(tickets) <= 1:
-        return [{ENTRY: data}]
+    if len(alerts) <= MOST_IN_ENTRY:
+        data = pack({"alerts": [dump_alert(a) for a in alerts], "tickets": [dump_ticket(t) for t in tickets]})
+        if len(data) <= MAX_OBJECT or len(alerts) + len(tickets) <= 1:
+            return [{ENTRY: data}]
     a, t = (len(alerts) + 1) // 2, len(tickets) // 2
     return encode_entries(alerts[:a], tickets[:t]) + encode_entries(alerts[a:], tickets[t:])
 
@@ -46,38 +53,85 @@ def decode_entry(binary_data: Mapping[str, str]) -> InboxEntry:
 
 
 def encode_ledger(ledger: Ledger) -> dict[str, str]:
-    """binaryData below MAX_OBJECT: folded are what left it (but not that it left), annotations, labels that name no service, and
-    then older episodes, in this order.
+    """binaryData below MAX_OBJECT, without its pages (but with their number): folded are what left it (but not that it left),
+    annotations, labels that name no service, older episodes, and all labels but name, service and severity, in this order.
 
     Raises Invalid where that is not enough.
     """
-    for fold in (_unchanged, _without_gone, _without_annotations, _with_few_labels, _latest_episodes):
+    for fold in (_unchanged, _without_gone, _without_annotations, _with_few_labels, _latest_episodes, _in_short):
         ledger = fold(ledger)
-        data = pack(_dump_ledger(ledger))
+        data = pack(_dump_ledger(ledger), FASTER)
         if len(data) <= MAX_OBJECT:
             return {LEDGER: data}
     raise Invalid(f"ledger: {len(ledger.alerts)} alerts need {len(data)} bytes; a ConfigMap holds {MAX_OBJECT}")
 
 
 def decode_ledger(binary_data: Mapping[str, str]) -> Ledger:
-    """The inverse of `encode_ledger`. Raises Invalid for data that opsloop did not write."""
+    """The inverse of `encode_ledger`, without its pages. Raises Invalid for data that opsloop did not write."""
+    return decode_ledger_with_pages(binary_data)[0]
+
+
+def decode_ledger_with_pages(binary_data: Mapping[str, str]) -> tuple[Ledger, int]:
+    """(as `decode_ledger`, number of its pages)."""
     content = unpack(binary_data, LEDGER)
     try:
-        return Ledger(
+        number = content.get("pages", 0)
+        if type(number) is not int or not 0 <= number <= MOST_PAGES:
+            raise ValueError(f"{number!r:.40} pages")
+        ledger = Ledger(
             tuple(load_alert(item) for item in content["alerts"]),
             tuple(map(_linked, content["tickets"])),
             tuple(load_alert(item) for item in content.get("gone", ())),
             tuple(_load_move(item) for item in content.get("moves", ())),
         )
+        return ledger, number
     except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise Invalid(f"binaryData.{LEDGER}: not a ledger ({error!r})") from error
+
+
+def encode_page(page: Page) -> dict[str, str]:
+    """binaryData below MAX_OBJECT: rows, and each kind of labels once. Raises Invalid where that is not enough."""
+    for most in (None, 1):  # older episodes are left out first
+        kinds: dict[tuple[tuple[str, str], ...], int] = {}
+        labels: list[dict[str, str]] = []
+        rows: list[list[Any]] = []
+        for fingerprint, episodes in page.by_print.items():
+            for *moments, ended, names in episodes[-most:] if most else episodes:
+                kind = kinds.setdefault(tuple(names.items()), len(labels))
+                if kind == len(labels):
+                    labels.append(dict(names))
+                rows.append([fingerprint, kind, ended, *moments])
+        data = pack({"labels": labels, "rows": rows}, FASTER)
+        if len(data) <= MAX_OBJECT:
+            return {PAGE: data}
+    raise Invalid(f"page: {len(page.by_print)} alerts need {len(data)} bytes; a ConfigMap holds {MAX_OBJECT}")
+
+
+def decode_page(binary_data: Mapping[str, str]) -> Page:
+    """The inverse of `encode_page`. Raises Invalid for data that opsloop did not write."""
+    content = unpack(binary_data, PAGE)
+    try:
+        labels = [_texts(item) for item in content["labels"]]
+        return page_of(_row(labels, item) for item in content["rows"])
+    except (AttributeError, IndexError, KeyError, OverflowError, TypeError, ValueError) as error:
+        raise Invalid(f"binaryData.{PAGE}: not a page of a ledger ({error!r})") from error
+
+
+def _row(labels: Sequence[dict[str, str]], item: Sequence[Any]) -> tuple[str, Row]:
+    fingerprint, kind, ended, starts_at, received_at, ends_at, heard_at = item
+    certain, maybe = (starts_at, received_at), [at for at in (ends_at, heard_at) if at is not None]
+    if type(kind) is not int or kind < 0 or type(ended) is not bool:
+        raise TypeError("a row is [fingerprint, number of its labels, ended, startsAt, receivedAt, endsAt, heardAt]")
+    if any(type(at) is not int or not EARLIEST <= at < LATEST for at in (*certain, *maybe)):
+        raise ValueError("a row's times are microseconds of Unix time")
+    return _text(fingerprint), (starts_at, received_at, ends_at, heard_at, ended, labels[kind])
 
 
 def _dump_ledger(ledger: Ledger) -> dict[str, Any]:
     content: dict[str, Any] = {"alerts": [dump_alert(a) for a in ledger.alerts], "tickets": list(ledger.tickets)}
     if ledger.moves:
         content |= {"gone": [dump_alert(a) for a in ledger.gone], "moves": [_dump_move(m) for m in ledger.moves]}
-    return content
+    return content | ({"pages": len(ledger.pages)} if ledger.pages else {})
 
 
 def _dump_move(move: Moved) -> list[Any]:
@@ -119,10 +173,10 @@ def decode_queue(binary_data: Mapping[str, str]) -> tuple[QueuedTicket, ...]:
         raise Invalid(f"binaryData.{QUEUE}: not a ticket queue ({error!r})") from error
 
 
-def pack(content: Any) -> str:
+def pack(content: Any, level: int = 9) -> str:
     """JSON, gzip (without a time stamp: same content, same bytes), base64."""
     raw = json.dumps(content, separators=(",", ":"), sort_keys=True, ensure_ascii=False).encode()
-    return base64.b64encode(gzip.compress(raw, mtime=0)).decode()
+    return base64.b64encode(gzip.compress(raw, level, mtime=0)).decode()
 
 
 def unpack(binary_data: Mapping[str, str], key: str) -> dict[str, Any]:
@@ -263,3 +317,7 @@ def _with_few_labels(ledger: Ledger) -> Ledger:
 def _latest_episodes(ledger: Ledger) -> Ledger:
     latest = {a.fingerprint: a for a in ledger.alerts}  # sorted by startsAt: the last one stays
     return replace(ledger, alerts=tuple(a for a in ledger.alerts if latest[a.fingerprint] is a))
+
+
+def _in_short(ledger: Ledger) -> Ledger:
+    return replace(ledger, alerts=tuple(map(roll, ledger.alerts)))

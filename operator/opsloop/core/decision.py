@@ -92,7 +92,9 @@ class DecisionBuilder(Generic[F, S]):
     def build(self) -> Decision:
         """The Decision; its status is None where nothing changed. Raises ValidationError for a status of a wrong type."""
         status = type(self.status).model_validate(dict(self.status))
-        changed = status if status != self._observed else None
+        # As it would be stored: times lose their microseconds, and a write that changes nothing is none
+        differs = status != self._observed and status.dump() != self._observed.dump()
+        changed = status if differs else None
         again = self._look_again
         if again is not None and changed is None and not self._safety and not self._actions:
             again = max(again, SOONEST_LOOK)

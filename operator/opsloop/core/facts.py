@@ -468,14 +468,42 @@ class Moved:
     why: str = ""
 
 
+Row = tuple[int, int, int | None, int | None, bool, Mapping[str, str]]
+"""One episode in short form: startsAt, receivedAt, endsAt and heardAt in microseconds of Unix time, whether it ended, and its labels.
+
+A plain tuple of plain values: the collector of garbage looks through a hundred thousand of them in no time.
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Tally:
+    """What the alerts of one page count for."""
+
+    count: int  # distinct alerts
+    unended: tuple[tuple[datetime, int], ...]  # when somebody last spoke of them → how many have no end
+    by_service: Mapping[str, int]
+    first_at: datetime | None
+    last_at: datetime | None
+    loudest: int  # `alerts.labels.loudness` of those that fire; -1 = none fires
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """Alerts in short form (`core.alerts.pages`): fingerprint → its episodes by their beginning."""
+
+    by_print: Mapping[str, tuple[Row, ...]]
+    tally: Tally
+
+
 @dataclass(frozen=True, slots=True)
 class Ledger:
-    """All alerts and linked tickets of one Incident (its owned ConfigMap)."""
+    """All alerts and linked tickets of one Incident (its owned ConfigMaps)."""
 
     alerts: tuple[Alert, ...] = ()
     tickets: tuple[dict[str, Any], ...] = ()  # LinkedTicket dumps
     gone: tuple[Alert, ...] = ()  # what was filed here and left: kept, as it may come back
     moves: tuple[Moved, ...] = ()  # the latest one of each episode that came or left
+    pages: tuple[Page, ...] = ()  # further alerts of a long storm, in short form
 
 
 @dataclass(frozen=True, slots=True)

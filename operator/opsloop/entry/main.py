@@ -1,9 +1,11 @@
 """Runs the operator: watches on every replica, work only on the holder of the Lease, an orderly end on SIGTERM."""
 
 import asyncio
+import gc
 import logging
 import os
 import signal
+import sys
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -26,6 +28,10 @@ from opsloop.entry.wiring import Operator
 from opsloop.shell.notify.events import EventPoster
 from opsloop.shell.ports import Ports
 from opsloop.shell.watch.resync import Resync
+
+SWITCH = 0.001
+"""Seconds for which a computing thread keeps the event loop waiting each time that it wakes (5 ms by default): an answer to a
+request takes a dozen such times."""
 
 log = logging.getLogger("opsloop")
 
@@ -64,7 +70,7 @@ async def operate(settings: Settings) -> None:
         gained = asyncio.Event()
         identity = unique_identity(settings.pod_name)
         elector = Elector(base, settings.pod_namespace, settings.lease_name, identity, gained.set)
-        operator = Operator(connect(settings, base, elector.fence, session, metrics), settings)
+        operator = Operator(connect(settings, base, elector.fence, session, metrics), settings, threads=True)
         metrics.watch(operator.queue, lambda: elector.leading)
         metrics.watch_releases(lambda: operator.seen() if elector.leading else [])
         metrics.watch_incidents(lambda: operator.cache.incidents() if elector.leading else ())
@@ -166,8 +172,19 @@ async def _first_end(tasks: Mapping[str, "asyncio.Task[Any]"]) -> int:
     return 1
 
 
+def keep_responsive() -> None:
+    """Settings of the interpreter under which computing threads and the collection of garbage let the event loop go on.
+
+    What was imported lives as long as the process: frozen, it is not looked through at every full collection.
+    """
+    sys.setswitchinterval(SWITCH)
+    gc.collect()
+    gc.freeze()
+
+
 def run() -> None:
     """Entry point of `opsloop operator`: reads the settings from the environment; ends by `os._exit`."""
     settings = load(os.environ)
+    keep_responsive()
     setup_logging()
     asyncio.run(operate(settings))

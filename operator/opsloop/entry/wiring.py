@@ -10,6 +10,7 @@ from opsloop.core.facts import Verdict
 from opsloop.core.incident.effect import Act, act_of
 from opsloop.core.intake import Received
 from opsloop.entry.settings import Settings
+from opsloop.shell.apart import Apart
 from opsloop.shell.evals.runner import EvalRunner
 from opsloop.shell.intake.arrivals import Arrivals
 from opsloop.shell.intake.experience_store import ExperienceStore
@@ -37,8 +38,10 @@ log = logging.getLogger("opsloop")
 class Operator:
     """All parts of one process, connected. It does nothing until `queue.run` and `lead` run as tasks."""
 
-    def __init__(self, ports: Ports, settings: Settings) -> None:
+    def __init__(self, ports: Ports, settings: Settings, threads: bool = False) -> None:
+        """`threads`: long computations leave the event loop (`shell.apart`)."""
         self.settings = settings
+        apart = Apart(threads)
         self.cache = Cache(report=_report_unreadable)
         self.queue = Queue(
             self._reconcile, workers=settings.workers, hook=ports.instruments.reconciled, urgent=self._is_urgent
@@ -55,7 +58,8 @@ class Operator:
             cache=self.cache,
             readings=self.readings,
             inbox=InboxReader(ports.reader, ports.watcher, ports.clock, self.notices.tell),
-            ledgers=LedgerStore(ports.reader, ports.writer, self.notices.tell),
+            ledgers=LedgerStore(ports.reader, ports.writer, self.notices.tell, apart),
+            apart=apart,
             evals=EvalRunner(ports.reader, ports.prober, self.queue.enqueue),
             rules=self.rules,
             experience=ExperienceStore(ports.reader, ports.writer),
@@ -74,7 +78,7 @@ class Operator:
             ports.telemetry, ports.clock, self.cache.releases, self.readings, self._reading_changed, settings.tick,
             settings.prometheus_resolution, self._hot, self._act, settings.prometheus_delay, self._created,
         )  # fmt: skip
-        self.inbox = Inbox(ports.intake, self.intake_stored)
+        self.inbox = Inbox(ports.intake, self.intake_stored, apart=Apart(threads))
         self.arrivals = Arrivals(ports.watcher, settings.namespaces, self.intake_stored)
 
     def seen(self) -> list[tuple[Release, Verdict | None]]:

@@ -7,6 +7,7 @@ from typing import Any
 
 from opsloop.core.alerts.ledger import REPEATS
 from opsloop.core.facts import AdmissionAnswer, ObjectChanges, TemplateWrite
+from opsloop.shell.apart import Apart
 from opsloop.shell.evals.runner import EvalRunner
 from opsloop.shell.intake.experience_store import ExperienceStore
 from opsloop.shell.intake.inbox import InboxReader
@@ -62,6 +63,7 @@ class Runtime:
     ledgers: LedgerStore
     rules: RuleReader
     experience: ExperienceStore
+    apart: Apart
     evals: EvalRunner
     pages: PageSender
     events: Events

@@ -7,10 +7,10 @@ import json
 
 import pytest
 
-from opsloop.core.codec import ENTRY, MAX_UNPACKED, dump_alert
+from opsloop.core.codec import ENTRY, MAX_UNPACKED, decode_entry, dump_alert
 from opsloop.errors import Unavailable
 from opsloop.names import INBOX
-from opsloop.shell.intake.inbox import MOST_ENTRIES, Inbox, InboxReader
+from opsloop.shell.intake.inbox import FEW, MOST_ALERTS, MOST_ENTRIES, Inbox, InboxReader
 from opsloop.shell.ports import CONFIGMAPS
 from opsloop.simulator.fakes.clock import FakeClock
 from opsloop.simulator.fakes.cluster import FakeCluster
@@ -125,8 +125,34 @@ async def test_one_look_takes_a_part_and_the_next_one_the_next(cluster: FakeClus
         await inbox.put_alerts(NS, [alert("A", f"s{n}")])
     reader = InboxReader(cluster, cluster, cluster.clock)
     first = await reader.entries(NS)
-    assert len(first) == MOST_ENTRIES and reader.has_more(NS, first)
+    assert len(first) == MOST_ENTRIES and reader.has_more(NS)
     second = await reader.entries(NS)
     assert {e.name for e in second[:6]}.isdisjoint({e.name for e in first}), (
         "what nobody files keeps nothing else waiting"
     )
+
+
+async def test_a_small_body_is_read_before_a_storm_that_was_stored_earlier(cluster: FakeCluster) -> None:
+    inbox = Inbox(cluster, lambda _namespace, _names: None, window=0.0)
+    storm = [alert("A", f"s{n}") for n in range(2 * MOST_ALERTS)]
+    await inbox.put_alerts(NS, storm)
+    await inbox.put_alerts(NS, [alert("B", "web")])
+    reader = InboxReader(cluster, cluster, cluster.clock)
+    first = await reader.entries(NS)
+    assert [a.labels["alertname"] for a in first[0].alerts] == ["B"] and reader.has_more(NS)
+    assert MOST_ALERTS <= sum(len(entry.alerts) for entry in first) <= MOST_ALERTS + 1000, "a look takes a bounded part"
+    for entry in first:
+        reader.deleted(NS, entry.name)
+    second = await reader.entries(NS)
+    assert not reader.has_more(NS)
+    assert {a.fingerprint for e in (*first, *second) for a in e.alerts} == {a.fingerprint for a in storm} | {
+        "B-warning-web"
+    }
+
+
+async def test_a_big_body_is_stored_apart_from_the_small_ones_of_its_time(cluster: FakeCluster) -> None:
+    inbox = Inbox(cluster, lambda _namespace, _names: None, window=0.0)
+    few, many = STORM[:3], [alert("A", f"s{n}") for n in range(FEW + 1)]
+    await asyncio.gather(inbox.put_alerts(NS, few), inbox.put_alerts(NS, many))
+    sizes = {name: len(decode_entry(o["binaryData"]).alerts) for (_, _, name), o in cluster._objects.items()}
+    assert sorted(sizes.values()) == [3, FEW + 1]

@@ -120,13 +120,22 @@ def name_of(alert: Alert) -> str:
 
 def loudness(alert: Alert) -> int:
     """2 critical, 1 warning, 0 informational or without a severity."""
-    severity = alert.labels.get("severity", "").lower()
+    return loudness_of(alert.labels.get("severity", ""))
+
+
+def loudness_of(severity: str) -> int:
+    """As `loudness`, by the label."""
+    severity = severity.lower()
     return 2 if severity in CRITICAL else 1 if severity in WARNING else 0
 
 
 def alert_severity(alerts: Sequence[Alert], has_slo: bool) -> Severity:
     """The severity of an Incident that has only alerts: at most sev3 where an SLO decides who is paged, else critical pages."""
-    loudest = max((loudness(a) for a in alerts), default=0)
+    return severity_of(max((loudness(a) for a in alerts), default=0), has_slo)
+
+
+def severity_of(loudest: int, has_slo: bool) -> Severity:
+    """As `alert_severity`, by the loudness of the loudest alert."""
     if loudest == 2:
         return "sev3" if has_slo else "sev2"
     return "sev3" if loudest == 1 else "sev4"

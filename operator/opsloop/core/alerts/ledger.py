@@ -59,15 +59,8 @@ def merge(
         tuple(by_id[key] for key in sorted(by_id)),
         tuple(a for a in ordered if episode(a) in left),
         tuple(sorted(latest.values())),
+        ledger.pages,
     )
-
-
-def join(own: Ledger, merged: Iterable[Ledger]) -> Ledger:
-    """The ledger of an Incident together with what those hold that were merged into it."""
-    whole = own
-    for ledger in merged:
-        whole = merge(whole, ledger.alerts, tickets_of(ledger))
-    return whole
 
 
 def counts(ledger: Ledger, heard_since: datetime | None = None) -> AlertCounts:
@@ -77,12 +70,21 @@ def counts(ledger: Ledger, heard_since: datetime | None = None) -> AlertCounts:
     for alert in ledger.alerts:
         distinct.setdefault(alert.fingerprint, alert)
     services = Counter(service_of(alert.labels)[:128] for alert in distinct.values())
+    tallies = [page.tally for page in ledger.pages]
+    for tally in tallies:
+        services.update(tally.by_service)
+    told = [(at, number) for tally in tallies for at, number in tally.unended]
+    speaking = sum(number for at, number in told if heard_since is None or at >= heard_since)
+    rolled = sum(tally.count for tally in tallies)
+    times = [alert.starts_at for alert in ledger.alerts]
+    times += [at for tally in tallies for at in (tally.first_at, tally.last_at) if at is not None]
     return AlertCounts(
-        count=len(distinct),
-        firing=len(firing),
-        stale=len(unended) - len(firing),
-        first_at=min((a.starts_at for a in ledger.alerts), default=None),
-        last_at=max((a.starts_at for a in ledger.alerts), default=None),
+        count=len(distinct) + rolled,
+        firing=len(firing) + speaking,
+        stale=len(unended) - len(firing) + sum(number for _, number in told) - speaking,
+        short=rolled,
+        first_at=min(times, default=None),
+        last_at=max(times, default=None),
         by_service=dict(sorted(services.most_common(MAX_SERVICES))),
         sample=[_sample(alert, unended, firing) for alert in list(distinct.values())[:SAMPLE]],
     )

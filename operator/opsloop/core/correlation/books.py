@@ -7,9 +7,10 @@ from datetime import datetime
 from opsloop.api.incident import Incident
 from opsloop.core.actions import MoveAlerts
 from opsloop.core.alerts.ledger import firing_now
+from opsloop.core.alerts.pages import held
 from opsloop.core.correlation.facts import Key
 from opsloop.core.correlation.spells import key_of
-from opsloop.core.facts import Alert, Ledger, Moved
+from opsloop.core.facts import Alert, Ledger, Moved, Page
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +30,16 @@ class Books:
     homes: Mapping[Key, str]  # the Incident that has it: where that was merged, the one that took it over
     holders: Mapping[Key, tuple[Holder, ...]]  # that which has it comes first
     firing: Mapping[str, str]  # fingerprint → Incident, open or closed, by whose ledger it fires
+    pages: tuple[
+        tuple[str, tuple[Page, ...]], ...
+    ] = ()  # (Incident, alerts of its ledger in short form); that which has one comes first
+
+    def rolled(self, fingerprint: str) -> tuple[str, tuple[Alert, ...]]:
+        """(Incident, episodes) of an alert that is kept in short form, by their beginning; ("", ()) where none is."""
+        for name, pages in self.pages:
+            if episodes := held(pages, fingerprint):
+                return name, episodes
+        return "", ()
 
     def alerts_of(self, keys: Iterable[Key]) -> list[Alert]:
         """The episodes as they are filed."""
@@ -71,6 +82,7 @@ def read(incidents: Sequence[Incident], ledgers: Mapping[str, Ledger]) -> Books:
     opened = {i.metadata.name for i in incidents if i.is_open}
     holders: dict[Key, list[tuple[tuple[int, bool, int], Holder]]] = {}
     firing: dict[str, str] = {}
+    short: list[tuple[str, tuple[Page, ...]]] = []
     for order, incident in enumerate(sorted(incidents, key=lambda i: (i.is_open, i.spec.signal.at))):
         name, ledger = incident.metadata.name, ledgers.get(incident.metadata.name, Ledger())
         final = _final(name, merged_into)
@@ -81,11 +93,13 @@ def read(incidents: Sequence[Incident], ledgers: Mapping[str, Ledger]) -> Books:
                 ((turn, final in opened, order), Holder(name, final, turn, alert))
             )
         firing |= dict.fromkeys(firing_now(ledger.alerts), final)
+        if ledger.pages:
+            short.append((final, ledger.pages))
     ordered = {
         key: tuple(h for _, h in sorted(found, key=lambda f: f[0], reverse=True)) for key, found in holders.items()
     }
     homes = {key: found[0].final for key, found in ordered.items()}
-    return Books(homes, ordered, firing)
+    return Books(homes, ordered, firing, tuple(reversed(short)))
 
 
 def _final(name: str, merged_into: Mapping[str, str]) -> str:

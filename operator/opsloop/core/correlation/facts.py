@@ -23,7 +23,7 @@ _KINDS: Mapping[str, str] = {
     classes.STARVED: STARVED, classes.WORKLOAD: DEAD, classes.SATURATION: SAT,
 }  # fmt: skip
 
-MOST_KNOWN = 100_000  # readings that are kept, so that an alert is read once
+MOST_KNOWN = 20_000  # readings that are kept, so that an alert is read once
 _WINDOW = 3600.0  # seconds; of a burn that does not tell its own
 
 Key = tuple[str, float]  # an episode: fingerprint, startsAt as Unix time
@@ -88,6 +88,7 @@ class Reader:
         self.class_of = Classifier(method.words)
         self._entity_of = EntityReader(graph, aliases, home, strangers)
         self._known: dict[Key, Reading] = {}
+        self._entities: dict[Entity, Entity] = {}  # one object for each
 
     def __call__(self, alert: Alert) -> Reading:
         """The alert's reading."""
@@ -95,6 +96,7 @@ class Reader:
         if key not in self._known:
             if len(self._known) >= MOST_KNOWN:
                 self._known.clear()
+                self._entities.clear()
             self._known[key] = self._read(alert, key)
         return self._known[key]
 
@@ -104,7 +106,8 @@ class Reader:
         kind = _KINDS.get(of_class, "")
         if of_class == classes.OTHER and not loudness(alert):
             kind = ""  # nobody knows what it says, and whoever wrote it says that it does not matter
-        entity = self._entity_of(alert.labels, of_class)
+        read = self._entity_of(alert.labels, of_class)
+        entity = self._entities.setdefault(read, read)
         if not kind or entity.kind == OUTSIDE:
             return Reading(key, name, rule, "", entity, key[1], 0.0, 0.0)
         lag = lag_of(alert, of_class, self.method, self.rules)

@@ -9,13 +9,13 @@ was (`identity`); an alert that another one explains better moves there. What th
 - nothing is filed in an Incident that is over, except what began in its time.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from opsloop.core import conditions
 from opsloop.core.actions import CreateIncident, MoveAlerts
-from opsloop.core.alerts.ledger import merge
+from opsloop.core.alerts.ledger import firing_now, merge
 from opsloop.core.correlation import books, standing
 from opsloop.core.correlation.books import Books
 from opsloop.core.correlation.classes import HEARTBEAT, HYGIENE
@@ -26,7 +26,7 @@ from opsloop.core.correlation.identity import Held, fixed_roots, settle
 from opsloop.core.correlation.new_incident import for_alerts, for_housekeeping, slug
 from opsloop.core.correlation.search import Attribution
 from opsloop.core.correlation.service_health import ServiceHealth, State, root_of
-from opsloop.core.correlation.spells import key_of, spells
+from opsloop.core.correlation.spells import goes_on, key_of, spells
 from opsloop.core.facts import Alert, CorrelationFacts, Ledger
 from opsloop.core.incident.dependencies import severity_of
 from opsloop.core.incident.recovery import WENT_STALE
@@ -68,7 +68,8 @@ class Filed:
     creates: tuple[CreateIncident, ...] = ()
     moves: tuple[MoveAlerts, ...] = ()
     waits: tuple[timedelta, ...] = ()
-    alerts: Mapping[str, tuple[Alert, ...]] = field(default_factory=dict)  # Incident → what it holds afterwards
+    alerts: Mapping[str, tuple[Alert, ...]] = field(default_factory=dict)
+    """Incident → what it holds afterwards; empty where no ticket waits."""
 
 
 def file_alerts(
@@ -118,12 +119,26 @@ class _Desk:
 
     def _as_before(self, key: Key, alert: Alert) -> tuple[str, str] | None:
         """The Incident that has this episode, or that takes it though it is closed."""
-        home = self.books.homes.get(key, "")
+        rolled, episodes = self.books.rolled(alert.fingerprint)
+        home = self.books.homes.get(key, "") or (rolled if any(key_of(e) == key for e in episodes) else "")
         if home and not (alert.status == "firing" and self._went_stale(home)):
             return home, SAME_EPISODE
         if alert.status == "resolved" and key not in self.heard and alert.fingerprint in self.books.firing:
             return self.books.firing[alert.fingerprint], SAME_FINGERPRINT
+        if rolled and key not in self.books.homes and self._goes_on(rolled, episodes, alert, key in self.heard):
+            return rolled, SAME_FINGERPRINT
         return None
+
+    def _goes_on(self, home: str, episodes: Sequence[Alert], alert: Alert, heard: bool) -> bool:
+        """True for an alert that is kept in short form and fires again, or of which an end was told and no beginning."""
+        if alert.status == "resolved" and not heard:
+            return bool(firing_now(episodes))
+        before = [e for e in episodes if e.starts_at <= alert.starts_at]
+        return (
+            self.incidents[home].is_open
+            and bool(before)
+            and goes_on(before[-1].starts_at, before[-1].ends_at, alert.starts_at)
+        )
 
     def _went_stale(self, home: str) -> bool:
         """True for an Incident that ended because nobody spoke of its alerts: one that speaks again is a new one."""
@@ -139,7 +154,9 @@ class _Desk:
             due = [self._due([key]) - self.now for key in self.fresh if key in self.held]
             waits = tuple(due)
         filings = tuple(self._filing(alert) for alert in self.facts.alerts)
-        return Filed(filings, tuple(self.creates.values()), tuple(moves), waits, self._afterwards(moves))
+        wanted = self.facts.tickets or self.facts.queue
+        holds = self._afterwards(moves) if wanted else {}
+        return Filed(filings, tuple(self.creates.values()), tuple(moves), waits, holds)
 
     def _measures_anew(self) -> bool:
         """True where an SLI or a workload tells of harm that no alert is filed under yet: it may explain what is open."""

@@ -151,7 +151,10 @@ class _Search:
         """Attributes facts by edges that nobody declared, where that is cheaper; the price of those edges, and the facts."""
         edges, through = 0.0, set[int]()
         for _, group in self.groups:
-            if sum(prices[index] - price for index, price in group if prices[index] > price) <= self.prices.undeclared:
+            most = (
+                sum(prices[index] - price for index, price in group if prices[index] > price) - self.prices.undeclared
+            )
+            if most <= 0:
                 continue
             saved, number, moved = GAIN, -1, list[tuple[int, Nats]]()
             for candidate, root in enumerate(roots):
@@ -160,6 +163,8 @@ class _Search:
                 gain = sum(prices[i] - cost for i, cost in cheaper) - self.prices.undeclared
                 if gain > saved:
                     saved, number, moved = gain, candidate, cheaper
+                    if saved >= most:  # nothing is late: no other root can save more
+                        break
             if number >= 0:
                 edges += self.prices.undeclared
                 for index, cost in moved:

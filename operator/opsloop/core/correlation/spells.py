@@ -19,6 +19,11 @@ def key_of(alert: Alert) -> Key:
     return alert.fingerprint, alert.starts_at.timestamp()
 
 
+def goes_on(began: datetime, ended: datetime | None, starts_at: datetime) -> bool:
+    """True if an episode that starts then goes on from the one before it."""
+    return starts_at <= ended + REFIRE if ended else starts_at - began <= UNHEARD
+
+
 def spells(episodes: Iterable[Alert]) -> dict[Key, Key]:
     """Episode → the first one of its spell. Each episode comes once (`core.alerts.ledger.merge`)."""
     heads: dict[Key, Key] = {}
@@ -26,10 +31,7 @@ def spells(episodes: Iterable[Alert]) -> dict[Key, Key]:
     began, ended = datetime.min, None
     for alert in sorted(episodes, key=lambda a: (a.fingerprint, a.starts_at)):
         starts_at, own = alert.starts_at, key_of(alert)
-        goes_on = alert.fingerprint == head[0]
-        if goes_on:
-            goes_on = starts_at <= ended + REFIRE if ended else starts_at - began <= UNHEARD
-        if not goes_on:
+        if alert.fingerprint != head[0] or not goes_on(began, ended, starts_at):
             head, ended = own, None
         heads[own] = head
         began, ended = starts_at, max(alert.ends_at, ended or alert.ends_at) if alert.ends_at else None

@@ -13,7 +13,7 @@ from opsloop.api.evalcase import EvalCase
 from opsloop.api.incident import Incident, TicketExample
 from opsloop.api.release import Release
 from opsloop.api.slo import Tier
-from opsloop.core.alerts import ledger
+from opsloop.core.alerts import pages
 from opsloop.core.facts import Ledger
 
 LEAD = timedelta(seconds=30)  # looked at before the onset: an alert or a page may be a scrape earlier than the SLI
@@ -206,7 +206,7 @@ class ShiftEvidence:
         others = () if isinstance(self.incidents, Missing) else self.incidents
         names = [incident, *(i.metadata.name for i in others if i.status.merged_into == incident)]
         own, *merged = [self.filings.ledgers.get(n, Ledger()) for n in names]
-        return ledger.join(own, merged)
+        return pages.join(own, merged)
 
 
 def shift_of(incident: Incident, now: datetime) -> tuple[datetime, datetime]:

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping
 
 from opsloop.api.incident import Incident
 from opsloop.core.alerts.labels import service_of
+from opsloop.core.alerts.pages import rolled_alerts
 from opsloop.core.facts import Alert
 from opsloop.core.gate.evidence import FiredAlert, Missing, ShiftEvidence, shift_of
 from opsloop.core.gate.report import Findings
@@ -84,7 +85,8 @@ def _check_filed(
     if isinstance(evidence.filings, Missing) or not ours:
         return
     name = incident.metadata.name
-    ledger = evidence.filed_on(name).alerts
+    filed_on = evidence.filed_on(name)
+    ledger = (*filed_on.alerts, *rolled_alerts(filed_on))
     share = sum(_is_filed(labels, ledger) for labels in ours) / len(ours)
     strangers = [alert.labels for alert in ledger if service_of(alert.labels, services) not in services]
     findings.fact(

@@ -7,7 +7,7 @@ from opsloop.api.incident import REOPEN_GRACE, BurnSignal, Cause, Evidence, Inci
 from opsloop.api.meta import Severity
 from opsloop.core import conditions
 from opsloop.core.alerts import ledger
-from opsloop.core.alerts.labels import alert_severity
+from opsloop.core.alerts.labels import loudness, severity_of
 from opsloop.core.decision import Decision
 from opsloop.core.facts import IncidentFacts, ReleaseView
 from opsloop.core.incident import (
@@ -130,11 +130,12 @@ def _record_evidence(decision: IncidentBuilder) -> None:
 
 def severity_by_alerts(facts: IncidentFacts, status: IncidentStatus, now: datetime) -> Severity:
     """Where no SLO decides, a critical alert that comes after a warning makes the Incident page. Severity only rises."""
-    firing = [a for a in facts.ledger.alerts if a.status == "firing"]
-    if not firing or status.phase == "Resolved":
+    told = [loudness(alert) for alert in facts.ledger.alerts if alert.status == "firing"]
+    loudest = max((*told, *(page.tally.loudest for page in facts.ledger.pages)), default=-1)
+    if loudest < 0 or status.phase == "Resolved":
         return status.severity
     quiet = facts.incident.spec.signal.kind == "housekeeping" or slo_decides(facts.root, now)
-    return worse(status.severity, alert_severity(firing, quiet))
+    return worse(status.severity, severity_of(loudest, quiet))
 
 
 def slo_decides(root: ReleaseView | None, now: datetime) -> bool:

@@ -3,8 +3,9 @@
 import asyncio
 
 from opsloop import names
-from opsloop.core.codec import decode_ledger, decode_queue
-from opsloop.core.facts import QueuedTicket
+from opsloop.core.alerts.pages import join
+from opsloop.core.codec import decode_ledger, decode_page, decode_queue
+from opsloop.core.facts import Ledger, Page, QueuedTicket
 from opsloop.core.gate.evidence import Filings, SentTicket
 from opsloop.shell.ports import CONFIGMAPS, Reader
 
@@ -26,6 +27,15 @@ async def filings(reader: Reader, namespace: str) -> Filings:
         item["metadata"]["name"].removesuffix(_LEDGER_SUFFIX): decode_ledger(item.get("binaryData") or {})
         for item in config_maps
         if names.LEDGER in (item["metadata"].get("labels") or {})
+    }
+    further: dict[str, list[Page]] = {}
+    for item in config_maps:
+        if names.LEDGER_PAGE in (item["metadata"].get("labels") or {}):
+            ledger, _, _ = item["metadata"]["name"].rpartition("-")
+            page = decode_page(item.get("binaryData") or {})
+            further.setdefault(ledger.removesuffix(_LEDGER_SUFFIX), []).append(page)
+    ledgers |= {
+        name: join(ledgers.get(name, Ledger()), [Ledger(pages=tuple(found))]) for name, found in further.items()
     }
     return Filings(ledgers, tuple(SentTicket(q.ticket.id, q.ticket.subject) for q in queued), len(inbox))
 

@@ -1,6 +1,6 @@
 """The durable inbox: alerts and tickets as ConfigMaps, from their arrival until the correlator has filed them.
 
-Group commit: everything that callers put within 250 ms becomes one ConfigMap. A caller is answered 2xx only after that
+Group commit: everything that callers put within 150 ms becomes one ConfigMap. A caller is answered 2xx only after that
 write, so a crash before it loses nothing that was promised. Every replica stores; who holds the Lease files what all of
 them stored (`shell.intake.arrivals` tells it of that).
 """
@@ -8,7 +8,7 @@ them stored (`shell.intake.arrivals` tells it of that).
 import asyncio
 import contextlib
 import uuid
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
@@ -16,16 +16,25 @@ from opsloop.core.codec import decode_entry, encode_entries
 from opsloop.core.facts import Alert, InboxEntry, Ticket
 from opsloop.errors import Invalid, NotFound, Unavailable
 from opsloop.names import INBOX
+from opsloop.shell.apart import Apart
 from opsloop.shell.intake.notices import ENTRY_SET_ASIDE, Tell, nobody
-from opsloop.shell.ports import CONFIGMAPS, Clock, Creator, Reader, Watcher
+from opsloop.shell.ports import CONFIGMAPS, Clock, Creator, Object, Reader, Watcher
 from opsloop.shell.reconcile.manifests import inbox_entry
 
-WINDOW = 0.25  # seconds
+WINDOW = 0.15  # seconds
+BIG_WINDOW = 0.05  # of bodies that are worth a write each
 ANY = ""  # in place of a name: some entry, nobody knows which
+TICKET = 10  # alerts that are encoded as fast as a long ticket
 PREFIX = "opsloop-inbox-"
-MOST_ENTRIES, MOST_ALERTS = 64, 20_000  # that one look takes; the rest waits for the next one, which follows at once
+MANY = f"{PREFIX}many-"  # begins the names of entries that are not small
+MOST_ENTRIES, MOST_ALERTS = 64, 4000  # that one look takes; the rest waits for the next one, which follows at once
+FIRST = 48  # of these, which are for small entries as long as there are any: a storm keeps nobody else waiting
+TOGETHER = 4  # entries that are read at once
+FEW = 200  # alerts of a small entry; a body of more is stored by itself
 MOST_ASIDE = 10_000  # names that are remembered for a namespace
-QUICK = 64 * 1024  # bytes of base64 that are decoded at once; more of them in a thread
+QUICK = (
+    4 * 1024
+)  # bytes of base64 that are decoded at once, also where each of them becomes a thousand; more of them in a thread
 MAX_PENDING = 50_000  # alerts and tickets that are not stored yet, over all namespaces
 
 
@@ -47,10 +56,14 @@ class Inbox:
         on_commit: Callable[[str, Sequence[str]], None],
         window: float = WINDOW,
         max_pending: int = MAX_PENDING,
+        apart: Apart | None = None,
     ) -> None:
-        """`on_commit(namespace, names of the ConfigMaps)` is called after each commit; `window` in seconds."""
+        """`on_commit(namespace, names of the ConfigMaps)` is called after each commit; `window` in seconds; `apart` encodes."""
+        self._apart = apart or Apart()
         self._writer, self._on_commit, self._window, self._max_pending = writer, on_commit, window, max_pending
-        self._batches: dict[str, _Batch] = {}
+        self._batches: dict[
+            tuple[str, bool], _Batch
+        ] = {}  # (namespace, whether it is for big bodies) → what waits for its commit
         self._commits: set[asyncio.Task[None]] = set()
         self._pending = 0
 
@@ -73,32 +86,33 @@ class Inbox:
             raise Unavailable(f"{self._pending} alerts and tickets wait to be stored; try again soon", after=1.0)
         self._pending += size
         try:
-            batch = self._batch(namespace)
+            batch = self._batch((namespace, size > FEW))
             batch.alerts += alerts
             batch.tickets += tickets
             await asyncio.shield(batch.stored)  # a caller that hangs up does not cancel the others' commit
         finally:
             self._pending -= size
 
-    def _batch(self, namespace: str) -> _Batch:
-        if namespace not in self._batches:
-            self._batches[namespace] = _Batch()
-            task = asyncio.create_task(self._commit(namespace))
+    def _batch(self, key: tuple[str, bool]) -> _Batch:
+        if key not in self._batches:
+            self._batches[key] = _Batch()
+            task = asyncio.create_task(self._commit(key))
             self._commits.add(task)
             task.add_done_callback(self._commits.discard)
-        return self._batches[namespace]
+        return self._batches[key]
 
-    async def _commit(self, namespace: str) -> None:
-        batch = self._batches[namespace]
+    async def _commit(self, key: tuple[str, bool]) -> None:
+        batch, (namespace, big) = self._batches[key], key
         try:
-            await asyncio.sleep(self._window)
-            self._batches.pop(namespace, None)
+            await asyncio.sleep(min(self._window, BIG_WINDOW) if big else self._window)
+            self._batches.pop(key, None)
             names = []
-            for data in encode_entries(batch.alerts, batch.tickets):
-                names.append(f"{PREFIX}{uuid.uuid4().hex}")
+            size = len(batch.alerts) + TICKET * len(batch.tickets)
+            for data in await self._apart(size, lambda: encode_entries(batch.alerts, batch.tickets)):
+                names.append(f"{MANY if big else PREFIX}{uuid.uuid4().hex}")
                 await self._writer.create(CONFIGMAPS, namespace, inbox_entry(names[-1], data))
         except BaseException as error:
-            self._batches.pop(namespace, None)
+            self._batches.pop(key, None)
             _fail(batch.stored, error)
             if not isinstance(error, Exception):
                 raise
@@ -120,6 +134,15 @@ class _Listing:
     # told of or listed, and not deleted; oldest first
     unfiled: dict[str, None] = field(default_factory=lambda: {ANY: None})
     aside: dict[str, None] = field(default_factory=dict)  # names of what cannot be filed; it is left where it is
+    full: bool = False  # the last look took as much as it may, and more was there
+
+
+def _small_first(names: Iterable[str]) -> list[str]:
+    """The names in their order, but FIRST small entries before all others."""
+    waiting = list(names)
+    small = [name for name in waiting if not name.startswith(MANY)][:FIRST]
+    taken = set(small)
+    return [*small, *(name for name in waiting if name not in taken)]
 
 
 class InboxReader:
@@ -153,16 +176,20 @@ class InboxReader:
             await self._list(namespace)
             listing.unfiled.pop(ANY, None)
         entries: list[InboxEntry] = []
-        size = 0
-        for name in list(listing.unfiled):
-            if len(entries) >= MOST_ENTRIES or size >= MOST_ALERTS:
-                break
-            entry = await self._read(namespace, name)
-            if entry is not None:
-                # to the end: what stays here keeps nothing else waiting
-                listing.unfiled[name] = listing.unfiled.pop(name, None)
-                entries.append(entry)
-                size += len(entry.alerts) + len(entry.tickets)
+        size, names, read = 0, _small_first(listing.unfiled), 0
+        while read < len(names) and len(entries) < MOST_ENTRIES and size < MOST_ALERTS:
+            some = names[read : read + min(TOGETHER, MOST_ENTRIES - len(entries))]
+            for name, item in zip(some, await asyncio.gather(*(self._get(namespace, n) for n in some)), strict=True):
+                if size >= MOST_ALERTS:
+                    break
+                read += 1
+                entry = await self._decoded(namespace, name, item)  # one after the other: each may need much memory
+                if entry is not None:
+                    # to the end: what stays here keeps nothing else waiting
+                    listing.unfiled[entry.name] = listing.unfiled.pop(entry.name, None)
+                    entries.append(entry)
+                    size += len(entry.alerts) + len(entry.tickets)
+        listing.full = read < len(names)
         return tuple(entries)
 
     def set_aside(self, namespace: str, name: str, why: str) -> None:
@@ -179,9 +206,9 @@ class InboxReader:
         """Notes that this entry was filed and deleted."""
         self._of(namespace).unfiled.pop(name, None)
 
-    def has_more(self, namespace: str, seen: Sequence[InboxEntry]) -> bool:
-        """True where entries wait that the last look did not take."""
-        return bool(self._of(namespace).unfiled.keys() - {entry.name for entry in seen})
+    def has_more(self, namespace: str) -> bool:
+        """True where entries waited that the last look could not take. What came since has asked for a look of its own."""
+        return self._of(namespace).full
 
     async def _list(self, namespace: str) -> None:
         """Notes what exists, by metadata alone: the first page of it; `shell.intake.arrivals` tells of the others."""
@@ -192,11 +219,15 @@ class InboxReader:
                     self.expect(namespace, meta["name"])
                 break
 
-    async def _read(self, namespace: str, name: str) -> InboxEntry | None:
+    async def _get(self, namespace: str, name: str) -> Object | None:
         try:
-            item = await self._reader.get(CONFIGMAPS, namespace, name)
+            return await self._reader.get(CONFIGMAPS, namespace, name)
         except NotFound:
             self.deleted(namespace, name)
+            return None
+
+    async def _decoded(self, namespace: str, name: str, item: Object | None) -> InboxEntry | None:
+        if item is None:
             return None
         meta, data = item["metadata"], item.get("binaryData") or {}
         try:

@@ -1,4 +1,4 @@
-"""The ConfigMaps that the correlator alone writes: one ledger per Incident, one ticket queue per namespace.
+"""The ConfigMaps that the correlator alone writes: one ledger per Incident with its pages, one ticket queue per namespace.
 
 It is their one writer, so their content is read once per process and kept current by its own writes, and the
 resourceVersion of the last read or write is the lock of the next write.
@@ -6,19 +6,24 @@ resourceVersion of the last read or write is the lock of the next write.
 
 import logging
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from typing import Generic, TypeVar
 
 from opsloop.api.incident import LinkedTicket
-from opsloop.core.alerts.ledger import merge
-from opsloop.core.codec import decode_ledger, decode_queue
-from opsloop.core.facts import Alert, Ledger, Moved, QueuedTicket
+from opsloop.core.alerts import pages
+from opsloop.core.alerts.pages import MOST_PAGES
+from opsloop.core.codec import decode_ledger_with_pages, decode_page, decode_queue
+from opsloop.core.facts import Alert, Ledger, Moved, Page, QueuedTicket
 from opsloop.errors import AlreadyExists, Conflict, Invalid, NotFound
-from opsloop.names import TICKET_QUEUE, ledger_name
-from opsloop.shell.intake.notices import TICKETS_LEFT_OUT, Tell, nobody
+from opsloop.names import TICKET_QUEUE, ledger_name, page_name
+from opsloop.shell.apart import Apart
+from opsloop.shell.intake.notices import ALERTS_LEFT_OUT, TICKETS_LEFT_OUT, Tell, nobody
 from opsloop.shell.ports import CONFIGMAPS, NamespacedName, Object, Reader, Writer
 from opsloop.shell.reconcile import manifests
 
+MERGED = 5  # several ledgers are written beside each other, so that what each may take at once is less
+BYTES = 50  # of base64 that an alert needs, about
 T = TypeVar("T")
 log = logging.getLogger(__name__)
 
@@ -31,19 +36,29 @@ class _Stored(Generic[T]):
     version: str = ""
 
 
+@dataclass(frozen=True, slots=True)
+class _Book:
+    """A ledger with all of its pages, as last read or written."""
+
+    ledger: Ledger
+    version: str = ""  # of the ledger's own ConfigMap
+    announced: int = 0  # pages that this one says there are; of these some may not have been written yet
+    versions: tuple[str, ...] = ()  # of the pages
+
+
 class LedgerStore:
     """Ledgers and ticket queues of all namespaces. After a Conflict a namespace is forgotten, and read again when needed."""
 
-    def __init__(self, reader: Reader, writer: Writer, tell: Tell = nobody) -> None:
-        """`tell` says what does not fit."""
-        self._tell = tell
+    def __init__(self, reader: Reader, writer: Writer, tell: Tell = nobody, apart: Apart | None = None) -> None:
+        """`tell` says what does not fit; `apart` computes what takes long."""
+        self._tell, self._apart = tell, apart or Apart()
         self._reader, self._writer = reader, writer
-        self._ledgers: dict[NamespacedName, _Stored[Ledger]] = {}
+        self._ledgers: dict[NamespacedName, _Book] = {}
         self._queues: dict[str, _Stored[tuple[QueuedTicket, ...]]] = {}
 
     async def ledger(self, namespace: str, incident: str) -> Ledger:
         """The Incident's ledger; empty where it has none, or where its ConfigMap is corrupt."""
-        return (await self._ledger(namespace, incident)).content
+        return (await self._ledger(namespace, incident)).ledger
 
     async def queue(self, namespace: str) -> tuple[QueuedTicket, ...]:
         """Tickets that are linked to no Incident; empty where the ConfigMap is corrupt."""
@@ -51,7 +66,7 @@ class LedgerStore:
 
     def created(self, namespace: str, incident: str) -> None:
         """Notes that this process created the Incident: it has no ledger yet, which saves a read."""
-        self._ledgers[namespace, incident] = _Stored(Ledger())
+        self._ledgers[namespace, incident] = _Book(Ledger())
 
     async def file(
         self,
@@ -60,14 +75,33 @@ class LedgerStore:
         tickets: Sequence[LinkedTicket] = (),
         moves: Sequence[Moved] = (),
     ) -> bool:
-        """Merges these into the ledger. False where nothing was new and nothing was written. Conflict: stale."""
+        """Merges these into the ledger. False where nothing was new and nothing was written. Conflict: stale.
+
+        A page is announced by the ledger before it is written, so that whoever reads the ledger knows where to look.
+        """
         namespace, name = incident["metadata"]["namespace"], incident["metadata"]["name"]
-        stored = await self._ledger(namespace, name)
-        merged = merge(stored.content, alerts, tickets, moves)
-        if merged == stored.content:
+        book = await self._ledger(namespace, name)
+        before = book.ledger
+        size = MERGED * (len(alerts) + len(before.alerts))
+        after, left_out = await self._apart(size, lambda: pages.file(before, alerts, tickets, moves))
+        if left_out:
+            text = f"incident {name} holds {_held(after)} alerts and no more: {left_out} further ones are not in its ledger"
+            self._tell(namespace, ALERTS_LEFT_OUT, left_out, text)
+        changed = [n for n, page in enumerate(after.pages) if n >= len(before.pages) or page is not before.pages[n]]
+        main = replace(after, pages=()) != replace(before, pages=())
+        if not changed and not main:
             return False
-        version = await self._write(namespace, manifests.ledger(incident, merged), stored.version)
-        self._ledgers[namespace, name] = _Stored(merged, version)
+        announced, version = max(len(after.pages), book.announced), book.version
+        versions = [*book.versions, *[""] * (len(after.pages) - len(book.versions))]
+        del self._ledgers[namespace, name]  # where a write fails, it is read again
+        if main or announced > book.announced:
+            body = await self._apart(size, lambda: manifests.ledger(incident, after))
+            version = await self._write(namespace, body, version)
+        for number in changed:
+            page = after.pages[number]
+            body = await self._apart(len(page.by_print), partial(manifests.ledger_page, incident, number + 1, page))
+            versions[number] = await self._write(namespace, body, versions[number])
+        self._ledgers[namespace, name] = _Book(after, version, announced, tuple(versions))
         return True
 
     async def store_queue(self, namespace: str, queue: tuple[QueuedTicket, ...]) -> None:
@@ -88,12 +122,28 @@ class LedgerStore:
             self._ledgers = {key: stored for key, stored in self._ledgers.items() if key[0] != namespace}
             self._queues.pop(namespace, None)
 
-    async def _ledger(self, namespace: str, incident: str) -> _Stored[Ledger]:
+    async def _ledger(self, namespace: str, incident: str) -> _Book:
         key = namespace, incident
         if key not in self._ledgers:
-            stored = await self._read(namespace, ledger_name(incident), decode_ledger, Ledger())
-            self._ledgers.setdefault(key, stored)  # a write during the read is newer
+            book = await self._read_book(namespace, incident)
+            self._ledgers.setdefault(key, book)  # a write during the read is newer
         return self._ledgers[key]
+
+    async def _read_book(self, namespace: str, incident: str) -> _Book:
+        unknown = Ledger(), -1
+        main = await self._read(namespace, ledger_name(incident), decode_ledger_with_pages, unknown)
+        ledger, announced = main.content
+        found: list[_Stored[Page]] = []
+        most = MOST_PAGES if main.content is unknown and main.version else max(0, announced)
+        for number in range(1, most + 1):
+            page = await self._read(namespace, page_name(incident, number), decode_page, pages.EMPTY)
+            if announced < 0 and not page.version:  # the ledger is corrupt, and says no number
+                break
+            found.append(page)
+        own = {alert.fingerprint for alert in (*ledger.alerts, *ledger.gone)}
+        # What moved here from a page was written whole before it left the page
+        kept = tuple(pages.without(page.content, own) for page in found)
+        return _Book(replace(ledger, pages=kept), main.version, len(found), tuple(page.version for page in found))
 
     async def _queue(self, namespace: str) -> _Stored[tuple[QueuedTicket, ...]]:
         if namespace not in self._queues:
@@ -109,7 +159,8 @@ class LedgerStore:
             return _Stored(empty)
         version = str(obj["metadata"]["resourceVersion"])
         try:
-            return _Stored(decode(obj.get("binaryData") or {}), version)
+            data = obj.get("binaryData") or {}
+            return _Stored(await self._apart(sum(map(len, data.values())) // BYTES, lambda: decode(data)), version)
         except Invalid as error:  # edited by somebody: the intake of the whole namespace must go on
             log.error("configmap %s/%s is corrupt; starting with an empty one: %s", namespace, name, error)
             return _Stored(empty, version)
@@ -127,3 +178,7 @@ class LedgerStore:
             self.forget(namespace)
             raise Conflict(f"configmap {namespace}/{name} was written by another or deleted: {error}") from error
         return str(written["metadata"]["resourceVersion"])
+
+
+def _held(ledger: Ledger) -> int:
+    return len({alert.fingerprint for alert in ledger.alerts}) + sum(page.tally.count for page in ledger.pages)

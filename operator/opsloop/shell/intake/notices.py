@@ -12,12 +12,14 @@ from opsloop.shell.ports import Events, Instruments, Object
 ALERTS_SET_ASIDE = "AlertsSetAside"  # they break a rule; the others of their body are stored
 ALERTS_TRUNCATED = "AlertsTruncated"  # the sender left them out
 ENTRY_SET_ASIDE = "InboxEntrySetAside"  # not opsloop's, or unreadable; it is left where it is
+ALERTS_LEFT_OUT = "AlertsLeftOut"  # the ledger of an Incident is full: further alerts on it are not counted
 TICKETS_LEFT_OUT = "TicketsLeftOut"  # the queue is full: its oldest tickets were left out
 
 WHAT = {
     ALERTS_SET_ASIDE: "alerts",
     ALERTS_TRUNCATED: "truncated",
     ENTRY_SET_ASIDE: "entries",
+    ALERTS_LEFT_OUT: "left-out",
     TICKETS_LEFT_OUT: "tickets",
 }  # label of the metric
 MOST_WAITING = 100  # Events that wait to be posted; more of them say nothing new

@@ -5,8 +5,9 @@ Each action is idempotent and checks its precondition on the cluster, so that a 
 
 import asyncio
 import contextlib
+import itertools
 import logging
-from collections.abc import Coroutine, Mapping, Sequence
+from collections.abc import Coroutine, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from opsloop.api.meta import API_VERSION, Model
@@ -62,6 +63,7 @@ from opsloop.shell.watch.mapping import requests_for_object
 log = logging.getLogger(__name__)
 
 SAFETY_SECONDS = 5.0  # for one weight-0 write; then the record and the deletion go on without it
+TOGETHER = 8  # writes that go on beside each other, of a look that writes many
 TEMPLATE_TRIES = 3  # writes of a template within one look; further ones wait for the queue's back-off
 
 KINDS: Mapping[str, Resource] = {r.kind: r for r in (RELEASES, INCIDENTS, RUNBOOKS, EVALCASES)}
@@ -78,9 +80,13 @@ async def apply_decision(runtime: Runtime, kind: str, obj: Object, decision: Dec
     stopped = any(_is_act(action) for action in decision.actions) and await runtime.stops.stands(namespace)
     refused: dict[str, OpsloopError] = {}
     try:
-        for action in decision.actions:
-            if (unsafe is None or not _opens_gates(action)) and not (stopped and _is_act(action)):
-                await _apart(runtime, namespace, obj, action, refused)
+        wanted = [
+            action
+            for action in decision.actions
+            if (unsafe is None or not _opens_gates(action)) and not (stopped and _is_act(action))
+        ]
+        for beside_each_other in _stretches(wanted):
+            await _each(_apart(runtime, namespace, obj, action, refused) for action in beside_each_other)
     finally:  # the status is stored, so its events are posted even where an action has to be tried again
         for event in decision.events:
             await runtime.events.post(obj, event)
@@ -108,6 +114,21 @@ async def _apart(
             return
         case _:
             await execute(runtime, namespace, obj, action)
+
+
+def _stretches(actions: Sequence[Action]) -> Iterator[Sequence[Action]]:
+    """The actions in their order; filings to several ledgers, which do not touch each other, together."""
+    for filings, stretch in itertools.groupby(actions, key=lambda action: isinstance(action, FileToLedger)):
+        some = list(stretch)
+        size = TOGETHER if filings else 1
+        yield from (some[first : first + size] for first in range(0, len(some), size))
+
+
+async def _each(writes: Iterable[Coroutine[Any, Any, None]]) -> None:
+    """Waits for all of these, which go on beside each other; then the first failure is raised."""
+    for failure in await asyncio.gather(*writes, return_exceptions=True):
+        if isinstance(failure, BaseException):
+            raise failure
 
 
 async def _apply_safety(
@@ -363,9 +384,13 @@ async def _move_alerts(runtime: Runtime, namespace: str, action: MoveAlerts) -> 
 
 
 async def _delete_inbox_entries(runtime: Runtime, namespace: str, action: DeleteInboxEntries) -> None:
-    for name, uid in action.entries.items():
+    async def delete(name: str, uid: str) -> None:
         await runtime.writer.delete(CONFIGMAPS, namespace, name, uid)
         runtime.inbox.deleted(namespace, name)
+
+    entries = list(action.entries.items())
+    for first in range(0, len(entries), TOGETHER):
+        await _each(delete(name, uid) for name, uid in entries[first : first + TOGETHER])
 
 
 async def _store_postmortem(runtime: Runtime, namespace: str, obj: Object, action: StorePostmortem) -> None:

@@ -6,14 +6,15 @@ from typing import Any
 
 from opsloop.api.meta import API_VERSION
 from opsloop.core.actions import CreateEvalCase, CreateIncident, EnsureCanary, EnsureRevision, StorePostmortem
-from opsloop.core.codec import encode_ledger, encode_queue
-from opsloop.core.facts import Ledger, QueuedTicket
+from opsloop.core.codec import encode_ledger, encode_page, encode_queue
+from opsloop.core.facts import Ledger, Page, QueuedTicket
 from opsloop.names import (
     CANARY,
     GATE,
     INBOX,
     INCIDENT,
     LEDGER,
+    LEDGER_PAGE,
     RELEASE,
     REVISION,
     SUBJECT,
@@ -21,6 +22,7 @@ from opsloop.names import (
     TICKETS,
     canary_name,
     ledger_name,
+    page_name,
     revision_name,
 )
 from opsloop.shell.ports import Object
@@ -94,11 +96,20 @@ def postmortem(incident: Object, action: StorePostmortem, markdown: str) -> Obje
 
 
 def ledger(incident: Object, content: Ledger) -> Object:
-    """The ConfigMap with all alerts and linked tickets of an Incident, owned by it. Raises Invalid where they do not fit."""
+    """The ConfigMap with an Incident's alerts but those of its pages, and its linked tickets; owned by it. Raises Invalid where they
+    do not fit."""
     name = incident["metadata"]["name"]
     label = name[:63].rstrip("-.")  # the longest value that a label may have
     body = config_map(ledger_name(name), {INCIDENT: label, LEDGER: label}, incident)
     return body | {"binaryData": encode_ledger(content)}
+
+
+def ledger_page(incident: Object, number: int, content: Page) -> Object:
+    """The ConfigMap with further alerts of an Incident, owned by it. Raises Invalid where they do not fit."""
+    name = incident["metadata"]["name"]
+    label = name[:63].rstrip("-.")
+    body = config_map(page_name(name, number), {INCIDENT: label, LEDGER_PAGE: label}, incident)
+    return body | {"binaryData": encode_page(content)}
 
 
 def ticket_queue(queue: Sequence[QueuedTicket]) -> tuple[Object, tuple[QueuedTicket, ...]]:

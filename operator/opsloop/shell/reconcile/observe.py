@@ -9,7 +9,7 @@ from opsloop.api.incident import Incident
 from opsloop.api.meta import parse_time
 from opsloop.api.release import Release
 from opsloop.api.runbook import Runbook
-from opsloop.core.alerts import ledger
+from opsloop.core.alerts import pages
 from opsloop.core.conditions import is_true
 from opsloop.core.correlation.decide import relevant_incidents
 from opsloop.core.correlation.experience import teachers
@@ -178,7 +178,7 @@ async def _with_merged(runtime: Runtime, namespace: str, name: str) -> Ledger:
     """The Incident's ledger joined with those of the Incidents that were merged into it."""
     merged = [i.metadata.name for i in runtime.cache.incidents(namespace) if i.status.merged_into == name]
     own = await runtime.ledgers.ledger(namespace, name)
-    return ledger.join(own, [await runtime.ledgers.ledger(namespace, m) for m in merged])
+    return pages.join(own, [await runtime.ledgers.ledger(namespace, m) for m in merged])
 
 
 async def namespace_facts(runtime: Runtime, namespace: str) -> CorrelationFacts:

@@ -18,6 +18,8 @@ from opsloop.shell.reconcile.apply import apply_decision
 from opsloop.shell.reconcile.garbage import collect_garbage
 from opsloop.shell.runtime import Runtime
 
+# Alerts that are encoded as fast as one is placed, or counted for its Incident, or a ticket read
+SEARCHED, COUNTED, TICKET = 10, 5, 10
 REST = timedelta(seconds=0.5)  # until the next part of an inbox that one look does not take whole
 
 log = logging.getLogger("opsloop")
@@ -52,8 +54,7 @@ async def _decide(runtime: Runtime, kind: str, namespace: str, name: str) -> Dec
     """The Decision on one object; None where it was deleted or cannot be parsed."""
     match kind:
         case "Namespace":
-            facts = await observe.namespace_facts(runtime, namespace)
-            return _correlate(runtime, facts)
+            return await _correlate(runtime, await observe.namespace_facts(runtime, namespace))
         case "Release":
             release_facts = await observe.release_facts(runtime, namespace, name)
             return decide_release(release_facts, runtime.now()) if release_facts else None
@@ -61,7 +62,9 @@ async def _decide(runtime: Runtime, kind: str, namespace: str, name: str) -> Dec
             incident_facts = await observe.incident_facts(runtime, namespace, name)
             if incident_facts is None:
                 return None
-            return decide_incident(incident_facts, runtime.now(), runtime.reopen_grace, runtime.incident_retention)
+            now, grace, retention = runtime.now(), runtime.reopen_grace, runtime.incident_retention
+            alerts = len(incident_facts.ledger.alerts)
+            return await runtime.apart(COUNTED * alerts, lambda: decide_incident(incident_facts, now, grace, retention))
         case "Runbook":
             runbook_facts = await observe.runbook_facts(runtime, namespace, name)
             return decide_runbook(runbook_facts, runtime.now()) if runbook_facts else None
@@ -71,11 +74,13 @@ async def _decide(runtime: Runtime, kind: str, namespace: str, name: str) -> Dec
     raise ValueError(f"no reconciler for {kind}")
 
 
-def _correlate(runtime: Runtime, facts: CorrelationFacts) -> Decision:
+async def _correlate(runtime: Runtime, facts: CorrelationFacts) -> Decision:
     """The Decision on all entries that can be decided on: one that cannot is set aside, and stops nobody else's."""
     now, grace = runtime.now(), runtime.reopen_grace
+    size = sum(len(ledger.alerts) for ledger in facts.ledgers.values()) + len(facts.alerts)
+    size = SEARCHED * size + TICKET * (len(facts.tickets) + len(facts.queue))
     try:
-        decision = decide_correlation(facts, now, grace)
+        decision = await runtime.apart(size, lambda: decide_correlation(facts, now, grace))
     except Exception as error:
         sound = []
         for entry in facts.inbox:
@@ -89,7 +94,7 @@ def _correlate(runtime: Runtime, facts: CorrelationFacts) -> Decision:
         if len(sound) == len(facts.inbox):
             raise error
         decision = decide_correlation(replace(facts, inbox=tuple(sound)), now, grace)
-    if runtime.inbox.has_more(facts.namespace, facts.inbox):
+    if runtime.inbox.has_more(facts.namespace):
         return replace(decision, look_again=min(decision.look_again or REST, REST))
     return decision
 

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from opsloop.shell.ports import ObjectKey
 
-INTAKE_PAUSE = 2.0
+INTAKE_PAUSE = 1.0
 """Seconds between two passes over one namespace's inbox. A pass costs six requests to the API server (list, ledger,
 status, postmortem, ...), and a storm of alerts brings a batch every second. Detection does not wait for it: the SLIs are
 read at once, and a burn opens its Incident without the inbox."""
