@@ -14,6 +14,7 @@ from tests.sim.shop import NS
 
 pytestmark = [pytest.mark.asyncio, pytest.mark.looptime]
 OWN = "opsloop"  # namespace of the operator
+DEADLINE = 60  # seconds; a stop may last longer
 
 
 def stop(shift: Shift, namespace: str = OWN) -> None:
@@ -90,12 +91,13 @@ async def test_one_of_another_namespace_stops_nothing_here(shift: Shift) -> None
 
 @story
 async def test_a_canary_stays_at_its_weight_and_goes_on_from_there(shift: Shift) -> None:
+    shift.shop.change(progressDeadlineSeconds=DEADLINE)
     shift.shop.ship("v4", evals=None)
     await shift.until("v4 at 20", lambda: bool(shift.shop.open_canaries()))
     stop(shift)
     await seconds(shift, 2)
     opened, before, requests = len(shift.shop.open_canaries()), acts(shift), asked(shift)
-    await seconds(shift, 700)  # longer than the progressDeadlineSeconds
+    await seconds(shift, 2 * DEADLINE)
     assert len(shift.shop.open_canaries()) == opened and acts(shift) == before and asked(shift) == requests
     assert shift.target() == ("v4", "Stepping") and said(shift, "Held") == ("True", "Stopped")
     go_on(shift)
@@ -125,6 +127,7 @@ async def test_a_change_by_hand_still_ends_the_canary(shift: Shift) -> None:
 
 @story
 async def test_a_promotion_waits_however_long_and_is_written_then(shift: Shift) -> None:
+    shift.shop.change(progressDeadlineSeconds=DEADLINE)
     stored = shift.release_object()
     stored["spec"]["strategy"]["canary"]["steps"] = [{"weight": 100}]
     shift.shop.cluster.seed(stored)
@@ -140,7 +143,7 @@ async def test_a_promotion_waits_however_long_and_is_written_then(shift: Shift) 
     stop(shift)
     await seconds(shift, 2)
     shift.shop.cluster.json_patch = patch  # type: ignore[method-assign]
-    await seconds(shift, 1300)
+    await seconds(shift, 3 * DEADLINE)
     assert shift.target() == ("v4", "Promoting") and shift.live == "v1"
     go_on(shift)
     await shift.until("v4 is promoted", lambda: shift.target() == ("v4", "Promoted"), most=30)
