@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 from opsloop.api.slo import Latency, Requests, Sli
-from opsloop.core.slo import promql
+from opsloop.core.slo import promql, vanished
 from opsloop.shell.evidence import history
 from opsloop.shell.ports import Sample, Series
 from opsloop.simulator.prometheus.store import is_stale
@@ -79,6 +79,8 @@ def _ticks(world: World, dice: Dice) -> list[str]:
     asked += promql.single_queries(dice.one(forms), dice.whole(1, 40) * interval).values()
     if lag := promql.lag_query(dice.one(forms), interval):
         asked.append(lag)
+    window, missing = dice.whole(2, 8) * interval, dice.one((None, dice.whole(0, 9) * interval))
+    asked.append(vanished.query(dice.one((forms[1], forms[8])), promql.ANYWHERE, window, missing, interval))
     return asked
 
 
