@@ -1,9 +1,9 @@
 """Do the layers agree? `python -m tests.sim.agreement [--seeds N] [--first N] [--kind KIND …]`.
 
-Whole episodes are judged again, outside of the operator, by the functions as shipped on the counters that the episode's Prometheus
-stored: canaries (`core.slo.rounds`, `core.statistics.evidence`, `core.slo.canary`: reject and pass of each step) and burns of
-all SLOs (`core.slo.burn_rate`, `core.slo.bursts`: each tier at each read, and when the SLI is back). An episode costs about 4 s
-of CPU time.
+Whole episodes are judged beside the operator, by the functions as shipped on the counters that the episode's Prometheus stores:
+canaries (`core.slo.rounds`, `core.statistics.evidence`, `core.slo.canary`, `core.slo.jointly`: reject and pass of each step) and
+burns of all SLOs (`core.slo.burn_rate`, `core.slo.bursts`: each window and each tier at each read, and when the SLI is back). An
+episode costs about 4 s of CPU time.
 """
 
 import argparse
@@ -14,8 +14,9 @@ from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
 
 from opsloop.simulator import kinds
-from tests.sim.agreement.burns import HARM, Burn
-from tests.sim.agreement.layers import Compared, Found, compare
+from tests.sim.agreement.burns import HARM, NUMBERS, Burn
+from tests.sim.agreement.canaries import Compared
+from tests.sim.agreement.layers import Found, compare
 
 
 def main() -> int:
@@ -76,8 +77,9 @@ def _summary(found: list[Found]) -> Iterator[str]:
     burns = [one for each in found for one in each.burns]
     reads = sum(each.reads for each in found)
     for text, rows in (
-        ("stretches in which a tier fires", [one for one in burns if one.what != HARM]),
+        ("stretches in which a tier fires", [one for one in burns if one.what not in (HARM, NUMBERS)]),
         (f"stretches of {HARM}", [one for one in burns if one.what == HARM]),
+        (f"stretches of {NUMBERS}", [one for one in burns if one.what == NUMBERS]),
     ):
         differ = [one for one in rows if not one.agree]
         at_reads = sum(one.differ for one in differ)

@@ -1,18 +1,21 @@
 """When burns of the SLOs begin and end: by the functions as shipped on the stored samples, and in the whole operator.
 
-Alone, a window is what `tests/sim/laws/pages` takes it for: the events of the samples that lie in it, whole. It is counted as often as
-the operator asks for it (a window moves by 1/120 between two reads), at the times at which the operator read.
+Alone, each objective is judged at the moment at which a process of the operator has read it, on what had arrived by then
+(`tests.sim.agreement.counted`). A window is read as often as the operator reads it (it moves by 1/120 between two reads), and
+keeps its value while Prometheus does not answer. A new process of the operator has read nothing yet.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from math import isclose
 
+from opsloop.api.meta import format_duration
 from opsloop.api.release import Release
 from opsloop.api.slo import ONLY, Slo, Tier
 from opsloop.core.facts import Reading, TierVerdict, Unknown, Value, Verdict
 from opsloop.core.slo import burn_rate, bursts
-from opsloop.core.slo.bursts import Slot
+from opsloop.core.slo.age import MOST_INTERVALS
 from opsloop.core.slo.objectives import objectives
 from opsloop.core.slo.tiers import tier_name, windows_of
 from opsloop.shell.slo.reader import _POINTS
@@ -22,10 +25,12 @@ from opsloop.simulator.scraping import EVERY
 from opsloop.simulator.service import Service
 from opsloop.simulator.weather import HOLDS, Weather
 from tests.sim.agreement.counted import Counted
-from tests.sim.agreement.observed import Observer
+from tests.sim.agreement.observed import Heard, Observer
 
 SCRAPE = timedelta(seconds=EVERY)
+EXACT = 1e-6  # of a number's size: sums are taken in another order
 HARM = "harm until the SLI is back"
+NUMBERS = "windows of other numbers"
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,64 +58,90 @@ class Burn:
 
 @dataclass(slots=True)
 class _Alone:
-    """Judges one objective at one read after the other."""
+    """Judges one objective at one read after the other, as one process of the operator does."""
 
     slo: Slo
     counted: Counted
-    read: dict[timedelta, datetime] = field(default_factory=dict)
+    read: dict[timedelta, tuple[datetime, Reading]] = field(default_factory=dict)
+    failed: set[timedelta] = field(default_factory=set)
     lasting: list[Tier] = field(default_factory=list)  # seen to go on, as `shell.slo.bursts` keeps them
 
-    def verdict(self, at: datetime) -> Verdict:
-        """What the functions conclude from the samples."""
+    def verdict(self, at: datetime, answered: bool) -> Verdict:
+        """What the functions conclude from the samples. `answered`: Prometheus does."""
         for window in windows_of(self.slo):
-            every = max(TICK, window / _POINTS)
-            if window not in self.read or every <= TICK or at - self.read[window] >= every - TICK / 2:
-                self.read[window] = at
-        verdict = burn_rate.judge(self.slo, self.readings(), at)
+            if not self._is_due(window, at):
+                continue
+            if answered:
+                self.read[window] = at, self.counted.reading(at, window)
+                self.failed.discard(window)
+            else:
+                self.failed.add(window)
+        readings = {window: self._standing(window, at) for window in windows_of(self.slo)}
+        verdict = burn_rate.judge(self.slo, readings, at)
         self.lasting = [v.tier for v in verdict.tiers if v.tier in self.lasting and v.firing is not False]
         asked = [tier for tier in bursts.about_to_page(verdict) if tier not in self.lasting]
-        held = [tier for tier in asked if bursts.tells(tier, SCRAPE) and self._is_burst(tier, at)]
+        held = [tier for tier in asked if answered and bursts.tells(tier, SCRAPE) and self._is_burst(tier, at)]
         self.lasting += [tier for tier in asked if tier not in held]
-        return burn_rate.judge(self.slo, self.readings(), at, held) if held else verdict
+        return burn_rate.judge(self.slo, readings, at, held) if held else verdict
 
-    def readings(self) -> dict[timedelta, Reading]:
-        """Of all windows."""
-        return {window: _reading(self.counted.window(at, window)) for window, at in self.read.items()}
+    def _is_due(self, window: timedelta, at: datetime) -> bool:
+        if window not in self.read or window in self.failed or _every(window) <= TICK:
+            return True
+        return at - self.read[window][0] >= _every(window) - TICK / 2
 
-    def between(self, read: Mapping[timedelta, datetime], births: bool) -> Verdict:
-        """What would be concluded at a read, bursts aside, from what is between the samples in its windows."""
-        readings = {window: _reading(self.counted.within(at, window, births)) for window, at in read.items()}
-        return burn_rate.judge(self.slo, readings, max(read.values()))
+    def _standing(self, window: timedelta, at: datetime) -> Reading:
+        if window not in self.read or (window in self.failed and _every(window) <= TICK):
+            return Unknown(burn_rate.UNREACHABLE)
+        since, reading = self.read[window]
+        return reading if at - since <= MOST_INTERVALS * _every(window) else Unknown(burn_rate.STALE)
 
     def _is_burst(self, tier: Tier, at: datetime) -> bool:
         step = bursts.width(tier, SCRAPE)
         return bursts.is_burst(tier, self.slo.objective, self.counted.slots(at, tier.long, step), step)
 
 
-def _reading(slot: Slot) -> Reading:
-    return Value(slot.bad, slot.total) if slot.total > 0 else Unknown(burn_rate.NO_EVENTS)
+def _every(window: timedelta) -> timedelta:
+    return max(TICK, window / _POINTS)
 
 
-def compare(weather: Weather, observer: Observer) -> tuple[list[Burn], int]:
-    """(burns of all objectives, reads that were compared)."""
-    found, reads = list[Burn](), 0
-    for (_, name, objective), verdicts in observer.verdicts.items():
-        service = next(one for one in weather.services if one.name == name)
-        slo = _slo(weather, service, objective)
-        alone = _Alone(slo, Counted(observer.store, service, objective))
-        pairs = [
-            _Read((v.at - weather.start).total_seconds(), alone.verdict(v.at), v, dict(alone.read), alone)
-            for v in verdicts
-        ]
-        reads += len(pairs)
-        label = name if objective == ONLY else f"{name} {objective}"
-        for number, tier in enumerate(pairs[0].alone.tiers):
-            found += _burns(weather, label, tier_name(tier.tier), _of_tier(pairs, number))
-        found += _burns(weather, label, HARM, list(_of_back(pairs)))
-    return found, reads
+class Burns:
+    """The verdicts of an episode, each beside the one that is reached alone."""
+
+    def __init__(self, weather: Weather, observer: Observer) -> None:
+        self._weather, self._observer = weather, observer
+        self._alone: dict[tuple[int, str, str], _Alone] = {}  # (process, service, objective)
+        self._reads: dict[tuple[int, str, str], list[_Read]] = {}
+        observer.on_read.append(self._heard)
+
+    def _heard(self, heard: Heard) -> None:
+        key, verdict = (heard.process, heard.service, heard.objective), heard.verdict
+        alone = self._alone.get(key)
+        if alone is None:
+            service = next(one for one in self._weather.services if one.name == heard.service)
+            counted = Counted(self._observer.store, service, heard.objective, self._weather.form)
+            alone = self._alone[key] = _Alone(slo_of(self._weather, service, heard.objective), counted)
+        at = (verdict.at - self._weather.start).total_seconds()
+        self._reads.setdefault(key, []).append(_Read(at, alone.verdict(verdict.at, heard.answered), verdict))
+
+    @property
+    def reads(self) -> int:
+        """How many were compared."""
+        return sum(map(len, self._reads.values()))
+
+    def found(self) -> list[Burn]:
+        """The burns of all objectives."""
+        found = list[Burn]()
+        for (_, name, objective), reads in self._reads.items():
+            label = name if objective == ONLY else f"{name} {objective}"
+            for number, tier in enumerate(reads[0].alone.tiers):
+                found += _burns(self._weather, label, tier_name(tier.tier), _of_tier(reads, number))
+            found += _burns(self._weather, label, HARM, list(_of_back(reads)))
+            found += _burns(self._weather, label, NUMBERS, list(_of_numbers(reads)))
+        return found
 
 
-def _slo(weather: Weather, service: Service, name: str) -> Slo:
+def slo_of(weather: Weather, service: Service, name: str) -> Slo:
+    """An objective of a service's Release."""
     spec = Release.model_validate(manifests.release(service, "v1", weather.form, HOLDS)).spec.slo
     assert spec is not None
     return next(one for one in objectives(spec) if one.name == name)
@@ -118,26 +149,11 @@ def _slo(weather: Weather, service: Service, name: str) -> Slo:
 
 @dataclass(frozen=True, slots=True)
 class _Read:
-    """One read, judged twice. `windows`: when each was asked for."""
+    """One read, judged twice."""
 
     at: float
     alone: Verdict
     operator: Verdict
-    windows: Mapping[timedelta, datetime]
-    judge: _Alone
-
-    def explained(self, same: Callable[[Verdict], bool]) -> str:
-        """What of increase() makes the difference: with it, alone says the `same` as the operator."""
-        for births, reason in _OF_INCREASE.items():
-            if same(self.judge.between(self.windows, births)):
-                return reason
-        return "increase() extrapolates"
-
-
-_OF_INCREASE = {
-    True: "increase() does not see the scrape interval in which its window begins",
-    False: "increase() does not count first values of series",
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,6 +187,27 @@ def _of_back(reads: Sequence[_Read]) -> Iterator[_Compared]:
         yield _Compared(read.at, alone, operator, why)
 
 
+def _of_numbers(reads: Sequence[_Read]) -> Iterator[_Compared]:
+    """Whether the operator read something else, whatever follows from it."""
+    for read in reads:
+        pairs = zip(read.alone.tiers, read.operator.tiers, strict=True)
+        windows = [
+            (w, a, o) for x, y in pairs for w, a, o in ((x.tier.long, x.long, y.long), (x.tier.short, x.short, y.short))
+        ]
+        why = next(
+            (f"{format_duration(w)}: {_said(a)} alone, {_said(o)} by PromQL" for w, a, o in windows if not _same(a, o)),
+            "",
+        )
+        yield _Compared(read.at, False, bool(why), why)
+
+
+def _same(one: Reading, other: Reading) -> bool:
+    if isinstance(one, Unknown) or isinstance(other, Unknown):
+        return isinstance(one, Unknown) and isinstance(other, Unknown)
+    pairs = ((one.bad, other.bad), (one.total, other.total), (one.coverage, other.coverage))
+    return all(isclose(a, b, rel_tol=EXACT, abs_tol=EXACT) for a, b in pairs)
+
+
 def _why_harm(read: _Read) -> str:
     """Why harm begins or ends on one side only: a tier that fires, or what says that the SLI is back."""
     firing = [read.alone.firing, read.operator.firing]
@@ -187,8 +224,7 @@ def _why(read: _Read, number: int) -> str:
     numbers = f"{_said(a.long)} and {_said(a.short)} alone, {_said(o.long)} and {_said(o.short)} by PromQL"
     if a.burst != o.burst:
         return f"{'alone' if a.burst else 'the operator'} takes it for a burst ({numbers})"
-    reason = read.explained(lambda verdict: bool(verdict.tiers[number].firing) == bool(o.firing))
-    return f"{reason} ({numbers})"
+    return f"other numbers ({numbers})"
 
 
 def _why_back(read: _Read) -> str:
@@ -197,7 +233,7 @@ def _why_back(read: _Read) -> str:
     numbers = f"back: {a.back} with {_said(shorts[0])} alone, {o.back} with {_said(shorts[1])} by PromQL"
     if isinstance(shorts[1], Unknown) or o.band == "unknown":
         return f"not known: {o.reason} ({numbers})"
-    return f"{read.explained(lambda verdict: verdict.back == o.back)} ({numbers})"
+    return f"other numbers ({numbers})"
 
 
 def _unknown(verdict: TierVerdict) -> str:
@@ -209,7 +245,10 @@ def _unknown(verdict: TierVerdict) -> str:
 
 
 def _said(reading: Reading) -> str:
-    return f"{reading.bad:.1f} of {reading.total:.0f}" if isinstance(reading, Value) else reading.reason
+    if isinstance(reading, Unknown):
+        return reading.reason
+    share = "" if reading.coverage == 1 else f" in {reading.coverage:.0%}"
+    return f"{reading.bad:.1f} of {reading.total:.0f}{share}"
 
 
 def _burns(weather: Weather, label: str, what: str, reads: Sequence[_Compared]) -> Iterator[Burn]:
