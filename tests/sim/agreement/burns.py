@@ -123,6 +123,10 @@ class Burns:
         at = (verdict.at - self._weather.start).total_seconds()
         self._reads.setdefault(key, []).append(_Read(at, alone.verdict(verdict.at, heard.answered), verdict))
 
+    def last(self, heard: Heard) -> Verdict:
+        """What was concluded alone at this read."""
+        return self._reads[heard.process, heard.service, heard.objective][-1].alone
+
     @property
     def reads(self) -> int:
         """How many were compared."""

@@ -10,11 +10,14 @@ from math import ceil, inf
 
 from opsloop.api.release import Release
 from opsloop.api.slo import Slo
+from opsloop.core.facts import Verdict
 from opsloop.core.release.analysis import ANALYSIS_FAILED
+from opsloop.core.slo import burn_rate
+from opsloop.core.slo.age import MOST_INTERVALS
 from opsloop.core.slo.canary import judge, terms_of
 from opsloop.core.slo.jointly import rejected_for
 from opsloop.core.slo.objectives import objectives, release_for
-from opsloop.core.slo.rounds import Rounds, Scrape
+from opsloop.core.slo.rounds import DEADLINE, Rounds, Scrape
 from opsloop.core.statistics.evidence import Evidence
 from opsloop.shell.slo.counting import LOOKBACK
 from opsloop.simulator import manifests
@@ -23,9 +26,10 @@ from opsloop.simulator.episode import TICK
 from opsloop.simulator.prometheus.store import Series
 from opsloop.simulator.scraping import EVERY, METRIC, TIMED
 from opsloop.simulator.weather import HOLDS, MAIN, Weather
+from tests.sim.agreement.burns import Burns
 from tests.sim.agreement.observed import Heard, Observer, Try
 
-WAITED = 3 * EVERY  # seconds: a live pod that appears later was not there before
+WAITED = DEADLINE * EVERY  # seconds: a live pod that appears later was not there before
 SLACK = TICK.total_seconds()
 """A tick: the poller reads when it is due, the Release is reconciled after that; what is seen at a tick is done before the next."""
 
@@ -111,14 +115,20 @@ class _Objective:
     differences: Differences
     rounds: Rounds = field(default_factory=lambda: Rounds(EVERY))
     measured: bool = False  # the first read asks how much there is to read
-    known: bool = False  # the last read told the canary's counts and the whole service's SLI
+    answered: bool = False  # the last one was
+    whole: Verdict | None = None  # on the whole service, at the last read
+
+    def is_known(self, now: float) -> bool:
+        """May the canary go on by what was read: is that young, and the whole service's SLI known?"""
+        if not self.answered or self.whole is None or now - self.evidence.until > MOST_INTERVALS * DEADLINE * EVERY:
+            return False
+        return self.whole.band != "unknown" or self.whole.reason == burn_rate.NO_EVENTS
 
     def read(self, at: float, steps: tuple[float, ...], answered: bool) -> None:
         """One read at this time since the canary took traffic."""
-        if not answered or not self.measured:
-            self.measured, self.known = self.measured or answered, answered
+        first, self.measured, self.answered = not self.measured, self.measured or answered, answered
+        if first or not answered:
             return
-        self.known = True
         for scrape in self.differences.new(at):
             interval = self.rounds.add(scrape)
             if interval is not None:
@@ -129,8 +139,9 @@ class _Objective:
 class Canaries:
     """The canaries of an episode, and what is decided of them alone."""
 
-    def __init__(self, weather: Weather, observer: Observer) -> None:
-        self._weather, self._observer = weather, observer
+    def __init__(self, weather: Weather, observer: Observer, burns: Burns) -> None:
+        """`burns` hears of each read before."""
+        self._weather, self._observer, self._burns = weather, observer, burns
         self._release = Release.model_validate(manifests.release(weather.main, "v1", weather.form, HOLDS))
         self._alone: dict[tuple[float, int], dict[str, _Objective]] = {}  # (canary's begin, process)
         self._leader = 0
@@ -148,7 +159,9 @@ class Canaries:
         if not every:
             every.update(self._begun(run))
         at = (heard.verdict.at - run.since).total_seconds()
-        every[heard.objective].read(at, tuple(s for s in run.steps if s <= at), heard.answered)
+        one = every[heard.objective]
+        one.read(at, tuple(s for s in run.steps if s <= at), heard.answered)
+        one.whole = self._burns.last(heard)
         self._judge()
 
     def _run(self) -> Try | None:
@@ -181,7 +194,7 @@ class Canaries:
             return
         held = step in run.reached and now - run.reached[step] >= HOLDS[step]
         good = all(judge(one.slo, analysis.min_events, one.evidence).verdict == "good" for one in every.values())
-        if held and good and all(one.known for one in every.values()):
+        if held and good and all(one.is_known(now) for one in every.values()):
             self.passed.setdefault((run.began, step), now)
 
     def found(self) -> Iterator[Compared]:

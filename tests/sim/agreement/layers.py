@@ -26,7 +26,8 @@ class Found:
 def compare(seed: int, kind: str) -> Found:
     """Lives through a weather, and judges its canaries and SLOs beside the operator."""
     weather, observer = kinds.weather(seed, kind), Observer()
-    canaries, burns = Canaries(weather, observer), Burns(weather, observer)
+    burns = Burns(weather, observer)
+    canaries = Canaries(weather, observer, burns)
     with observer.listening():
         live_through(weather, begun=observer.begin)
     return Found(list(canaries.found()), burns.found(), burns.reads)
