@@ -167,9 +167,14 @@ def test_nothing_is_written_when_nothing_is_asked() -> None:
     ],
 )
 def test_ready(book: Runbook, allowed: dict[str, bool], ready: tuple[str, str] | None) -> None:
-    status = decisions.decide(RunbookFacts(book, (), (release(),), allowed), NOW).status
-    conditions = status.conditions if status else []  # type: ignore[attr-defined]
+    decision = decisions.decide(RunbookFacts(book, (), (release(),), allowed), NOW)
+    conditions = decision.status.conditions if decision.status else []  # type: ignore[attr-defined]
     assert [(c.status, c.reason) for c in conditions] == ([ready] if ready else [])
+    told = [event.reason for event in decision.events]
+    assert told == ([ready[1]] if ready and ready[0] == "False" else [])
+    if decision.status is not None:
+        again = book.model_copy(update={"status": decision.status})
+        assert decisions.decide(RunbookFacts(again, (), (release(),), allowed), NOW).events == (), "told once"
 
 
 def test_a_runbook_for_no_release_is_not_ready() -> None:

@@ -79,6 +79,8 @@ def test_the_page_lists_exactly_the_metrics_that_exist() -> None:
     metrics = Metrics()
     metrics.watch_releases(list)
     metrics.watch_incidents(list)
+    for kind in ("evalcase", "runbook"):
+        metrics.watch_conditions(kind, list)
     metrics.watch_stops(list)
     exported = {metric.name for metric in metrics.registry.collect() if metric.name.startswith("opsloop_")}
     listed = {re.sub(r"_total$", "", name) for name in re.findall(r"`(opsloop_[a-z_]+)`", OPERATIONS)}

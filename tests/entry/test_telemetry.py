@@ -9,14 +9,16 @@ from datetime import UTC, datetime, timedelta
 import aiohttp
 import pytest
 
+from opsloop.api.evalcase import EvalCase, EvalCaseStatus
 from opsloop.api.release import Release, ReleaseStatus
+from opsloop.api.runbook import Runbook, RunbookStatus
 from opsloop.api.slo import Tier
 from opsloop.core import conditions
 from opsloop.core.facts import Reading, TierVerdict, Unknown, Value, Verdict
 from opsloop.entry.telemetry import MOST_LAG, MOST_SILENCE, Health, Metrics, build_app, serve, setup_logging
 from opsloop.shell.ports import ObjectKey
 from opsloop.shell.watch.workqueue import Queue
-from tests.builders.objects import release
+from tests.builders.objects import evalcase, incident, release, runbook
 
 
 @pytest.fixture
@@ -113,6 +115,33 @@ def test_each_condition_of_a_release_is_a_series_with_its_reason() -> None:
     metrics = observed((release(status=ReleaseStatus(conditions=held)), None))
     labels = {**RELEASE, "condition": "Held", "status": "True", "reason": "WaitingForApproval"}
     assert sample(metrics, "opsloop_release_condition", **labels) == 1
+
+
+WAITS = conditions.put([], "Waits", "Unknown", "ForAPerson", "…", datetime(2026, 1, 5, tzinfo=UTC))
+
+
+@pytest.mark.parametrize(
+    ("kind", "waiting"),
+    [
+        ("evalcase", evalcase().model_copy(update={"status": EvalCaseStatus(conditions=WAITS)})),
+        ("runbook", runbook().model_copy(update={"status": RunbookStatus(conditions=WAITS)})),
+    ],
+)
+def test_what_an_object_waits_for_is_a_series_and_goes_with_it(kind: str, waiting: EvalCase | Runbook) -> None:
+    metrics, found = Metrics(), [waiting]
+    metrics.watch_conditions(kind, lambda: found)
+    labels = {"namespace": "shop", kind: waiting.metadata.name, "condition": "Waits", "status": "Unknown"}
+    assert sample(metrics, f"opsloop_{kind}_condition", **labels, reason="ForAPerson") == 1
+    found.clear()
+    assert sample(metrics, f"opsloop_{kind}_condition", **labels, reason="ForAPerson") is None
+
+
+@pytest.mark.parametrize(("phase", "shown"), [("Open", 1.0), ("Resolved", None)])
+def test_an_incident_that_is_over_waits_for_nobody(phase: str, shown: float | None) -> None:
+    metrics = Metrics()
+    metrics.watch_incidents(lambda: [incident("answers-1", {"phase": phase, "conditions": WAITS})])
+    labels = {"namespace": "shop", "incident": "answers-1", "condition": "Waits", "status": "Unknown"}
+    assert sample(metrics, "opsloop_incident_condition", **labels, reason="ForAPerson") == shown
 
 
 def test_pages_by_action_and_result_and_how_many_the_pager_did_not_take() -> None:

@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 from opsloop.api.incident import Incident, Play
 from opsloop.api.release import Release
 from opsloop.api.runbook import Grant, Runbook, RunbookStatus
+from opsloop.core import conditions
 from opsloop.core.decision import Decision, DecisionBuilder
 from opsloop.core.facts import RunbookFacts
 from opsloop.names import APPROVE
@@ -55,7 +56,10 @@ def decide(facts: RunbookFacts, now: datetime) -> Decision:
         builder.look_again(min(delays))
     if finding := _ready(facts):
         ready, reason, message = finding
+        said = conditions.get(builder.status.conditions, "Ready")
         builder.condition("Ready", ready, reason, message)
+        if not ready and facts.stop is None and (said is None or said.reason != reason):  # a Stop tells of itself
+            builder.event(reason, message, "Warning")
         if not ready:
             builder.look_again(LOOK_AGAIN)
     return builder.build()

@@ -74,6 +74,8 @@ async def operate(settings: Settings) -> None:
         metrics.watch(operator.queue, lambda: elector.leading)
         metrics.watch_releases(lambda: operator.seen() if elector.leading else [])
         metrics.watch_incidents(lambda: operator.cache.incidents() if elector.leading else ())
+        metrics.watch_conditions("evalcase", lambda: operator.cache.evalcases() if elector.leading else ())
+        metrics.watch_conditions("runbook", lambda: operator.cache.runbooks() if elector.leading else ())
         metrics.watch_stops(lambda: operator.stops.all if elector.leading else ())
         resync = Resync(operator.resync, lambda: health.touch())
         health = Health(elector.alive, resync.done.is_set, metrics)

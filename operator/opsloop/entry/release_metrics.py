@@ -1,17 +1,20 @@
-"""Metrics of the Releases, Incidents and Stops, made when somebody scrapes: as exact as the last poll, and gone with their object."""
+"""Metrics of the Releases, of the conditions of the other kinds, and of the Stops, made when somebody scrapes: as exact as the last poll, and gone with their object."""
 
 from collections.abc import Callable, Iterable, Iterator
 
 from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
+from opsloop.api.evalcase import EvalCase
 from opsloop.api.incident import Incident
 from opsloop.api.meta import format_duration
 from opsloop.api.release import Release
+from opsloop.api.runbook import Runbook
 from opsloop.core.facts import Reading, Value, Verdict
 from opsloop.core.slo.merged import verdicts
 from opsloop.core.stop import Stop
 
+Objects = Callable[[], Iterable[Incident | EvalCase | Runbook]]
 Seen = Callable[[], Iterable[tuple[Release, Verdict | None]]]
 SLO = ("namespace", "release", "slo")
 WINDOW = (*SLO, "window")
@@ -48,25 +51,33 @@ class ReleaseCollector(Collector):
         yield from (burn, sli, known, told)
 
 
-class IncidentCollector(Collector):
-    """The conditions of the Incidents that are open now: Contested, a page that is not delivered, plays that wait."""
+class ConditionCollector(Collector):
+    """The conditions of the objects of one kind that exist now: what waits, and for what reason, so that an alert can be written."""
 
-    def __init__(self, incidents: Callable[[], Iterable[Incident]]) -> None:
-        """`incidents`: none on a replica that does not lead."""
-        self._incidents = incidents
+    def __init__(self, kind: str, objects: Objects) -> None:
+        """`kind` names metric and label, in lower case; `objects`: none on a replica that does not lead."""
+        self._kind, self._objects = kind, objects
 
     def collect(self) -> Iterator[Metric]:
         """One series for each condition."""
         told = GaugeMetricFamily(
-            "opsloop_incident_condition",
-            "1 for each condition of an open Incident, with its status and reason.",
-            labels=("namespace", "incident", "condition", "status", "reason"),
+            f"opsloop_{self._kind}_condition",
+            "1 for each condition, with its status and reason.",
+            labels=("namespace", self._kind, "condition", "status", "reason"),
         )
-        for incident in self._incidents():
-            for condition in incident.status.conditions if incident.is_open else ():
-                key = (incident.metadata.namespace, incident.metadata.name)
+        for one in self._objects():
+            for condition in one.status.conditions:
+                key = (one.metadata.namespace, one.metadata.name)
                 told.add_metric((*key, condition.type, condition.status, condition.reason), 1)
         yield told
+
+
+class IncidentCollector(ConditionCollector):
+    """Those of the Incidents that are open now: one that is over waits for nobody, and is kept for its retention."""
+
+    def __init__(self, incidents: Callable[[], Iterable[Incident]]) -> None:
+        """`incidents`: none on a replica that does not lead."""
+        super().__init__("incident", lambda: [one for one in incidents() if one.is_open])
 
 
 class StopCollector(Collector):

@@ -21,7 +21,14 @@ from prometheus_client import (
 
 from opsloop.api.incident import Incident
 from opsloop.core.stop import Stop
-from opsloop.entry.release_metrics import IncidentCollector, ReleaseCollector, Seen, StopCollector
+from opsloop.entry.release_metrics import (
+    ConditionCollector,
+    IncidentCollector,
+    Objects,
+    ReleaseCollector,
+    Seen,
+    StopCollector,
+)
 from opsloop.shell.ports import ObjectKey
 from opsloop.shell.watch.workqueue import Queue
 
@@ -113,6 +120,10 @@ class Metrics:
     def watch_incidents(self, incidents: Callable[[], Iterable[Incident]]) -> None:
         """Reads the Incidents at each scrape."""
         self.registry.register(IncidentCollector(incidents))
+
+    def watch_conditions(self, kind: str, objects: Objects) -> None:
+        """Reads the conditions of the objects of a kind at each scrape."""
+        self.registry.register(ConditionCollector(kind, objects))
 
     def watch_stops(self, stops: Callable[[], Iterable[Stop]]) -> None:
         """Reads the Stops in effect at each scrape."""
