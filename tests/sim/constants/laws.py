@@ -9,9 +9,7 @@ from random import Random
 from typing import Final
 
 from opsloop.api.slo import Slo
-from opsloop.core.facts import ReleaseView
 from opsloop.core.incident import weights
-from opsloop.core.topology import Topology
 from opsloop.simulator.figures import Goal, Sample
 from tests.sim.laws import blame, causes, nulls, pages, power, words
 from tests.sim.laws.rollouts import analysis_of, hold_of, roll_out, slo_of
@@ -117,10 +115,7 @@ def blamed(part: int) -> Measured:
 
 
 def _situations(kind: str, part: int) -> Iterator[causes.Situation]:
-    for sky in _skies(kind, part):
-        known = causes.view("answers", sky.weather, sky.now, ["catalog"])
-        root = ReleaseView(known.release, sky.readings(known.release.status))
-        yield causes.Situation(root, Topology((root, causes.view("catalog", sky.weather, sky.now, []))), sky.weather)
+    yield from map(causes.known, _skies(kind, part))
 
 
 @cache

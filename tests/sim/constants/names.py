@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 JUDGED: Mapping[str, str] = {
     "statistics.alike": "ALIKE CUT OTHER SURE WORSE",
-    "statistics.changepoint": "CUT FEWEST RECENT GROWTHS PARTS SPREAD SMOULDERS SMOULDER_RATE",
+    "statistics.changepoint": "CUT FEWEST RECENT BLOCK USUAL AT_ONCE GROWTHS PARTS SPREAD SMOULDERS SMOULDER_RATE",
     "statistics.detectable": "_CAUGHT _FEWEST",
     "statistics.dispersion": "PRIOR LARGEST",
     "statistics.evidence": "RESTART MEMORY SECONDS BOUND",
@@ -23,7 +23,7 @@ JUDGED: Mapping[str, str] = {
     "slo.tiers": "_DEFAULTS _SHORTEST_UNSCALED",
     "slo.traffic": "CHANCE LEAST_KNOWN",
     "slo.vanished": "SHOWN LOOKS",
-    "incident.cause": "ALPHA LAST",
+    "incident.cause": "LAST",
     "incident.crowd": "MOST_PAGES WITHIN",
     "incident.decide": "SLI_SILENT",
     "incident.dependencies": "GAP NEARLY",
@@ -35,7 +35,7 @@ JUDGED: Mapping[str, str] = {
     "incident.recovery": "QUIET",
     "incident.suspects": "ONE_ACT",
     "incident.weights": (
-        "QUARTER PROVEN_MOST ROLLOUTS WEIGHTS.lookback WEIGHTS.prompt WEIGHTS.soon WEIGHTS.late WEIGHTS.slack WEIGHTS.own WEIGHTS.hop"
+        "QUARTER PROVEN_MOST ROLLOUTS WEIGHTS.lookback WEIGHTS.prompt WEIGHTS.soon WEIGHTS.late WEIGHTS.slack WEIGHTS.own WEIGHTS.hop WEIGHTS.within"
         " WEIGHTS.without_canary WEIGHTS.blocked_before WEIGHTS.proven WEIGHTS.split WEIGHTS.others WEIGHTS.dependency"
         " WEIGHTS.exonerated WEIGHTS.never WEIGHTS.first WEIGHTS.unwatched WEIGHTS.config WEIGHTS.scaled_down WEIGHTS.scaled_up"
     ),

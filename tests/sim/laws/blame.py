@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 from opsloop.core.incident.weights import WEIGHTS, Weights
 from opsloop.core.statistics import alike, changepoint
 from tests.sim.laws.bounds import lower, upper
-from tests.sim.laws.causes import Blame, Situation, situations
+from tests.sim.laws.causes import WATCHED, Blame, Situation, situations
 
 SURE = 0.8  # safety.minConfidence
 OUTAGES = 1 / 30  # a day: of a service, from nothing that was changed
@@ -19,6 +19,9 @@ PATCHED: Mapping[str, tuple[object, str]] = {
     "changepoint.CUT": (changepoint, "CUT"),
     "changepoint.SPREAD": (changepoint, "SPREAD"),
     "changepoint.SMOULDER_RATE": (changepoint, "SMOULDER_RATE"),
+    "changepoint.AT_ONCE": (changepoint, "AT_ONCE"),
+    "changepoint.USUAL": (changepoint, "USUAL"),
+    "changepoint.BLOCK": (changepoint, "BLOCK"),
     "alike.CUT": (alike, "CUT"),
     "alike.OTHER": (alike, "OTHER"),
 }
@@ -64,6 +67,12 @@ ROWS: Sequence[Row] = (
     Row("outage, a harmless change in the 10 min before: rolled back", "near", _any, _harmless),
     Row("outage, a harmless change in the hour before: rolled back", "outage", _any, _harmless),
     Row("outage, that change over 10 min before: rolled back", "outage", lambda s: s.weather.gap >= NEAR, _harmless),
+    Row(
+        "outage, a harmless change in the 10 min before, looked at until it is over: rolled back",
+        WATCHED,
+        _any,
+        _harmless,
+    ),
     Row("bad release, harm within half a minute of its first user: rolled back", "prompt", _any, _bad),
     Row("another one rolled back instead, harm at once", "prompt", _any, _harmless),
     Row("bad release after two hours of smoulder: rolled back", "after a smoulder", _any, _bad),
@@ -81,6 +90,14 @@ ROWS: Sequence[Row] = (
     Row("bad release half an hour after an outage: rolled back", "after an outage", _any, _bad),
     Row("bad release whose harm grows over 5 to 45 min: rolled back", "growing", _any, _bad),
     Row("another one rolled back instead, growing harm", "growing", _any, _harmless),
+    Row("bad release that fires after 40 to 60 min: rolled back", "found late", _any, _bad),
+    Row("bad release, what it depends on changed within a minute and meets its SLO: rolled back", "both", _any, _bad),
+    Row(
+        "of these two the dependency's is to blame and shows on its callers only: the own one rolled back",
+        "silent",
+        _any,
+        _harmless,
+    ),
     Row("bad release, harm after 20 min on average: named first", "late", _any, lambda b, _: b.version == "bad"),
     Row("bad release, harm after 20 min on average: rolled back", "late", _any, _bad),
 )

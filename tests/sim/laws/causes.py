@@ -9,16 +9,17 @@ changes is late by up to ten seconds. Nothing here knows the constants that are 
 
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from random import Random
 
 from opsloop.api.meta import ObjectMeta
 from opsloop.api.release import Release, ReleaseSpec, ReleaseStatus, Revision, WorkloadRef
-from opsloop.core.facts import Harm, Interval, Readings, ReleaseView, SideBySide
-from opsloop.core.incident.cause import began, explain
+from opsloop.core.facts import Harm, Interval, Readings, ReleaseView, SideBySide, Verdict
+from opsloop.core.incident.cause import began, explain, is_over_now
 from opsloop.core.incident.side_by_side import Stretch, side_by_side
 from opsloop.core.incident.weights import WEIGHTS, Weights
+from opsloop.core.slo.burn_rate import WITHIN_OBJECTIVE
 from opsloop.core.statistics.evidence import Interval as PairCounts
 from opsloop.core.topology import Topology
 from opsloop.simulator.traffic import Bursts, counts
@@ -28,7 +29,9 @@ FACTOR, FEWEST = 14.4, 5  # of the default tier, and minBadEvents
 START = datetime(2026, 1, 5, 9, 0, tzinfo=UTC)
 LONGEST = 3600  # seconds of harm within which a tier fires, or it never does
 SHORT = ("after a short smoulder", "near in a smoulder", "a smoulder alone")
-NOBODY = ("outage", "near", "near in a smoulder", "a smoulder alone")
+WATCHED = "near, watched"
+NOBODY = ("outage", "near", WATCHED, "near in a smoulder", "a smoulder alone")
+LATE_LOOKS = 600  # seconds after the end of a watched outage, in which its windows drain
 
 
 @dataclass(frozen=True)
@@ -72,6 +75,7 @@ class Weather:
     earlier: tuple[float, float]  # an outage that was over before
     guilty: Change | None
     changes: tuple[Change, ...]
+    strain: float = 1.0  # factor on the traffic while there is harm: clients try again
 
     @property
     def gap(self) -> float:
@@ -98,13 +102,17 @@ def change(random: Random, version: str, written: float, service: str = "answers
 def weather(random: Random, kind: str) -> Weather:
     """outage: nobody's change, a harmless one at any time in the hour before; near: within ten minutes of it. prompt,
     late and growing: a release; and a release after a smoulder or an earlier outage. A short smoulder: of one to three
-    budgets for 5 to 30 minutes; before a release, before near, and with a harmless push into it after which nothing comes."""
-    objective = random.choice((0.99, 0.999))
+    budgets for 5 to 30 minutes; before a release, before near, and with a harmless push into it after which nothing comes.
+    found late: a release that errs so little above the factor that the tier fires after most of an hour. both: a release, and
+    within a minute a harmless one of a service that it depends on; silent: that one is to blame, by its answers alone."""
+    objective = random.choice((0.95, 0.99, 0.999) if kind == "found late" else (0.99, 0.999))
     budget, begins = 1 - objective, HISTORY + random.uniform(0, SCRAPE)
     harm = math.exp(random.uniform(math.log(2 * FACTOR * budget), math.log(0.95)))
-    guilty, lasts = None, math.exp(random.uniform(math.log(60), math.log(3600)))
+    if kind == "found late":
+        harm = min(0.98, FACTOR * budget * random.uniform(1.1, 1.5))
+    guilty, lasts = None, math.exp(random.uniform(math.log(60), math.log(900 if kind == WATCHED else 3600)))
     grows = random.choice((0.0, random.uniform(0, 300)))
-    most = 600 if kind in ("near", "near in a smoulder") else 3600
+    most = 600 if kind in ("near", WATCHED, "near in a smoulder") else 3600
     number = 1 if kind in NOBODY else random.choice((0, 1, 1, 2))
     changes = [change(random, f"harmless-{n}", begins - random.uniform(0, most)) for n in range(number)]
     if random.random() < 0.5:
@@ -115,6 +123,11 @@ def weather(random: Random, kind: str) -> Weather:
         lasts = math.inf
         grows = random.uniform(300, 2700) if kind == "growing" else 0.0
         changes = [c for c in changes if c.service != "answers" or c.written < guilty.written - 300] + [guilty]
+    if kind in ("both", "silent") and guilty is not None:
+        changes = [change(random, "harmless", guilty.written + random.uniform(-60, 60), "catalog"), guilty]
+        if kind == "silent":
+            guilty = replace(guilty, service="catalog")
+            changes = [change(random, "harmless", guilty.written + random.uniform(-60, 60)), guilty]
     rps, usual = math.exp(random.uniform(0, math.log(1000))), budget * random.uniform(0, 0.8)
     bursts, smoulders = Bursts(per_hour=random.choice((0, 1, 4))), 0.0
     smoulder = budget * random.uniform(0.3, 0.9) if kind == "after a smoulder" else 0.0
@@ -136,6 +149,7 @@ def weather(random: Random, kind: str) -> Weather:
         earlier=(begins - 2400, begins - 1800) if kind == "after an outage" else (0.0, 0.0),
         guilty=guilty,
         changes=tuple(sorted(changes, key=lambda c: c.written)),
+        strain=random.uniform(1.0, 1.5) if kind == "found late" else 1.0,
     )
 
 
@@ -165,13 +179,16 @@ class Sky:
         share = self._young.share(middle) if self._young else 0.0
         common = w.usual + (w.smoulder if middle >= w.smoulders else 0.0)
         common += 0.5 if w.earlier[0] <= middle < w.earlier[1] else 0.0
-        own = common
+        own, strain = common, 1.0
         if w.begins <= middle < w.begins + w.lasts:
             grown = min(1.0, (middle - w.begins) / w.grows) if w.grows else 1.0
-            own += w.harm * grown
-            common = own if w.guilty is None else common
+            strain = w.strain
+            if w.guilty is not None and w.guilty.service == "answers":
+                own += w.harm * grown
+            else:
+                own = common = common + w.harm * grown * (w.guilty.share(middle) if w.guilty else 1.0)
         ratio = common + (own - common) * share if w.guilty is not None else common
-        (count,) = counts(self.random, SCRAPE, w.rps, [min(ratio, 1.0)], w.bursts)
+        (count,) = counts(self.random, SCRAPE, w.rps * strain, [min(ratio, 1.0)], w.bursts)
         self.seen.append((count.bad, count.total))
         total = _binomial(self.random, count.total, share)
         of_bad = share * min(own, 1.0) / ratio if ratio > 0 else 0.0
@@ -191,9 +208,10 @@ class Sky:
         return bad >= FEWEST and bad > limit * total and few > limit * all_
 
     def readings(self, status: ReleaseStatus) -> Readings:
-        """Intervals of four scrapes over the last 90 minutes, and both revisions while they served side by side."""
+        """Intervals of four scrapes since 90 minutes before the harm, and both revisions while they served side by side."""
         size, end, series = BUCKET // SCRAPE, len(self.seen), []
-        for last in range(end, max(0, end - 90 * 60 // SCRAPE), -size):
+        since = int(max(self.now - self.weather.begins, 0)) // SCRAPE
+        for last in range(end, max(0, end - 90 * 60 // SCRAPE - since), -size):
             part = self.seen[max(0, last - size) : last]
             bad, total = sum(b for b, _ in part), sum(t for _, t in part)
             series.append(Interval(at((last - size) * SCRAPE), at(last * SCRAPE), bad, total))
@@ -228,7 +246,7 @@ def _binomial(random: Random, number: int, share: float) -> int:
 
 
 def view(name: str, w: Weather, now: float, needs: list[str]) -> ReleaseView:
-    """The Release as it is known at `now`, with its changes so far."""
+    """The Release as it is known at `now`, with its changes so far; within its objective, unless counts are read of it."""
     known = [c for c in w.changes if c.service == name]
     first = Revision(
         digest=f"{0:016x}", number=1, version="first", reason="Adopted", live_since=at(0), first_seen=at(0), proven_at=at(600)
@@ -236,7 +254,10 @@ def view(name: str, w: Weather, now: float, needs: list[str]) -> ReleaseView:
     found = [first, *(_revision(n, c, now) for n, c in enumerate(known, start=1))]
     spec = ReleaseSpec(workload_ref=WorkloadRef(name=name), version="v", images={"app": "v"}, depends_on=needs)
     status = ReleaseStatus(live=found[-1].digest, revisions=found)
-    return ReleaseView(Release(metadata=ObjectMeta(name=name, namespace="shop"), spec=spec, status=status), Readings())
+    well = Verdict(at(now), w.objective, (), "ok", None, True, WITHIN_OBJECTIVE)
+    return ReleaseView(
+        Release(metadata=ObjectMeta(name=name, namespace="shop"), spec=spec, status=status), Readings(well)
+    )
 
 
 def _revision(number: int, c: Change, now: float) -> Revision:
@@ -261,34 +282,54 @@ class Blame:
 
 @dataclass(frozen=True)
 class Situation:
-    """What is known at the first tick on which the tier fires."""
+    """What is known at the first tick on which the tier fires; and at those after it, where it is watched."""
 
     root: ReleaseView
     topology: Topology
     weather: Weather
+    later: tuple["Situation", ...] = ()
 
     def blame(self, weights: Weights = WEIGHTS) -> Blame:
-        """What is concluded with these numbers."""
-        cause = explain(self.root, self.topology, at(self.weather.begins), weights=weights)
+        """What is concluded with these numbers: most surely, and while the harm goes on, of all the times that it is looked."""
+        harm, limit = self.root.readings.harm, (FACTOR if self.weather.harm else 1.0) * (1 - self.weather.objective)
+        cause = explain(self.root, self.topology, at(self.weather.begins), weights=weights, limit=limit)
         named = cause.version if cause.kind == "bad_release" and cause.release == "answers" else ""
-        return Blame(named, cause.confidence if named else 0.0)
+        sure = cause.confidence if named and not is_over_now(harm, limit) else 0.0
+        return max(
+            (Blame(named, sure), *(one.blame(weights) for one in self.later)), key=lambda blame: blame.confidence
+        )
 
 
-def situation(random: Random, w: Weather) -> Situation | None:
-    """The situation when the tier fires, or when it is looked where no more harm comes; None where it never does."""
+def known(sky: Sky) -> Situation:
+    """The situation at the last scrape."""
+    w, root = sky.weather, view("answers", sky.weather, sky.now, ["catalog"])
+    root = ReleaseView(root.release, sky.readings(root.release.status))
+    return Situation(root, Topology((root, view("catalog", w, sky.now, []))), w)
+
+
+def situation(random: Random, w: Weather, watched: bool = False) -> Situation | None:
+    """The situation when the tier fires, or when it is looked where no more harm comes; None where it never does.
+
+    Watched: and at every second scrape until the windows have drained, or nearly.
+    """
     sky = Sky(random, w)
     while sky.now <= w.begins + LONGEST:
         sky.scrape()
         if sky.now > w.begins and (w.harm == 0 or sky.fires()):
-            known = view("answers", w, sky.now, ["catalog"])
-            root = ReleaseView(known.release, sky.readings(known.release.status))
-            return Situation(root, Topology((root, view("catalog", w, sky.now, []))), w)
+            return replace(known(sky), later=tuple(_looks(sky)) if watched else ())
     return None
 
 
+def _looks(sky: Sky) -> Iterator[Situation]:
+    while sky.now < sky.weather.begins + sky.weather.lasts + LATE_LOOKS:
+        sky.scrape()
+        sky.scrape()
+        yield known(sky)
+
+
 def situations(kind: str, samples: int, seed: str) -> Iterator[Situation]:
-    """Those of so many samples in which the tier fires."""
-    for n in range(samples):
+    """Those of so many samples in which the tier fires; of those that are watched, a fifth as many are drawn."""
+    for n in range(samples // 5 if kind == WATCHED else samples):
         random = Random(f"{seed} {kind} {n}")
-        if (found := situation(random, weather(random, kind))) is not None:
+        if (found := situation(random, weather(random, kind), kind == WATCHED)) is not None:
             yield found

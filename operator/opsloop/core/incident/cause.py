@@ -18,7 +18,6 @@ from opsloop.core.incident.weights import PROVEN_MOST, QUARTER, ROLLOUTS, WEIGHT
 from opsloop.core.statistics.alike import SURE, Compared, compare
 from opsloop.core.statistics.changepoint import Exposure, Series, Span
 from opsloop.core.statistics.evidence import Interval as PairCounts
-from opsloop.core.statistics.sequential import surely_below
 from opsloop.core.topology import Topology
 
 # Named reasons
@@ -32,9 +31,8 @@ DEPENDENCY_HARMED = "DependencyHarmed"  # what it depends on is harmed itself
 CONFIG_CHANGED = "ConfigChanged"  # the harm began shortly after a ConfigMap or Secret was written that its pods use
 SCALED = "Scaled"  # the harm began shortly after somebody changed the number of its pods
 
-ALPHA = 0.01  # of the bound on the error ratio of the last intervals
 MATTERS = 0.05  # a change of confidence below this is not written: the status would change with every scrape
-LAST = 2  # intervals that must be free of harm for it to be over: eight scrapes
+LAST = 2  # intervals none of which may show the harm for it to be over: eight scrapes
 RANKING = "ranking"
 MOST_EVIDENCE = 19  # and the ranking: Cause.evidence holds 20
 
@@ -156,6 +154,9 @@ def _prior(scene: Scene, suspect: Suspect) -> list[Term]:
     terms = [_changed(suspect, weights, source)]
     if suspect.hops:
         terms.append(Term("distance", suspect.hops * weights.hop, f"{suspect.hops} steps along dependsOn", source))
+        if _is_within(scene.topology.views.get(suspect.release)):
+            text = f"{suspect.release} meets its own SLO while this harm goes on"
+            terms.append(Term("within its SLO", weights.within, text, "its SLI"))
     if revision is None:
         return terms
     if suspect.along:
@@ -169,6 +170,12 @@ def _prior(scene: Scene, suspect: Suspect) -> list[Term]:
     if revision.digest in scene.exonerated:
         terms.append(Term("exonerated", weights.exonerated, "its rollback did not end the harm", "the play"))
     return terms
+
+
+def _is_within(view: ReleaseView | None) -> bool:
+    """True where the service of a suspect is surely within its objective now; an SLI that nobody reads says nothing."""
+    verdict = view.readings.verdict if view else None
+    return verdict is not None and verdict.band == "ok" and verdict.back is True
 
 
 def _changed(suspect: Suspect, weights: Weights, source: str) -> Term:
@@ -360,15 +367,13 @@ def began(series: tuple[Interval, ...], limit: float = 0.0) -> tuple[datetime, d
 
 
 def of_harm(series: tuple[Interval, ...], limit: float) -> tuple[Interval, ...]:
-    """The intervals until the harm was over: those at the end that surely do not show it tell nothing of how it began."""
+    """The intervals up to the last one that shows the harm: those after it tell nothing of how it began, nor of how bad it is."""
     end = len(series)
-    while end and surely_below(series[end - 1].bad, series[end - 1].total, limit, ALPHA):
+    while end and series[end - 1].bad < limit * series[end - 1].total:
         end -= 1
     return series[:end] or series
 
 
 def is_over_now(harm: Harm | None, limit: float) -> bool:
-    """True where the last intervals surely do not show the harm any more, though the windows still hold it."""
-    recent = [b for b in harm.series[-LAST:] if b.total > 0] if harm else []
-    bad, total = sum(b.bad for b in recent), sum(b.total for b in recent)
-    return surely_below(bad, total, limit, ALPHA)
+    """True where the last intervals do not show the harm any more, though the windows still hold it."""
+    return harm is not None and bool(harm.series) and all(i.bad < limit * i.total for i in harm.series[-LAST:])

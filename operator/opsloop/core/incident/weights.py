@@ -17,10 +17,11 @@ class Weights:
     """Changes older than this are no suspects: what begins an hour after a change has rarely to do with it."""
 
     prompt: float = 0.8
-    soon: timedelta = timedelta(seconds=20)
+    soon: timedelta = timedelta(seconds=10)
     late: timedelta = timedelta(minutes=20)
-    """Delay of the harm after users met a bad change: four of five show with the first requests (a scrape and the lateness of
-    a watch), the rest (leaks, caches, a rare path) within tens of minutes."""
+    """Delay of the harm after users met a bad change: four of five show with the first requests (the lateness of a watch, up to
+    ten seconds; intervals of counts say themselves how exact they are), the rest (leaks, caches, a rare path) within tens of
+    minutes."""
 
     unwatched: timedelta = timedelta(minutes=2)
     """The same as `soon` where nobody saw the rollout: from when it was decided, pods take about that long to be replaced."""
@@ -48,6 +49,10 @@ class Weights:
 
     hop: float = -log(3)
     """Each step along dependsOn: most faults of a dependency show on itself first, and then its Incident explains this one."""
+
+    within: float = -log(10)
+    """Its SLO is met meanwhile, so that only those who call it would be harmed: by answers that are well, and that they do not
+    understand any more. Nine of ten harmful changes show where they were made."""
 
     without_canary: float = log(2)
     """A change that went past the canary was seen by nobody."""

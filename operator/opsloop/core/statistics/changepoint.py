@@ -29,14 +29,21 @@ from bisect import bisect_left
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import accumulate
-from math import exp, inf, lgamma, log
+from math import exp, inf, lgamma, log, sqrt
 
 CUT = 7.0  # of one interval's log likelihood ratio: 1 to 1,100
 FEWEST = 0.5  # bad events that a ratio without any is taken for: the usual level is never exactly 0
 RECENT = 3  # intervals within which the level of the harm is looked for: the last one may hold its beginning only
+BLOCK = 600.0  # seconds over which the usual level is counted: of single intervals of a quiet service most hold no bad event
+# Share of the time that the usual level has at least. Harm may have the rest: it lasts for most of an hour before a window of an
+# hour shows as much, and brings more requests than usual, as clients try again.
+USUAL = 0.3
 # Standard deviation of an interval's error ratio, as a share of it: harm is not constant, doses are not exact.
 SPREAD = 0.3
-GROWTHS = (0.0, 60.0, 300.0, 1200.0)  # seconds over which harm grows, by a change or none; alike likely
+AT_ONCE = 0.5  # of all harm, by a change or none, is whole when it begins; the rest grows
+# Seconds over which it grows, alike likely. The last is the lookback for changes:
+# what grows for longer is taken for growing still.
+GROWTHS = (60.0, 300.0, 900.0, 1800.0, 3600.0)
 # Shares of the harm that were there before it and are another one: a service that errs a little more for a while. An eighth is
 # about what may go on for hours without a page where the harm pages (the factors of the tiers are 6 and 14.4); by halves, as
 # SPREAD tells no more levels apart.
@@ -163,8 +170,9 @@ class Series:
             self._well[n] + self._first(n) + self._whole[-1] - self._whole[n + 1] for n in range(len(self.spans))
         ]
         least, best = max(at_once) - UNSEEN, _summed([level.most for level in self._levels])
+        each = log((1 - AT_ONCE) / len(GROWTHS))
         return [
-            _log_mean([s if over == 0 else self._grown(n, over, best, least) for over in GROWTHS])
+            _log_sum((s + log(AT_ONCE), *(self._grown(n, over, best, least) + each for over in GROWTHS)))
             for n, s in enumerate(at_once)
         ]
 
@@ -208,18 +216,18 @@ class Series:
             yield from ((0.0, begin, span.end) for span, begin in zip(self.spans, begins, strict=True))
             return
         harmed = _summed([level.about(y) for level, y in zip(self._levels, shares, strict=True)])
-        alike = -log(len(GROWTHS))
+        each = log((1 - AT_ONCE) / len(GROWTHS))
         yield harmed[-1], begins[0], self.spans[0].end
         for n, (span, begin) in enumerate(zip(self.spans[1:], begins[1:], strict=True), start=1):
-            rest = self._well[n] + harmed[-1] - harmed[n + 1] + alike
+            rest = self._well[n] + harmed[-1] - harmed[n + 1] + log(AT_ONCE)
             width = (span.end - span.start) / len(PARTS)
             for k, part in enumerate(PARTS):
                 last = k == len(PARTS) - 1
                 fits = self._levels[n].at(part * shares[n])
                 yield rest + fits, begin if last else span.end - (k + 1) * width, span.end - k * width
-            for over in GROWTHS[1:]:
+            for over in GROWTHS:
                 total, whole = self._growing(n, over, shares)
-                yield self._well[n] + total + harmed[-1] - harmed[whole] + alike, begin, span.end
+                yield self._well[n] + total + harmed[-1] - harmed[whole] + each, begin, span.end
 
     def _first(self, n: int) -> float:
         """Of the interval in which the harm begins; the oldest one has it from before."""
@@ -308,21 +316,38 @@ class _Levels:
 
 
 def _usual(series: Sequence[Span]) -> float:
-    """The usual error ratio: the median over the intervals that had events, by events."""
-    ordered = sorted((s for s in series if s.total > 0), key=lambda s: s.bad / s.total)
-    half, seen = sum(s.total for s in ordered) / 2, 0.0
-    for span in ordered:
-        seen += span.total
-        if seen >= half:
-            break
-    else:
-        return 1.0
-    return min(1.0, (span.bad + FEWEST) / (span.total + FEWEST))
+    """The usual error ratio: of the blocks of BLOCK seconds, by their ratios, the one up to which USUAL of the time lies."""
+    blocks: dict[int, list[Span]] = {}
+    for span in series:
+        if span.total > 0:
+            blocks.setdefault(int((span.start - series[0].start) / BLOCK), []).append(span)
+    levels = sorted((_level(block), sum(s.end - s.start for s in block)) for block in blocks.values())
+    share, seen = USUAL * sum(seconds for _, seconds in levels), 0.0
+    for level, seconds in levels:
+        seen += seconds
+        if seen >= share:
+            return level
+    return 1.0
+
+
+def _level(spans: Sequence[Span]) -> float:
+    bad, total = sum(s.bad for s in spans), sum(s.total for s in spans)
+    return min(1.0, (bad + FEWEST) / (total + FEWEST))
 
 
 def _harm(series: Sequence[Span]) -> float:
-    """The error ratio of the harm: the worst of the last intervals."""
-    return max((s.bad / s.total for s in series[-RECENT:] if s.total > 0), default=0.0)
+    """The error ratio of the harm: the worst that the last one, two … RECENT intervals together show, less what is chance."""
+    last = series[-RECENT:]
+    return max((_at_least(last[n:]) for n in range(len(last))), default=0.0)
+
+
+def _at_least(spans: Sequence[Span]) -> float:
+    """One standard deviation below their error ratio (Wilson's score interval for z = 1): the worst of a few counts is chance."""
+    bad, total = sum(s.bad for s in spans), sum(s.total for s in spans)
+    if total <= 0:
+        return 0.0
+    ratio = bad / total
+    return max(0.0, (ratio + 0.5 / total - sqrt(ratio * (1 - ratio) / total + 0.25 / total**2)) / (1 + 1 / total))
 
 
 def _log_mean(logs: Sequence[float]) -> float:

@@ -18,7 +18,10 @@ from opsloop.shell.slo.query import SliQuery
 
 INTERVAL = 4  # scrapes of one interval of counts: over fewer, increase() is a wild guess
 MOST = 240  # intervals: what one look costs Prometheus does not grow with the length of the windows
-LONGEST = timedelta(minutes=90)  # changes are looked for in the last hour; what is usual is seen in the time before
+BEFORE = timedelta(
+    minutes=90
+)  # the beginning: changes are looked for in the hour before it, what is usual in all of this
+LONGEST = timedelta(hours=6)  # harm that goes on: as long as the window of the slowest tier that pages by default
 
 
 @dataclass(slots=True)
@@ -34,8 +37,8 @@ class HarmReader:
         """Disjoint intervals that end at `at`, from before the burn's `onset`: harm that goes on for long, or nobody may
         act on, is still held against the time before it. And the counts of two revisions while both served after the
         likeliest interval of the beginning: what served more before the harm in that interval would look better."""
-        before = 2 * max(tier.long for tier in tiers_of(objective))
-        longest = min(before + (at - onset if onset else timedelta(0)), LONGEST)
+        before = min(2 * max(tier.long for tier in tiers_of(objective)), BEFORE)
+        longest = before + min(at - onset if onset else timedelta(0), LONGEST)
         step = timedelta(seconds=max(1, max(INTERVAL * self.resolution, longest / MOST) // timedelta(seconds=1)))
         series = intervals(await self.query.series(objective, scope, at - longest // step * step, at, step), step)
         limit = min(tier.factor for tier in tiers_of(objective)) * budget_of(objective.objective)
