@@ -78,3 +78,24 @@ def interval(number: int, bad: float, total: float) -> Interval:
 )  # fmt: skip
 def test_intervals_of_an_answer(answer: list[Series], found: list[Interval]) -> None:
     assert list(intervals(answer, MINUTE)) == found
+
+
+@pytest.mark.asyncio
+@pytest.mark.looptime
+async def test_while_a_tier_fires_intervals_are_not_cut_anew_at_each_scrape() -> None:
+    """Read every second, intervals of four: they end where they did when it fired, or four, eight … seconds later."""
+    telemetry, clock, store = FakeTelemetry(), FakeClock(), ReadingStore()
+    telemetry.serve(START, 90, version="v1")
+    telemetry.serve(START + timedelta(seconds=90), 60, error=0.8, rps=50, version="v1")
+    item = release(live=ONE, last_good=ONE, revisions=[revision(ONE, "v1", live_since=START)])
+    second = timedelta(seconds=1)
+    poller = Poller(telemetry, clock, lambda: [item], store, lambda _: None, second, second, lambda _: True)
+    clock.advance(110)
+    ends = []
+    for _ in range(10):
+        await poller.pass_once()
+        harm = store.of(item.key).harm
+        assert harm is not None
+        ends.append((harm.series[-1].end - START).total_seconds())
+        clock.advance(1)
+    assert ends == [110] * 4 + [114] * 4 + [118] * 2

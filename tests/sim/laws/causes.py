@@ -310,7 +310,7 @@ def known(sky: Sky) -> Situation:
 def situation(random: Random, w: Weather, watched: bool = False) -> Situation | None:
     """The situation when the tier fires, or when it is looked where no more harm comes; None where it never does.
 
-    Watched: and at every second scrape until the windows have drained, or nearly.
+    Watched: and after each interval of counts until the windows have drained, or nearly.
     """
     sky = Sky(random, w)
     while sky.now <= w.begins + LONGEST:
@@ -322,8 +322,8 @@ def situation(random: Random, w: Weather, watched: bool = False) -> Situation | 
 
 def _looks(sky: Sky) -> Iterator[Situation]:
     while sky.now < sky.weather.begins + sky.weather.lasts + LATE_LOOKS:
-        sky.scrape()
-        sky.scrape()
+        for _ in range(BUCKET // SCRAPE):
+            sky.scrape()
         yield known(sky)
 
 

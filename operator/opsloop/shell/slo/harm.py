@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from opsloop.api.release import ReleaseStatus
-from opsloop.api.slo import Slo
+from opsloop.api.slo import Slo, Tier
 from opsloop.core.facts import Harm, Interval, SideBySide, Unknown
 from opsloop.core.incident.cause import began
 from opsloop.core.incident.side_by_side import Stretch, side_by_side
@@ -30,17 +30,29 @@ class HarmReader:
 
     query: SliQuery
     resolution: timedelta  # Prometheus' scrape interval
+    tier: Tier | None = None  # that fires, the most severe one
+    since: datetime | None = None  # the first read at which it did: intervals end then, or are whole ones since then
+
+    def told(self, tier: Tier | None, at: datetime) -> None:
+        """Which tier fires as of `at`."""
+        if tier != self.tier:
+            self.tier, self.since = tier, at if tier else None
 
     async def read(
         self, objective: Slo, scope: Scope, status: ReleaseStatus, onset: datetime | None, at: datetime
     ) -> Harm:
-        """Disjoint intervals that end at `at`, from before the burn's `onset`: harm that goes on for long, or nobody may
+        """Disjoint intervals that end at `at`, or lately, from before the burn's `onset`: harm that goes on for long, or nobody may
         act on, is still held against the time before it. And the counts of two revisions while both served after the
-        likeliest interval of the beginning: what served more before the harm in that interval would look better."""
+        likeliest interval of the beginning: what served more before the harm in that interval would look better.
+
+        While a tier fires, intervals only come: cut anew at each scrape they would say four times a minute when the harm began,
+        each time with another error, and an act needs to be sure but once.
+        """
         before = min(2 * max(tier.long for tier in tiers_of(objective)), BEFORE)
         longest = before + min(at - onset if onset else timedelta(0), LONGEST)
         step = timedelta(seconds=max(1, max(INTERVAL * self.resolution, longest / MOST) // timedelta(seconds=1)))
-        series = intervals(await self.query.series(objective, scope, at - longest // step * step, at, step), step)
+        end = self.since + (at - self.since) // step * step if self.since else at
+        series = intervals(await self.query.series(objective, scope, end - longest // step * step, end, step), step)
         limit = min(tier.factor for tier in tiers_of(objective)) * budget_of(objective.objective)
         both = side_by_side(status, at)
         if both is not None:

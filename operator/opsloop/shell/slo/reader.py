@@ -13,7 +13,7 @@ from datetime import datetime, timedelta
 from opsloop.api.release import Release
 from opsloop.api.slo import Slo
 from opsloop.core import conditions
-from opsloop.core.facts import CanaryReading, Reading, Readings, Remark, SinceAct, Told, Unknown, Verdict
+from opsloop.core.facts import CanaryReading, Harm, Reading, Readings, Remark, SinceAct, Told, Unknown, Verdict
 from opsloop.core.incident.effect import Act
 from opsloop.core.slo import burn_rate as slo
 from opsloop.core.slo import flat, promql, remarks, telling, traffic
@@ -46,6 +46,7 @@ class History:
     onset: datetime | None = None
     acts: ActReader | None = None
     bursts: BurstReader | None = None
+    harm: HarmReader | None = None
     rates: dict[str, float] = field(
         default_factory=dict
     )  # of the hours that tell what to expect in the present silence
@@ -133,10 +134,9 @@ class SliReader:
         wanted = {digest: reading for digest, reading in split.items() if hot or is_active(release)}
         readings = self._readings(history, verdict, _last(history, bake) if bake else None, wanted, canary)
         if verdict.burning or verdict.firing:
-            harm = await HarmReader(self._query, self._resolution).read(
-                history.slo, scope, release.status, history.onset, then
-            )
-            readings = replace(readings, harm=harm)
+            readings = replace(readings, harm=await self._harm(release, history, scope, verdict, then))
+        else:
+            history.harm = None
         act = self._act(release.key)
         return replace(readings, since_act=await self._since(history, scope, act, then)) if act else readings
 
@@ -162,6 +162,13 @@ class SliReader:
         verdict = slo.judge(history.slo, standing, at)
         held = await history.bursts.read(history.slo, scope, verdict, at - self._delay_of(history))
         return slo.judge(history.slo, standing, at, held) if held else verdict
+
+    async def _harm(self, release: Release, history: History, scope: Scope, verdict: Verdict, then: datetime) -> Harm:
+        """The counts around the beginning of the present harm."""
+        if history.harm is None:
+            history.harm = HarmReader(self._query, self._resolution)
+        history.harm.told(verdict.firing.tier if verdict.firing else None, then)
+        return await history.harm.read(history.slo, scope, release.status, history.onset, then)
 
     async def _since(self, history: History, scope: Scope, act: Act, then: datetime) -> SinceAct | None:
         """What came of an act; what was read of the time before it is kept."""
