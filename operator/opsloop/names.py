@@ -19,7 +19,7 @@ WAIVE = "opsloop.dev/waive-regression"  # annotation "true" on an Incident: clos
 SUBJECT = "opsloop.dev/subject"  # annotation on a postmortem ConfigMap: digest of what it was rendered from
 GATE = "opsloop.dev/in-traffic"  # readiness gate (pod condition type) of canary pods
 EVAL_HEADER = "X-Opsloop-Eval"  # header of eval requests, so that a service can exclude them from its SLI
-TICKET_QUEUE = "opsloop-tickets"  # ConfigMap with the namespace's tickets that are linked to no Incident
+TICKET_QUEUE = "opsloop-tickets"  # ConfigMap with the namespace's tickets that are linked to no Incident; further ones have a number
 LAGS = "opsloop-lags"  # ConfigMap with what the namespace's past Incidents taught of alert rules
 FIELD_MANAGER = "opsloop"
 CLI_MANAGER = "opsloop-cli"  # field manager of what a person writes by the command line
@@ -45,6 +45,11 @@ def ledger_name(incident: str) -> str:
 def page_name(incident: str, number: int) -> str:
     """Name of the ConfigMap with a further page of an Incident's ledger; the first is 1."""
     return f"{ledger_name(incident)}-{number}"
+
+
+def queue_name(number: int) -> str:
+    """Name of the ConfigMap with a segment of the ticket queue; the first is 0."""
+    return f"{TICKET_QUEUE}-{number}" if number else TICKET_QUEUE
 
 
 def postmortem_name(incident: str) -> str:

@@ -529,6 +529,7 @@ FORGED = [
     pytest.param(record("one-ledger", {}, binaryData={"ledger.json.gz": "e30="}), id="a ledger by its content, which is read by name"),
     pytest.param(record("one-ledger-1", {}, binaryData={"page.json.gz": "e30="}), id="a page of a ledger, likewise"),
     pytest.param(record("opsloop-tickets", {}, binaryData={"tickets.json.gz": "e30="}), id="the ticket queue"),
+    pytest.param(record("opsloop-tickets-3", {}, binaryData={"tickets.json.gz": "e30="}), id="a further segment of it"),
     pytest.param(record("opsloop-lags", {}, data={"lags.json": "{}"}), id="lags that nobody measured"),
 ]  # fmt: skip
 

@@ -211,7 +211,7 @@ def config_map(name: str, label: str, value: str, **parts: Any) -> Object:
 def queue(*ids: str) -> Object:
     triage = Triage("billing", "sev4", "billing-team")
     tickets = [Ticket(id_, f"subject of {id_}", "", "web", "", at(20), at(20)) for id_ in ids]
-    data = encode_queue([QueuedTicket(ticket, triage) for ticket in tickets])[0]
+    data = encode_queue([QueuedTicket(ticket, triage) for ticket in tickets])
     return config_map("opsloop-tickets", names.TICKETS, "true", binaryData=data)
 
 

@@ -27,7 +27,6 @@ PAGE = "page.json.gz"
 QUEUE = "tickets.json.gz"
 # Microseconds of Unix time: the years 1 and 10000, between which a datetime lies
 EARLIEST, LATEST = -62_135_596_800_000_000, 253_402_300_800_000_000
-SHORTER = (500, 160, 0)  # characters of a ticket's body that stay when the queue gets too long
 
 
 def encode_entries(alerts: Sequence[Alert], tickets: Sequence[Ticket] = ()) -> list[dict[str, str]]:
@@ -146,22 +145,12 @@ def _load_move(item: Sequence[Any]) -> Moved:
     return Moved(_text(fingerprint), _moment(start), turn, out, _text(other), _moment(at), _text(why))
 
 
-def encode_queue(queue: Sequence[QueuedTicket]) -> tuple[dict[str, str], tuple[QueuedTicket, ...]]:
-    """(binaryData below MAX_OBJECT, the tickets that it holds).
-
-    Texts are cut first, in steps down to the subject alone; only then are the oldest tickets left out, which the caller says.
-    Raises Invalid where that is not enough.
-    """
-    items = list(queue)
-    for size in (None, *SHORTER, *[SHORTER[-1]] * 64):
-        if size is not None:
-            short = [replace(q, ticket=replace(q.ticket, body=q.ticket.body[:size])) for q in items]
-            full = short == items and size == SHORTER[-1]  # nothing is left to be cut
-            items = sorted(items, key=lambda q: q.ticket.received_at)[len(items) // 8 + 1 :] if full else short
-        data = pack({"tickets": [dump_ticket(q.ticket) | asdict(q.triage) for q in items]})
-        if len(data) <= MAX_OBJECT:
-            return {QUEUE: data}, tuple(items)
-    raise Invalid("tickets: the queue does not fit into a ConfigMap")
+def encode_queue(queue: Sequence[QueuedTicket]) -> dict[str, str]:
+    """binaryData of one segment of the queue. Raises Invalid where it is longer than MAX_OBJECT."""
+    data = pack({"tickets": [dump_ticket(q.ticket) | asdict(q.triage) for q in queue]}, FASTER)
+    if len(data) > MAX_OBJECT:
+        raise Invalid(f"tickets: {len(queue)} need {len(data)} bytes; a ConfigMap holds {MAX_OBJECT}")
+    return {QUEUE: data}
 
 
 def decode_queue(binary_data: Mapping[str, str]) -> tuple[QueuedTicket, ...]:

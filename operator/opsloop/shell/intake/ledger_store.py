@@ -15,10 +15,11 @@ from opsloop.core.alerts import pages
 from opsloop.core.alerts.pages import MOST_PAGES
 from opsloop.core.codec import decode_ledger_with_pages, decode_page, decode_queue
 from opsloop.core.facts import Alert, Ledger, Moved, Page, QueuedTicket
+from opsloop.core.tickets.queue import MOST_SEGMENTS, SEGMENT, arrange, fit
 from opsloop.errors import AlreadyExists, Conflict, Invalid, NotFound
-from opsloop.names import TICKET_QUEUE, ledger_name, page_name
+from opsloop.names import ledger_name, page_name, queue_name
 from opsloop.shell.apart import Apart
-from opsloop.shell.intake.notices import ALERTS_LEFT_OUT, TICKETS_LEFT_OUT, Tell, nobody
+from opsloop.shell.intake.notices import ALERTS_LEFT_OUT, TICKETS_CUT, TICKETS_LEFT_OUT, Tell, nobody
 from opsloop.shell.ports import CONFIGMAPS, NamespacedName, Object, Reader, Writer
 from opsloop.shell.reconcile import manifests
 
@@ -34,6 +35,10 @@ class _Stored(Generic[T]):
 
     content: T
     version: str = ""
+
+
+_Segment = _Stored[tuple[QueuedTicket, ...]]  # of a ticket queue
+_Part = tuple[tuple[QueuedTicket, ...], Object | None]  # a segment as it shall be, and its ConfigMap where that changes
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,15 +59,19 @@ class LedgerStore:
         self._tell, self._apart = tell, apart or Apart()
         self._reader, self._writer = reader, writer
         self._ledgers: dict[NamespacedName, _Book] = {}
-        self._queues: dict[str, _Stored[tuple[QueuedTicket, ...]]] = {}
+        self._queues: dict[str, tuple[_Segment, ...]] = {}
 
     async def ledger(self, namespace: str, incident: str) -> Ledger:
         """The Incident's ledger; empty where it has none, or where its ConfigMap is corrupt."""
         return (await self._ledger(namespace, incident)).ledger
 
     async def queue(self, namespace: str) -> tuple[QueuedTicket, ...]:
-        """Tickets that are linked to no Incident; empty where the ConfigMap is corrupt."""
-        return (await self._queue(namespace)).content
+        """Tickets that are linked to no Incident; without those of a ConfigMap that is corrupt."""
+        found: dict[str, QueuedTicket] = {}
+        for segment in await self._queue(namespace):
+            for queued in segment.content:
+                found.setdefault(queued.ticket.id, queued)  # twice where a process ended between two writes
+        return tuple(found.values())
 
     def created(self, namespace: str, incident: str) -> None:
         """Notes that this process created the Incident: it has no ledger yet, which saves a read."""
@@ -105,14 +114,48 @@ class LedgerStore:
         return True
 
     async def store_queue(self, namespace: str, queue: tuple[QueuedTicket, ...]) -> None:
-        """Replaces the whole queue. Conflict: stale."""
+        """Replaces the whole queue. Written are the segments that change, the last one first: a ticket that goes from one to
+        another is in both where a write fails, and never in none. Conflict: stale.
+        """
         stored = await self._queue(namespace)
-        body, kept = manifests.ticket_queue(queue)
-        version = await self._write(namespace, body, stored.version)
-        self._queues[namespace] = _Stored(kept, version)
-        if left := len(queue) - len(kept):
-            text = f"the queue holds {len(kept)} tickets and no more: the {left} oldest of {len(queue)} were left out of it"
-            self._tell(namespace, TICKETS_LEFT_OUT, left, text)
+        room = MOST_SEGMENTS * SEGMENT
+        while True:
+            fitted = fit(queue, room)
+            parts = await self._segments(fitted.queue, stored)
+            if len(parts) <= MOST_SEGMENTS:
+                break
+            room = room * 7 // 8  # of letters that compress badly less fits than was reckoned
+        versions = [*(segment.version for segment in stored), *[""] * (len(parts) - len(stored))]
+        self._queues.pop(namespace)  # where a write fails, it is read again
+        for number in reversed(range(len(parts))):
+            if body := parts[number][1]:
+                versions[number] = await self._write(namespace, body, versions[number])
+        self._queues[namespace] = tuple(
+            _Stored(part[0], version) for part, version in zip(parts, versions, strict=True)
+        )
+        if fitted.cut:
+            text = f"the queue of {len(queue)} tickets is full: the texts of {fitted.cut} of them were cut"
+            self._tell(namespace, TICKETS_CUT, fitted.cut, text)
+        if fitted.left:
+            text = f"the queue holds {len(fitted.queue)} tickets and no more: the {fitted.left} oldest of {len(queue)} were left out of it"
+            self._tell(namespace, TICKETS_LEFT_OUT, fitted.left, text)
+
+    async def _segments(self, queue: Sequence[QueuedTicket], stored: Sequence[_Segment]) -> list[_Part]:
+        """The segments of the queue. One that is too long for a ConfigMap is halved."""
+        found: list[_Part] = []
+        todo = [tuple(part) for part in arrange(queue, [segment.content for segment in stored])]
+        while len(found) < len(todo) and len(todo) <= MOST_SEGMENTS:
+            number, part = len(found), todo[len(found)]
+            if number < len(stored) and part == stored[number].content:
+                found.append((part, None))
+                continue
+            try:
+                body = await self._apart(len(part), partial(manifests.ticket_queue, number, part))
+                found.append((part, body))
+            except Invalid:
+                todo[number : number + 1] = [part[: len(part) // 2]]
+                todo.append(part[len(part) // 2 :])
+        return found if len(found) == len(todo) else [(part, None) for part in todo]
 
     def forget(self, namespace: str, incident: str = "") -> None:
         """Drops the ledger of an Incident that was deleted; without `incident` everything of the namespace."""
@@ -145,11 +188,15 @@ class LedgerStore:
         kept = tuple(pages.without(page.content, own) for page in found)
         return _Book(replace(ledger, pages=kept), main.version, len(found), tuple(page.version for page in found))
 
-    async def _queue(self, namespace: str) -> _Stored[tuple[QueuedTicket, ...]]:
+    async def _queue(self, namespace: str) -> tuple[_Segment, ...]:
         if namespace not in self._queues:
             empty: tuple[QueuedTicket, ...] = ()
-            stored = await self._read(namespace, TICKET_QUEUE, decode_queue, empty)
-            self._queues.setdefault(namespace, stored)
+            found = [await self._read(namespace, queue_name(0), decode_queue, empty)]
+            while found[-1].version and len(found) < MOST_SEGMENTS:
+                found.append(await self._read(namespace, queue_name(len(found)), decode_queue, empty))
+            if not found[-1].version:
+                found.pop()
+            self._queues.setdefault(namespace, tuple(found))
         return self._queues[namespace]
 
     async def _read(self, namespace: str, name: str, decode: Callable[[Mapping[str, str]], T], empty: T) -> _Stored[T]:

@@ -13,6 +13,7 @@ ALERTS_SET_ASIDE = "AlertsSetAside"  # they break a rule; the others of their bo
 ALERTS_TRUNCATED = "AlertsTruncated"  # the sender left them out
 ENTRY_SET_ASIDE = "InboxEntrySetAside"  # not opsloop's, or unreadable; it is left where it is
 ALERTS_LEFT_OUT = "AlertsLeftOut"  # the ledger of an Incident is full: further alerts on it are not counted
+TICKETS_CUT = "TicketsCut"  # the queue is full: the texts of its oldest tickets were cut
 TICKETS_LEFT_OUT = "TicketsLeftOut"  # the queue is full: its oldest tickets were left out
 
 WHAT = {
@@ -20,6 +21,7 @@ WHAT = {
     ALERTS_TRUNCATED: "truncated",
     ENTRY_SET_ASIDE: "entries",
     ALERTS_LEFT_OUT: "left-out",
+    TICKETS_CUT: "texts",
     TICKETS_LEFT_OUT: "tickets",
 }  # label of the metric
 MOST_WAITING = 100  # Events that wait to be posted; more of them say nothing new

@@ -18,11 +18,11 @@ from opsloop.names import (
     RELEASE,
     REVISION,
     SUBJECT,
-    TICKET_QUEUE,
     TICKETS,
     canary_name,
     ledger_name,
     page_name,
+    queue_name,
     revision_name,
 )
 from opsloop.shell.ports import Object
@@ -112,10 +112,9 @@ def ledger_page(incident: Object, number: int, content: Page) -> Object:
     return body | {"binaryData": encode_page(content)}
 
 
-def ticket_queue(queue: Sequence[QueuedTicket]) -> tuple[Object, tuple[QueuedTicket, ...]]:
-    """The ConfigMap with the tickets of a namespace that are linked to no Incident, and those that it holds. Raises Invalid."""
-    data, kept = encode_queue(queue)
-    return config_map(TICKET_QUEUE, {TICKETS: "true"}) | {"binaryData": data}, kept
+def ticket_queue(number: int, queue: Sequence[QueuedTicket]) -> Object:
+    """The ConfigMap with a segment of the tickets that are linked to no Incident; the first is 0. Raises Invalid where it is too long."""
+    return config_map(queue_name(number), {TICKETS: "true"}) | {"binaryData": encode_queue(queue)}
 
 
 def inbox_entry(name: str, data: Mapping[str, str]) -> Object:
