@@ -81,6 +81,11 @@ class Sampler:
                 body = self._api.call(path, seconds=5)
             except RuntimeError:
                 body = None
-            sample = parse(body.decode(), time.time()) if body else None
+            text = body.decode() if body else ""
+            sample = parse(text, time.time())
             if sample:
                 self.samples.append(sample)
+                self.looked(text)
+
+    def looked(self, text: str) -> None:
+        """What else an exposition tells; nothing here."""

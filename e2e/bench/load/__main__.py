@@ -58,6 +58,8 @@ async def run(size: storm.Size, kill: bool) -> dict[str, Any]:
         "drained": drained,
         "lateP99": 1000 * max(mark["late"]["p99"] for mark in (many, one)),
         "lateMax": 1000 * max(mark["late"]["max"] for mark in (many, one)),
+        "lateOver50": many["over50"] + one["over50"],
+        "lateLooks": many["looks"] + one["looks"],
         "blockedMax": 1000 * max(mark["busy"]["max"] for mark in (many, one)),
         "memoryFirst": many["rss"]["first"],
         "memoryMax": max(mark["rss"]["max"] for mark in (many, one)),

@@ -258,6 +258,7 @@ def _mark(api: Api, watch: Watch) -> dict[str, Any]:
     found = {
         "cpu": time.process_time(),
         "late": {"p50": late[len(late) // 2], "p99": late[int(len(late) * 0.99)], "max": late[-1]} if late else {},
+        "looks": len(late),
         "over50": sum(one > 0.05 for one in late),
         "busy": {"p99": busy[int(len(busy) * 0.99)], "max": busy[-1]} if busy else {},
         "busyOver50": sum(one > 0.05 for one in busy),

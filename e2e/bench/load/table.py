@@ -35,6 +35,8 @@ ROWS = (
     ("inbox empty after the last request, s", "drained"),
     ("event loop late, p99, ms", "lateP99"),
     ("event loop late, longest, ms", "lateMax"),
+    ("event loop late by more than 50 ms, looks", "lateOver50"),
+    ("of so many looks", "lateLooks"),
     ("event loop blocked by its own work, longest, ms", "blockedMax"),
     ("resident memory before, MiB", "memoryFirst"),
     ("resident memory at most, MiB", "memoryMax"),

@@ -34,7 +34,8 @@ from opsloop.shell.watch.workqueue import Queue
 
 MOST_SILENCE = 900.0  # seconds without a watch event and a resync after which the process is not alive
 MOST_LAG = 5.0  # seconds by which the event loop may be late
-BEAT = 1.0
+BEAT = 0.1
+HELD = 1.0  # seconds for which the worst lag is told: probes and scrapes come seldom
 BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)
 
 
@@ -84,7 +85,12 @@ class Metrics:
             "opsloop_queue_oldest_seconds", "Seconds for which the oldest of them has waited.", registry=r
         )
         self._leader = Gauge("opsloop_leader", "1 on the replica that holds the Lease.", registry=r)
-        self._lag = Gauge("opsloop_loop_lag_seconds", "How late the event loop was at its last beat.", registry=r)
+        self._lag = Gauge(
+            "opsloop_loop_lag_seconds", "How late the event loop was at most, in the last second.", registry=r
+        )
+        self._late = Histogram(
+            "opsloop_loop_late_seconds", "How late the event loop was, ten times a second.", buckets=BUCKETS, registry=r
+        )
         self._api = Counter(
             "opsloop_api_requests", "Requests to the API server.", ["verb", "resource", "code"], registry=r
         )
@@ -159,9 +165,10 @@ class Metrics:
         """Publishes the number of messages that the pager did not take and that are tried again."""
         self._undelivered.set(count)
 
-    def loop_lag(self, seconds: float) -> None:
-        """Publishes the lag of the event loop, in seconds."""
-        self._lag.set(seconds)
+    def loop_lag(self, seconds: float, worst: float) -> None:
+        """Publishes the lag of the event loop now, and the worst of late, in seconds."""
+        self._lag.set(worst)
+        self._late.observe(seconds)
 
 
 class Health:
@@ -176,7 +183,7 @@ class Health:
     ) -> None:
         self._elector_alive, self._ready, self._metrics, self._clock = elector_alive, ready, metrics, clock
         self._touched = self._beaten = clock()
-        self._late = 0.0
+        self._late = self._late_until = 0.0
 
     def touch(self) -> None:
         """Notes a sign of life of the API server."""
@@ -187,8 +194,11 @@ class Health:
         while True:
             self._beaten = self._clock()
             await asyncio.sleep(BEAT)
-            self._late = max(0.0, self._clock() - self._beaten - BEAT)
-            self._metrics.loop_lag(self._late)
+            now = self._clock()
+            late = max(0.0, now - self._beaten - BEAT)
+            if late >= self._late or now > self._late_until:
+                self._late, self._late_until = late, now + HELD
+            self._metrics.loop_lag(late, self._late)
 
     def problems(self) -> list[str]:
         """Reasons for not being alive; empty = alive."""

@@ -1,6 +1,6 @@
 """The durable inbox: alerts and tickets as ConfigMaps, from their arrival until the correlator has filed them.
 
-Group commit: everything that callers put within 150 ms becomes one ConfigMap. A caller is answered 2xx only after that
+Group commit: everything that callers put within 100 ms becomes one ConfigMap. A caller is answered 2xx only after that
 write, so a crash before it loses nothing that was promised. Every replica stores; who holds the Lease files what all of
 them stored (`shell.intake.arrivals` tells it of that).
 """
@@ -21,7 +21,7 @@ from opsloop.shell.intake.notices import ENTRY_SET_ASIDE, Tell, nobody
 from opsloop.shell.ports import CONFIGMAPS, Clock, Creator, Object, Reader, Watcher
 from opsloop.shell.reconcile.manifests import inbox_entry
 
-WINDOW = 0.15  # seconds
+WINDOW = 0.1  # seconds
 BIG_WINDOW = 0.05  # of bodies that are worth a write each
 ANY = ""  # in place of a name: some entry, nobody knows which
 TICKET = 10  # alerts that are encoded as fast as a long ticket

@@ -1,0 +1,256 @@
+"""`python -m e2e.bench.load.on_kind`: the same load on the deployed operator, in namespaces of its own on the cluster of `make cluster`.
+
+The sender is a process of this machine and reaches the intake by a NodePort. In the middle of the second storm the operator's pod is
+killed without grace; its Deployment makes another one. What was filed when is seen by a watch of the ledgers.
+"""
+
+import argparse
+import asyncio
+import json
+import math
+import os
+import re
+import sys
+import threading
+import time
+import urllib.request
+from collections import Counter
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+from e2e.bench import sampler
+from e2e.bench.load import sending, storm, table
+from e2e.bench.load.__main__ import FOLDER, judged, times
+from e2e.cluster import paths
+from e2e.drill.prepare import apply_crds, clear, install_operator, make_empty
+from e2e.drill.shift import Shift
+from e2e.harness import audit
+from e2e.harness.client import Client
+from e2e.harness.progress import Progress, StageFailed
+from e2e.harness.session import REFUSED, Refused, session, wait_removed
+from opsloop.adapters.kube import Kube
+from opsloop.core.alerts.pages import rolled_alerts
+from opsloop.core.codec import decode_ledger
+from opsloop.names import INBOX, LEDGER
+from opsloop.shell.evidence.intake import filings
+
+NS, SENDER, NODE_PORT = "bench-load", "senders", 31808
+_LATE = re.compile(r'^opsloop_loop_late_seconds_bucket\{le="(\S+)"\} (\S+)$', re.M)
+DRAIN = 180.0  # seconds until the inbox is empty
+
+
+class Ledgers(threading.Thread):
+    """Follows the ledgers of the other services: when which alert was first in one (Unix time)."""
+
+    def __init__(self, api: Client) -> None:
+        super().__init__(daemon=True)
+        self.url = f"{api.base}/api/v1/namespaces/{NS}/configmaps?watch=1&timeoutSeconds=3600&labelSelector={LEDGER}"
+        self.filed: dict[str, float] = {}
+
+    def run(self) -> None:
+        """Until the process ends; begins anew where the watch breaks."""
+        while True:
+            try:
+                with urllib.request.urlopen(self.url, timeout=3600) as answer:
+                    for line in answer:
+                        self._see(json.loads(line), time.time())
+            except OSError:
+                time.sleep(0.2)
+
+    def _see(self, event: dict[str, Any], at: float) -> None:
+        body = event["object"]
+        if event["type"] in ("ADDED", "MODIFIED") and body["metadata"]["name"].startswith(storm.OTHER):
+            for alert in decode_ledger(body["binaryData"]).alerts:
+                self.filed.setdefault(alert.fingerprint, at)
+
+
+class Sampler(sampler.Sampler):
+    """Also the histogram of the event loop's lateness, ten looks a second, of each process."""
+
+    def __init__(self, api: Client, ops: str) -> None:
+        super().__init__(api, ops)
+        self.late: dict[float, dict[float, float]] = {}  # start of the process → looks, by upper bound in seconds
+
+    def looked(self, text: str) -> None:
+        """As the base class."""
+        if found := {float(bound): float(count) for bound, count in _LATE.findall(text)}:
+            self.late[self.samples[-1].started] = found
+
+    def later_than(self, seconds: float) -> tuple[float, float]:
+        """(looks that were later than this bound, all looks)."""
+        every = sum(found[math.inf] for found in self.late.values())
+        return every - sum(found[seconds] for found in self.late.values()), every
+
+    @property
+    def latest(self) -> float:
+        """The bound in seconds within which every look was."""
+        bounds = sorted(bound for found in self.late.values() for bound in found)
+        return next((bound for bound in bounds if not self.later_than(bound)[0]), math.inf)
+
+
+def one_run(shift: Shift, size: storm.Size, kill: bool) -> dict[str, Any]:
+    """Prepares, sends, waits, counts."""
+    url = _prepare(shift, size)
+    began, sampling, ledgers = time.time(), Sampler(shift.api, shift.ops), Ledgers(shift.api)
+    sampling.start()
+    ledgers.start()
+    token = shift.api.kubectl("-n", NS, "create", "token", SENDER, "--audience=opsloop").strip()
+    bodies = list(storm.bodies(size, datetime.now(UTC) - timedelta(minutes=2)))
+    shift.progress.say(f"{len(bodies)} bodies are sent to {url}")
+    timer = threading.Timer(size.seconds * 1.5, lambda: _kill(shift))
+    if kill:
+        timer.start()
+    sent = asyncio.run(sending.send(lambda: url, token, bodies))
+    ended = time.time()
+    shift.progress.wait("the inbox to be empty", DRAIN, lambda: _empty(shift), every=0.5)
+    drained = time.time() - ended
+    shift.progress.wait("the Incidents to count all", 60, lambda: _counted(shift, len(sent.stored)))
+    sampling.stop()
+    homes = asyncio.run(_homes())
+    requests = audit.requests(audit.operator_user(shift.ops), began)
+    writes = Counter(
+        f"{r.verb} {r.target}" for r in requests if r.verb not in ("get", "list", "watch") and r.resource != "leases"
+    )
+    middle = began + size.seconds
+    return {
+        **judged(sent, bodies, homes),
+        **times(sent, ledgers.filed),
+        "drained": drained,
+        "lateMax": 1000 * sampling.latest,
+        "lateOver50": sampling.later_than(0.05)[0],
+        "lateLooks": sampling.later_than(0.05)[1],
+        "memoryFirst": sampling.samples[0].rss / sampler.MIB,
+        "memoryMax": sampler.peak(sampling.samples),
+        "cpuMany": sampler.cpu_seconds(sampling.samples, began, middle),
+        "cpuOne": sampler.cpu_seconds(sampling.samples, middle, time.time()),
+        "writesMany": sum(
+            r.verb not in ("get", "list", "watch") and r.resource != "leases" for r in requests if r.time < middle
+        ),
+        "writesOne": sum(
+            r.verb not in ("get", "list", "watch") and r.resource != "leases" for r in requests if r.time >= middle
+        ),
+        "writes": dict(writes.most_common(20)),
+        "refusedByServer": dict(Counter(r.code for r in requests if r.code >= 400)),
+    }
+
+
+def _prepare(shift: Shift, size: storm.Size) -> str:
+    """The application, the sender's right, and the operator; the intake's URL."""
+    make_empty(shift)
+    apply_crds(shift.api)
+    rbac, role = "rbac.authorization.k8s.io", {"name": SENDER, "namespace": NS}
+    rule = {"apiGroups": ["opsloop.dev"], "resources": ["alerts"], "verbs": ["create"]}
+    subject = {"kind": "ServiceAccount", "name": SENDER, "namespace": NS}
+    shift.apply(
+        [
+            {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": role},
+            {"apiVersion": f"{rbac}/v1", "kind": "Role", "metadata": role, "rules": [rule]},
+            {
+                "apiVersion": f"{rbac}/v1",
+                "kind": "RoleBinding",
+                "metadata": role,
+                "roleRef": {"apiGroup": rbac, "kind": "Role", "name": SENDER},
+                "subjects": [subject],
+            },
+            *storm.releases(size, NS),
+        ]
+    )
+    install_operator(shift, pager={"url": ""})  # nobody is at the address of Prometheus: the application has no SLO
+    service = {
+        "apiVersion": "v1",
+        "kind": "Service",
+        "metadata": {"name": "load", "namespace": shift.ops},
+        "spec": {
+            "type": "NodePort",
+            "selector": {"app.kubernetes.io/name": "opsloop"},
+            "ports": [{"port": 8080, "targetPort": "intake", "nodePort": NODE_PORT}],
+        },
+    }
+    shift.api.kubectl("-n", shift.ops, "apply", "-f", "-", text=json.dumps(service))
+    (node,) = shift.api.items("nodes")
+    address = next(a["address"] for a in node["status"]["addresses"] if a["type"] == "InternalIP")
+    base = f"http://{address}:{NODE_PORT}"
+    shift.progress.wait("the intake to answer", 60, lambda: (_answers(base), "it does not"))
+    return f"{base}/v1/namespaces/{NS}/alerts"
+
+
+def _answers(base: str) -> bool:
+    try:
+        with urllib.request.urlopen(f"{base}/openapi.json", timeout=5) as answer:
+            return bool(answer.status == 200)
+    except OSError:
+        return False
+
+
+def _kill(shift: Shift) -> None:
+    pods = [p["metadata"]["name"] for p in shift.api.items("pods", shift.ops, "app.kubernetes.io/name=opsloop")]
+    shift.api.kubectl("-n", shift.ops, "delete", "pod", *pods, "--grace-period=0", "--force", "--wait=false")
+    shift.progress.say(f"killed: {', '.join(pods)}")
+
+
+def _empty(shift: Shift) -> tuple[object, str]:
+    left = len(shift.api.items("configmaps", NS, f"{INBOX}=true"))
+    return not left, f"{left} entries"
+
+
+def _counted(shift: Shift, wanted: int) -> tuple[object, str]:
+    statuses = [i.get("status") or {} for i in shift.api.items("incidents", NS)]
+    told = sum(s.get("alerts", {}).get("count", 0) for s in statuses if not s.get("mergedInto"))
+    return told >= wanted, f"{told} of {wanted}"
+
+
+async def _homes() -> dict[str, int]:
+    kube = await Kube.connect(str(paths.KUBECONFIG))
+    try:
+        found = await filings(kube, NS)
+    finally:
+        await kube.close()
+    homes = Counter[str]()
+    for ledger in found.ledgers.values():
+        homes.update({alert.fingerprint for alert in (*ledger.alerts, *rolled_alerts(ledger))})
+    return homes
+
+
+def main() -> int:
+    """0: it measured; 1 where a run failed; 2 where it cannot begin here."""
+    parser = argparse.ArgumentParser(prog="python -m e2e.bench.load.on_kind", description=__doc__)
+    parser.add_argument("--seconds", type=float, default=60.0, help="for each of the two storms")
+    parser.add_argument("--repeat", type=int, default=1)
+    parser.add_argument("--no-kill", action="store_true")
+    options = parser.parse_args()
+    size, runs, loads = storm.Size(seconds=options.seconds), list[dict[str, Any]](), [os.getloadavg()[0]]
+    try:
+        with session({NS, f"{NS}-ops"}) as pace, Client(pace) as client:
+            for _ in range(options.repeat):
+                shift = Shift(client, Progress(pace), NS, f"{NS}-ops")
+                try:
+                    runs.append(one_run(shift, size, not options.no_kill))
+                finally:
+                    clear(shift)
+                    wait_removed(client, shift.progress, (NS, f"{NS}-ops"))
+                loads.append(os.getloadavg()[0])
+                _save(runs)
+    except (StageFailed, RuntimeError) as failure:
+        print(f"FAILED {failure}", file=sys.stderr)
+        return 1
+    except Refused as refusal:
+        print(f"load: {refusal}", file=sys.stderr)
+        return REFUSED
+    head = (
+        f"opsloop under load on kind, {datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}: {size.many} alerts on {size.services} services in"
+        f" {size.seconds:.0f} s, then {size.one} on one in {size.seconds:.0f} s; {len(runs)} run(s), {os.cpu_count()} cores,"
+        f" load average {' → '.join(f'{load:.1f}' for load in loads)}"
+    )
+    print("\n" + table.render(runs, head))
+    return 0
+
+
+def _save(runs: Sequence[dict[str, Any]]) -> None:
+    FOLDER.mkdir(parents=True, exist_ok=True)
+    Path(FOLDER / "load-on-kind.json").write_text(json.dumps(runs, indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    sys.exit(main())
