@@ -15,6 +15,7 @@ from e2e.bench.load import sending, served, storm, table
 from e2e.cluster import paths
 
 FOLDER = paths.CACHE / "bench"
+AFTER = 10.0  # seconds in which an operator that was killed starts anew and takes what was repeated meanwhile
 
 
 async def run(size: storm.Size, kill: bool) -> dict[str, Any]:
@@ -54,7 +55,7 @@ async def run(size: storm.Size, kill: bool) -> dict[str, Any]:
     many, one = found["marks"]
     return {
         **judged(sent, bodies, found["homes"]),
-        **times(sent, found["filed"]),
+        **times(sent, found["filed"], 1.5 * size.seconds if kill else None),
         "drained": drained,
         "lateP99": 1000 * max(mark["late"]["p99"] for mark in (many, one)),
         "lateMax": 1000 * max(mark["late"]["max"] for mark in (many, one)),
@@ -90,13 +91,18 @@ def judged(sent: sending.Sent, bodies: Sequence[storm.Body], homes: Mapping[str,
     }
 
 
-def times(sent: sending.Sent, filed: Mapping[str, float]) -> dict[str, float]:
-    """Seconds of requests, and from the 202 of an alert on another service until its ledger was stored."""
-    taken = sorted(sent.seconds)
+def times(sent: sending.Sent, filed: Mapping[str, float], killed: float | None) -> dict[str, float]:
+    """Seconds of requests, and from the 202 of an alert on another service until its ledger was stored.
+
+    `killed`: when the operator was, in seconds since the beginning. Requests of the AFTER seconds from then on are told apart.
+    """
+    after = [took for at, took in sent.seconds if killed is not None and killed - 1 <= at <= killed + AFTER]
+    taken = sorted(took for at, took in sent.seconds if killed is None or not killed - 1 <= at <= killed + AFTER)
     delays = sorted(filed.get(fp, float("inf")) - at for fp, at in sent.taken_at.items())
     return {
         "requestP50": _at(taken, 0.5),
         "requestP99": _at(taken, 0.99),
+        **({"requestAfterKill": max(after)} if after else {}),
         "delayP50": _at(delays, 0.5),
         "delayP99": _at(delays, 0.99),
         "delayMax": delays[-1],

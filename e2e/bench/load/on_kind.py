@@ -116,7 +116,7 @@ def one_run(shift: Shift, size: storm.Size, kill: bool) -> dict[str, Any]:
     middle = began + size.seconds
     return {
         **judged(sent, bodies, homes),
-        **times(sent, ledgers.filed),
+        **times(sent, ledgers.filed, 1.5 * size.seconds if kill else None),
         "drained": drained,
         "lateMax": 1000 * sampling.latest,
         "lateOver50": sampling.later_than(0.05)[0],

@@ -18,7 +18,9 @@ TRIES = 40
 class Sent:
     """What became of the bodies; times in seconds."""
 
-    seconds: list[float] = field(default_factory=list)  # of each request that was taken
+    seconds: list[tuple[float, float]] = field(
+        default_factory=list
+    )  # since the beginning, and of each request that was taken
     refused: dict[str, int] = field(default_factory=dict)  # status, or kind of network error → number
     taken_at: dict[str, float] = field(default_factory=dict)  # fingerprint of an alert on another service → Unix time
     stored: set[str] = field(default_factory=set)  # fingerprints that got their 202
@@ -37,11 +39,13 @@ async def send(url: Callable[[], str], token: str, bodies: Iterable[Body]) -> Se
     async with aiohttp.ClientSession(connector=connector, headers=headers) as session, asyncio.TaskGroup() as tasks:
         for body in bodies:
             await asyncio.sleep(max(0.0, began + body.at - time.monotonic()))
-            tasks.create_task(_deliver(session, url, body, sent))
+            tasks.create_task(_deliver(session, url, body, sent, began))
     return sent
 
 
-async def _deliver(session: aiohttp.ClientSession, url: Callable[[], str], body: Body, sent: Sent) -> None:
+async def _deliver(
+    session: aiohttp.ClientSession, url: Callable[[], str], body: Body, sent: Sent, began: float
+) -> None:
     pause = AGAIN
     for _ in range(TRIES):
         started = time.monotonic()
@@ -53,7 +57,7 @@ async def _deliver(session: aiohttp.ClientSession, url: Callable[[], str], body:
             sent.refuse(type(error).__name__)
         else:
             if status == 202:
-                sent.seconds.append(time.monotonic() - started)
+                sent.seconds.append((started - began, time.monotonic() - started))
                 sent.stored.update(body.fingerprints)
                 if body.other:
                     sent.taken_at[body.other] = time.time()

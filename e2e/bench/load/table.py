@@ -28,6 +28,7 @@ GOALS = (
 ROWS = (
     ("requests, p50, s", "requestP50"),
     ("requests, p99, s", "requestP99"),
+    ("slowest request in 10 s after the kill, s", "requestAfterKill"),
     ("requests that were repeated (503, connection)", "repeated"),
     ("an alert on another service filed, p50, s", "delayP50"),
     ("an alert on another service filed, p99, s", "delayP99"),
