@@ -123,6 +123,7 @@ def one_run(shift: Shift, size: storm.Size, kill: bool) -> dict[str, Any]:
         "lateLooks": sampling.later_than(0.05)[1],
         "memoryFirst": sampling.samples[0].rss / sampler.MIB,
         "memoryMax": sampler.peak(sampling.samples),
+        "podMemory": sampler.peak(sampling.samples),
         "cpuMany": sampler.cpu_seconds(sampling.samples, began, middle),
         "cpuOne": sampler.cpu_seconds(sampling.samples, middle, time.time()),
         "writesMany": sum(

@@ -23,7 +23,7 @@ GOALS = (
     Goal("p99 of a request, s", "requestP99", 0.3),
     Goal("an alert on another service filed, slowest, s", "delayMax", 2.0),
     Goal("event loop blocked, longest, ms", "blockedMax", 50),
-    Goal("resident memory at most, MiB", "memoryMax", MOST_MEMORY),
+    Goal("resident memory of the pod at most, MiB", "podMemory", MOST_MEMORY),
 )
 ROWS = (
     ("requests, p50, s", "requestP50"),
