@@ -50,7 +50,8 @@ def _all(seeds: Iterable[int], of_seed: Iterable[str], processes: int) -> Iterat
 
 def _canary(one: Compared) -> str:
     times = " ".join("never" if at is None else f"{at:.0f} s" for at in (one.alone, one.operator))
-    return f"{_says(one)} {one.version} {one.what}: {times}"
+    held = f"; held for {one.held}" if one.held and not one.agree else ""
+    return f"{_says(one)} {one.version} {one.what}: {times}{held}"
 
 
 def _burn(one: Burn) -> str:

@@ -44,6 +44,7 @@ class Compared:
     what: str
     alone: float | None
     operator: float | None
+    held: str = ""  # why the operator held the step last
 
     @property
     def agree(self) -> bool:
@@ -216,4 +217,4 @@ class Canaries:
                 self.passed.get((run.began, step)),
             )
             if after is not None or (alone is not None and not cut and rejected is None):
-                yield Compared(seed, kind, run.version, f"pass step {step}", alone, after)
+                yield Compared(seed, kind, run.version, f"pass step {step}", alone, after, run.held.get(step, ""))

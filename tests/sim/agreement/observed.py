@@ -29,6 +29,7 @@ class Try:
     ended: float | None = None
     state: str = ""
     reason: str = ""
+    held: dict[int, str] = field(default_factory=dict)  # step → why it was held last
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,6 +108,9 @@ class Observer:
             self.tries.append(Try(times[0], now, target["version"], live))
         run = self.tries[-1]
         run.steps = [(at - times[0]).total_seconds() for at in times]
+        held = next((one for one in status.get("conditions", []) if one["type"] == "Held"), None)
+        if held and held["status"] == "True" and target["state"] == "Stepping":
+            run.held[target.get("step", 0)] = f"{held['reason']}: {held['message']}"
         if target.get("reachedAt"):
             run.reached[target.get("step", 0)] = (parse_time(target["reachedAt"]) - times[0]).total_seconds()
         if target["state"] != "Stepping" and run.ended is None:
