@@ -39,9 +39,11 @@ def root_of(incident: Incident) -> str:
 
 
 def harm_began(incident: Incident) -> datetime:
-    """Start of the harm, as far as known."""
-    moments = (incident.status.onset_at, incident.status.alerts.first_at, incident.spec.signal.at)
-    return min(moment for moment in moments if moment is not None)
+    """Start of the harm: as it was measured, else as alerts tell. An alert may fire for days, and be about something else."""
+    if incident.status.onset_at is not None:
+        return incident.status.onset_at
+    first, signal = incident.status.alerts.first_at, incident.spec.signal.at
+    return min(first, signal) if first is not None else signal
 
 
 class ServiceHealth:
