@@ -87,7 +87,7 @@ def alert(name: str, service: str = "", status: Literal["firing", "resolved"] = 
 
 
 def incident(
-    name: str, kind: Literal["burn", "alerts"] = "burn", ledger: Ledger | None = None, **status: Any
+    name: str, kind: Literal["burn", "alerts", "telemetry"] = "burn", ledger: Ledger | None = None, **status: Any
 ) -> Incident:
     """Of the release that `name` begins with. Keywords are status fields; `severity` is also the signal's, `spec_kind` its kind."""
     root = name.rpartition("-")[0]

@@ -7,7 +7,7 @@ import pytest
 
 from opsloop.simulator import kinds
 from opsloop.simulator.burn import Counts, is_harm, stretches
-from opsloop.simulator.figures import GOALS, Goal, Sample, poisson_upper, seconds_to_serve, table, upper_bound
+from opsloop.simulator.figures import GOALS, Goal, Sample, page_due, poisson_upper, seconds_to_serve, table, upper_bound
 from opsloop.simulator.owed import can_tell
 from opsloop.simulator.service import Service
 from opsloop.simulator.traffic import Wave
@@ -118,3 +118,18 @@ def test_before_the_beginning_there_was_a_steady_stream() -> None:
     bad, total = counts.window(60, 3600)
     assert bad == pytest.approx(60 + 354)
     assert total == pytest.approx(600 + 35_400)
+
+
+@pytest.mark.parametrize(
+    ("objective", "begin", "due"),
+    [
+        pytest.param("latency", 1000.0, 2300.0, id="slowness while Prometheus is away: no alert tells of it"),
+        pytest.param("latency", 2100.0, 2400.0, id="slowness when it is back"),
+        pytest.param("latency", 800.0, 1100.0, id="slowness before it went away"),
+        pytest.param("availability", 1000.0, 1300.0, id="errors: their alert fires without Prometheus"),
+    ],
+)
+def test_until_when_a_page_is_owed(objective: str, begin: float, due: float) -> None:
+    weather = kinds.weather(1, "telemetry-gone")
+    weather.blind, weather.handicap = (900.0, 2000.0), 0.0
+    assert page_due(weather, objective, begin) == due

@@ -6,7 +6,7 @@ from math import exp, lgamma, log
 from typing import Final
 
 from opsloop.core.release.weights import pods_for
-from opsloop.simulator.burn import Counts, is_harm, objectives, stretches
+from opsloop.simulator.burn import LATENCY, Counts, is_harm, objectives, stretches
 from opsloop.simulator.episode import FIX, Episode
 from opsloop.simulator.owed import can_ship, can_tell, rollout, seen
 from opsloop.simulator.record import IncidentRun, PageSent
@@ -185,17 +185,24 @@ def _outages(episode: Episode) -> Iterable[Sample]:
     weather, pages = episode.weather, [page for page in episode.record.pages if not page.ends]
     for service in weather.services:
         times = [
-            (begin, end)
-            for counts, budget in _counts(episode, service)
+            (begin, end, page_due(weather, one.name, begin))
+            for one, (counts, budget) in zip(objectives(service), _counts(episode, service), strict=True)
             for begin, end in stretches(counts, budget, weather.horizon)
             if end - begin >= 120 and is_harm(counts, begin, end)
         ]
-        times += _without_pods(episode, service)
-        for begin, end in times:
-            due = begin + TO_PAGE + weather.handicap
+        times += [(begin, end, page_due(weather, "", begin)) for begin, end in _without_pods(episode, service)]
+        for begin, end, due in times:
             heard = any(begin - 60 <= page.at <= due or _still_open(episode, page, begin) for page in pages)
             text = f"{service.name} harmed from {begin:.0f} to {end:.0f} s, no page" if not heard else ""
             yield Sample("unpaged", 1, not heard, text)
+
+
+def page_due(weather: Weather, objective: str, begin: float) -> float:
+    """Until when a page is owed for harm that began then. Of slowness no alert tells: while Prometheus is away nobody can know."""
+    blind = weather.blind
+    if objective == LATENCY and blind is not None and blind[0] <= begin < blind[1]:
+        begin = blind[1]
+    return begin + TO_PAGE + weather.handicap
 
 
 def _still_open(episode: Episode, page: PageSent, at: float) -> bool:

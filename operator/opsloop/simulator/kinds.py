@@ -214,7 +214,7 @@ def telemetry_gone(seed: int) -> Weather:
         world.at(world.now() + length, lambda: setattr(world.scraper.weakness, "down", False))
 
     happen(weather, at, f"Prometheus is away for {length:.0f} s", gone)
-    weather.last_event = at + length
+    weather.last_event, weather.blind = at + length, (at, at + length)
     return weather
 
 

@@ -55,6 +55,7 @@ class Weather:
     owes: frozenset[str] = (
         frozenset()
     )  # figures that depend on the kind: promoted, promoted-in-time, mitigated, no-page
+    blind: tuple[float, float] | None = None  # (from, to) of a time without Prometheus
     handicap: float = 0.0  # seconds in which nobody could act: the operator or the API server was away
     fix_by_push: bool = False  # the fix is not shipped by the Release
 

@@ -379,6 +379,18 @@ UNKNOWN = {"type": "Mitigated", "status": "Unknown", "reason": "TelemetryUnknown
             id="an Incident on a dependency of which nobody knows for hours hides nothing",
         ),
         pytest.param(
+            shop("fired", "unknown"),
+            (),
+            {"web-1": "sev1"},
+            id="nor does one of which nobody knows and which has no Incident",
+        ),
+        pytest.param(
+            shop("fired", "unknown"),
+            (incident("answers-1", "telemetry", severity="sev3"),),
+            {"web-1": "sev1"},
+            id="nor the Incident that says that nobody knows of it",
+        ),
+        pytest.param(
             shop("fired", "burning"),
             (incident("answers-1", phase="Resolved", backSince=at(-600), resolvedAt=at(-590)),),
             {"answers-2": "sev1"},

@@ -1,14 +1,16 @@
 """Burn-rate tiers, the verdict of a tick, the bake, the canary, the onset: each row is a situation."""
 
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, NamedTuple
 
 import pytest
 
-from opsloop.api.meta import parse_duration
+from opsloop.api.meta import format_duration, parse_duration
 from opsloop.api.slo import Sli, Slo, Tier
 from opsloop.core.facts import Reading, Unknown, Value
 from opsloop.core.slo import burn_rate as slo
+from opsloop.core.slo import promql
+from opsloop.core.slo.tiers import windows_of
 
 AT = datetime(2026, 1, 5, 9, 0, tzinfo=UTC)
 SLI = Sli(good="g[{{window}}]", total="t[{{window}}]")
@@ -61,6 +63,39 @@ def test_a_tier(long: Reading, short: Reading, firing: bool | None) -> None:
     verdict = slo.judge(objective(FAST), reads(w1m=long, w5s=short), AT)
     assert verdict.tiers[0].firing is firing
     assert (verdict.firing is not None) is (firing is True)
+
+
+class Part(NamedTuple):
+    labels: dict[str, str]
+    value: float
+
+
+def outage(minutes: float) -> dict[timedelta, Reading]:
+    """What Prometheus answers for the default tiers at one event a second, while none was answered well for that long.
+
+    The new version never answers well, so that a window without an older event has no `good` series at all.
+    """
+    item = Slo(objective=0.99, sli=SLI)
+    windows, parts = windows_of(item), list[Part]()
+    for window in windows:
+        name, seconds = format_duration(window), window.total_seconds()
+        counts = {"total": seconds, "covered": 1.0}
+        counts |= {"good": seconds - minutes * 60} if seconds > minutes * 60 else {}
+        parts += [Part({promql.LABEL: f"{kind}:{name}"}, value) for kind, value in counts.items()]
+    return dict(promql.parse(parts, SLI, windows, {}).windows)
+
+
+@pytest.mark.parametrize(
+    ("minutes", "fires"),
+    [
+        pytest.param(8.5, None, id="before the closed form: 8m 38s"),
+        pytest.param(9, "sev1", id="then at once, though the short window has no good series"),
+        pytest.param(61, "sev1", id="and still when none of the windows of an hour has"),
+    ],
+)
+def test_nothing_is_answered_well_and_good_has_no_series(minutes: float, fires: str | None) -> None:
+    firing = slo.judge(Slo(objective=0.99, sli=SLI), outage(minutes), AT).firing
+    assert (firing.tier.severity if firing else None) == fires
 
 
 def test_the_worst_firing_tier_is_named_by_severity_and_then_by_factor() -> None:
