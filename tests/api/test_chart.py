@@ -182,6 +182,9 @@ def test_the_token_file_of_the_pager_is_mounted_from_its_secret() -> None:
         pytest.param("tick=soon", "/tick", id="a duration that is none"),
         pytest.param("replica=2", "'replica' not allowed", id="a value that does not exist"),
         pytest.param("prometheus.url=prometheus:9090", "/prometheus/url", id="an address without a scheme"),
+        pytest.param(
+            "tickets.desks.help.subjct=$.a", "'subjct' not allowed", id="a field of a desk that does not exist"
+        ),
         pytest.param("watchNamespaces={Shop}", "/watchNamespaces/0", id="a namespace that cannot be one"),
     ],
 )
@@ -189,3 +192,21 @@ def test_wrong_values_are_refused_by_name(setting: str, sentence: str) -> None:
     run = render(setting)
     assert run.returncode != 0
     assert sentence in run.stderr
+
+
+@needs_helm
+def test_what_the_house_says_of_its_tickets_is_mounted_as_the_operator_reads_it(tmp_path: Path) -> None:
+    house = pytest.importorskip("opsloop.entry.settings")
+    documents = objects("tickets.desks.help.like=jira", "tickets.desks.help.id=$.key")
+    template = one(documents, "Deployment")["spec"]["template"]
+    (container,) = template["spec"]["containers"]
+    named = {item["name"]: item.get("value") for item in container["env"]}["OPSLOOP_TICKETS_FILE"]
+    (mount,) = (mount for mount in container["volumeMounts"] if mount["name"] == "tickets")
+    (config,) = (d for d in of_kind(documents, "ConfigMap") if d["metadata"]["name"] == "opsloop-tickets")
+    ((file, content),) = config["data"].items()
+    assert named == f"{mount['mountPath']}/{file}" and template["metadata"]["annotations"]["opsloop.dev/tickets-digest"]
+    (path := tmp_path / file).write_text(content)
+    assert [p.text for p in house.load_house(house.Settings(tickets_file=str(path))).desks["help"].fields["id"]] == [
+        "$.key"
+    ]
+    assert not of_kind(objects(), "ConfigMap"), "nothing is said, nothing is mounted"

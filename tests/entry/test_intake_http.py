@@ -140,6 +140,56 @@ async def test_a_ticket_is_stored_and_its_id_comes_back(rig: Rig) -> None:
     assert (status, body) == (202, {"stored": 1, "id": "HD-1"}) and rig.store.tickets[0].received_at == NOW
 
 
+@pytest.mark.parametrize(
+    ("desk", "sent", "status", "answer"),
+    [
+        pytest.param(
+            "github",
+            {"json": {"action": "opened", "issue": {"id": 7, "title": "Wrong answers"}}},
+            202,
+            {"stored": 1, "id": "github-7"},
+            id="a payload",
+        ),
+        pytest.param(
+            "github",
+            {"json": {"action": "closed", "issue": {"id": 7, "title": "Wrong answers"}}},
+            202,
+            {"stored": 0, "passedOver": '$.action is "closed"; tickets are made where it is opened'},
+            id="another event of the same desk",
+        ),
+        pytest.param(
+            "mail",
+            {"data": b"Subject: Wrong answers\r\nMessage-ID: <7@x>\r\n\r\nsince today", "headers": {"Content-Type": "message/rfc822"}},
+            202,
+            {"stored": 1, "id": "mail-7@x"},
+            id="a mail as it is",
+        ),
+        pytest.param(
+            "github",
+            {"json": {"action": "opened", "issue": {}}},
+            400,
+            {"error": "subject: nothing at $.issue.title, $.issue.body; the body has action, issue"},
+            id="one without a text",
+        ),
+        pytest.param(
+            "freshdesk",
+            {"json": {}},
+            404,
+            {"error": "there is no desk freshdesk; there are github, jira, mail, zendesk"},
+            id="a desk that nobody configured",
+        ),
+    ],
+)  # fmt: skip
+async def test_payloads_of_desks(
+    rig: Rig, desk: str, sent: dict[str, Any], status: int, answer: dict[str, Any]
+) -> None:
+    async with rig.client() as client:
+        headers = {"Authorization": "Bearer good", **sent.pop("headers", {})}
+        async with client.post(f"/v1/namespaces/{NS}/tickets/{desk}", headers=headers, **sent) as reply:
+            assert (reply.status, await reply.json()) == (status, answer)
+    assert len(rig.store.tickets) == answer.get("stored", 0) and rig.access.asked[-1][3] == "tickets"
+
+
 async def test_what_is_cut_or_ignored_of_a_ticket_is_said(rig: Rig) -> None:
     status, body, _ = await rig.post("tickets", json={**TICKET, "id": 7, "subject": "x" * 300, "priority": "high"})
     cut = [{"index": 0, "reason": "subject: 300 characters; the first 256 are kept"}]
@@ -379,7 +429,7 @@ async def test_the_document_describes_the_routes_that_there_are(rig: Rig) -> Non
     async with rig.client() as client, client.get("/openapi.json") as answer:
         document = await answer.json()
     rights = intake_routes(rig.access, rig.store)
-    served = {(r.method.lower(), re.sub(r"\{namespace:.*?\?\}", "{namespace}", r.path)) for r in rights}
+    served = {(r.method.lower(), re.sub(r"\{([a-z]+):.*?\?\}", r"{\1}", r.path)) for r in rights}
     assert served == {(method, path) for path, item in document["paths"].items() for method in item}
 
 

@@ -1,10 +1,11 @@
 from datetime import timedelta
+from pathlib import Path
 
 import pytest
 
 from opsloop.api.incident import REOPEN_GRACE
 from opsloop.entry.cli.commands import main
-from opsloop.entry.settings import Settings, load
+from opsloop.entry.settings import Settings, load, load_house
 from opsloop.errors import Invalid
 
 
@@ -92,3 +93,29 @@ def test_no_setting_is_a_flag_of_the_command(capsys: pytest.CaptureFixture[str])
     with pytest.raises(SystemExit) as end:
         main(["operator", "--tick", "1s"])
     assert end.value.code == 2 and "--tick" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (None, "No such file"),
+        ("{", "body: not JSON"),
+        ("[]", "tickets: [] is not a JSON object"),
+        ('{"desk": {}}', "desk: there is no such field; did you mean desks?"),
+        ('{"colour": {}}', "colour: there is no such field; there are desks"),
+        ('{"desks": {"help": {"subject": "title"}}}', 'desks.help.subject: "title" is not a JSONPath such as $.issue.title'),
+    ],
+)  # fmt: skip
+def test_a_wrong_file_of_tickets_is_refused_with_what_is_wrong_in_it(
+    tmp_path: Path, content: str | None, message: str
+) -> None:
+    path = tmp_path / "tickets.json"
+    if content is not None:
+        path.write_text(content)
+    with pytest.raises(Invalid) as error:
+        load_house(load({"OPSLOOP_TICKETS_FILE": str(path)}))
+    assert str(error.value).startswith(f"OPSLOOP_TICKETS_FILE: {path}: {message}")
+
+
+def test_without_a_file_there_are_the_ready_made_desks() -> None:
+    assert set(load_house(Settings()).desks) == {"github", "jira", "mail", "zendesk"}

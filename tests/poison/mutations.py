@@ -63,8 +63,8 @@ def _deep(value: Any, levels: int) -> Any:
 
 
 def sent(value: Any, dice: random.Random) -> tuple[bytes, dict[str, str]]:
-    """A body and its headers, of which something may be wrong."""
-    raw = bytearray(json.dumps(value).encode())
+    """A body, of JSON or of bytes, and its headers, of which something may be wrong."""
+    raw = bytearray(value if isinstance(value, bytes) else json.dumps(value).encode())
     for _ in range(dice.choice((0, 0, 0, 1, 5))):
         raw[dice.randrange(len(raw))] = dice.randrange(256)
     data = bytes(raw[: dice.randrange(len(raw))] if dice.random() < 0.1 else raw)

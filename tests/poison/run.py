@@ -17,13 +17,14 @@ from typing import Any
 import yaml
 from aiohttp import ClientError, ClientSession, ClientTimeout, web
 
-from opsloop.core.codec import ENTRY, LEDGER, QUEUE, dump_alert, dump_ticket, pack
+from opsloop.core.codec import ENTRY, LEDGER, QUEUE, decode_ledger, dump_alert, dump_ticket, pack
+from opsloop.core.facts import Alert
 from opsloop.entry import openapi
 from opsloop.entry.http_server import in_json, listen
 from opsloop.entry.intake_http import intake_routes
 from opsloop.entry.settings import Settings
 from opsloop.entry.wiring import Operator
-from opsloop.errors import OpsloopError
+from opsloop.errors import Invalid, OpsloopError
 from opsloop.names import INBOX, TICKET_QUEUE, TICKETS
 from opsloop.names import LEDGER as LEDGER_LABEL
 from opsloop.shell.intake.inbox import Inbox
@@ -38,6 +39,7 @@ from tests.poison.mutations import mutated, sent
 
 ROOT = Path(__file__).parents[2]
 CASES = ROOT / "tests" / "shell" / "intake" / "cases"
+PAYLOADS = ROOT / "tests" / "core" / "tickets" / "desks"
 EACH = 50  # bodies or objects in one namespace, before the good alert that has to be filed
 HANGS = 15.0  # seconds
 TICKET = {
@@ -100,11 +102,21 @@ class Rig:
             self.clock.advance(11)
         found = [
             o
-            for (plural, ns, name), o in self.cluster._objects.items()
-            if (plural, ns) == ("incidents", namespace) and name.startswith("good-")
+            for (plural, ns, _), o in self.cluster._objects.items()
+            if (plural, ns) == (CONFIGMAPS.plural, namespace)
+            and (o["metadata"].get("labels") or {}).get(LEDGER_LABEL)
+            and _holds(o, good)
         ]
         if not found:
             self.outcome.wrong.append(f"namespace {namespace} is stopped")
+
+
+def _holds(ledger: Object, good: Alert) -> bool:
+    """True where this alert is filed in the ledger, whichever Incident it was found to belong to."""
+    try:
+        return any(a.fingerprint == good.fingerprint for a in decode_ledger(ledger.get("binaryData") or {}).alerts)
+    except Invalid:
+        return False
 
 
 async def bodies(count: int, seed: int) -> Outcome:
@@ -115,6 +127,11 @@ async def bodies(count: int, seed: int) -> Outcome:
         json.loads((CASES / name).read_text())
         for name in ("10-labels.json", "grafana-managed.json", "huge-annotation-batch.json")
     ]
+    desks: list[tuple[str, Any]] = [
+        (f"tickets/{name}", json.loads((PAYLOADS / f"{name}.json").read_text()))
+        for name in ("github", "jira", "zendesk")
+    ]
+    desks += [("tickets/mail", (PAYLOADS / name).read_bytes()) for name in ("mail.eml", "away.eml")]
     app = web.Application(middlewares=[in_json(openapi.routes)])
     app.add_routes(intake_routes(Anybody(), rig.inbox))
     server = await listen(app, 0, "127.0.0.1")
@@ -123,9 +140,14 @@ async def bodies(count: int, seed: int) -> Outcome:
         for n in range(count):
             namespace = f"shop-{n // EACH}"
             route, value = dice.choice(
-                [("tickets", TICKET), *(("alerts", body) for body in seeds), ("api/v2/alerts", seeds[0]["alerts"])]
+                [
+                    ("tickets", TICKET),
+                    *desks,
+                    *(("alerts", body) for body in seeds),
+                    ("api/v2/alerts", seeds[0]["alerts"]),
+                ]
             )
-            data, headers = sent(mutated(value, dice), dice)
+            data, headers = sent(value if isinstance(value, bytes) else mutated(value, dice), dice)
             await _send(client, f"/v1/namespaces/{namespace}/{route}", data, headers, outcome)
             if n % EACH == EACH - 1 or n == count - 1:
                 await rig.file(namespace)

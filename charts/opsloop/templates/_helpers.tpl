@@ -23,6 +23,11 @@ app.kubernetes.io/part-of: opsloop
 {{ .Values.image.repository }}:{{ default .Chart.AppVersion .Values.image.tag }}
 {{- end -}}
 
+{{/* What the house says of its tickets, as JSON; nothing where it says nothing. */}}
+{{- define "opsloop.tickets" -}}
+{{- if .Values.tickets.desks -}}{{ toJson .Values.tickets }}{{- end -}}
+{{- end -}}
+
 {{- define "opsloop.subject" -}}
 - kind: ServiceAccount
   name: {{ include "opsloop.fullname" . }}

@@ -10,7 +10,7 @@ Incidents would be another one: whoever writes an Incident chooses its severity,
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, Protocol, TypeVar
 
@@ -20,6 +20,7 @@ from opsloop.core.facts import Alert, Ticket
 from opsloop.core.intake import Received, Remark, read_alerts
 from opsloop.core.text import line
 from opsloop.core.tickets.arriving import MAX_TEXT, Arrived, read_ticket
+from opsloop.core.tickets.desks import Desk, PassedOver, read_payload, ready_made
 from opsloop.entry import openapi
 from opsloop.entry.bodies import SMALL, Room, read_body
 from opsloop.entry.senders import Refused, Senders
@@ -56,8 +57,10 @@ def intake_routes(
     now: Callable[[], datetime] = lambda: datetime.now(UTC),
     monotonic: Callable[[], float] = time.monotonic,
     notice: Notice = lambda _namespace, _received: None,
+    desks: Mapping[str, Desk] | None = None,
 ) -> list[web.RouteDef]:
-    """Routes for an application that `entry.http_server.listen` serves."""
+    """Routes for an application that `entry.http_server.listen` serves; `desks` None = the ready-made ones."""
+    known = ready_made() if desks is None else desks
     senders, room, parsing = Senders(access, audience, monotonic), Room(), asyncio.Lock()
 
     async def parsed(raw: bytes, parse: Callable[[bytes], T], quick: int = SMALL) -> T:
@@ -83,11 +86,23 @@ def intake_routes(
         return answer
 
     async def tickets(request: web.Request, raw: bytes) -> web.Response:
-        """A ticket in our own form. Payloads of desks are another route beside this one: `guarded("tickets", handler)`."""
-        arrived = await parsed(raw, lambda body: read_ticket(body, now()), MAX_TEXT)
-        await inbox.put_ticket(request.match_info["namespace"], arrived.ticket)
+        """A ticket in our own form."""
+        return await stored(request, await parsed(raw, lambda body: read_ticket(body, now()), MAX_TEXT))
+
+    async def payloads(request: web.Request, raw: bytes) -> web.Response:
+        """A ticket as its desk sends it."""
+        desk = known.get(request.match_info["desk"])
+        if desk is None:
+            raise Refused(404, f"there is no desk {request.match_info['desk']}; there are {', '.join(sorted(known))}")
+        return await stored(request, await parsed(raw, lambda body: read_payload(desk, body, now()), MAX_TEXT))
+
+    async def stored(request: web.Request, found: Arrived | PassedOver) -> web.Response:
+        if isinstance(found, PassedOver):
+            telemetry_hook("tickets", 202, 0)
+            return web.json_response({"stored": 0, "passedOver": line(found.reason)}, status=202)
+        await inbox.put_ticket(request.match_info["namespace"], found.ticket)
         telemetry_hook("tickets", 202, 1)
-        return web.json_response(_stored(arrived), status=202)
+        return web.json_response(_stored(found), status=202)
 
     def guarded(route: str, handler: Handler) -> Callable[[web.Request], Awaitable[web.Response]]:
         """The handler behind the checks; `route` is the resource that its callers must be allowed to create."""
@@ -113,6 +128,7 @@ def intake_routes(
         web.post(f"{base}/alerts", guarded("alerts", alerts)),
         web.post(f"{base}/api/v2/alerts", guarded("alerts", like_alertmanager)),
         web.post(f"{base}/tickets", guarded("tickets", tickets)),
+        web.post(f"{base}/tickets/{{desk:[a-z0-9]([-a-z0-9]{{0,38}}[a-z0-9])?}}", guarded("tickets", payloads)),
         web.get("/openapi.json", described),
     ]
 

@@ -17,11 +17,12 @@ from opsloop.adapters.kube import Kube
 from opsloop.adapters.pager import NoPager, WebhookPager
 from opsloop.adapters.prober import HttpProber
 from opsloop.adapters.prometheus import NoPrometheus, Prometheus
+from opsloop.core.tickets.house import House
 from opsloop.entry import openapi
 from opsloop.entry.http_server import Listening, in_json, listen
 from opsloop.entry.intake_http import intake_routes
 from opsloop.entry.leader_election import Elector, unique_identity
-from opsloop.entry.settings import Settings, load
+from opsloop.entry.settings import Settings, load, load_house
 from opsloop.entry.telemetry import Health, Metrics, build_app, serve, setup_logging
 from opsloop.entry.watches import build_registry, kopf_settings, run_kopf
 from opsloop.entry.wiring import Operator
@@ -62,7 +63,7 @@ def connect(
     )
 
 
-async def operate(settings: Settings) -> None:
+async def operate(settings: Settings, house: House) -> None:
     """Runs until SIGTERM, or until one of the parts ends, which is an error: the kubelet then starts the process again."""
     metrics = Metrics()
     base = await _api_server(metrics)
@@ -81,7 +82,7 @@ async def operate(settings: Settings) -> None:
         health = Health(elector.alive, resync.done.is_set, metrics)
         servers: list[web.AppRunner | Listening] = [
             await serve(build_app(metrics, health), settings.metrics_port),
-            await listen(_intake(settings, base, operator, metrics), settings.intake_port),
+            await listen(_intake(settings, house, base, operator, metrics), settings.intake_port),
         ]
         tasks = {
             "elector": asyncio.create_task(elector.run()),
@@ -130,7 +131,7 @@ async def _api_server(metrics: Metrics) -> Kube:
     return await Kube.connect(None, None, count=metrics.api)
 
 
-def _intake(settings: Settings, kube: Kube, operator: Operator, metrics: Metrics) -> web.Application:
+def _intake(settings: Settings, house: House, kube: Kube, operator: Operator, metrics: Metrics) -> web.Application:
     app = web.Application(middlewares=[in_json(openapi.routes)])
     app.add_routes(
         intake_routes(
@@ -139,6 +140,7 @@ def _intake(settings: Settings, kube: Kube, operator: Operator, metrics: Metrics
             settings.token_audience,
             metrics.intake,
             notice=operator.tell_of_body,
+            desks=house.desks,
         )
     )
     return app
@@ -188,5 +190,6 @@ def run() -> None:
     """Entry point of `opsloop operator`: reads the settings from the environment; ends by `os._exit`."""
     settings = load(os.environ)
     keep_responsive()
+    house = load_house(settings)
     setup_logging()
-    asyncio.run(operate(settings))
+    asyncio.run(operate(settings, house))

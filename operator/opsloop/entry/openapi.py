@@ -71,6 +71,13 @@ _TICKET = {
         },
     },
 }
+_DESK = {
+    "name": "desk",
+    "in": "path",
+    "required": True,
+    "description": "Whose payload it is: github, jira, mail, zendesk, or one of the configuration.",
+    "schema": {"type": "string", "pattern": "^[a-z0-9]([-a-z0-9]{0,38}[a-z0-9])?$"},
+}
 _REMARKS = {
     "type": "array",
     "items": {
@@ -90,6 +97,7 @@ _STORED = {
         "cut": {**_REMARKS, "description": "Alerts of which something was left out, or the ticket."},
         "cutInAll": {"type": "integer", "description": "Their number, where not all are listed."},
         "ignored": {"type": "array", "items": _TEXT, "description": "Fields of the ticket that mean nothing here."},
+        "passedOver": {"type": "string", "description": "Why this payload of a desk is no new ticket."},
         "truncated": {"type": "integer", "description": "Alerts that the sender says it left out."},
     },
 }
@@ -102,7 +110,7 @@ _REFUSALS = {
     "400": "Malformed; the message names the field or header, and a right value.",
     "401": "No token that is valid for the audience.",
     "403": "No permission to create this resource of opsloop.dev in the namespace.",
-    "404": "No such path; the answer lists those that there are.",
+    "404": "No such path, or desk; the answer lists those that there are.",
     "405": "Another method.",
     "408": "The body did not arrive in time.",
     "413": f"More than {intake.MAX_BODY} bytes, also after decompression. One ticket has at most {arriving.MAX_TICKET}, else it is a 400.",
@@ -133,6 +141,9 @@ def document() -> dict[str, Any]:
             f"{base}/tickets": {
                 "post": _post("sendTicket", "A user's ticket", {"$ref": "#/components/schemas/Ticket"}, "202")
             },
+            f"{base}/tickets/{{desk}}": {
+                "post": _post("sendPayload", "A ticket as a ticket system sends it, or a mail", {"type": "object"}, "202", _DESK)
+            },
             "/openapi.json": {
                 "get": {
                     "operationId": "describe",
@@ -158,13 +169,14 @@ def _either() -> dict[str, Any]:
     return {"oneOf": [{"$ref": "#/components/schemas/Webhook"}, {"$ref": "#/components/schemas/Alerts"}]}
 
 
-def _post(identifier: str, summary: str, body: dict[str, Any], success: str) -> dict[str, Any]:
+def _post(identifier: str, summary: str, body: dict[str, Any], success: str, *more: dict[str, Any]) -> dict[str, Any]:
     answers = {code: _answer(text, "Error") for code, text in _REFUSALS.items()}
     return {
         "operationId": identifier,
         "summary": summary,
         "parameters": [
             _NAMESPACE,
+            *more,
             {
                 "name": "Content-Encoding",
                 "in": "header",
@@ -173,7 +185,13 @@ def _post(identifier: str, summary: str, body: dict[str, Any], success: str) -> 
                 "schema": {"enum": ["identity", "gzip", "deflate"]},
             },
         ],
-        "requestBody": {"required": True, "content": {"application/json": {"schema": body}}},
+        "requestBody": {
+            "required": True,
+            "content": {
+                "application/json": {"schema": body},
+                **({"message/rfc822": {"schema": _TEXT}} if more else {}),
+            },
+        },
         "responses": {success: _answer("Stored.", "Stored"), **answers},
     }
 

@@ -5,11 +5,13 @@ import socket
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 from opsloop.api.incident import REOPEN_GRACE
 from opsloop.api.meta import parse_duration
 from opsloop.core.incident.retention import RETENTION
+from opsloop.core.tickets.house import House, read_house
 from opsloop.errors import Invalid
 
 LABEL = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?")
@@ -72,6 +74,7 @@ class Settings:
     reopen_grace: timedelta = REOPEN_GRACE
     repeat_interval: timedelta = timedelta(hours=4)  # of Alertmanager (its default): how often it repeats what goes on
     incident_retention: timedelta = RETENTION  # 0: for ever
+    tickets_file: str = ""  # JSON: what the house says of its tickets (core.tickets.house); empty: nothing
 
 
 _PARSERS: Mapping[str, Callable[[str], Any]] = {
@@ -92,6 +95,7 @@ _PARSERS: Mapping[str, Callable[[str], Any]] = {
     "reopen_grace": parse_duration,
     "repeat_interval": _positive,
     "incident_retention": parse_duration,
+    "tickets_file": str,
 }
 """Each raises ValueError, with a right value, for a wrong text."""
 
@@ -120,3 +124,16 @@ def load(environ: Mapping[str, str]) -> Settings:
         raise Invalid("; ".join(wrong))
     values.setdefault("pod_name", socket.gethostname())
     return Settings(**values)
+
+
+def load_house(settings: Settings) -> House:
+    """What the house says of its tickets. Raises Invalid, which names the variable, the file and what is wrong in it."""
+    if not settings.tickets_file:
+        return House()
+    where = f"{variable('tickets_file')}: {settings.tickets_file}"
+    try:
+        return read_house(Path(settings.tickets_file).read_bytes())
+    except OSError as error:
+        raise Invalid(f"{where}: {error.strerror or error}") from error
+    except Invalid as error:
+        raise Invalid(f"{where}: {error}") from error
