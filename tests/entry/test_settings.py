@@ -102,7 +102,11 @@ def test_no_setting_is_a_flag_of_the_command(capsys: pytest.CaptureFixture[str])
         ("{", "body: not JSON"),
         ("[]", "tickets: [] is not a JSON object"),
         ('{"desk": {}}', "desk: there is no such field; did you mean desks?"),
-        ('{"colour": {}}', "colour: there is no such field; there are desks"),
+        ('{"colour": {}}', "colour: there is no such field; there are desks, routes, knownAs"),
+        ('{"routes": {"complaint": "x"}}', "routes.complaint: there is no such category; there are outage,"),
+        ('{"routes": {"billing": ""}}', 'routes.billing: "" is not a text of 1 to 64 characters'),
+        ('{"knownAs": {"cart": "trolley"}}', 'knownAs.cart: "trolley" is not a list of words'),
+        ('{"knownAs": {"cart": [7]}}', "knownAs.cart: 7 is not a text of 1 to 64 characters"),
         ('{"desks": {"help": {"subject": "title"}}}', 'desks.help.subject: "title" is not a JSONPath such as $.issue.title'),
     ],
 )  # fmt: skip
@@ -119,3 +123,11 @@ def test_a_wrong_file_of_tickets_is_refused_with_what_is_wrong_in_it(
 
 def test_without_a_file_there_are_the_ready_made_desks() -> None:
     assert set(load_house(Settings()).desks) == {"github", "jira", "mail", "zendesk"}
+
+
+def test_routes_and_names_of_the_house_are_read(tmp_path: Path) -> None:
+    (path := tmp_path / "tickets.json").write_text(
+        '{"routes": {"billing": "accounts"}, "knownAs": {"cart": ["trolley"]}}'
+    )
+    words = load_house(Settings(tickets_file=str(path))).words
+    assert (words.routes, words.known_as) == ({"billing": "accounts"}, {"cart": ("trolley",)})

@@ -438,6 +438,14 @@ class Triage:
 
 
 @dataclass(frozen=True, slots=True)
+class HouseWords:
+    """What a house says of its tickets in configuration. `routes`: category → who takes them; `known_as`: service → how users call it."""
+
+    routes: Mapping[str, str] = field(default_factory=dict)
+    known_as: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
 class QueuedTicket:
     """A ticket that no Incident explains yet, with its judgement: the queue is read by `route`."""
 
@@ -564,6 +572,7 @@ class CorrelationFacts:
     heard_since: datetime | None = None  # as in IncidentFacts
     rules: AlertRules = NO_RULES
     experience: Experience = field(default_factory=Experience)
+    house: HouseWords = field(default_factory=HouseWords)
 
     @property
     def alerts(self) -> tuple[Alert, ...]:

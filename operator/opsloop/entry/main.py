@@ -71,7 +71,9 @@ async def operate(settings: Settings, house: House) -> None:
         gained = asyncio.Event()
         identity = unique_identity(settings.pod_name)
         elector = Elector(base, settings.pod_namespace, settings.lease_name, identity, gained.set)
-        operator = Operator(connect(settings, base, elector.fence, session, metrics), settings, threads=True)
+        operator = Operator(
+            connect(settings, base, elector.fence, session, metrics), settings, threads=True, words=house.words
+        )
         metrics.watch(operator.queue, lambda: elector.leading)
         metrics.watch_releases(lambda: operator.seen() if elector.leading else [])
         metrics.watch_incidents(lambda: operator.cache.incidents() if elector.leading else ())

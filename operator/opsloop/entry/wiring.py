@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 
 from opsloop.api.release import Release
-from opsloop.core.facts import Verdict
+from opsloop.core.facts import HouseWords, Verdict
 from opsloop.core.incident.effect import Act, act_of
 from opsloop.core.intake import Received
 from opsloop.entry.settings import Settings
@@ -38,8 +38,10 @@ log = logging.getLogger("opsloop")
 class Operator:
     """All parts of one process, connected. It does nothing until `queue.run` and `lead` run as tasks."""
 
-    def __init__(self, ports: Ports, settings: Settings, threads: bool = False) -> None:
-        """`threads`: long computations leave the event loop (`shell.apart`)."""
+    def __init__(
+        self, ports: Ports, settings: Settings, threads: bool = False, words: HouseWords | None = None
+    ) -> None:
+        """`threads`: long computations leave the event loop (`shell.apart`); `words`: what the house says of its tickets."""
         self.settings = settings
         apart = Apart(threads)
         self.cache = Cache(report=_report_unreadable)
@@ -72,6 +74,7 @@ class Operator:
             repeat_interval=settings.repeat_interval,
             started=ports.clock.now(),
             incident_retention=settings.incident_retention,
+            house=words or HouseWords(),
         )
         self.throttle = Throttle(self.queue.enqueue_after)
         self.poller = Poller(

@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from opsloop.core.alerts.ledger import REPEATS
-from opsloop.core.facts import AdmissionAnswer, ObjectChanges, TemplateWrite
+from opsloop.core.facts import AdmissionAnswer, HouseWords, ObjectChanges, TemplateWrite
 from opsloop.shell.apart import Apart
 from opsloop.shell.evals.runner import EvalRunner
 from opsloop.shell.intake.experience_store import ExperienceStore
@@ -74,6 +74,7 @@ class Runtime:
     repeat_interval: timedelta  # at which Alertmanager repeats what goes on
     started: datetime
     incident_retention: timedelta
+    house: HouseWords = field(default_factory=HouseWords)  # what it says of its tickets
     owned: OwnedObjects = field(default_factory=OwnedObjects)
     refusals: Refusals = field(default_factory=Refusals)
     addresses: dict[NamespacedName, tuple[object, Mapping[str, tuple[str, ...]]]] = field(default_factory=dict)

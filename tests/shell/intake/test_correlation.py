@@ -9,7 +9,7 @@ from opsloop.api.meta import format_time
 from opsloop.core.alerts.ledger import counts, merge
 from opsloop.core.codec import decode_ledger, decode_queue, encode_entries, encode_ledger
 from opsloop.core.correlation.experience import KEY, load
-from opsloop.core.facts import Alert, Experience, Ledger, ReleaseView, Ticket
+from opsloop.core.facts import Alert, Experience, HouseWords, Ledger, ReleaseView, Ticket
 from opsloop.entry.settings import Settings
 from opsloop.entry.wiring import Operator
 from opsloop.errors import Conflict
@@ -91,6 +91,17 @@ async def test_a_storm_becomes_two_incidents_with_exact_ledgers(cluster: FakeClu
     assert [t["id"] for t in stored(cluster)["answers-1"].tickets] == ["HD-1"] and queue(cluster) == ["HD-2"]
     assert inbox_left(cluster) == 0
     assert {("Incident", NS, "answers-1"), ("Incident", NS, "catalog-1")} == set(process.requested)
+
+
+async def test_routes_and_names_of_the_house_hold(cluster: FakeCluster) -> None:
+    fill(cluster, STORM, [ticket("The oracle desk is broken since this morning", id="HD-9"), WISH])
+    process = Process(cluster)
+    process.runtime.house = HouseWords({"feature_request": "ideas"}, {"answers": ("oracle desk",)})
+    await process.look()
+    (linked,) = stored(cluster)["answers-1"].tickets
+    assert linked["id"] == "HD-9" and any("“oracle desk” means answers" in e["value"] for e in linked["evidence"])
+    held = cluster.find(CONFIGMAPS, NS, TICKET_QUEUE)
+    assert held and [q.triage.route for q in decode_queue(held["binaryData"])] == ["ideas"]
 
 
 async def test_a_ledger_is_owned_by_its_incident(cluster: FakeCluster) -> None:

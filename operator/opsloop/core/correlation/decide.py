@@ -119,7 +119,7 @@ def correlate(
     creates = [*measured.values(), *filed.creates]
     waiting = facts.tickets or facts.queue
     candidates = _candidates(facts, creates, filed.alerts, topology, reader, now, grace) if waiting else []
-    links, queue = link_tickets(facts.tickets, facts.queue, facts.ledgers, candidates)
+    links, queue = link_tickets(facts.tickets, facts.queue, facts.ledgers, candidates, facts.house.routes)
     waits = [*waits, *filed.waits]
     return Correlation(
         creates=tuple(sorted(creates, key=lambda c: c.name)),
@@ -145,7 +145,8 @@ def _candidates(
     incidents: list[tuple[str, IncidentSpec, Incident | None]] = [(c.name, c.spec, None) for c in creates]
     incidents += [(i.metadata.name, i.spec, i) for i in facts.incidents if i.is_open or i.resolved_within(grace, now)]
     return [
-        of_incident(name, spec, incident, filed.get(name, ()), topology, reader) for name, spec, incident in incidents
+        of_incident(name, spec, incident, filed.get(name, ()), topology, reader, facts.house)
+        for name, spec, incident in incidents
     ]
 
 

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from opsloop.api.incident import Incident, IncidentSpec
 from opsloop.core.correlation.facts import DEAD, FAIL, SLOW, STARVED, Reader
 from opsloop.core.correlation.grouping import Group
-from opsloop.core.facts import Alert
+from opsloop.core.facts import Alert, HouseWords
 from opsloop.core.tickets import linking
 from opsloop.core.tickets.linking import Candidate
 from opsloop.core.topology import Graph, Topology
@@ -41,6 +41,7 @@ def of_incident(
     alerts: Sequence[Alert],
     topology: Topology,
     reader: Reader,
+    house: HouseWords,
 ) -> Candidate:
     """An Incident with the alerts of its ledger, read as they were grouped; `incident` None = it is about to be created."""
     root = spec.release or spec.service
@@ -63,7 +64,7 @@ def of_incident(
         ended=incident.status.resolved_at if incident and not incident.is_open else None,
         severity=min(spec.signal.severity, incident.status.severity) if incident else spec.signal.severity,
         team=view.release.metadata.labels.get("team", "") if view else "",
-        known_as=known_as(topology),
+        known_as=known_as(topology, house),
     )
 
 
@@ -89,6 +90,9 @@ def symptoms(kinds: Iterable[tuple[str, str]]) -> frozenset[str]:
     return frozenset(_SYMPTOMS[kind] for _, kind in kinds if kind in _SYMPTOMS)
 
 
-def known_as(topology: Topology) -> dict[str, Sequence[str]]:
-    """Release → how its users call it."""
-    return {name: view.release.spec.known_as for name, view in topology.views.items() if view.release.spec.known_as}
+def known_as(topology: Topology, house: HouseWords) -> dict[str, Sequence[str]]:
+    """Service → how its users call it: as its Release says, then as the house does."""
+    found: dict[str, Sequence[str]] = {name: view.release.spec.known_as for name, view in topology.views.items()}
+    for name, words in house.known_as.items():
+        found[name] = (*found.get(name, ()), *words)
+    return {name: words for name, words in found.items() if words}

@@ -70,13 +70,15 @@ def link_tickets(
     queue: Sequence[QueuedTicket],
     ledgers: Mapping[str, Ledger],
     candidates: Sequence[Candidate],
+    routes: Mapping[str, str] | None = None,
 ) -> tuple[dict[str, tuple[LinkedTicket, ...]], tuple[QueuedTicket, ...]]:
-    """New links (Incident → tickets), and the whole queue afterwards. A ticket that some ledger holds is settled."""
+    """New links (Incident → tickets), and the whole queue afterwards. A ticket that some ledger holds is settled;
+    `routes`: of the house, by category."""
     settled = {str(t["id"]) for ledger in ledgers.values() for t in ledger.tickets}
     waiting = {q.ticket.id: q for q in queue}
     for ticket in tickets:
         if ticket.id not in settled and ticket.id not in waiting:
-            waiting[ticket.id] = QueuedTicket(ticket, triage(ticket))
+            waiting[ticket.id] = QueuedTicket(ticket, triage(ticket, own_routes=routes))
     links: dict[str, list[LinkedTicket]] = {}
     for identity in sorted(waiting.keys() - settled):
         if match := link(waiting[identity].ticket, waiting[identity].triage, candidates):

@@ -24,11 +24,12 @@ ROUTES: Mapping[Category, str] = {
 _LONG_QUOTE = re.compile(r"(?<!\S)[\"“„«][^\"“”„«»]{25,}[\"”“»]")
 
 
-def triage(ticket: Ticket, team: str = "") -> Triage:
-    """Category, severity and route; `team` owns the concerned Release, if one is known."""
+def triage(ticket: Ticket, team: str = "", own_routes: Mapping[str, str] | None = None) -> Triage:
+    """Category, severity and route; `team` owns the concerned Release, if one is known. `own_routes`: of the house, by category."""
+    own = own_routes or {}
     words = words_of(ticket)
     if words.automatic:
-        return Triage("unknown", "sev4", team or ROUTES["unknown"], f"an {words.automatic}, which nobody wrote")
+        return Triage("unknown", "sev4", team or _route("unknown", own), f"an {words.automatic}, which nobody wrote")
     found = judge(words.subject, words.body)
     if (
         ticket.example
@@ -37,11 +38,15 @@ def triage(ticket: Ticket, team: str = "") -> Triage:
     ):
         # What was expected and did not come back is a failure, however it is worded; once its quotations are left out little is said
         return Triage(
-            "outage", "sev2", team or ROUTES["outage"], "its example: what came back is not what was expected"
+            "outage", "sev2", team or _route("outage", own), "its example: what came back is not what was expected"
         )
     # other people's data, for one, wait for no office hours
-    route = ROUTES["outage" if found.severity == "sev1" else found.category]
+    route = _route("outage" if found.severity == "sev1" else found.category, own)
     return Triage(found.category, found.severity, team or route, "; ".join(found.because))
+
+
+def _route(category: Category, own: Mapping[str, str]) -> str:
+    return own.get(category, ROUTES[category])
 
 
 def words_of(ticket: Ticket) -> OwnWords:

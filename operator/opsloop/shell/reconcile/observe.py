@@ -204,6 +204,7 @@ async def namespace_facts(runtime: Runtime, namespace: str) -> CorrelationFacts:
         heard_since=runtime.heard_since(),
         rules=runtime.rules.known,
         experience=experience,
+        house=runtime.house,
     )
 
 
