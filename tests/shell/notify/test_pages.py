@@ -143,3 +143,19 @@ async def test_a_deleted_incidents_thread_is_ended_once() -> None:
         await asyncio.sleep(0.1)
     assert sorted(desk.arrived) == ["uid-1/1 trigger", "uid-1/2 resolve", "uid-2/1 trigger", "uid-2/2 resolve"]
     assert {p["reason"] for p in desk.pager.pages if p["action"] == "resolve"} == {"Deleted", "Severity"}
+
+
+async def test_a_message_that_comes_as_the_last_one_makes_way_is_delivered() -> None:
+    """A withdrawn message ends the delivery; at whatever turn of the event loop the next one comes, it is not left behind."""
+    for turns in range(8):
+        desk = Desk()
+        desk.pager.failure = Unavailable("503")
+        desk.sender.send("shop", action())
+        await asyncio.sleep(0.1)
+        desk.pager.failure = None
+        desk.sender.withdraw(WithdrawPage("uid-1", 1))
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        desk.sender.send("shop", action(2, "resolve"))
+        await asyncio.sleep(0.1)
+        assert [p["action"] for p in desk.pager.pages] == ["resolve"], f"after {turns} turns"

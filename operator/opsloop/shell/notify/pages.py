@@ -59,9 +59,8 @@ class PageSender:
         thread.pending[number] = action
         if thread.last is None or thread.last.message.number < number:
             thread.last = action
-        if thread.task is None:
+        if thread.task is None or thread.task.done():  # one that has ended takes no further message
             thread.task = asyncio.create_task(self._deliver_all(thread), name=f"page-{action.incident}")
-            thread.task.add_done_callback(lambda _: setattr(thread, "task", None))
 
     def withdraw(self, action: WithdrawPage) -> None:
         """Stops trying to deliver a message that was given up. Nothing where it is not tried."""
