@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import time
+from collections.abc import Iterable
 from typing import Any
 
 import yaml
@@ -51,12 +52,12 @@ def _open(shift: Shift) -> None:
         wait_available(shift.api, shift.progress, shift.namespace, deployment, 120)
     say("the shop is open and shoppers ask")
     shift.progress.wait("shoppers to be served", 60, lambda: _served(shift))
-    shift.progress.wait("Alertmanager to list no alert", 120, lambda: _quiet(shift))
+    shift.progress.wait("Alertmanager to list no alert", 120, lambda: quiet(shift))
     shift.began = time.time()
     install_operator(shift)
     say(f"the operator is installed in namespace {shift.ops} with its Helm chart")
-    shift.progress.wait("v1 of all services to be proven last-good", 120, lambda: _proven(shift))
-    shift.progress.wait("Alertmanager to list no alert", 120, lambda: _quiet(shift))
+    shift.progress.wait("v1 of all services to be proven last-good", 120, lambda: proven(shift, RELEASES))
+    shift.progress.wait("Alertmanager to list no alert", 120, lambda: quiet(shift))
     say(f"v1 has met its SLO for the bake time: it is last-good ({shift.sli()})")
 
 
@@ -105,7 +106,7 @@ def _served(shift: Shift) -> tuple[object, str]:
     return sli.startswith("SLI 1.0"), sli
 
 
-def _quiet(shift: Shift) -> tuple[object, str]:
+def quiet(shift: Shift) -> tuple[object, str]:
     """A slow start of the shop must not be taken for part of the storm."""
     alerts = shift.api.service(shift.namespace, "alertmanager:9093", "/api/v2/alerts")
     if not isinstance(alerts, list):
@@ -113,9 +114,10 @@ def _quiet(shift: Shift) -> tuple[object, str]:
     return alerts == [], f"{len(alerts)} alerts: {sorted({a['labels'].get('alertname', '') for a in alerts})}"
 
 
-def _proven(shift: Shift) -> tuple[object, str]:
+def proven(shift: Shift, releases: Iterable[str]) -> tuple[object, str]:
+    """Whether each of these Releases meets its SLO with a revision that is last-good."""
     phases = {}
-    for name in RELEASES:
+    for name in releases:
         status = shift.status(name)
         revisions = status.get("revisions") or [{}]
         phases[name] = (
@@ -124,10 +126,10 @@ def _proven(shift: Shift) -> tuple[object, str]:
     return all(v.endswith(", proven") for v in phases.values()), json.dumps(phases)
 
 
-def manifests(shift: Shift) -> str:
-    """The shop and its monitoring, for this namespace and seed, with the load and the time-outs of this machine."""
+def manifests(shift: Shift, share: float = 1.0) -> str:
+    """The shop and its monitoring, for this namespace and seed, with this share of the load and the time-outs of this machine."""
     pace = shift.api.pace
-    return render.render(shift.namespace, shift.ops, shift.seed, load=pace.load, patience=pace.deadlines)
+    return render.render(shift.namespace, shift.ops, shift.seed, load=pace.load * share, patience=pace.deadlines)
 
 
 def apply_crds(api: Client) -> None:
