@@ -122,6 +122,7 @@ class Series:
         self._well = self._before()
         self._whole = _summed([level.at(1.0) for level in self._levels])
         self._none = self._by_none()
+        self._asked: dict[tuple[Exposure, Delay, float], float] = {}
 
     def beginnings(self) -> list[float]:
         """The probability that the present harm began with each interval, oldest first; empty for none.
@@ -133,7 +134,16 @@ class Series:
         return [weight / sum(weights) for weight in weights]
 
     def bayes_factor(self, exposure: Exposure, delay: Delay, lookback: float) -> float:
-        """B(c) for a change that reached users so, against a beginning anywhere within `lookback` seconds."""
+        """B(c) for a change that reached users so, against a beginning anywhere within `lookback` seconds.
+
+        Each is reckoned once: every look of an Incident asks again, and counts change with a scrape only.
+        """
+        asked = exposure, delay, lookback
+        if asked not in self._asked:
+            self._asked[asked] = self._bayes_factor(exposure, delay, lookback)
+        return self._asked[asked]
+
+    def _bayes_factor(self, exposure: Exposure, delay: Delay, lookback: float) -> float:
         doses = [exposure.dose(span, delay.slack) for span in self.spans]
         most = max(doses[-RECENT:], default=0.0)
         if most <= 0:
