@@ -125,9 +125,10 @@ def _parsed(line: bytes, path: Path) -> dict[str, Any]:
     try:
         event = dict(json.loads(line))
         _seconds(event["requestReceivedTimestamp"])
-        if not isinstance(event["auditID"] + event["user"]["username"], str):
+        # of a request that was answered with 401, such as those of a killed pod's last moments, nobody knows the user
+        if not isinstance(event["auditID"] + event["user"].setdefault("username", ""), str):
             raise ValueError("auditID and user.username must be text")
-    except (ValueError, KeyError, TypeError) as error:
+    except (AttributeError, ValueError, KeyError, TypeError) as error:
         raise BrokenLog(f"{path}: not an audit event ({error}): {line[:200]!r}") from error
     return event
 

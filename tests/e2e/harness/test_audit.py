@@ -115,6 +115,12 @@ def test_a_broken_line_elsewhere_is_missing_evidence_and_never_skipped(log: Path
         audit.requests(OPERATOR, log=log)
 
 
+def test_a_request_that_was_answered_with_401_is_nobodys_and_breaks_no_log(log: Path) -> None:
+    log.write_text(line(1) + line(2, user={}, responseStatus={"code": 401}) + line(3))
+    assert [r.user for r in audit.requests(log=log)] == [OPERATOR, "", OPERATOR]
+    assert len(audit.requests(OPERATOR, log=log)) == 2
+
+
 def test_no_log_is_no_evidence(log: Path) -> None:
     with pytest.raises(FileNotFoundError, match="make cluster"):
         audit.requests(OPERATOR, log=log)
