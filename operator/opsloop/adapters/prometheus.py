@@ -6,6 +6,7 @@ It is built on a function that fetches a path, so that it works over HTTP and th
 import json
 from collections.abc import Awaitable, Callable, Mapping
 from datetime import UTC, datetime
+from math import inf
 from typing import Any, TypeVar
 
 import aiohttp
@@ -21,6 +22,9 @@ T = TypeVar("T")
 
 _BAD_QUERY = (400, 422)
 _REFUSED = (401, 403)
+MOST_RULES = (
+    8 * 1024 * 1024
+)  # bytes of all rules; decoding more holds up the event loop, and takes several times as much memory
 _SHOWN = 300  # characters of a foreign message that are passed on
 
 
@@ -68,7 +72,7 @@ class Prometheus:
 
     async def rules(self) -> list[AlertRule]:
         """/api/v1/rules: alerting rules, without the alerts that fire where it knows how to leave them out."""
-        body = await self._answer("/api/v1/rules?type=alert&exclude_alerts=true", {})
+        body = await self._answer("/api/v1/rules?type=alert&exclude_alerts=true", {}, MOST_RULES)
         return _read(
             lambda: [_rule(rule) for group in body["data"]["groups"] for rule in group["rules"] if _alerts(rule)]
         )
@@ -77,7 +81,7 @@ class Prometheus:
         body = await self._answer(path, params)
         return _read(lambda: (str(body["data"]["resultType"]), body["data"]["result"]))
 
-    async def _answer(self, path: str, params: Mapping[str, str]) -> Mapping[str, Any]:
+    async def _answer(self, path: str, params: Mapping[str, str], most: float = inf) -> Mapping[str, Any]:
         try:
             status, raw = await self._fetch(path, params)
         except OpsloopError:
@@ -86,6 +90,8 @@ class Prometheus:
             raise TimedOut("Prometheus did not answer in time") from error
         except (aiohttp.ClientError, OSError) as error:
             raise Unavailable(f"Prometheus cannot be reached: {error or type(error).__name__}"[:_SHOWN]) from error
+        if len(raw) > most:
+            raise Unavailable(f"Prometheus' answer to {path} has {len(raw)} bytes; at most {most:.0f} are read")
         body = _decode(raw)
         _refuse(status, body, raw)
         return body

@@ -7,7 +7,7 @@ from datetime import timedelta
 import pytest
 from aiohttp import ClientSession, web
 
-from opsloop.adapters.prometheus import NoPrometheus, Prometheus
+from opsloop.adapters.prometheus import MOST_RULES, NoPrometheus, Prometheus
 from opsloop.core.alert_rules import AlertRule
 from opsloop.entry.http_server import listen
 from opsloop.errors import NotFound, Unavailable
@@ -82,6 +82,14 @@ async def test_another_answer_is_an_error(
     one, prometheus = server
     one.status, one.body = status, body
     with pytest.raises(error):
+        await prometheus.rules()
+
+
+async def test_an_answer_with_every_alert_of_a_storm_is_not_decoded(server: tuple[Server, Prometheus]) -> None:
+    """A Prometheus that knows no exclude_alerts writes those that fire into each rule."""
+    one, prometheus = server
+    one.body = json.dumps(ANSWER) + " " * MOST_RULES
+    with pytest.raises(Unavailable, match=f"at most {MOST_RULES} are read"):
         await prometheus.rules()
 
 
