@@ -12,7 +12,7 @@ import yaml
 from e2e.cluster import paths
 from e2e.demo import render
 from e2e.drill.shift import Shift
-from e2e.harness.client import Client
+from e2e.harness.client import Client, Object
 from e2e.harness.progress import Progress, StageFailed
 from e2e.harness.session import make_namespace, remove_namespaces, wait_removed
 
@@ -130,6 +130,27 @@ def manifests(shift: Shift, share: float = 1.0) -> str:
     """The shop and its monitoring, for this namespace and seed, with this share of the load and the time-outs of this machine."""
     pace = shift.api.pace
     return render.render(shift.namespace, shift.ops, shift.seed, load=pace.load * share, patience=pace.deadlines)
+
+
+def alert_sender(namespace: str, name: str) -> list[Object]:
+    """An account that may send alerts of this namespace to the intake, and do nothing else."""
+    rbac, meta = "rbac.authorization.k8s.io", {"name": name, "namespace": namespace}
+    return [
+        {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": meta},
+        {
+            "apiVersion": f"{rbac}/v1",
+            "kind": "Role",
+            "metadata": meta,
+            "rules": [{"apiGroups": ["opsloop.dev"], "resources": ["alerts"], "verbs": ["create"]}],
+        },
+        {
+            "apiVersion": f"{rbac}/v1",
+            "kind": "RoleBinding",
+            "metadata": meta,
+            "roleRef": {"apiGroup": rbac, "kind": "Role", "name": name},
+            "subjects": [{"kind": "ServiceAccount", "name": name, "namespace": namespace}],
+        },
+    ]
 
 
 def apply_crds(api: Client) -> None:

@@ -116,8 +116,8 @@ def storm_is_on_one_incident(shift: Shift) -> None:
     )
 
 
-def one_page(shift: Shift) -> None:
-    """The paging service holds pages of one key."""
+def pages(shift: Shift) -> list[dict[str, Any]]:
+    """What the paging service took. Raises StageFailed without an answer."""
     answers: list[dict[str, Any]] = []
 
     def look() -> tuple[object, str]:
@@ -126,9 +126,14 @@ def one_page(shift: Shift) -> None:
         return answers, "no answer"
 
     shift.progress.wait("the paging service to list its pages", 20, look)
-    pages = answers[0]["pages"]
-    if len({p["dedup_key"] for p in pages}) != 1:
-        raise StageFailed(f"there should be pages of one key: {pages}")
+    return list(answers[0]["pages"])
+
+
+def one_page(shift: Shift) -> None:
+    """The paging service holds pages of one key."""
+    taken = pages(shift)
+    if len({p["dedup_key"] for p in taken}) != 1:
+        raise StageFailed(f"there should be pages of one key: {taken}")
 
 
 def ledger_of(shift: Shift, incident: str) -> list[dict[str, Any]]:

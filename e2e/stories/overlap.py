@@ -15,7 +15,7 @@ from e2e.drill import prepare
 from e2e.drill.shift import Shift
 from e2e.harness.client import Client, Object
 from e2e.harness.progress import StageFailed
-from e2e.stories.checks import ledger_of
+from e2e.stories.checks import ledger_of, pages
 from e2e.stories.shifts import story_shift
 
 COPIES = {"answers": "quotes", "web": "portal", "shoppers": "buyers"}  # a part of the shop → its second copy
@@ -169,15 +169,7 @@ def _check(shift: Shift) -> None:
 
 
 def _one_page_each(shift: Shift) -> None:
-    answers: list[dict[str, Any]] = []
-
-    def look() -> tuple[object, str]:
-        answer = shift.api.service(shift.namespace, "receiver:8080", "/pages")
-        answers.extend([answer] if isinstance(answer, dict) else [])
-        return answers, "no answer"
-
-    shift.progress.wait("the paging service to list its pages", 20, look)
-    threads = {(one["page"]["incident"], one["dedup_key"]) for one in answers[0]["pages"]}
+    threads = {(one["page"]["incident"], one["dedup_key"]) for one in pages(shift)}
     if sorted(incident for incident, _ in threads) != sorted(f"{root}-1" for root in FAULTS):
         raise StageFailed(f"there should be one thread of pages for each root: {sorted(threads)}")
     shift.progress.say(f"   one page each: {', '.join(sorted(incident for incident, _ in threads))}")

@@ -9,7 +9,7 @@ from typing import Any
 import yaml
 
 from e2e.cluster import paths
-from e2e.drill.prepare import apply_crds, clear, install_operator, make_empty
+from e2e.drill.prepare import alert_sender, apply_crds, clear, install_operator, make_empty
 from e2e.drill.shift import Shift
 from e2e.harness.client import Client, Object
 from e2e.harness.progress import StageFailed
@@ -46,22 +46,7 @@ def _open(shift: Shift) -> None:
     """A namespace with nothing but the senders' account, and opsloop with two replicas."""
     make_empty(shift)
     apply_crds(shift.api)
-    role = {"name": SENDERS, "namespace": shift.namespace}
-    rule = {"apiGroups": ["opsloop.dev"], "resources": ["alerts"], "verbs": ["create"]}
-    rbac = "rbac.authorization.k8s.io"
-    shift.apply(
-        [
-            {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": role},
-            {"apiVersion": f"{rbac}/v1", "kind": "Role", "metadata": role, "rules": [rule]},
-            {
-                "apiVersion": f"{rbac}/v1",
-                "kind": "RoleBinding",
-                "metadata": role,
-                "roleRef": {"apiGroup": rbac, "kind": "Role", "name": SENDERS},
-                "subjects": [{"kind": "ServiceAccount", "name": SENDERS, "namespace": shift.namespace}],
-            },
-        ]
-    )
+    shift.apply(alert_sender(shift.namespace, SENDERS))
     install_operator(shift, replicas=2)
     shift.progress.wait("one of two replicas to hold the Lease", 60, lambda: (_holder(shift), "nobody holds it"))
 

@@ -24,7 +24,7 @@ from e2e.bench import sampler
 from e2e.bench.load import sending, storm, table
 from e2e.bench.load.__main__ import FOLDER, judged, times
 from e2e.cluster import paths
-from e2e.drill.prepare import apply_crds, clear, install_operator, make_empty
+from e2e.drill.prepare import alert_sender, apply_crds, clear, install_operator, make_empty
 from e2e.drill.shift import Shift
 from e2e.harness import audit
 from e2e.harness.client import Client
@@ -57,7 +57,7 @@ class Ledgers(threading.Thread):
                     for line in answer:
                         self._see(json.loads(line), time.time())
             except OSError:
-                time.sleep(0.2)
+                time.sleep(0.2)  # so that a watch that is refused at once is not asked for in a tight loop
 
     def _see(self, event: dict[str, Any], at: float) -> None:
         body = event["object"]
@@ -141,23 +141,7 @@ def _prepare(shift: Shift, size: storm.Size) -> str:
     """The application, the sender's right, and the operator; the intake's URL."""
     make_empty(shift)
     apply_crds(shift.api)
-    rbac, role = "rbac.authorization.k8s.io", {"name": SENDER, "namespace": NS}
-    rule = {"apiGroups": ["opsloop.dev"], "resources": ["alerts"], "verbs": ["create"]}
-    subject = {"kind": "ServiceAccount", "name": SENDER, "namespace": NS}
-    shift.apply(
-        [
-            {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": role},
-            {"apiVersion": f"{rbac}/v1", "kind": "Role", "metadata": role, "rules": [rule]},
-            {
-                "apiVersion": f"{rbac}/v1",
-                "kind": "RoleBinding",
-                "metadata": role,
-                "roleRef": {"apiGroup": rbac, "kind": "Role", "name": SENDER},
-                "subjects": [subject],
-            },
-            *storm.releases(size, NS),
-        ]
-    )
+    shift.apply([*alert_sender(NS, SENDER), *storm.releases(size, NS)])
     install_operator(shift, pager={"url": ""})  # nobody is at the address of Prometheus: the application has no SLO
     service = {
         "apiVersion": "v1",

@@ -147,7 +147,7 @@ class Blocked(threading.Thread):
     def run(self) -> None:
         """Until the process ends."""
         while True:
-            time.sleep(0.01)
+            time.sleep(0.01)  # the rate at which a thread of its own takes its samples
             frame = sys._current_frames().get(self.thread)
             if frame is None or time.monotonic() - self.watch.ticked < 0.05:
                 continue

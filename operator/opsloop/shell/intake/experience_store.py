@@ -1,21 +1,13 @@
 """What a namespace has learnt of its alert rules: one ConfigMap each, which the correlator alone writes."""
 
-import logging
-from dataclasses import dataclass
-
 from opsloop.core.correlation import experience as codec
 from opsloop.core.facts import Experience
-from opsloop.errors import AlreadyExists, Conflict, Invalid, NotFound
+from opsloop.errors import Conflict
 from opsloop.names import LAGS
-from opsloop.shell.ports import CONFIGMAPS, Object, Reader, Writer
-
-log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True, slots=True)
-class _Stored:
-    content: Experience
-    version: str = ""  # "" = the ConfigMap does not exist
+from opsloop.shell.intake import stored
+from opsloop.shell.intake.stored import Stored
+from opsloop.shell.ports import Object, Reader, Writer
+from opsloop.shell.reconcile import manifests
 
 
 class ExperienceStore:
@@ -23,43 +15,25 @@ class ExperienceStore:
 
     def __init__(self, reader: Reader, writer: Writer) -> None:
         self._reader, self._writer = reader, writer
-        self._stored: dict[str, _Stored] = {}
+        self._stored: dict[str, Stored[Experience]] = {}
 
     async def of(self, namespace: str) -> Experience:
         """What the namespace has learnt; nothing where its ConfigMap is missing or corrupt."""
         if namespace not in self._stored:
-            self._stored[namespace] = await self._read(namespace)
+            self._stored[namespace] = await stored.read(self._reader, namespace, LAGS, _decoded, Experience())
         return self._stored[namespace].content
 
     async def store(self, namespace: str, experience: Experience) -> None:
         """Replaces it. Conflict: somebody else wrote it, or deleted it."""
         await self.of(namespace)
-        version = self._stored[namespace].version
-        body: Object = {
-            "apiVersion": "v1",
-            "kind": "ConfigMap",
-            "metadata": {"name": LAGS},
-            "data": codec.dump(experience),
-        }
+        body = manifests.config_map(LAGS, {}) | {"data": codec.dump(experience)}
         try:
-            if version:
-                body["metadata"]["resourceVersion"] = version
-                written = await self._writer.replace(CONFIGMAPS, namespace, body)
-            else:
-                written = await self._writer.create(CONFIGMAPS, namespace, body)
-        except (AlreadyExists, NotFound, Conflict) as error:
-            self._stored.pop(namespace)
-            raise Conflict(f"configmap {namespace}/{LAGS} was written by another or deleted: {error}") from error
-        self._stored[namespace] = _Stored(experience, str(written["metadata"]["resourceVersion"]))
+            version = await stored.write(self._writer, namespace, body, self._stored[namespace].version)
+        except Conflict:
+            del self._stored[namespace]
+            raise
+        self._stored[namespace] = Stored(experience, version)
 
-    async def _read(self, namespace: str) -> _Stored:
-        try:
-            obj = await self._reader.get(CONFIGMAPS, namespace, LAGS)
-        except NotFound:
-            return _Stored(Experience())
-        version = str(obj["metadata"]["resourceVersion"])
-        try:
-            return _Stored(codec.load(obj.get("data") or {}), version)
-        except Invalid as error:  # edited by somebody: lags are guessed, and learnt anew
-            log.error("configmap %s/%s is corrupt; learning anew: %s", namespace, LAGS, error)
-            return _Stored(Experience(), version)
+
+async def _decoded(obj: Object) -> Experience:
+    return codec.load(obj.get("data") or {})

@@ -4,11 +4,10 @@ It is their one writer, so their content is read once per process and kept curre
 resourceVersion of the last read or write is the lock of the next write.
 """
 
-import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Generic, TypeVar
+from typing import TypeVar
 
 from opsloop.api.incident import LinkedTicket
 from opsloop.core.alerts import pages
@@ -16,28 +15,21 @@ from opsloop.core.alerts.pages import MOST_PAGES
 from opsloop.core.codec import decode_ledger_with_pages, decode_page, decode_queue
 from opsloop.core.facts import Alert, Ledger, Moved, Page, QueuedTicket
 from opsloop.core.tickets.queue import MOST_SEGMENTS, SEGMENT, arrange, fit
-from opsloop.errors import AlreadyExists, Conflict, Invalid, NotFound
+from opsloop.errors import Conflict, Invalid
 from opsloop.names import ledger_name, page_name, queue_name
 from opsloop.shell.apart import Apart
+from opsloop.shell.intake import stored as stored_maps
 from opsloop.shell.intake.notices import ALERTS_LEFT_OUT, TICKETS_CUT, TICKETS_LEFT_OUT, Tell, nobody
-from opsloop.shell.ports import CONFIGMAPS, NamespacedName, Object, Reader, Writer
+from opsloop.shell.intake.stored import Stored
+from opsloop.shell.ports import NamespacedName, Object, Reader, Writer
 from opsloop.shell.reconcile import manifests
 
 MERGED = 5  # several ledgers are written beside each other, so that what each may take at once is less
 BYTES = 50  # of base64 that an alert needs, about
 T = TypeVar("T")
-log = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True, slots=True)
-class _Stored(Generic[T]):
-    """Content as last read or written; `version` "" = the ConfigMap does not exist."""
-
-    content: T
-    version: str = ""
-
-
-_Segment = _Stored[tuple[QueuedTicket, ...]]  # of a ticket queue
+_Segment = Stored[tuple[QueuedTicket, ...]]  # of a ticket queue
 _Part = tuple[tuple[QueuedTicket, ...], Object | None]  # a segment as it shall be, and its ConfigMap where that changes
 
 
@@ -130,9 +122,7 @@ class LedgerStore:
         for number in reversed(range(len(parts))):
             if body := parts[number][1]:
                 versions[number] = await self._write(namespace, body, versions[number])
-        self._queues[namespace] = tuple(
-            _Stored(part[0], version) for part, version in zip(parts, versions, strict=True)
-        )
+        self._queues[namespace] = tuple(Stored(part[0], version) for part, version in zip(parts, versions, strict=True))
         if fitted.cut:
             text = f"the queue of {len(queue)} tickets is full: the texts of {fitted.cut} of them were cut"
             self._tell(namespace, TICKETS_CUT, fitted.cut, text)
@@ -176,7 +166,7 @@ class LedgerStore:
         unknown = Ledger(), -1
         main = await self._read(namespace, ledger_name(incident), decode_ledger_with_pages, unknown)
         ledger, announced = main.content
-        found: list[_Stored[Page]] = []
+        found: list[Stored[Page]] = []
         most = MOST_PAGES if main.content is unknown and main.version else max(0, announced)
         for number in range(1, most + 1):
             page = await self._read(namespace, page_name(incident, number), decode_page, pages.EMPTY)
@@ -199,32 +189,20 @@ class LedgerStore:
             self._queues.setdefault(namespace, tuple(found))
         return self._queues[namespace]
 
-    async def _read(self, namespace: str, name: str, decode: Callable[[Mapping[str, str]], T], empty: T) -> _Stored[T]:
-        try:
-            obj = await self._reader.get(CONFIGMAPS, namespace, name)
-        except NotFound:
-            return _Stored(empty)
-        version = str(obj["metadata"]["resourceVersion"])
-        try:
+    async def _read(self, namespace: str, name: str, decode: Callable[[Mapping[str, str]], T], empty: T) -> Stored[T]:
+        async def decoded(obj: Object) -> T:
             data = obj.get("binaryData") or {}
-            return _Stored(await self._apart(sum(map(len, data.values())) // BYTES, lambda: decode(data)), version)
-        except Invalid as error:  # edited by somebody: the intake of the whole namespace must go on
-            log.error("configmap %s/%s is corrupt; starting with an empty one: %s", namespace, name, error)
-            return _Stored(empty, version)
+            return await self._apart(sum(map(len, data.values())) // BYTES, lambda: decode(data))
+
+        return await stored_maps.read(self._reader, namespace, name, decoded, empty)
 
     async def _write(self, namespace: str, body: Object, version: str) -> str:
-        """Creates the ConfigMap, or replaces the observed version; returns the new resourceVersion."""
-        name = body["metadata"]["name"]
+        """As `stored.write`; after a Conflict the namespace is forgotten."""
         try:
-            if not version:
-                written = await self._writer.create(CONFIGMAPS, namespace, body)
-            else:
-                body["metadata"]["resourceVersion"] = version
-                written = await self._writer.replace(CONFIGMAPS, namespace, body)
-        except (AlreadyExists, NotFound, Conflict) as error:
+            return await stored_maps.write(self._writer, namespace, body, version)
+        except Conflict:
             self.forget(namespace)
-            raise Conflict(f"configmap {namespace}/{name} was written by another or deleted: {error}") from error
-        return str(written["metadata"]["resourceVersion"])
+            raise
 
 
 def _held(ledger: Ledger) -> int:
