@@ -13,7 +13,7 @@ from opsloop.core.correlation.facts import Reader
 from opsloop.core.correlation.grouping import group
 from opsloop.core.correlation.method import Method
 from opsloop.core.correlation.replay import Replay
-from opsloop.core.facts import Alert
+from opsloop.core.reported import Alert
 from opsloop.core.topology import Graph
 
 GOAL = 0.2  # seconds of CPU for 1,000 alerts

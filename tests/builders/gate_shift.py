@@ -11,7 +11,6 @@ from opsloop.api.evalcase import EvalCase
 from opsloop.api.incident import Incident
 from opsloop.api.release import Release
 from opsloop.api.slo import Slo
-from opsloop.core.facts import Alert, Ledger
 from opsloop.core.gate.evidence import (
     CaseRun,
     Filings,
@@ -30,6 +29,7 @@ from opsloop.core.gate.evidence import (
 )
 from opsloop.core.gate.storm import fingerprint
 from opsloop.core.release.revisions import digest
+from opsloop.core.reported import Alert, Ledger
 from opsloop.core.slo.tiers import tiers_of
 
 NS, INCIDENT = "shop", "answers-1"

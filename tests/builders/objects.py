@@ -13,7 +13,6 @@ from opsloop.api.slo import Tier
 from opsloop.core.facts import (
     AdmissionAnswer,
     IncidentFacts,
-    Ledger,
     Reading,
     Readings,
     ReleaseFacts,
@@ -25,6 +24,7 @@ from opsloop.core.facts import (
     WorkloadFacts,
 )
 from opsloop.core.release import revisions
+from opsloop.core.reported import Ledger
 
 T0 = datetime(2026, 1, 1, 12, 0, tzinfo=UTC)
 TIER = Tier(long=timedelta(minutes=1), short=timedelta(seconds=5), factor=14.4, severity="sev1")

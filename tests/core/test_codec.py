@@ -6,7 +6,7 @@ import pytest
 
 from opsloop.api.incident import TicketExample
 from opsloop.core.codec import decode_queue, encode_queue
-from opsloop.core.facts import QueuedTicket
+from opsloop.core.reported import QueuedTicket
 from opsloop.core.tickets.triage import triage
 from opsloop.errors import Invalid
 from tests.builders.correlation import ticket

@@ -14,7 +14,6 @@ from hypothesis import strategies as st
 
 from opsloop.core.alerts.labels import namespace_of, service_of
 from opsloop.core.codec import ENTRY, MAX_OBJECT, decode_entry, encode_entries
-from opsloop.core.facts import InboxEntry
 from opsloop.core.intake import (
     MAX_ALERTS,
     Received,
@@ -24,6 +23,7 @@ from opsloop.core.intake import (
     read_alerts,
 )
 from opsloop.core.json_parts import Part, split
+from opsloop.core.reported import InboxEntry
 from opsloop.core.tickets.arriving import parse_ticket, read_ticket
 from opsloop.errors import Invalid
 from tests.builders.correlation import NOW, alert, ticket

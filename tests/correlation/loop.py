@@ -13,8 +13,9 @@ from opsloop.core.correlation.facts import Reader
 from opsloop.core.correlation.filing import SETTLE
 from opsloop.core.correlation.method import Method
 from opsloop.core.correlation.replay import Replay
-from opsloop.core.facts import Alert, CorrelationFacts, InboxEntry, IncidentFacts, Ledger, Readings, ReleaseView
+from opsloop.core.facts import CorrelationFacts, IncidentFacts, Readings, ReleaseView
 from opsloop.core.incident.lifecycle import emptied_into
+from opsloop.core.reported import Alert, InboxEntry, Ledger
 from opsloop.core.topology import Graph
 
 NS = "shop"

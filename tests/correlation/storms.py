@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 from opsloop.core.correlation.paths import Known
-from opsloop.core.facts import Alert
+from opsloop.core.reported import Alert
 from opsloop.core.topology import Graph
 from tests.correlation.faults import Fault, a_fault
 from tests.correlation.shops import Shop, a_shop

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from opsloop.core.facts import Alert
 from opsloop.core.intake import parse_alerts, parse_json, parse_time
+from opsloop.core.reported import Alert
 from opsloop.core.topology import Graph
 from opsloop.entry.cli.correlate import topology
 from tests.correlation.loop import at_home, offline, streamed

@@ -14,8 +14,8 @@ from typing import Any
 import pytest
 from aiohttp import ClientResponse, ClientSession, web
 
-from opsloop.core.facts import Alert, Ticket
 from opsloop.core.intake import MAX_BODY, Received
+from opsloop.core.reported import Alert, Ticket
 from opsloop.entry import openapi
 from opsloop.entry.http_server import Connections, in_json, listen
 from opsloop.entry.intake_http import intake_routes

@@ -12,7 +12,7 @@ from urllib.parse import parse_qs
 
 from opsloop import names
 from opsloop.core.codec import encode_ledger, encode_queue
-from opsloop.core.facts import QueuedTicket, Ticket, Triage
+from opsloop.core.reported import QueuedTicket, Ticket, Triage
 from opsloop.errors import Unavailable
 from opsloop.shell.ports import PODS, Object, Resource
 from opsloop.simulator.fakes.clock import FakeClock

@@ -18,7 +18,7 @@ import yaml
 from aiohttp import ClientError, ClientSession, ClientTimeout, web
 
 from opsloop.core.codec import ENTRY, LEDGER, QUEUE, decode_ledger, dump_alert, dump_ticket, pack
-from opsloop.core.facts import Alert
+from opsloop.core.reported import Alert
 from opsloop.entry import openapi
 from opsloop.entry.http_server import in_json, listen
 from opsloop.entry.intake_http import intake_routes

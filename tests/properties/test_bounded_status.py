@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 from pydantic import BaseModel
 
 from opsloop.api.incident import IncidentStatus, LinkedTicket
-from opsloop.core.facts import Alert, Ledger
 from opsloop.core.incident import decide as decisions
 from opsloop.core.incident.bounds import LIMIT, cut, folded, size
+from opsloop.core.reported import Alert, Ledger
 from tests.builders.incidents import after, alerts_only, facts
 from tests.builders.objects import T0, at
 

@@ -6,7 +6,8 @@ from hypothesis import strategies as st
 from opsloop.core.alerts.ledger import counts, merge
 from opsloop.core.codec import decode_ledger, encode_ledger
 from opsloop.core.correlation.decide import correlate
-from opsloop.core.facts import Alert, CorrelationFacts, InboxEntry, Ledger
+from opsloop.core.facts import CorrelationFacts
+from opsloop.core.reported import Alert, InboxEntry, Ledger
 from tests.builders.correlation import NOW, NS, alert, at, shop
 
 alerts = st.builds(

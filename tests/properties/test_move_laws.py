@@ -11,7 +11,7 @@ from opsloop.core.alerts.pages import join
 from opsloop.core.codec import decode_ledger, encode_ledger
 from opsloop.core.correlation import books
 from opsloop.core.correlation.spells import key_of
-from opsloop.core.facts import Alert, Ledger, Moved
+from opsloop.core.reported import Alert, Ledger, Moved
 from tests.builders.correlation import NOW, alert, at, incident
 
 ALERTS = [alert("Errors", service) for service in ("web", "answers", "catalog")]

@@ -6,7 +6,7 @@ from typing import Any
 from opsloop.api.incident import Incident, TicketExample
 from opsloop.api.release import Release
 from opsloop.core import conditions
-from opsloop.core.facts import Alert, Ticket
+from opsloop.core.reported import Alert, Ticket
 from opsloop.entry.settings import Settings
 from opsloop.names import GATE
 from opsloop.shell.ports import DEPLOYMENTS, EVALCASES, INCIDENTS, RELEASES, Object

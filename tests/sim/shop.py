@@ -12,9 +12,10 @@ from typing import Any
 
 from opsloop.api.meta import format_time, parse_time
 from opsloop.core.codec import encode_entries
-from opsloop.core.facts import Alert, ProbeReply, Ticket
+from opsloop.core.facts import ProbeReply
 from opsloop.core.release import revisions
 from opsloop.core.release.availability import most_unavailable
+from opsloop.core.reported import Alert, Ticket
 from opsloop.names import CANARY, GATE, INBOX, QUARANTINE
 from opsloop.shell.ports import DEPLOYMENTS, PODS, RELEASES, REPLICASETS, Object, Resource
 from opsloop.simulator.fakes.clock import FakeClock

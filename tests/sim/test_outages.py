@@ -5,7 +5,7 @@ import copy
 import pytest
 
 from opsloop.core import conditions
-from opsloop.core.facts import Alert
+from opsloop.core.reported import Alert
 from opsloop.errors import Unavailable
 from opsloop.shell.ports import DEPLOYMENTS
 from tests.sim.shift import Shift, resolved, seconds, story

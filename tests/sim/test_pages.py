@@ -6,7 +6,7 @@ from typing import Literal
 import pytest
 
 from opsloop.core import conditions
-from opsloop.core.facts import Alert
+from opsloop.core.reported import Alert
 from opsloop.entry.release_metrics import IncidentCollector
 from opsloop.errors import Unavailable
 from opsloop.shell.ports import INCIDENTS, RUNBOOKS

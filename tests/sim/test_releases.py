@@ -3,7 +3,7 @@
 import pytest
 
 from opsloop.core import conditions
-from opsloop.core.facts import Alert
+from opsloop.core.reported import Alert
 from opsloop.shell.ports import DEPLOYMENTS, PODS, RELEASES
 from tests.builders.objects import V1, V2
 from tests.sim.shift import Shift, release_object, seconds, story

@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from opsloop.core.facts import Alert
 from opsloop.core.postmortem import document
+from opsloop.core.reported import Alert
 from opsloop.names import ledger_name
 from opsloop.shell.ports import Object, Resource
 from tests.sim.shift import Shift, resolved, seconds, story

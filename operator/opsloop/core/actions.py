@@ -8,7 +8,8 @@ from opsloop.api.evalcase import EvalCase, EvalExpect, EvalRequest
 from opsloop.api.incident import Incident, IncidentSpec, LinkedTicket
 from opsloop.api.page import PageMessage
 from opsloop.api.release import Release
-from opsloop.core.facts import Alert, Experience, Moved, QueuedTicket
+from opsloop.core.facts import Experience
+from opsloop.core.reported import Alert, Moved, QueuedTicket
 
 
 @dataclass(frozen=True, slots=True)

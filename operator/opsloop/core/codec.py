@@ -13,8 +13,8 @@ from opsloop.api.incident import LinkedTicket, TicketExample
 from opsloop.api.meta import Severity
 from opsloop.core.alerts.labels import is_identifying
 from opsloop.core.alerts.pages import MOST_PAGES, page_of, roll
-from opsloop.core.facts import Alert, Category, InboxEntry, Ledger, Moved, Page, QueuedTicket, Row, Ticket, Triage
 from opsloop.core.json_parts import split
+from opsloop.core.reported import Alert, Category, InboxEntry, Ledger, Moved, Page, QueuedTicket, Row, Ticket, Triage
 from opsloop.errors import Invalid
 
 MAX_OBJECT = 900 * 1024  # bytes of base64 in one ConfigMap; the API server refuses at 1 MiB

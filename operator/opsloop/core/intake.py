@@ -15,8 +15,8 @@ from typing import Any, Literal
 from pydantic_core import from_json
 
 from opsloop.core.alerts.labels import is_identifying
-from opsloop.core.facts import Alert
 from opsloop.core.json_parts import Part, split
+from opsloop.core.reported import Alert
 from opsloop.core.text import line, prose
 from opsloop.errors import Invalid
 

@@ -16,8 +16,8 @@ from typing import Any, Protocol, TypeVar
 
 from aiohttp import web
 
-from opsloop.core.facts import Alert, Ticket
 from opsloop.core.intake import Received, Remark, read_alerts
+from opsloop.core.reported import Alert, Ticket
 from opsloop.core.text import line
 from opsloop.core.tickets.arriving import MAX_TEXT, Arrived, read_ticket
 from opsloop.core.tickets.desks import Desk, PassedOver, read_payload, ready_made

@@ -6,9 +6,10 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 
 from opsloop.api.release import Release
-from opsloop.core.facts import HouseWords, Verdict
+from opsloop.core.facts import Verdict
 from opsloop.core.incident.effect import Act, act_of
 from opsloop.core.intake import Received
+from opsloop.core.reported import HouseWords
 from opsloop.entry.settings import Settings
 from opsloop.shell.apart import Apart
 from opsloop.shell.evals.runner import EvalRunner

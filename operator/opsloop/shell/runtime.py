@@ -6,7 +6,8 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from opsloop.core.alerts.ledger import REPEATS
-from opsloop.core.facts import AdmissionAnswer, HouseWords, ObjectChanges, TemplateWrite
+from opsloop.core.facts import AdmissionAnswer, ObjectChanges, TemplateWrite
+from opsloop.core.reported import HouseWords
 from opsloop.shell.apart import Apart
 from opsloop.shell.evals.runner import EvalRunner
 from opsloop.shell.intake.experience_store import ExperienceStore

@@ -5,8 +5,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Literal
 
-from opsloop.core.facts import Alert
 from opsloop.core.intake import fingerprint_of
+from opsloop.core.reported import Alert
 from opsloop.simulator.service import Service, Tally
 
 LEAST = 5  # requests in the minute

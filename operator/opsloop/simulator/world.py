@@ -9,7 +9,8 @@ from random import Random
 from typing import Any, Final
 
 from opsloop.core.codec import encode_entries
-from opsloop.core.facts import Alert, ProbeReply, Ticket
+from opsloop.core.facts import ProbeReply
+from opsloop.core.reported import Alert, Ticket
 from opsloop.errors import Unavailable
 from opsloop.names import CANARY, GATE, INBOX
 from opsloop.shell.ports import CONFIGMAPS, DEPLOYMENTS, PODS, RELEASES, Object, Resource, Sample, Series

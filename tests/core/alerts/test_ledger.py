@@ -6,7 +6,7 @@ import pytest
 
 from opsloop.core.alerts.ledger import counts, merge
 from opsloop.core.codec import LEDGER, MAX_OBJECT, decode_ledger, encode_ledger
-from opsloop.core.facts import Alert, Ledger
+from opsloop.core.reported import Alert, Ledger
 from opsloop.errors import Invalid
 from tests.builders.correlation import alert, at, ledger
 

@@ -12,7 +12,7 @@ from opsloop.core.alerts import pages
 from opsloop.core.alerts.ledger import counts, episode, merge
 from opsloop.core.alerts.pages import file, join, rolled_alerts
 from opsloop.core.codec import MAX_OBJECT, PAGE, decode_ledger_with_pages, decode_page, encode_ledger, encode_page
-from opsloop.core.facts import Alert, Ledger, Moved
+from opsloop.core.reported import Alert, Ledger, Moved
 from opsloop.errors import Invalid
 from tests.builders.correlation import NOW, alert, at
 

@@ -10,7 +10,8 @@ from opsloop.core.actions import MoveAlerts
 from opsloop.core.alerts.ledger import merge
 from opsloop.core.correlation import filing
 from opsloop.core.correlation.decide import Correlation, correlate
-from opsloop.core.facts import Alert, CorrelationFacts, InboxEntry, Ledger, ReleaseView
+from opsloop.core.facts import CorrelationFacts, ReleaseView
+from opsloop.core.reported import Alert, InboxEntry, Ledger
 from tests.builders.correlation import NS, alert, at, incident, ledger, read_at, shop, view
 
 PAGE = {"state": "Sent", "severity": "sev2", "dedupKey": "k", "decidedAt": at(-200)}

@@ -17,7 +17,7 @@ from opsloop.core.correlation.method import Method
 from opsloop.core.correlation.onsets import Rules
 from opsloop.core.correlation.paths import Known
 from opsloop.core.correlation.search import Root
-from opsloop.core.facts import Alert
+from opsloop.core.reported import Alert
 from opsloop.core.topology import Graph
 
 T0 = 1_000_000_000.0

@@ -10,7 +10,7 @@ from opsloop.core.correlation.facts import Reader
 from opsloop.core.correlation.grouping import Group, Grouping, group
 from opsloop.core.correlation.identity import Held, Settled, fixed_roots, settle
 from opsloop.core.correlation.method import Method
-from opsloop.core.facts import Alert
+from opsloop.core.reported import Alert
 from opsloop.core.topology import Graph
 
 NEEDS = {"gateway": ["orders", "search"], "orders": ["stock", "tariff"], "search": ["index"]}

@@ -14,7 +14,8 @@ from opsloop.core.correlation.method import WORDS, Method, method_of
 from opsloop.core.correlation.onsets import Rules, lag_of
 from opsloop.core.correlation.service_health import ServiceHealth
 from opsloop.core.correlation.standing import reader_of
-from opsloop.core.facts import Alert, CorrelationFacts
+from opsloop.core.facts import CorrelationFacts
+from opsloop.core.reported import Alert
 from opsloop.core.topology import Graph, Topology
 from opsloop.errors import Invalid
 

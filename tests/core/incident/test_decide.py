@@ -6,7 +6,8 @@ from typing import Any
 import pytest
 
 from opsloop.api.incident import IncidentStatus
-from opsloop.core.facts import IncidentFacts, Ledger
+from opsloop.core.facts import IncidentFacts
+from opsloop.core.reported import Ledger
 from tests.builders.incidents import (
     DONE,
     NOW,

@@ -8,7 +8,8 @@ import pytest
 from opsloop.api.evalcase import EvalCase, ProofRun
 from opsloop.api.release import Promotion
 from opsloop.core.actions import CreateEvalCase, StorePostmortem
-from opsloop.core.facts import IncidentFacts, Ledger
+from opsloop.core.facts import IncidentFacts
+from opsloop.core.reported import Ledger
 from tests.builders.incidents import BLOCKED_BAD as BAD
 from tests.builders.incidents import (
     DONE,

@@ -3,8 +3,8 @@
 import pytest
 
 from opsloop.api.incident import IncidentStatus
-from opsloop.core.facts import Ledger
 from opsloop.core.incident import decide as decisions
+from opsloop.core.reported import Ledger
 from tests.builders.incidents import NOW, after, burnt, entry, facts, sli, timeline_keys, written
 from tests.builders.objects import at, incident
 

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from opsloop.core.facts import QueuedTicket, Triage
+from opsloop.core.reported import QueuedTicket, Triage
 from opsloop.core.tickets import queue
 from opsloop.core.tickets.queue import EACH, SHORTER, arrange, fit, size
 from tests.builders.correlation import ticket

@@ -9,7 +9,8 @@ from opsloop.api.meta import format_time
 from opsloop.core.alerts.ledger import counts, merge
 from opsloop.core.codec import decode_ledger, decode_queue, encode_entries, encode_ledger
 from opsloop.core.correlation.experience import KEY, load
-from opsloop.core.facts import Alert, Experience, HouseWords, Ledger, ReleaseView, Ticket
+from opsloop.core.facts import Experience, ReleaseView
+from opsloop.core.reported import Alert, HouseWords, Ledger, Ticket
 from opsloop.entry.settings import Settings
 from opsloop.entry.wiring import Operator
 from opsloop.errors import Conflict

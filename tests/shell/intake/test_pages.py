@@ -8,7 +8,7 @@ import pytest
 
 from opsloop.core.alerts import pages
 from opsloop.core.alerts.ledger import counts
-from opsloop.core.facts import Alert
+from opsloop.core.reported import Alert
 from opsloop.names import LEDGER, LEDGER_PAGE, ledger_name, page_name
 from opsloop.shell.evidence.intake import filings
 from opsloop.shell.intake.ledger_store import LedgerStore

@@ -10,7 +10,7 @@ import pytest
 
 from opsloop.core.alerts.ledger import counts
 from opsloop.core.codec import decode_ledger, decode_queue
-from opsloop.core.facts import Alert, Ledger
+from opsloop.core.reported import Alert, Ledger
 from opsloop.entry.settings import Settings
 from opsloop.entry.wiring import Operator
 from opsloop.errors import Forbidden, Unavailable

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from opsloop.api.incident import Incident
-from opsloop.core.facts import Alert
 from opsloop.core.intake import parse_alerts
+from opsloop.core.reported import Alert
 from opsloop.names import INBOX
 from opsloop.shell.ports import INCIDENTS
 from opsloop.shell.reconcile.reconciler import reconcile

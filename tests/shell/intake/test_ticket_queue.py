@@ -5,7 +5,7 @@ import random
 import pytest
 
 from opsloop.core.codec import decode_queue
-from opsloop.core.facts import QueuedTicket, Triage
+from opsloop.core.reported import QueuedTicket, Triage
 from opsloop.core.tickets import queue as segments
 from opsloop.errors import Conflict, OpsloopError, Unavailable
 from opsloop.names import TICKET_QUEUE

@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from functools import lru_cache
 
 from opsloop.api.meta import Severity
-from opsloop.core.facts import Alert
+from opsloop.core.reported import Alert
 
 # Labels that name the culprit, most telling first. `service` and `job` often name the exporter: they come late or are checked.
 _DIRECT = (

@@ -17,7 +17,7 @@ from typing import Any
 
 from opsloop.api.incident import AlertCounts, AlertSample, LinkedTicket
 from opsloop.core.alerts.labels import name_of, service_of
-from opsloop.core.facts import Alert, Ledger, Moved
+from opsloop.core.reported import Alert, Ledger, Moved
 
 SAMPLE = 10
 MAX_SERVICES = 100  # in by_service; the Incident stays small

@@ -14,7 +14,7 @@ from functools import lru_cache
 from opsloop.api.incident import LinkedTicket
 from opsloop.core.alerts.labels import loudness_of, name_of, service_of
 from opsloop.core.alerts.ledger import HEARD, episode, firing_now, merge
-from opsloop.core.facts import Alert, Ledger, Moved, Page, Row, Tally
+from opsloop.core.reported import Alert, Ledger, Moved, Page, Row, Tally
 
 WHOLE = 1000  # distinct alerts of an Incident that are kept as they came
 PAGE = 2500  # distinct alerts of one page: a quarter of a ConfigMap at most, so that their ends fit as well

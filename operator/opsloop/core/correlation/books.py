@@ -10,7 +10,7 @@ from opsloop.core.alerts.ledger import firing_now
 from opsloop.core.alerts.pages import held
 from opsloop.core.correlation.facts import Key
 from opsloop.core.correlation.spells import key_of
-from opsloop.core.facts import Alert, Ledger, Moved, Page
+from opsloop.core.reported import Alert, Ledger, Moved, Page
 
 
 @dataclass(frozen=True, slots=True)

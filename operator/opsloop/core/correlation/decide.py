@@ -29,7 +29,8 @@ from opsloop.core.correlation.service_health import ServiceHealth
 from opsloop.core.correlation.standing import reader_of
 from opsloop.core.correlation.ticket_candidates import of_incident
 from opsloop.core.decision import Decision
-from opsloop.core.facts import Alert, CorrelationFacts, Experience, QueuedTicket
+from opsloop.core.facts import CorrelationFacts, Experience
+from opsloop.core.reported import Alert, QueuedTicket
 from opsloop.core.slo.age import view_as_of
 from opsloop.core.tickets.linking import Candidate, link_tickets
 from opsloop.core.topology import Topology

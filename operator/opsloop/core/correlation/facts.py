@@ -13,7 +13,7 @@ from opsloop.core.correlation.classes import Classifier
 from opsloop.core.correlation.entities import OUTSIDE, SERVICE, Entity, EntityReader
 from opsloop.core.correlation.method import Method, Seconds
 from opsloop.core.correlation.onsets import Rules, lag_of, rule_of, window_of
-from opsloop.core.facts import Alert
+from opsloop.core.reported import Alert
 from opsloop.core.topology import Graph
 
 FAIL, SLOW, STARVED, DEAD, SAT = "fail", "slow", "starved", "dead", "sat"

@@ -27,9 +27,10 @@ from opsloop.core.correlation.new_incident import for_alerts, for_housekeeping, 
 from opsloop.core.correlation.search import Attribution
 from opsloop.core.correlation.service_health import ServiceHealth, State, root_of
 from opsloop.core.correlation.spells import goes_on, key_of, spells
-from opsloop.core.facts import Alert, CorrelationFacts, Ledger
+from opsloop.core.facts import CorrelationFacts
 from opsloop.core.incident.dependencies import severity_of
 from opsloop.core.incident.recovery import WENT_STALE
+from opsloop.core.reported import Alert, Ledger
 
 SETTLE = timedelta(seconds=10)  # longest time for which an alert waits for what others say
 

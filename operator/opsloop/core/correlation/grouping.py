@@ -11,7 +11,7 @@ from opsloop.core.correlation.method import Nats, Seconds
 from opsloop.core.correlation.naming import named
 from opsloop.core.correlation.paths import Known
 from opsloop.core.correlation.search import Attribution, Root, explain
-from opsloop.core.facts import Alert
+from opsloop.core.reported import Alert
 
 
 @dataclass(frozen=True, slots=True)

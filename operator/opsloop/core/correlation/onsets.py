@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from opsloop.core.alert_rules import NO_RULES, AlertRules
 from opsloop.core.correlation.classes import BURN, ERROR, LATENCY, OTHER, PROBE, SATURATION, STARVED, WORKLOAD
 from opsloop.core.correlation.method import Method, Seconds
-from opsloop.core.facts import Alert
+from opsloop.core.reported import Alert
 
 # Burn rates of the windows in common use (Google, The Site Reliability Workbook, chapter 5).
 _FACTORS = {3600: 14.4, 21600: 6.0, 86400: 3.0, 259200: 1.0}

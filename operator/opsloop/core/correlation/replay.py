@@ -13,7 +13,7 @@ from opsloop.core.correlation.identity import Settled, fixed_roots, settle
 from opsloop.core.correlation.paths import Known
 from opsloop.core.correlation.spells import key_of, spells
 from opsloop.core.correlation.ticket_candidates import of_group
-from opsloop.core.facts import Alert, Ledger, Ticket, Triage
+from opsloop.core.reported import Alert, Ledger, Ticket, Triage
 from opsloop.core.tickets.linking import link
 from opsloop.core.tickets.triage import triage
 

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from datetime import datetime, timedelta
 
 from opsloop.core.correlation.facts import Key
-from opsloop.core.facts import Alert
+from opsloop.core.reported import Alert
 
 REFIRE = timedelta(minutes=20)  # an alert that fires again so soon after its end goes on, and is no new one
 UNHEARD = timedelta(hours=1)  # the same, after its beginning, where nobody told of its end

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from opsloop.api.incident import Incident, IncidentSpec
 from opsloop.core.correlation.facts import DEAD, FAIL, SLOW, STARVED, Reader
 from opsloop.core.correlation.grouping import Group
-from opsloop.core.facts import Alert, HouseWords
+from opsloop.core.reported import Alert, HouseWords
 from opsloop.core.tickets import linking
 from opsloop.core.tickets.linking import Candidate
 from opsloop.core.topology import Graph, Topology

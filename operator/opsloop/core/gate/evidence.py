@@ -14,7 +14,7 @@ from opsloop.api.incident import Incident, TicketExample
 from opsloop.api.release import Release
 from opsloop.api.slo import Tier
 from opsloop.core.alerts import pages
-from opsloop.core.facts import Ledger
+from opsloop.core.reported import Ledger
 
 LEAD = timedelta(seconds=30)  # looked at before the onset: an alert or a page may be a scrape earlier than the SLI
 

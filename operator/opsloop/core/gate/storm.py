@@ -9,10 +9,10 @@ from collections.abc import Iterable, Mapping
 from opsloop.api.incident import Incident
 from opsloop.core.alerts.labels import service_of
 from opsloop.core.alerts.pages import rolled_alerts
-from opsloop.core.facts import Alert
 from opsloop.core.gate.evidence import FiredAlert, Missing, ShiftEvidence, shift_of
 from opsloop.core.gate.report import Findings
 from opsloop.core.gate.scope import explained_services
+from opsloop.core.reported import Alert
 
 FILED_SHARE = 0.95  # a few alerts may stop firing before Alertmanager's group_wait lets them out
 INCIDENT_SHARE = 0.10

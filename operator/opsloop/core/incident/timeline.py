@@ -5,8 +5,8 @@ from collections.abc import Iterable, Sequence
 from datetime import datetime
 
 from opsloop.api.incident import Evidence, IncidentStatus, TimelineEntry
-from opsloop.core.facts import Moved
 from opsloop.core.incident.state import IncidentBuilder
+from opsloop.core.reported import Moved
 
 MOST_ENTRIES = 200
 MOST_EVIDENCE = 10

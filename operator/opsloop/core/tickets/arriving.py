@@ -15,8 +15,8 @@ from typing import Any
 from pydantic import ValidationError
 
 from opsloop.api.incident import TicketExample
-from opsloop.core.facts import Ticket
 from opsloop.core.intake import parse_json, prose_of, require_object, shown
+from opsloop.core.reported import Ticket
 from opsloop.core.text import line
 from opsloop.core.tickets.dates import moment
 from opsloop.core.tickets.mail import visible

@@ -15,8 +15,8 @@ from typing import Any
 
 from jsonpath import JSONPath, JSONPathEnvironment, JSONPathError
 
-from opsloop.core.facts import Ticket
 from opsloop.core.intake import prose_of, require_object, shown
+from opsloop.core.reported import Ticket
 from opsloop.core.text import line, prose
 from opsloop.core.tickets.arriving import (
     MAX_NAME,

@@ -4,8 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from opsloop.core.facts import HouseWords
 from opsloop.core.intake import parse_json, require_object, shown
+from opsloop.core.reported import HouseWords
 from opsloop.core.text import line
 from opsloop.core.tickets.arriving import refuse_misspelt, shown_name
 from opsloop.core.tickets.desks import Desk, desks_of, ready_made

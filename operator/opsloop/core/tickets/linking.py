@@ -13,7 +13,7 @@ from datetime import datetime, timedelta
 
 from opsloop.api.incident import Evidence, LinkedTicket
 from opsloop.api.meta import Severity, format_time
-from opsloop.core.facts import Ledger, QueuedTicket, Ticket, Triage
+from opsloop.core.reported import Ledger, QueuedTicket, Ticket, Triage
 from opsloop.core.tickets.features import cues_of, tokens_of
 from opsloop.core.tickets.triage import is_over, text_of, triage
 from opsloop.core.tickets.words import Text

@@ -12,7 +12,7 @@ from functools import lru_cache
 from importlib.resources import files
 
 from opsloop.api.meta import Severity
-from opsloop.core.facts import Category
+from opsloop.core.reported import Category
 from opsloop.core.tickets.features import cues_of_word, features_of, tokens_of
 
 CATEGORIES: tuple[Category, ...] = ("outage", "performance", "bug", "billing", "account", "question", "feature_request")

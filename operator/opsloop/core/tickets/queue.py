@@ -7,7 +7,7 @@ are full are texts cut, and then the oldest tickets left out; both are counted, 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from opsloop.core.facts import QueuedTicket
+from opsloop.core.reported import QueuedTicket
 
 MOST_SEGMENTS = 12
 SEGMENT = 1_000_000  # characters; prose has a third of that when it is compressed, and in base64

@@ -6,7 +6,7 @@ The mail is taken apart, quotations of an example are left out, and the learnt m
 import re
 from collections.abc import Mapping
 
-from opsloop.core.facts import Category, Ticket, Triage
+from opsloop.core.reported import Category, Ticket, Triage
 from opsloop.core.tickets.mail import OwnWords, own_words
 from opsloop.core.tickets.model import judge
 

@@ -17,8 +17,8 @@ from opsloop.core.correlation.grouping import Group
 from opsloop.core.correlation.method import Method, method_of
 from opsloop.core.correlation.replay import Replay, TicketPlace, place_tickets
 from opsloop.core.correlation.search import Attribution
-from opsloop.core.facts import Alert, Ticket
 from opsloop.core.intake import parse_alerts, parse_json, parse_time
+from opsloop.core.reported import Alert, Ticket
 from opsloop.core.tickets.arriving import parse_ticket
 from opsloop.core.topology import Graph
 from opsloop.entry.cli.out import say, say_rendered

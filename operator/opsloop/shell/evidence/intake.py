@@ -5,8 +5,8 @@ import asyncio
 from opsloop import names
 from opsloop.core.alerts.pages import join
 from opsloop.core.codec import decode_ledger, decode_page, decode_queue
-from opsloop.core.facts import Ledger, Page, QueuedTicket
 from opsloop.core.gate.evidence import Filings, SentTicket
+from opsloop.core.reported import Ledger, Page, QueuedTicket
 from opsloop.shell.ports import CONFIGMAPS, Reader
 
 _LEDGER_SUFFIX = names.ledger_name("")

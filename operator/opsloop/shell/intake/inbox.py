@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from opsloop.core.codec import decode_entry, encode_entries
-from opsloop.core.facts import Alert, InboxEntry, Ticket
+from opsloop.core.reported import Alert, InboxEntry, Ticket
 from opsloop.errors import Invalid, NotFound, Unavailable
 from opsloop.names import INBOX
 from opsloop.shell.apart import Apart

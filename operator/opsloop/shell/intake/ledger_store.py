@@ -13,7 +13,7 @@ from opsloop.api.incident import LinkedTicket
 from opsloop.core.alerts import pages
 from opsloop.core.alerts.pages import MOST_PAGES
 from opsloop.core.codec import decode_ledger_with_pages, decode_page, decode_queue
-from opsloop.core.facts import Alert, Ledger, Moved, Page, QueuedTicket
+from opsloop.core.reported import Alert, Ledger, Moved, Page, QueuedTicket
 from opsloop.core.tickets.queue import MOST_SEGMENTS, SEGMENT, arrange, fit
 from opsloop.errors import Conflict, Invalid
 from opsloop.names import ledger_name, page_name, queue_name

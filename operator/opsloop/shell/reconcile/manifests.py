@@ -7,7 +7,7 @@ from typing import Any
 from opsloop.api.meta import API_VERSION
 from opsloop.core.actions import CreateEvalCase, CreateIncident, EnsureCanary, EnsureRevision, StorePostmortem
 from opsloop.core.codec import encode_ledger, encode_page, encode_queue
-from opsloop.core.facts import Ledger, Page, QueuedTicket
+from opsloop.core.reported import Ledger, Page, QueuedTicket
 from opsloop.names import (
     CANARY,
     GATE,

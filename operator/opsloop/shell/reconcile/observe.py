@@ -21,7 +21,6 @@ from opsloop.core.facts import (
     Experience,
     FieldWrite,
     IncidentFacts,
-    Ledger,
     Neighbour,
     ReleaseFacts,
     ReleaseView,
@@ -31,6 +30,7 @@ from opsloop.core.facts import (
 from opsloop.core.release import revisions
 from opsloop.core.release.alone import claims_of
 from opsloop.core.release.rollout_state import trouble_of
+from opsloop.core.reported import Ledger
 from opsloop.core.runbook import acts, applies_to
 from opsloop.errors import Forbidden, NotFound
 from opsloop.names import CANARY, QUARANTINE, RELEASE, REVISION, SUBJECT, canary_name, postmortem_name

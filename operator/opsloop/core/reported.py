@@ -1,0 +1,128 @@
+"""What others report: alerts and tickets, from the inbox to the ledgers and the ticket queue, as plain data."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, Literal
+
+from opsloop.api.incident import TicketExample
+from opsloop.api.meta import Severity
+
+
+@dataclass(frozen=True, slots=True)
+class Alert:
+    """One alert of an Alertmanager body, or of the ledger."""
+
+    fingerprint: str
+    status: Literal["firing", "resolved"]
+    starts_at: datetime
+    labels: Mapping[str, str]
+    annotations: Mapping[str, str]
+    received_at: datetime
+    ends_at: datetime | None = None
+    heard_at: datetime | None = None  # of a ledger: the last time that somebody spoke of it; None: at `received_at`
+
+
+@dataclass(frozen=True, slots=True)
+class Ticket:
+    """A user's report, as the intake stored it."""
+
+    id: str
+    subject: str
+    body: str
+    channel: str
+    reporter: str
+    created_at: datetime
+    received_at: datetime
+    example: TicketExample | None = None
+    automatic: str = ""  # what wrote it in place of a person, by its headers: auto-reply, bounce
+
+
+Category = Literal["outage", "performance", "bug", "billing", "account", "question", "feature_request", "unknown"]
+
+
+@dataclass(frozen=True, slots=True)
+class Triage:
+    """The judgement on one ticket's text (`core.tickets.triage`)."""
+
+    category: Category  # unknown: the text cannot be read, people judge it
+    severity: Severity
+    route: str
+    because: str = ""  # the strongest terms of the judgement
+
+
+@dataclass(frozen=True, slots=True)
+class HouseWords:
+    """What a house says of its tickets in configuration. `routes`: category → who takes them; `known_as`: service → how users call it."""
+
+    routes: Mapping[str, str] = field(default_factory=dict)
+    known_as: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class QueuedTicket:
+    """A ticket that no Incident explains yet, with its judgement: the queue is read by `route`."""
+
+    ticket: Ticket
+    triage: Triage
+
+
+@dataclass(frozen=True, slots=True)
+class InboxEntry:
+    """Alerts and tickets of one inbox ConfigMap."""
+
+    alerts: tuple[Alert, ...] = ()
+    tickets: tuple[Ticket, ...] = ()
+    name: str = ""  # of the ConfigMap
+    uid: str = ""
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Moved:
+    """An alert episode that changed Incidents, as the ledger of one of both tells it. Of several the latest `turn` counts."""
+
+    fingerprint: str
+    starts_at: datetime
+    turn: int  # 1 for the episode's first move, and so on
+    out: bool  # it left this ledger; else it came here
+    other: str  # the Incident at the other end
+    at: datetime
+    why: str = ""
+
+
+Row = tuple[int, int, int | None, int | None, bool, Mapping[str, str]]
+"""One episode in short form: startsAt, receivedAt, endsAt and heardAt in microseconds of Unix time, whether it ended, and its labels.
+
+A plain tuple of plain values: the collector of garbage looks through a hundred thousand of them in no time.
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Tally:
+    """What the alerts of one page count for."""
+
+    count: int  # distinct alerts
+    unended: tuple[tuple[datetime, int], ...]  # when somebody last spoke of them → how many have no end
+    by_service: Mapping[str, int]
+    first_at: datetime | None
+    last_at: datetime | None
+    loudest: int  # `alerts.labels.loudness` of those that fire; -1 = none fires
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """Alerts in short form (`core.alerts.pages`): fingerprint → its episodes by their beginning."""
+
+    by_print: Mapping[str, tuple[Row, ...]]
+    tally: Tally
+
+
+@dataclass(frozen=True, slots=True)
+class Ledger:
+    """All alerts and linked tickets of one Incident (its owned ConfigMaps)."""
+
+    alerts: tuple[Alert, ...] = ()
+    tickets: tuple[dict[str, Any], ...] = ()  # LinkedTicket dumps
+    gone: tuple[Alert, ...] = ()  # what was filed here and left: kept, as it may come back
+    moves: tuple[Moved, ...] = ()  # the latest one of each episode that came or left
+    pages: tuple[Page, ...] = ()  # further alerts of a long storm, in short form
