@@ -25,7 +25,7 @@ app.kubernetes.io/part-of: opsloop
 
 {{/* What the house says of its tickets, as JSON; nothing where it says nothing. */}}
 {{- define "opsloop.tickets" -}}
-{{- if or .Values.tickets.desks .Values.tickets.routes .Values.tickets.knownAs -}}{{ toJson .Values.tickets }}{{- end -}}
+{{- if or .Values.tickets.desks .Values.tickets.routes .Values.tickets.knownAs .Values.tickets.categories -}}{{ toJson .Values.tickets }}{{- end -}}
 {{- end -}}
 
 {{- define "opsloop.subject" -}}

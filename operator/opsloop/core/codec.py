@@ -236,7 +236,8 @@ def _triage(item: Mapping[str, Any]) -> Triage:
     category, severity, route = (_text(item[name]) for name in ("category", "severity", "route"))
     if severity not in get_args(Severity):
         raise ValueError(f"severity {severity!r:.40}")
-    return Triage(cast(Category, category), cast(Severity, severity), route, _text(item.get("because", "")))
+    because, own = (_text(item.get(name, "")) for name in ("because", "own"))
+    return Triage(cast(Category, category), cast(Severity, severity), route, because, own)
 
 
 def _text(value: Any) -> str:

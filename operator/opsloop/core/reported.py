@@ -49,6 +49,22 @@ class Triage:
     severity: Severity
     route: str
     because: str = ""  # the strongest terms of the judgement
+    own: str = ""  # the house's own category of it, which is like `category`; "" = none
+
+    @property
+    def called(self) -> str:
+        """The category as people of the house see it."""
+        return self.own or self.category
+
+
+@dataclass(frozen=True, slots=True)
+class OwnCategory:
+    """A category of the house: tickets of `like` in which one of `words` stands; of no words: all of them."""
+
+    like: Category
+    route: str = ""  # "" = as of `like`
+    severities: tuple[Severity, ...] = ()  # that it can have; () = any
+    words: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +73,7 @@ class HouseWords:
 
     routes: Mapping[str, str] = field(default_factory=dict)
     known_as: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    categories: Mapping[str, OwnCategory] = field(default_factory=dict)  # those with words come first
 
 
 @dataclass(frozen=True, slots=True)

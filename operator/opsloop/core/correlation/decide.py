@@ -120,7 +120,7 @@ def correlate(
     creates = [*measured.values(), *filed.creates]
     waiting = facts.tickets or facts.queue
     candidates = _candidates(facts, creates, filed.alerts, topology, reader, now, grace) if waiting else []
-    links, queue = link_tickets(facts.tickets, facts.queue, facts.ledgers, candidates, facts.house.routes)
+    links, queue = link_tickets(facts.tickets, facts.queue, facts.ledgers, candidates, facts.house)
     waits = [*waits, *filed.waits]
     return Correlation(
         creates=tuple(sorted(creates, key=lambda c: c.name)),

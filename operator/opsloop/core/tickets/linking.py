@@ -13,7 +13,7 @@ from datetime import datetime, timedelta
 
 from opsloop.api.incident import Evidence, LinkedTicket
 from opsloop.api.meta import Severity, format_time
-from opsloop.core.reported import Ledger, QueuedTicket, Ticket, Triage
+from opsloop.core.reported import HouseWords, Ledger, QueuedTicket, Ticket, Triage
 from opsloop.core.tickets.features import cues_of, tokens_of
 from opsloop.core.tickets.triage import is_over, text_of, triage
 from opsloop.core.tickets.words import Text
@@ -70,15 +70,15 @@ def link_tickets(
     queue: Sequence[QueuedTicket],
     ledgers: Mapping[str, Ledger],
     candidates: Sequence[Candidate],
-    routes: Mapping[str, str] | None = None,
+    house: HouseWords | None = None,
 ) -> tuple[dict[str, tuple[LinkedTicket, ...]], tuple[QueuedTicket, ...]]:
     """New links (Incident → tickets), and the whole queue afterwards. A ticket that some ledger holds is settled;
-    `routes`: of the house, by category."""
+    `house`: its routes and categories."""
     settled = {str(t["id"]) for ledger in ledgers.values() for t in ledger.tickets}
     waiting = {q.ticket.id: q for q in queue}
     for ticket in tickets:
         if ticket.id not in settled and ticket.id not in waiting:
-            waiting[ticket.id] = QueuedTicket(ticket, triage(ticket, own_routes=routes))
+            waiting[ticket.id] = QueuedTicket(ticket, triage(ticket, house=house))
     links: dict[str, list[LinkedTicket]] = {}
     for identity in sorted(waiting.keys() - settled):
         if match := link(waiting[identity].ticket, waiting[identity].triage, candidates):
@@ -111,7 +111,7 @@ def linked_ticket(queued: QueuedTicket, match: Match) -> LinkedTicket:
     return LinkedTicket(
         id=ticket.id,
         subject=ticket.subject[:256] or ticket.body[:80],
-        category=judgement.category,
+        category=judgement.called,
         severity=judgement.severity,
         route=(match.candidate.team or judgement.route)[:64],
         score=match.score,

@@ -4,11 +4,15 @@ The mail is taken apart, quotations of an example are left out, and the learnt m
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import cast
 
-from opsloop.core.reported import Category, Ticket, Triage
+from opsloop.api.meta import Severity
+from opsloop.core.reported import Category, HouseWords, Ticket, Triage
 from opsloop.core.tickets.mail import OwnWords, own_words
-from opsloop.core.tickets.model import judge
+from opsloop.core.tickets.model import SEVERITIES, judge
+from opsloop.core.tickets.words import Text
 
 ROUTES: Mapping[Category, str] = {
     "outage": "on-call",
@@ -24,29 +28,57 @@ ROUTES: Mapping[Category, str] = {
 _LONG_QUOTE = re.compile(r"(?<!\S)[\"“„«][^\"“”„«»]{25,}[\"”“»]")
 
 
-def triage(ticket: Ticket, team: str = "", own_routes: Mapping[str, str] | None = None) -> Triage:
-    """Category, severity and route; `team` owns the concerned Release, if one is known. `own_routes`: of the house, by category."""
-    own = own_routes or {}
+def triage(ticket: Ticket, team: str = "", house: HouseWords | None = None) -> Triage:
+    """Category, severity and route; `team` owns the concerned Release, if one is known. `house`: its routes and categories."""
+    own = house or HouseWords()
     words = words_of(ticket)
     if words.automatic:
-        return Triage("unknown", "sev4", team or _route("unknown", own), f"an {words.automatic}, which nobody wrote")
+        route = team or route_of("unknown", own)
+        return Triage("unknown", "sev4", route, f"an {words.automatic}, which nobody wrote")
     found = judge(words.subject, words.body)
+    category, severity, because = found.category, found.severity, "; ".join(found.because)
     if (
         ticket.example
         and ticket.example.got.strip() != ticket.example.expected.strip()
         and found.severity not in ("sev1", "sev2")
     ):
         # What was expected and did not come back is a failure, however it is worded; once its quotations are left out little is said
-        return Triage(
-            "outage", "sev2", team or _route("outage", own), "its example: what came back is not what was expected"
-        )
+        category, severity = "outage", "sev2"
+        because = "its example: what came back is not what was expected"
+    judgement = _in_words_of_the_house(Triage(category, severity, "", because), words, own)
     # other people's data, for one, wait for no office hours
-    route = _route("outage" if found.severity == "sev1" else found.category, own)
-    return Triage(found.category, found.severity, team or route, "; ".join(found.because))
+    route = route_of("outage" if judgement.severity == "sev1" else judgement.called, own)
+    return replace(judgement, route=team or route)
 
 
-def _route(category: Category, own: Mapping[str, str]) -> str:
-    return own.get(category, ROUTES[category])
+def route_of(category: str, house: HouseWords) -> str:
+    """Who takes tickets of a category, opsloop's or the house's own."""
+    if own := house.categories.get(category):
+        return own.route or _route(own.like, house)
+    return _route(cast(Category, category), house)
+
+
+def _route(category: Category, house: HouseWords) -> str:
+    return house.routes.get(category, ROUTES[category])
+
+
+def possible(severity: Severity, severities: Sequence[Severity]) -> Severity:
+    """The nearest of these severities; of two as near the worse one. Of none: itself."""
+    at = SEVERITIES.index
+    return min(severities or (severity,), key=lambda s: (abs(at(s) - at(severity)), s))
+
+
+def _in_words_of_the_house(judgement: Triage, words: OwnWords, house: HouseWords) -> Triage:
+    """The judgement in the first category of the house that it fits, with a severity that this can have."""
+    text = Text(f"{words.subject}. {words.body}") if house.categories else None
+    ordered = sorted(house.categories.items(), key=lambda item: not item[1].words)
+    for name, own in ordered:
+        word = text.names("", own.words) if text and own.words else ""
+        if own.like == judgement.category and (word or not own.words):
+            terms = [judgement.because, f"“{word}” is a word for {name}" if word else ""]
+            severity = possible(judgement.severity, own.severities)
+            return replace(judgement, own=name, severity=severity, because="; ".join(filter(None, terms)))
+    return judgement
 
 
 def words_of(ticket: Ticket) -> OwnWords:

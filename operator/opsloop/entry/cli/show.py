@@ -76,7 +76,7 @@ async def tickets(arguments: argparse.Namespace, reader: Reader) -> int:
         _print_linked(name, ticket)
     for waiting in await queue(reader, arguments.namespace):
         triage = waiting.triage
-        say(f"{waiting.ticket.id}  in the queue  {triage.category} → {triage.route}  {waiting.ticket.subject}")
+        say(f"{waiting.ticket.id}  in the queue  {triage.called} → {triage.route}  {waiting.ticket.subject}")
     if records.inbox:
         say(f"{records.inbox} inbox entries are not filed yet")
     say(f"{len(linked)} linked, {len(records.queue)} in the queue")
