@@ -169,6 +169,12 @@ def test_a_charset_that_is_none_costs_letters_and_no_ticket(charset: str) -> Non
     assert isinstance(read_message(raw)["text"], str)
 
 
+@pytest.mark.parametrize("charset", [b"idna", b"zlib", b"nobody-knows", b"utf\xc48", b"u\x99f-8", b"\x00"])
+def test_a_subject_in_a_charset_that_is_none_is_read_as_it_is_written(charset: bytes) -> None:
+    raw = b"From: x\nSubject: it =?utf-8?q?is?= =?" + charset + b"?q?broken?=\n\nsince today"
+    assert "broken" in read_message(raw)["headers"]["subject"]
+
+
 _ANY: Any = st.recursive(st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=9), lambda x: st.lists(x, max_size=3) | st.dictionaries(st.sampled_from(["issue", "fields", "title", "description", "text", "headers", "action", "id", "name"]), x, max_size=3), max_leaves=8)  # fmt: skip
 
 
@@ -189,5 +195,19 @@ def test_any_json_is_a_ticket_or_passed_over_or_invalid(desk: str, body: Any) ->
 def test_any_bytes_are_a_mail_or_invalid(raw: bytes) -> None:
     try:
         read_payload(DESKS["mail"], b"From: x\n" + raw, NOW)
+    except Invalid:
+        return
+
+
+@given(
+    st.sampled_from(["mail.eml", "away.eml"]),
+    st.lists(st.tuples(st.integers(0, 5000), st.integers(0, 255)), min_size=1, max_size=20),
+)
+def test_a_mail_with_wrong_bytes_is_a_mail_or_invalid(file: str, wrong: list[tuple[int, int]]) -> None:
+    raw = bytearray((SAMPLES / file).read_bytes())
+    for place, byte in wrong:
+        raw[place % len(raw)] = byte
+    try:
+        read_payload(DESKS["mail"], bytes(raw), NOW)
     except Invalid:
         return

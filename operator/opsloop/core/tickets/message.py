@@ -5,7 +5,7 @@ The standard library reads it; what would take it long is refused before: parts 
 
 import re
 from email import message_from_bytes, policy
-from email.errors import HeaderParseError
+from email.errors import MessageError
 from email.header import decode_header, make_header
 from email.message import Message
 from typing import Any
@@ -18,6 +18,12 @@ MOST_MESSAGES = 20  # mails within mails
 MOST_HEADERS = 200
 MAX_HEADER = 4096  # characters of one header that are decoded; of one that says what a part is, all
 DEEPEST = 10
+UNREADABLE = (
+    MessageError,
+    RecursionError,
+    LookupError,
+    ValueError,
+)  # what the library raises on a mail that it cannot read
 HEADERS = ("from", "date", "subject", "message-id", "received")  # a mail has at least one of them
 
 _CONTENT = re.compile(rb"^content-[a-z-]{1,30}[ \t]*:[^\n]*(?:\n[ \t][^\n]*)*", re.IGNORECASE | re.MULTILINE)
@@ -37,7 +43,7 @@ def read_message(raw: bytes) -> dict[str, Any]:
             raise Invalid(f"body: a mail with more than {most} parts is not read; send its text alone")
     try:
         message = message_from_bytes(raw, policy=policy.compat32)
-    except (RecursionError, ValueError, LookupError) as error:
+    except UNREADABLE as error:
         raise Invalid(f"body: not a mail ({type(error).__name__})") from error
     headers = {name.lower(): _decoded(str(value)) for name, value in message.items()[:MOST_HEADERS]}
     if not any(name in headers for name in HEADERS):
@@ -66,7 +72,7 @@ def _content(part: Message) -> str:
     raw = payload if isinstance(payload, bytes) else b""
     try:
         return raw.decode(part.get_content_charset() or "utf-8", errors="replace")
-    except (LookupError, ValueError):  # a charset that nobody knows, or that is none
+    except UNREADABLE:  # a charset that nobody knows, or that is none
         return raw.decode("utf-8", errors="replace")
 
 
@@ -75,6 +81,6 @@ def _decoded(value: str) -> str:
     value = " ".join(value[:MAX_HEADER].split())
     try:
         text = str(make_header(decode_header(value)))
-    except (HeaderParseError, LookupError, ValueError):
+    except UNREADABLE:
         text = value
     return text.encode("utf-8", errors="replace").decode("utf-8")
