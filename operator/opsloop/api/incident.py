@@ -319,7 +319,8 @@ class IncidentStatus(StatusModel):
     )
     alerts: AlertCounts = Field(
         default_factory=AlertCounts,
-        description="Exact counts of the Incident's alerts; the ConfigMap NAME-ledger holds the full list.",
+        description="Exact counts of the Incident's alerts; the ConfigMap NAME-ledger holds the full list."
+        " While many Incidents get alerts, they may be up to 30 seconds old.",
     )
     tickets: list[LinkedTicket] = Field(
         default_factory=list,

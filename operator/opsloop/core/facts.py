@@ -427,6 +427,8 @@ class IncidentFacts:
     stop: Stop | None = None
     heard_since: datetime | None = None  # alerts of which nobody spoke since then are stale; None: nobody can say
     writes: Mapping[str, FieldWrite] = field(default_factory=dict)  # of people, by field of the spec: assignee, notes
+    stored_at: datetime | None = None  # when this process stored its status last; None: it did not, or long ago
+    busy: int = 0  # Incidents of all namespaces that got alerts lately
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,6 +10,7 @@ from opsloop.core.facts import AdmissionAnswer, ObjectChanges, TemplateWrite
 from opsloop.core.reported import HouseWords
 from opsloop.shell.apart import Apart
 from opsloop.shell.evals.runner import EvalRunner
+from opsloop.shell.intake.activity import Activity
 from opsloop.shell.intake.experience_store import ExperienceStore
 from opsloop.shell.intake.inbox import InboxReader
 from opsloop.shell.intake.ledger_store import LedgerStore
@@ -78,6 +79,7 @@ class Runtime:
     house: HouseWords = field(default_factory=HouseWords)  # what it says of its tickets
     owned: OwnedObjects = field(default_factory=OwnedObjects)
     refusals: Refusals = field(default_factory=Refusals)
+    activity: Activity = field(default_factory=Activity)
     addresses: dict[NamespacedName, tuple[object, Mapping[str, tuple[str, ...]]]] = field(default_factory=dict)
     """By Release: what they were listed for, and addresses of living pods by digest (`shell.reconcile.addresses`)."""
     replica_sets: dict[NamespacedName, tuple[object, Mapping[str, tuple[str, ...]]]] = field(default_factory=dict)

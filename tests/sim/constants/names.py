@@ -136,6 +136,7 @@ NOT_JUDGED: Mapping[str, tuple[str, str]] = {
     "incident.decide": (_SIZE, "MOST_AFFECTED MOST_TICKETS MOST_ALSO"),
     "incident.exoneration": (_SIZE, "MOST_EXONERATED MOST_EVIDENCE"),
     "incident.lifecycle": (f"{_AGAIN}; {_SIZE}", "SOONEST MOST_BLOCKED"),
+    "incident.pacing": ("when a count is told, not what is decided on it", "SHORTEST LONGEST RATE"),
     "incident.paging": (f"{_AGAIN}; {_SIZE}", "MOST_PLAYS PAGE_RETRY CROWD_RETRY LONGEST_END"),
     "incident.people": (_SIZE, "MOST_TOLD"),
     "incident.retention": ("a setting", "RETENTION FOR_EVER RETRY"),

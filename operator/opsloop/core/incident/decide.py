@@ -18,6 +18,7 @@ from opsloop.core.incident import (
     lifecycle,
     outage,
     outage_cause,
+    pacing,
     paging,
     people,
     plays,
@@ -63,6 +64,7 @@ def decide(
         _merge_or_act(decision, topology, grace)
     paging.deliver(decision)
     bounds.fit(decision)
+    pacing.pace(decision)
     followup.postmortem(decision)
     expire(decision, retention)
     return decision.build()

@@ -184,6 +184,8 @@ async def _store_status(runtime: Runtime, kind: str, obj: Object, status: Model)
         "status": status.dump(),
     }
     _store_in_cache(runtime, kind, await runtime.writer.replace_status(KINDS[kind], meta["namespace"], body))
+    if kind == "Incident":
+        runtime.activity.stored(meta["namespace"], meta["name"], runtime.now())
 
 
 def _store_in_cache(runtime: Runtime, kind: str, stored: Object) -> None:
@@ -366,6 +368,7 @@ async def _file_to_ledger(runtime: Runtime, namespace: str, action: FileToLedger
             "incident %s/%s: filed %d alerts (%s) and %d tickets",
             namespace, action.incident, len(action.alerts), reasons, len(action.tickets),
         )  # fmt: skip
+        runtime.activity.filed(namespace, action.incident, runtime.now())
         runtime.enqueue(("Incident", namespace, action.incident))
 
 

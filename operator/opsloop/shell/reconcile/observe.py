@@ -163,6 +163,8 @@ async def incident_facts(runtime: Runtime, namespace: str, name: str) -> Inciden
         stop=runtime.stops.of(namespace),
         heard_since=runtime.heard_since(),
         writes=_writes(runtime.cache.get("Incident", namespace, name) or {}),
+        stored_at=runtime.activity.stored_at(namespace, name),
+        busy=runtime.activity.busy(runtime.now()),
     )
 
 
