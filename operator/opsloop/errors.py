@@ -25,6 +25,10 @@ class Unavailable(Retryable):
     """No answer, or an answer to retry later (connection refused, timeout, 429, 5xx)."""
 
 
+class Unauthenticated(Unavailable):
+    """The API server does not know us (HTTP 401): our token has expired, or its pod is gone. It says nothing about the request."""
+
+
 class TimedOut(Unavailable):
     """No answer within the timeout."""
 
@@ -46,7 +50,7 @@ class AlreadyExists(Permanent):
 
 
 class Forbidden(Permanent):
-    """The caller lacks the permission (HTTP 401 or 403)."""
+    """The caller lacks the permission (HTTP 403)."""
 
 
 class Invalid(Permanent):

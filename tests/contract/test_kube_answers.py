@@ -21,6 +21,7 @@ from opsloop.errors import (
     LeadershipLost,
     NotFound,
     OpsloopError,
+    Unauthenticated,
     Unavailable,
 )
 from opsloop.shell.ports import CONFIGMAPS, DEPLOYMENTS, RELEASES, SECRETS
@@ -85,7 +86,7 @@ def connected(url: str, limit: float = 5.0, count: Any = lambda *_: None) -> Kub
     ("status", "reason", "expected"),
     [
         pytest.param(400, "BadRequest", Invalid, id="a malformed request"),
-        pytest.param(401, "Unauthorized", Forbidden, id="a token that is not valid"),
+        pytest.param(401, "Unauthorized", Unauthenticated, id="a token that is not valid"),
         pytest.param(403, "Forbidden", Forbidden, id="RBAC says no"),
         pytest.param(404, "NotFound", NotFound, id="no such object"),
         pytest.param(409, "AlreadyExists", AlreadyExists, id="a name that is taken"),

@@ -12,15 +12,15 @@ from io import BytesIO
 from typing import Any
 
 import pytest
-from aiohttp import ClientResponse, ClientSession, web
+from aiohttp import ClientResponse, ClientSession, ServerDisconnectedError, web
 
 from opsloop.core.intake import MAX_BODY, Received
 from opsloop.core.reported import Alert, Ticket
 from opsloop.entry import openapi
-from opsloop.entry.http_server import Connections, in_json, listen
+from opsloop.entry.http_server import Connections, Listening, in_json, listen
 from opsloop.entry.intake_http import intake_routes
 from opsloop.entry.senders import REJECTED, REMEMBER
-from opsloop.errors import OpsloopError, Unavailable
+from opsloop.errors import OpsloopError, Unauthenticated, Unavailable
 from tests.builders.correlation import NOW, NS
 
 AM = "system:serviceaccount:shop:alertmanager"
@@ -89,7 +89,12 @@ class Rig:
         self.access, self.store, self.seconds = Gatekeeper(), FakeStore(), 0.0
         self.calls: list[tuple[str, int, int]] = []
         self.notices: list[tuple[str, Received]] = []
-        self.port = 0
+        self.server: Listening | None = None
+
+    @property
+    def port(self) -> int:
+        assert self.server is not None
+        return self.server.port
 
     @asynccontextmanager
     async def client(self, connections: Connections | None = None) -> AsyncIterator[ClientSession]:
@@ -105,13 +110,12 @@ class Rig:
                 lambda namespace, received: self.notices.append((namespace, received)),
             )
         )
-        server = await listen(app, 0, "127.0.0.1", connections)
-        self.port = server.port
+        self.server = await listen(app, 0, "127.0.0.1", connections)
         try:
-            async with ClientSession(f"http://127.0.0.1:{server.port}") as client:
+            async with ClientSession(f"http://127.0.0.1:{self.port}") as client:
                 yield client
         finally:
-            await server.cleanup()
+            await self.server.cleanup()
 
     async def post(
         self, path: str = "alerts", token: str = "good", ns: str = NS, **kwargs: Any
@@ -446,3 +450,55 @@ async def test_who_may_send_alerts_may_not_send_tickets_by_that(rig: Rig) -> Non
 
 async def test_a_401_names_the_scheme(rig: Rig) -> None:
     assert (await rig.post(token=""))[2].headers["WWW-Authenticate"] == "Bearer"
+
+
+@pytest.mark.parametrize("where", ["the token is reviewed", "the alerts are stored"])
+async def test_a_replica_whose_own_token_is_not_valid_any_more_hangs_up_and_refuses_nothing(
+    rig: Rig, where: str
+) -> None:
+    error = Unauthenticated("create configmaps: 401 Unauthorized")
+    if where == "the token is reviewed":
+        rig.access.error = error
+    else:
+        rig.store.error = error
+    with pytest.raises(ServerDisconnectedError):
+        await rig.post()
+
+
+HEADERS = {"Authorization": "Bearer good"}
+PATH = f"/v1/namespaces/{NS}/alerts"
+
+
+async def test_a_server_that_leaves_answers_what_is_in_work_and_closes_each_connection(rig: Rig) -> None:
+    rig.store.pause = asyncio.Event()
+    async with rig.client() as client:
+        assert rig.server is not None
+        under_way = asyncio.create_task(client.post(PATH, headers=HEADERS, json=BODY))
+        while not rig.access.reviews:  # noqa: ASYNC110 - the request is on its way
+            await asyncio.sleep(0)
+        leaving = asyncio.create_task(rig.server.leave(60))
+        await asyncio.sleep(0)
+        later = asyncio.create_task(client.post(PATH, headers=HEADERS, json=BODY))
+        rig.store.pause.set()
+        answers = [await under_way, await later]
+        assert [(a.status, a.headers.get("Connection")) for a in answers] == [(202, "close")] * 2
+        await leaving  # no connection is left, which is long before its time is over
+    assert len(rig.store.alerts) == 2
+
+
+async def test_a_server_that_leaves_hangs_up_where_it_would_refuse_for_now(rig: Rig) -> None:
+    rig.store.error = Unavailable("not stored: no answer")
+    async with rig.client() as client:
+        assert rig.server is not None
+        await rig.server.leave()
+        with pytest.raises(ServerDisconnectedError):
+            await client.post(PATH, headers=HEADERS, json=BODY)
+        answer = await client.post(PATH, headers=HEADERS, data=b"{")
+        assert answer.status == 400, "what is wrong anywhere is said"
+
+
+async def test_connections_that_are_idle_keep_a_server_for_no_longer_than_it_was_told(rig: Rig) -> None:
+    async with rig.client() as client:
+        assert rig.server is not None
+        await client.post(PATH, headers=HEADERS, json=BODY)
+        await rig.server.leave(0)

@@ -26,9 +26,9 @@ from opsloop.adapters.prometheus import NoPrometheus
 from opsloop.core.alerts.ledger import counts
 from opsloop.core.alerts.pages import rolled_alerts
 from opsloop.core.codec import decode_ledger
+from opsloop.entry.collector import keep_responsive
 from opsloop.entry.http_server import Listening, listen
 from opsloop.entry.intake_http import intake_routes
-from opsloop.entry.main import keep_responsive
 from opsloop.entry.settings import Settings
 from opsloop.entry.wiring import Operator
 from opsloop.names import INBOX, LEDGER, LEDGER_PAGE

@@ -3,9 +3,13 @@
 aiohttp ends an idle connection after its first request, and none that has sent no whole request yet. So each connection is
 wrapped here: its head has to arrive in time, and between two requests it may be idle for a while. The body has a deadline
 of its own (`entry.bodies`), as the answer has.
+
+A server that is about to end says so: each connection is closed after its next answer, and who cannot be served any more is
+hung up on, so that the sender tries again elsewhere in place of waiting for a server that is gone.
 """
 
 import asyncio
+import contextlib
 import logging
 from collections.abc import Callable
 from typing import cast
@@ -16,11 +20,17 @@ from aiohttp.typedefs import Handler, Middleware
 HEAD_SECONDS = 10.0  # until the head of the first request is there
 IDLE_SECONDS = 75.0  # between an answer and the next head; longer than Alertmanager's and Go's pause of one minute
 ANSWER_SECONDS = 60.0  # for one request, its body and what is stored of it included
+LEAVE_SECONDS = 3.0  # for which a server that is about to end takes what still comes on open connections
+CLEANUP_SECONDS = 10.0  # for requests that are in work then
 MOST_CONNECTIONS = 256
 _TOO_SLOW = b"HTTP/1.1 408 Request Timeout\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"
 _FULL = b"HTTP/1.1 503 Service Unavailable\r\nRetry-After: 1\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"
 
 log = logging.getLogger("opsloop.http")
+
+
+class HangUp(Exception):
+    """This request gets no answer: its connection is closed."""
 
 
 class Connections:
@@ -30,6 +40,8 @@ class Connections:
         """`head` and `idle` in seconds."""
         self.most, self.head, self.idle = most, head, idle
         self.open: dict[asyncio.BaseTransport, _Connection] = {}
+        self.leaving = False  # the server is about to end
+        self.empty = asyncio.Event()  # no connection is open; not kept while none has been closed
 
     def wrap(self, server: Callable[[], asyncio.Protocol]) -> "_Connection":
         """The protocol of one new connection."""
@@ -37,7 +49,7 @@ class Connections:
 
     @property
     def middleware(self) -> Middleware:
-        """Stops the clock of a connection while its request is answered."""
+        """Stops the clock of a connection while its request is answered, and ends it where it has to."""
 
         @web.middleware
         async def measured(request: web.Request, handler: Handler) -> web.StreamResponse:
@@ -45,12 +57,25 @@ class Connections:
             if connection is not None:
                 connection.wait(None)
             try:
-                return await handler(request)
+                answer = await handler(request)
+            except HangUp:
+                return _hung_up(request)
             finally:
                 if connection is not None:
                     connection.wait(self.idle)
+            if self.leaving:
+                if answer.status == 503:
+                    return _hung_up(request)
+                answer.force_close()
+            return answer
 
         return measured
+
+
+def _hung_up(request: web.Request) -> web.Response:
+    if request.transport is not None:
+        request.transport.close()
+    return web.Response(status=503)  # nobody gets it
 
 
 class _Connection(asyncio.Protocol):
@@ -98,6 +123,8 @@ class _Connection(asyncio.Protocol):
         self._stop()
         if self._transport is not None:
             self._connections.open.pop(self._transport, None)
+            if not self._connections.open:
+                self._connections.empty.set()
         if not self._refused:
             self._inner.connection_lost(exc)
 
@@ -132,6 +159,8 @@ def in_json(routes: Callable[[], list[str]]) -> Middleware:
         try:
             async with asyncio.timeout(ANSWER_SECONDS):
                 return await handler(request)
+        except HangUp:
+            raise
         except web.HTTPNotFound:
             error = {"error": "there is nothing at this path", "routes": routes()}
             return web.json_response(error, status=404)
@@ -154,16 +183,25 @@ def in_json(routes: Callable[[], list[str]]) -> Middleware:
 class Listening:
     """A server that listens."""
 
-    def __init__(self, runner: web.AppRunner, server: asyncio.Server) -> None:
-        self._runner, self._server = runner, server
+    def __init__(self, runner: web.AppRunner, server: asyncio.Server, connections: Connections) -> None:
+        self._runner, self._server, self._connections = runner, server, connections
 
     @property
     def port(self) -> int:
         """The port that it is bound to."""
         return int(self._server.sockets[0].getsockname()[1])
 
+    async def leave(self, seconds: float = LEAVE_SECONDS) -> None:
+        """Closes every connection after its next answer; returns when none is left, or after so many seconds."""
+        self._connections.leaving = True
+        self._connections.empty.clear()
+        if self._connections.open:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(seconds):
+                    await self._connections.empty.wait()
+
     async def cleanup(self) -> None:
-        """Stops listening, and ends the connections."""
+        """Stops listening, waits for the requests in work for CLEANUP_SECONDS, and ends the connections."""
         self._server.close()
         await self._runner.cleanup()
 
@@ -174,8 +212,14 @@ async def listen(
     """Starts to listen; 0 is any free port. Bodies arrive as they were sent: nothing is decompressed."""
     bounds = connections or Connections()
     app.middlewares.insert(0, bounds.middleware)
-    runner = web.AppRunner(app, access_log=None, auto_decompress=False, keepalive_timeout=bounds.head + bounds.idle)
+    runner = web.AppRunner(
+        app,
+        access_log=None,
+        auto_decompress=False,
+        keepalive_timeout=bounds.head + bounds.idle,
+        shutdown_timeout=CLEANUP_SECONDS,
+    )
     await runner.setup()
     server = cast(Callable[[], asyncio.Protocol], runner.server)
     listening = await asyncio.get_running_loop().create_server(lambda: bounds.wrap(server), host, port)
-    return Listening(runner, listening)
+    return Listening(runner, listening, bounds)

@@ -2,7 +2,8 @@
 stores; the holder of the Lease files.
 
 202: the API server holds the content. 400 names the field, 401 and 403 the missing token or permission, 408 and 413 the
-limit, 503 the remedy. Alertmanager retries only on network errors and 5xx, so every failure that may pass later is a 503.
+limit, 503 the remedy. Alertmanager retries only on network errors and 5xx, so every failure that may pass later is a 503. A
+replica that the API server does not know any more (its pod is gone) refuses nothing: it hangs up, and the sender finds another one.
 
 The permission is `create` on `alerts` or `tickets` in our API group: resources that exist in RBAC only. The right to create
 Incidents would be another one: whoever writes an Incident chooses its severity, whoever sends an alert does not.
@@ -23,8 +24,9 @@ from opsloop.core.tickets.arriving import MAX_TEXT, Arrived, read_ticket
 from opsloop.core.tickets.desks import Desk, PassedOver, read_payload, ready_made
 from opsloop.entry import openapi
 from opsloop.entry.bodies import SMALL, Room, read_body
+from opsloop.entry.http_server import HangUp
 from opsloop.entry.senders import Refused, Senders
-from opsloop.errors import Invalid, OpsloopError, Retryable
+from opsloop.errors import Invalid, OpsloopError, Retryable, Unauthenticated
 from opsloop.shell.ports import Access
 
 RETRY_AFTER = 2  # seconds, where the error names none
@@ -116,6 +118,8 @@ def intake_routes(
             except (Refused, OpsloopError) as error:
                 status = _status(error)
                 telemetry_hook(route, status, 0)
+                if isinstance(error, Unauthenticated):
+                    raise HangUp from error
                 return _refusal(status, error)
 
         return handle

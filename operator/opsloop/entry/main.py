@@ -1,11 +1,9 @@
 """Runs the operator: watches on every replica, work only on the holder of the Lease, an orderly end on SIGTERM."""
 
 import asyncio
-import gc
 import logging
 import os
 import signal
-import sys
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -19,7 +17,8 @@ from opsloop.adapters.prober import HttpProber
 from opsloop.adapters.prometheus import NoPrometheus, Prometheus
 from opsloop.core.tickets.house import House
 from opsloop.entry import openapi
-from opsloop.entry.http_server import Listening, in_json, listen
+from opsloop.entry.collector import collect_at_rest, keep_responsive
+from opsloop.entry.http_server import in_json, listen
 from opsloop.entry.intake_http import intake_routes
 from opsloop.entry.leader_election import Elector, unique_identity
 from opsloop.entry.settings import Settings, load, load_house
@@ -29,10 +28,6 @@ from opsloop.entry.wiring import Operator
 from opsloop.shell.notify.events import EventPoster
 from opsloop.shell.ports import Ports
 from opsloop.shell.watch.resync import Resync
-
-SWITCH = 0.001
-"""Seconds for which a computing thread keeps the event loop waiting each time that it wakes (5 ms by default): an answer to a
-request takes a dozen such times."""
 
 log = logging.getLogger("opsloop")
 
@@ -82,25 +77,27 @@ async def operate(settings: Settings, house: House) -> None:
         metrics.watch_stops(lambda: operator.stops.all if elector.leading else ())
         resync = Resync(operator.resync, lambda: health.touch())
         health = Health(elector.alive, resync.done.is_set, metrics)
-        servers: list[web.AppRunner | Listening] = [
-            await serve(build_app(metrics, health), settings.metrics_port),
-            await listen(_intake(settings, house, base, operator, metrics), settings.intake_port),
-        ]
+        telling = await serve(build_app(metrics, health), settings.metrics_port)
+        intake = await listen(_intake(settings, house, base, operator, metrics), settings.intake_port)
         tasks = {
             "elector": asyncio.create_task(elector.run()),
             "queue": asyncio.create_task(operator.queue.run()),
             "resync": asyncio.create_task(resync.run()),
             "beat": asyncio.create_task(health.beat()),
             "lead": asyncio.create_task(_lead(gained, resync, operator)),
+            "collector": asyncio.create_task(collect_at_rest(lambda: operator.idle)),
         }
         code = await _watch_until_end(settings, operator, health, resync, tasks)
+        health.leave()
+        leaving = asyncio.create_task(intake.leave())  # it takes and stores what still comes
         operator.queue.unlead()
         for writer in (tasks["queue"], tasks["lead"]):  # writers must have stopped before another replica may write
             writer.cancel()
         await asyncio.wait([tasks["queue"], tasks["lead"]], timeout=5)
         await elector.release()
-        for server in servers:
-            await server.cleanup()
+        await leaving
+        await intake.cleanup()
+        await telling.cleanup()
         log.info("stopped with code %d", code)
         logging.shutdown()
         os._exit(code)  # kopf's own stop takes 5 s and writes nothing
@@ -176,16 +173,6 @@ async def _first_end(tasks: Mapping[str, "asyncio.Task[Any]"]) -> int:
                 return 0
             log.error("%s ended: %s", name, error or "no error", exc_info=error)
     return 1
-
-
-def keep_responsive() -> None:
-    """Settings of the interpreter under which computing threads and the collection of garbage let the event loop go on.
-
-    What was imported lives as long as the process: frozen, it is not looked through at every full collection.
-    """
-    sys.setswitchinterval(SWITCH)
-    gc.collect()
-    gc.freeze()
 
 
 def run() -> None:

@@ -184,6 +184,11 @@ class Health:
         self._elector_alive, self._ready, self._metrics, self._clock = elector_alive, ready, metrics, clock
         self._touched = self._beaten = clock()
         self._late = self._late_until = 0.0
+        self._leaving = False
+
+    def leave(self) -> None:
+        """Notes that this process is about to end: it is not ready for anything new."""
+        self._leaving = True
 
     def touch(self) -> None:
         """Notes a sign of life of the API server."""
@@ -211,7 +216,8 @@ class Health:
 
     def waits_for(self) -> list[str]:
         """Reasons for not being ready; empty = ready, as a standby is too."""
-        return [] if self._ready() else ["the first LIST is not done"]
+        ending = ["this process is about to end"] if self._leaving else []
+        return ending + ([] if self._ready() else ["the first LIST is not done"])
 
 
 def build_app(metrics: Metrics, health: Health) -> web.Application:

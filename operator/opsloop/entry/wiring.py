@@ -85,6 +85,11 @@ class Operator:
         self.inbox = Inbox(ports.intake, self.intake_stored, apart=Apart(threads))
         self.arrivals = Arrivals(ports.watcher, settings.namespaces, self.intake_stored)
 
+    @property
+    def idle(self) -> bool:
+        """True while no name waits to be reconciled, and nothing to be stored."""
+        return not self.queue.depth and not self.inbox.pending
+
     def seen(self) -> list[tuple[Release, Verdict | None]]:
         """The Releases that exist now, each with the verdict of its last poll."""
         return [(release, self.readings.of(release.key).verdict) for release in self.cache.releases()]

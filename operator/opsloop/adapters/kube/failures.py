@@ -6,7 +6,16 @@ from email.utils import parsedate_to_datetime
 from time import time
 from typing import Any
 
-from opsloop.errors import AlreadyExists, Conflict, Forbidden, Invalid, NotFound, OpsloopError, Unavailable
+from opsloop.errors import (
+    AlreadyExists,
+    Conflict,
+    Forbidden,
+    Invalid,
+    NotFound,
+    OpsloopError,
+    Unauthenticated,
+    Unavailable,
+)
 
 LATER = {408, 410, 425, 429}  # 410: an expired resourceVersion or continue token, gone with the next try
 
@@ -23,7 +32,9 @@ def failure(what: str, status: int, headers: Mapping[str, str], body: bytes, pat
         return AlreadyExists(message) if answer.get("reason") == "AlreadyExists" else Conflict(message)
     if status == 422 and patched and not _names_a_field(answer) and DENIED not in message:
         return Conflict(message)
-    if status in (401, 403):
+    if status == 401:
+        return Unauthenticated(message)
+    if status == 403:
         return Forbidden(message)
     return NotFound(message) if status == 404 else Invalid(message)
 

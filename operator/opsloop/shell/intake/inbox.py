@@ -14,7 +14,7 @@ from datetime import datetime
 
 from opsloop.core.codec import decode_entry, encode_entries
 from opsloop.core.reported import Alert, InboxEntry, Ticket
-from opsloop.errors import Invalid, NotFound, Unavailable
+from opsloop.errors import Invalid, NotFound, Unauthenticated, Unavailable
 from opsloop.names import INBOX
 from opsloop.shell.apart import Apart
 from opsloop.shell.intake.notices import ENTRY_SET_ASIDE, Tell, nobody
@@ -76,6 +76,11 @@ class Inbox:
         """Returns when the API server holds it. Unavailable as above."""
         await self._put(namespace, (), (ticket,))
 
+    @property
+    def pending(self) -> int:
+        """Number of alerts and tickets that are not stored yet."""
+        return self._pending
+
     async def close(self) -> None:
         """Waits for all commits under way."""
         await asyncio.gather(*self._commits, return_exceptions=True)
@@ -122,7 +127,8 @@ class Inbox:
 
 
 def _fail(stored: asyncio.Future[None], error: BaseException) -> None:
-    stored.set_exception(Unavailable(f"not stored: {error}", getattr(error, "after", None)))
+    kind = Unauthenticated if isinstance(error, Unauthenticated) else Unavailable
+    stored.set_exception(kind(f"not stored: {error}", getattr(error, "after", None)))
     stored.exception()  # retrieved: asyncio complains of an exception that nobody retrieves, and callers may have hung up
 
 
