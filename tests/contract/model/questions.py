@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 from opsloop.api.slo import Latency, Requests, Sli
-from opsloop.core.slo import promql, vanished
+from opsloop.core.slo import carried, promql, vanished
 from opsloop.shell.evidence import history
 from opsloop.shell.ports import Sample, Series
 from opsloop.simulator.prometheus.store import is_stale
@@ -81,6 +81,8 @@ def _ticks(world: World, dice: Dice) -> list[str]:
         asked.append(lag)
     window, missing = dice.whole(2, 8) * interval, dice.one((None, dice.whole(0, 9) * interval))
     asked.append(vanished.query(dice.one((forms[1], forms[8])), promql.ANYWHERE, window, missing, interval))
+    windows = {dice.whole(9, 60) * interval, dice.whole(9, 20) * interval}
+    asked.append(carried.query(dice.one((forms[0], forms[8], forms[9])), promql.ANYWHERE, windows, interval))
     return asked
 
 

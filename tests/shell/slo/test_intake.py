@@ -147,6 +147,32 @@ async def test_a_constant_in_place_of_missing_data_covers_nothing() -> None:
     assert (verdict.band, verdict.reason, verdict.back) == ("unknown", slo.LOW_COVERAGE, None)
 
 
+GAP = [
+    # 2 hours as usual; then 40 % fail, and half an hour later nobody scrapes for 20 minutes
+    {"series": 'requests_total{pod="web-1"}', "values": "0+60x599 _x79 40800+60x199"},
+    {"series": 'errors_total{pod="web-1"}', "values": "0+0x479 24+24x119 _x79 4824+24x199"},
+]
+DIED = [
+    {**GAP[0], "values": "0+60x599 _x79 0+60x199"},
+    {**GAP[1], "values": "0+0x479 24+24x119 _x79 0+24x199"},
+]
+
+
+@pytest.mark.parametrize(
+    ("series", "firing"),
+    [
+        pytest.param(GAP, True, id="the process lived on: what it counted in the gap is known"),
+        pytest.param(DIED, False, id="it began anew in the gap: what it counted there is lost"),
+    ],
+)
+async def test_a_gap_holds_no_page_back_where_counters_carry_on(series: list[dict[str, str]], firing: bool) -> None:
+    tiers = [{**FAST, "factor": 30}]
+    verdict = await Reader(release(RAW, 0.99, tiers), series).verdict("174m")
+    long = verdict.tiers[0].long
+    assert isinstance(long, Value)
+    assert (verdict.firing is not None, long.coverage == 1) == (firing, firing)
+
+
 ANSWERS: list[dict[str, Any]] = case("05")
 
 

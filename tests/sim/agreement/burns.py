@@ -5,8 +5,8 @@ Alone, each objective is judged at the moment at which a process of the operator
 keeps its value while Prometheus does not answer. A new process of the operator has read nothing yet.
 """
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from math import isclose
 
@@ -14,7 +14,7 @@ from opsloop.api.meta import format_duration
 from opsloop.api.release import Release
 from opsloop.api.slo import ONLY, Slo, Tier
 from opsloop.core.facts import Reading, TierVerdict, Unknown, Value, Verdict
-from opsloop.core.slo import burn_rate, bursts
+from opsloop.core.slo import burn_rate, bursts, carried
 from opsloop.core.slo.age import MOST_INTERVALS
 from opsloop.core.slo.objectives import objectives
 from opsloop.core.slo.tiers import tier_name, windows_of
@@ -78,11 +78,25 @@ class _Alone:
                 self.failed.add(window)
         readings = {window: self._standing(window, at) for window in windows_of(self.slo)}
         verdict = burn_rate.judge(self.slo, readings, at)
+        if answered and (windows := carried.doubtful(self.slo, verdict)):
+            readings = self._with_gaps(readings, windows, at)
+            verdict = burn_rate.judge(self.slo, readings, at)
         self.lasting = [v.tier for v in verdict.tiers if v.tier in self.lasting and v.firing is not False]
         asked = [tier for tier in bursts.about_to_page(verdict) if tier not in self.lasting]
         held = [tier for tier in asked if answered and bursts.tells(tier, SCRAPE) and self._is_burst(tier, at)]
         self.lasting += [tier for tier in asked if tier not in held]
         return burn_rate.judge(self.slo, readings, at, held) if held else verdict
+
+    def _with_gaps(
+        self, readings: dict[timedelta, Reading], windows: Collection[timedelta], at: datetime
+    ) -> dict[timedelta, Reading]:
+        """These windows are covered also as far as counters carried on over their gaps."""
+        return {
+            window: replace(one, coverage=one.coverage + (1 - one.coverage) * self.counted.carried(at, window))
+            if window in windows and isinstance(one, Value)
+            else one
+            for window, one in readings.items()
+        }
 
     def _is_due(self, window: timedelta, at: datetime) -> bool:
         if window not in self.read or window in self.failed or _every(window) <= TICK:

@@ -5,6 +5,8 @@
     born               a series without a sample in the hour before the window counts with its highest value in it, where any
                        of the service's had one then
     covered            share of the window's points that have data within four scrapes before them
+    carried            share of the increase by series without a reset, with samples in the last four scrapes of the window, and in
+                       its first four (or none in the hour before it, where any of the service's had one then)
 
 Windows hold both of their ends. Samples are those that have arrived by the time of the question.
 """
@@ -12,6 +14,7 @@ Windows hold both of their ends. Samples are those that have arrived by the time
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterator
 from datetime import datetime, timedelta
+from itertools import pairwise
 
 from opsloop.core.facts import Reading, Unknown, Value
 from opsloop.core.slo import burn_rate
@@ -57,6 +60,11 @@ class Counted:
         found = [self._counts(last - (count - 1 - n) * length, length + SCRAPE) for n in range(count)]
         return [None if total is None else Slot(self._bad(part, total) * share, total * share) for part, total in found]
 
+    def carried(self, end: datetime, width: timedelta) -> float:
+        """Which share of the events in the window that ends then was counted by who was there all the time."""
+        last, span = milliseconds(end), round(width.total_seconds() * 1000)
+        return self._total.carried(last - span, last) if span > 8 * SCRAPE else 0.0
+
     def _counts(self, end: int, span: int) -> tuple[float | None, float | None]:
         """(good or bad events, all events); None where no series says."""
         known = self._total.seen(end - span - HOUR, end - span)
@@ -98,6 +106,14 @@ class _Family:
         """Has any series so many samples in the window?"""
         return any(one.samples(begin, end) >= least for one in self._all())
 
+    def carried(self, begin: int, end: int) -> float:
+        """The share of the increase by series that were there all the time, or were born in it, and did not begin anew."""
+        known = self.seen(begin - HOUR, begin)
+        grown = [(one, one.grown(begin, end)) for one in self._all()]
+        whole = sum(value for _, value in grown if value is not None)
+        kept = sum(value for one, value in grown if value is not None and one.lasted(begin, end, known))
+        return kept / whole if whole else 0.0
+
     def _all(self) -> Iterator["_Counter"]:
         for series in self._candidates[self._read :]:
             if series.labels.get("job") == self._service and self._wanted(series):
@@ -134,6 +150,18 @@ class _Counter:
             return grown
         most = max(self._points.values[low:high])
         return most if grown is None else max(most, grown)
+
+    def grown(self, begin: int, end: int) -> float | None:
+        """Its increase; None with fewer than two samples."""
+        times = self._points.times
+        return self._increase(bisect_left(times, begin), bisect_right(times, end), begin, end)
+
+    def lasted(self, begin: int, end: int, known: bool) -> bool:
+        """Was it there from the beginning, or from its birth, to the end without a reset?"""
+        values = self._points.values[bisect_left(self._points.times, begin) : bisect_right(self._points.times, end)]
+        born = known and not self.samples(begin - HOUR, begin)
+        there = self.samples(end - 4 * SCRAPE, end) and (born or self.samples(begin, begin + 4 * SCRAPE))
+        return bool(there) and all(a <= b for a, b in pairwise(values))
 
     def _increase(self, low: int, high: int, begin: int, end: int) -> float | None:
         if high - low < 2:

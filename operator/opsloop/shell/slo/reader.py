@@ -16,7 +16,7 @@ from opsloop.core import conditions
 from opsloop.core.facts import CanaryReading, Harm, Reading, Readings, Remark, SinceAct, Told, Unknown, Verdict
 from opsloop.core.incident.effect import Act
 from opsloop.core.slo import burn_rate as slo
-from opsloop.core.slo import flat, promql, remarks, telling, traffic
+from opsloop.core.slo import carried, flat, promql, remarks, telling, traffic
 from opsloop.core.slo.age import MOST_INTERVALS
 from opsloop.core.slo.pods import Labels, Scope
 from opsloop.core.slo.splits import by_digest, queried, revisions_to_read, scope_of
@@ -156,11 +156,15 @@ class SliReader:
     async def _judged(
         self, history: History, scope: Scope, standing: Mapping[timedelta, Reading], at: datetime
     ) -> Verdict:
-        """The verdict; where a tier is about to page, it is asked whether that is one burst."""
+        """The verdict; where only missing data keep a tier from firing, with what counters carried over them; where one is
+        about to page, it is asked whether that is one burst."""
         if history.bursts is None:
             history.bursts = BurstReader(self._query, self._resolution)
-        verdict = slo.judge(history.slo, standing, at)
-        held = await history.bursts.read(history.slo, scope, verdict, at - self._delay_of(history))
+        verdict, then = slo.judge(history.slo, standing, at), at - self._delay_of(history)
+        if windows := carried.doubtful(history.slo, verdict):
+            standing = await self._query.carried(history.slo.sli, scope, standing, windows, then)
+            verdict = slo.judge(history.slo, standing, at)
+        held = await history.bursts.read(history.slo, scope, verdict, then)
         return slo.judge(history.slo, standing, at, held) if held else verdict
 
     async def _harm(self, release: Release, history: History, scope: Scope, verdict: Verdict, then: datetime) -> Harm:
