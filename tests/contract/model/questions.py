@@ -26,7 +26,7 @@ class Question:
 
 def questions(world: World) -> list[Question]:
     """All that is asked of this set."""
-    dice, asked = Dice(world.number + 1_000_000), list[Question]()
+    dice, later, asked = Dice(world.number + 1_000_000), Dice(world.number + 2_000_000), list[Question]()
     steady = _steady(world, dice)
     for checkpoint, wall in enumerate(world.checkpoints):
         for at in (wall - world.interval, wall):
@@ -37,6 +37,7 @@ def questions(world: World) -> list[Question]:
         for query in _ratios(world, dice):
             start = wall - dice.whole(4, 30) * world.interval
             asked.append(Question(checkpoint, query, start, wall, dice.one((1, 1, 2)) * world.interval))
+        asked.append(Question(checkpoint, _carried(world, later), wall, wall))
     return asked
 
 
@@ -81,9 +82,15 @@ def _ticks(world: World, dice: Dice) -> list[str]:
         asked.append(lag)
     window, missing = dice.whole(2, 8) * interval, dice.one((None, dice.whole(0, 9) * interval))
     asked.append(vanished.query(dice.one((forms[1], forms[8])), promql.ANYWHERE, window, missing, interval))
-    windows = {dice.whole(9, 60) * interval, dice.whole(9, 20) * interval}
-    asked.append(carried.query(dice.one((forms[0], forms[8], forms[9])), promql.ANYWHERE, windows, interval))
     return asked
+
+
+def _carried(world: World, dice: Dice) -> str:
+    """What counters carried over gaps in two windows."""
+    interval = timedelta(milliseconds=world.interval)
+    windows = {dice.whole(9, 60) * interval, dice.whole(9, 20) * interval}
+    forms = slis(world.number, interval)
+    return carried.query(dice.one((forms[0], forms[8], forms[9])), promql.ANYWHERE, windows, interval)
 
 
 def _steady(world: World, dice: Dice) -> str:
