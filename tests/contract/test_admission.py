@@ -563,3 +563,36 @@ def test_a_record_may_be_annotated_and_deleted_and_other_configmaps_are_free(api
     assert edit({"metadata": {"labels": {"opsloop.dev/inbox": "true"}}}) == 403, (
         "what was written before is none of ours"
     )
+
+
+def test_of_two_installs_for_one_namespace_each_is_refused_by_the_name_of_the_other(api: Api, guarded: str) -> None:
+    """The policies of a second install, elsewhere, for the same namespace: what it says is whom it lets write."""
+    other = "system:serviceaccount:other-system:opsloop"
+    grant(api, guarded, other, [EDIT, WRITE_CONFIGMAPS])
+    text = (ROOT / "manifests" / "opsloop.yaml").read_text().replace(OPERATOR, other)
+    second = [
+        found
+        for found in yaml.safe_load_all(text)
+        if found["kind"] in POLICY_PLURALS and found["metadata"]["name"].endswith(("-records", "-incidents"))
+    ]
+    where = {"matchLabels": {"kubernetes.io/metadata.name": guarded}}
+    try:
+        for found in second:
+            found["metadata"]["name"] = f"{guarded}-second{found['metadata']['name'].removeprefix('opsloop-opsloop')}"
+            if found["kind"].endswith("Binding"):
+                found["spec"] |= {
+                    "policyName": found["metadata"]["name"],
+                    "matchResources": {"namespaceSelector": where},
+                }
+            api.apply(f"{POLICIES}/{POLICY_PLURALS[found['kind']]}", found)
+        body = record("in", {"opsloop.dev/inbox": "true"})
+        until(lambda: keep(api, guarded, body, OPERATOR)[0] == 403)
+        for user, named_one in ((OPERATOR, other), (other, OPERATOR)):
+            message = keep(api, guarded, body, user)[1]["message"]
+            assert named_one in message and "a second install that looks after this namespace too" in message, message
+        until(lambda: create(api, guarded, at("Incident"), user=OPERATOR)[0] == 403)
+        assert other in create(api, guarded, at("Incident"), user=OPERATOR)[1]["message"]
+    finally:
+        for found in second:
+            api.call("DELETE", f"{POLICIES}/{POLICY_PLURALS[found['kind']]}/{found['metadata']['name']}")
+    until(lambda: keep(api, guarded, record("in", {"opsloop.dev/inbox": "true"}), OPERATOR)[0] == 201)

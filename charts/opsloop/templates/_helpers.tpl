@@ -34,6 +34,30 @@ app.kubernetes.io/part-of: opsloop
   namespace: {{ .Release.Namespace }}
 {{- end -}}
 
+{{/*
+Refuses to be rendered beside another install that looks after one of the same namespaces: both would act on the same objects, and
+each one's policies refuse what the other writes. Asks the cluster; without one (helm template) nothing is known.
+*/}}
+{{- define "opsloop.onlyInstall" -}}
+{{- $own := printf "%s-records" (include "opsloop.clusterName" .) -}}
+{{- $ours := .Values.watchNamespaces -}}
+{{- range $binding := (lookup "admissionregistration.k8s.io/v1" "ValidatingAdmissionPolicyBinding" "" "").items -}}
+{{- $labels := default dict $binding.metadata.labels -}}
+{{- if and (eq (dig "app.kubernetes.io/name" "" $labels) "opsloop") (hasSuffix "-records" $binding.metadata.name) (ne $binding.metadata.name $own) -}}
+{{- $selector := dig "matchResources" "namespaceSelector" dict $binding.spec -}}
+{{- $theirs := list -}}
+{{- range dig "matchExpressions" list $selector -}}{{- $theirs = concat $theirs (default list .values) -}}{{- end -}}
+{{- range $key, $value := dig "matchLabels" dict $selector -}}{{- $theirs = append $theirs $value -}}{{- end -}}
+{{- $both := list -}}
+{{- range $theirs -}}{{- if or (not $ours) (has . $ours) -}}{{- $both = append $both . -}}{{- end -}}{{- end -}}
+{{- if not $theirs -}}{{- $both = default (list "all namespaces") $ours -}}{{- end -}}
+{{- if $both -}}
+{{- fail (printf "another install of opsloop, %s, looks after %s too: uninstall one of both, or give each other watchNamespaces" (trimSuffix "-records" $binding.metadata.name) (join ", " $both)) -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
+
 {{/* Binds an admission policy, in the namespaces that the operator looks after: dict "name" NAME "root" $ */}}
 {{- define "opsloop.policyBinding" -}}
 apiVersion: admissionregistration.k8s.io/v1
