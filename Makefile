@@ -68,9 +68,13 @@ install: images ## the operator by its Helm chart, for all namespaces (PROMETHEU
 generate: $(STAMP) ## CRDs from the models, manifests from the chart
 	@$(PY) tools/generate.py
 
-bench: $(STAMP) cluster images ## reaction times, API requests and memory over one shift, and a heavy load on the intake, as tables
-	@$(PY) -m e2e.bench
-	@$(PY) -m e2e.bench.load
+bench: $(STAMP) cluster images ## reaction, requests and memory over one shift; a heavy load on the deployed intake and without a cluster; placing storms
+	@failed=0; \
+	$(PY) -m e2e.bench || failed=1; \
+	$(PY) -m e2e.bench.load.on_kind || failed=1; \
+	$(PY) -m e2e.bench.load || failed=1; \
+	$(PY) -m e2e.bench.storms || failed=1; \
+	exit $$failed
 
 sim: $(STAMP) ## how well it judges: a table over EPISODES=400 weathers in fake time; fails where a goal is not met
 	@$(PY) -m tests.sim --episodes $(EPISODES) --toys

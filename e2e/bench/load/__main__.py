@@ -56,6 +56,7 @@ async def run(size: storm.Size, kill: bool) -> dict[str, Any]:
     return {
         **judged(sent, bodies, found["homes"]),
         **times(sent, found["filed"], 1.5 * size.seconds if kill else None),
+        **bounded(size, _writes(many)),
         "drained": drained,
         "lateP99": 1000 * max(mark["late"]["p99"] for mark in (many, one)),
         "lateMax": 1000 * max(mark["late"]["max"] for mark in (many, one)),
@@ -66,7 +67,6 @@ async def run(size: storm.Size, kill: bool) -> dict[str, Any]:
         "memoryMax": max(mark["rss"]["max"] for mark in (many, one)),
         "cpuMany": many["cpu"],
         "cpuOne": one["cpu"] - many["cpu"],
-        "writesMany": _writes(many),
         "writesOne": _writes(one),
         "written": (many["bytes"] + one["bytes"]) / 2**20,
         "largest": max(many["largest"], one["largest"]) / 1024,
@@ -76,6 +76,12 @@ async def run(size: storm.Size, kill: bool) -> dict[str, Any]:
 
 def _writes(mark: dict[str, Any]) -> int:
     return sum(number for verb, number in mark["requests"].items() if not verb.startswith("get"))
+
+
+def bounded(size: storm.Size, writes: int) -> dict[str, int]:
+    """Writes while the many failed, and what of them is more than there may be."""
+    most = storm.most_writes(size)
+    return {"writesMany": writes, "writesMost": most, "writesBeyond": max(0, writes - most)}
 
 
 def judged(sent: sending.Sent, bodies: Sequence[storm.Body], homes: Mapping[str, int]) -> dict[str, Any]:

@@ -22,7 +22,7 @@ from typing import Any
 
 from e2e.bench import sampler
 from e2e.bench.load import sending, storm, table
-from e2e.bench.load.__main__ import FOLDER, judged, times
+from e2e.bench.load.__main__ import FOLDER, bounded, judged, times
 from e2e.cluster import paths
 from e2e.drill.prepare import alert_sender, apply_crds, clear, install_operator, make_empty
 from e2e.drill.shift import Shift
@@ -114,9 +114,11 @@ def one_run(shift: Shift, size: storm.Size, kill: bool) -> dict[str, Any]:
         f"{r.verb} {r.target}" for r in requests if r.verb not in ("get", "list", "watch") and r.resource != "leases"
     )
     middle = began + size.seconds
+    many = sum(r.verb not in ("get", "list", "watch") and r.resource != "leases" for r in requests if r.time < middle)
     return {
         **judged(sent, bodies, homes),
         **times(sent, ledgers.filed, 1.5 * size.seconds if kill else None),
+        **bounded(size, many),
         "drained": drained,
         "lateMax": 1000 * sampling.latest,
         "lateOver50": sampling.later_than(0.05)[0],
@@ -126,9 +128,6 @@ def one_run(shift: Shift, size: storm.Size, kill: bool) -> dict[str, Any]:
         "podMemory": sampler.peak(sampling.samples),
         "cpuMany": sampler.cpu_seconds(sampling.samples, began, middle),
         "cpuOne": sampler.cpu_seconds(sampling.samples, middle, time.time()),
-        "writesMany": sum(
-            r.verb not in ("get", "list", "watch") and r.resource != "leases" for r in requests if r.time < middle
-        ),
         "writesOne": sum(
             r.verb not in ("get", "list", "watch") and r.resource != "leases" for r in requests if r.time >= middle
         ),

@@ -14,6 +14,9 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from opsloop.core.incident.pacing import RATE
+from opsloop.shell.intake.inbox import WINDOW
+
 ONE, OTHER, MANY = "checkout", "other", "svc"
 PROSE = (
     "The pod has answered more than five percent of its requests with an error for longer than five minutes. "
@@ -81,6 +84,18 @@ def bodies(size: Size, began: datetime) -> Iterator[Body]:
 def expected(size: Size) -> dict[str, int]:
     """Stream → number of its distinct alerts."""
     return {MANY: size.many, ONE: size.one, OTHER: sum(1 for _ in _times(size))}
+
+
+def most_writes(size: Size) -> int:
+    """What the operator may write at most while the many fail: it does not grow with the number of their alerts.
+
+    A second: a ledger of each service (the inbox is looked at once), `pacing.RATE` statuses of which only counts changed, and for the
+    alert on another service an inbox entry, its deletion, a ledger and a status. Besides: an entry and its deletion for each body, or
+    for those that arrived within `inbox.WINDOW`, and for each Incident its creation and six statuses, as it is opened and as its first
+    ten alerts are named.
+    """
+    entries, incidents = min(-(-size.many // size.body), size.seconds / WINDOW), size.services + size.others
+    return round(size.seconds * (size.services + RATE + 4) + 2 * entries + 7 * incidents)
 
 
 def _many(size: Size, began: datetime) -> Iterator[Body]:

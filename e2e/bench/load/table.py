@@ -23,6 +23,7 @@ GOALS = (
     Goal("p99 of a request, s", "requestP99", 0.3),
     Goal("an alert on another service filed, slowest, s", "delayMax", 2.0),
     Goal("event loop blocked, longest, ms", "blockedMax", 50),
+    Goal("writes to the API server beyond what is bounded, many services", "writesBeyond", 0),
     Goal("resident memory of the pod at most, MiB", "podMemory", MOST_MEMORY),
 )
 ROWS = (
@@ -44,6 +45,7 @@ ROWS = (
     ("CPU seconds of the operator, many services", "cpuMany"),
     ("CPU seconds of the operator, one Incident", "cpuOne"),
     ("writes to the API server, many services", "writesMany"),
+    ("of so many that it may (storm.most_writes)", "writesMost"),
     ("writes to the API server, one Incident", "writesOne"),
     ("MiB written to the API server", "written"),
     ("largest write, KiB", "largest"),
