@@ -96,6 +96,19 @@ def test_times_are_written_in_utc_with_milliseconds(at: Any, written: str) -> No
     assert Clocked.model_validate({"at": at, "wait": "5s"}).dump() == {"at": written, "wait": "5s"}
 
 
+@pytest.mark.parametrize(
+    "at",
+    [
+        pytest.param("9999-12-31T23:59:59-23:59", id="no time at all in UTC"),
+        pytest.param("9999-12-31T23:59:59Z", id="nothing can be added to it"),
+        pytest.param("0001-01-01T00:00:00Z", id="nothing can be taken from it"),
+    ],
+)
+def test_a_time_with_which_nothing_can_be_computed_is_refused(at: str) -> None:
+    with pytest.raises(ValidationError, match="is not a time between the years 1900 and 9000"):
+        Clocked.model_validate({"at": at, "wait": "5s"})
+
+
 def test_format_time_of_another_zone() -> None:
     assert format_time(datetime(2026, 11, 23, 15, tzinfo=timezone(timedelta(hours=1)))) == "2026-11-23T14:00:00.000Z"
 

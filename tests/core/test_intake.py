@@ -122,6 +122,8 @@ def test_a_resolved_alert_has_its_end() -> None:
         pytest.param(("alerts", {}), "alerts: {} is not a list of alerts", id="alerts as an object"),
         pytest.param(("alerts", [7]), "alerts[0]: 7 is not a JSON object", id="an alert that is a number"),
         pytest.param(("alerts.0.status", "burning"), 'alerts[0].status: "burning" is neither "firing" nor "resolved"', id="another status"),
+        pytest.param(("alerts.0.startsAt", "9999-12-31T23:59:59Z"), 'alerts[0].startsAt: "9999-12-31T23:59:59Z" is not an RFC 3339 time such as 2026-01-05T09:00:00Z, of the years 1900 to 9000', id="a day at the end of time"),
+        pytest.param(("alerts.0.startsAt", "0002-01-01T00:00:00Z"), 'alerts[0].startsAt: "0002-01-01T00:00:00Z" is not', id="a day at its beginning"),
         pytest.param(("alerts.0.startsAt", "yesterday"), 'alerts[0].startsAt: "yesterday" is not an RFC 3339 time such as', id="a day in words"),
         pytest.param(("alerts.0.startsAt", "2026-02-30T00:00:00Z"), 'alerts[0].startsAt: "2026-02-30T00:00:00Z" is not', id="a day that is not"),
         pytest.param(("alerts.0.startsAt", "2026-01-05T09:00:00"), "alerts[0].startsAt:", id="a time without a zone"),

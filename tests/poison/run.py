@@ -5,6 +5,7 @@ worse than what an API server lets in.
 """
 
 import asyncio
+import copy
 import json
 import random
 import resource
@@ -33,9 +34,11 @@ from opsloop.shell.reconcile.reconciler import reconcile
 from opsloop.simulator.fakes.clock import FakeClock
 from opsloop.simulator.fakes.cluster import FakeCluster
 from opsloop.simulator.fakes.ports import FakeAccess, FakePorts
+from opsloop.simulator.loop import LeapLoop, run
 from tests.builders.correlation import NOW, alert, ticket
 from tests.fakes.telemetry import FakeTelemetry
 from tests.poison.mutations import mutated, sent
+from tests.sim.shift import Shift
 
 ROOT = Path(__file__).parents[2]
 CASES = ROOT / "tests" / "shell" / "intake" / "cases"
@@ -48,7 +51,15 @@ TICKET = {
     "body": "since this morning",
     "example": {"asked": "a", "expected": "b"},
 }
-KEPT = (("kind",), ("metadata",), ("metadata", "name"), ("metadata", "namespace"))
+OWNED = (
+    "name",
+    "namespace",
+    "uid",
+    "resourceVersion",
+    "generation",
+    "creationTimestamp",
+)  # the API server sees to these itself
+KEPT = (("kind",), ("metadata",), *(("metadata", field) for field in OWNED))
 
 
 @dataclass
@@ -199,13 +210,34 @@ def _examples() -> list[Object]:
     return [*kinds, *maps]
 
 
+def played() -> list[Object]:
+    """Everything of the four kinds that was ever stored in one shift, from a bad version to its fix."""
+    found: list[Object] = []
+    shift = Shift()
+    laws = shift.shop.cluster.on_store
+
+    def keep(stored: Object) -> None:
+        laws(stored)
+        if stored["kind"] in ("Release", "Incident", "Runbook", "EvalCase"):
+            found.append(copy.deepcopy(stored))
+
+    shift.shop.cluster.on_store = keep
+    run(shift.play(), LeapLoop())
+    return found
+
+
 async def objects(count: int, seed: int) -> Outcome:
-    """Wrong objects of the four kinds, and wrong ConfigMaps of opsloop's own."""
-    outcome, dice, examples = Outcome(), random.Random(seed), _examples()
+    """Wrong objects of the four kinds, and wrong ConfigMaps of opsloop's own, beside a shift that has ended well."""
+    stored = await asyncio.to_thread(played)  # in a loop of its own, in fake time
+    outcome, dice, examples = Outcome(), random.Random(seed), (_examples(), stored)
     rig, started = Rig(outcome), time.monotonic()
     for n in range(count):
         namespace = f"shop-{n // EACH}"
-        await _put(rig, namespace, n, _wrong(dice.choice(examples), namespace, dice))
+        if n % EACH == 0:
+            for whole in {(one["kind"], one["metadata"]["name"]): one for one in stored}.values():
+                sound = {**whole, "metadata": {**whole["metadata"], "namespace": namespace}}
+                rig.runtime.cache.put(whole["kind"], rig.cluster.seed(copy.deepcopy(sound)))
+        await _put(rig, namespace, n, _wrong(dice.choice(dice.choice(examples)), namespace, dice))
         if n % EACH == EACH - 1 or n == count - 1:
             await rig.file(namespace)
             rig = Rig(outcome)

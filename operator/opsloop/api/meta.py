@@ -5,12 +5,17 @@ from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer, WithJsonSchema
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer, WithJsonSchema
 from pydantic.alias_generators import to_camel
 
 GROUP = "opsloop.dev"
 VERSION = "v1alpha1"
 API_VERSION = f"{GROUP}/{VERSION}"
+
+FIRST_YEAR, LAST_YEAR = (
+    1900,
+    9000,
+)  # of times: a century and more from the ends of what datetime knows, so that any duration fits
 
 _UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0, "w": 604800.0}
 _DURATION = re.compile(r"(\d+)(ms|s|m|h|d|w)")
@@ -39,10 +44,12 @@ def format_duration(value: timedelta) -> str:
     return "".join(parts) or "0s"
 
 
-def _utc(value: Any) -> Any:
-    if isinstance(value, datetime) and value.tzinfo is None:
-        return value.replace(tzinfo=UTC)
-    return value
+def as_utc(value: datetime) -> datetime:
+    """The same time as UTC. Raises ValueError for one of a year with which no computation is possible."""
+    aware = value if value.tzinfo else value.replace(tzinfo=UTC)
+    if not FIRST_YEAR <= aware.year <= LAST_YEAR:
+        raise ValueError(f"{value.isoformat()} is not a time between the years {FIRST_YEAR} and {LAST_YEAR}")
+    return aware.astimezone(UTC)
 
 
 def format_time(value: datetime) -> str:
@@ -51,9 +58,8 @@ def format_time(value: datetime) -> str:
 
 
 def parse_time(text: str) -> datetime:
-    """Parses RFC 3339 into a time-zone aware datetime; without an offset it is UTC. Raises ValueError."""
-    parsed = datetime.fromisoformat(text)
-    return parsed if parsed.tzinfo else parsed.replace(tzinfo=UTC)
+    """Parses RFC 3339 as UTC; without an offset it is. Raises ValueError."""
+    return as_utc(datetime.fromisoformat(text))
 
 
 Duration = Annotated[
@@ -64,7 +70,7 @@ Duration = Annotated[
 ]
 Time = Annotated[
     datetime,
-    BeforeValidator(_utc),
+    AfterValidator(as_utc),
     PlainSerializer(format_time, return_type=str),
     WithJsonSchema({"type": "string", "format": "date-time"}),
 ]

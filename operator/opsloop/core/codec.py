@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from typing import Any, cast, get_args
 
 from opsloop.api.incident import LinkedTicket, TicketExample
-from opsloop.api.meta import Severity
+from opsloop.api.meta import Severity, parse_time
 from opsloop.core.alerts.labels import is_identifying
 from opsloop.core.alerts.pages import MOST_PAGES, page_of, roll
 from opsloop.core.json_parts import split
@@ -254,7 +254,7 @@ def _moment(value: Any) -> datetime:
     moment = datetime.fromisoformat(value)
     if moment.tzinfo is None:
         raise ValueError(f"{value!r:.40} has no time zone")
-    return moment
+    return parse_time(value)
 
 
 def dump_ticket(ticket: Ticket) -> dict[str, Any]:

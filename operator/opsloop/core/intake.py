@@ -9,11 +9,12 @@ import json
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any, Literal
 
 from pydantic_core import from_json
 
+from opsloop.api.meta import FIRST_YEAR, LAST_YEAR, as_utc
 from opsloop.core.alerts.labels import is_identifying
 from opsloop.core.json_parts import Part, split
 from opsloop.core.reported import Alert
@@ -229,9 +230,10 @@ def parse_time(value: Any, path: str) -> datetime | None:
         moment = datetime.fromisoformat(
             match[1].upper() + (match[2] or ".0")[:7] + match[3].upper().replace("Z", "+00:00")
         )
-        return None if moment.year == _ZERO_YEAR else moment.astimezone(UTC)
+        return None if moment.year == _ZERO_YEAR else as_utc(moment)
     except (ValueError, OverflowError):
-        raise Invalid(f"{path}: {shown(value)} is not an RFC 3339 time such as 2026-01-05T09:00:00Z") from None
+        form = f"an RFC 3339 time such as 2026-01-05T09:00:00Z, of the years {FIRST_YEAR} to {LAST_YEAR}"
+        raise Invalid(f"{path}: {shown(value)} is not {form}") from None
 
 
 def shown(value: Any) -> str:

@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import Any
 
+from opsloop.api.meta import as_utc
 from opsloop.errors import Invalid
 
 _ISO = re.compile(
@@ -25,7 +26,7 @@ def moment(value: Any, path: str) -> datetime | None:
     """The time as UTC; None for Go's zero time. Raises Invalid, which names `path` and the forms."""
     try:
         found = _number(value) if isinstance(value, int | float) else _text(value)
-        return None if found.year == _ZERO_YEAR else found.astimezone(UTC)
+        return None if found.year == _ZERO_YEAR else as_utc(found)
     except (ValueError, OverflowError, OSError, TypeError, IndexError):
         shown = repr(value) if isinstance(value, str | int | float | None) else type(value).__name__
         raise Invalid(f"{path}: {shown if len(shown) <= 80 else shown[:77] + '...'} is not {FORMS}") from None
