@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 
 from e2e.drill import stages
-from e2e.drill.prepare import clear, prepare
+from e2e.drill.prepare import clear, install_operator, prepare
 from e2e.drill.shift import Shift
 from e2e.harness.client import Client
 from e2e.harness.progress import Progress, StageFailed
@@ -31,7 +31,42 @@ def whole_shift(api: Client, name: str, seed: int) -> None:
     checks.storm_is_on_one_incident(shift)
     _empty_the_case(shift)
     _must_fail(shift, "regression case catches the bad release")
+    _forget(shift)
     clear(shift)
+
+
+def _forget(shift: Shift) -> None:
+    """With a short retention the Incident goes, with its ledger and postmortem; what was learnt of it stays."""
+    _one_thread_after_reopening(shift)
+    before = shift.status()
+    blocked = {r["digest"] for r in before["revisions"] if r.get("blocked")}
+    install_operator(shift, incidentRetention="10s")
+    shift.progress.wait("answers-1 to be deleted", 60, lambda: (not shift.incident(), "it is there"))
+    own = [f"answers-1-{part}" for part in ("ledger", "postmortem")]
+
+    def left() -> tuple[object, str]:
+        found = [name for name in own if shift.api.get("configmaps", shift.namespace, name)]
+        return not found, f"left: {found}"
+
+    shift.progress.wait("its ledger and postmortem to go with it", 60, left)
+    case = shift.api.get("evalcases", shift.namespace, "answers-1-regression")
+    kept = {r["digest"] for r in shift.status()["revisions"] if r.get("blocked")}
+    if not case or not blocked or kept != blocked:
+        raise StageFailed(f"with answers-1 went what was learnt: case {bool(case)}, blocked {blocked} → {kept}")
+    shift.progress.say(
+        f"after its retention answers-1 is gone; its EvalCase and {len(kept)} blocked revisions are there"
+    )
+
+
+def _one_thread_after_reopening(shift: Shift) -> None:
+    """The second push reopened answers-1: the same thread at the pager, triggered and resolved again."""
+    taken = [one["page"] for one in checks.pages(shift) if one["page"].get("incident") == "answers-1"]
+    actions = list({page["message_id"]: page["action"] for page in taken}.values())
+    if not any(e["type"] == "Reopened" for e in shift.incident().get("timeline", [])):
+        raise StageFailed("answers-1 was not reopened by the second push")
+    if len({page["dedup_key"] for page in taken}) != 1 or actions.count("resolve") < 2 or actions[-1] != "resolve":
+        raise StageFailed(f"answers-1 was reopened; its thread at the pager: {actions}")
+    shift.progress.say(f"one thread at the pager over the reopening: {', '.join(actions)}")
 
 
 def _empty_the_case(shift: Shift) -> None:
