@@ -40,6 +40,7 @@ SECTIONS = (
     ("Runbook", "`status.grants[].reason` of the Runbook and `status.plays[].reason` of the Incident.", ("runbook",)),
     ("EvalCase", "`status.reason`, for `status.proven`.", ("evalcase.proof", "evalcase.expectation")),
     ("Eval cases in a rollout", "The message of `Held` or of a rejected target.", ("evalcase.gating", "evalcase.capture", "evalcase.expectation")),
+    ("Corrections of tickets", "Events of the Namespace.", ("tickets.correcting",)),
     ("Where an alert was filed", "The operator's log, beside the number of alerts.", ("correlation.filing",)),
 )  # fmt: skip
 

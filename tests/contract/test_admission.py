@@ -531,6 +531,8 @@ FORGED = [
     pytest.param(record("opsloop-tickets", {}, binaryData={"tickets.json.gz": "e30="}), id="the ticket queue"),
     pytest.param(record("opsloop-tickets-3", {}, binaryData={"tickets.json.gz": "e30="}), id="a further segment of it"),
     pytest.param(record("opsloop-lags", {}, data={"lags.json": "{}"}), id="lags that nobody measured"),
+    pytest.param(record("opsloop-corrections", {}, data={"taught.json": "{}"}), id="what nobody taught"),
+    pytest.param(record("opsloop-inbox-c", {"opsloop.dev/inbox": "true"}, data={"ticket": "T", "by": "alice"}), id="a correction by somebody else"),
 ]  # fmt: skip
 
 
@@ -540,6 +542,25 @@ def test_only_opsloop_writes_its_records(api: Api, guarded: str, body: Object) -
         status, answer = keep(api, guarded, body, user)
         assert (status, "only opsloop writes the ConfigMaps" in answer["message"]) == (403, True), answer
     assert keep(api, guarded, body, OPERATOR)[0] == 201
+
+
+def test_people_on_call_correct_tickets_in_their_own_name(api: Api, guarded: str) -> None:
+    name = api.call(
+        "POST",
+        "/apis/authentication.k8s.io/v1/selfsubjectreviews",
+        {"apiVersion": "authentication.k8s.io/v1", "kind": "SelfSubjectReview"},
+        user="on-call",
+    )[1]["status"]["userInfo"]["username"]
+    label = {"opsloop.dev/inbox": "true"}
+
+    def asked(by: str, labels: dict[str, str] = label, **more: dict[str, str]) -> int:
+        body = record("opsloop-inbox-c", labels, data={"ticket": "HD-1", "unlink": "true", "by": by}, **more)
+        return keep(api, guarded, body, "on-call")[0]
+
+    assert asked(name) == 201
+    assert asked("alice") == 403, "another name"
+    assert asked(name, binaryData={"entry.json.gz": "e30="}) == 403, "alerts beside it"
+    assert asked(name, {**label, "opsloop.dev/tickets": "true"}) == 403, "a queue as well"
 
 
 def test_a_record_may_be_annotated_and_deleted_and_other_configmaps_are_free(api: Api, guarded: str) -> None:

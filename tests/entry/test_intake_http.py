@@ -15,7 +15,7 @@ import pytest
 from aiohttp import ClientResponse, ClientSession, ServerDisconnectedError, web
 
 from opsloop.core.intake import MAX_BODY, Received
-from opsloop.core.reported import Alert, Ticket
+from opsloop.core.reported import Alert, Asked, Ticket
 from opsloop.entry import openapi
 from opsloop.entry.http_server import Connections, Listening, in_json, listen
 from opsloop.entry.intake_http import intake_routes
@@ -38,7 +38,7 @@ class Gatekeeper:
     """Access port: token `good` may, `weak` may not, all others are unknown."""
 
     def __init__(self) -> None:
-        self.plurals = {"alerts", "tickets"}  # that `good` may create; nobody may create incidents
+        self.plurals = {"alerts", "tickets", "corrections"}  # that `good` may create; nobody may create incidents
         self.reviews: list[tuple[str, str]] = []
         self.asked: list[tuple[str, ...]] = []
         self.error: OpsloopError | None = None
@@ -68,6 +68,7 @@ class FakeStore:
     def __init__(self) -> None:
         self.alerts: list[Alert] = []
         self.tickets: list[Ticket] = []
+        self.asked: list[Asked] = []
         self.error: OpsloopError | None = None
         self.pause: asyncio.Event | None = None
 
@@ -77,6 +78,11 @@ class FakeStore:
         if self.pause:
             await self.pause.wait()
         self.alerts += alerts
+
+    async def put_asked(self, namespace: str, asked: Asked) -> None:
+        if self.error:
+            raise self.error
+        self.asked.append(asked)
 
     async def put_ticket(self, namespace: str, ticket: Ticket) -> None:
         self.tickets.append(ticket)
@@ -129,6 +135,34 @@ class Rig:
 @pytest.fixture
 def rig() -> Rig:
     return Rig()
+
+
+async def test_a_correction_is_stored_in_the_name_of_the_token(rig: Rig) -> None:
+    body, headers = {"ticket": "HD-1", "link": "cart-1", "severity": "sev2"}, {"Authorization": "Bearer good"}
+    async with rig.client() as client:
+        for _ in range(2):
+            answer = await client.post(f"/v1/namespaces/{NS}/corrections", headers=headers, json=body)
+            assert (answer.status, (await answer.json())["id"]) == (202, rig.store.asked[-1].id)
+    assert len(rig.access.reviews) == 1 and len({a.id for a in rig.store.asked}) == 2
+    for asked in rig.store.asked:  # also where its token was not asked for again
+        assert (asked.by, asked.at, asked.ticket, asked.link, asked.severity) == (AM, NOW, "HD-1", "cart-1", "sev2")
+
+
+@pytest.mark.parametrize(
+    ("body", "says"),
+    [
+        pytest.param([], "body: ", id="no object"),
+        pytest.param({"ticket": "HD-1", "by": "bob", "unlink": True}, "by: there is no such field; there are ticket,", id="a name of one's own"),
+        pytest.param({"ticket": "HD 1", "unlink": True}, 'ticket: "HD 1" is not 1 to 128', id="an id that is none"),
+        pytest.param({"ticket": "HD-1", "link": "Cart 1"}, 'link: "Cart 1" is not the name of an Incident', id="an Incident that can be none"),
+        pytest.param({"ticket": "HD-1", "route": ["a"]}, "route: ", id="a route that is a list"),
+        pytest.param({"ticket": "HD-1", "unlink": "perhaps"}, 'unlink: "perhaps" is not true', id="unlinked perhaps"),
+    ],
+)  # fmt: skip
+async def test_a_correction_that_is_none_is_refused_by_its_field(rig: Rig, body: Any, says: str) -> None:
+    status, answer, _ = await rig.post("corrections", json=body)
+    assert (status, answer["error"][: len(says)]) == (400, says)
+    assert rig.store.asked == []
 
 
 async def test_alerts_are_stored_and_counted(rig: Rig) -> None:

@@ -222,6 +222,16 @@ class TicketExample(Model):
     expected: str = Field(max_length=1024, description="Answer that would have been right.")
 
 
+class Corrected(Model):
+    """What a person changed of a ticket."""
+
+    at: Time = Field(description="Time of the latest change.")
+    by: str = Field(max_length=128, description="Who made it, as the API server knew them.")
+    fields: list[str] = Field(
+        default_factory=list, max_length=4, description="What people changed: link, route, category, severity."
+    )
+
+
 class LinkedTicket(Model):
     """User's ticket that is linked to an Incident."""
 
@@ -236,6 +246,9 @@ class LinkedTicket(Model):
         default=None, description="Example from the ticket, if any; it can become a regression EvalCase."
     )
     received_at: Time = Field(description="Time at which the intake stored the ticket.")
+    corrected: Corrected | None = Field(
+        default=None, description="What people corrected of it; absent where they corrected nothing."
+    )
 
 
 class TimelineEntry(Model):

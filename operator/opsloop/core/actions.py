@@ -9,7 +9,7 @@ from opsloop.api.incident import Incident, IncidentSpec, LinkedTicket
 from opsloop.api.page import PageMessage
 from opsloop.api.release import Release
 from opsloop.core.facts import Experience
-from opsloop.core.reported import Alert, Moved, QueuedTicket
+from opsloop.core.reported import Alert, Answer, Correction, Moved, QueuedTicket, Taught, Ticket
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,6 +110,8 @@ class FileToLedger:
     alerts: tuple[Alert, ...] = ()
     tickets: tuple[LinkedTicket, ...] = ()
     reasons: Mapping[str, int] = field(default_factory=dict)  # reason → number of alerts, for the log
+    originals: tuple[Ticket, ...] = ()  # the tickets as they came
+    corrections: tuple[Correction, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,6 +132,28 @@ class StoreTicketQueue:
     """Replace the whole queue of tickets that are linked to no Incident. A stale queue is a Conflict."""
 
     queue: tuple[QueuedTicket, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class TakeTickets:
+    """Records in an Incident's ledger that people took tickets out of it, which lie elsewhere by now. Nothing where it was deleted."""
+
+    incident: str
+    corrections: tuple[Correction, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class StoreTaught:
+    """Replace what people's corrections taught in the namespace, with the answers to them. A stale one is a Conflict."""
+
+    taught: Taught
+
+
+@dataclass(frozen=True, slots=True)
+class TellAnswers:
+    """Says what came of corrections: an Event each, and a count."""
+
+    answers: tuple[Answer, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -221,6 +245,6 @@ class StopQuarantine:
 
 Action = (
     SetTemplate | EnsureRevision | EnsureCanary | DeleteCanary | SetGates | RunEvals | StopEvals | CreateIncident | DeleteIncident
-    | FileToLedger | MoveAlerts | StoreTicketQueue | StoreExperience | DeleteInboxEntries | SendPage | WithdrawPage
+    | FileToLedger | MoveAlerts | StoreTicketQueue | TakeTickets | StoreTaught | TellAnswers | StoreExperience | DeleteInboxEntries | SendPage | WithdrawPage
     | StorePostmortem | CreateEvalCase | StartQuarantine | ProbeQuarantine | StopQuarantine
 )  # fmt: skip

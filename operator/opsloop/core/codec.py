@@ -14,7 +14,21 @@ from opsloop.api.meta import Severity, parse_time
 from opsloop.core.alerts.labels import is_identifying
 from opsloop.core.alerts.pages import MOST_PAGES, page_of, roll
 from opsloop.core.json_parts import split
-from opsloop.core.reported import Alert, Category, InboxEntry, Ledger, Moved, Page, QueuedTicket, Row, Ticket, Triage
+from opsloop.core.reported import (
+    Alert,
+    Asked,
+    Category,
+    Correction,
+    InboxEntry,
+    Ledger,
+    Matter,
+    Moved,
+    Page,
+    QueuedTicket,
+    Row,
+    Ticket,
+    Triage,
+)
 from opsloop.errors import Invalid
 
 MAX_OBJECT = 900 * 1024  # bytes of base64 in one ConfigMap; the API server refuses at 1 MiB
@@ -29,14 +43,17 @@ QUEUE = "tickets.json.gz"
 EARLIEST, LATEST = -62_135_596_800_000_000, 253_402_300_800_000_000
 
 
-def encode_entries(alerts: Sequence[Alert], tickets: Sequence[Ticket] = ()) -> list[dict[str, str]]:
-    """The binaryData of as many ConfigMaps as needed, each below MAX_OBJECT."""
+def encode_entries(
+    alerts: Sequence[Alert], tickets: Sequence[Ticket] = (), asked: Sequence[Asked] = ()
+) -> list[dict[str, str]]:
+    """The binaryData of as many ConfigMaps as needed, each below MAX_OBJECT. Corrections are few and short: they lie in one."""
     if len(alerts) <= MOST_IN_ENTRY:
-        data = pack({"alerts": [dump_alert(a) for a in alerts], "tickets": [dump_ticket(t) for t in tickets]})
+        content = {"alerts": [dump_alert(a) for a in alerts], "tickets": [dump_ticket(t) for t in tickets]}
+        data = pack(content | ({"asked": [_dump_asked(a) for a in asked]} if asked else {}))
         if len(data) <= MAX_OBJECT or len(alerts) + len(tickets) <= 1:
             return [{ENTRY: data}]
     a, t = (len(alerts) + 1) // 2, len(tickets) // 2
-    return encode_entries(alerts[:a], tickets[:t]) + encode_entries(alerts[a:], tickets[t:])
+    return encode_entries(alerts[:a], tickets[:t], asked) + encode_entries(alerts[a:], tickets[t:])
 
 
 def decode_entry(binary_data: Mapping[str, str]) -> InboxEntry:
@@ -46,18 +63,27 @@ def decode_entry(binary_data: Mapping[str, str]) -> InboxEntry:
         return InboxEntry(
             tuple(load_alert(item) for item in content.get("alerts", [])),
             tuple(load_ticket(item) for item in content.get("tickets", [])),
+            asked=tuple(_load_asked(item) for item in content.get("asked", [])),
         )
     except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise Invalid(f"binaryData.{ENTRY}: not an inbox entry ({error!r})") from error
 
 
 def encode_ledger(ledger: Ledger) -> dict[str, str]:
-    """binaryData below MAX_OBJECT, without its pages (but with their number): folded are what left it (but not that it left),
+    """binaryData below MAX_OBJECT, without its pages (but with their number): folded are the texts of its tickets, what left it (but not that it left),
     annotations, labels that name no service, older episodes, and all labels but name, service and severity, in this order.
 
     Raises Invalid where that is not enough.
     """
-    for fold in (_unchanged, _without_gone, _without_annotations, _with_few_labels, _latest_episodes, _in_short):
+    for fold in (
+        _unchanged,
+        _without_originals,
+        _without_gone,
+        _without_annotations,
+        _with_few_labels,
+        _latest_episodes,
+        _in_short,
+    ):
         ledger = fold(ledger)
         data = pack(_dump_ledger(ledger), FASTER)
         if len(data) <= MAX_OBJECT:
@@ -82,6 +108,8 @@ def decode_ledger_with_pages(binary_data: Mapping[str, str]) -> tuple[Ledger, in
             tuple(map(_linked, content["tickets"])),
             tuple(load_alert(item) for item in content.get("gone", ())),
             tuple(_load_move(item) for item in content.get("moves", ())),
+            originals=tuple(load_ticket(item) for item in content.get("originals", ())),
+            corrections=tuple(_load_correction(item) for item in content.get("corrections", ())),
         )
         return ledger, number
     except (AttributeError, KeyError, TypeError, ValueError) as error:
@@ -130,7 +158,32 @@ def _dump_ledger(ledger: Ledger) -> dict[str, Any]:
     content: dict[str, Any] = {"alerts": [dump_alert(a) for a in ledger.alerts], "tickets": list(ledger.tickets)}
     if ledger.moves:
         content |= {"gone": [dump_alert(a) for a in ledger.gone], "moves": [_dump_move(m) for m in ledger.moves]}
+    if ledger.originals:
+        content["originals"] = [dump_ticket(t) for t in ledger.originals]
+    if ledger.corrections:
+        content["corrections"] = [_dump_correction(c) for c in ledger.corrections]
     return content | ({"pages": len(ledger.pages)} if ledger.pages else {})
+
+
+def _dump_asked(asked: Asked) -> dict[str, Any]:
+    return {k: v for k, v in asdict(asked).items() if v} | {"at": asked.at.astimezone(UTC).isoformat()}
+
+
+def _load_asked(item: Mapping[str, Any]) -> Asked:
+    texts = {k: _text(v) for k, v in item.items() if k not in ("at", "unlink")}
+    return Asked(at=_moment(item["at"]), unlink=item.get("unlink") is True, **texts)
+
+
+def _dump_correction(record: Correction) -> list[Any]:
+    at = record.at.astimezone(UTC).isoformat()
+    return [record.ticket, record.turn, record.what, record.before, record.after, record.by, at, record.id]
+
+
+def _load_correction(item: Sequence[Any]) -> Correction:
+    ticket, turn, what, before, after, by, at, identity = item
+    if type(turn) is not int or what not in get_args(Matter):
+        raise ValueError("a correction is [ticket, turn, what, before, after, by, at, id]")
+    return Correction(_text(ticket), turn, what, _text(before), _text(after), _text(by), _moment(at), _text(identity))
 
 
 def _dump_move(move: Moved) -> list[Any]:
@@ -147,7 +200,7 @@ def _load_move(item: Sequence[Any]) -> Moved:
 
 def encode_queue(queue: Sequence[QueuedTicket]) -> dict[str, str]:
     """binaryData of one segment of the queue. Raises Invalid where it is longer than MAX_OBJECT."""
-    data = pack({"tickets": [dump_ticket(q.ticket) | asdict(q.triage) for q in queue]}, FASTER)
+    data = pack({"tickets": [_dump_queued(q) for q in queue]}, FASTER)
     if len(data) > MAX_OBJECT:
         raise Invalid(f"tickets: {len(queue)} need {len(data)} bytes; a ConfigMap holds {MAX_OBJECT}")
     return {QUEUE: data}
@@ -157,9 +210,19 @@ def decode_queue(binary_data: Mapping[str, str]) -> tuple[QueuedTicket, ...]:
     """The inverse of `encode_queue`. Raises Invalid for data that opsloop did not write."""
     content = unpack(binary_data, QUEUE)
     try:
-        return tuple(QueuedTicket(load_ticket(item), _triage(item)) for item in content["tickets"])
+        return tuple(_load_queued(item) for item in content["tickets"])
     except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise Invalid(f"binaryData.{QUEUE}: not a ticket queue ({error!r})") from error
+
+
+def _dump_queued(queued: QueuedTicket) -> dict[str, Any]:
+    records = {"corrections": [_dump_correction(c) for c in queued.corrections]} if queued.corrections else {}
+    return dump_ticket(queued.ticket) | asdict(queued.triage) | records
+
+
+def _load_queued(item: Mapping[str, Any]) -> QueuedTicket:
+    records = tuple(_load_correction(record) for record in item.get("corrections", ()))
+    return QueuedTicket(load_ticket(item), _triage(item), records)
 
 
 def pack(content: Any, level: int = 9) -> str:
@@ -289,6 +352,10 @@ def load_ticket(item: Mapping[str, Any]) -> Ticket:
 
 def _unchanged(ledger: Ledger) -> Ledger:
     return ledger
+
+
+def _without_originals(ledger: Ledger) -> Ledger:
+    return replace(ledger, originals=())
 
 
 def _without_gone(ledger: Ledger) -> Ledger:

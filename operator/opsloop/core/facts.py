@@ -11,7 +11,7 @@ from opsloop.api.release import CaseResult, Release
 from opsloop.api.runbook import Runbook
 from opsloop.api.slo import ONLY, Tier
 from opsloop.core.alert_rules import NO_RULES, AlertRules
-from opsloop.core.reported import Alert, HouseWords, InboxEntry, Ledger, QueuedTicket, Ticket
+from opsloop.core.reported import Alert, Asked, HouseWords, InboxEntry, Ledger, QueuedTicket, Taught, Ticket
 from opsloop.core.statistics.evidence import Evidence
 from opsloop.core.statistics.evidence import Interval as PairCounts
 from opsloop.core.stop import Stop
@@ -456,6 +456,10 @@ class CorrelationFacts:
     rules: AlertRules = NO_RULES
     experience: Experience = field(default_factory=Experience)
     house: HouseWords = field(default_factory=HouseWords)
+    taught: Taught = field(default_factory=Taught)
+    further: Mapping[str, Ledger] = field(
+        default_factory=dict
+    )  # of Incidents that are over, where a correction is on their tickets
 
     @property
     def alerts(self) -> tuple[Alert, ...]:
@@ -466,6 +470,11 @@ class CorrelationFacts:
     def tickets(self) -> tuple[Ticket, ...]:
         """All tickets in the inbox."""
         return tuple(ticket for entry in self.inbox for ticket in entry.tickets)
+
+    @property
+    def asked(self) -> tuple[Asked, ...]:
+        """All corrections in the inbox, the first one first."""
+        return tuple(sorted((a for entry in self.inbox for a in entry.asked), key=lambda a: (a.at, a.id)))
 
 
 @dataclass(frozen=True, slots=True)

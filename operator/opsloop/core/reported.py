@@ -77,21 +77,90 @@ class HouseWords:
 
 
 @dataclass(frozen=True, slots=True)
+class Asked:
+    """A correction that somebody asks for (`core.tickets.asked`): of one ticket, or of what was learnt. Empty = stays as it is."""
+
+    id: str
+    at: datetime
+    by: str
+    ticket: str = ""
+    link: str = ""  # Incident that it belongs to
+    unlink: bool = False  # it belongs to no Incident
+    route: str = ""
+    category: str = ""
+    severity: str = ""
+    forget: str = ""  # SERVICE WORD, or CATEGORY CATEGORY
+    wrong: str = ""  # why it cannot be read
+
+
+Matter = Literal["link", "unlink", "route", "category", "severity"]
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Correction:
+    """One thing that a person changed of a ticket. Of those on one matter the latest `turn` counts."""
+
+    ticket: str
+    turn: int  # 1 for the ticket's first correction, and so on
+    what: Matter
+    before: str  # of link and unlink the Incident, "" = the queue
+    after: str
+    by: str
+    at: datetime
+    id: str  # of what was asked: doing it again is nothing
+
+
+@dataclass(frozen=True, slots=True)
 class QueuedTicket:
-    """A ticket that no Incident explains yet, with its judgement: the queue is read by `route`."""
+    """A ticket that no Incident explains yet, as it was judged, and what people corrected: the queue is read by `route`."""
 
     ticket: Ticket
     triage: Triage
+    corrections: tuple[Correction, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What came of a correction that was asked for."""
+
+    id: str
+    at: datetime
+    by: str
+    ticket: str
+    done: bool
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Lesson:
+    """What one correction teaches: that the words of a ticket mean a service, or do not; or how its category was wrong."""
+
+    id: str
+    ticket: str
+    service: str = ""
+    means: bool = True
+    before: str = ""  # category
+    after: str = ""
+    words: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Taught:
+    """What people's corrections taught in a namespace (`core.tickets.taught`), and the answers to the latest ones."""
+
+    lessons: tuple[Lesson, ...] = ()
+    answers: tuple[Answer, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class InboxEntry:
-    """Alerts and tickets of one inbox ConfigMap."""
+    """Alerts, tickets and corrections of one inbox ConfigMap."""
 
     alerts: tuple[Alert, ...] = ()
     tickets: tuple[Ticket, ...] = ()
     name: str = ""  # of the ConfigMap
     uid: str = ""
+    asked: tuple[Asked, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -143,3 +212,5 @@ class Ledger:
     gone: tuple[Alert, ...] = ()  # what was filed here and left: kept, as it may come back
     moves: tuple[Moved, ...] = ()  # the latest one of each episode that came or left
     pages: tuple[Page, ...] = ()  # further alerts of a long storm, in short form
+    originals: tuple[Ticket, ...] = ()  # the tickets as they came: a person may take them out again
+    corrections: tuple[Correction, ...] = ()  # by people, of tickets that are here or were

@@ -1,16 +1,17 @@
-"""The intake's routes: alerts, as Alertmanager and others send them, and users' tickets. Every replica
+"""The intake's routes: alerts, as Alertmanager and others send them, users' tickets, and corrections of these. Every replica
 stores; the holder of the Lease files.
 
 202: the API server holds the content. 400 names the field, 401 and 403 the missing token or permission, 408 and 413 the
 limit, 503 the remedy. Alertmanager retries only on network errors and 5xx, so every failure that may pass later is a 503. A
 replica that the API server does not know any more (its pod is gone) refuses nothing: it hangs up, and the sender finds another one.
 
-The permission is `create` on `alerts` or `tickets` in our API group: resources that exist in RBAC only. The right to create
+The permission is `create` on `alerts`, `tickets` or `corrections` in our API group: resources that exist in RBAC only. The right to create
 Incidents would be another one: whoever writes an Incident chooses its severity, whoever sends an alert does not.
 """
 
 import asyncio
 import time
+import uuid
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, Protocol, TypeVar
@@ -18,9 +19,10 @@ from typing import Any, Protocol, TypeVar
 from aiohttp import web
 
 from opsloop.core.intake import Received, Remark, read_alerts
-from opsloop.core.reported import Alert, Ticket
+from opsloop.core.reported import Alert, Asked, Ticket
 from opsloop.core.text import line
-from opsloop.core.tickets.arriving import MAX_TEXT, Arrived, read_ticket
+from opsloop.core.tickets.arriving import MAX_TEXT, Arrived, read_ticket, ticket_json
+from opsloop.core.tickets.asked import asked_by
 from opsloop.core.tickets.desks import Desk, PassedOver, read_payload, ready_made
 from opsloop.entry import openapi
 from opsloop.entry.bodies import SMALL, Room, read_body
@@ -31,6 +33,7 @@ from opsloop.shell.ports import Access
 
 RETRY_AFTER = 2  # seconds, where the error names none
 AUDIENCE = "opsloop"
+WHO = web.RequestKey("who", str)  # the name of the sender
 MOST_REMARKS = 100  # in an answer, of each kind
 
 T = TypeVar("T")
@@ -48,6 +51,10 @@ class Store(Protocol):
 
     async def put_ticket(self, namespace: str, ticket: Ticket) -> None:
         """Returns when it is stored, else Unavailable."""
+        ...
+
+    async def put_asked(self, namespace: str, asked: Asked) -> None:
+        """A correction, likewise."""
         ...
 
 
@@ -106,13 +113,21 @@ def intake_routes(
         telemetry_hook("tickets", 202, 1)
         return web.json_response(_stored(found), status=202)
 
+    async def corrections(request: web.Request, raw: bytes) -> web.Response:
+        """A correction of a ticket, by whose token it is."""
+        content = await parsed(raw, ticket_json, MAX_TEXT)
+        asked = asked_by(content, uuid.uuid4().hex, now(), line(request[WHO]))
+        await inbox.put_asked(request.match_info["namespace"], asked)
+        telemetry_hook("corrections", 202, 1)
+        return web.json_response({"stored": 1, "id": asked.id}, status=202)
+
     def guarded(route: str, handler: Handler) -> Callable[[web.Request], Awaitable[web.Response]]:
         """The handler behind the checks; `route` is the resource that its callers must be allowed to create."""
 
         async def handle(request: web.Request) -> web.Response:
             try:
                 namespace, token = request.match_info["namespace"], request.headers.get("Authorization", "")
-                await senders.check(token, route, namespace, request.remote or "")
+                request[WHO] = await senders.check(token, route, namespace, request.remote or "")
                 with room.place(namespace) as place:
                     return await handler(request, await read_body(request, place))
             except (Refused, OpsloopError) as error:
@@ -133,6 +148,7 @@ def intake_routes(
         web.post(f"{base}/api/v2/alerts", guarded("alerts", like_alertmanager)),
         web.post(f"{base}/tickets", guarded("tickets", tickets)),
         web.post(f"{base}/tickets/{{desk:[a-z0-9]([-a-z0-9]{{0,38}}[a-z0-9])?}}", guarded("tickets", payloads)),
+        web.post(f"{base}/corrections", guarded("corrections", corrections)),
         web.get("/openapi.json", described),
     ]
 

@@ -6,7 +6,7 @@ The limits in it are those that the code holds; a test compares its paths with t
 from typing import Any
 
 from opsloop.core import intake
-from opsloop.core.tickets import arriving, dates
+from opsloop.core.tickets import arriving, dates, house
 
 _NAMESPACE = {
     "name": "namespace",
@@ -71,6 +71,24 @@ _TICKET = {
         },
     },
 }
+_CORRECTION = {
+    "type": "object",
+    "required": ["ticket"],
+    "additionalProperties": False,
+    "description": "link or unlink, route, category, severity: at least one of them.",
+    "properties": {
+        "ticket": {"type": "string", "pattern": r"^[^\s/]{1,128}$", "description": "Id of the ticket."},
+        "link": {"type": "string", "maxLength": 253, "description": "Incident of the namespace that it belongs to."},
+        "unlink": {"type": "boolean", "description": "It belongs to no Incident; opsloop links it no more."},
+        "route": {
+            "type": "string",
+            "maxLength": house.MAX_ROUTE,
+            "description": "Who takes it: a route of a category, or a team.",
+        },
+        "category": {"type": "string", "description": "One of opsloop's, or of the configuration."},
+        "severity": {"enum": ["sev1", "sev2", "sev3", "sev4"]},
+    },
+}
 _DESK = {
     "name": "desk",
     "in": "path",
@@ -91,7 +109,7 @@ _STORED = {
     "required": ["stored"],
     "properties": {
         "stored": {"type": "integer", "description": "Number of alerts or tickets that the API server holds."},
-        "id": {"type": "string", "description": "Identifier of the ticket."},
+        "id": {"type": "string", "description": "Identifier of the ticket, or of the correction."},
         "setAside": {**_REMARKS, "description": "Alerts that break a rule and were not stored."},
         "setAsideInAll": {"type": "integer", "description": "Their number, where not all are listed."},
         "cut": {**_REMARKS, "description": "Alerts of which something was left out, or the ticket."},
@@ -132,7 +150,7 @@ def document() -> dict[str, Any]:
         "info": {
             "title": "opsloop intake",
             "version": "v1",
-            "description": "Alerts and tickets for opsloop. A success means that the API server holds them; sending them"
+            "description": "Alerts and tickets for opsloop, and corrections of these. A success means that the API server holds them; sending them"
             " again changes nothing.",
         },
         "paths": {
@@ -143,6 +161,9 @@ def document() -> dict[str, Any]:
             },
             f"{base}/tickets/{{desk}}": {
                 "post": _post("sendPayload", "A ticket as a ticket system sends it, or a mail", {"type": "object"}, "202", _DESK)
+            },
+            f"{base}/corrections": {
+                "post": _post("correctTicket", "A correction of a ticket, by the token's owner", {"$ref": "#/components/schemas/Correction"}, "202")
             },
             "/openapi.json": {
                 "get": {
@@ -157,7 +178,7 @@ def document() -> dict[str, Any]:
         },
         "components": {
             "schemas": {
-                "Alert": _ALERT, "Webhook": _WEBHOOK, "Alerts": _ALERTS, "Ticket": _TICKET, "Stored": _STORED, "Error": _ERROR,
+                "Alert": _ALERT, "Webhook": _WEBHOOK, "Alerts": _ALERTS, "Ticket": _TICKET, "Correction": _CORRECTION, "Stored": _STORED, "Error": _ERROR,
             },
             "securitySchemes": {"token": {"type": "http", "scheme": "bearer", "description": "A Kubernetes token."}},
         },

@@ -42,38 +42,45 @@ class Senders:
         self._access, self._audience, self._now = access, audience, monotonic
         self._allowed: dict[tuple[bytes, str, str], float] = {}  # (token, resource, namespace) → until
         self._known: dict[bytes, float] = {}  # token that was let in → until
+        self._users: dict[bytes, str] = {}  # token that was let in → whose it is
         self._rejected: dict[bytes, float] = {}  # token that is not valid → until
         self._refusals: dict[str, tuple[float, float]] = {}  # address → (refusals left, as of)
         self._lanes = {known: asyncio.Semaphore(most) for known, most in LANES.items()}
         self._waiting = dict.fromkeys(LANES, 0)
 
-    async def check(self, header: str, plural: str, namespace: str, address: str) -> None:
-        """Raises Refused (401, 403), or Unavailable where the API server cannot say, or not now."""
+    async def check(self, header: str, plural: str, namespace: str, address: str) -> str:
+        """Who it is. Raises Refused (401, 403), or Unavailable where the API server cannot say, or not now."""
         scheme, _, token = header.partition(" ")
         token = token.strip()
         if scheme.lower() != "bearer" or not token:
             raise Refused(401, "no token: send a Kubernetes token as `Authorization: Bearer TOKEN`")
         digest = hashlib.sha256(token.encode(errors="surrogateescape")).digest()
         key = digest, plural, namespace
-        if self._until(self._allowed, key):
-            return
+        if self._until(self._allowed, key) and digest in self._users:
+            return self._users[digest]
         if self._until(self._rejected, digest):
             raise self._invalid()
         known = self._until(self._known, digest)
         if not known and not self._has_refusals_left(address):
             raise Unavailable("too many requests of this address were refused; try again soon", after=2.0)
         async with self._lane(known):
-            if self._until(self._allowed, key):  # another request of this sender was reviewed meanwhile
-                return
+            if (
+                self._until(self._allowed, key) and digest in self._users
+            ):  # another request of this sender was reviewed meanwhile
+                return self._users[digest]
             try:
-                await self._review(token, digest, plural, namespace)
+                user = await self._review(token, digest, plural, namespace)
             except Refused:
                 self._count_refusal(address)
                 raise
         self._keep(self._allowed, key, REMEMBER)
         self._keep(self._known, digest, KNOWN)
+        self._users.pop(digest, None)
+        self._users[digest] = user
+        _bound(self._users)
+        return user
 
-    async def _review(self, token: str, digest: bytes, plural: str, namespace: str) -> None:
+    async def _review(self, token: str, digest: bytes, plural: str, namespace: str) -> str:
         identity = await self._access.review_token(token, self._audience)
         if identity is None:
             self._keep(self._rejected, digest, REJECTED)
@@ -82,6 +89,7 @@ class Senders:
         if not await self._access.allowed(user, groups, "create", GROUP, plural, namespace):
             permission = f"create {plural}.{GROUP} in namespace {namespace}"
             raise Refused(403, f"{user} may not {permission}: bind a Role with that permission to it")
+        return user
 
     def _invalid(self) -> Refused:
         return Refused(401, f"the token is not valid for the audience {self._audience!r}, or it has expired")

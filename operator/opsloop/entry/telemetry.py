@@ -95,6 +95,9 @@ class Metrics:
             "opsloop_api_requests", "Requests to the API server.", ["verb", "resource", "code"], registry=r
         )
         self._intake = Counter("opsloop_intake_requests", "Requests to the intake.", ["route", "code"], registry=r)
+        self._corrections = Counter(
+            "opsloop_ticket_corrections", "Corrections of tickets that people asked for.", ["result"], registry=r
+        )
         self._stored = Counter("opsloop_intake_stored", "Alerts and tickets that were stored.", ["route"], registry=r)
         self._aside = Counter(
             "opsloop_intake_set_aside",
@@ -156,6 +159,10 @@ class Metrics:
     def page(self, action: str, result: str) -> None:
         """Counts one call to the pager, or one message that was given up."""
         self._pages.labels(action, result).inc()
+
+    def correction(self, result: str) -> None:
+        """Counts one correction that a person asked for."""
+        self._corrections.labels(result).inc()
 
     def incident_deleted(self, namespace: str) -> None:
         """Counts one Incident whose retention was over."""

@@ -14,7 +14,7 @@ from opsloop.entry.settings import Settings
 from opsloop.shell.apart import Apart
 from opsloop.shell.evals.runner import EvalRunner
 from opsloop.shell.intake.arrivals import Arrivals
-from opsloop.shell.intake.experience_store import ExperienceStore
+from opsloop.shell.intake.experience_store import experience_store, taught_store
 from opsloop.shell.intake.inbox import Inbox, InboxReader
 from opsloop.shell.intake.ledger_store import LedgerStore
 from opsloop.shell.intake.notices import ALERTS_SET_ASIDE, ALERTS_TRUNCATED, Notices
@@ -65,7 +65,8 @@ class Operator:
             apart=apart,
             evals=EvalRunner(ports.reader, ports.prober, self.queue.enqueue),
             rules=self.rules,
-            experience=ExperienceStore(ports.reader, ports.writer),
+            experience=experience_store(ports.reader, ports.writer),
+            taught=taught_store(ports.reader, ports.writer),
             pages=PageSender(ports.pager, ports.clock, self.queue.enqueue, ports.instruments),
             events=ports.events,
             stops=self.stops,

@@ -221,6 +221,10 @@ class Instruments(Protocol):
         of the inbox that cannot be read, `tickets` for which a queue has no room."""
         ...
 
+    def correction(self, result: str) -> None:
+        """Counts one correction of a ticket, or of what was learnt, that a person asked for; `result` is done or refused."""
+        ...
+
     def incident_deleted(self, namespace: str) -> None:
         """Counts one Incident that was deleted because its retention was over."""
         ...

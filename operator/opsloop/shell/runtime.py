@@ -6,12 +6,12 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from opsloop.core.alerts.ledger import REPEATS
-from opsloop.core.facts import AdmissionAnswer, ObjectChanges, TemplateWrite
-from opsloop.core.reported import HouseWords
+from opsloop.core.facts import AdmissionAnswer, Experience, ObjectChanges, TemplateWrite
+from opsloop.core.reported import HouseWords, Taught
 from opsloop.shell.apart import Apart
 from opsloop.shell.evals.runner import EvalRunner
 from opsloop.shell.intake.activity import Activity
-from opsloop.shell.intake.experience_store import ExperienceStore
+from opsloop.shell.intake.experience_store import LearntStore
 from opsloop.shell.intake.inbox import InboxReader
 from opsloop.shell.intake.ledger_store import LedgerStore
 from opsloop.shell.intake.rules import RuleReader
@@ -64,7 +64,8 @@ class Runtime:
     inbox: InboxReader
     ledgers: LedgerStore
     rules: RuleReader
-    experience: ExperienceStore
+    experience: LearntStore[Experience]
+    taught: LearntStore[Taught]
     apart: Apart
     evals: EvalRunner
     pages: PageSender

@@ -10,6 +10,7 @@ from opsloop.core.facts import FieldWrite
 from opsloop.core.incident import decide as decisions
 from opsloop.core.incident.people import MOST_TOLD
 from opsloop.core.postmortem.document import render
+from opsloop.core.reported import Correction, Ledger
 from tests.builders.incidents import NOW, after, burnt, facts, sli
 from tests.builders.objects import at
 
@@ -26,6 +27,16 @@ def told(item: Incident, **writes: FieldWrite) -> list[tuple[str, str, str, floa
     status = after(facts(item, seen=BURNS, writes=writes))
     kinds = ("Assigned", "Note")
     return [(e.type, e.actor, e.message, (e.at - at(0)).total_seconds()) for e in status.timeline if e.type in kinds]
+
+
+def test_a_correction_of_a_ticket_is_told_with_who_when_from_and_to() -> None:
+    moved = Correction("HD-1", 1, "unlink", "cart-1", "", "alice", at(3), "a")
+    sorted_ = Correction("HD-1", 2, "route", "support", "billing", "bob", at(5), "b")
+    status = after(facts(burnt(), seen=BURNS, ledger=Ledger(corrections=(moved, sorted_))))
+    assert [(e.actor, e.message) for e in status.timeline if e.type == "Corrected"] == [
+        ("alice", "ticket HD-1 taken out of cart-1, now in the queue"),
+        ("bob", "ticket HD-1 route support → billing"),
+    ]
 
 
 def again(item: Incident) -> Incident:

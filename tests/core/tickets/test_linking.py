@@ -10,6 +10,7 @@ from opsloop.core.tickets.arriving import parse_ticket
 from opsloop.core.tickets.linking import (
     FAILING,
     FURTHER,
+    LEARNT,
     ONE_HOP,
     ROOT,
     SLOW,
@@ -49,6 +50,15 @@ def test_one_of_the_demos_six_tickets_is_linked(seed: int, symptoms: set[str]) -
     for raw in demo_tickets(seed):
         found = parse_ticket(raw, at(20))
         assert home_of(found, *candidates) == ("answers-1" if "example" in raw else None), raw["subject"]
+
+
+def test_a_learnt_word_counts_less_than_one_that_somebody_wrote_down() -> None:
+    item = ticket("The zwirbelix shows nothing at all")
+    fits: dict[str, Any] = {"affected": {"answers": ROOT}, "symptoms": frozenset()}
+    written = link(item, triage(item), [candidate(known_as={"answers": ["zwirbelix"]}, **fits)])
+    learnt = link(item, triage(item), [candidate(learnt={"answers": {"zwirbelix": 3}}, **fits)])
+    assert written and learnt and round(written.total - learnt.total, 2) == round((1 - LEARNT) * ROOT, 2)
+    assert learnt.evidence[0].value == "“zwirbelix” means answers, as people corrected 3 tickets (+1.20)"
 
 
 TODAY = "Your help answers are wrong since this morning"

@@ -16,8 +16,9 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from opsloop.api.incident import AlertCounts, AlertSample, LinkedTicket
+from opsloop.core.alerts import corrections as by_people
 from opsloop.core.alerts.labels import name_of, service_of
-from opsloop.core.reported import Alert, Ledger, Moved
+from opsloop.core.reported import Alert, Correction, Ledger, Moved, Ticket
 
 SAMPLE = 10
 MAX_SERVICES = 100  # in by_service; the Incident stays small
@@ -39,8 +40,10 @@ def merge(
     alerts: Iterable[Alert] = (),
     tickets: Iterable[LinkedTicket] = (),
     moves: Iterable[Moved] = (),
+    originals: Iterable[Ticket] = (),
+    corrections: Iterable[Correction] = (),
 ) -> Ledger:
-    """The ledger with these alerts and tickets filed, and with these records of what came and left."""
+    """The ledger with these alerts and tickets filed, and with these records of what came and left, and of what people by_people."""
     episodes: dict[Episode, Alert] = {}
     for alert in (*ledger.alerts, *ledger.gone, *alerts):
         earlier = episodes.get(episode(alert))
@@ -60,6 +63,8 @@ def merge(
         tuple(a for a in ordered if episode(a) in left),
         tuple(sorted(latest.values())),
         ledger.pages,
+        _by_id((*ledger.originals, *originals)),
+        by_people.merged(ledger.corrections, corrections),
     )
 
 
@@ -120,8 +125,18 @@ def firing_now(alerts: Iterable[Alert], heard_since: datetime | None = None) -> 
 
 
 def tickets_of(ledger: Ledger) -> list[LinkedTicket]:
-    """The linked tickets, by the time at which they were received."""
-    return sorted((LinkedTicket.model_validate(t) for t in ledger.tickets), key=lambda t: (t.received_at, t.id))
+    """The linked tickets as people corrected them, by the time at which they were received."""
+    records = by_people.by_ticket(ledger.corrections)
+    linked = (LinkedTicket.model_validate(t) for t in ledger.tickets if not by_people.is_out(records.get(t["id"], ())))
+    return sorted((by_people.linked(t, records.get(t.id, ())) for t in linked), key=lambda t: (t.received_at, t.id))
+
+
+def _by_id(tickets: Iterable[Ticket]) -> tuple[Ticket, ...]:
+    """Of each ticket the one that came first."""
+    found: dict[str, Ticket] = {}
+    for ticket in tickets:
+        found[ticket.id] = min(found.get(ticket.id, ticket), ticket, key=lambda t: (t.received_at, t.subject, t.body))
+    return tuple(found[key] for key in sorted(found))
 
 
 def _join(one: Alert, two: Alert) -> Alert:

@@ -14,7 +14,7 @@ from functools import lru_cache
 from opsloop.api.incident import LinkedTicket
 from opsloop.core.alerts.labels import loudness_of, name_of, service_of
 from opsloop.core.alerts.ledger import HEARD, episode, firing_now, merge
-from opsloop.core.reported import Alert, Ledger, Moved, Page, Row, Tally
+from opsloop.core.reported import Alert, Correction, Ledger, Moved, Page, Row, Tally, Ticket
 
 WHOLE = 1000  # distinct alerts of an Incident that are kept as they came
 PAGE = 2500  # distinct alerts of one page: a quarter of a ConfigMap at most, so that their ends fit as well
@@ -29,6 +29,8 @@ def file(
     alerts: Iterable[Alert] = (),
     tickets: Iterable[LinkedTicket] = (),
     moves: Iterable[Moved] = (),
+    originals: Iterable[Ticket] = (),
+    corrections: Iterable[Correction] = (),
 ) -> tuple[Ledger, int]:
     """(the ledger with all of these, as `ledger.merge` says it; number of alerts that found no place).
 
@@ -70,7 +72,7 @@ def file(
     pages = list(ledger.pages) + [EMPTY] * (len(sizes) - len(ledger.pages))
     for number in rolled.keys() | raised.keys():
         pages[number] = _filed(pages[number], rolled.get(number, ()), raised.get(number, set()))
-    merged = merge(ledger, whole, tickets, records)
+    merged = merge(ledger, whole, tickets, records, originals, corrections)
     return replace(merged, pages=tuple(pages)), len(left_out)
 
 
@@ -108,7 +110,8 @@ def join(own: Ledger, merged: Iterable[Ledger]) -> Ledger:
     ledgers = [own, *merged]
     main = own
     for ledger in ledgers[1:]:
-        main = merge(main, ledger.alerts, [LinkedTicket.model_validate(t) for t in ledger.tickets])
+        tickets = [LinkedTicket.model_validate(t) for t in ledger.tickets]
+        main = merge(main, ledger.alerts, tickets, (), ledger.originals, ledger.corrections)
     whole = {alert.fingerprint for alert in main.alerts}
     pages: list[Page] = []
     seen, twice = set[str](whole), set[str]()

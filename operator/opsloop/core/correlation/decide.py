@@ -17,7 +17,10 @@ from opsloop.core.actions import (
     FileToLedger,
     MoveAlerts,
     StoreExperience,
+    StoreTaught,
     StoreTicketQueue,
+    TakeTickets,
+    TellAnswers,
 )
 from opsloop.core.alerts.ledger import episode
 from opsloop.core.correlation.experience import learnt
@@ -32,7 +35,9 @@ from opsloop.core.decision import Decision
 from opsloop.core.facts import CorrelationFacts, Experience
 from opsloop.core.reported import Alert, QueuedTicket
 from opsloop.core.slo.age import view_as_of
-from opsloop.core.tickets.linking import Candidate, link_tickets
+from opsloop.core.tickets.correcting import Corrected, Filed, correct
+from opsloop.core.tickets.linking import Candidate, link_tickets, waiting_of
+from opsloop.core.tickets.taught import learnt_words, pulls
 from opsloop.core.topology import Topology
 
 METHOD = Method()
@@ -46,6 +51,8 @@ class Correlation:
     creates: tuple[CreateIncident, ...]
     filings: tuple[Filing, ...]  # in the order of the inbox
     links: Mapping[str, tuple[LinkedTicket, ...]]  # Incident → newly linked tickets
+    waiting: Mapping[str, QueuedTicket]  # tickets that were not linked before, by id
+    corrected: Corrected
     queue: tuple[QueuedTicket, ...]  # the whole queue afterwards
     moves: tuple[MoveAlerts, ...] = ()
     experience: Experience = field(default_factory=Experience)
@@ -58,16 +65,23 @@ class Correlation:
 
     def ledger_actions(self) -> list[FileToLedger]:
         """One action per Incident, by name."""
-        filings = self._by_incident()
+        filings, by_people = self._by_incident(), self.corrected.filed
         return [
-            FileToLedger(
-                incident=name,
-                alerts=tuple(f.alert for f in filings.get(name, ())),
-                tickets=self.links.get(name, ()),
-                reasons=Counter(f.reason for f in filings.get(name, ())),
-            )
-            for name in sorted(filings.keys() | self.links.keys())
+            self._to_ledger(name, filings.get(name, []), by_people.get(name, Filed()))
+            for name in sorted(filings.keys() | self.links.keys() | by_people.keys())
         ]
+
+    def _to_ledger(self, name: str, filings: Sequence[Filing], by_people: Filed) -> FileToLedger:
+        links = self.links.get(name, ())
+        queued = [self.waiting[ticket.id] for ticket in links]
+        return FileToLedger(
+            incident=name,
+            alerts=tuple(f.alert for f in filings),
+            tickets=(*links, *by_people.tickets),
+            reasons=Counter(f.reason for f in filings),
+            originals=(*(q.ticket for q in queued), *by_people.originals),
+            corrections=(*(record for q in queued for record in q.corrections), *by_people.corrections),
+        )
 
     def _by_incident(self) -> dict[str, list[Filing]]:
         groups: dict[str, list[Filing]] = {}
@@ -83,13 +97,17 @@ def decide(
     """The Decision for one namespace; `grace` is how long after its resolution an Incident is reopened.
 
     The order of the actions makes a crash between any two of them harmless: Incidents, moves between ledgers, what is new
-    into ledgers (filing twice is nothing; while it is new, alerts are grouped anew), the ticket queue, and only then inbox
-    entries are deleted. What is left leads to the same end again.
+    into ledgers (filing twice is nothing; while it is new, alerts are grouped anew), the ticket queue, what people took out of
+    ledgers, what that teaches, and only then inbox entries are deleted. What is left leads to the same end again.
     """
     correlation = correlate(facts, now, grace, method)
     actions: list[Action] = [*correlation.creates, *correlation.moves, *correlation.ledger_actions()]
     if correlation.queue != facts.queue:
         actions.append(StoreTicketQueue(correlation.queue))
+    corrections = correlation.corrected
+    actions += [TakeTickets(name, records) for name, records in sorted(corrections.taken.items())]
+    if corrections.answers:
+        actions += [StoreTaught(corrections.taught), TellAnswers(tuple(corrections.answers))]
     if filed := _filed_entries(facts, correlation.filings):
         actions.append(DeleteInboxEntries(filed))
     if correlation.experience is not facts.experience:
@@ -118,14 +136,19 @@ def correlate(
     reader = reader_of(facts, health, method)
     filed = file_alerts(facts, health, measured, reader, now)
     creates = [*measured.values(), *filed.creates]
-    waiting = facts.tickets or facts.queue
-    candidates = _candidates(facts, creates, filed.alerts, topology, reader, now, grace) if waiting else []
-    links, queue = link_tickets(facts.tickets, facts.queue, facts.ledgers, candidates, facts.house)
+    ledgers = {**facts.further, **facts.ledgers}
+    waiting = waiting_of(facts.tickets, facts.queue, ledgers, facts.house, pulls(facts.taught))
+    corrections = correct(facts, waiting, now, grace)
+    queued = tuple(corrections.queue.values())
+    candidates = _candidates(facts, creates, filed.alerts, topology, reader, now, grace) if queued else []
+    links, queue = link_tickets((), queued, corrections.ledgers, candidates, facts.house)
     waits = [*waits, *filed.waits]
     return Correlation(
         creates=tuple(sorted(creates, key=lambda c: c.name)),
         filings=filed.filings,
         links=links,
+        waiting=corrections.queue,
+        corrected=corrections,
         queue=queue,
         moves=filed.moves,
         experience=learnt(facts, reader, grace, now),
@@ -145,8 +168,9 @@ def _candidates(
     """Incidents that a ticket may be linked to: new, open, or resolved within the grace time."""
     incidents: list[tuple[str, IncidentSpec, Incident | None]] = [(c.name, c.spec, None) for c in creates]
     incidents += [(i.metadata.name, i.spec, i) for i in facts.incidents if i.is_open or i.resolved_within(grace, now)]
+    learnt = learnt_words(facts.taught)
     return [
-        of_incident(name, spec, incident, filed.get(name, ()), topology, reader, facts.house)
+        of_incident(name, spec, incident, filed.get(name, ()), topology, reader, facts.house, learnt)
         for name, spec, incident in incidents
     ]
 

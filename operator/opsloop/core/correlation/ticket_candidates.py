@@ -42,8 +42,10 @@ def of_incident(
     topology: Topology,
     reader: Reader,
     house: HouseWords,
+    learnt: Mapping[str, Mapping[str, int]],
 ) -> Candidate:
-    """An Incident with the alerts of its ledger, read as they were grouped; `incident` None = it is about to be created."""
+    """An Incident with the alerts of its ledger, read as they were grouped; `incident` None = it is about to be created.
+    `learnt`: service → words that corrections taught."""
     root = spec.release or spec.service
     view = topology.views.get(spec.release)
     readings = [reading for alert in alerts[:MOST_ALERTS] if (reading := reader(alert)).kind]
@@ -65,6 +67,7 @@ def of_incident(
         severity=min(spec.signal.severity, incident.status.severity) if incident else spec.signal.severity,
         team=view.release.metadata.labels.get("team", "") if view else "",
         known_as=known_as(topology, house),
+        learnt=learnt,
     )
 
 

@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 
 from opsloop.api.incident import AlertCounts, Cause, Evidence, IncidentStatus, LinkedTicket, TimelineEntry
 from opsloop.api.meta import Model
+from opsloop.core.alerts.ledger import tickets_of
 from opsloop.core.incident.state import IncidentBuilder
 
 KIB = 1024
@@ -139,7 +140,7 @@ def _dropped(decision: IncidentBuilder, status: IncidentStatus) -> dict[str, int
     counts = {
         "plays": before.dropped.get("plays", 0) + gone,
         "page.messages": max(numbers, default=0) - len(numbers),
-        "tickets": len(decision.facts.ledger.tickets) - len(status.tickets),
+        "tickets": len(tickets_of(decision.facts.ledger)) - len(status.tickets),
         "alerts.byService": status.alerts.count - sum(status.alerts.by_service.values()),
         "timeline": status.folded + status.dropped.get("timeline", 0),
     }

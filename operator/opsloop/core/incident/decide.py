@@ -125,6 +125,7 @@ def _record_evidence(decision: IncidentBuilder) -> None:
         text = f"first alert: {first.name}{f' on {first.service}' if first.service else ''}"
         timeline.record(decision, "first-alert", counts.first_at, "Alerts", text, "alertmanager")
     timeline.record_moves(decision, facts.ledger.moves)
+    people.record_corrections(decision, facts.ledger.corrections)
     for ticket in tickets[:MOST_TOLD]:
         text = f'ticket {ticket.id} "{ticket.subject}" linked with score {ticket.score:.2f}'
         timeline.record(decision, f"ticket-{ticket.id}", ticket.received_at, "Ticket", text, "intake", ticket.evidence)

@@ -1,15 +1,19 @@
 """What people add to an Incident, told in its timeline: who works on it, and their notes."""
 
 import hashlib
+from collections.abc import Iterable
 from datetime import datetime
 
 from opsloop.api.incident import Note
+from opsloop.core.alerts.corrections import told
 from opsloop.core.incident import timeline
 from opsloop.core.incident.state import IncidentBuilder
+from opsloop.core.reported import Correction
 
 # Types of timeline entries, and the reason of an Event
 ASSIGNED = "Assigned"  # who works on the Incident was changed by a person
 NOTE = "Note"  # a person added a note
+CORRECTED = "Corrected"  # a person corrected a ticket of the Incident
 MOST_TOLD = 50  # notes in the timeline; the spec and the postmortem have all of them
 SOMEBODY = "an unknown manager"
 
@@ -19,6 +23,13 @@ def record(decision: IncidentBuilder) -> None:
     _assignee(decision)
     for note in decision.facts.incident.spec.notes[:MOST_TOLD]:
         _note(decision, note)
+
+
+def record_corrections(decision: IncidentBuilder, corrections: Iterable[Correction]) -> None:
+    """Each correction of a ticket once: who changed what, when, from and to."""
+    for record in sorted(corrections, key=lambda r: (r.at, r))[-MOST_TOLD:]:
+        text = f"ticket {record.ticket} {told(record)}"
+        timeline.record(decision, f"corrected-{record.id}-{record.what}", record.at, CORRECTED, text, record.by)
 
 
 def _assignee(decision: IncidentBuilder) -> None:

@@ -13,8 +13,11 @@ from datetime import datetime, timedelta
 
 from opsloop.api.incident import Evidence, LinkedTicket
 from opsloop.api.meta import Severity, format_time
+from opsloop.core.alerts import corrections
 from opsloop.core.reported import HouseWords, Ledger, QueuedTicket, Ticket, Triage
+from opsloop.core.tickets.corrected import of_queue
 from opsloop.core.tickets.features import cues_of, tokens_of
+from opsloop.core.tickets.model import Pulls
 from opsloop.core.tickets.triage import is_over, text_of, triage
 from opsloop.core.tickets.words import Text
 
@@ -24,6 +27,7 @@ THRESHOLD = 0.5  # what a ticket that names nothing and shares a common symptom 
 HARM = frozenset({"outage", "performance"})
 FAILING, SLOW = "failing", "slow"
 
+LEARNT = 0.6  # share of its worth that a word has which people's corrections taught, and nobody wrote down
 ROOT, ONE_HOP, FURTHER, STARVED = 2.0, 1.4, 0.9, 0.8  # a word for such a service, ÷ √ of the Incidents that touch it
 SAME_SLOW, SAME_FAILING = 0.6, 0.3
 EXAMPLE = 0.6  # an example of what came back is a failure that can be asked again
@@ -49,6 +53,7 @@ class Candidate:
     severity: Severity
     team: str = ""  # owner of the root Release, if it is known
     known_as: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    learnt: Mapping[str, Mapping[str, int]] = field(default_factory=dict)  # service → word → tickets that taught it
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,18 +79,45 @@ def link_tickets(
 ) -> tuple[dict[str, tuple[LinkedTicket, ...]], tuple[QueuedTicket, ...]]:
     """New links (Incident → tickets), and the whole queue afterwards. A ticket that some ledger holds is settled;
     `house`: its routes and categories."""
-    settled = {str(t["id"]) for ledger in ledgers.values() for t in ledger.tickets}
-    waiting = {q.ticket.id: q for q in queue}
-    for ticket in tickets:
-        if ticket.id not in settled and ticket.id not in waiting:
-            waiting[ticket.id] = QueuedTicket(ticket, triage(ticket, house=house))
+    waiting = {q.ticket.id: q for q in waiting_of(tickets, queue, ledgers, house)}
     links: dict[str, list[LinkedTicket]] = {}
-    for identity in sorted(waiting.keys() - settled):
-        if match := link(waiting[identity].ticket, waiting[identity].triage, candidates):
-            links.setdefault(match.candidate.incident, []).append(linked_ticket(waiting[identity], match))
-    gone = settled | {t.id for new in links.values() for t in new}
+    for identity in sorted(waiting):
+        queued = waiting[identity]
+        if corrections.is_out(queued.corrections):
+            continue
+        judgement = of_queue(queued, house or HouseWords())
+        if match := link(queued.ticket, judgement, candidates):
+            links.setdefault(match.candidate.incident, []).append(linked_ticket(queued, match))
+    gone = {t.id for new in links.values() for t in new}
     rest = tuple(q for q in waiting.values() if q.ticket.id not in gone)
     return {name: tuple(new) for name, new in links.items()}, rest
+
+
+def waiting_of(
+    tickets: Iterable[Ticket],
+    queue: Iterable[QueuedTicket],
+    ledgers: Mapping[str, Ledger],
+    house: HouseWords | None = None,
+    pulls: Pulls | None = None,
+) -> tuple[QueuedTicket, ...]:
+    """The queue with what arrived, judged; without what a ledger holds. Of a ticket in both the later word of a person counts."""
+    turns: dict[str, int] = {}
+    for ledger in ledgers.values():
+        records = corrections.by_ticket(ledger.corrections)
+        for item in ledger.tickets:
+            own = records.get(item["id"], ())
+            if not corrections.is_out(own):
+                turns[item["id"]] = max(turns.get(item["id"], 0), corrections.turn(own))
+    held = {str(item["id"]) for ledger in ledgers.values() for item in ledger.tickets}
+    waiting = {
+        q.ticket.id: q
+        for q in queue
+        if q.ticket.id not in turns or corrections.turn(q.corrections) > turns[q.ticket.id]
+    }
+    for ticket in tickets:
+        if ticket.id not in held and ticket.id not in waiting:
+            waiting[ticket.id] = QueuedTicket(ticket, triage(ticket, house=house, pulls=pulls))
+    return tuple(waiting.values())
 
 
 def link(ticket: Ticket, judgement: Triage, candidates: Sequence[Candidate]) -> Match | None:
@@ -154,9 +186,16 @@ def _named(text: Text, candidate: Candidate, touched: Mapping[str, int]) -> Iter
     best: tuple[float, Evidence] | None = None
     for service, weight in sorted(candidate.affected.items(), key=lambda item: (-item[1], item[0])):
         worth = weight / math.sqrt(touched[service])
-        if (best is None or worth > best[0]) and (word := text.names(service, candidate.known_as.get(service, ()))):
+        if best is not None and worth <= best[0]:
+            continue
+        if word := text.names(service, candidate.known_as.get(service, ())):
             where = "" if service == candidate.root else ", which this incident affects"
             best = worth, Evidence(name="Service", value=f"“{word}” means {service}{where}", source="ticket text")
+        elif best is None or LEARNT * worth > best[0]:
+            learnt = candidate.learnt.get(service, {})
+            if word := text.has(learnt):
+                value = f"“{word}” means {service}, as people corrected {learnt[word]} tickets"
+                best = LEARNT * worth, Evidence(name="Service", value=value, source="corrections")
     return [best] if best else []
 
 

@@ -35,6 +35,10 @@ CLEAR = 0.35  # score that the best category needs; both chosen on the training 
 _BIAS = "bias"
 
 
+Pulls = Mapping[tuple[Category, Category], float]
+"""(judged, meant) → what people's corrections add to the score of the meant category."""
+
+
 @dataclass(frozen=True, slots=True)
 class Judgement:
     """Category and severity of a text, and why: the strongest features for the category over its best rival."""
@@ -73,8 +77,8 @@ def weights() -> Weights:
     return Weights({name: base64.b64decode(row) for name, row in content["rows"].items()}, content["unit"])
 
 
-def judge(subject: str, body: str) -> Judgement:
-    """The judgement on a person's own words; `unknown` where the model cannot read them."""
+def judge(subject: str, body: str, pulls: Pulls | None = None) -> Judgement:
+    """The judgement on a person's own words; `unknown` where the model cannot read them. `pulls`: of the house."""
     known = readable(subject, body)
     if known < READABLE:
         why = "no word" if not known else f"only {known:.0%} of the words are known"
@@ -88,6 +92,11 @@ def judge(subject: str, body: str) -> Judgement:
     category, rival = ranked[0], ranked[1]
     if scores[category] < CLEAR:
         return Judgement("unknown", "sev3", (f"as much {category} as {rival}: neither is clear",))
+    pulled = max(ranked[1:], key=lambda c: scores[c] + (pulls or {}).get((category, c), 0.0))
+    pull = (pulls or {}).get((category, pulled), 0.0)
+    if scores[pulled] + pull > scores[category]:
+        why = f"nearly as much {pulled} as {category}, and people corrected {category} to {pulled} here (+{pull:.2f})"
+        return Judgement(pulled, max(POSSIBLE[pulled], key=lambda s: scores[s]), (why,))
     severity: Severity = "sev3" if is_over(category, features) else max(POSSIBLE[category], key=lambda s: scores[s])
     terms = {
         name: value * (model.weight(name, category) - model.weight(name, rival)) for name, value in features.items()

@@ -11,7 +11,7 @@ from typing import cast
 from opsloop.api.meta import Severity
 from opsloop.core.reported import Category, HouseWords, Ticket, Triage
 from opsloop.core.tickets.mail import OwnWords, own_words
-from opsloop.core.tickets.model import SEVERITIES, judge
+from opsloop.core.tickets.model import SEVERITIES, Pulls, judge
 from opsloop.core.tickets.words import Text
 
 ROUTES: Mapping[Category, str] = {
@@ -28,14 +28,15 @@ ROUTES: Mapping[Category, str] = {
 _LONG_QUOTE = re.compile(r"(?<!\S)[\"“„«][^\"“”„«»]{25,}[\"”“»]")
 
 
-def triage(ticket: Ticket, team: str = "", house: HouseWords | None = None) -> Triage:
-    """Category, severity and route; `team` owns the concerned Release, if one is known. `house`: its routes and categories."""
+def triage(ticket: Ticket, team: str = "", house: HouseWords | None = None, pulls: Pulls | None = None) -> Triage:
+    """Category, severity and route; `team` owns the concerned Release, if one is known. `house`: its routes and categories;
+    `pulls`: what people's corrections taught of categories."""
     own = house or HouseWords()
     words = words_of(ticket)
     if words.automatic:
         route = team or route_of("unknown", own)
         return Triage("unknown", "sev4", route, f"an {words.automatic}, which nobody wrote")
-    found = judge(words.subject, words.body)
+    found = judge(words.subject, words.body, pulls)
     category, severity, because = found.category, found.severity, "; ".join(found.because)
     if (
         ticket.example

@@ -78,6 +78,10 @@ class Text:
             words_of_service(service)
         )
 
+    def has(self, words: Collection[str]) -> str:
+        """The first of these words that stands in the text, "" if none does."""
+        return min((word for word in words if word in self._words), default="")
+
     def _any(self, entries: Iterable[str]) -> str:
         for entry in entries:
             if "_" in entry:
@@ -90,6 +94,13 @@ class Text:
             elif entry in self._words:
                 return entry
         return ""
+
+
+@lru_cache(maxsize=4096)
+def names_a_kind(word: str) -> bool:
+    """True of a word by which people call some kind of service, a cart or a till, whatever its own name."""
+    entries = {entry for words in roles().values() for entry in words if "_" not in entry}
+    return word in entries or any(entry.endswith("*") and word.startswith(entry[:-1]) for entry in entries)
 
 
 @lru_cache(maxsize=4096)

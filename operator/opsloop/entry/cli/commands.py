@@ -21,6 +21,7 @@ from opsloop.entry.cli import gate as cli_gate
 from opsloop.entry.cli import people as cli_people
 from opsloop.entry.cli import show as cli_show
 from opsloop.entry.cli import stop as cli_stop
+from opsloop.entry.cli import tickets as cli_tickets
 from opsloop.entry.cli.out import complain, say
 from opsloop.errors import OpsloopError
 from opsloop.names import CLI_MANAGER
@@ -42,7 +43,10 @@ async def connect(kubeconfig: str | None, context: str | None) -> AsyncIterator[
 
 def main(argv: Sequence[str] | None = None, connect: Connect = connect) -> int:
     """Runs one command and returns its exit code; errors are one line on stderr."""
-    arguments = parser().parse_args(argv)
+    commands = parser()
+    arguments = commands.parse_args(argv)
+    if getattr(arguments, "namespace", "") is None:
+        commands.error("the following arguments are required: -n/--namespace")
     try:
         if arguments.command == "operator":
             return _operator()
@@ -107,8 +111,7 @@ def parser() -> argparse.ArgumentParser:
     timeline = _reader(commands.add_parser("timeline", help="print an Incident's timeline"))
     timeline.add_argument("incident", metavar="INCIDENT")
     timeline.set_defaults(run=cli_show.timeline)
-    tickets = _reader(commands.add_parser("tickets", help="list linked tickets and the ticket queue"))
-    tickets.set_defaults(run=cli_show.tickets)
+    _tickets(commands)
     _people(commands)
     _correlate(commands)
     halt = "stop opsloop in a namespace, or in its own for all: it only watches, tells and lowers"
@@ -131,6 +134,38 @@ def parser() -> argparse.ArgumentParser:
     run = "run the operator; every setting is an environment variable OPSLOOP_*, none is a flag"
     commands.add_parser("operator", help=run, description=run)
     return top
+
+
+def _tickets(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    """The list, and what changes it."""
+    top = _reader(
+        commands.add_parser("tickets", help="list linked tickets and the queue; correct them"), required=False
+    )
+    top.set_defaults(run=cli_tickets.listing)
+    below = top.add_subparsers(dest="correction", metavar="CORRECTION")
+
+    def add(name: str, help_: str, run: object, *positional: tuple[str, str]) -> argparse.ArgumentParser:
+        command = _reader(below.add_parser(name, help=help_, description=help_), below=True)
+        for dest, metavar in positional:
+            command.add_argument(dest, metavar=metavar)
+        command.set_defaults(run=run)
+        return command
+
+    ticket = ("ticket", "ID")
+    add("link", "a ticket belongs to this Incident", cli_tickets.link, ticket, ("incident", "INCIDENT"))
+    add(
+        "unlink",
+        "a ticket belongs to no Incident: into the queue, and opsloop links it no more",
+        cli_tickets.unlink,
+        ticket,
+    )
+    for what, metavar in (("route", "ROUTE"), ("category", "CATEGORY"), ("severity", "SEVERITY")):
+        command = add(what, f"a ticket's {what} is another one", cli_tickets.change, ticket)
+        command.add_argument("--to", required=True, metavar=metavar)
+        command.set_defaults(what=what)
+    add("learnt", "what corrections taught, as counts", cli_tickets.learnt)
+    forgotten = "take back what was learnt: a word of a service, or a category for a category"
+    add("forget", forgotten, cli_tickets.forget, ("first", "SERVICE|CATEGORY"), ("second", "WORD|CATEGORY"))
 
 
 def _people(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
@@ -162,11 +197,17 @@ def _correlate(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
     add("storms", nargs="+", metavar="STORM.jsonl", help="one Alertmanager webhook body per line, in order of arrival")
 
 
-def _reader(command: argparse.ArgumentParser) -> argparse.ArgumentParser:
-    """Adds the options of a command that talks to the API server."""
-    command.add_argument("-n", "--namespace", required=True, metavar="NS", help="namespace of the service")
-    command.add_argument("--kubeconfig", metavar="FILE", help="kubeconfig; default: the one that kubectl would use")
-    command.add_argument("--context", metavar="NAME", help="context of the kubeconfig")
+def _reader(command: argparse.ArgumentParser, required: bool = True, below: bool = False) -> argparse.ArgumentParser:
+    """Adds the options of a command that talks to the API server. `below`: of one whose parent has them too, so that they
+    may stand before or after its name."""
+    default = argparse.SUPPRESS if below else None
+
+    def add(*flags: str, metavar: str, help: str, required: bool = False) -> None:
+        command.add_argument(*flags, required=required, default=default, metavar=metavar, help=help)
+
+    add("-n", "--namespace", required=required and not below, metavar="NS", help="namespace of the service")
+    add("--kubeconfig", metavar="FILE", help="kubeconfig; default: the one that kubectl would use")
+    add("--context", metavar="NAME", help="context of the kubeconfig")
     return command
 
 

@@ -21,7 +21,7 @@ Change = Callable[[Object], Sequence[Object]]  # the Incident as it is → opera
 
 async def ack(arguments: argparse.Namespace, cluster: Cluster) -> int:
     """Acknowledges: sets the annotation to who and when, so that it is a new command each time."""
-    who = await _caller(cluster)
+    who = await caller(cluster)
     value = f"{format_time(datetime.now(UTC))} by {who}"
 
     def change(incident: Object) -> list[Object]:
@@ -37,7 +37,7 @@ async def assign(arguments: argparse.Namespace, cluster: Cluster) -> int:
     """Sets the assignee: the caller where none is named."""
     if arguments.nobody and arguments.who:
         raise Invalid("assign: name somebody, or --nobody, not both")
-    who = "" if arguments.nobody else _fits(arguments.who or await _caller(cluster))
+    who = "" if arguments.nobody else _fits(arguments.who or await caller(cluster))
     await _patch(arguments, cluster, lambda _: [{"op": "add", "path": "/spec/assignee", "value": who}])
     say(f"{arguments.incident} is assigned to {who or 'nobody'}")
     return 0
@@ -45,7 +45,7 @@ async def assign(arguments: argparse.Namespace, cluster: Cluster) -> int:
 
 async def note(arguments: argparse.Namespace, cluster: Cluster) -> int:
     """Adds a note, by the caller where no author is named."""
-    author = _fits(arguments.author or await _caller(cluster))
+    author = _fits(arguments.author or await caller(cluster))
     added = {"at": format_time(datetime.now(UTC)), "author": author, "text": arguments.text}
 
     def change(incident: Object) -> list[Object]:
@@ -75,7 +75,7 @@ async def _patch(arguments: argparse.Namespace, cluster: Cluster, change: Change
                 raise
 
 
-async def _caller(cluster: Cluster) -> str:
+async def caller(cluster: Cluster) -> str:
     """The name under which the API server knows the caller. Unavailable where it does not say."""
     body = {"apiVersion": "authentication.k8s.io/v1", "kind": "SelfSubjectReview"}
     status, answer = await cluster.raw("POST", REVIEW, body=json.dumps(body))

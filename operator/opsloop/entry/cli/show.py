@@ -1,15 +1,13 @@
-"""`opsloop postmortem`, `timeline` and `tickets`: print stored records for a person."""
+"""`opsloop postmortem` and `timeline`: print stored records for a person."""
 
 import argparse
 from collections.abc import Iterable
 from datetime import datetime
 
 from opsloop import names
-from opsloop.api.incident import Incident, LinkedTicket, TimelineEntry
-from opsloop.core.alerts import ledger
+from opsloop.api.incident import Incident, TimelineEntry
 from opsloop.entry.cli.out import say, say_prose
 from opsloop.errors import NotFound
-from opsloop.shell.evidence.intake import filings, queue
 from opsloop.shell.ports import CONFIGMAPS, INCIDENTS, Reader
 
 POSTMORTEM_KEY = "postmortem.md"
@@ -66,27 +64,6 @@ def since(zero: datetime, at: datetime) -> str:
     hours, minutes = divmod(minutes, 60)
     clock = f"{hours}:{minutes:02d}" if hours else str(minutes)
     return f"{sign}{clock}:{rest // 10:02d}.{rest % 10}"
-
-
-async def tickets(arguments: argparse.Namespace, reader: Reader) -> int:
-    """Prints the linked tickets with score and evidence, then the ticket queue."""
-    records = await filings(reader, arguments.namespace)
-    linked = [(name, t) for name, stored in sorted(records.ledgers.items()) for t in ledger.tickets_of(stored)]
-    for name, ticket in linked:
-        _print_linked(name, ticket)
-    for waiting in await queue(reader, arguments.namespace):
-        triage = waiting.triage
-        say(f"{waiting.ticket.id}  in the queue  {triage.called} → {triage.route}  {waiting.ticket.subject}")
-    if records.inbox:
-        say(f"{records.inbox} inbox entries are not filed yet")
-    say(f"{len(linked)} linked, {len(records.queue)} in the queue")
-    return 0
-
-
-def _print_linked(incident: str, ticket: LinkedTicket) -> None:
-    say(f"{ticket.id}  linked to {incident} ({ticket.score:.0%})  {ticket.category} → {ticket.route}  {ticket.subject}")
-    for fact in ticket.evidence:
-        say(f"    {fact.name}: {fact.value}" + (f"  [{fact.source}]" if fact.source else ""))
 
 
 async def _incident(reader: Reader, namespace: str, name: str) -> Incident:

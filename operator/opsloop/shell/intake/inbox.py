@@ -12,10 +12,12 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
+from opsloop.api.meta import parse_time
 from opsloop.core.codec import decode_entry, encode_entries
-from opsloop.core.reported import Alert, InboxEntry, Ticket
+from opsloop.core.reported import Alert, Asked, InboxEntry, Ticket
+from opsloop.core.tickets.asked import of_config_map
 from opsloop.errors import Invalid, NotFound, Unauthenticated, Unavailable
-from opsloop.names import INBOX
+from opsloop.names import INBOX, INBOX_PREFIX
 from opsloop.shell.apart import Apart
 from opsloop.shell.intake.notices import ENTRY_SET_ASIDE, Tell, nobody
 from opsloop.shell.ports import CONFIGMAPS, Clock, Creator, Object, Reader, Watcher
@@ -25,7 +27,7 @@ WINDOW = 0.1  # seconds
 BIG_WINDOW = 0.05  # of bodies that are worth a write each
 ANY = ""  # in place of a name: some entry, nobody knows which
 TICKET = 10  # alerts that are encoded as fast as a long ticket
-PREFIX = "opsloop-inbox-"
+PREFIX = INBOX_PREFIX
 MANY = f"{PREFIX}many-"  # begins the names of entries that are not small
 MOST_ENTRIES, MOST_ALERTS = 64, 4000  # that one look takes; the rest waits for the next one, which follows at once
 FIRST = 48  # of these, which are for small entries as long as there are any: a storm keeps nobody else waiting
@@ -40,10 +42,11 @@ MAX_PENDING = 50_000  # alerts and tickets that are not stored yet, over all nam
 
 @dataclass(slots=True)
 class _Batch:
-    """Alerts and tickets that wait for one commit in one namespace."""
+    """Alerts, tickets and corrections that wait for one commit in one namespace."""
 
     alerts: list[Alert] = field(default_factory=list)
     tickets: list[Ticket] = field(default_factory=list)
+    asked: list[Asked] = field(default_factory=list)
     stored: asyncio.Future[None] = field(default_factory=lambda: asyncio.get_running_loop().create_future())
 
 
@@ -76,6 +79,10 @@ class Inbox:
         """Returns when the API server holds it. Unavailable as above."""
         await self._put(namespace, (), (ticket,))
 
+    async def put_asked(self, namespace: str, asked: Asked) -> None:
+        """A correction, likewise."""
+        await self._put(namespace, (), (), (asked,))
+
     @property
     def pending(self) -> int:
         """Number of alerts and tickets that are not stored yet."""
@@ -85,8 +92,10 @@ class Inbox:
         """Waits for all commits under way."""
         await asyncio.gather(*self._commits, return_exceptions=True)
 
-    async def _put(self, namespace: str, alerts: Sequence[Alert], tickets: Sequence[Ticket]) -> None:
-        size = len(alerts) + len(tickets)
+    async def _put(
+        self, namespace: str, alerts: Sequence[Alert], tickets: Sequence[Ticket], asked: Sequence[Asked] = ()
+    ) -> None:
+        size = len(alerts) + len(tickets) + len(asked)
         if self._pending + size > self._max_pending:
             raise Unavailable(f"{self._pending} alerts and tickets wait to be stored; try again soon", after=1.0)
         self._pending += size
@@ -94,6 +103,7 @@ class Inbox:
             batch = self._batch((namespace, size > FEW))
             batch.alerts += alerts
             batch.tickets += tickets
+            batch.asked += asked
             await asyncio.shield(batch.stored)  # a caller that hangs up does not cancel the others' commit
         finally:
             self._pending -= size
@@ -113,7 +123,7 @@ class Inbox:
             self._batches.pop(key, None)
             names = []
             size = len(batch.alerts) + TICKET * len(batch.tickets)
-            for data in await self._apart(size, lambda: encode_entries(batch.alerts, batch.tickets)):
+            for data in await self._apart(size, lambda: encode_entries(batch.alerts, batch.tickets, batch.asked)):
                 names.append(f"{MANY if big else PREFIX}{uuid.uuid4().hex}")
                 await self._writer.create(CONFIGMAPS, namespace, inbox_entry(names[-1], data))
         except BaseException as error:
@@ -194,7 +204,7 @@ class InboxReader:
                     # to the end: what stays here keeps nothing else waiting
                     listing.unfiled[entry.name] = listing.unfiled.pop(entry.name, None)
                     entries.append(entry)
-                    size += len(entry.alerts) + len(entry.tickets)
+                    size += len(entry.alerts) + len(entry.tickets) + len(entry.asked)
         listing.full = read < len(names)
         return tuple(entries)
 
@@ -236,6 +246,9 @@ class InboxReader:
         if item is None:
             return None
         meta, data = item["metadata"], item.get("binaryData") or {}
+        if not data and item.get("data"):  # a person wrote it: a correction
+            asked = of_config_map(item["data"], str(meta["uid"]), _created(meta, self._clock.now()))
+            return InboxEntry(name=meta["name"], uid=meta["uid"], asked=(asked,))
         try:
             big = sum(map(len, data.values())) > QUICK
             entry = await asyncio.to_thread(decode_entry, data) if big else decode_entry(data)
@@ -248,3 +261,11 @@ class InboxReader:
         if namespace not in self._listings:
             self._listings[namespace] = _Listing(self._clock.now())
         return self._listings[namespace]
+
+
+def _created(meta: Object, now: datetime) -> datetime:
+    """When the API server stored an object."""
+    try:
+        return parse_time(meta["creationTimestamp"])
+    except (KeyError, TypeError, ValueError):
+        return now

@@ -13,7 +13,7 @@ from opsloop.api.incident import LinkedTicket
 from opsloop.core.alerts import pages
 from opsloop.core.alerts.pages import MOST_PAGES
 from opsloop.core.codec import decode_ledger_with_pages, decode_page, decode_queue
-from opsloop.core.reported import Alert, Ledger, Moved, Page, QueuedTicket
+from opsloop.core.reported import Alert, Correction, Ledger, Moved, Page, QueuedTicket, Ticket
 from opsloop.core.tickets.queue import MOST_SEGMENTS, SEGMENT, arrange, fit
 from opsloop.errors import Conflict, Invalid
 from opsloop.names import ledger_name, page_name, queue_name
@@ -75,6 +75,8 @@ class LedgerStore:
         alerts: Sequence[Alert] = (),
         tickets: Sequence[LinkedTicket] = (),
         moves: Sequence[Moved] = (),
+        originals: Sequence[Ticket] = (),
+        corrections: Sequence[Correction] = (),
     ) -> bool:
         """Merges these into the ledger. False where nothing was new and nothing was written. Conflict: stale.
 
@@ -84,7 +86,9 @@ class LedgerStore:
         book = await self._ledger(namespace, name)
         before = book.ledger
         size = MERGED * (len(alerts) + len(before.alerts))
-        after, left_out = await self._apart(size, lambda: pages.file(before, alerts, tickets, moves))
+        after, left_out = await self._apart(
+            size, lambda: pages.file(before, alerts, tickets, moves, originals, corrections)
+        )
         if left_out:
             text = f"incident {name} holds {_held(after)} alerts and no more: {left_out} further ones are not in its ledger"
             self._tell(namespace, ALERTS_LEFT_OUT, left_out, text)

@@ -8,7 +8,7 @@ import contextlib
 import itertools
 import logging
 from collections.abc import Coroutine, Iterable, Iterator, Mapping, Sequence
-from typing import Any
+from typing import Any, cast
 
 from opsloop.api.meta import API_VERSION, Model
 from opsloop.core.actions import (
@@ -32,14 +32,19 @@ from opsloop.core.actions import (
     StopQuarantine,
     StoreExperience,
     StorePostmortem,
+    StoreTaught,
     StoreTicketQueue,
+    TakeTickets,
+    TellAnswers,
     WithdrawPage,
 )
-from opsloop.core.decision import Decision
+from opsloop.core.decision import Decision, Event, EventType
 from opsloop.core.evalcase.quarantine import pod_from_template
 from opsloop.core.facts import TemplateWrite
 from opsloop.core.postmortem import document
 from opsloop.core.release import revisions
+from opsloop.core.text import line
+from opsloop.core.tickets.correcting import CORRECTED, REFUSED
 from opsloop.errors import AlreadyExists, Conflict, Forbidden, Invalid, LeadershipLost, NotFound, OpsloopError
 from opsloop.names import CANARY, GATE, canary_name
 from opsloop.shell.ports import (
@@ -225,6 +230,12 @@ async def execute(runtime: Runtime, namespace: str, obj: Object, action: Action)
             await runtime.ledgers.store_queue(namespace, action.queue)
         case StoreExperience():
             await runtime.experience.store(namespace, action.experience)
+        case TakeTickets():
+            await _take_tickets(runtime, namespace, action)
+        case StoreTaught():
+            await runtime.taught.store(namespace, action.taught)
+        case TellAnswers():
+            await _tell_answers(runtime, obj, action)
         case DeleteInboxEntries():
             await _delete_inbox_entries(runtime, namespace, action)
         case SendPage():
@@ -362,7 +373,9 @@ async def _file_to_ledger(runtime: Runtime, namespace: str, action: FileToLedger
     incident = runtime.cache.get("Incident", namespace, action.incident)
     if incident is None:
         raise Conflict(f"incident {namespace}/{action.incident} was deleted since the decision")
-    if await runtime.ledgers.file(incident, action.alerts, action.tickets):
+    if await runtime.ledgers.file(
+        incident, action.alerts, action.tickets, originals=action.originals, corrections=action.corrections
+    ):
         reasons = ", ".join(f"{reason} {count}" for reason, count in sorted(action.reasons.items()))
         log.info(
             "incident %s/%s: filed %d alerts (%s) and %d tickets",
@@ -384,6 +397,22 @@ async def _move_alerts(runtime: Runtime, namespace: str, action: MoveAlerts) -> 
         source = runtime.cache.get("Incident", namespace, name)
         if source is not None and await runtime.ledgers.file(source, moves=records):
             runtime.enqueue(("Incident", namespace, name))
+
+
+async def _take_tickets(runtime: Runtime, namespace: str, action: TakeTickets) -> None:
+    incident = runtime.cache.get("Incident", namespace, action.incident)
+    if incident is not None and await runtime.ledgers.file(incident, corrections=action.corrections):
+        runtime.enqueue(("Incident", namespace, action.incident))
+
+
+async def _tell_answers(runtime: Runtime, obj: Object, action: TellAnswers) -> None:
+    """On the Namespace: an Event and a line of the log for each, and the count."""
+    for answer in action.answers:
+        runtime.instruments.correction("done" if answer.done else "refused")
+        log.info("%s: correction by %s: %s", obj["metadata"]["name"], answer.by, answer.text)
+        reason, kind = (CORRECTED, "Normal") if answer.done else (REFUSED, "Warning")
+        text = answer.text if answer.done else f"{answer.by}: {answer.text}"
+        await runtime.events.post(obj, Event(reason, line(text)[:1000], cast(EventType, kind)))
 
 
 async def _delete_inbox_entries(runtime: Runtime, namespace: str, action: DeleteInboxEntries) -> None:

@@ -1,6 +1,7 @@
 """Gathers the facts of one object: from the watch cache where possible, live for kinds that are not watched."""
 
 import contextlib
+from collections.abc import Iterable
 from dataclasses import replace
 from typing import Any
 
@@ -30,7 +31,7 @@ from opsloop.core.facts import (
 from opsloop.core.release import revisions
 from opsloop.core.release.alone import claims_of
 from opsloop.core.release.rollout_state import trouble_of
-from opsloop.core.reported import Ledger
+from opsloop.core.reported import Asked, InboxEntry, Ledger, Taught
 from opsloop.core.runbook import acts, applies_to
 from opsloop.errors import Forbidden, NotFound
 from opsloop.names import CANARY, QUARANTINE, RELEASE, REVISION, SUBJECT, canary_name, postmortem_name
@@ -194,6 +195,8 @@ async def namespace_facts(runtime: Runtime, namespace: str) -> CorrelationFacts:
     names = {
         i.metadata.name for i in (*relevant, *teachers(incidents, experience, runtime.reopen_grace, runtime.now()))
     }
+    asked = tuple(a for entry in inbox for a in entry.asked)
+    about = {i.metadata.name for i in incidents if any(_may_hold(i, a) for a in asked)}
     return CorrelationFacts(
         namespace=namespace,
         releases=tuple(view(runtime, release) for release in releases),
@@ -207,7 +210,19 @@ async def namespace_facts(runtime: Runtime, namespace: str) -> CorrelationFacts:
         rules=runtime.rules.known,
         experience=experience,
         house=runtime.house,
+        taught=await runtime.taught.of(namespace) if asked or queue or _has_tickets(inbox) else Taught(),
+        further={name: await runtime.ledgers.ledger(namespace, name) for name in sorted(about - names)},
     )
+
+
+def _has_tickets(inbox: Iterable[InboxEntry]) -> bool:
+    return any(entry.tickets for entry in inbox)
+
+
+def _may_hold(incident: Incident, asked: Asked) -> bool:
+    """True of the Incident that a ticket shall go to, and of those that may hold it; a status lists the first ones only."""
+    listed = any(ticket.id == asked.ticket for ticket in incident.status.tickets)
+    return listed or incident.metadata.name == asked.link or bool(incident.status.dropped.get("tickets"))
 
 
 def _nameless(stored: Object) -> Incident:

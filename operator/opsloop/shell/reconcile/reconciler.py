@@ -101,4 +101,4 @@ async def _correlate(runtime: Runtime, facts: CorrelationFacts) -> Decision:
 
 def _namespace(name: str) -> Object:
     """The object of the correlator's key; its content is not observed."""
-    return {"kind": "Namespace", "metadata": {"name": name, "namespace": name}}
+    return {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name, "namespace": name}}

@@ -49,6 +49,7 @@ class FakeInstruments:
         self.pages_undelivered = 0
         self.aside: Counter[str] = Counter()
         self.incidents_deleted = 0
+        self.corrections: Counter[str] = Counter()
 
     def reconciled(self, key: ObjectKey, result: str, seconds: float) -> None:
         self.on_reconciled(key, result)
@@ -58,6 +59,9 @@ class FakeInstruments:
 
     def set_aside(self, what: str, count: int) -> None:
         self.aside[what] += count
+
+    def correction(self, result: str) -> None:
+        self.corrections[result] += 1
 
     def incident_deleted(self, namespace: str) -> None:
         self.incidents_deleted += 1
