@@ -68,12 +68,13 @@ install: images ## the operator by its Helm chart, for all namespaces (PROMETHEU
 generate: $(STAMP) ## CRDs from the models, manifests from the chart
 	@$(PY) tools/generate.py
 
-bench: $(STAMP) cluster images ## reaction, requests and memory over one shift; a heavy load on the deployed intake and without a cluster; placing storms
+bench: $(STAMP) cluster images ## reaction, requests and memory over one shift; a heavy load on the deployed intake and without a cluster; placing storms; a long ticket queue
 	@failed=0; \
 	$(PY) -m e2e.bench || failed=1; \
 	$(PY) -m e2e.bench.load.on_kind || failed=1; \
 	$(PY) -m e2e.bench.load || failed=1; \
 	$(PY) -m e2e.bench.storms || failed=1; \
+	$(PY) -m e2e.bench.tickets || failed=1; \
 	exit $$failed
 
 sim: $(STAMP) ## how well it judges: a table over EPISODES=400 weathers in fake time; fails where a goal is not met

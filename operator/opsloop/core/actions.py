@@ -9,7 +9,7 @@ from opsloop.api.incident import Incident, IncidentSpec, LinkedTicket
 from opsloop.api.page import PageMessage
 from opsloop.api.release import Release
 from opsloop.core.facts import Experience
-from opsloop.core.reported import Alert, Answer, Correction, Moved, QueuedTicket, Taught, Ticket
+from opsloop.core.reported import Alert, Answer, Correction, Looked, Moved, QueuedTicket, Taught, Ticket
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,6 +143,13 @@ class TakeTickets:
 
 
 @dataclass(frozen=True, slots=True)
+class NoteLooked:
+    """Remembers, in this process, which tickets were compared with which Incidents and found nothing."""
+
+    looked: Looked
+
+
+@dataclass(frozen=True, slots=True)
 class StoreTaught:
     """Replace what people's corrections taught in the namespace, with the answers to them. A stale one is a Conflict."""
 
@@ -245,6 +252,6 @@ class StopQuarantine:
 
 Action = (
     SetTemplate | EnsureRevision | EnsureCanary | DeleteCanary | SetGates | RunEvals | StopEvals | CreateIncident | DeleteIncident
-    | FileToLedger | MoveAlerts | StoreTicketQueue | TakeTickets | StoreTaught | TellAnswers | StoreExperience | DeleteInboxEntries | SendPage | WithdrawPage
+    | FileToLedger | MoveAlerts | StoreTicketQueue | TakeTickets | NoteLooked | StoreTaught | TellAnswers | StoreExperience | DeleteInboxEntries | SendPage | WithdrawPage
     | StorePostmortem | CreateEvalCase | StartQuarantine | ProbeQuarantine | StopQuarantine
 )  # fmt: skip

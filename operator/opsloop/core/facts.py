@@ -11,7 +11,7 @@ from opsloop.api.release import CaseResult, Release
 from opsloop.api.runbook import Runbook
 from opsloop.api.slo import ONLY, Tier
 from opsloop.core.alert_rules import NO_RULES, AlertRules
-from opsloop.core.reported import Alert, Asked, HouseWords, InboxEntry, Ledger, QueuedTicket, Taught, Ticket
+from opsloop.core.reported import Alert, Asked, HouseWords, InboxEntry, Ledger, Looked, QueuedTicket, Taught, Ticket
 from opsloop.core.statistics.evidence import Evidence
 from opsloop.core.statistics.evidence import Interval as PairCounts
 from opsloop.core.stop import Stop
@@ -457,6 +457,7 @@ class CorrelationFacts:
     experience: Experience = field(default_factory=Experience)
     house: HouseWords = field(default_factory=HouseWords)
     taught: Taught = field(default_factory=Taught)
+    looked: Looked = field(default_factory=Looked)  # of the last look of this process
     further: Mapping[str, Ledger] = field(
         default_factory=dict
     )  # of Incidents that are over, where a correction is on their tickets

@@ -1,6 +1,6 @@
 """What others report: alerts and tickets, from the inbox to the ledgers and the ticket queue, as plain data."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Literal
@@ -150,6 +150,33 @@ class Taught:
 
     lessons: tuple[Lesson, ...] = ()
     answers: tuple[Answer, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """An Incident that a ticket may belong to.
+
+    `affected`: service → what a word for it is worth; `symptoms`: failing, slow (`core.tickets.linking`); `known_as`: service → words of the house.
+    """
+
+    incident: str
+    root: str
+    affected: Mapping[str, float]
+    symptoms: frozenset[str]
+    onset: datetime
+    ended: datetime | None
+    severity: Severity
+    team: str = ""  # owner of the root Release, if it is known
+    known_as: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    learnt: Mapping[str, Mapping[str, int]] = field(default_factory=dict)  # service → word → tickets that taught it
+
+
+@dataclass(frozen=True, slots=True)
+class Looked:
+    """What the last look saw: the candidates, and of each ticket that none of them explained the number of its corrections."""
+
+    candidates: tuple[Candidate, ...] = ()
+    tickets: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

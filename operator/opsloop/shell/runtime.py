@@ -7,7 +7,7 @@ from typing import Any
 
 from opsloop.core.alerts.ledger import REPEATS
 from opsloop.core.facts import AdmissionAnswer, Experience, ObjectChanges, TemplateWrite
-from opsloop.core.reported import HouseWords, Taught
+from opsloop.core.reported import HouseWords, Looked, Taught
 from opsloop.shell.apart import Apart
 from opsloop.shell.evals.runner import EvalRunner
 from opsloop.shell.intake.activity import Activity
@@ -78,6 +78,7 @@ class Runtime:
     started: datetime
     incident_retention: timedelta
     house: HouseWords = field(default_factory=HouseWords)  # what it says of its tickets
+    looked: dict[str, Looked] = field(default_factory=dict)  # by namespace: tickets that need no other comparison
     owned: OwnedObjects = field(default_factory=OwnedObjects)
     refusals: Refusals = field(default_factory=Refusals)
     activity: Activity = field(default_factory=Activity)

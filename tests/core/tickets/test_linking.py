@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from e2e.demo.tickets import tickets as demo_tickets
-from opsloop.core.reported import QueuedTicket, Ticket
+from opsloop.core.reported import Candidate, QueuedTicket, Ticket
 from opsloop.core.tickets.arriving import parse_ticket
 from opsloop.core.tickets.linking import (
     FAILING,
@@ -16,7 +16,6 @@ from opsloop.core.tickets.linking import (
     SLOW,
     STARVED,
     THRESHOLD,
-    Candidate,
     link,
     linked_ticket,
 )

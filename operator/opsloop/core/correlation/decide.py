@@ -16,6 +16,7 @@ from opsloop.core.actions import (
     DeleteInboxEntries,
     FileToLedger,
     MoveAlerts,
+    NoteLooked,
     StoreExperience,
     StoreTaught,
     StoreTicketQueue,
@@ -33,14 +34,15 @@ from opsloop.core.correlation.standing import reader_of
 from opsloop.core.correlation.ticket_candidates import of_incident
 from opsloop.core.decision import Decision
 from opsloop.core.facts import CorrelationFacts, Experience
-from opsloop.core.reported import Alert, QueuedTicket
+from opsloop.core.reported import Alert, Candidate, Looked, QueuedTicket
 from opsloop.core.slo.age import view_as_of
 from opsloop.core.tickets.correcting import Corrected, Filed, correct
-from opsloop.core.tickets.linking import Candidate, link_tickets, waiting_of
+from opsloop.core.tickets.linking import link_tickets, waiting_of
 from opsloop.core.tickets.taught import learnt_words, pulls
 from opsloop.core.topology import Topology
 
 METHOD = Method()
+REST = timedelta(seconds=0.5)  # until the rest of a long ticket queue is compared
 SOONEST = timedelta(seconds=0.1)  # a due time that has just passed does not make a busy loop
 
 
@@ -53,6 +55,7 @@ class Correlation:
     links: Mapping[str, tuple[LinkedTicket, ...]]  # Incident → newly linked tickets
     waiting: Mapping[str, QueuedTicket]  # tickets that were not linked before, by id
     corrected: Corrected
+    looked: Looked  # what the next look need not compare again
     queue: tuple[QueuedTicket, ...]  # the whole queue afterwards
     moves: tuple[MoveAlerts, ...] = ()
     experience: Experience = field(default_factory=Experience)
@@ -108,6 +111,8 @@ def decide(
     actions += [TakeTickets(name, records) for name, records in sorted(corrections.taken.items())]
     if corrections.answers:
         actions += [StoreTaught(corrections.taught), TellAnswers(tuple(corrections.answers))]
+    if correlation.looked is not facts.looked:
+        actions.append(NoteLooked(correlation.looked))
     if filed := _filed_entries(facts, correlation.filings):
         actions.append(DeleteInboxEntries(filed))
     if correlation.experience is not facts.experience:
@@ -141,15 +146,16 @@ def correlate(
     corrections = correct(facts, waiting, now, grace)
     queued = tuple(corrections.queue.values())
     candidates = _candidates(facts, creates, filed.alerts, topology, reader, now, grace) if queued else []
-    links, queue = link_tickets((), queued, corrections.ledgers, candidates, facts.house)
-    waits = [*waits, *filed.waits]
+    linked = link_tickets((), queued, corrections.ledgers, candidates, facts.house, facts.looked)
+    waits = [*waits, *filed.waits, *([REST] if linked.more else [])]
     return Correlation(
         creates=tuple(sorted(creates, key=lambda c: c.name)),
         filings=filed.filings,
-        links=links,
+        links=linked.links,
         waiting=corrections.queue,
         corrected=corrections,
-        queue=queue,
+        queue=linked.queue,
+        looked=linked.looked,
         moves=filed.moves,
         experience=learnt(facts, reader, grace, now),
         look_again=max(min(waits), SOONEST) if waits else None,

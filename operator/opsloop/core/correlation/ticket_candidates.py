@@ -6,9 +6,8 @@ from datetime import UTC, datetime
 from opsloop.api.incident import Incident, IncidentSpec
 from opsloop.core.correlation.facts import DEAD, FAIL, SLOW, STARVED, Reader
 from opsloop.core.correlation.grouping import Group
-from opsloop.core.reported import Alert, HouseWords
+from opsloop.core.reported import Alert, Candidate, HouseWords
 from opsloop.core.tickets import linking
-from opsloop.core.tickets.linking import Candidate
 from opsloop.core.topology import Graph, Topology
 
 MOST_ALERTS = 2000  # of one Incident that are read for its candidate: services and symptoms show in the first ones

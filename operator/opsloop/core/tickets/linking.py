@@ -8,13 +8,13 @@ nobody (sev4). Method: docs/tickets.md.
 import math
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from dataclasses import dataclass
+from datetime import timedelta
 
 from opsloop.api.incident import Evidence, LinkedTicket
-from opsloop.api.meta import Severity, format_time
+from opsloop.api.meta import format_time
 from opsloop.core.alerts import corrections
-from opsloop.core.reported import HouseWords, Ledger, QueuedTicket, Ticket, Triage
+from opsloop.core.reported import Candidate, HouseWords, Ledger, Looked, QueuedTicket, Ticket, Triage
 from opsloop.core.tickets.corrected import of_queue
 from opsloop.core.tickets.features import cues_of, tokens_of
 from opsloop.core.tickets.model import Pulls
@@ -35,25 +35,7 @@ SIZE = 0.25  # × ln(1 + services): of two that fit the greater one is the likel
 LATE = 0.5  # less per half an hour after the onset
 LATE_MOST = 1.5  # after so long all hours are alike: who names the failing service in the third hour still means it
 _HALF_HOUR = 1800.0
-
-
-@dataclass(frozen=True, slots=True)
-class Candidate:
-    """An Incident that a ticket may belong to.
-
-    `affected`: service → ROOT, ONE_HOP, FURTHER or STARVED; `symptoms`: FAILING, SLOW; `known_as`: service → words of the house.
-    """
-
-    incident: str
-    root: str
-    affected: Mapping[str, float]
-    symptoms: frozenset[str]
-    onset: datetime
-    ended: datetime | None
-    severity: Severity
-    team: str = ""  # owner of the root Release, if it is known
-    known_as: Mapping[str, Sequence[str]] = field(default_factory=dict)
-    learnt: Mapping[str, Mapping[str, int]] = field(default_factory=dict)  # service → word → tickets that taught it
+MOST_COMPARED = 1000  # tickets of one look: a third of a second
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,27 +52,55 @@ class Match:
         return round(1 / (1 + math.exp(2 * (THRESHOLD - self.total))), 2)
 
 
+@dataclass(frozen=True, slots=True)
+class Linked:
+    """What one look links. `links`: Incident → its new tickets; `queue`: all that wait afterwards; `judged`: how many were compared;
+    `more`: others have to be."""
+
+    links: Mapping[str, tuple[LinkedTicket, ...]]
+    queue: tuple[QueuedTicket, ...]
+    looked: Looked
+    judged: int
+    more: bool
+
+
 def link_tickets(
     tickets: Sequence[Ticket],
     queue: Sequence[QueuedTicket],
     ledgers: Mapping[str, Ledger],
     candidates: Sequence[Candidate],
     house: HouseWords | None = None,
-) -> tuple[dict[str, tuple[LinkedTicket, ...]], tuple[QueuedTicket, ...]]:
-    """New links (Incident → tickets), and the whole queue afterwards. A ticket that some ledger holds is settled;
-    `house`: its routes and categories."""
+    looked: Looked | None = None,
+    most: int = MOST_COMPARED,
+) -> Linked:
+    """A ticket that some ledger holds is settled; `house`: its routes and categories.
+
+    `looked` saves work and changes nothing: a ticket that the last look compared is compared again only where a candidate that
+    is or was in its time came, went or changed, or a person corrected it. At most `most` are compared, the others by the next look.
+    """
     waiting = {q.ticket.id: q for q in waiting_of(tickets, queue, ledgers, house)}
+    before = looked or Looked()
+    changed = [c for c in candidates if c not in before.candidates]
+    changed += [c for c in before.candidates if c not in candidates]
     links: dict[str, list[LinkedTicket]] = {}
-    for identity in sorted(waiting):
-        queued = waiting[identity]
-        if corrections.is_out(queued.corrections):
-            continue
+    todo = [q for q in waiting.values() if not corrections.is_out(q.corrections) and _is_due(q, before, changed)]
+    # those that the last look had no time for come first
+    todo.sort(key=lambda q: (q.ticket.id in before.tickets, q.ticket.id))
+    for queued in todo[:most]:
         judgement = of_queue(queued, house or HouseWords())
         if match := link(queued.ticket, judgement, candidates):
             links.setdefault(match.candidate.incident, []).append(linked_ticket(queued, match))
     gone = {t.id for new in links.values() for t in new}
     rest = tuple(q for q in waiting.values() if q.ticket.id not in gone)
-    return {name: tuple(new) for name, new in links.items()}, rest
+    left = {q.ticket.id for q in todo[most:]}
+    after = Looked(tuple(candidates), {q.ticket.id: len(q.corrections) for q in rest if q.ticket.id not in left})
+    new_links = {name: tuple(sorted(new, key=lambda t: t.id)) for name, new in links.items()}
+    return Linked(new_links, rest, before if after == before else after, len(todo[:most]), bool(left))
+
+
+def _is_due(queued: QueuedTicket, looked: Looked, changed: Iterable[Candidate]) -> bool:
+    known = looked.tickets.get(queued.ticket.id) == len(queued.corrections)
+    return not known or any(_in_time(queued.ticket, c) for c in changed)
 
 
 def waiting_of(

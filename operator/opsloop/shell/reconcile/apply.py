@@ -22,6 +22,7 @@ from opsloop.core.actions import (
     EnsureRevision,
     FileToLedger,
     MoveAlerts,
+    NoteLooked,
     ProbeQuarantine,
     RunEvals,
     SendPage,
@@ -232,6 +233,8 @@ async def execute(runtime: Runtime, namespace: str, obj: Object, action: Action)
             await runtime.experience.store(namespace, action.experience)
         case TakeTickets():
             await _take_tickets(runtime, namespace, action)
+        case NoteLooked():
+            runtime.looked[namespace] = action.looked
         case StoreTaught():
             await runtime.taught.store(namespace, action.taught)
         case TellAnswers():

@@ -31,7 +31,7 @@ from opsloop.core.facts import (
 from opsloop.core.release import revisions
 from opsloop.core.release.alone import claims_of
 from opsloop.core.release.rollout_state import trouble_of
-from opsloop.core.reported import Asked, InboxEntry, Ledger, Taught
+from opsloop.core.reported import Asked, InboxEntry, Ledger, Looked, Taught
 from opsloop.core.runbook import acts, applies_to
 from opsloop.errors import Forbidden, NotFound
 from opsloop.names import CANARY, QUARANTINE, RELEASE, REVISION, SUBJECT, canary_name, postmortem_name
@@ -210,6 +210,7 @@ async def namespace_facts(runtime: Runtime, namespace: str) -> CorrelationFacts:
         rules=runtime.rules.known,
         experience=experience,
         house=runtime.house,
+        looked=runtime.looked.get(namespace, Looked()),
         taught=await runtime.taught.of(namespace) if asked or queue or _has_tickets(inbox) else Taught(),
         further={name: await runtime.ledgers.ledger(namespace, name) for name in sorted(about - names)},
     )
