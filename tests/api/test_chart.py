@@ -185,6 +185,8 @@ def test_the_token_file_of_the_pager_is_mounted_from_its_secret() -> None:
         pytest.param(
             "tickets.desks.help.subjct=$.a", "'subjct' not allowed", id="a field of a desk that does not exist"
         ),
+        pytest.param("correlation.lag.error=120", "'lag' not allowed", id="a table of grouping that does not exist"),
+        pytest.param("correlation.lags.error=soon", "/correlation/lags/error", id="a lag that is no number"),
         pytest.param("watchNamespaces={Shop}", "/watchNamespaces/0", id="a namespace that cannot be one"),
     ],
 )
@@ -192,6 +194,27 @@ def test_wrong_values_are_refused_by_name(setting: str, sentence: str) -> None:
     run = render(setting)
     assert run.returncode != 0
     assert sentence in run.stderr
+
+
+@needs_helm
+def test_what_is_changed_of_grouping_is_mounted_as_the_operator_reads_it(tmp_path: Path) -> None:
+    settings = pytest.importorskip("opsloop.entry.settings")
+    documents = objects(
+        "correlation.words.hygiene={licence*}", "correlation.lags.error=120", "correlation.prices.hop=1"
+    )
+    template = one(documents, "Deployment")["spec"]["template"]
+    (container,) = template["spec"]["containers"]
+    named = {item["name"]: item.get("value") for item in container["env"]}["OPSLOOP_CORRELATION"]
+    (mount,) = (mount for mount in container["volumeMounts"] if mount["name"] == "correlation")
+    (config,) = (d for d in of_kind(documents, "ConfigMap") if d["metadata"]["name"] == "opsloop-correlation")
+    ((file, content),) = config["data"].items()
+    assert (
+        named == f"{mount['mountPath']}/{file}"
+        and template["metadata"]["annotations"]["opsloop.dev/correlation-digest"]
+    )
+    (path := tmp_path / file).write_text(content)
+    method = settings.load_method(str(path))
+    assert (method.words["hygiene"], method.lags.error, method.prices.hop) == (("licence*",), 120.0, 1.0)
 
 
 @needs_helm

@@ -4,8 +4,9 @@ from pathlib import Path
 import pytest
 
 from opsloop.api.incident import REOPEN_GRACE
+from opsloop.core.correlation.method import Method
 from opsloop.entry.cli.commands import main
-from opsloop.entry.settings import Settings, load, load_house
+from opsloop.entry.settings import Settings, load, load_house, load_method
 from opsloop.errors import Invalid
 
 
@@ -138,3 +139,31 @@ def test_routes_and_names_of_the_house_are_read(tmp_path: Path) -> None:
     )
     words = load_house(Settings(tickets_file=str(path))).words
     assert (words.routes, words.known_as) == ({"billing": "accounts"}, {"cart": ("trolley",)})
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        pytest.param(None, "No such file", id="there is no such file"),
+        pytest.param("{", "not JSON", id="it is no JSON"),
+        pytest.param('{"lag": {}}', "'lag' is not known; there are lags, prices, reach, split, spreads, words", id="a misspelt table"),
+        pytest.param('{"lags": {"eror": 1}}', "lags: 'eror' is not known; there are after_for, burn,", id="a misspelt class"),
+        pytest.param('{"prices": {"hop": "1"}}', "prices.hop: '1' is not a number from 0", id="a price that is none"),
+    ],
+)  # fmt: skip
+def test_a_wrong_file_of_grouping_is_refused_with_what_is_wrong_in_it(
+    tmp_path: Path, content: str | None, message: str
+) -> None:
+    path = tmp_path / "correlation.json"
+    if content is not None:
+        path.write_text(content)
+    with pytest.raises(Invalid) as error:
+        load_method(load({"OPSLOOP_CORRELATION": str(path)}).correlation)
+    assert str(error.value).startswith(f"OPSLOOP_CORRELATION {path}: {message}")
+
+
+def test_the_operator_takes_over_what_the_file_changes_of_grouping(tmp_path: Path) -> None:
+    (path := tmp_path / "correlation.json").write_text('{"words": {"hygiene": ["licence*"]}, "lags": {"error": 120}}')
+    method = load_method(load({"OPSLOOP_CORRELATION": str(path)}).correlation)
+    assert (method.words["hygiene"], method.lags.error) == (("licence*",), 120.0)
+    assert load_method("") == Method() and method.words["burn"] == Method().words["burn"]

@@ -28,6 +28,11 @@ app.kubernetes.io/part-of: opsloop
 {{- if or .Values.tickets.desks .Values.tickets.routes .Values.tickets.knownAs .Values.tickets.categories -}}{{ toJson .Values.tickets }}{{- end -}}
 {{- end -}}
 
+{{/* Other words, lags and prices of grouping, as JSON; nothing where there are none. */}}
+{{- define "opsloop.correlation" -}}
+{{- with .Values.correlation -}}{{ toJson . }}{{- end -}}
+{{- end -}}
+
 {{- define "opsloop.subject" -}}
 - kind: ServiceAccount
   name: {{ include "opsloop.fullname" . }}

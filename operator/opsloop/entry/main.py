@@ -15,13 +15,14 @@ from opsloop.adapters.kube import Kube
 from opsloop.adapters.pager import NoPager, WebhookPager
 from opsloop.adapters.prober import HttpProber
 from opsloop.adapters.prometheus import NoPrometheus, Prometheus
+from opsloop.core.correlation.method import Method
 from opsloop.core.tickets.house import House
 from opsloop.entry import openapi
 from opsloop.entry.collector import collect_at_rest, keep_responsive
 from opsloop.entry.http_server import in_json, listen
 from opsloop.entry.intake_http import intake_routes
 from opsloop.entry.leader_election import Elector, unique_identity
-from opsloop.entry.settings import Settings, load, load_house
+from opsloop.entry.settings import Settings, load, load_house, load_method
 from opsloop.entry.telemetry import Health, Metrics, build_app, serve, setup_logging
 from opsloop.entry.watches import build_registry, kopf_settings, run_kopf
 from opsloop.entry.wiring import Operator
@@ -58,7 +59,7 @@ def connect(
     )
 
 
-async def operate(settings: Settings, house: House) -> None:
+async def operate(settings: Settings, house: House, method: Method) -> None:
     """Runs until SIGTERM, or until one of the parts ends, which is an error: the kubelet then starts the process again."""
     metrics = Metrics()
     base = await _api_server(metrics)
@@ -67,7 +68,11 @@ async def operate(settings: Settings, house: House) -> None:
         identity = unique_identity(settings.pod_name)
         elector = Elector(base, settings.pod_namespace, settings.lease_name, identity, gained.set)
         operator = Operator(
-            connect(settings, base, elector.fence, session, metrics), settings, threads=True, words=house.words
+            connect(settings, base, elector.fence, session, metrics),
+            settings,
+            threads=True,
+            words=house.words,
+            method=method,
         )
         metrics.watch(operator.queue, lambda: elector.leading)
         metrics.watch_releases(lambda: operator.seen() if elector.leading else [])
@@ -179,6 +184,6 @@ def run() -> None:
     """Entry point of `opsloop operator`: reads the settings from the environment; ends by `os._exit`."""
     settings = load(os.environ)
     keep_responsive()
-    house = load_house(settings)
+    house, method = load_house(settings), load_method(settings.correlation)
     setup_logging()
-    asyncio.run(operate(settings, house))
+    asyncio.run(operate(settings, house, method))

@@ -10,6 +10,7 @@ from typing import Any
 
 from opsloop.api.incident import REOPEN_GRACE
 from opsloop.api.meta import parse_duration
+from opsloop.core.correlation.method import Method, read_method
 from opsloop.core.incident.retention import RETENTION
 from opsloop.core.tickets.house import House, read_house
 from opsloop.errors import Invalid
@@ -74,6 +75,7 @@ class Settings:
     reopen_grace: timedelta = REOPEN_GRACE
     repeat_interval: timedelta = timedelta(hours=4)  # of Alertmanager (its default): how often it repeats what goes on
     incident_retention: timedelta = RETENTION  # 0: for ever
+    correlation: str = ""  # JSON: other words, lags and prices of grouping (core.correlation.method); empty: none
     tickets_file: str = ""  # JSON: what the house says of its tickets (core.tickets.house); empty: nothing
 
 
@@ -95,6 +97,7 @@ _PARSERS: Mapping[str, Callable[[str], Any]] = {
     "reopen_grace": parse_duration,
     "repeat_interval": _positive,
     "incident_retention": parse_duration,
+    "correlation": str,
     "tickets_file": str,
 }
 """Each raises ValueError, with a right value, for a wrong text."""
@@ -137,3 +140,15 @@ def load_house(settings: Settings) -> House:
         raise Invalid(f"{where}: {error.strerror or error}") from error
     except Invalid as error:
         raise Invalid(f"{where}: {error}") from error
+
+
+def load_method(path: str) -> Method:
+    """The method of grouping with what a file changes of it; "" = nothing. Raises Invalid, which names variable, file and field."""
+    if not path:
+        return Method()
+    where = f"{variable('correlation')} {path}"
+    try:
+        content = Path(path).read_bytes()
+    except OSError as error:
+        raise Invalid(f"{where}: {error.strerror or error}") from error
+    return read_method(content, where)

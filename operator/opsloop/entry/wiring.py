@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 
 from opsloop.api.release import Release
+from opsloop.core.correlation.method import Method
 from opsloop.core.facts import Verdict
 from opsloop.core.incident.effect import Act, act_of
 from opsloop.core.intake import Received
@@ -40,9 +41,14 @@ class Operator:
     """All parts of one process, connected. It does nothing until `queue.run` and `lead` run as tasks."""
 
     def __init__(
-        self, ports: Ports, settings: Settings, threads: bool = False, words: HouseWords | None = None
+        self,
+        ports: Ports,
+        settings: Settings,
+        threads: bool = False,
+        words: HouseWords | None = None,
+        method: Method | None = None,
     ) -> None:
-        """`threads`: long computations leave the event loop (`shell.apart`); `words`: what the house says of its tickets."""
+        """`threads`: long computations leave the event loop (`shell.apart`); `words`: what the house says of its tickets, `method`: of grouping."""
         self.settings = settings
         apart = Apart(threads)
         self.cache = Cache(report=_report_unreadable)
@@ -76,6 +82,7 @@ class Operator:
             repeat_interval=settings.repeat_interval,
             started=ports.clock.now(),
             incident_retention=settings.incident_retention,
+            method=method or Method(),
             house=words or HouseWords(),
         )
         self.throttle = Throttle(self.queue.enqueue_after)

@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from opsloop.core.alerts.ledger import REPEATS
+from opsloop.core.correlation.method import Method
 from opsloop.core.facts import AdmissionAnswer, Experience, ObjectChanges, TemplateWrite
 from opsloop.core.reported import HouseWords, Looked, Taught
 from opsloop.shell.apart import Apart
@@ -77,6 +78,7 @@ class Runtime:
     repeat_interval: timedelta  # at which Alertmanager repeats what goes on
     started: datetime
     incident_retention: timedelta
+    method: Method = field(default_factory=Method)  # words, lags and prices of grouping
     house: HouseWords = field(default_factory=HouseWords)  # what it says of its tickets
     looked: dict[str, Looked] = field(default_factory=dict)  # by namespace: tickets that need no other comparison
     owned: OwnedObjects = field(default_factory=OwnedObjects)

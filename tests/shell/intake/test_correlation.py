@@ -1,6 +1,7 @@
 """Correlation against an API server in memory: the stored end, whatever dies, lags or is deleted in between."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -9,6 +10,7 @@ from opsloop.api.meta import format_time
 from opsloop.core.alerts.ledger import counts, merge
 from opsloop.core.codec import decode_ledger, decode_queue, encode_entries, encode_ledger
 from opsloop.core.correlation.experience import KEY, load
+from opsloop.core.correlation.method import Method
 from opsloop.core.facts import Experience, ReleaseView
 from opsloop.core.reported import Alert, HouseWords, Ledger, Ticket
 from opsloop.entry.settings import Settings
@@ -103,6 +105,15 @@ async def test_routes_and_names_of_the_house_hold(cluster: FakeCluster) -> None:
     assert linked["id"] == "HD-9" and any("“oracle desk” means answers" in e["value"] for e in linked["evidence"])
     held = cluster.find(CONFIGMAPS, NS, TICKET_QUEUE)
     assert held and [q.triage.route for q in decode_queue(held["binaryData"])] == ["ideas"]
+
+
+async def test_words_of_grouping_that_the_house_adds_hold(cluster: FakeCluster) -> None:
+    fill(cluster, [alert("LicenceUsage", "catalog", severity="critical")])
+    process = Process(cluster, shop())
+    process.runtime.method = replace(Method(), words={**Method().words, "hygiene": ("licence*",)})
+    await process.look()
+    (opened,) = (item for (plural, _, _), item in cluster._objects.items() if plural == "incidents")
+    assert opened["spec"]["signal"]["kind"] == "housekeeping", "of itself it would be an alert of the catalog"
 
 
 async def test_a_ledger_is_owned_by_its_incident(cluster: FakeCluster) -> None:

@@ -5,6 +5,7 @@ nats, minus the logarithm of a probability: roots and attributions are a descrip
 description wins. They were rounded and lie in a flat region: no result hangs on one of them (30 % up and down).
 """
 
+import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
@@ -140,6 +141,15 @@ class Method:
 
 
 T = TypeVar("T", Lags, Spreads, Prices)
+
+
+def read_method(content: bytes, where: str) -> Method:
+    """The Method of a JSON file. Raises Invalid that names the file (`where`) and the field."""
+    try:
+        value = json.loads(content)
+    except (ValueError, RecursionError) as error:
+        raise Invalid(f"{where}: not JSON ({error})") from error
+    return method_of(value, where)
 
 
 def method_of(value: Any, where: str) -> Method:

@@ -14,7 +14,6 @@ from typing import Any
 
 from opsloop.core.correlation.facts import Reader
 from opsloop.core.correlation.grouping import Group
-from opsloop.core.correlation.method import Method, method_of
 from opsloop.core.correlation.replay import Replay, TicketPlace, place_tickets
 from opsloop.core.correlation.search import Attribution
 from opsloop.core.intake import parse_alerts, parse_json, parse_time
@@ -22,15 +21,16 @@ from opsloop.core.reported import Alert, Ticket
 from opsloop.core.tickets.arriving import parse_ticket
 from opsloop.core.topology import Graph
 from opsloop.entry.cli.out import say, say_rendered
+from opsloop.entry.settings import load_method, variable
 from opsloop.errors import Invalid
 
-SETTING = "OPSLOOP_CORRELATION"
+SETTING = variable("correlation")
 UNKNOWN_ARRIVAL = datetime.max.replace(tzinfo=UTC)
 
 
 def correlate(arguments: argparse.Namespace, environ: Mapping[str, str] = os.environ) -> int:
     """Replays the files and prints groups, roots and tickets. Raises Invalid that names file, line and field."""
-    method = method_at(environ.get(SETTING, ""))
+    method = load_method(environ.get(SETTING, ""))
     graph = topology(arguments.topology) if arguments.topology else None
     storms = [Path(name) for name in arguments.storms]
     if len({path.stem for path in storms}) < len(storms):
@@ -70,11 +70,6 @@ def _alerts(line: bytes, at: datetime, where: str) -> tuple[Alert, ...]:
         return parse_alerts(parse_json(line), at)
     except Invalid as error:
         raise Invalid(f"{where}: {error}") from error
-
-
-def method_at(path: str) -> Method:
-    """The method of a file; without one its starting values. Raises Invalid."""
-    return method_of(_read(Path(path), SETTING), f"{SETTING} {path}") if path else Method()
 
 
 def topology(path: str) -> Graph:

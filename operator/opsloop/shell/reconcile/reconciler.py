@@ -76,16 +76,16 @@ async def _decide(runtime: Runtime, kind: str, namespace: str, name: str) -> Dec
 
 async def _correlate(runtime: Runtime, facts: CorrelationFacts) -> Decision:
     """The Decision on all entries that can be decided on: one that cannot is set aside, and stops nobody else's."""
-    now, grace = runtime.now(), runtime.reopen_grace
+    now, grace, method = runtime.now(), runtime.reopen_grace, runtime.method
     size = sum(len(ledger.alerts) for ledger in facts.ledgers.values()) + len(facts.alerts)
     size = SEARCHED * size + TICKET * (len(facts.tickets) + len(facts.queue))
     try:
-        decision = await runtime.apart(size, lambda: decide_correlation(facts, now, grace))
+        decision = await runtime.apart(size, lambda: decide_correlation(facts, now, grace, method))
     except Exception as error:
         sound = []
         for entry in facts.inbox:
             try:
-                decide_correlation(replace(facts, inbox=(entry,)), now, grace)
+                decide_correlation(replace(facts, inbox=(entry,)), now, grace, method)
             except Exception as fault:
                 log.exception("inbox entry %s/%s cannot be decided on", facts.namespace, entry.name)
                 runtime.inbox.set_aside(facts.namespace, entry.name, f"{type(fault).__name__}: {fault}"[:500])
@@ -93,7 +93,7 @@ async def _correlate(runtime: Runtime, facts: CorrelationFacts) -> Decision:
                 sound.append(entry)
         if len(sound) == len(facts.inbox):
             raise error
-        decision = decide_correlation(replace(facts, inbox=tuple(sound)), now, grace)
+        decision = decide_correlation(replace(facts, inbox=tuple(sound)), now, grace, method)
     if runtime.inbox.has_more(facts.namespace):
         return replace(decision, look_again=min(decision.look_again or REST, REST))
     return decision
