@@ -182,6 +182,13 @@ def test_the_token_file_of_the_pager_is_mounted_from_its_secret() -> None:
         pytest.param("tick=soon", "/tick", id="a duration that is none"),
         pytest.param("replica=2", "'replica' not allowed", id="a value that does not exist"),
         pytest.param("prometheus.url=prometheus:9090", "/prometheus/url", id="an address without a scheme"),
+        pytest.param("prometheus.url=http://u:p@x", "/prometheus/url", id="a password in an address"),
+        pytest.param(
+            "prometheus.sources.default.url=http://x", "'default'", id="a source with the name of the default"
+        ),
+        pytest.param("prometheus.sources.mimir.delay=1m", "missing property 'url'", id="a source without an address"),
+        pytest.param("prometheus.headers.authorization=x", "'authorization'", id="a credential as a header"),
+        pytest.param("prometheus.tokenSecrt.name=x", "'tokenSecrt' not allowed", id="a misspelt Secret"),
         pytest.param(
             "tickets.desks.help.subjct=$.a", "'subjct' not allowed", id="a field of a desk that does not exist"
         ),
@@ -232,4 +239,41 @@ def test_what_the_house_says_of_its_tickets_is_mounted_as_the_operator_reads_it(
     assert [p.text for p in house.load_house(house.Settings(tickets_file=str(path))).desks["help"].fields["id"]] == [
         "$.key"
     ]
+    assert not of_kind(objects(), "ConfigMap"), "nothing is said, nothing is mounted"
+
+
+@needs_helm
+def test_sources_and_their_secrets_are_mounted_as_the_operator_reads_them(tmp_path: Path) -> None:
+    """Each file that the sources name is a path of the projected volume, which follows a rotation without a restart."""
+    sources = pytest.importorskip("opsloop.entry.sources")
+    documents = objects(
+        "prometheus.tokenSecret.name=tok", "prometheus.headers.X-Scope-OrgID=shop",
+        "prometheus.sources.thanos.url=https://thanos", "prometheus.sources.thanos.tls.caConfigMap.name=ca",
+        "prometheus.sources.thanos.tls.certSecret.name=client", "prometheus.sources.thanos.basicAuthSecret.name=user",
+        "prometheus.sources.thanos.basicAuthSecret.passwordKey=pw", "prometheus.sources.thanos.resolution=1m",
+    )  # fmt: skip
+    template = one(documents, "Deployment")["spec"]["template"]
+    (container,) = template["spec"]["containers"]
+    env = {item["name"]: item.get("value") for item in container["env"]}
+    mounts = {mount["name"]: mount["mountPath"] for mount in container["volumeMounts"]}
+    (config,) = (d for d in of_kind(documents, "ConfigMap") if d["metadata"]["name"] == "opsloop-prometheus")
+    ((file, content),) = config["data"].items()
+    assert env["OPSLOOP_PROMETHEUS_FILE"] == f"{mounts['prometheus']}/{file}"
+    assert template["metadata"]["annotations"]["opsloop.dev/sources-digest"]
+    (path := tmp_path / file).write_text(content)
+    read = sources.load_sources(sources.Settings(prometheus_file=str(path), prometheus_url="http://prom"))
+    (volume,) = (v for v in template["spec"]["volumes"] if v["name"] == "prometheus-access")
+    projected = [next(iter(each.values())) for each in volume["projected"]["sources"]]
+    mounted = {
+        f"{mounts['prometheus-access']}/{item['path']}": (p["name"], item["key"])
+        for p in projected
+        for item in p["items"]
+    }
+    assert {path for each in read.values() for path in each.files.values()} == mounted.keys()
+    thanos = read["thanos"]
+    assert mounted[thanos.basic_auth.password_file] == ("user", "pw") and mounted[thanos.tls.ca_file] == (
+        "ca",
+        "ca.crt",
+    )
+    assert read["default"].headers == {"X-Scope-OrgID": "shop"} and thanos.resolution.total_seconds() == 60
     assert not of_kind(objects(), "ConfigMap"), "nothing is said, nothing is mounted"

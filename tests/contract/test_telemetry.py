@@ -17,6 +17,7 @@ import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestServer, unused_port
 
+from opsloop.adapters.http_access import HttpAccess
 from opsloop.adapters.prometheus import Prometheus
 from opsloop.api.slo import Sli
 from opsloop.core.facts import Value
@@ -307,16 +308,18 @@ async def test_over_http_posts_a_form_below_the_base_url_with_the_headers() -> N
     seen: list[tuple[str, dict[str, Any], str]] = []
 
     async def reply(request: web.Request) -> web.Response:
-        seen.append((request.path, dict(await request.post()), request.headers["Authorization"]))
+        seen.append((request.path, dict(await request.post()), request.headers["X-Scope-OrgID"]))
         return web.json_response(success("vector", []))
 
     app = web.Application()
     app.router.add_post("/{path:.*}", reply)
     async with TestServer(app) as server, aiohttp.ClientSession() as session:
-        prometheus = Prometheus.over_http(session, str(server.make_url("/prom/")), {"Authorization": "Bearer t"})
+        prometheus = Prometheus.over_http(
+            session, str(server.make_url("/prom/")), HttpAccess(headers={"X-Scope-OrgID": "shop"})
+        )
         await prometheus.instant("up", AT + SECOND / 4)
         await prometheus.instant("up")
     assert seen == [
-        ("/prom/api/v1/query", {"query": "up", "time": "1767603600.250"}, "Bearer t"),
-        ("/prom/api/v1/query", {"query": "up"}, "Bearer t"),
+        ("/prom/api/v1/query", {"query": "up", "time": "1767603600.250"}, "shop"),
+        ("/prom/api/v1/query", {"query": "up"}, "shop"),
     ]

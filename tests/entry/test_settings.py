@@ -30,6 +30,7 @@ def test_every_variable_is_read() -> None:
             "OPSLOOP_PROMETHEUS_URL": "http://prometheus:9090/",
             "OPSLOOP_PROMETHEUS_RESOLUTION": "1s",
             "OPSLOOP_PROMETHEUS_DELAY": "2m",
+            "OPSLOOP_PROMETHEUS_FILE": "/p",
             "OPSLOOP_TICK": "500ms",
             "OPSLOOP_PAGER_URL": "https://pager/x",
             "OPSLOOP_PAGER_TOKEN_FILE": "/t",
@@ -48,6 +49,7 @@ def test_every_variable_is_read() -> None:
         prometheus_url="http://prometheus:9090",
         prometheus_resolution=timedelta(seconds=1),
         prometheus_delay=timedelta(minutes=2),
+        prometheus_file="/p",
         tick=timedelta(milliseconds=500),
         pager_url="https://pager/x",
         pager_token_file="/t",
@@ -73,6 +75,9 @@ def test_an_empty_variable_is_as_good_as_none() -> None:
         pytest.param("WORKERS", "many", "'many' is not a whole number", id="a number in words"),
         pytest.param("INTAKE_PORT", "99999", "from 0 to 65535", id="a port that does not exist"),
         pytest.param("PROMETHEUS_URL", "prometheus:9090", "write for example http://", id="a URL without a scheme"),
+        pytest.param("PROMETHEUS_URL", "http://u:p@prom:9090", "user name or a password", id="a URL with a password"),
+        pytest.param("PROMETHEUS_URL", "u:p@prom:9090", "user name or a password", id="and without a scheme"),
+        pytest.param("PROMETHEUS_URL", "http://prom:9090/?tenant=1", "before . and #", id="a URL with a query"),
         pytest.param(
             "NAMESPACES", "shop;billing", "write for example shop,billing", id="a list with the wrong separator"
         ),

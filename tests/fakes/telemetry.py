@@ -10,9 +10,17 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
+from opsloop.adapters.prometheus import NoPrometheus
 from opsloop.api.meta import parse_duration
+from opsloop.api.slo import DEFAULT_SOURCE
 from opsloop.errors import Invalid, OpsloopError
-from opsloop.shell.ports import Sample, Series
+from opsloop.shell.ports import Sample, Series, Source, Telemetry
+
+
+def only(telemetry: Telemetry, resolution: timedelta, delay: timedelta | None = None) -> dict[str, Source]:
+    """The sources of an operator that has this one."""
+    return {DEFAULT_SOURCE: Source(telemetry, NoPrometheus(), resolution, delay)}
+
 
 _PART = re.compile(r'"opsloop", "((?:[^"\\]|\\.)*)", "", ""')
 _POINTS = 120

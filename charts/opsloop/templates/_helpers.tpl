@@ -33,6 +33,59 @@ app.kubernetes.io/part-of: opsloop
 {{- with .Values.correlation -}}{{ toJson . }}{{- end -}}
 {{- end -}}
 
+{{/* Every source as {"sources": {NAME: values}}: the one of prometheus.url is "default". */}}
+{{- define "opsloop.sources" -}}
+{{- $default := omit .Values.prometheus "sources" "url" "resolution" "delay" -}}
+{{- toJson (dict "sources" (merge (dict "default" $default) .Values.prometheus.sources)) -}}
+{{- end -}}
+
+{{/* The file of OPSLOOP_PROMETHEUS_FILE: the sources, with paths of mounted files in place of Secrets; nothing where the URL says all. */}}
+{{- define "opsloop.prometheusFile" -}}
+{{- $sources := dict -}}
+{{- range $name, $source := (include "opsloop.sources" . | fromJson).sources -}}
+{{- $at := printf "/var/run/secrets/opsloop-prometheus/%s" $name -}}
+{{- $one := pick $source "url" "resolution" "delay" -}}
+{{- with $source.headers }}{{ $_ := set $one "headers" . }}{{ end -}}
+{{- if ($source.tokenSecret).name }}{{ $_ := set $one "bearerTokenFile" (printf "%s/token" $at) }}{{ end -}}
+{{- if ($source.basicAuthSecret).name -}}
+{{- $_ := set $one "basicAuth" (dict "usernameFile" (printf "%s/username" $at) "passwordFile" (printf "%s/password" $at)) -}}
+{{- end -}}
+{{- with $source.tls -}}
+{{- $tls := pick . "serverName" "insecureSkipVerify" -}}
+{{- if or (.caSecret).name (.caConfigMap).name }}{{ $_ := set $tls "caFile" (printf "%s/ca.crt" $at) }}{{ end -}}
+{{- if (.certSecret).name -}}
+{{- $_ := set $tls "certFile" (printf "%s/tls.crt" $at) }}{{ $_ := set $tls "keyFile" (printf "%s/tls.key" $at) -}}
+{{- end -}}
+{{- if $tls }}{{ $_ := set $one "tls" $tls }}{{ end -}}
+{{- end -}}
+{{- if $one }}{{ $_ := set $sources $name $one }}{{ end -}}
+{{- end -}}
+{{- if $sources }}{{ toJson (dict "sources" $sources) }}{{ end -}}
+{{- end -}}
+
+{{/* The Secrets and ConfigMaps of all sources as one projected volume, a folder for each source. */}}
+{{- define "opsloop.prometheusAccess" -}}
+{{- range $name, $source := (include "opsloop.sources" . | fromJson).sources }}
+{{- with $source.tokenSecret }}{{ if .name }}
+- secret: {name: {{ .name }}, items: [{key: {{ default "token" .key }}, path: {{ $name }}/token}]}
+{{- end }}{{ end }}
+{{- with $source.basicAuthSecret }}{{ if .name }}
+- secret: {name: {{ .name }}, items: [{key: {{ default "username" .usernameKey }}, path: {{ $name }}/username}, {key: {{ default "password" .passwordKey }}, path: {{ $name }}/password}]}
+{{- end }}{{ end }}
+{{- with $source.tls }}
+{{- with .caSecret }}{{ if .name }}
+- secret: {name: {{ .name }}, items: [{key: {{ default "ca.crt" .key }}, path: {{ $name }}/ca.crt}]}
+{{- end }}{{ end }}
+{{- with .caConfigMap }}{{ if .name }}
+- configMap: {name: {{ .name }}, items: [{key: {{ default "ca.crt" .key }}, path: {{ $name }}/ca.crt}]}
+{{- end }}{{ end }}
+{{- with .certSecret }}{{ if .name }}
+- secret: {name: {{ .name }}, items: [{key: tls.crt, path: {{ $name }}/tls.crt}, {key: tls.key, path: {{ $name }}/tls.key}]}
+{{- end }}{{ end }}
+{{- end }}
+{{- end }}
+{{- end -}}
+
 {{- define "opsloop.subject" -}}
 - kind: ServiceAccount
   name: {{ include "opsloop.fullname" . }}

@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 
 import aiohttp
 
+from opsloop.adapters.http_access import Credentials, HttpAccess
 from opsloop.core.alert_rules import AlertRule
 from opsloop.errors import Forbidden, Invalid, NotFound, OpsloopError, Partial, TimedOut, Unavailable
 from opsloop.shell.ports import Sample, Series
@@ -31,27 +32,41 @@ _SHOWN = 300  # characters of a foreign message that are passed on
 class Prometheus:
     """`Telemetry` over `fetch`."""
 
-    def __init__(self, fetch: Fetch) -> None:
-        self._fetch = fetch
+    def __init__(self, fetch: Fetch, name: str = "Prometheus") -> None:
+        """`name` is what its errors call it."""
+        self._fetch, self._name = fetch, name
 
     @classmethod
     def over_http(
-        cls, session: aiohttp.ClientSession, base_url: str, headers: Mapping[str, str] | None = None
+        cls,
+        session: aiohttp.ClientSession,
+        base_url: str,
+        access: HttpAccess | None = None,
+        name: str = "Prometheus",
     ) -> "Prometheus":
         """POSTs forms (expressions outgrow a URL) below `base_url`, and GETs what has no parameters; time-outs are the session's or
-        the caller's."""
+        the caller's. An answer that is no success holds no credentials: a server may repeat them."""
+        access = access or HttpAccess()
+        credentials, server_name = Credentials(access), access.tls.server_name or None
 
         async def fetch(path: str, params: Mapping[str, str]) -> tuple[int, bytes]:
+            try:
+                presented = credentials.present()
+            except Unavailable as error:
+                raise Unavailable(f"{name} is not asked: {error}") from error
             async with session.request(
                 "POST" if params else "GET",
                 base_url.rstrip("/") + path,
                 data=params or None,
-                headers=headers,
+                headers=presented.headers,
+                ssl=presented.ssl,
+                server_hostname=server_name,
                 allow_redirects=False,
             ) as answer:
-                return answer.status, await answer.read()
+                body = await answer.read()
+                return answer.status, body if answer.status == 200 else presented.hide(body)
 
-        return cls(fetch)
+        return cls(fetch, name)
 
     async def instant(self, query: str, at: datetime | None = None) -> list[Sample]:
         """/api/v1/query. A scalar comes back as one sample without labels."""
@@ -87,13 +102,14 @@ class Prometheus:
         except OpsloopError:
             raise
         except TimeoutError as error:
-            raise TimedOut("Prometheus did not answer in time") from error
+            raise TimedOut(f"{self._name} did not answer in time") from error
         except (aiohttp.ClientError, OSError) as error:
-            raise Unavailable(f"Prometheus cannot be reached: {error or type(error).__name__}"[:_SHOWN]) from error
+            said = str(error) or type(error).__name__
+            raise Unavailable(f"{self._name} cannot be reached: {said}"[:_SHOWN]) from error
         if len(raw) > most:
-            raise Unavailable(f"Prometheus' answer to {path} has {len(raw)} bytes; at most {most:.0f} are read")
+            raise Unavailable(f"{self._name}'s answer to {path} has {len(raw)} bytes; at most {most:.0f} are read")
         body = _decode(raw)
-        _refuse(status, body, raw)
+        _refuse(self._name, status, body, raw)
         return body
 
 
@@ -134,35 +150,35 @@ def _decode(raw: bytes) -> dict[str, Any]:
     return body if isinstance(body, dict) else {}
 
 
-def _refuse(status: int, body: Mapping[str, Any], raw: bytes) -> None:
+def _refuse(who: str, status: int, body: Mapping[str, Any], raw: bytes) -> None:
     """Raises unless this is a complete success without a warning."""
     said = str(body.get("error") or body.get("message") or raw[:_SHOWN].decode(errors="replace"))[:_SHOWN]
     if status in _BAD_QUERY:
-        raise Invalid(f"Prometheus refuses the query: {said}")
+        raise Invalid(f"{who} refuses the query: {said}")
     if status in _REFUSED:
-        raise Forbidden(f"Prometheus answered {status}: {said}")
+        raise Forbidden(f"{who} answered {status}: {said}")
     if status == 404:
-        raise NotFound(f"No Prometheus API there (404): {said}")
+        raise NotFound(f"{who} has no such API there (404): {said}")
     if status != 200:
-        raise Unavailable(f"Prometheus answered {status}: {said}")
+        raise Unavailable(f"{who} answered {status}: {said}")
     if body.get("status") != "success":
-        raise Unavailable(f"Prometheus answered 200 without success: {said}")
+        raise Unavailable(f"{who} answered 200 without success: {said}")
     if body.get("isPartial"):  # VictoriaMetrics' cluster, without a word about which node is away
-        raise Partial("Prometheus' answer is not whole: it says isPartial")
-    _warn([str(warning) for warning in body.get("warnings") or ()])
+        raise Partial(f"{who}'s answer is not whole: it says isPartial")
+    _warn(who, [str(warning) for warning in body.get("warnings") or ()])
 
 
-def _warn(warnings: list[str]) -> None:
+def _warn(who: str, warnings: list[str]) -> None:
     """Raises Partial for warnings about data that are away, Invalid for those about the expression; notes are none.
 
     The engine's own annotations carry its name, wherever a version puts them (2.48 to 2.53 lists infos among the warnings).
     """
     about_data = [warning for warning in warnings if not warning.startswith("PromQL ")]
     if about_data:
-        raise Partial(f"Prometheus' answer is not whole: {'; '.join(about_data)}"[:_SHOWN])
+        raise Partial(f"{who}'s answer is not whole: {'; '.join(about_data)}"[:_SHOWN])
     about_query = [warning for warning in warnings if not warning.startswith("PromQL info")]
     if about_query:
-        raise Invalid(f"Prometheus warns of the query: {'; '.join(about_query)}"[:_SHOWN])
+        raise Invalid(f"{who} warns of the query: {'; '.join(about_query)}"[:_SHOWN])
 
 
 def _read(reader: Callable[[], T]) -> T:

@@ -50,11 +50,16 @@ NAMED_APART = (
 )
 ONLY = "sli"
 """Name of an objective that nobody named: the only one of its Release."""
+DEFAULT_SOURCE = "default"
+"""Name of the Prometheus that the operator's own URL is of."""
 MOST_ALSO = 4
 ObjectiveName = Annotated[str, Field(min_length=1, max_length=32, pattern=r"^[a-z]([-a-z0-9]*[a-z0-9])?$")]
 
 
 _POD_LABEL = "Label that holds the name of the pod; default: the first of pod, kubernetes_pod_name, exported_pod and k8s_pod_name that does."
+
+
+SourceName = Annotated[str, Field(min_length=1, max_length=63, pattern=r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$")]
 
 
 class Requests(Model):
@@ -172,6 +177,11 @@ class Slo(Model):
 
     name: ObjectiveName = Field(
         default=ONLY, description="Name of the objective, for example availability; needed where also has others."
+    )
+    source: SourceName = Field(
+        default=DEFAULT_SOURCE,
+        description="Name of the Prometheus-compatible API that has the series, one of prometheus.sources of the operator's"
+        " chart; default is the one of prometheus.url. The further objectives are read from it too.",
     )
     objective: float = Field(gt=0, lt=1, description="Fraction of events that must be good, for example 0.99.")
     period: Duration = Field(

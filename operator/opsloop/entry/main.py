@@ -14,7 +14,6 @@ from opsloop.adapters.clock import SystemClock
 from opsloop.adapters.kube import Kube
 from opsloop.adapters.pager import NoPager, WebhookPager
 from opsloop.adapters.prober import HttpProber
-from opsloop.adapters.prometheus import NoPrometheus, Prometheus
 from opsloop.core.correlation.method import Method
 from opsloop.core.tickets.house import House
 from opsloop.entry import openapi
@@ -23,18 +22,25 @@ from opsloop.entry.http_server import in_json, listen
 from opsloop.entry.intake_http import intake_routes
 from opsloop.entry.leader_election import Elector, unique_identity
 from opsloop.entry.settings import Settings, load, load_house, load_method
+from opsloop.entry.sources import SourceConfig, connect_sources, load_sources
 from opsloop.entry.telemetry import Health, Metrics, build_app, serve, setup_logging
 from opsloop.entry.watches import build_registry, kopf_settings, run_kopf
 from opsloop.entry.wiring import Operator
 from opsloop.shell.notify.events import EventPoster
 from opsloop.shell.ports import Ports
+from opsloop.shell.slo.sources import say_who_answers
 from opsloop.shell.watch.resync import Resync
 
 log = logging.getLogger("opsloop")
 
 
 def connect(
-    settings: Settings, base: Kube, fence: Callable[[], None], session: aiohttp.ClientSession, metrics: Metrics
+    settings: Settings,
+    sources: Mapping[str, SourceConfig],
+    base: Kube,
+    fence: Callable[[], None],
+    session: aiohttp.ClientSession,
+    metrics: Metrics,
 ) -> Ports:
     """Ports on a real cluster: the API server, Prometheus, pods and the pager, as the settings name them.
 
@@ -42,15 +48,13 @@ def connect(
     """
     kube = base.fenced(fence)
     token_file = settings.pager_token_file or None
-    prometheus = Prometheus.over_http(session, settings.prometheus_url) if settings.prometheus_url else NoPrometheus()
     return Ports(
         reader=kube,
         writer=kube,
         intake=base,
         watcher=kube,
         access=kube,
-        telemetry=prometheus,
-        rules=prometheus,
+        sources=connect_sources(sources, session),
         prober=HttpProber(session),
         pager=WebhookPager(session, settings.pager_url, token_file) if settings.pager_url else NoPager(),
         events=EventPoster(kube),
@@ -59,7 +63,7 @@ def connect(
     )
 
 
-async def operate(settings: Settings, house: House, method: Method) -> None:
+async def operate(settings: Settings, house: House, method: Method, sources: Mapping[str, SourceConfig]) -> None:
     """Runs until SIGTERM, or until one of the parts ends, which is an error: the kubelet then starts the process again."""
     metrics = Metrics()
     base = await _api_server(metrics)
@@ -67,13 +71,9 @@ async def operate(settings: Settings, house: House, method: Method) -> None:
         gained = asyncio.Event()
         identity = unique_identity(settings.pod_name)
         elector = Elector(base, settings.pod_namespace, settings.lease_name, identity, gained.set)
-        operator = Operator(
-            connect(settings, base, elector.fence, session, metrics),
-            settings,
-            threads=True,
-            words=house.words,
-            method=method,
-        )
+        ports = connect(settings, sources, base, elector.fence, session, metrics)
+        operator = Operator(ports, settings, threads=True, words=house.words, method=method)
+        greeting = asyncio.create_task(say_who_answers(operator.sources))  # each replica says what it reaches
         metrics.watch(operator.queue, lambda: elector.leading)
         metrics.watch_releases(lambda: operator.seen() if elector.leading else [])
         metrics.watch_incidents(lambda: operator.cache.incidents() if elector.leading else ())
@@ -93,6 +93,7 @@ async def operate(settings: Settings, house: House, method: Method) -> None:
             "collector": asyncio.create_task(collect_at_rest(lambda: operator.idle)),
         }
         code = await _watch_until_end(settings, operator, health, resync, tasks)
+        greeting.cancel()
         health.leave()
         leaving = asyncio.create_task(intake.leave())  # it takes and stores what still comes
         operator.queue.unlead()
@@ -184,6 +185,6 @@ def run() -> None:
     """Entry point of `opsloop operator`: reads the settings from the environment; ends by `os._exit`."""
     settings = load(os.environ)
     keep_responsive()
-    house, method = load_house(settings), load_method(settings.correlation)
+    house, method, sources = load_house(settings), load_method(settings.correlation), load_sources(settings)
     setup_logging()
-    asyncio.run(operate(settings, house, method))
+    asyncio.run(operate(settings, house, method, sources))

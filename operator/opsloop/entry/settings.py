@@ -32,9 +32,20 @@ def _label(text: str) -> str:
     return text
 
 
-def _url(text: str) -> str:
+def http_url(text: str) -> str:
+    """An address, without the slash at its end. Raises ValueError, which repeats no password."""
+    if "@" in text.rpartition("://")[2].partition("/")[0]:
+        raise ValueError("holds a user name or a password, which logs would show; write them to files")
     if text and not re.match(r"https?://[^/]+", text):
         raise ValueError(f"{text!r} is not a URL; write for example http://prometheus.monitoring:9090")
+    if "?" in text or "#" in text:
+        raise ValueError("ends before ? and #: paths of the API are put behind it")
+    return text.rstrip("/")
+
+
+def _pager_url(text: str) -> str:
+    if text and not re.match(r"https?://[^/]+", text):
+        raise ValueError(f"{text!r} is not a URL; write for example https://pager.example/v1/page")
     return text.rstrip("/")
 
 
@@ -64,6 +75,9 @@ class Settings:
     prometheus_url: str = ""  # empty: every reading is Unknown
     prometheus_resolution: timedelta = timedelta(seconds=15)  # scrape interval
     prometheus_delay: timedelta = timedelta(0)  # SLIs are evaluated so long ago: samples arrive late
+    prometheus_file: str = (
+        ""  # JSON: sources with their access (entry.sources); empty: the URL above, without credentials
+    )
     tick: timedelta = timedelta(seconds=5)  # between two reads of the SLIs
     pager_url: str = ""  # empty: pages stay Decided
     pager_token_file: str = ""
@@ -83,11 +97,12 @@ _PARSERS: Mapping[str, Callable[[str], Any]] = {
     "namespaces": _namespaces,
     "pod_namespace": _label,
     "pod_name": str,
-    "prometheus_url": _url,
+    "prometheus_url": http_url,
+    "prometheus_file": str,
     "prometheus_resolution": _positive,
     "prometheus_delay": parse_duration,
     "tick": _positive,
-    "pager_url": _url,
+    "pager_url": _pager_url,
     "pager_token_file": str,
     "intake_port": _between(0, 65535),
     "metrics_port": _between(0, 65535),

@@ -105,6 +105,15 @@ class Metrics:
             ["what"],
             registry=r,
         )
+        self._asked = Counter(
+            "opsloop_prometheus_queries", "Queries to a source, by their result.", ["source", "result"], registry=r
+        )
+        self._answered = Histogram(
+            "opsloop_prometheus_query_seconds", "Duration of a query.", ["source"], buckets=BUCKETS, registry=r
+        )
+        self._source_up = Gauge(
+            "opsloop_prometheus_up", "1 where the source answered the last query, 0 where not.", ["source"], registry=r
+        )
         self._pages = Counter(
             "opsloop_pages", "Calls to the pager, and messages given up.", ["action", "result"], registry=r
         )
@@ -155,6 +164,12 @@ class Metrics:
     def set_aside(self, what: str, count: int) -> None:
         """Counts what the intake did not take."""
         self._aside.labels(what).inc(count)
+
+    def asked(self, source: str, result: str, seconds: float) -> None:
+        """Counts one query, its duration, and whether it was answered: a refused expression is an answer."""
+        self._asked.labels(source, result).inc()
+        self._answered.labels(source).observe(seconds)
+        self._source_up.labels(source).set(float(result in ("ok", "invalid", "partial")))
 
     def page(self, action: str, result: str) -> None:
         """Counts one call to the pager, or one message that was given up."""

@@ -3,6 +3,7 @@
 import asyncio
 import logging
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
 
 from opsloop.api.release import Release
@@ -21,12 +22,13 @@ from opsloop.shell.intake.ledger_store import LedgerStore
 from opsloop.shell.intake.notices import ALERTS_SET_ASIDE, ALERTS_TRUNCATED, Notices
 from opsloop.shell.intake.rules import RuleReader
 from opsloop.shell.notify.pages import PageSender
-from opsloop.shell.ports import NamespacedName, Object, ObjectKey, Ports
+from opsloop.shell.ports import Instruments, NamespacedName, Object, ObjectKey, Ports, Source
 from opsloop.shell.reconcile.created import created
 from opsloop.shell.reconcile.garbage import orphaned_releases
 from opsloop.shell.reconcile.reconciler import reconcile
 from opsloop.shell.runtime import Runtime
 from opsloop.shell.slo.poller import Poller, ReadingStore
+from opsloop.shell.slo.sources import CountedTelemetry
 from opsloop.shell.watch.cache import Cache
 from opsloop.shell.watch.mapping import is_urgent, requests_for_object, requests_for_reading
 from opsloop.shell.watch.resync import resync
@@ -58,7 +60,8 @@ class Operator:
         self.readings = ReadingStore()
         self.notices = Notices(ports.events, ports.instruments)
         self.stops = Stops(ports.reader, settings.pod_namespace, settings.namespaces, settings.tick, self._stop_changed)
-        self.rules = RuleReader(ports.rules)
+        self.sources = {name: self._complete(name, one, ports.instruments) for name, one in ports.sources.items()}
+        self.rules = RuleReader({name: source.rules for name, source in ports.sources.items()})
         self.runtime = Runtime(
             reader=ports.reader,
             writer=ports.writer,
@@ -87,8 +90,8 @@ class Operator:
         )
         self.throttle = Throttle(self.queue.enqueue_after)
         self.poller = Poller(
-            ports.telemetry, ports.clock, self.cache.releases, self.readings, self._reading_changed, settings.tick,
-            settings.prometheus_resolution, self._hot, self._act, settings.prometheus_delay, self._created,
+            self.sources, ports.clock, self.cache.releases, self.readings, self._reading_changed, settings.tick,
+            self._hot, self._act, self._created,
         )  # fmt: skip
         self.inbox = Inbox(ports.intake, self.intake_stored, apart=Apart(threads))
         self.arrivals = Arrivals(ports.watcher, settings.namespaces, self.intake_stored)
@@ -152,6 +155,16 @@ class Operator:
         """Cancels eval runs and pages under way."""
         await self.runtime.evals.close()
         await self.runtime.pages.close()
+
+    def _complete(self, name: str, source: Source, instruments: Instruments) -> Source:
+        """The source, counted, with what the settings say where it does not."""
+        resolution, delay = self.settings.prometheus_resolution, self.settings.prometheus_delay
+        return replace(
+            source,
+            telemetry=CountedTelemetry(source.telemetry, name, instruments),
+            resolution=resolution if source.resolution is None else source.resolution,
+            delay=delay if source.delay is None else source.delay,
+        )
 
     def _stop_changed(self) -> None:
         """Everything looks again: what a Stop keeps from being done, and what goes on after it."""

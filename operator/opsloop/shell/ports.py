@@ -6,7 +6,7 @@ Objects are plain dicts as the API server returns them (JSON, camel case).
 
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, Protocol
 
 from opsloop.api.evalcase import EvalRequest
@@ -173,6 +173,17 @@ class RuleSource(Protocol):
         ...
 
 
+@dataclass(frozen=True, slots=True)
+class Source:
+    """One Prometheus-compatible API. `resolution` is its scrape interval, `delay` how late samples arrive there; None: as
+    the settings of the process say."""
+
+    telemetry: Telemetry
+    rules: RuleSource
+    resolution: timedelta | None = None
+    delay: timedelta | None = None
+
+
 class Prober(Protocol):
     """Sends eval requests to pods; never raises for what the pod does."""
 
@@ -212,6 +223,10 @@ class Instruments(Protocol):
         """Counts one reconcile; `result` is ok, conflict, retryable, permanent, timeout or error."""
         ...
 
+    def asked(self, source: str, result: str, seconds: float) -> None:
+        """Counts one query; `result` is ok, invalid, partial, refused, timeout or unavailable."""
+        ...
+
     def page(self, action: str, result: str) -> None:
         """Counts one call to the pager, or one message that was given up; `result` is sent, failed or given_up."""
         ...
@@ -243,8 +258,7 @@ class Ports:
     intake: Creator  # stores what the intake takes, on a standby too
     watcher: Watcher
     access: Access
-    telemetry: Telemetry
-    rules: RuleSource
+    sources: Mapping[str, Source]  # by the name that spec.slo.source has; api.slo.DEFAULT_SOURCE is always there
     prober: Prober
     pager: Pager
     events: Events

@@ -95,7 +95,7 @@ async def test_an_answer_with_every_alert_of_a_storm_is_not_decoded(server: tupl
 
 async def test_what_was_read_last_holds_and_the_log_says_why_once(caplog: pytest.LogCaptureFixture) -> None:
     source = FakeRules(list(READ))
-    reader = RuleReader(source)
+    reader = RuleReader({"default": source})
     assert await reader.read()
     first = reader.known
     assert first.holds({"alertname": "Down"}) == 60.0
@@ -108,5 +108,5 @@ async def test_what_was_read_last_holds_and_the_log_says_why_once(caplog: pytest
 
 
 async def test_without_prometheus_nothing_is_known() -> None:
-    reader = RuleReader(NoPrometheus())
+    reader = RuleReader({"default": NoPrometheus()})
     assert not await reader.read() and reader.known.holds({"alertname": "Down"}) is None

@@ -8,7 +8,7 @@ from opsloop.core.facts import SinceAct, Unknown, Value
 from opsloop.core.incident.effect import Act
 from opsloop.shell.slo.poller import Poller, ReadingStore
 from opsloop.simulator.fakes.clock import START, FakeClock
-from tests.fakes.telemetry import FakeTelemetry
+from tests.fakes.telemetry import FakeTelemetry, only
 from tests.shell.slo.test_poller import release
 
 pytestmark = [pytest.mark.asyncio, pytest.mark.looptime]
@@ -19,7 +19,7 @@ async def read(now: float, act: Act | None, telemetry: FakeTelemetry) -> SinceAc
     clock, store, item = FakeClock(), ReadingStore(), release()
     clock.advance(now)
     poller = Poller(
-        telemetry, clock, lambda: [item], store, lambda _: None, timedelta(seconds=1), timedelta(seconds=1),
+        only(telemetry, timedelta(seconds=1)), clock, lambda: [item], store, lambda _: None, timedelta(seconds=1),
         lambda _: True, lambda _: act,
     )  # fmt: skip
     await poller.pass_once()

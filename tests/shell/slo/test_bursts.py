@@ -10,7 +10,7 @@ from opsloop.errors import Invalid
 from opsloop.shell.slo.poller import Poller, ReadingStore
 from opsloop.simulator.fakes.clock import START, FakeClock
 from tests.builders.objects import release as built
-from tests.fakes.telemetry import FakeTelemetry
+from tests.fakes.telemetry import FakeTelemetry, only
 
 pytestmark = [pytest.mark.asyncio, pytest.mark.looptime]
 
@@ -27,7 +27,9 @@ class World:
         self.end = self.telemetry.serve(START - timedelta(hours=80), 80 * HOUR, rps=1)
         scrape = timedelta(seconds=15)
         releases, hot = (lambda: [self.item]), (lambda _: False)
-        self.poller = Poller(self.telemetry, self.clock, releases, self.store, lambda _: None, scrape, scrape, hot)
+        self.poller = Poller(
+            only(self.telemetry, scrape), self.clock, releases, self.store, lambda _: None, scrape, hot
+        )
 
     async def after(self, seconds: float, rps: float, error: float) -> Verdict:
         """The verdict after so many seconds more of such traffic."""

@@ -10,7 +10,7 @@ from opsloop.shell.ports import Series
 from opsloop.shell.slo.harm import intervals
 from opsloop.shell.slo.poller import Poller, ReadingStore
 from opsloop.simulator.fakes.clock import START, FakeClock
-from tests.fakes.telemetry import FakeTelemetry
+from tests.fakes.telemetry import FakeTelemetry, only
 from tests.shell.slo.test_poller import ONE, TWO, release, revision
 
 MINUTE = timedelta(minutes=1)
@@ -24,7 +24,7 @@ async def read(telemetry: FakeTelemetry, now: float = 110) -> Harm | None:
     item = release(live=TWO, last_good=ONE, revisions=known)
     clock.advance(now)
     second = timedelta(seconds=1)
-    poller = Poller(telemetry, clock, lambda: [item], store, lambda _: None, second, second, lambda _: True)
+    poller = Poller(only(telemetry, second), clock, lambda: [item], store, lambda _: None, second, lambda _: True)
     await poller.pass_once()
     return store.of(item.key).harm
 
@@ -89,7 +89,7 @@ async def test_while_a_tier_fires_intervals_are_not_cut_anew_at_each_scrape() ->
     telemetry.serve(START + timedelta(seconds=90), 60, error=0.8, rps=50, version="v1")
     item = release(live=ONE, last_good=ONE, revisions=[revision(ONE, "v1", live_since=START)])
     second = timedelta(seconds=1)
-    poller = Poller(telemetry, clock, lambda: [item], store, lambda _: None, second, second, lambda _: True)
+    poller = Poller(only(telemetry, second), clock, lambda: [item], store, lambda _: None, second, lambda _: True)
     clock.advance(110)
     ends = []
     for _ in range(10):

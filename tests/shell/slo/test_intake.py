@@ -22,7 +22,7 @@ from opsloop.simulator.fakes.clock import START, FakeClock
 from opsloop.simulator.prometheus.store import Store
 from opsloop.simulator.prometheus.telemetry import ModelTelemetry
 from tests.builders.promtool import load
-from tests.fakes.telemetry import FakeTelemetry
+from tests.fakes.telemetry import FakeTelemetry, only
 
 pytestmark = [pytest.mark.asyncio, pytest.mark.looptime]
 
@@ -70,15 +70,13 @@ class Reader:
         load(store, series, START)
         self.telemetry, self.store = ModelTelemetry(store, self.clock), ReadingStore()
         self.poller = Poller(
-            self.telemetry,
+            only(self.telemetry, RESOLUTION, delay),
             self.clock,
             lambda: [self.item],
             self.store,
             lambda _: None,
             RESOLUTION,
-            RESOLUTION,
             lambda _: False,
-            delay=delay,
             created=self.created,
         )
 
@@ -191,7 +189,7 @@ async def test_answers_with_a_word_besides_the_data(name: str, reason: str) -> N
     (body,) = [answer["body"] for answer in ANSWERS if answer["name"] == name]
     item, clock, store = release(RAW), FakeClock(), ReadingStore()
     poller = Poller(
-        answering(body), clock, lambda: [item], store, lambda _: None, RESOLUTION, RESOLUTION, lambda _: False
+        only(answering(body), RESOLUTION), clock, lambda: [item], store, lambda _: None, RESOLUTION, lambda _: False
     )
     await poller.pass_once()
     verdict = store.of(("shop", "answers")).verdict

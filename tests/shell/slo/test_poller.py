@@ -17,7 +17,7 @@ from opsloop.errors import Invalid, Partial, TimedOut, Unavailable
 from opsloop.shell.ports import NamespacedName, Sample
 from opsloop.shell.slo.poller import PATIENCE, QUICK, QUICK_PLACES, SLOW_PLACES, Poller, ReadingStore
 from opsloop.simulator.fakes.clock import START, FakeClock
-from tests.fakes.telemetry import FakeTelemetry
+from tests.fakes.telemetry import FakeTelemetry, only
 
 pytestmark = [pytest.mark.asyncio, pytest.mark.looptime]
 
@@ -50,13 +50,12 @@ class Bench:
         self.woken: list[NamespacedName] = []
         self.hot: set[NamespacedName] = set()
         self.poller = Poller(
-            self.telemetry,
+            only(self.telemetry, timedelta(seconds=1)),
             self.clock,
             lambda: self.releases,
             self.store,
             self.woken.append,
             timedelta(seconds=tick),
-            timedelta(seconds=1),
             lambda key: key in self.hot,
         )
 
@@ -414,8 +413,8 @@ async def loaded(seconds: float, slow: int, runs: float) -> tuple[Loaded, Bench]
     bench = Bench(*(of(f"slow{n}") for n in range(slow)), *(of(f"web{n}") for n in range(20)))
     telemetry = Loaded(seconds)
     bench.poller = Poller(
-        telemetry, bench.clock, lambda: bench.releases, bench.store, bench.woken.append, timedelta(seconds=5),
-        timedelta(seconds=1), lambda key: key in bench.hot,
+        only(telemetry, timedelta(seconds=1)), bench.clock, lambda: bench.releases, bench.store, bench.woken.append,
+        timedelta(seconds=5), lambda key: key in bench.hot,
     )  # fmt: skip
     telemetry.serve(START - timedelta(hours=1), 7200)
     telemetry.began = asyncio.get_running_loop().time()

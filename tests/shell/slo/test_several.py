@@ -49,7 +49,7 @@ def two() -> Release:
 def bench_of(latency_errors: float = 0.0) -> tuple[Bench, Two]:
     bench, telemetry = Bench(two()), Two()
     bench.telemetry = telemetry
-    bench.poller._reader._query._telemetry = telemetry
+    bench.poller._lanes["default"].reader._query._telemetry = telemetry
     healthy(bench)
     telemetry.latency.serve(START - timedelta(hours=1), 7200, error=latency_errors)
     return bench, telemetry

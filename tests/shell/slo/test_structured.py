@@ -16,6 +16,7 @@ from opsloop.simulator.fakes.clock import START, FakeClock
 from opsloop.simulator.prometheus.store import Store
 from opsloop.simulator.prometheus.telemetry import ModelTelemetry
 from tests.builders.promtool import load
+from tests.fakes.telemetry import only
 
 pytestmark = [pytest.mark.asyncio, pytest.mark.looptime]
 
@@ -50,7 +51,7 @@ class Reader:
         load(store, [{"series": name, "values": values} for name, values in series], START)
         self.item, self.telemetry, self.store = item, ModelTelemetry(store, self.clock), ReadingStore()
         self.poller = Poller(
-            self.telemetry, self.clock, lambda: [self.item], self.store, lambda _: None, RESOLUTION, RESOLUTION, lambda _: False
+            only(self.telemetry, RESOLUTION), self.clock, lambda: [self.item], self.store, lambda _: None, RESOLUTION, lambda _: False
         )  # fmt: skip
 
     async def at(self, span: str) -> Readings:

@@ -35,6 +35,7 @@ WINDOW_IN_NAME = "WindowInName"  # {{window}} stands in a name or a label: such 
 UNREACHABLE = "TelemetryUnreachable"  # no usable answer from Prometheus, for a reason other than the query
 TIMEOUT = "TelemetryTimeout"  # no answer in time
 PARTIAL = "PartialResponse"  # Prometheus said that its answer is incomplete
+SOURCE_UNKNOWN = "SourceUnknown"  # the operator has no source of the name in spec.slo.source
 STALE = "Stale"  # the last answer is too old
 NOT_READ = "NotRead"  # not read yet, or not asked for
 NOT_BY_VERSION = "NotByVersion"  # neither the pods' names nor a version label tell revisions apart in the SLI

@@ -1,7 +1,8 @@
 """The SLI poller: reads each objective of each Release on every tick, each on its own, and calls `on_change` where its
 verdict changed.
 
-No objective waits for the query of another one, of its own Release or of others. A read that is not done within a share of the tick goes on among the slow ones,
+Each is read from the source that its Release names, and each source has places of its own: one that is slow or away delays
+nobody who reads from another. No objective waits for the query of another one, of its own Release or of others. A read that is not done within a share of the tick goes on among the slow ones,
 which have few places: who is slow waits for those who are slow. A slow or refused query is asked again after several
 times as long as it took, so that it costs Prometheus a bounded share, and every read has a deadline of its own. What is
 older than three of its intervals by all that is Unknown to every decision (`core.slo.age`).
@@ -15,14 +16,14 @@ from dataclasses import dataclass, field, replace
 from datetime import timedelta
 
 from opsloop.api.release import Release
-from opsloop.api.slo import ONLY, Slo
+from opsloop.api.slo import DEFAULT_SOURCE, ONLY, Slo
 from opsloop.core.facts import Readings, Unknown
 from opsloop.core.incident.effect import Act
 from opsloop.core.slo import age
 from opsloop.core.slo import burn_rate as slo
 from opsloop.core.slo.merged import is_quiet, merged
 from opsloop.core.slo.objectives import objectives, release_for
-from opsloop.shell.ports import Clock, NamespacedName, Telemetry
+from opsloop.shell.ports import Clock, NamespacedName, Source
 from opsloop.shell.slo.query import SliQuery
 from opsloop.shell.slo.reader import History, SliReader, is_active
 from opsloop.shell.slo.silence import Silence
@@ -111,30 +112,40 @@ class _Turn:
             self.due = min(self.due, self.started + breath)
 
 
+class _Lane:
+    """What belongs to one source: whoever waits here waits for those who read from it too."""
+
+    def __init__(
+        self, source: Source, tick: timedelta, act: Callable[[NamespacedName], Act | None], created: Created
+    ) -> None:
+        resolution, delay = source.resolution or tick, source.delay or timedelta(0)
+        query = SliQuery(source.telemetry, tick * PATIENCE, resolution)
+        self.reader = SliReader(query, tick, resolution, delay, act, created)
+        self.quick, self.slow = asyncio.Semaphore(QUICK_PLACES), asyncio.Semaphore(SLOW_PLACES)
+
+
 class Poller:
     """Reads the objectives of all Releases, each on every tick and after `nudge`."""
 
     def __init__(
         self,
-        telemetry: Telemetry,
+        sources: Mapping[str, Source],
         clock: Clock,
         releases: Callable[[], Iterable[Release]],
         store: ReadingStore,
         on_change: Callable[[NamespacedName], None],
         tick: timedelta,
-        resolution: timedelta,
         hot: Callable[[NamespacedName], bool],
         act: Callable[[NamespacedName], Act | None] = lambda _: None,
-        delay: timedelta = timedelta(0),
         created: Created = _unknown,
     ) -> None:
-        """`resolution` is Prometheus' scrape interval; `hot(release)` is True while each tick's readings are needed by version.
+        """`sources` by the names that `spec.slo.source` may have, `default` among them; a scrape interval that one does not say
+        is the tick. `hot(release)` is True while each tick's readings are needed by version.
 
-        `act(release)` is what was done for an Incident and is in effect, so that its outcome is read. `delay` is how late
-        samples arrive, where a Release says nothing else. `created(release)` is when its living pods were created.
+        `act(release)` is what was done for an Incident and is in effect, so that its outcome is read. `created(release)` is
+        when its living pods were created.
         """
-        query = SliQuery(telemetry, tick * PATIENCE, resolution)
-        self._reader = SliReader(query, tick, resolution, delay, act, created)
+        self._lanes = {name: _Lane(source, tick, act, created) for name, source in sources.items()}
         self._clock, self._releases, self._store = clock, releases, store
         self._on_change, self._tick, self._hot = on_change, tick.total_seconds(), hot
         self._turns: dict[tuple[NamespacedName, str], _Turn] = {}
@@ -142,7 +153,6 @@ class Poller:
             NamespacedName, tuple[Slo, tuple[Slo, ...]]
         ] = {}  # those of an Slo, as long as it is the same
         self._nudged = asyncio.Event()
-        self._quick, self._slow = asyncio.Semaphore(QUICK_PLACES), asyncio.Semaphore(SLOW_PLACES)
 
     def nudge(self) -> None:
         """Requests that all are read at once (an alert arrived); many requests during one read are one more."""
@@ -153,7 +163,7 @@ class Poller:
     async def run(self) -> None:
         """Reads each Release when it is due, until cancelled. Drops the readings from before the start."""
         self._store.keep({})
-        self._reader.keep(())
+        self._keep({})
         self._turns.clear()
         now = asyncio.get_running_loop().time
         try:
@@ -184,7 +194,7 @@ class Poller:
             if (task := self._turns.pop(key).task) is not None:
                 task.cancel()
         self._store.keep({key: [one.name for one in every] for key, every in wanted.items()})
-        self._reader.keep(releases)
+        self._keep(releases)
         started = []
         for release, objective in ((releases[key], one) for key, every in wanted.items() for one in every):
             turn = self._turns.get((release.key, objective.name))
@@ -195,6 +205,11 @@ class Poller:
                 turn.task = asyncio.create_task(self._take(subject, turn))
                 started.append(turn.task)
         return started
+
+    def _keep(self, releases: Mapping[NamespacedName, Release]) -> None:
+        """Each source forgets whoever is not read from it (any more)."""
+        for name, lane in self._lanes.items():
+            lane.reader.keep(key for key, one in releases.items() if one.spec.slo and one.spec.slo.source == name)
 
     def _objectives_of(self, release: Release) -> tuple[Slo, ...]:
         spec = release.spec.slo
@@ -215,7 +230,7 @@ class Poller:
             turn.due = turn.started + self._rhythm(turn, seconds)
             self._store.set(release.key, self._timed(readings, turn, subject.several), subject.objective.name)
             if was_failing and not turn.failures:
-                self._thaw(loop.time())
+                self._thaw(turn.history.slo.source, loop.time())
             self._report(subject, turn, hot)
         finally:
             turn.task = None
@@ -232,29 +247,36 @@ class Poller:
 
     async def _read(self, release: Release, turn: _Turn, hot: bool) -> tuple[Readings, float]:
         """The readings, and how long they took without waiting for a place. Never raises for one objective's fault."""
-        now = asyncio.get_running_loop().time
+        now, lane = asyncio.get_running_loop().time, self._lanes.get(turn.history.slo.source)
+        if lane is None:
+            return await self._unknown_source(release, turn), 0.0
         if not turn.slow:
-            async with self._quick:
+            async with lane.quick:
                 began, at = now(), self._clock.now()
                 try:
                     async with asyncio.timeout(QUICK * self._tick):
-                        return await self._reader.read(release, turn.history, hot, at), now() - began
+                        return await lane.reader.read(release, turn.history, hot, at), now() - began
                 except TimeoutError:
                     turn.slow = True
                 except Exception:
                     return self._broken(release, turn), now() - began
-        async with self._slow:
+        async with lane.slow:
             began, at = now(), self._clock.now()
             try:
                 async with asyncio.timeout(DEADLINE * self._tick):
-                    readings = await self._reader.read(release, turn.history, hot, at)
+                    readings = await lane.reader.read(release, turn.history, hot, at)
             except TimeoutError:
                 late = Unknown(slo.TIMEOUT, f"not read within {DEADLINE * self._tick:g} s")
-                readings = await self._reader.without_answer(release, turn.history, late, at)
+                readings = await lane.reader.without_answer(release, turn.history, late, at)
             except Exception:
                 readings = self._broken(release, turn)
             turn.slow = now() - began > QUICK * self._tick
             return readings, now() - began
+
+    async def _unknown_source(self, release: Release, turn: _Turn) -> Readings:
+        why = f"spec.slo.source: there is no {turn.history.slo.source!r}; the operator has {', '.join(self._lanes)}"
+        unknown, reader = Unknown(slo.SOURCE_UNKNOWN, why), self._lanes[DEFAULT_SOURCE].reader
+        return await reader.without_answer(release, turn.history, unknown, self._clock.now())
 
     def _broken(self, release: Release, turn: _Turn) -> Readings:
         log.exception("release %s/%s: readings failed", *release.key)
@@ -269,10 +291,10 @@ class Poller:
         pause = max(self._tick, _SHARE * seconds)
         return min(pause * 2 ** min(turn.failures, 6), max(pause, _LONGEST * self._tick)) if failing else pause
 
-    def _thaw(self, now: float) -> None:
-        """Prometheus answers again: whoever was put off is due."""
+    def _thaw(self, source: str, now: float) -> None:
+        """The source answers again: whoever was put off is due."""
         for turn in self._turns.values():
-            if turn.failures:
+            if turn.failures and turn.history.slo.source == source:
                 turn.due = min(turn.due, now)
         self._nudged.set()
 

@@ -4,10 +4,11 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
+from opsloop.api.slo import DEFAULT_SOURCE
 from opsloop.core.alert_rules import AlertRule
 from opsloop.core.decision import Event
 from opsloop.errors import OpsloopError
-from opsloop.shell.ports import Object, ObjectKey, Ports, Telemetry
+from opsloop.shell.ports import Object, ObjectKey, Ports, Source, Telemetry
 from opsloop.simulator.fakes.clock import FakeClock
 from opsloop.simulator.fakes.cluster import FakeCluster
 from opsloop.simulator.fakes.gateway import Gateway
@@ -46,6 +47,7 @@ class FakeInstruments:
     def __init__(self) -> None:
         self.on_reconciled: Callable[[ObjectKey, str], None] = lambda key, result: None
         self.pages: Counter[tuple[str, str]] = Counter()
+        self.queries: Counter[tuple[str, str]] = Counter()
         self.pages_undelivered = 0
         self.aside: Counter[str] = Counter()
         self.incidents_deleted = 0
@@ -53,6 +55,9 @@ class FakeInstruments:
 
     def reconciled(self, key: ObjectKey, result: str, seconds: float) -> None:
         self.on_reconciled(key, result)
+
+    def asked(self, source: str, result: str, seconds: float) -> None:
+        self.queries[source, result] += 1
 
     def page(self, action: str, result: str) -> None:
         self.pages[action, result] += 1
@@ -92,6 +97,7 @@ class FakePorts:
     clock: FakeClock = field(default_factory=FakeClock)
     access: FakeAccess = field(default_factory=FakeAccess)
     rules: FakeRules = field(default_factory=lambda: FakeRules())
+    others: dict[str, Source] = field(default_factory=dict)  # sources beside the one of `telemetry` and `rules`
     prober: FakeProber = field(default_factory=FakeProber)
     pager: FakePager = field(default_factory=FakePager)
     events: FakeEvents = field(default_factory=FakeEvents)
@@ -106,8 +112,7 @@ class FakePorts:
             intake=self.gateway.unfenced() if self.gateway else self.cluster,
             watcher=api,
             access=self.access,
-            telemetry=self.telemetry,
-            rules=self.rules,
+            sources={DEFAULT_SOURCE: Source(self.telemetry, self.rules), **self.others},
             prober=self.prober,
             pager=self.pager,
             events=self.events,
