@@ -39,7 +39,8 @@ SECTIONS = (
     ("Cause of an Incident", "`status.cause.reason`.", ("incident.cause", "incident.exoneration")),
     ("Runbook", "`status.grants[].reason` of the Runbook and `status.plays[].reason` of the Incident.", ("runbook",)),
     ("EvalCase", "`status.reason`, for `status.proven`.", ("evalcase.proof", "evalcase.expectation")),
-    ("Eval cases in a rollout", "The message of `Held` or of a rejected target.", ("evalcase.gating", "evalcase.capture", "evalcase.expectation")),
+    ("EvalCase on live", "`status.live.reason`, the condition `PassesOnLive`.", ("evalcase.live", "evalcase.silence")),
+    ("Eval cases in a rollout", "The message of `Held` or of a rejected target.", ("evalcase.gating", "evalcase.capture", "evalcase.expectation", "evalcase.silence")),
     ("Corrections of tickets", "Events of the Namespace.", ("tickets.correcting",)),
     ("Where an alert was filed", "The operator's log, beside the number of alerts.", ("correlation.filing",)),
 )  # fmt: skip

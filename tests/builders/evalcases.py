@@ -3,7 +3,9 @@
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from opsloop.api.evalcase import EvalCase, EvalCaseSpec, EvalCaseStatus, EvalExpect, EvalRequest, Origin, ProofPair
+from opsloop.api.eval_expect import EvalExpect
+from opsloop.api.eval_request import EvalRequest
+from opsloop.api.evalcase import EvalCase, EvalCaseSpec, EvalCaseStatus, Origin, ProofPair
 from opsloop.api.incident import LinkedTicket, TicketExample
 from opsloop.api.meta import ObjectMeta
 from opsloop.api.release import Release, ReleaseSpec, ReleaseStatus, Revision, WorkloadRef

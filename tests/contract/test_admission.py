@@ -79,6 +79,21 @@ GOOD = {
 }  # fmt: skip
 
 
+ORDER: dict[str, Any] = {
+    "request": {
+        "method": "POST", "path": "/orders", "port": 8443, "body": "{}", "query": [{"name": "a", "value": "b&c"}], "headers": {"Accept": "application/json"},
+        "headersFrom": [{"name": "Authorization", "prefix": "Bearer ", "secretKeyRef": {"name": "robot", "key": "token"}}],
+        "tls": {"serverName": "answers.shop.svc"},
+    },
+    "expect": {
+        "status": 201, "maxLatency": "500ms",
+        "headers": [{"name": "Content-Type", "contains": "json"}],
+        "json": [{"path": "$.total", "number": 9.99, "tolerance": 0.01}, {"path": "$.error", "exists": False}, {"path": "$.id", "matches": "^A-[0-9]+$"}],
+        "jsonSchema": {"type": "object", "required": ["total"]},
+    },
+}  # fmt: skip
+
+
 class Api:
     """Just enough of an API client to see what the server answers."""
 
@@ -182,6 +197,9 @@ def create(api: Api, namespace: str, body: Object, dry: bool = True, user: str =
         pytest.param(at("EvalCase", expect={"status": 404}), id="an EvalCase about the status alone"),
         pytest.param(at("EvalCase", expect={"contains": "30"}), id="an EvalCase about the whole body"),
         pytest.param(at("EvalCase", origin=None, proof=None), id="a manual EvalCase without proof"),
+        pytest.param(at("EvalCase", **ORDER), id="an EvalCase that posts with a Secret over TLS and looks at all of the reply"),
+        pytest.param(at("EvalCase", repeats=10, minShare=0.9), id="an EvalCase of a service whose answers vary"),
+        pytest.param(at("EvalCase", expect={"jsonSchema": {"type": "object", "$defs": {"a": {"minimum": 1}}}}), id="an EvalCase with a schema alone"),
         pytest.param(at("Incident", signal={"kind": "ticket", "at": "2026-11-23T14:00:00Z", "severity": "sev4"}), id="an Incident from a ticket"),
     ],
 )  # fmt: skip
@@ -235,7 +253,23 @@ REFUSED = [
     pytest.param(at("Runbook", steps=[{"type": "scale"}]), "spec.steps[0].type", id="a step that does not exist"),
     pytest.param(at("Runbook", serviceAccountName=None), "spec.serviceAccountName", id="a Runbook on nobody's behalf"),
     pytest.param(at("EvalCase", expect={}), "expect must say what a right reply looks like", id="an EvalCase that was emptied"),
-    pytest.param(at("EvalCase", expect={"field": "answer", "status": 200}), "say with equals or contains what must be there", id="a field without a value"),
+    pytest.param(at("EvalCase", expect={"field": "answer", "status": 200}), "say with equals, contains or matches what must be there", id="a field without a value"),
+    pytest.param(at("EvalCase", expect={"matches": "(a"}), "matches must be a regular expression in RE2 syntax", id="no regular expression"),
+    pytest.param(at("EvalCase", expect={"matches": r"(a)\1"}), "matches must be a regular expression in RE2 syntax", id="a back-reference"),
+    pytest.param(at("EvalCase", expect={"json": [{"path": "$.a"}]}), "say what must be there: equals, contains", id="a JSONPath without what must be there"),
+    pytest.param(at("EvalCase", expect={"json": [{"path": "a.b", "exists": True}]}), "spec.expect.json[0].path", id="a path that is no JSONPath"),
+    pytest.param(at("EvalCase", expect={"json": [{"path": "$.a", "exists": False, "equals": "x"}]}), "exists: false says that nothing is there", id="nothing that is equal"),
+    pytest.param(at("EvalCase", expect={"json": [{"path": "$.a", "equals": "x", "tolerance": 0.1}]}), "tolerance belongs to number", id="a tolerance of nothing"),
+    pytest.param(at("EvalCase", expect={"headers": [{"name": "a b", "exists": True}]}), "spec.expect.headers[0].name", id="a header's name with a blank"),
+    pytest.param(at("EvalCase", expect={"maxLatency": "6s"}), "expect.maxLatency must not be longer than request.timeoutSeconds", id="a latency that nobody waits for"),
+    pytest.param(at("EvalCase", minShare=0.9), "repeats must be at least 1 / (1 - minShare)", id="a share of how many"),
+    pytest.param(at("EvalCase", minShare=0.9, repeats=9), "repeats must be at least 1 / (1 - minShare)", id="a share that no failure fits into"),
+    pytest.param(at("EvalCase", minShare=0), "spec.minShare", id="a share of nothing"),
+    pytest.param(at("EvalCase", request__tls={}), "tls needs the name in the pods' certificate", id="TLS to nobody"),
+    pytest.param(at("EvalCase", request__tls={"serverName": "a", "insecureSkipVerify": True}), "tls needs the name in the pods' certificate", id="TLS that checks a name and does not"),
+    pytest.param(at("EvalCase", request__method="CONNECT"), "spec.request.method", id="a method that is none for pods"),
+    pytest.param(at("EvalCase", request__headersFrom=[{"name": "A", "secretKeyRef": {"name": "kube-system/x", "key": "k"}}]), "secretKeyRef.name", id="a Secret of another namespace"),
+    pytest.param(at("EvalCase", request__headers={"A": "x"}, request__headersFrom=[{"name": "A", "secretKeyRef": {"name": "x", "key": "k"}}]), "headersFrom names a header that headers has as well", id="a header twice"),
     pytest.param(at("EvalCase", expect={"contains": ""}), "expect.contains must not be empty", id="a text that is in every reply"),
     pytest.param(at("EvalCase", origin={"kind": "regression"}), "origin.incident must name the Incident", id="a regression from nowhere"),
     pytest.param(at("EvalCase", proof=None), "proof must name the bad and the good revision", id="a regression without proof"),
@@ -301,12 +335,13 @@ def guarded(api: Api, namespace: str) -> Iterator[str]:
         "shipper": [EDIT, PATCH_ANSWERS],
         "on-call": on_call,
         "lead": [EDIT, PATCH_ANSWERS, *on_call],
+        "keeper": [EDIT, {"apiGroups": [""], "resources": ["secrets"], "resourceNames": ["robot"], "verbs": ["get"]}],
         OPERATOR: [EDIT, WRITE_CONFIGMAPS],
     }
     for user, rules in users.items():
         grant(api, namespace, user, rules)
     own = [found for found in documents if found["kind"].startswith("ValidatingAdmissionPolicy")]
-    assert len(own) == 10
+    assert len(own) == 12
     where = {"matchLabels": {"kubernetes.io/metadata.name": namespace}}
     for found in own:
         found["metadata"]["name"] = f"{namespace}{found['metadata']['name'].removeprefix('opsloop-opsloop-system')}"
@@ -317,6 +352,7 @@ def guarded(api: Api, namespace: str) -> Iterator[str]:
         annotated(at("Incident", signal=MILD), approve="x"),
         at("Release"),
         at("Incident"),
+        at("EvalCase", **ORDER),
     ]
     for probe in probes:
         until(lambda probe=probe: create(api, namespace, probe, user="editor")[0] != 201)
@@ -511,6 +547,21 @@ def test_people_on_call_change_nothing_else_of_runbooks_and_cases(
     assert patch(api, guarded, f"{path}?dryRun=All", change, "editor")[0] == 200
     note = {"metadata": {"annotations": {"team.example/note": "seen"}}}
     assert patch(api, guarded, f"{path}?dryRun=All", note, "on-call")[0] == 200
+
+
+def test_a_secret_is_sent_for_those_only_who_may_read_it(api: Api, guarded: str) -> None:
+    body = named("secretive", at("EvalCase", **ORDER))
+    status, answer = create(api, guarded, body, user="editor")
+    assert (status, "must be allowed to get that Secret" in answer["message"]) == (403, True), answer
+    assert create(api, guarded, body, dry=False, user="keeper")[0] == 201
+    path = "evalcases/secretive?dryRun=All"
+    for change in ({"release": "other"}, {"request": {"path": "/echo"}}, {"request": {"tls": {"serverName": "b"}}}):
+        assert patch(api, guarded, path, {"spec": change}, "editor")[0] == 403
+        assert patch(api, guarded, path, {"spec": change}, "keeper")[0] == 200
+    assert patch(api, guarded, path, {"spec": {"mustPass": False}}, "editor")[0] == 200
+    others = [{"name": f"H{n}", "secretKeyRef": {"name": "robot" if n else "other", "key": "k"}} for n in range(2)]
+    assert create(api, guarded, at("EvalCase", request__headersFrom=others), user="keeper")[0] == 403
+    assert create(api, guarded, at("EvalCase"), user="editor")[0] == 201, "without a Secret nothing more is needed"
 
 
 def record(name: str, labels: dict[str, str], **content: dict[str, str]) -> Object:

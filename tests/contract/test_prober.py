@@ -2,8 +2,12 @@
 
 import asyncio
 import json
+import socket
+import ssl
+import subprocess
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import aiohttp
@@ -12,8 +16,9 @@ from aiohttp import web
 from aiohttp.test_utils import TestServer
 from yarl import URL
 
-from opsloop.adapters.prober import MOST_BODY, HttpProber, ProxyProber
-from opsloop.api.evalcase import EvalRequest
+from opsloop.adapters.prober import MOST_BODY, Fetch, Fetched, HttpProber, ProxyProber
+from opsloop.api.eval_request import EvalRequest
+from opsloop.core.evalcase import silence
 from opsloop.core.facts import ProbeReply
 from opsloop.errors import Unavailable
 from opsloop.shell.ports import Prober
@@ -33,6 +38,11 @@ async def _hangs(request: web.Request) -> web.Response:
     return web.Response()
 
 
+async def _slow(request: web.Request) -> web.Response:
+    await asyncio.sleep(0.05)
+    return web.Response()
+
+
 async def _breaks_off(request: web.Request) -> web.Response:
     assert request.transport is not None
     request.transport.close()
@@ -48,10 +58,11 @@ def _application() -> web.Application:
     app.router.add_route("*", "/echo", _echo)
     app.router.add_get("/hangs", _hangs)
     app.router.add_get("/breaks-off", _breaks_off)
+    app.router.add_get("/slow", _slow)
     app.router.add_get("/moved", _moved)
     app.router.add_get("/long", _says(text="ä" * MOST_BODY))
     app.router.add_get("/binary", _says(body=b"\xff\xfe ok"))
-    app.router.add_get("/broken", _says(status=500, text="oh no"))
+    app.router.add_get("/broken", _says(status=500, text="oh no", headers={"X-Shop": "shut"}))
     return app
 
 
@@ -74,8 +85,26 @@ def _fake_pod(asked: Asked) -> ProbeReply:
         "/moved": ProbeReply(302, "302: Found"),
         "/long": ProbeReply(200, "ä" * MOST_BODY),
         "/binary": ProbeReply(200, "�� ok"),
-        "/broken": ProbeReply(500, "oh no"),
+        "/broken": ProbeReply(500, "oh no", headers=(("X-Shop", "shut"),)),
     }.get(path, ProbeReply(404, "404: Not Found"))
+
+
+@dataclass(frozen=True)
+class Certificate:
+    """A certificate for answers.shop.svc that signs itself, and its key."""
+
+    chain: Path
+    key: Path
+
+
+@pytest.fixture(scope="module")
+def certificate(tmp_path_factory: pytest.TempPathFactory) -> Certificate:
+    where = tmp_path_factory.mktemp("tls")
+    made = Certificate(where / "chain.pem", where / "key.pem")
+    command = "openssl req -x509 -newkey rsa:2048 -nodes -days 2 -subj /CN=answers -addext subjectAltName=DNS:answers.shop.svc"
+    files = ["-out", str(made.chain), "-keyout", str(made.key)]
+    subprocess.run([*command.split(), *files], check=True, capture_output=True)
+    return made
 
 
 @dataclass
@@ -111,14 +140,15 @@ async def session() -> AsyncIterator[aiohttp.ClientSession]:
 def _proxy(server: TestServer, session: aiohttp.ClientSession) -> ProxyProber:
     """An API server that has one pod."""
 
-    async def fetch(method: str, path: str, headers: dict[str, str], body: bytes, _: float) -> tuple[int, bytes]:
+    async def fetch(method: str, path: str, headers: dict[str, str], body: bytes, _: float) -> Fetched:
         prefix = f"/api/v1/namespaces/shop/pods/{POD}:{server.port}/proxy"
         if not path.startswith(prefix):
             said = {"kind": "Status", "apiVersion": "v1", "message": "pods not found"}
-            return 404, json.dumps(said).encode()
+            return 404, (), json.dumps(said).encode()
         url = URL(f"http://127.0.0.1:{server.port}{path.removeprefix(prefix)}", encoded=True)
         async with session.request(method, url, headers=headers, data=body, allow_redirects=False) as reply:
-            return reply.status, await reply.read()
+            got = tuple((str(k), str(v)) for k, v in reply.headers.items())
+            return reply.status, got, await reply.read()
 
     return ProxyProber(fetch, "shop")
 
@@ -165,7 +195,30 @@ async def test_method_and_body_arrive(way: Way) -> None:
 
 
 async def test_an_error_of_the_pod_is_a_reply(way: Way) -> None:
-    assert await way.ask("/broken") == ProbeReply(500, "oh no")
+    reply = await way.ask("/broken")
+    assert (reply.status, reply.body, reply.error, reply.reason) == (500, "oh no", "", "")
+
+
+async def test_headers_of_the_reply_are_told(way: Way) -> None:
+    reply = await way.ask("/broken")
+    assert ("x-shop", "shut") in [(name.lower(), value) for name, value in reply.headers]
+
+
+async def test_parameters_are_escaped_and_follow_the_query_of_the_path(way: Way) -> None:
+    asked = [{"name": "q", "value": "a&b=c d/é"}, {"name": "n"}]
+    assert (await echoed(way, "/echo", query=asked))["path"] == "/echo?q=a%26b%3Dc%20d%2F%C3%A9&n="
+    assert (await echoed(way, "/echo?a=1", query=asked[1:]))["path"] == "/echo?a=1&n="
+
+
+@pytest.mark.parametrize("method", ["PUT", "PATCH", "DELETE", "OPTIONS"])
+async def test_every_method_arrives(way: Way, method: str) -> None:
+    assert (await echoed(way, method=method))["method"] == method
+
+
+async def test_headers_with_secrets_arrive(way: Way) -> None:
+    reply = await way.prober.ask(way.pod, way.request("/echo", headers={"X-Shop": "a"}), {"X-Api-Key": "s3cr3t-t0k3n"})
+    headers = {name.lower(): value for name, value in json.loads(reply.body)["headers"].items()}
+    assert (headers["x-api-key"], headers["x-shop"]) == ("s3cr3t-t0k3n", "a")
 
 
 async def test_a_redirect_is_a_reply_and_is_not_followed(way: Way) -> None:
@@ -175,6 +228,7 @@ async def test_a_redirect_is_a_reply_and_is_not_followed(way: Way) -> None:
 async def test_a_long_body_is_cut(way: Way) -> None:
     body = (await way.ask("/long")).body
     assert len(body.encode()) <= MOST_BODY + 2
+    assert (await way.ask("/long")).cut and not (await way.ask("/broken")).cut
     assert len(body) > 1000
 
 
@@ -255,12 +309,9 @@ async def test_headers_cannot_change_the_request(
     assert reply.status == 0 or "evil" not in reply.body.lower()
 
 
-Fetched = Callable[[str, str, dict[str, str], bytes, float], Awaitable[tuple[int, bytes]]]
-
-
-def answers(status: int, body: str) -> Fetched:
-    async def fetch(*_: object) -> tuple[int, bytes]:
-        return status, body.encode()
+def answers(status: int, body: str) -> Fetch:
+    async def fetch(*_: object) -> Fetched:
+        return status, (), body.encode()
 
     return fetch
 
@@ -298,16 +349,110 @@ async def test_the_api_servers_errors_are_no_answer_of_the_pod(status: int, body
 async def test_nothing_but_the_pod_is_asked_through_the_api_server(pod: str, path: str) -> None:
     asked: list[object] = []
 
-    async def fetch(*call: object) -> tuple[int, bytes]:
+    async def fetch(*call: object) -> Fetched:
         asked.append(call)
-        return 200, b""
+        return 200, (), b""
 
     await no_reply(ProxyProber(fetch, "shop").ask(pod, EvalRequest(path=path, port=80)))
     assert asked == []
 
 
 async def test_an_api_server_that_is_away_is_no_answer() -> None:
-    async def fetch(*_: object) -> tuple[int, bytes]:
+    async def fetch(*_: object) -> Fetched:
         raise Unavailable("connection refused")
 
     await no_reply(ProxyProber(fetch, "shop").ask(POD, EvalRequest(path="/", port=80)))
+
+
+async def test_the_api_servers_proxy_is_not_given_the_header_that_it_keeps() -> None:
+    asked: list[object] = []
+
+    async def fetch(*call: object) -> Fetched:
+        asked.append(call)
+        return 200, (), b""
+
+    request = EvalRequest(path="/", port=80)
+    reply = await ProxyProber(fetch, "shop").ask(POD, request, {"authorization": "Bearer s3cr3t-t0k3n"})
+    assert (reply.reason, asked) == (silence.REQUEST_UNFIT, [])
+    assert "s3cr3t" not in reply.error
+    encrypted = EvalRequest.model_validate({"path": "/", "port": 80, "tls": {"serverName": "a.shop.svc"}})
+    assert (await ProxyProber(fetch, "shop").ask(POD, encrypted)).status == 200
+    assert asked[0][1] == f"/api/v1/namespaces/shop/pods/https:{POD}:80/proxy/"  # type: ignore[index]
+
+
+async def test_the_time_until_the_end_of_the_reply_is_told(server: TestServer, session: aiohttp.ClientSession) -> None:
+    reply = await HttpProber(session, allow_loopback=True).ask(
+        "127.0.0.1", EvalRequest(path="/slow", port=server.port or 0)
+    )
+    assert 0.05 <= reply.seconds < 5
+
+
+@pytest.mark.parametrize(
+    ("path", "reason"),
+    [
+        pytest.param("/hangs", silence.TIMED_OUT, id="the pod has the request and hangs"),
+        pytest.param("/breaks-off", silence.BROKEN_OFF, id="the pod breaks off"),
+    ],
+)
+async def test_why_a_pod_gave_no_answer(
+    server: TestServer, session: aiohttp.ClientSession, path: str, reason: str
+) -> None:
+    request = EvalRequest.model_validate({"path": path, "port": server.port, "timeoutSeconds": 0.3})
+    assert (await HttpProber(session, allow_loopback=True).ask("127.0.0.1", request)).reason == reason
+
+
+async def test_nobody_listens(session: aiohttp.ClientSession) -> None:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    reply = await HttpProber(session, allow_loopback=True).ask("127.0.0.1", EvalRequest(path="/", port=port))
+    assert reply.reason == silence.UNREACHABLE
+
+
+async def test_a_header_with_a_line_break_is_not_sent(server: TestServer, session: aiohttp.ClientSession) -> None:
+    request = EvalRequest.model_validate({"path": "/echo", "port": server.port, "headers": {"X-A": "a\r\nX-B: b"}})
+    reply = await HttpProber(session, allow_loopback=True).ask("127.0.0.1", request)
+    assert (reply.status, reply.reason) == (0, silence.REQUEST_UNFIT)
+
+
+@pytest.fixture
+async def encrypted(certificate: Certificate) -> AsyncIterator[TestServer]:
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    context.load_cert_chain(certificate.chain, certificate.key)
+    one = TestServer(_application(), scheme="https")
+    await one.start_server(ssl=context)
+    yield one
+    await one.close()
+
+
+@pytest.mark.parametrize(
+    ("tls", "reason"),
+    [
+        pytest.param({"serverName": "answers.shop.svc", "ca": True}, "", id="the name and the authority are right"),
+        pytest.param({"serverName": "web.shop.svc", "ca": True}, silence.TLS_FAILED, id="the certificate is for another name"),
+        pytest.param({"serverName": "answers.shop.svc"}, silence.TLS_FAILED, id="the authority is unknown"),
+        pytest.param({"insecureSkipVerify": True}, "", id="any certificate is accepted"),
+        pytest.param({"serverName": "answers.shop.svc", "caBundle": "nonsense"}, silence.CASE_INVALID, id="an authority that is none"),
+        pytest.param(None, silence.BROKEN_OFF, id="plain HTTP to a pod that speaks TLS"),
+    ],
+)  # fmt: skip
+async def test_the_pods_certificate_is_checked(
+    encrypted: TestServer,
+    session: aiohttp.ClientSession,
+    certificate: Certificate,
+    tls: dict[str, Any] | None,
+    reason: str,
+) -> None:
+    if tls is not None and tls.pop("ca", False):
+        tls = {**tls, "caBundle": certificate.chain.read_text()}
+    request = EvalRequest.model_validate({"path": "/echo", "port": encrypted.port, "tls": tls})
+    reply = await HttpProber(session, allow_loopback=True).ask("127.0.0.1", request)
+    assert (reply.reason, reply.status) == (reason, 0 if reason else 200), reply
+    if tls and not reason:
+        host = {k.lower(): v for k, v in json.loads(reply.body)["headers"].items()}["host"]
+        assert host.split(":")[0] == tls.get("serverName", "127.0.0.1")
+
+
+async def test_tls_to_a_pod_that_speaks_none_says_so(server: TestServer, session: aiohttp.ClientSession) -> None:
+    request = EvalRequest.model_validate({"path": "/", "port": server.port, "tls": {"insecureSkipVerify": True}})
+    assert (await HttpProber(session, allow_loopback=True).ask("127.0.0.1", request)).reason == silence.TLS_FAILED

@@ -55,6 +55,18 @@ class ShopCluster(FakeCluster):
         made = await super().create(resource, namespace, body)
         return self.seed({**made, "status": dict(self.pod_status)}) if resource is PODS else made
 
+    async def exchange(
+        self,
+        method: str,
+        path: str,
+        headers: Mapping[str, str],
+        body: Any,
+        timeout: float,  # noqa: ASYNC109
+    ) -> tuple[int, tuple[tuple[str, str], ...], bytes]:
+        """The same, for pods."""
+        status, data = await self.raw(method, path)
+        return status, (), data
+
     async def raw(
         self,
         method: str,

@@ -9,7 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from opsloop.api.evalcase import EvalCase, EvalExpect
+from opsloop.api.eval_expect import EvalExpect
+from opsloop.api.evalcase import EvalCase
 from opsloop.api.incident import TicketExample
 from opsloop.api.release import CaseResult
 from opsloop.core.actions import ProbeQuarantine, StartQuarantine, StopQuarantine

@@ -18,6 +18,7 @@ from opsloop.core.release.availability import most_unavailable
 from opsloop.core.reported import Alert, Ticket
 from opsloop.names import CANARY, GATE, INBOX, QUARANTINE
 from opsloop.shell.ports import DEPLOYMENTS, PODS, RELEASES, REPLICASETS, Object, Resource
+from opsloop.simulator.answers import answer
 from opsloop.simulator.fakes.clock import FakeClock
 from opsloop.simulator.fakes.prober import Asked, FakeProber
 from opsloop.simulator.kube.cluster import WatchedCluster
@@ -44,6 +45,7 @@ class Shop:
         self.cluster = WatchedCluster(self.clock)
         self.prober = FakeProber()
         self.telemetry = FakeTelemetry()
+        self.asked: Counter[str] = Counter()  # version → eval requests that are no question
         self.served: set[str] = set()  # versions that users have had answers of
         self.errors = dict(ERRORS)
         self.below_minimum = False  # the Deployment `answers` has fewer available pods than its strategy allows
@@ -246,9 +248,12 @@ class Shop:
     def _is_up(self, pod: str) -> bool:
         return self.clock.now() - self._started[pod] >= timedelta(seconds=self.start_up - 0.5)
 
-    @staticmethod
-    def _answer(version: str, asked: Asked) -> ProbeReply:
-        wrong = ERRORS[version] > 0 and "boots" in asked.path  # v2 and v3 are wrong about boots, always
+    def _answer(self, version: str, asked: Asked) -> ProbeReply:
+        faulty = ERRORS[version] > 0
+        if not asked.path.startswith("/ask"):
+            self.asked[version] += 1
+            return answer(asked, faulty, self.asked[version] - 1)
+        wrong = faulty and "boots" in asked.path  # v2 and v3 are wrong about boots, always
         return ProbeReply(200, json.dumps({"answer": "30 days" if not wrong else "7 days"}))
 
     # users, and what Prometheus makes of them

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from opsloop.api.evalcase import EvalRequest
+from opsloop.api.eval_request import EvalRequest
 from opsloop.core.facts import ProbeReply
 from opsloop.errors import Unavailable
 from opsloop.shell.ports import CONTROLLERREVISIONS, DEPLOYMENTS, EVALCASES, RELEASES, Object, Resource
@@ -99,7 +99,7 @@ async def test_cases_of_another_team_that_hang_keep_no_promotion_waiting(shift: 
     prober: Any = shift.shop.prober
     ask = prober.ask
 
-    async def hanging(pod_ip: str, request: EvalRequest) -> ProbeReply:
+    async def hanging(pod_ip: str, request: EvalRequest, secrets: Any) -> ProbeReply:
         if "hang" in request.path:
             await asyncio.sleep(3)
             return ProbeReply(0, "", "no answer within 3 s")

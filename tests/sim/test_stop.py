@@ -1,10 +1,11 @@
 """Stories of the emergency stop: it is set, seen and taken away in the middle of everything that opsloop does."""
 
 import asyncio
+from collections.abc import Mapping
 
 import pytest
 
-from opsloop.api.evalcase import EvalRequest
+from opsloop.api.eval_request import EvalRequest
 from opsloop.core import conditions
 from opsloop.core.facts import ProbeReply
 from opsloop.errors import Unavailable
@@ -258,7 +259,7 @@ async def test_an_eval_run_that_is_under_way_ends_and_begins_anew(shift: Shift) 
     await shift.learn()
     ask, begun = shift.operator.fakes.prober.ask, list[str]()
 
-    async def slow(pod_ip: str, request: EvalRequest) -> ProbeReply:
+    async def slow(pod_ip: str, request: EvalRequest, secrets: Mapping[str, str] = {}) -> ProbeReply:
         begun.append(pod_ip)
         await asyncio.sleep(20)
         return await ask(pod_ip, request)

@@ -14,13 +14,13 @@ from pydantic_core import core_schema
 
 from opsloop.api.kinds import ALL, Column, Kind
 from opsloop.api.meta import API_VERSION, GROUP, VERSION, Model, format_duration
-from opsloop.api.schema import LIST_KEYS, LIST_TYPE, RULES
+from opsloop.api.schema import FREE_FORM, LIST_KEYS, LIST_TYPE, RULES
 
 Schema = dict[str, Any]
 
 _COPIED = (
     "type", "format", "description", "default", "enum", "pattern", "minimum", "maximum", "minLength", "maxLength",
-    "minItems", "maxItems", "minProperties", "maxProperties", "required", LIST_TYPE, LIST_KEYS, RULES,
+    "minItems", "maxItems", "minProperties", "maxProperties", "required", LIST_TYPE, LIST_KEYS, FREE_FORM, RULES,
 )  # fmt: skip
 
 

@@ -4,18 +4,11 @@ from typing import Literal
 
 from pydantic import ConfigDict, Field
 
-from opsloop.api.meta import Condition, Model, Name, ObjectModel, StatusModel, Text, Time
-from opsloop.api.schema import map_list, no_default, rules
+from opsloop.api.eval_expect import EvalExpect
+from opsloop.api.eval_request import EvalRequest
+from opsloop.api.meta import Condition, Model, Name, ObjectModel, StatusModel, Time
+from opsloop.api.schema import map_list, milliseconds, rules
 
-SAYS_SOMETHING = (
-    "has(self.status) || has(self.equals) || has(self.contains)",
-    "expect must say what a right reply looks like: status, equals or contains",
-)
-FIELD_OF_WHAT = (
-    "!has(self.field) || self.field == '' || has(self.equals) || has(self.contains)",
-    "expect.field says where to look; say with equals or contains what must be there",
-)
-CONTAINS_SOMETHING = ("size(self) > 0", "expect.contains must not be empty: every reply contains nothing")
 REGRESSION_HAS_ORIGIN = (
     "self.origin.kind != 'regression' || (has(self.origin.incident) && self.origin.incident != '')",
     "origin.incident must name the Incident that a regression case comes from",
@@ -24,43 +17,14 @@ REGRESSION_HAS_PROOF = (
     "self.origin.kind != 'regression' || has(self.proof)",
     "proof must name the bad and the good revision of a regression case, on which it fails and passes",
 )
-
-
-class EvalRequest(Model):
-    """HTTP request to a pod; the host cannot be chosen."""
-
-    method: Literal["GET", "POST"] = Field(default="GET", description="HTTP method.")
-    path: str = Field(min_length=1, max_length=2048, pattern=r"^/", description="Path and query of the request.")
-    port: int = Field(ge=1, le=65535, description="Container port of the request.")
-    headers: dict[str, Text] = Field(
-        default_factory=dict, max_length=32, description="Additional headers; X-Opsloop-Eval is always sent."
-    )
-    body: str = Field(default="", max_length=16384, description="Body of the request.")
-    timeout_seconds: float = Field(default=5.0, gt=0, le=60, description="Timeout of the request, in seconds.")
-
-
-class EvalExpect(Model):
-    """Expected response; all given fields must match."""
-
-    model_config = ConfigDict(json_schema_extra=rules(SAYS_SOMETHING, FIELD_OF_WHAT))
-
-    status: int = Field(
-        default=200, ge=100, le=599, description="HTTP status; defaults to 200.", json_schema_extra=no_default
-    )
-    field: str = Field(
-        default="",
-        max_length=128,
-        description="Field of the JSON response that equals or contains looks at; empty means the whole body.",
-    )
-    equals: str | None = Field(
-        default=None, max_length=4096, description="Expected value; leading and trailing white space is ignored."
-    )
-    contains: str | None = Field(
-        default=None,
-        max_length=4096,
-        description="Text that the value must contain.",
-        json_schema_extra=rules(CONTAINS_SOMETHING),
-    )
+SHARE_OF_ENOUGH = (
+    "self.minShare >= 1.0 || (has(self.repeats) && double(self.repeats) * (1.0 - self.minShare) > 0.999999)",
+    "repeats must be at least 1 / (1 - minShare), for example repeats: 10 with minShare: 0.9; with fewer not one answer may be wrong",
+)
+LATENCY_IS_SEEN = (
+    f"!has(self.expect.maxLatency) || double({milliseconds('self.expect.maxLatency')}) <= self.request.timeoutSeconds * 1000.0",
+    "expect.maxLatency must not be longer than request.timeoutSeconds, after which nobody waits any more; for example 500ms with 5",
+)
 
 
 class Origin(Model):
@@ -83,7 +47,9 @@ class ProofPair(Model):
 class EvalCaseSpec(Model):
     """Expectation, written by people or, for a regression case, by the Incident reconciler."""
 
-    model_config = ConfigDict(json_schema_extra=rules(REGRESSION_HAS_ORIGIN, REGRESSION_HAS_PROOF))
+    model_config = ConfigDict(
+        json_schema_extra=rules(REGRESSION_HAS_ORIGIN, REGRESSION_HAS_PROOF, SHARE_OF_ENOUGH, LATENCY_IS_SEEN)
+    )
 
     release: Name = Field(description="Release in this namespace whose pods the request is sent to.")
     request: EvalRequest = Field(description="HTTP request that is sent to a pod.")
@@ -91,6 +57,18 @@ class EvalCaseSpec(Model):
     must_pass: bool = Field(
         default=False,
         description="Whether a single failure on a canary rejects its version. True for regression cases.",
+    )
+    repeats: int | None = Field(
+        default=None,
+        ge=1,
+        le=200,
+        description="Number of times that the request is sent for one result; spec.evals.repeats of the Release if absent.",
+    )
+    min_share: float = Field(
+        default=1.0,
+        gt=0,
+        le=1,
+        description="Smallest share of right answers with which the case passes, for services whose answers vary.",
     )
     origin: Origin = Field(default_factory=Origin, description="Origin of the case; a manual one if absent.")
     proof: ProofPair | None = Field(
@@ -116,6 +94,23 @@ class LastResult(Model):
     at: Time = Field(description="Time of the result.")
 
 
+class LiveResult(Model):
+    """Result of the case on the live revision."""
+
+    digest: str = Field(max_length=64, description="Digest of the live revision.")
+    version: str = Field(default="", max_length=128, description="Version label of the live revision.")
+    result: Literal["Passed", "Failed", "NoAnswer"] = Field(
+        description="NoAnswer: too few answers to say anything; neither passed nor failed."
+    )
+    passed: int = Field(ge=0, description="Number of right answers.")
+    answered: int = Field(ge=0, description="Number of answers.")
+    asked: int = Field(ge=0, description="Number of times that the request was sent for an answer.")
+    reason: str = Field(default="", max_length=64, description="Named reason for the result; see docs/reasons.md.")
+    message: str = Field(default="", max_length=512, description="Counts, and the first difference or missing answer.")
+    at: Time = Field(description="Time of the result.")
+    tries: int = Field(default=1, description="Number of times in a row that there were too few answers.")
+
+
 class EvalCaseStatus(StatusModel):
     """Proof and latest result of an EvalCase; written by the EvalCase reconciler only."""
 
@@ -129,6 +124,7 @@ class EvalCaseStatus(StatusModel):
     good: ProofRun | None = Field(default=None, description="Run against the good revision.")
     started_at: Time | None = Field(default=None, description="Start of the current proof; absent while none runs.")
     attempts: int = Field(default=0, description="Number of proofs attempted for this generation.")
+    live: LiveResult | None = Field(default=None, description="Result on the live revision.")
     last_result: LastResult | None = Field(default=None, description="Result in the latest rollout.")
     result: str = Field(
         default="", max_length=32, description="Result in the latest rollout as a word: Passed or Failed."
@@ -136,7 +132,7 @@ class EvalCaseStatus(StatusModel):
     conditions: list[Condition] = Field(
         default_factory=list,
         max_length=8,
-        description="Conditions of the EvalCase: Proven.",
+        description="Conditions of the EvalCase: Proven, PassesOnLive.",
         json_schema_extra=map_list("type"),
     )
 

@@ -136,6 +136,7 @@ EVALCASE = Kind(
     columns=(
         Column("Origin", ".spec.origin.kind", "Origin of the case: manual or regression."),
         Column("Proven", ".status.proven", "Whether the case fails on the bad revision and passes on the good one."),
+        Column("Live", ".status.live.result", "Result on the live revision: Passed, Failed or NoAnswer."),
         Column("Last result", ".status.result", "Result in the latest rollout: Passed or Failed."),
         AGE,
         Column("Release", ".spec.release", "Release whose pods the request is sent to.", wide=True),
@@ -146,6 +147,7 @@ EVALCASE = Kind(
             "boolean",
             wide=True,
         ),
+        Column("Why", ".status.live.message", "What the result on the live revision rests on.", wide=True),
         Column("Incident", ".spec.origin.incident", "Incident that a regression case was created from.", wide=True),
     ),
 )

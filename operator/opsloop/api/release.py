@@ -198,6 +198,7 @@ class CaseResult(Model):
 
     case: str = Field(max_length=253, description="Name of the EvalCase.")
     must_pass: bool = Field(default=False, description="Whether a single failure on the canary rejects the target.")
+    min_share: float = Field(default=1.0, description="Smallest share of right answers with which the case passes.")
     asked: int = Field(
         default=0,
         ge=0,

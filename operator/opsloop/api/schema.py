@@ -9,6 +9,7 @@ from typing import Any
 RULES = "x-kubernetes-validations"
 LIST_TYPE = "x-kubernetes-list-type"
 LIST_KEYS = "x-kubernetes-list-map-keys"
+FREE_FORM = "x-kubernetes-preserve-unknown-fields"
 
 
 def rules(*pairs: tuple[str, str]) -> dict[str, Any]:
@@ -47,3 +48,9 @@ def set_list() -> dict[str, Any]:
 def no_default(schema: dict[str, Any]) -> None:
     """Removes the default from the schema, so that a CEL rule sees whether a person set the field."""
     schema.pop("default", None)
+
+
+def free_form(schema: dict[str, Any]) -> None:
+    """Lets any content stand in an object: the API server keeps what it does not know."""
+    schema.pop("additionalProperties", None)
+    schema["type"], schema[FREE_FORM] = "object", True

@@ -4,7 +4,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from opsloop.api.evalcase import EvalCase, EvalExpect, EvalRequest
+from opsloop.api.eval_expect import EvalExpect
+from opsloop.api.eval_request import EvalRequest
+from opsloop.api.evalcase import EvalCase
 from opsloop.api.incident import Incident, IncidentSpec, LinkedTicket
 from opsloop.api.page import PageMessage
 from opsloop.api.release import Release
@@ -75,6 +77,23 @@ class RunEvals:
     repeats: int
     canary_ips: tuple[str, ...]
     live_selector: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class AskLive:
+    """Sends one case to live pods; the outcome is a fact of a later reconcile."""
+
+    case: EvalCase
+    digest: str  # of the live revision
+    repeats: int  # where the case says nothing else
+    selector: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class ForgetLive:
+    """Drops what live pods answered to a case, once it is stored."""
+
+    case: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -239,6 +258,9 @@ class ProbeQuarantine:
     pod_ip: str
     request: EvalRequest
     expect: EvalExpect
+    release: str
+    repeats: int = 1  # answers that the verdict rests on; a proof has three at least
+    min_share: float = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -251,7 +273,7 @@ class StopQuarantine:
 
 
 Action = (
-    SetTemplate | EnsureRevision | EnsureCanary | DeleteCanary | SetGates | RunEvals | StopEvals | CreateIncident | DeleteIncident
+    SetTemplate | EnsureRevision | EnsureCanary | DeleteCanary | SetGates | RunEvals | AskLive | ForgetLive | StopEvals | CreateIncident | DeleteIncident
     | FileToLedger | MoveAlerts | StoreTicketQueue | TakeTickets | NoteLooked | StoreTaught | TellAnswers | StoreExperience | DeleteInboxEntries | SendPage | WithdrawPage
     | StorePostmortem | CreateEvalCase | StartQuarantine | ProbeQuarantine | StopQuarantine
 )  # fmt: skip

@@ -259,6 +259,7 @@ class PodFacts:
     ended: bool = False  # Failed (evicted) or Succeeded: it stays in the list and serves nobody
     unschedulable: str = ""  # why no node takes it
     ready_since: datetime | None = None  # since when its containers are ready (or are not)
+    own_ports: frozenset[int] | None = None  # those of its address that are its own; None: all
     closed_by_hand: bool = False  # somebody other than opsloop closed its readiness gate
 
 
@@ -312,6 +313,18 @@ class EvalOutcome:
     digest: str
     step: int
     results: tuple[CaseResult, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class LiveOutcome:
+    """What live pods answered to one case. `claim`: what was claimed by asking (core.evalcase.live)."""
+
+    claim: tuple[object, ...]
+    asked: int
+    passed: int
+    answered: int
+    message: str = ""  # the first difference, else why there is no answer
+    reason: str = ""  # why there is no answer
 
 
 @dataclass(frozen=True, slots=True)
@@ -500,12 +513,18 @@ class EvalCaseFacts:
     outcomes: Mapping[str, tuple[bool, str]]  # digest → (passed, message)
     service_selectors: tuple[Mapping[str, str], ...] = ()
     stop: Stop | None = None
+    live_outcome: LiveOutcome | None = None
+    live_selector: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
 class ProbeReply:
-    """A pod's reply to an eval request; status 0 with `error` set where no reply came."""
+    """A pod's reply to an eval request; status 0 with `error` and a named `reason` where no reply came."""
 
     status: int
     body: str
     error: str = ""
+    reason: str = ""  # of core.evalcase.silence
+    headers: tuple[tuple[str, str], ...] = ()
+    seconds: float = 0.0  # from the request to the end of the reply
+    cut: bool = False  # the body goes on; only its beginning was read

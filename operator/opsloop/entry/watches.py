@@ -14,6 +14,7 @@ import kopf
 
 from opsloop.shell.ports import Resource
 from opsloop.shell.watch.cache import Cache
+from opsloop.shell.watch.mapping import is_echo
 from opsloop.shell.watch.resync import WATCHED, OnChange
 
 OnEvent = Callable[
@@ -82,10 +83,10 @@ def _feed(kind: str, cache: Cache, on_change: OnChange, on_event: OnEvent) -> Ca
         meta = obj["metadata"]
         if change == "DELETED":
             cache.drop(kind, meta.get("namespace", ""), meta["name"], meta.get("uid", ""))
-        else:
-            cache.put(kind, obj)
+        elif not cache.put(kind, obj) and is_echo(kind, change):
+            return on_event(False)
         on_event(change is None)
-        on_change(kind, obj)
+        return on_change(kind, obj)
 
     return feed
 

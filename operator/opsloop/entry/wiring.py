@@ -72,7 +72,7 @@ class Operator:
             inbox=InboxReader(ports.reader, ports.watcher, ports.clock, self.notices.tell),
             ledgers=LedgerStore(ports.reader, ports.writer, self.notices.tell, apart),
             apart=apart,
-            evals=EvalRunner(ports.reader, ports.prober, self.queue.enqueue),
+            evals=EvalRunner(ports.reader, ports.prober, self.queue.enqueue, threads=threads),
             rules=self.rules,
             experience=experience_store(ports.reader, ports.writer),
             taught=taught_store(ports.reader, ports.writer),

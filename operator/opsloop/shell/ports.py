@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Protocol
 
-from opsloop.api.evalcase import EvalRequest
+from opsloop.api.eval_request import EvalRequest
 from opsloop.core.alert_rules import AlertRule
 from opsloop.core.decision import Event
 from opsloop.core.facts import ProbeReply
@@ -187,8 +187,8 @@ class Source:
 class Prober(Protocol):
     """Sends eval requests to pods; never raises for what the pod does."""
 
-    async def ask(self, pod_ip: str, request: EvalRequest) -> ProbeReply:
-        """One request with X-Opsloop-Eval."""
+    async def ask(self, pod_ip: str, request: EvalRequest, secrets: Mapping[str, str] = ...) -> ProbeReply:
+        """One request with X-Opsloop-Eval and the headers `secrets`, whose values stand in no log."""
         ...
 
 

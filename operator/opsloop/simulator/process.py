@@ -9,6 +9,7 @@ from opsloop.entry.settings import Settings
 from opsloop.entry.wiring import Operator
 from opsloop.errors import Retryable
 from opsloop.shell.ports import ObjectKey
+from opsloop.shell.watch.mapping import is_echo
 from opsloop.simulator.fakes.gateway import Gateway, Weak
 from opsloop.simulator.fakes.pager import FakePager
 from opsloop.simulator.fakes.ports import FakePorts
@@ -52,8 +53,8 @@ class Running:
         for kind, obj, deleted in changes:
             if deleted:
                 self.operator.cache.drop(kind, NS, obj["metadata"]["name"], obj["metadata"]["uid"])
-            else:
-                self.operator.cache.put(kind, obj)
+            elif not self.operator.cache.put(kind, obj) and is_echo(kind, "MODIFIED"):
+                continue
             self.operator.changed(kind, obj)
 
 

@@ -1,10 +1,12 @@
 """The world outside of opsloop: Kubernetes, users, Prometheus, Alertmanager and people, step by step in fake time."""
 
 import asyncio
+import collections
 import itertools
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, fields
 from datetime import datetime, timedelta
+from functools import partial
 from random import Random
 from typing import Any, Final
 
@@ -16,6 +18,7 @@ from opsloop.names import CANARY, GATE, INBOX
 from opsloop.shell.ports import CONFIGMAPS, DEPLOYMENTS, PODS, RELEASES, Object, Resource, Sample, Series
 from opsloop.simulator import history
 from opsloop.simulator.alerting import Alerting
+from opsloop.simulator.answers import answer
 from opsloop.simulator.fakes.gateway import Weak
 from opsloop.simulator.fakes.prober import Asked, FakeProber
 from opsloop.simulator.kube.cluster import WatchedCluster
@@ -108,7 +111,7 @@ class World:
         self.scraper = Scraper(self.store, NS, begin, self._rng("scrapes"), thresholds)
         self.telemetry = Telemetry(self.store, self.clock)
         self.telemetry.down = lambda: self.scraper.weakness.down
-        self.prober = FakeProber()
+        self.prober, self.asked = FakeProber(), collections.Counter[tuple[str, str]]()  # (app, version) → eval requests
         midnight = float(start.hour * 3600 + start.minute * 60 + start.second)
         self.traffic = {
             s.name: Traffic(s, self._rng(s.name), midnight, clock=Random(f"clock {seed} {s.name}")) for s in services
@@ -265,12 +268,19 @@ class World:
             raise KeyError(name)
         return stored
 
+    def _answer(self, pod: Object, asked: Asked) -> ProbeReply:
+        """A pod's reply to an eval request."""
+        app, version = pod["metadata"].get("labels", {}).get("app", ""), version_of(pod)
+        known = self.traffic[app].service.versions.get(version) if app in self.traffic else None
+        self.asked[app, version] += 1
+        return answer(asked, known is not None and known.harm, self.asked[app, version] - 1)
+
     def _stored(self, obj: Object) -> None:
         if obj["kind"] in ("Pod", "Deployment"):
             self.controllers.touch()
             self._pods = None
         if obj["kind"] == "Pod":
-            self.prober.pods[obj.get("status", {}).get("podIP", "")] = lambda asked: _answer(asked)
+            self.prober.pods[obj.get("status", {}).get("podIP", "")] = partial(self._answer, obj)
         for watcher in self.watchers:
             watcher(obj)
 
@@ -391,10 +401,6 @@ def _since(tallies: list[Tally], at: float) -> list[Tally]:
             break
         found.append(tally)
     return found
-
-
-def _answer(asked: Asked) -> ProbeReply:
-    return ProbeReply(200, "{}")
 
 
 def deployment(service: Service, version: str) -> Object:

@@ -2,7 +2,9 @@
 
 import pytest
 
-from opsloop.api.evalcase import EvalExpect, EvalRequest, Origin, ProofPair
+from opsloop.api.eval_expect import EvalExpect
+from opsloop.api.eval_request import EvalRequest
+from opsloop.api.evalcase import Origin, ProofPair
 from opsloop.api.incident import TicketExample
 from opsloop.api.strategy import EvalAsk, Evals
 from opsloop.core.evalcase.capture import case_name, from_ticket, obstacle

@@ -11,10 +11,15 @@ from tests.builders.evalcases import T0, case, proven, release
 
 
 def result(
-    canary: tuple[int, int], live: tuple[int, int] = (1, 1), must: bool = False, name: str = "c", asked: int = 0
+    canary: tuple[int, int],
+    live: tuple[int, int] = (1, 1),
+    must: bool = False,
+    name: str = "c",
+    asked: int = 0,
+    share: float = 1.0,
 ) -> CaseResult:
     return CaseResult(
-        case=name, must_pass=must, asked=asked, canary_passed=canary[0], canary_runs=canary[1], live_passed=live[0], live_runs=live[1]
+        case=name, must_pass=must, min_share=share, asked=asked, canary_passed=canary[0], canary_runs=canary[1], live_passed=live[0], live_runs=live[1]
     )  # fmt: skip
 
 
@@ -29,6 +34,10 @@ def result(
         pytest.param([result((0, 0), must=True)], 0.0, "inconclusive", "NoAnswer", id="a must-pass case without an answer is no pass"),
         pytest.param([result((1, 1), must=True, asked=20)], 0.0, "inconclusive", "NoAnswer", id="a must-pass case that answered 1 of 20 times is no pass"),
         pytest.param([result((20, 20), (0, 0), must=True, asked=20)], 0.0, "passed", "EvalsPassed", id="answered each time it is one"),
+        pytest.param([result((9, 10), must=True, asked=10, share=0.9)], 0.0, "passed", "EvalsPassed", id="nine of ten are enough where a tenth may be wrong"),
+        pytest.param([result((8, 10), must=True, asked=10, share=0.9)], 0.0, "failed", "MustPassFailed", id="eight of ten are not"),
+        pytest.param([result((8, 9), must=True, asked=10, share=0.9)], 0.0, "inconclusive", "NoAnswer", id="the missing tenth answer decides"),
+        pytest.param([result((9, 9), must=True, asked=10, share=0.9)], 0.0, "passed", "EvalsPassed", id="the missing tenth answer cannot change it"),
         pytest.param([result((0, 1), must=True, asked=20)], 0.0, "failed", "MustPassFailed", id="one failure is one, however many answers are missing"),
         pytest.param([result((20, 20), (19, 19), asked=20)], 0.0, "inconclusive", "NoAnswer", id="a case that is compared needs all answers of both sides"),
         pytest.param([result((0, 0)), result((0, 1), must=True)], 0.0, "failed", "MustPassFailed", id="a sure failure counts beside an unanswered case"),
@@ -49,6 +58,16 @@ def test_judging_results(results: list[CaseResult], margin: float, verdict: str,
 def test_a_failed_gate_names_the_case_and_what_it_said() -> None:
     failed = result((1, 3), must=True, name="refund").model_copy(update={"message": "wanted X, got Y"})
     assert judge([failed], 0).message == "refund failed 2 of 3: wanted X, got Y"
+
+
+def test_a_failed_gate_says_how_many_failures_would_have_been_allowed() -> None:
+    failed = result((7, 10), must=True, name="summary", asked=10, share=0.9)
+    assert judge([failed], 0).message == "summary failed 3 of 10 (1 allowed)"
+
+
+def test_a_case_that_nobody_answered_says_why() -> None:
+    silent = result((0, 0), must=True, asked=2).model_copy(update={"message": "no answer (SecretMissing): x"})
+    assert judge([silent], 0).message == "no answer to c (0 of 2: no answer (SecretMissing): x)"
 
 
 def test_an_unanswered_case_is_named_with_its_number_of_answers() -> None:

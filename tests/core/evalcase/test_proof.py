@@ -45,6 +45,7 @@ def settle(before: EvalCaseFacts) -> EvalCaseFacts:
     status = before.case.status
     message = f"attempt {status.attempts} of 3: both revisions are asked in quarantined pods"
     put = conditions.put([], "Proven", "Unknown", status.reason, message, T0)
+    put = conditions.put(put, "PassesOnLive", "Unknown", "NotAsked", "no version of its Release is live", T0)
     return replace(
         before, case=before.case.model_copy(update={"status": status.model_copy(update={"conditions": put})})
     )
@@ -75,7 +76,9 @@ def test_a_pod_that_is_not_ready_is_waited_for() -> None:
 def test_a_ready_pod_is_asked_what_the_case_says() -> None:
     before = running(pods=(pod(BAD, ip="10.0.0.1"), pod(GOOD, ready=False)))
     spec = before.case.spec
-    assert decide(before, at(10)).actions == (ProbeQuarantine(CASE, BAD, "10.0.0.1", spec.request, spec.expect),)
+    assert decide(before, at(10)).actions == (
+        ProbeQuarantine(CASE, BAD, "10.0.0.1", spec.request, spec.expect, "answers"),
+    )
 
 
 def test_a_revision_that_has_answered_is_not_asked_again() -> None:

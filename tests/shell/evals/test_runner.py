@@ -1,18 +1,22 @@
 """Eval runs and proofs in the background, over the fake cluster and fake pods."""
 
 import asyncio
+import base64
+import json
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import replace
 from typing import Any
 
 import pytest
 
+from opsloop.api.eval_expect import EvalExpect
+from opsloop.api.eval_request import EvalRequest
 from opsloop.api.evalcase import EvalCase
 from opsloop.api.release import CaseResult
-from opsloop.core.actions import ProbeQuarantine, RunEvals
+from opsloop.core.actions import AskLive, ProbeQuarantine, RunEvals
 from opsloop.core.evalcase.gating import judge
-from opsloop.core.facts import ProbeReply
-from opsloop.errors import Unavailable
+from opsloop.core.facts import LiveOutcome, ProbeReply
+from opsloop.errors import Forbidden, Unavailable
 from opsloop.shell.evals.jobs import Jobs
 from opsloop.shell.evals.runner import EvalRunner
 from opsloop.shell.ports import ObjectKey
@@ -69,6 +73,17 @@ class World:
         await self.settled(len(self.done) + 1)
         return self.runner.proof_outcomes("shop", action.case)
 
+    async def ask_live(self, one: EvalCase) -> LiveOutcome:
+        self.runner.ask_live("shop", ask_live(one))
+        await self.settled(len(self.done) + 1)
+        outcome = self.runner.live_outcome("shop", one.metadata.name)
+        assert outcome is not None
+        return outcome
+
+
+def ask_live(one: EvalCase) -> AskLive:
+    return AskLive(one, GOOD, 1, {"app": "answers"})
+
 
 @pytest.fixture
 async def world() -> AsyncIterator[World]:
@@ -87,7 +102,7 @@ def run_evals(*cases: EvalCase, **changes: Any) -> RunEvals:
 
 def probe(ip: str = CANARY_1, digest: str = BAD) -> ProbeQuarantine:
     spec = case().spec
-    return ProbeQuarantine(CASE, digest, ip, spec.request, spec.expect)
+    return ProbeQuarantine(CASE, digest, ip, spec.request, spec.expect, "answers")
 
 
 async def test_canary_and_live_are_counted_and_the_release_is_woken(world: World) -> None:
@@ -257,7 +272,7 @@ async def test_not_more_requests_are_under_way_than_allowed(world: World) -> Non
     under_way, most = 0, 0
 
     class Slow(FakeProber):
-        async def ask(self, pod_ip: str, request: Any) -> ProbeReply:
+        async def ask(self, pod_ip: str, request: Any, secrets: Any = None) -> ProbeReply:
             nonlocal under_way, most
             under_way += 1
             most = max(most, under_way)
@@ -274,7 +289,7 @@ async def test_pods_of_one_release_that_hang_keep_no_other_release_waiting(world
     hang = asyncio.Event()
 
     class Hanging(FakeProber):
-        async def ask(self, pod_ip: str, request: Any) -> ProbeReply:
+        async def ask(self, pod_ip: str, request: Any, secrets: Any = None) -> ProbeReply:
             if request.path.startswith("/hang"):
                 await hang.wait()
             return await super().ask(pod_ip, request)
@@ -439,11 +454,11 @@ async def test_a_job_that_was_dropped_as_it_ended_wakes_nobody() -> None:
 
 async def test_there_are_not_more_jobs_than_allowed() -> None:
     jobs = Jobs(lambda _: None, again_after=0, most=1)
-    assert not jobs.full("shop")
+    assert not jobs.full(("shop", "answers"))
     jobs.begin(("run", "shop", "answers"), "w", _for_ever(), ("Release", "shop", "answers"))
-    assert jobs.full("shop") and not jobs.full("other"), "a namespace fills its own share only"
+    assert jobs.full(("shop", "answers")) and not jobs.full(("shop", "web")), "a Release fills its own share only"
     await jobs.close()
-    assert not jobs.full("shop")
+    assert not jobs.full(("shop", "answers"))
 
 
 async def test_a_run_with_unanswered_cases_is_not_repeated_at_once(world: World) -> None:
@@ -455,3 +470,148 @@ async def test_a_run_with_unanswered_cases_is_not_repeated_at_once(world: World)
     for _ in range(20):
         await asyncio.sleep(0)
     assert len(world.prober.asked) == asked
+
+
+ORDERS = {
+    "method": "POST", "path": "/orders", "port": 8080, "body": "{}",
+    "headersFrom": [{"name": "Authorization", "prefix": "Bearer ", "secretKeyRef": {"name": "robot", "key": "token"}}],
+}  # fmt: skip
+TOKEN = "s3cr3t-t0k3n/+"
+
+
+def secret(**data: str) -> dict[str, Any]:
+    encoded = {key: base64.b64encode(value.encode()).decode() for key, value in data.items()}
+    return {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "robot", "namespace": "shop"}, "data": encoded}
+
+
+def ordering(**expect: Any) -> EvalCase:
+    return case(kind="manual", request=EvalRequest.model_validate(ORDERS), expect=EvalExpect.model_validate(expect))
+
+
+async def test_a_secret_is_sent_to_the_pod_and_comes_back_nowhere(
+    world: World, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("DEBUG")
+    world.cluster.seed(secret(token=TOKEN + "\n"))
+    for ip in (CANARY_1, CANARY_2, LIVE_1, LIVE_2):
+        world.prober.pods[ip] = lambda asked: ProbeReply(200, json.dumps(dict(asked.headers)))
+    result = (await world.run(run_evals(ordering(equals="x"))))[0]
+    assert {a.headers["Authorization"] for a in world.prober.asked} == {f"Bearer {TOKEN}"}
+    assert "Bearer [redacted]" in result.message
+    assert "s3cr3t" not in result.message + caplog.text + repr(world.runner.__dict__)
+    world.runner.forget("shop", "answers")
+    guessed = (await world.run(run_evals(ordering(contains="s3cr3t"))))[0]
+    assert guessed.canary_passed == 0, "whether a guess is right must not be told either"
+
+
+@pytest.mark.parametrize(
+    ("stored", "told"),
+    [
+        pytest.param(None, "no answer (SecretMissing): Secret robot of namespace shop does not exist", id="there is no such Secret"),
+        pytest.param(secret(password="long enough"), "no answer (SecretMissing): there is no key token of Secret robot", id="it has no such key"),
+        pytest.param(secret(token="short"), "no answer (SecretUnfit): key token of Secret robot is shorter than 8 characters", id="its value is too short to be hidden"),
+    ],
+)  # fmt: skip
+async def test_a_case_whose_secret_cannot_be_sent_is_neither_passed_nor_failed(
+    world: World, stored: dict[str, Any] | None, told: str
+) -> None:
+    if stored:
+        world.cluster.seed(stored)
+    (result,) = await world.run(run_evals(ordering(status=200)))
+    assert (result.canary_runs, result.live_runs, world.prober.asked) == (0, 0, [])
+    assert result.message.startswith(told)
+
+
+async def test_a_secret_that_opsloop_may_not_get_says_what_is_missing(world: World) -> None:
+    async def forbidden(*_: Any) -> dict[str, Any]:
+        raise Forbidden("secrets")
+
+    world.cluster.get = forbidden  # type: ignore[method-assign,assignment]
+    outcome = await world.ask_live(ordering(status=200))
+    assert (outcome.reason, outcome.answered) == ("SecretForbidden", 0)
+    assert "opsloop may not get Secret robot of namespace shop" in outcome.message
+
+
+async def test_a_secret_is_read_once_for_all_requests_of_a_run(world: World) -> None:
+    world.cluster.seed(secret(token=TOKEN))
+    reads, get = list[str](), world.cluster.get
+
+    async def counted(resource: Any, namespace: str, name: str) -> dict[str, Any]:
+        reads.append(name)
+        return await get(resource, namespace, name)
+
+    world.cluster.get = counted  # type: ignore[method-assign]
+    await world.run(run_evals(ordering(status=200), repeats=20))
+    assert reads == ["robot"]
+
+
+async def test_a_case_says_itself_how_often_it_is_asked(world: World) -> None:
+    often = case("often", kind="manual", repeats=12, min_share=0.75)
+    plain = case("plain", kind="manual")
+    results = {r.case: r for r in await world.run(run_evals(often, plain, repeats=2))}
+    assert (results["often"].asked, results["often"].min_share) == (12, 0.75)
+    assert (results["plain"].asked, results["plain"].min_share) == (2, 1.0)
+
+
+async def test_a_proof_of_a_service_whose_answers_vary_rests_on_its_share(world: World) -> None:
+    answers = [ProbeReply(200, WRONG if n in (0, 5) else RIGHT) for n in range(10)]
+    world.prober.pods[CANARY_1] = in_turn(*answers)
+    outcome = await world.prove(replace(probe(), repeats=10, min_share=0.8))
+    assert outcome == {BAD: (True, "")}
+    world.runner.forget_proof("shop", CASE)
+    world.prober.pods[CANARY_1] = in_turn(*answers)
+    assert (await world.prove(replace(probe(), repeats=10, min_share=0.9)))[BAD][0] is False
+
+
+async def test_a_case_is_asked_of_live_pods_alone(world: World) -> None:
+    outcome = await world.ask_live(case("refund", kind="manual", repeats=4))
+    assert (outcome.passed, outcome.answered, outcome.asked) == (4, 4, 4)
+    assert {a.pod for a in world.prober.asked} == {LIVE_1, LIVE_2}
+    assert world.done == [("EvalCase", "shop", "refund")]
+    world.runner.forget_live("shop", "refund")
+    assert world.runner.live_outcome("shop", "refund") is None
+
+
+async def test_live_pods_are_listed_once_for_cases_that_are_asked_together(world: World) -> None:
+    lists, listed = list[str](), world.cluster.list
+
+    async def counted(resource: Any, namespace: str, labels: Any = None) -> list[dict[str, Any]]:
+        lists.append(namespace)
+        return await listed(resource, namespace, labels)
+
+    world.cluster.list = counted  # type: ignore[method-assign]
+    for n in range(30):
+        world.runner.ask_live("shop", ask_live(case(f"c{n}", kind="manual")))
+    await world.settled(30)
+    assert lists == ["shop"]
+
+
+@pytest.mark.parametrize(
+    ("spec", "asked"),
+    [
+        pytest.param({"hostNetwork": True, "containers": [{"ports": [{"containerPort": 8080}]}]}, True, id="on a port that it declares"),
+        pytest.param({"hostNetwork": True, "containers": [{"ports": [{"containerPort": 9090}]}]}, False, id="on a port of the node's own"),
+        pytest.param({"containers": [{}]}, True, id="with an address of its own"),
+    ],
+)  # fmt: skip
+async def test_a_pod_on_its_nodes_address_is_asked_on_its_own_ports_only(
+    world: World, spec: dict[str, Any], asked: bool
+) -> None:
+    world.cluster = FakeCluster({**live_pod("live-1", LIVE_1), "spec": spec})
+    world.runner = EvalRunner(world.cluster, world.prober, world.wake, pause=0)
+    outcome = await world.ask_live(case("refund", kind="manual"))
+    assert (outcome.answered, outcome.reason) == ((1, "") if asked else (0, "NoPod"))
+
+
+async def test_a_case_that_cannot_be_evaluated_is_not_sent(world: World) -> None:
+    outcome = await world.ask_live(ordering(json=[{"path": "$.[", "exists": True}]))
+    assert (outcome.answered, outcome.reason, world.prober.asked) == (0, "CaseInvalid", [])
+
+
+async def test_a_long_comparison_leaves_the_event_loop(world: World) -> None:
+    body = json.dumps([{"n": n} for n in range(3000)])
+    world.prober.pods[LIVE_1] = world.prober.pods[LIVE_2] = says(200, body)
+    world.runner = EvalRunner(world.cluster, world.prober, world.wake, pause=0, threads=True)
+    expect = EvalExpect.model_validate({"json": [{"path": "$[?@.n == 2999].n", "number": 2999}]})
+    outcome = await world.ask_live(case("refund", kind="manual", expect=expect))
+    assert (outcome.passed, outcome.asked) == (1, 1)

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from opsloop import names
-from opsloop.adapters.prober import ProxyProber
+from opsloop.adapters.prober import Fetched, ProxyProber
 from opsloop.adapters.prometheus import Prometheus
 from opsloop.core.gate import ROWS, judge
 from opsloop.core.gate.evidence import Missing, SentTicket, ShiftEvidence
@@ -40,8 +40,8 @@ def sources_of(cluster: ShopCluster, **changes: Any) -> Sources:
     async def query(path: str, parameters: Any) -> tuple[int, bytes]:
         return await cluster.raw("GET", prometheus.base + path, parameters)
 
-    async def pod(method: str, path: str, headers: dict[str, str], body: bytes, seconds: float) -> tuple[int, bytes]:
-        return await cluster.raw(method, path)
+    async def pod(method: str, path: str, headers: dict[str, str], body: bytes, seconds: float) -> Fetched:
+        return await cluster.exchange(method, path, headers, body, seconds)
 
     sources = Sources(
         cluster=cluster,

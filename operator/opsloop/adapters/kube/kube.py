@@ -226,7 +226,20 @@ class Kube:
         timeout: float | None = None,  # noqa: ASYNC109 - one call's deadline in seconds
     ) -> tuple[int, bytes]:
         """(status, body) of any path, for the API server's service and pod proxies. Unavailable where no answer came."""
-        return await self._transport.raw(method, path, query, headers, body, timeout)
+        status, _, data = await self._transport.raw(method, path, query, headers, body, timeout)
+        return status, data
+
+    async def exchange(
+        self,
+        method: str,
+        path: str,
+        headers: Mapping[str, str],
+        body: Any,
+        timeout: float,  # noqa: ASYNC109
+    ) -> tuple[int, tuple[tuple[str, str], ...], bytes]:
+        """The same with the headers of the answer."""
+        status, got, data = await self._transport.raw(method, path, None, headers, body, timeout)
+        return status, tuple((str(name), str(value)) for name, value in got.items()), data
 
     # inside
 

@@ -101,15 +101,12 @@ class Transport:
         headers: Mapping[str, str] | None = None,
         body: Any = None,
         timeout: float | None = None,  # noqa: ASYNC109 - the deadline of one call, in seconds
-    ) -> tuple[int, bytes]:
-        """Any path, any answer. Unavailable only where none came. A body of bytes goes out as it is."""
+    ) -> tuple[int, Mapping[str, str], bytes]:
+        """(status, headers, body) of any path, any answer. Unavailable only where none came. A body of bytes goes out as it is."""
         sent = {"Content-Type": JSON, **(headers or {})}
         if isinstance(body, bytes | str):
             body = _as_sent(sent, body)
-        status, _, data = await self._send(
-            method.lower(), "raw", method, path, query, sent, body, timeout or self._timeout
-        )
-        return status, data
+        return await self._send(method.lower(), "raw", method, path, query, sent, body, timeout or self._timeout)
 
     async def stream(
         self, path: str, plural: str, query: Mapping[str, str], accept: str, seconds: float, silence: float

@@ -2,7 +2,9 @@
 
 from urllib.parse import quote
 
-from opsloop.api.evalcase import EvalCaseSpec, EvalExpect, EvalRequest, Origin, ProofPair
+from opsloop.api.eval_expect import EvalExpect
+from opsloop.api.eval_request import EvalRequest
+from opsloop.api.evalcase import EvalCaseSpec, Origin, ProofPair
 from opsloop.api.incident import LinkedTicket
 from opsloop.api.release import Release
 

@@ -7,11 +7,20 @@ from opsloop.api.evalcase import EvalCase, EvalCaseStatus, LastResult
 from opsloop.api.release import Release
 from opsloop.core import conditions
 from opsloop.core.decision import Decision, DecisionBuilder
-from opsloop.core.evalcase import proof
+from opsloop.core.evalcase import gating, live, proof
 from opsloop.core.facts import EvalCaseFacts
 
-# An edited case is a new claim: the proof was of another one.
-_NO_PROOF_YET = {"proven": "Unknown", "reason": "", "bad": None, "good": None, "started_at": None, "attempts": 0}
+# An edited case is a new claim: proof and result were of another one.
+_AS_NEW = {
+    "proven": "Unknown",
+    "reason": "",
+    "bad": None,
+    "good": None,
+    "started_at": None,
+    "attempts": 0,
+    "live": None,
+}
+_ON_LIVE = "PassesOnLive"
 _PROVEN = {"True": True, "NotNeeded": True, "False": False, "Unknown": None}
 
 
@@ -20,12 +29,13 @@ def decide(facts: EvalCaseFacts, now: datetime) -> Decision:
     case = facts.case
     builder = DecisionBuilder(facts, case.status, now)
     if case.status.observed_generation != case.metadata.generation:
-        builder.set(**_NO_PROOF_YET, observed_generation=case.metadata.generation)
+        builder.set(**_AS_NEW, observed_generation=case.metadata.generation)
     step = proof.next_step(facts, builder.status, now)
     builder.set(**step.changes, **_last_result(case, facts.release, now))
     status = builder.status
     message = step.message or _standing_message(status)
     builder.condition("Proven", _PROVEN[status.proven], status.reason, message)
+    _ask_live(builder, now)
     for action in step.actions:
         builder.execute(action)
     if step.look_again is not None:
@@ -37,6 +47,25 @@ def decide(facts: EvalCaseFacts, now: datetime) -> Decision:
     return builder.build()
 
 
+def _ask_live(builder: DecisionBuilder[EvalCaseFacts, EvalCaseStatus], now: datetime) -> None:
+    """What the case says of the live version, and an Event where that is a failure."""
+    if builder.facts.case.metadata.deletion_timestamp is not None:
+        return
+    step, before = (
+        live.next_step(builder.facts, builder.status, now),
+        conditions.get(builder.status.conditions, _ON_LIVE),
+    )
+    builder.set(**step.changes)
+    value, reason, message = step.condition
+    builder.condition(_ON_LIVE, value, reason, message)
+    for action in step.actions:
+        builder.execute(action)
+    if step.look_again is not None:
+        builder.look_again(step.look_again)
+    if value is False and (before is None or before.status != "False"):
+        builder.event("FailsOnLive", message, "Warning")
+
+
 def _standing_message(status: EvalCaseStatus) -> str:
     """The message of the condition while its reason stays."""
     old = conditions.get(status.conditions, "Proven")
@@ -46,10 +75,12 @@ def _standing_message(status: EvalCaseStatus) -> str:
 def _last_result(case: EvalCase, release: Release | None, now: datetime) -> dict[str, Any]:
     """Changes of the status after a rollout in which this case was answered: one `kubectl get` shows its result."""
     target = release.status.target if release else None
-    results = [r for r in target.evals if r.case == case.metadata.name and r.canary_runs > 0] if target else []
+    results = (
+        [r for r in target.evals if r.case == case.metadata.name and gating.on_canary(r) != "open"] if target else []
+    )
     if target is None or not results:
         return {}
-    passed, message = results[0].canary_passed == results[0].canary_runs, results[0].message[:512]
+    passed, message = gating.on_canary(results[0]) == "passed", results[0].message[:512]
     old = case.status.last_result
     if (
         old

@@ -7,11 +7,12 @@ from typing import Literal
 from opsloop.api.evalcase import EvalCase
 from opsloop.api.release import CaseResult, Release
 from opsloop.core.evalcase.expectation import NO_ANSWER
+from opsloop.core.evalcase.share import Standing, needed, standing
 from opsloop.core.slo.canary import WORSE_THAN_LIVE
 
 # Named reasons
 EVALS_PASSED = "EvalsPassed"  # every must-pass case passed, and the rest is not worse than live
-MUST_PASS_FAILED = "MustPassFailed"  # a must-pass case failed at least once on the canary
+MUST_PASS_FAILED = "MustPassFailed"  # a must-pass case failed on the canary more often than its minShare allows
 NO_CASES = "NoCases"  # zero cases ran, which is not a pass
 
 LONGEST_MESSAGE = 1000
@@ -28,11 +29,13 @@ class Judgement:
 
 
 def judge(results: Sequence[CaseResult], margin: float) -> Judgement:
-    """Must-pass cases at zero failures; the rest together not worse than live by more than `margin` (0 to 1).
+    """Must-pass cases each with their share of right answers, which is all of them unless they say otherwise; the rest
+    together not worse than live by more than `margin` (0 to 1).
 
-    A failure counts although another case is unanswered; a pass needs every case to be answered each time it was asked.
+    A failure counts although another case is unanswered. A must-pass case passes when its missing answers cannot change
+    that any more; the rest must be answered each time they were asked, so that both sides are compared alike.
     """
-    failed = [r for r in results if r.must_pass and r.canary_passed < r.canary_runs]
+    failed = [r for r in results if r.must_pass and on_canary(r) == "failed"]
     if failed:
         return Judgement("failed", MUST_PASS_FAILED, "; ".join(_failures(r) for r in failed)[:LONGEST_MESSAGE])
     if not results:
@@ -44,15 +47,27 @@ def judge(results: Sequence[CaseResult], margin: float) -> Judgement:
 
 
 def _unanswered(result: CaseResult) -> str:
-    """The case with its number of answers, where some are missing; a must-pass case needs none of live's."""
+    """The case with its number of answers, where more are needed; a must-pass case needs none of live's."""
     asked = max(result.asked, 1)
     answers = result.canary_runs if result.must_pass else min(result.canary_runs, result.live_runs)
-    return "" if answers >= asked else f"{result.case} ({answers} of {asked})"
+    enough = on_canary(result) != "open" if result.must_pass else answers >= asked
+    why = f": {result.message}" if result.message and answers == 0 else ""
+    return "" if enough else f"{result.case} ({answers} of {asked}{why})"
+
+
+def on_canary(result: CaseResult) -> Standing:
+    """Where the case stands on the canary."""
+    return standing(result.canary_passed, result.canary_runs, result.asked, result.min_share)
+
+
+def times(case: EvalCase, repeats: int) -> int:
+    """How often the case is asked for one result; `repeats` is what its Release says."""
+    return case.spec.repeats or repeats
 
 
 def kept(results: Sequence[CaseResult], most: int = MOST_RESULTS) -> list[CaseResult]:
     """The results that the status has room for, by name: failures before must-pass cases before the rest."""
-    first = sorted(results, key=lambda r: (r.canary_passed == r.canary_runs, not r.must_pass, r.case))
+    first = sorted(results, key=lambda r: (on_canary(r) == "passed", not r.must_pass, r.case))
     return sorted(first[:most], key=lambda r: r.case)
 
 
@@ -75,7 +90,9 @@ def _mean_rate(counts: Sequence[tuple[int, int]]) -> float:
 def _failures(result: CaseResult) -> str:
     failures = result.canary_runs - result.canary_passed
     message = f": {result.message}" if result.message else ""
-    return f"{result.case} failed {failures} of {result.canary_runs}{message}"
+    most = max(result.asked, 1) - needed(max(result.asked, 1), result.min_share)
+    allowed = f" ({most} allowed)" if most else ""
+    return f"{result.case} failed {failures} of {result.canary_runs}{allowed}{message}"
 
 
 def select(cases: Iterable[EvalCase], release: Release) -> tuple[EvalCase, ...]:

@@ -193,10 +193,19 @@ class Attempt:
     def ask(self) -> tuple[Action, ...]:
         """Requests to pods that can be asked and have not answered."""
         case, pods = self.facts.case, self.pods
+        asked = [digest for digest in self.unanswered if digest in pods and _can_be_asked(pods[digest])]
         return tuple(
-            ProbeQuarantine(case.metadata.name, digest, pods[digest].ip, case.spec.request, case.spec.expect)
-            for digest in self.unanswered
-            if digest in pods and _can_be_asked(pods[digest])
+            ProbeQuarantine(
+                case=case.metadata.name,
+                digest=digest,
+                pod_ip=pods[digest].ip,
+                request=case.spec.request,
+                expect=case.spec.expect,
+                release=case.spec.release,
+                repeats=case.spec.repeats or 1,
+                min_share=case.spec.min_share,
+            )
+            for digest in asked
         )
 
     def stop_others(self) -> tuple[Action, ...]:

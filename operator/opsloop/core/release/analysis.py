@@ -8,6 +8,7 @@ from opsloop.api.release import CaseResult, Release, Target
 from opsloop.api.slo import Slo
 from opsloop.core.actions import RunEvals
 from opsloop.core.evalcase import gating
+from opsloop.core.evalcase.addresses import may_ask
 from opsloop.core.facts import CanaryReading, ReleaseFacts, Unknown
 from opsloop.core.release import weights
 from opsloop.core.release.outcome import Check, Hold, Outcome, Reject, Rollout
@@ -276,7 +277,11 @@ def _run_evals(rollout: Rollout) -> Hold:
         step=rollout.step,
         cases=cases,
         repeats=spec.repeats,
-        canary_ips=tuple(pod.ip for pod in rollout.pods if pod.containers_ready and pod.ip),
+        canary_ips=tuple(
+            pod.ip
+            for pod in rollout.pods
+            if pod.containers_ready and pod.ip and all(may_ask(pod.own_ports, case.spec.request.port) for case in cases)
+        ),
         live_selector=rollout.workload.selector,
     )
     return Hold(WAITING_FOR_EVALS, f"{len(cases)} eval cases run against canary and live", (run,), results)

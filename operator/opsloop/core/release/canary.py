@@ -373,7 +373,7 @@ def _with_evals(target: Target, evals: tuple[CaseResult, ...] | None) -> Target:
 
 def _incident_of_failed_case(cases: tuple[EvalCase, ...], results: list[CaseResult]) -> str:
     """The Incident whose regression case failed: if the revision is pushed by hand, it reopens that one."""
-    failed = {r.case for r in results if r.canary_passed < r.canary_runs}
+    failed = {r.case for r in results if gating.on_canary(r) == "failed"}
     origins = (c.spec.origin.incident for c in cases if c.metadata.name in failed)
     return next((origin for origin in origins if origin), "")
 
@@ -409,7 +409,7 @@ def _serves(builder: ReleaseBuilder, target: Target) -> None:
 
 
 def _finish(builder: ReleaseBuilder, target: Target) -> None:
-    passed = [r.case for r in target.evals if r.canary_runs and r.canary_passed == r.canary_runs >= r.asked]
+    passed = [r.case for r in target.evals if gating.on_canary(r) == "passed"]
     final = {"state": "Promoted", "reason": "Promoted", "ended_at": builder.now, "weight": 100, "pods": 0}
     promotion = Promotion(digest=target.digest, version=target.version, at=builder.now, cases=passed)
     builder.set(target=target.model_copy(update=final), promotion=promotion)

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from opsloop.adapters.clock import SystemClock
-from opsloop.adapters.prober import ProxyProber
+from opsloop.adapters.prober import Fetched, ProxyProber
 from opsloop.adapters.prometheus import Prometheus
 from opsloop.core.gate import judge
 from opsloop.core.gate.evidence import Options, SentTicket
@@ -43,8 +43,8 @@ def sources_of(arguments: argparse.Namespace, cluster: Cluster) -> Sources:
     async def query(path: str, parameters: Mapping[str, str]) -> tuple[int, bytes]:
         return await cluster.raw("GET", prometheus.base + path, parameters, timeout=SLOW)
 
-    async def pod(method: str, path: str, headers: dict[str, str], body: bytes, timeout: float) -> tuple[int, bytes]:  # noqa: ASYNC109
-        return await cluster.raw(method, path, None, *encodable(headers, body), timeout=timeout)
+    async def pod(method: str, path: str, headers: dict[str, str], body: bytes, timeout: float) -> Fetched:  # noqa: ASYNC109
+        return await cluster.exchange(method, path, *encodable(headers, body), timeout)
 
     return Sources(
         cluster=cluster,

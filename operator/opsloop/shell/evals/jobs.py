@@ -9,7 +9,7 @@ from typing import Any
 from opsloop.shell.ports import ObjectKey
 
 Slot = tuple[str, ...]
-"""(kind, namespace, name …)"""
+"""(kind, namespace, Release …)"""
 
 log = logging.getLogger(__name__)
 
@@ -25,7 +25,7 @@ class Jobs:
     """Starts, replaces and ends jobs. When one ends by itself, `on_done` wakes the name that waits for it."""
 
     def __init__(self, on_done: Callable[[ObjectKey], None], again_after: float, most: int) -> None:
-        """`again_after`: seconds after which a finished, inconclusive job may be repeated; `most`: jobs of one namespace at once."""
+        """`again_after`: seconds after which a finished, inconclusive job may be repeated; `most`: jobs of one Release at once."""
         self._on_done = on_done
         self._again_after = again_after
         self._most = most
@@ -44,9 +44,10 @@ class Jobs:
             return True
         return asyncio.get_running_loop().time() - job.finished_at < self._again_after
 
-    def full(self, namespace: str) -> bool:
-        """True where as many jobs of the namespace are under way as there may be; more are asked for at a later look."""
-        jobs = [job for slot, job in self._jobs.items() if slot[1] == namespace]
+    def full(self, release: tuple[str, ...]) -> bool:
+        """True where as many jobs of the Release (namespace, name) are under way as there may be; more are asked for at a
+        later look."""
+        jobs = [job for slot, job in self._jobs.items() if slot[1:3] == release]
         return sum(not job.task.done() for job in jobs) >= self._most
 
     def begin(self, slot: Slot, request: object, work: Coroutine[Any, Any, None], key: ObjectKey) -> None:

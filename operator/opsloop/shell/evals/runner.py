@@ -4,25 +4,24 @@ Nothing here is stored: a run lost by a restart is run again, because the decisi
 """
 
 import asyncio
-import logging
 from collections.abc import Callable, Container, Coroutine, Mapping, Sequence
 from typing import Any
 
-from opsloop.api.evalcase import EvalCase, EvalExpect, EvalRequest
+from opsloop.api.evalcase import EvalCase
 from opsloop.api.release import CaseResult
-from opsloop.core.actions import ProbeQuarantine, RunEvals
-from opsloop.core.evalcase.expectation import GATEWAY_ERRORS, SERVER_ERRORS, TRIES, Answer, answer
-from opsloop.core.facts import EvalOutcome, ProbeReply
-from opsloop.errors import OpsloopError
-from opsloop.names import CANARY
+from opsloop.core.actions import AskLive, ProbeQuarantine, RunEvals
+from opsloop.core.evalcase import gating, live
+from opsloop.core.evalcase.expectation import GATEWAY_ERRORS, SERVER_ERRORS, TRIES, Answer
+from opsloop.core.evalcase.share import standing
+from opsloop.core.facts import EvalOutcome, LiveOutcome
+from opsloop.shell.evals.asking import Asking, Lane
 from opsloop.shell.evals.jobs import Jobs, Slot
-from opsloop.shell.ports import PODS, Object, ObjectKey, Prober, Reader
+from opsloop.shell.evals.live_pods import LivePods
+from opsloop.shell.evals.secret_headers import SecretReader
+from opsloop.shell.ports import ObjectKey, Prober, Reader
 
-log = logging.getLogger(__name__)
-
-MOST_JOBS = 64  # runs and probes of one namespace at once; more are asked for again at the next look
+MOST_JOBS = 64  # runs and probes of one Release at once; more are asked for again at the next look
 PROOF_ANSWERS = 3  # a revision passes a proof when it passes each time: right by chance is not right
-NO_POD = Answer("no_answer", "there is no ready pod to ask")
 
 
 class EvalRunner:
@@ -37,17 +36,22 @@ class EvalRunner:
         at_once: int = 8,
         pause: float = 0.5,
         again_after: float = 5.0,
+        threads: bool = False,
     ) -> None:
-        """`at_once`: requests under way of one Release's run or one case's proof, so that nobody waits for pods of others
-        that hang; `pause`: seconds between tries; `again_after`: seconds until a
-        run with unanswered cases may be repeated."""
+        """`at_once`: requests under way of one Release, so that nobody waits for pods of others that hang; `pause`: seconds
+        between tries; `again_after`: seconds until a run with unanswered cases may be repeated; `threads`: may comparing a
+        long reply leave the event loop?"""
         self._reader = reader
         self._prober = prober
         self._jobs = Jobs(on_done, again_after, MOST_JOBS)
+        self._live_pods = LivePods(reader, pause)
         self._at_once = at_once
         self._pause = pause
+        self._threads = threads
+        self._lanes: dict[tuple[str, str], Lane] = {}
         self._outcomes: dict[Slot, EvalOutcome] = {}
         self._proofs: dict[Slot, tuple[bool, str]] = {}
+        self._live: dict[Slot, LiveOutcome] = {}
 
     # --- evals of a rollout
 
@@ -68,26 +72,47 @@ class EvalRunner:
 
     def probe_quarantine(self, namespace: str, action: ProbeQuarantine) -> None:
         """Begins to ask this quarantined pod, once per (case, digest, pod IP, request)."""
-        slot, key = ("proof", namespace, action.case, action.digest), ("EvalCase", namespace, action.case)
-        self._begin(slot, action, lambda: self._prove(slot, action), key)
+        slot, key = (
+            ("proof", namespace, action.release, action.case, action.digest),
+            ("EvalCase", namespace, action.case),
+        )
+        self._begin(slot, action, lambda: self._prove(slot, namespace, action), key)
 
     def proof_outcomes(self, namespace: str, case: str) -> Mapping[str, tuple[bool, str]]:
         """Digest → (passed, difference), of the revisions that have answered."""
-        return {slot[3]: outcome for slot, outcome in self._proofs.items() if slot[:3] == ("proof", namespace, case)}
+        return {slot[4]: outcome for slot, outcome in self._proofs.items() if _is_of(slot, "proof", namespace, case)}
 
     def forget_proof(self, namespace: str, case: str) -> None:
         """Stops and forgets the answers of this case's quarantined pods."""
-        for slot in [s for s in (*self._jobs.slots(), *self._proofs) if s[:3] == ("proof", namespace, case)]:
+        for slot in [s for s in (*self._jobs.slots(), *self._proofs) if _is_of(s, "proof", namespace, case)]:
+            self._forget(slot)
+
+    # --- a case on live
+
+    def ask_live(self, namespace: str, action: AskLive) -> None:
+        """Begins to ask the live pods, once per (case, generation, live revision)."""
+        name = action.case.metadata.name
+        slot, key = ("live", namespace, action.case.spec.release, name), ("EvalCase", namespace, name)
+        self._begin(slot, live.claim(action.case, action.digest), lambda: self._ask_live(slot, namespace, action), key)
+
+    def live_outcome(self, namespace: str, case: str) -> LiveOutcome | None:
+        """What the live pods answered to this case."""
+        return next((out for slot, out in self._live.items() if _is_of(slot, "live", namespace, case)), None)
+
+    def forget_live(self, namespace: str, case: str) -> None:
+        """Stops and forgets the answers of live pods to this case."""
+        for slot in [s for s in (*self._jobs.slots(), *self._live) if _is_of(s, "live", namespace, case)]:
             self._forget(slot)
 
     async def close(self) -> None:
         """Cancels everything and waits until it has ended."""
         await self._jobs.close()
+        await self._live_pods.close()
 
     def _begin(
         self, slot: Slot, request: object, work: Callable[[], Coroutine[Any, Any, None]], key: ObjectKey
     ) -> None:
-        if self._jobs.needless(slot, request, self._conclusive(slot)) or self._jobs.full(slot[1]):
+        if self._jobs.needless(slot, request, self._conclusive(slot)) or self._jobs.full(slot[1:3]):
             return
         if self._jobs.request(slot) != request:  # a repetition leaves the former result standing until it has its own
             self._forget(slot)
@@ -97,20 +122,25 @@ class EvalRunner:
         """True where every request of the slot has been answered."""
         outcome = self._outcomes.get(slot)
         answered = outcome is not None and all(min(r.canary_runs, r.live_runs) >= r.asked for r in outcome.results)
-        return answered or slot in self._proofs
+        return answered or slot in self._proofs or slot in self._live
 
     def _forget(self, slot: Slot) -> None:
         self._jobs.drop(slot)
         self._outcomes.pop(slot, None)
         self._proofs.pop(slot, None)
+        self._live.pop(slot, None)
+
+    def _asking(self, namespace: str, release: str) -> Asking:
+        lane = self._lanes.setdefault((namespace, release), Lane(asyncio.Semaphore(self._at_once)))
+        return Asking(self._prober, SecretReader(self._reader, namespace), lane, self._pause, self._threads)
 
     # --- work of the jobs
 
     async def _run(self, slot: Slot, namespace: str, action: RunEvals) -> None:
-        sides = (action.canary_ips, await self._live_ips(namespace, action.live_selector))
-        turns = [(case, turn) for turn in range(action.repeats) for case in action.cases]
-        requests = asyncio.Semaphore(self._at_once)
-        pairs = await asyncio.gather(*(self._pair(case, turn, sides, requests) for case, turn in turns))
+        asking = self._asking(namespace, action.release)
+        turns = [(case, turn) for case in action.cases for turn in range(gating.times(case, action.repeats))]
+        turns.sort(key=lambda pair: pair[1])
+        pairs = await asyncio.gather(*(self._pair(namespace, action, case, turn, asking) for case, turn in turns))
         by_case: dict[str, list[tuple[Answer, Answer]]] = {case.metadata.name: [] for case in action.cases}
         for (case, _), pair in zip(turns, pairs, strict=True):
             by_case[case.metadata.name].append(pair)
@@ -118,69 +148,46 @@ class EvalRunner:
         self._outcomes[slot] = EvalOutcome(action.digest, action.step, results)
 
     async def _pair(
-        self, case: EvalCase, turn: int, sides: tuple[Sequence[str], Sequence[str]], requests: asyncio.Semaphore
+        self, namespace: str, action: RunEvals, case: EvalCase, turn: int, asking: Asking
     ) -> tuple[Answer, Answer]:
         """(canary, live) of one turn, one after the other so that both are asked under the same load; the order
         alternates."""
-        answers: dict[int, Answer] = {}
+        live_ips = await self._live_pods.addresses(namespace, action.live_selector, case.spec.request.port)
+        sides, answers = (action.canary_ips, live_ips), dict[int, Answer]()
         for side in (0, 1) if turn % 2 == 0 else (1, 0):
-            ips, spec = sides[side], case.spec
-            rotated = [ips[(turn + n) % len(ips)] for n in range(TRIES)] if ips else []
-            answers[side] = await self._answer(rotated, spec.request, spec.expect, GATEWAY_ERRORS, requests)
+            answers[side] = await _turn(asking, case, sides[side], turn, GATEWAY_ERRORS)
         return answers[0], answers[1]
 
-    async def _prove(self, slot: Slot, action: ProbeQuarantine) -> None:
-        """Stores an outcome only where every answer is there; else the decision asks again until its time-out."""
-        one, ips = asyncio.Semaphore(1), [action.pod_ip] * TRIES
-        for _ in range(PROOF_ANSWERS):
-            last = await self._answer(ips, action.request, action.expect, SERVER_ERRORS, one)
+    async def _prove(self, slot: Slot, namespace: str, action: ProbeQuarantine) -> None:
+        """Stores an outcome only where enough answers are there; else the decision asks again until its time-out."""
+        asking, ips = self._asking(namespace, action.release), [action.pod_ip] * TRIES
+        asked, passed, first = max(PROOF_ANSWERS, action.repeats), 0, ""
+        for number in range(1, asked + 1):
+            last = await asking.answer(ips, action.request, action.expect, SERVER_ERRORS)
             if last.fit == "no_answer":
                 return
-            if last.fit == "failed":
-                self._proofs[slot] = (False, last.message)
+            passed, first = passed + (last.fit == "passed"), first or last.message
+            stands = standing(passed, number, asked, action.min_share)
+            if stands != "open":
+                self._proofs[slot] = (stands == "passed", "" if stands == "passed" else first)
                 return
-        self._proofs[slot] = (True, "")
 
-    async def _answer(
-        self,
-        ips: Sequence[str],
-        request: EvalRequest,
-        expect: EvalExpect,
-        transient: Container[int],
-        requests: asyncio.Semaphore,
-    ) -> Answer:
-        """Sends one request to these addresses in turn until there is an answer. `ips`: none, or TRIES of them;
-        `requests` bounds how many are under way."""
-        replies: list[ProbeReply] = []
-        for ip in ips:
-            if replies:
-                await asyncio.sleep(self._pause)
-            async with requests:
-                replies.append(await self._prober.ask(ip, request))
-            if (given := answer(expect, replies, transient)) is not None:
-                return given
-        return NO_POD
-
-    async def _live_ips(self, namespace: str, selector: Mapping[str, str]) -> tuple[str, ...]:
-        """Addresses of live pods. Without a selector none: it would match every pod of the namespace."""
-        for attempt in range(TRIES if selector else 0):
-            if attempt:
-                await asyncio.sleep(self._pause)
-            try:
-                pods = await self._reader.list(PODS, namespace, selector)
-            except OpsloopError as error:
-                log.warning("live pods of %s could not be listed: %s", namespace, error)
-            else:
-                return tuple(sorted(str(pod["status"]["podIP"]) for pod in pods if is_live(pod)))
-        return ()
+    async def _ask_live(self, slot: Slot, namespace: str, action: AskLive) -> None:
+        case, asking = action.case, self._asking(namespace, action.case.spec.release)
+        ips = await self._live_pods.addresses(namespace, action.selector, case.spec.request.port)
+        turns = range(gating.times(case, action.repeats))
+        answers = await asyncio.gather(*(_turn(asking, case, ips, turn, GATEWAY_ERRORS) for turn in turns))
+        self._live[slot] = live.outcome(case, action.digest, answers)
 
 
-def is_live(pod: Object) -> bool:
-    """True for a Ready pod of the user's Deployment: no canary, not on its way out, with an address."""
-    metadata, status = pod.get("metadata") or {}, pod.get("status") or {}
-    ready = any(c.get("type") == "Ready" and c.get("status") == "True" for c in status.get("conditions") or [])
-    labelled = CANARY in (metadata.get("labels") or {})
-    return ready and bool(status.get("podIP")) and not labelled and not metadata.get("deletionTimestamp")
+async def _turn(asking: Asking, case: EvalCase, ips: Sequence[str], turn: int, transient: Container[int]) -> Answer:
+    """One answer of one side; each turn begins at another pod."""
+    rotated = [ips[(turn + n) % len(ips)] for n in range(TRIES)] if ips else []
+    return await asking.answer(rotated, case.spec.request, case.spec.expect, transient)
+
+
+def _is_of(slot: Slot, kind: str, namespace: str, case: str) -> bool:
+    return slot[:2] == (kind, namespace) and slot[3:4] == (case,)
 
 
 def _run_id(action: RunEvals) -> tuple[object, ...]:
@@ -201,6 +208,7 @@ def _result(case: EvalCase, pairs: Sequence[tuple[Answer, Answer]]) -> CaseResul
     return CaseResult(
         case=case.metadata.name,
         must_pass=case.spec.must_pass,
+        min_share=case.spec.min_share,
         asked=len(pairs),
         canary_passed=sum(a.fit == "passed" for a in canary),
         canary_runs=sum(a.fit != "no_answer" for a in canary),

@@ -7,11 +7,9 @@ from typing import Any, Protocol, TypeVar
 
 from pydantic import ValidationError
 
-from opsloop.api.evalcase import EvalRequest
-from opsloop.core.facts import ProbeReply
 from opsloop.core.gate.evidence import Missing, Options
 from opsloop.errors import Forbidden, Invalid, NotFound, OpsloopError, Unavailable
-from opsloop.shell.ports import Clock, Reader, Telemetry, Writer
+from opsloop.shell.ports import Clock, Prober, Reader, Telemetry, Writer
 
 T = TypeVar("T")
 
@@ -32,17 +30,20 @@ class Raw(Protocol):
         ...
 
 
-class PodProber(Protocol):
-    """Asks a pod of the namespace by its name, through the API server's proxy; never raises for what the pod does."""
-
-    async def ask(self, pod: str, request: EvalRequest) -> ProbeReply:
-        """Status 0 where no reply came."""
-        ...
-
-
 class Cluster(Reader, Writer, Raw, Protocol):
     """The API server with its proxies; writes start and remove quarantined pods and Stops, and say what people
     say about an Incident."""
+
+    async def exchange(
+        self,
+        method: str,
+        path: str,
+        headers: Mapping[str, str],
+        body: Any,
+        timeout: float,  # noqa: ASYNC109
+    ) -> tuple[int, tuple[tuple[str, str], ...], bytes]:
+        """(status, headers, body). Unavailable where no answer came; `timeout` in seconds."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +80,7 @@ class Sources:
 
     cluster: Cluster
     telemetry: Telemetry
-    prober: PodProber
+    prober: Prober  # asks a pod by its name, through the API server's proxy
     clock: Clock
     namespace: str
     alertmanager: Address

@@ -13,6 +13,7 @@ from typing import Any, cast
 from opsloop.api.meta import API_VERSION, Model
 from opsloop.core.actions import (
     Action,
+    AskLive,
     CreateEvalCase,
     CreateIncident,
     DeleteCanary,
@@ -21,6 +22,7 @@ from opsloop.core.actions import (
     EnsureCanary,
     EnsureRevision,
     FileToLedger,
+    ForgetLive,
     MoveAlerts,
     NoteLooked,
     ProbeQuarantine,
@@ -167,7 +169,7 @@ def _raises_exposure(action: Action) -> bool:
 
 def _is_act(action: Action) -> bool:
     """True for what a Stop forbids, also where it was decided before: what is left out is decided anew."""
-    acts = (SetTemplate, EnsureCanary, RunEvals, StartQuarantine, ProbeQuarantine)
+    acts = (SetTemplate, EnsureCanary, RunEvals, AskLive, StartQuarantine, ProbeQuarantine)
     return isinstance(action, acts) or _opens_gates(action)
 
 
@@ -189,15 +191,15 @@ async def _store_status(runtime: Runtime, kind: str, obj: Object, status: Model)
         "spec": obj["spec"],
         "status": status.dump(),
     }
-    _store_in_cache(runtime, kind, await runtime.writer.replace_status(KINDS[kind], meta["namespace"], body))
+    _store_in_cache(runtime, kind, await runtime.writer.replace_status(KINDS[kind], meta["namespace"], body), obj)
     if kind == "Incident":
         runtime.activity.stored(meta["namespace"], meta["name"], runtime.now())
 
 
-def _store_in_cache(runtime: Runtime, kind: str, stored: Object) -> None:
+def _store_in_cache(runtime: Runtime, kind: str, stored: Object, before: Object | None = None) -> None:
     """Puts an object that was just written into the cache and requests what follows from it, ahead of the watch."""
     if runtime.cache.put(kind, stored):
-        for key in requests_for_object(kind, stored, runtime.cache):
+        for key in requests_for_object(kind, stored, runtime.cache, before):
             runtime.enqueue(key)
 
 
@@ -216,6 +218,10 @@ async def execute(runtime: Runtime, namespace: str, obj: Object, action: Action)
             await _delete_canary(runtime, namespace, obj, action)
         case RunEvals():
             runtime.evals.start_run(namespace, action)
+        case AskLive():
+            runtime.evals.ask_live(namespace, action)
+        case ForgetLive():
+            runtime.evals.forget_live(namespace, action.case)
         case StopEvals():
             runtime.evals.forget(namespace, action.release)
         case CreateIncident():

@@ -281,12 +281,19 @@ async def evalcase_facts(runtime: Runtime, namespace: str, name: str) -> EvalCas
     if case is None:
         return None
     release = runtime.cache.model(Release, namespace, case.spec.release)
-    status = case.status
+    status, deployment = case.status, None
+    if release is not None:
+        deployment = runtime.cache.get("Deployment", namespace, release.spec.workload_ref.name)
+    answers: dict[str, Any] = {
+        "outcomes": runtime.evals.proof_outcomes(namespace, name),
+        "stop": runtime.stops.of(namespace),
+        "live_outcome": runtime.evals.live_outcome(namespace, name),
+        "live_selector": (deployment["spec"]["selector"].get("matchLabels") or {}) if deployment else {},
+    }
     current = status.observed_generation == case.metadata.generation
     proven = current and status.proven in ("True", "False") and status.started_at is None  # its pods are deleted
     if case.spec.proof is None or proven:
-        outcomes = runtime.evals.proof_outcomes(namespace, name)
-        return EvalCaseFacts(case, release, {}, (), outcomes, stop=runtime.stops.of(namespace))
+        return EvalCaseFacts(case, release, {}, (), **answers)
     pods = await runtime.reader.list(PODS, namespace, {QUARANTINE: label_value(name)})
     services = await runtime.reader.list(SERVICES, namespace)
     return EvalCaseFacts(
@@ -294,7 +301,6 @@ async def evalcase_facts(runtime: Runtime, namespace: str, name: str) -> EvalCas
         release=release,
         templates=await templates(runtime, namespace, case.spec.release),
         pods=tuple(pod(p) for p in pods),
-        outcomes=runtime.evals.proof_outcomes(namespace, name),
         service_selectors=tuple(s["spec"].get("selector") or {} for s in services),
-        stop=runtime.stops.of(namespace),
+        **answers,
     )

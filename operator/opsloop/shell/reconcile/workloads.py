@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 
 from opsloop.api.meta import parse_time
+from opsloop.core.evalcase.addresses import own_ports
 from opsloop.core.facts import PodFacts, RolloutState, WorkloadFacts
 from opsloop.core.release import revisions
 from opsloop.core.release.availability import most_unavailable
@@ -107,6 +108,7 @@ def pod(obj: Object) -> PodFacts:
         ended=status.get("phase") in ("Failed", "Succeeded"),
         unschedulable=_sentence(scheduled) if scheduled.get("status") == "False" else "",
         ready_since=_time(_condition(status, "ContainersReady").get("lastTransitionTime")),
+        own_ports=own_ports(obj.get("spec") or {}),
         closed_by_hand=gate.get("status") == "False" and gate.get("reason") != CLOSED,
     )
 

@@ -18,8 +18,11 @@ from opsloop.shell.watch.cache import Cache
 M = TypeVar("M", bound=Model)
 
 
-def requests_for_object(kind: str, obj: Object, cache: Cache) -> set[ObjectKey]:
-    """Objects to reconcile because this one changed, appeared or was deleted; itself where its kind is reconciled."""
+def requests_for_object(kind: str, obj: Object, cache: Cache, before: Object | None = None) -> set[ObjectKey]:
+    """Objects to reconcile because this one changed, appeared or was deleted; itself where its kind is reconciled.
+
+    `before`: the object before a status write of our own, where it was one.
+    """
     meta = obj["metadata"]
     namespace, name = meta.get("namespace", ""), meta["name"]
     own = {(kind, namespace, name)}
@@ -31,10 +34,17 @@ def requests_for_object(kind: str, obj: Object, cache: Cache) -> set[ObjectKey]:
         case "Runbook":
             return own | _incident_keys(i for i in cache.incidents(namespace) if i.is_open)
         case "EvalCase":
-            return own | _requests_for_case(_parse(EvalCase, obj, cache), cache)
+            case = _parse(EvalCase, obj, cache)
+            return own | _requests_for_case(case, cache, before is None or _gates_anew(before, obj))
         case "Deployment":
             return _requests_for_deployment(namespace, name, cache)
     return set()
+
+
+def is_echo(kind: str, change: str | None) -> bool:
+    """True for a watch event that brings nothing new and concerns nobody: results of hundreds of cases that were just
+    written here come back at once. `change` is the event's type, None in a list."""
+    return kind == "EvalCase" and change == "MODIFIED"
 
 
 def is_urgent(key: ObjectKey, cache: Cache) -> bool:
@@ -123,12 +133,19 @@ def _requests_for_incident(incident: Incident | None, cache: Cache) -> set[Objec
     return keys
 
 
-def _requests_for_case(case: EvalCase | None, cache: Cache) -> set[ObjectKey]:
+def _gates_anew(before: Object, after: Object) -> bool:
+    """True where a status write changed what the case means to a canary. Its results do not, and there may be hundreds."""
+    facets = ("proven", "observedGeneration")
+    return any((before.get("status") or {}).get(f) != (after.get("status") or {}).get(f) for f in facets)
+
+
+def _requests_for_case(case: EvalCase | None, cache: Cache, gates_anew: bool) -> set[ObjectKey]:
     if case is None:
         return set()
     namespace = case.metadata.namespace
     keys = {("Incident", namespace, case.spec.origin.incident)} if case.spec.origin.incident else set()
-    return keys | ({("Release", namespace, case.spec.release)} if _has_active_target(case, cache) else set())
+    active = gates_anew and _has_active_target(case, cache)
+    return keys | ({("Release", namespace, case.spec.release)} if active else set())
 
 
 def _has_active_target(case: EvalCase, cache: Cache) -> bool:

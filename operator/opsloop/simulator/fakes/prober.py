@@ -4,12 +4,15 @@ The contract suite (tests/contract/test_prober.py) runs the same tests on this a
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from opsloop.adapters.prober import MOST_BODY
-from opsloop.api.evalcase import EvalRequest
+from opsloop.adapters.prober import MOST_BODY, target
+from opsloop.api.eval_request import EvalRequest
+from opsloop.core.evalcase.silence import UNREACHABLE
 from opsloop.core.facts import ProbeReply
 from opsloop.names import EVAL_HEADER
+
+_NOTHING: Mapping[str, str] = {}
 
 
 @dataclass(frozen=True)
@@ -33,14 +36,15 @@ class FakeProber:
         self.pods: dict[str, Pod] = dict(pods or {})
         self.asked: list[Asked] = []
 
-    async def ask(self, pod_ip: str, request: EvalRequest) -> ProbeReply:
+    async def ask(self, pod_ip: str, request: EvalRequest, secrets: Mapping[str, str] = _NOTHING) -> ProbeReply:
         if pod_ip not in self.pods:
-            return ProbeReply(0, "", f"nothing listens at {pod_ip}")
-        sent = {k: v for k, v in request.headers.items() if k.lower() != EVAL_HEADER.lower()}
-        asked = Asked(pod_ip, request.method, request.path, {**sent, EVAL_HEADER: "1"}, request.body)
+            return ProbeReply(0, "", f"nothing listens at {pod_ip}", UNREACHABLE)
+        sent = {k: v for k, v in {**request.headers, **secrets}.items() if k.lower() != EVAL_HEADER.lower()}
+        asked = Asked(pod_ip, request.method, target(request), {**sent, EVAL_HEADER: "1"}, request.body)
         self.asked.append(asked)
-        reply = self.pods[pod_ip](asked)
-        return ProbeReply(reply.status, reply.body.encode()[:MOST_BODY].decode(errors="replace"), reply.error)
+        reply, most = self.pods[pod_ip](asked), MOST_BODY
+        body = reply.body.encode()
+        return replace(reply, body=body[:most].decode(errors="replace"), cut=len(body) > most)
 
 
 def says(status: int, body: str = "") -> Pod:
