@@ -23,11 +23,11 @@ REGEX_COMPILES = (
     "matches must be a regular expression in RE2 syntax, for example ^order-[0-9]+$",
 )
 CHECKS_SOMETHING = (
-    "has(self.equals) || has(self.contains) || has(self.matches) || has(self.oneOf) || has(self.number) || has(self.exists)",
+    "has(self.equals) || has(self.contains) || has(self.matches) || (has(self.oneOf) && size(self.oneOf) > 0) || has(self.number) || has(self.exists)",
     "say what must be there: equals, contains, matches, oneOf, number or exists: true",
 )
 ABSENT_ALONE = (
-    "!has(self.exists) || self.exists || !(has(self.equals) || has(self.contains) || has(self.matches) || has(self.oneOf) || has(self.number))",
+    "!has(self.exists) || self.exists || !(has(self.equals) || has(self.contains) || has(self.matches) || (has(self.oneOf) && size(self.oneOf) > 0) || has(self.number))",
     "exists: false says that nothing is there; leave out equals, contains, matches, oneOf and number beside it",
 )
 TOLERANCE_OF_WHAT = (

@@ -8,7 +8,7 @@ from opsloop.api.meta import Model, Text
 from opsloop.api.schema import map_list, rules
 
 TLS_HAS_NAME = (
-    "has(self.serverName) != (has(self.insecureSkipVerify) && self.insecureSkipVerify)",
+    "(has(self.serverName) && self.serverName != '') != (has(self.insecureSkipVerify) && self.insecureSkipVerify)",
     "tls needs the name in the pods' certificate, for example serverName: answers.shop.svc; or insecureSkipVerify: true, not both",
 )
 HEADERS_ONCE = (
@@ -54,9 +54,8 @@ class Tls(Model):
 
     server_name: str = Field(
         default="",
-        min_length=1,
         max_length=253,
-        pattern=r"^[a-zA-Z0-9]([-a-zA-Z0-9.]*[a-zA-Z0-9])?$",
+        pattern=r"^([a-zA-Z0-9]([-a-zA-Z0-9.]*[a-zA-Z0-9])?)?$",
         description="Name that the pod's certificate must be for; also sent as SNI and, unless headers has one, as Host.",
     )
     ca_bundle: str = Field(

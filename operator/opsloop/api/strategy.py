@@ -3,9 +3,10 @@
 from datetime import timedelta
 from typing import Literal
 
-from pydantic import Field
+from pydantic import ConfigDict, Field
 
-from opsloop.api.meta import Duration, Label, Model
+from opsloop.api.eval_request import Tls
+from opsloop.api.meta import Duration, Label, Model, Text
 from opsloop.api.schema import longer_than_zero, rules
 
 RISING = (
@@ -118,17 +119,43 @@ class Strategy(Model):
     )
 
 
+ASKS_SOMETHING = (
+    "self.path.contains('{{asked}}') || (has(self.body) && self.body.contains('{{asked}}'))",
+    "ask must say where the question goes: {{asked}} in path or body, for example path: /ask?q={{asked}}",
+)
+
+
 class EvalAsk(Model):
     """Template of the eval request that a ticket's example is turned into."""
 
+    model_config = ConfigDict(json_schema_extra=rules(ASKS_SOMETHING))
+
+    method: Literal["GET", "POST", "PUT"] = Field(default="GET", description="HTTP method.")
     path: str = Field(
         min_length=1,
         max_length=1024,
         pattern=r"^/",
         description="Path and query, for example /ask?q={{asked}}; {{asked}} is replaced by the URL-escaped question.",
     )
+    body: str = Field(
+        default="",
+        max_length=8192,
+        description='Body, for example {"question": "{{asked}}"}; {{asked}} is replaced by the question, escaped for a JSON string.',
+    )
+    headers: dict[str, Text] = Field(
+        default_factory=dict,
+        max_length=32,
+        description="Additional headers; a body is JSON unless Content-Type says otherwise.",
+    )
+    tls: Tls | None = Field(default=None, description="TLS to the pod; plain HTTP if absent.")
     answer_field: str = Field(
         default="answer", max_length=128, description="Field of the JSON response that holds the answer."
+    )
+    answer_path: str = Field(
+        default="",
+        max_length=256,
+        pattern=r"^(\$.*)?$",
+        description="JSONPath (RFC 9535) of the answer, for example $.choices[0].text; takes the place of answerField.",
     )
 
 

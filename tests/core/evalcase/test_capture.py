@@ -1,13 +1,17 @@
 """The regression case of a ticket's example."""
 
+import json
+
 import pytest
 
-from opsloop.api.eval_expect import EvalExpect
-from opsloop.api.eval_request import EvalRequest
-from opsloop.api.evalcase import Origin, ProofPair
+from opsloop.api.eval_expect import EvalExpect, JsonCheck
+from opsloop.api.eval_request import EvalRequest, Tls
+from opsloop.api.evalcase import EvalCaseSpec, Origin, ProofPair
 from opsloop.api.incident import TicketExample
 from opsloop.api.strategy import EvalAsk, Evals
 from opsloop.core.evalcase.capture import case_name, from_ticket, obstacle
+from opsloop.core.evalcase.expectation import compare
+from opsloop.core.facts import ProbeReply
 from tests.builders.evalcases import BAD, GOOD, release, ticket
 
 
@@ -29,6 +33,29 @@ def test_a_question_cannot_leave_its_place_in_the_path() -> None:
     assert spec.request.path == "/ask?q=a%26admin%3D1%23%2F..%2F%20%C3%BC%0D%0AX%3A%20%7B%7Basked%7D%7D"
 
 
+CHAT = EvalAsk(
+    method="POST", path="/chat", body='{"messages": [{"role": "user", "content": "{{asked}}"}]}',
+    headers={"Accept": "application/json"}, tls=Tls(server_name="answers.shop.svc"), answer_path="$.choices[0].message.content",
+)  # fmt: skip
+
+
+def test_a_tickets_example_becomes_a_case_of_a_service_that_is_asked_by_post() -> None:
+    asked = ticket(example=TicketExample(asked='When is a "refund" paid?\nThanks \\', expected=" After 14 days. "))
+    spec = from_ticket("answers-1", release(Evals(port=8443, ask=CHAT)), asked, BAD, GOOD)
+    assert spec is not None
+    assert json.loads(spec.request.body)["messages"][0]["content"] == 'When is a "refund" paid?\nThanks \\'
+    assert (spec.request.method, spec.request.path, spec.request.port, spec.request.tls) == (
+        "POST",
+        "/chat",
+        8443,
+        CHAT.tls,
+    )
+    assert spec.expect == EvalExpect(json=[JsonCheck(path="$.choices[0].message.content", equals="After 14 days.")])
+    assert EvalCaseSpec.model_validate(spec.dump()) == spec, "as the API server gives it back"
+    right = {"choices": [{"message": {"content": "After 14 days."}}]}
+    assert compare(spec.expect, ProbeReply(200, json.dumps(right))).fit == "passed"
+
+
 @pytest.mark.parametrize(
     ("evals", "example", "reason"),
     [
@@ -37,6 +64,8 @@ def test_a_question_cannot_leave_its_place_in_the_path() -> None:
         pytest.param(None, TicketExample(asked=" ", expected="b"), "NoExample", id="the example asks nothing"),
         pytest.param(None, TicketExample(asked="a", expected="\n"), "NoExample", id="the example expects nothing"),
         pytest.param(None, TicketExample(asked="ü" * 1000, expected="b"), "TooLong", id="the question does not fit into a path"),
+        pytest.param(Evals(port=1, ask=EvalAsk(path="/", body="{{asked}}" * 20)), TicketExample(asked="\"" * 1000, expected="b"), "TooLong", id="the question does not fit into a body"),
+        pytest.param(Evals(port=1, ask=CHAT), TicketExample(asked="ü" * 1000, expected="b"), "", id="a question that fits into a body"),
         pytest.param(
             Evals(port=1, ask=EvalAsk(path="/{{asked}}")), TicketExample(asked="a", expected="b"), "", id="there is one"
         ),

@@ -1,19 +1,21 @@
 """The regression case that is captured from the example of a user's ticket."""
 
+import json
 from urllib.parse import quote
 
-from opsloop.api.eval_expect import EvalExpect
+from opsloop.api.eval_expect import EvalExpect, JsonCheck
 from opsloop.api.eval_request import EvalRequest
 from opsloop.api.evalcase import EvalCaseSpec, Origin, ProofPair
 from opsloop.api.incident import LinkedTicket
 from opsloop.api.release import Release
+from opsloop.api.strategy import EvalAsk
 
 # Named reasons why a ticket gives no case
 NO_ASK = "NoAsk"  # spec.evals.ask of the Release does not say how to ask a pod
 NO_EXAMPLE = "NoExample"  # no ticket says what was asked and what would have been right
-TOO_LONG = "TooLong"  # the question does not fit into a path
+TOO_LONG = "TooLong"  # the question does not fit into a path or a body
 
-LONGEST_PATH = 2048
+LONGEST_PATH, LONGEST_BODY = 2048, 16384  # characters that a request may have
 
 
 def case_name(incident: str) -> str:
@@ -28,7 +30,9 @@ def obstacle(release: Release, ticket: LinkedTicket) -> str:
     example = ticket.example
     if example is None or not example.asked.strip() or not example.expected.strip():
         return NO_EXAMPLE
-    return TOO_LONG if len(_path(release.spec.evals.ask.path, example.asked)) > LONGEST_PATH else ""
+    ask = release.spec.evals.ask
+    fits = len(_path(ask.path, example.asked)) <= LONGEST_PATH and len(_body(ask.body, example.asked)) <= LONGEST_BODY
+    return "" if fits else TOO_LONG
 
 
 def from_ticket(incident: str, release: Release, ticket: LinkedTicket, bad: str, good: str) -> EvalCaseSpec | None:
@@ -37,12 +41,20 @@ def from_ticket(incident: str, release: Release, ticket: LinkedTicket, bad: str,
     `bad` and `good` are digests; where either is unknown the case has no proof pair, and gates nothing.
     """
     evals = release.spec.evals
-    if obstacle(release, ticket) or evals is None or evals.ask is None or ticket.example is None:
+    ask = evals.ask if evals else None
+    if obstacle(release, ticket) or evals is None or ask is None or ticket.example is None:
         return None
     return EvalCaseSpec(
         release=release.metadata.name,
-        request=EvalRequest(path=_path(evals.ask.path, ticket.example.asked), port=evals.port),
-        expect=EvalExpect(field=evals.ask.answer_field, equals=ticket.example.expected.strip()),
+        request=EvalRequest(
+            method=ask.method,
+            path=_path(ask.path, ticket.example.asked),
+            port=evals.port,
+            headers=ask.headers,
+            body=_body(ask.body, ticket.example.asked),
+            tls=ask.tls,
+        ),
+        expect=_expectation(ask, ticket.example.expected.strip()),
         must_pass=True,
         origin=Origin(kind="regression", incident=incident, ticket=ticket.id),
         proof=ProofPair(bad=bad, good=good) if bad and good else None,
@@ -51,3 +63,14 @@ def from_ticket(incident: str, release: Release, ticket: LinkedTicket, bad: str,
 
 def _path(template: str, question: str) -> str:
     return template.replace("{{asked}}", quote(question.strip(), safe="", errors="replace"))
+
+
+def _body(template: str, question: str) -> str:
+    """The question in a JSON string's place: it cannot end the string."""
+    return template.replace("{{asked}}", json.dumps(question.strip(), ensure_ascii=False)[1:-1])
+
+
+def _expectation(ask: EvalAsk, expected: str) -> EvalExpect:
+    if ask.answer_path:
+        return EvalExpect(json=[JsonCheck(path=ask.answer_path, equals=expected)])
+    return EvalExpect(field=ask.answer_field, equals=expected)
