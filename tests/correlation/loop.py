@@ -14,7 +14,7 @@ from opsloop.core.correlation.filing import SETTLE
 from opsloop.core.correlation.method import Method
 from opsloop.core.correlation.replay import Replay
 from opsloop.core.facts import CorrelationFacts, IncidentFacts, Readings, ReleaseView
-from opsloop.core.incident.lifecycle import emptied_into
+from opsloop.core.incident.merging import emptied_into
 from opsloop.core.reported import Alert, InboxEntry, Ledger
 from opsloop.core.topology import Graph
 

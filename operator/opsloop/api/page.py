@@ -45,9 +45,19 @@ class Page(Model):
     decided_at: Time = Field(description="Time of the decision to page first.")
     sent_at: Time | None = Field(default=None, description="Time at which the pager first answered 2xx.")
     reason: str = Field(default="", max_length=64, description="Named reason for the latest call to a person.")
+    continues: str = Field(
+        default="",
+        max_length=128,
+        description="Key of the alert at the pager that an Incident merged into this one had opened and that this thread goes on with; empty if it has an alert of its own.",
+    )
     messages: list[PageMessage] = Field(
         default_factory=list,
         max_length=32,
         description="Latest messages of the thread, oldest first.",
         json_schema_extra=map_list("number"),
     )
+
+    @property
+    def alert(self) -> str:
+        """Key of the alert at the pager that the messages of this thread are about."""
+        return self.continues or self.dedup_key

@@ -200,7 +200,8 @@ class DeleteInboxEntries:
 class SendPage:
     """Delivers one message of an Incident, after those before it, until the pager has it or it is withdrawn.
 
-    `thread` is the key of the Incident's own thread; with the message's number the pager drops repeats by it.
+    `thread` is the key of the Incident's own thread; with the message's number the pager drops repeats by it. `alert` is the
+    key of the alert there that it goes on with; "" = its own.
     """
 
     incident: str
@@ -208,6 +209,7 @@ class SendPage:
     thread: str
     message: PageMessage
     details: Mapping[str, str]
+    alert: str = ""
 
 
 @dataclass(frozen=True, slots=True)

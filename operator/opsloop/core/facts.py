@@ -185,6 +185,7 @@ class Readings:
     since_act: SinceAct | None = None  # while an Incident has an act in effect
     interval: timedelta = timedelta(seconds=5)
     delay: timedelta = timedelta(0)  # the readings speak of the time so long before `verdict.at`
+    scrape: timedelta = timedelta(seconds=15)  # Prometheus' scrape interval
     remarks: tuple[Remark, ...] = ()  # the most important one first
     each: Mapping[str, "Readings"] = field(
         default_factory=dict

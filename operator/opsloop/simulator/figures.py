@@ -12,7 +12,7 @@ from opsloop.simulator.owed import can_ship, can_tell, rollout, seen
 from opsloop.simulator.record import IncidentRun, PageSent
 from opsloop.simulator.scraping import EVERY
 from opsloop.simulator.service import Service
-from opsloop.simulator.weather import HOLDS, MAIN, PAGE_FACTOR, WEIGHTS, Weather
+from opsloop.simulator.weather import EVENT, HOLDS, MAIN, PAGE_FACTOR, WEIGHTS, Weather
 
 ALPHA: Final = 0.01
 DAY: Final = 86_400.0
@@ -58,6 +58,7 @@ GOALS: Final = (
     Goal("wrong-acts", "rollbacks or blocks of a revision that did no harm", 1e-4, unit="per service-day"),
     Goal("unpaged", "outages without a page", 0.0, unit="count"),
     Goal("repeated-pages", "pages that repeat one of the same Incident", 0.0, unit="count"),
+    Goal("second-alerts", "faults of a dependency for which people are woken twice", 0.0, unit="count"),
     Goal("false-pages", "false pages at half the budget, 1 request/s or more", 1e-3, unit="per service-day"),
     Goal("false-pages-quiet", "false pages at half the budget, below 1 request/s", 1e-2, unit="per service-day"),
     Goal("unrest", "objects not at rest, or without a named reason, after an hour", 0.0, unit="count"),
@@ -235,6 +236,10 @@ def _pages(episode: Episode) -> Iterable[Sample]:
         repeated += (page.key, page.what) in seen
         seen.add((page.key, page.what))
     yield Sample("repeated-pages", len(record.pages), repeated, f"{repeated} pages repeat another" if repeated else "")
+    if "one-alert" in weather.owes:
+        keys = dict.fromkeys(page.key for page in record.pages if page.at >= EVENT)
+        why = f"{len(keys)} alerts at the pager for one fault" if len(keys) > 1 else ""
+        yield Sample("second-alerts", 1, max(0, len(keys) - 1), why)
     if "no-page" in weather.owes:
         figure = "false-pages" if weather.main.wave.mean >= 1 else "false-pages-quiet"
         pages = [page for page in record.pages if not page.ends]

@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import Final
 
 from opsloop.shell.ports import RELEASES, Object
-from opsloop.simulator import harsh
+from opsloop.simulator import chains, harsh
 from opsloop.simulator.kube.pods import Image
 from opsloop.simulator.manifests import FORMS
 from opsloop.simulator.timed import timed
@@ -361,6 +361,7 @@ KINDS: Final[dict[str, tuple[Callable[[int], Weather], int]]] = {
     "gitops": (gitops, 3),
     "kubernetes": (kubernetes, 6),
     **harsh.KINDS,
+    **chains.KINDS,
 }
 """Kind → its maker and its share of the weathers."""
 

@@ -22,6 +22,7 @@ GOOD: Final = {
     "wrong-acts": "nothing harmless was rolled back or blocked",
     "unpaged": "a person was paged for every outage",
     "repeated-pages": "nobody was told the same twice",
+    "second-alerts": "nobody was woken twice for one fault",
     "false-pages": "nobody was paged for nothing",
     "false-pages-quiet": "nobody was paged for nothing",
     "unrest": "an hour later everything is at rest, or says what it needs",

@@ -54,7 +54,7 @@ class Weather:
     outage: tuple[float, float, float] | None = None  # (from, error ratio, seconds) of one that hits everybody
     owes: frozenset[str] = (
         frozenset()
-    )  # figures that depend on the kind: promoted, promoted-in-time, mitigated, no-page
+    )  # figures that depend on the kind: promoted, promoted-in-time, mitigated, no-page, one-alert
     blind: tuple[float, float] | None = None  # (from, to) of a time without Prometheus
     handicap: float = 0.0  # seconds in which nobody could act: the operator or the API server was away
     fix_by_push: bool = False  # the fix is not shipped by the Release

@@ -34,6 +34,7 @@ JUDGED: Mapping[str, str] = {
     "incident.outage_cause": "AT_ONCE",
     "incident.plays": "PATIENCE NO_TIMEOUT TAKEN_UP",
     "incident.recovery": "QUIET",
+    "incident.suspicion": "SCRAPES MOST_HELD MOST_TAKEOVER",
     "incident.suspects": "ONE_ACT",
     "incident.weights": (
         "QUARTER PROVEN_MOST ROLLOUTS WEIGHTS.lookback WEIGHTS.prompt WEIGHTS.soon WEIGHTS.late WEIGHTS.slack WEIGHTS.own WEIGHTS.hop WEIGHTS.within"
@@ -139,6 +140,7 @@ NOT_JUDGED: Mapping[str, tuple[str, str]] = {
     "incident.exoneration": (_SIZE, "MOST_EXONERATED MOST_EVIDENCE"),
     "incident.lifecycle": (f"{_AGAIN}; {_SIZE}", "SOONEST MOST_BLOCKED"),
     "incident.pacing": ("when a count is told, not what is decided on it", "SHORTEST LONGEST RATE"),
+    "incident.suspicion": (_AGAIN, "SOONEST"),
     "incident.paging": (f"{_AGAIN}; {_SIZE}", "MOST_PLAYS PAGE_RETRY CROWD_RETRY LONGEST_END"),
     "incident.people": (_SIZE, "MOST_TOLD"),
     "incident.retention": ("a setting", "RETENTION FOR_EVER RETRY"),

@@ -25,10 +25,10 @@ from opsloop.core.correlation.grouping import Group, group_facts
 from opsloop.core.correlation.identity import Held, fixed_roots, settle
 from opsloop.core.correlation.new_incident import for_alerts, for_housekeeping, slug
 from opsloop.core.correlation.search import Attribution
-from opsloop.core.correlation.service_health import ServiceHealth, State, root_of
+from opsloop.core.correlation.service_health import ServiceHealth, State
 from opsloop.core.correlation.spells import goes_on, key_of, spells
 from opsloop.core.facts import CorrelationFacts
-from opsloop.core.incident.dependencies import severity_of
+from opsloop.core.incident.dependencies import root_of, severity_of
 from opsloop.core.incident.recovery import WENT_STALE
 from opsloop.core.reported import Alert, Ledger
 

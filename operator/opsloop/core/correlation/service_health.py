@@ -12,7 +12,7 @@ from enum import Enum
 
 from opsloop.api.incident import Incident
 from opsloop.core.incident import dependencies
-from opsloop.core.incident.dependencies import GAP, Breach
+from opsloop.core.incident.dependencies import GAP, Breach, root_of
 from opsloop.core.release.outages import outage_since
 from opsloop.core.topology import Topology
 
@@ -31,11 +31,6 @@ class Harm:
 
     state: State
     since: datetime | None = None
-
-
-def root_of(incident: Incident) -> str:
-    """The Release, or the bare service where no Release is concerned."""
-    return incident.spec.release or incident.spec.service
 
 
 def harm_began(incident: Incident) -> datetime:

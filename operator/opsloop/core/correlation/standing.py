@@ -14,9 +14,10 @@ from opsloop.core.correlation.lags import Lessons
 from opsloop.core.correlation.method import Method, Seconds
 from opsloop.core.correlation.onsets import Rules
 from opsloop.core.correlation.paths import Known
-from opsloop.core.correlation.service_health import ServiceHealth, State, harm_began, root_of
+from opsloop.core.correlation.service_health import ServiceHealth, State, harm_began
 from opsloop.core.facts import CorrelationFacts
 from opsloop.core.incident import dependencies
+from opsloop.core.incident.dependencies import root_of
 from opsloop.core.release.budgets import shortage_since
 from opsloop.core.release.outages import outage_since
 from opsloop.core.topology import Graph

@@ -90,7 +90,7 @@ def _check_pages(evidence: ShiftEvidence, incident: Incident, findings: Findings
 
 
 def _is_ours(page: PageSeen, incident: Incident) -> bool:
-    key = incident.status.page.dedup_key if incident.status.page else None
+    key = incident.status.page.alert if incident.status.page else None
     return page.incident == incident.metadata.name or page.dedup_key == key
 
 

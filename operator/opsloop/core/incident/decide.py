@@ -16,6 +16,7 @@ from opsloop.core.incident import (
     dependencies,
     followup,
     lifecycle,
+    merging,
     outage,
     outage_cause,
     pacing,
@@ -71,8 +72,9 @@ def decide(
 
 
 def _merge_or_act(decision: IncidentBuilder, topology: Topology, grace: timedelta) -> None:
-    other = lifecycle.emptied_into(decision.facts, decision.status)
-    other = other or lifecycle.merge_target(decision.facts, decision.status, topology, decision.now)
+    facts, status = decision.facts, decision.status
+    other = merging.emptied_into(facts, status)
+    other = other or merging.merge_target(facts.incident, status, facts.root, facts.incidents, topology, decision.now)
     if other is not None:
         lifecycle.merge(decision, other)
         return
@@ -84,9 +86,10 @@ def _merge_or_act(decision: IncidentBuilder, topology: Topology, grace: timedelt
         blindness.record(decision)
         _record_burn(decision, topology)
         _record_onset(decision)
-    paging.page(decision)
+    paging.page(decision, topology)
     if is_open:
         _record_affected(decision, topology)
+        _record_dependency(decision, topology)
         _explain(decision, topology)
         plays.play(decision, topology)
         lifecycle.recover(decision)
@@ -167,7 +170,7 @@ def _record_burn(decision: IncidentBuilder, topology: Topology) -> None:
     slo = facts.root.release.spec.slo
     tier, signal = verdict.firing.tier, burn_signal(verdict, slo)
     if status.burn is None:
-        if dependencies.explaining(facts, topology, decision.now):
+        if dependencies.explaining_of(facts, topology, decision.now):
             return
         # Harm that begins now is neither mitigated nor back, even if the alerts that had opened the Incident are resolved.
         decision.set(phase="Open", mitigated_at=None, back_since=None)
@@ -230,6 +233,16 @@ def _record_affected(decision: IncidentBuilder, topology: Topology) -> None:
         timeline.record(decision, f"affected-{name}", verdict.at, "Affected", text)
 
 
+def _record_dependency(decision: IncidentBuilder, topology: Topology) -> None:
+    """The Incidents of what the root depends on and what is harmed now: they are open beside this one, each with its own page."""
+    facts, status = decision.facts, decision.status
+    for name in dependencies.explaining(facts.root, status.severity, facts.incidents, topology, decision.now):
+        other = dependencies.incident_on(name, facts.incidents)
+        if other is not None and other.is_open:
+            text = f"{name}, on which this depends, breaches too: {other.metadata.name}"
+            timeline.record(decision, f"dependency-{other.metadata.name}", decision.now, "Dependency", text)
+
+
 def _explain(decision: IncidentBuilder, topology: Topology) -> None:
     """The cause. Once people were told of it, or a play was chosen on it, it is not renamed; only surer."""
     status, root, now = decision.status, decision.facts.root, decision.now
@@ -240,7 +253,7 @@ def _explain(decision: IncidentBuilder, topology: Topology) -> None:
         return
     if any((play.type, play.state) == ("rollback", "Running") for play in status.plays[-1:]):
         return  # judged by what happens after it, not by more of what was before
-    harmed = dependencies.explaining(decision.facts, topology, now)
+    harmed = dependencies.explaining_of(decision.facts, topology, now)
     own = about(root.readings, next(iter(harmed_names(status, root)), ""))  # evidence is of the SLI that is harmed
     root = replace(root, readings=own)
     onset, limit = causes.began_at(status, root, now), limit_of(status)

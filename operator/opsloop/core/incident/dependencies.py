@@ -87,19 +87,30 @@ def severity_of(incident: Incident) -> Severity:
     return min(incident.spec.signal.severity, incident.status.severity)
 
 
-def explaining(facts: IncidentFacts, topology: Topology, now: datetime) -> list[str]:
-    """Dependencies of the Incident's root that explain its breach, the nearest first."""
-    root = facts.root
-    breach = breach_of(root, facts.incident.status.severity) if root else None
+def explaining(
+    root: ReleaseView | None, severity: Severity, incidents: Sequence[Incident], topology: Topology, now: datetime
+) -> list[str]:
+    """What `root` depends on and what explains its breach, the nearest first. `severity` is that of its Incident."""
+    breach = breach_of(root, severity) if root else None
     if root is None or breach is None:
         return []
     reach = topology.dependencies(root.release.metadata.name)
-    return [n for n in reach if explains(topology.views.get(n), incident_on(n, facts.incidents), breach, now)]
+    return [n for n in reach if explains(topology.views.get(n), incident_on(n, incidents), breach, now)]
+
+
+def explaining_of(facts: IncidentFacts, topology: Topology, now: datetime) -> list[str]:
+    """The same for the root of an Incident as it is stored."""
+    return explaining(facts.root, facts.incident.status.severity, facts.incidents, topology, now)
+
+
+def root_of(incident: Incident) -> str:
+    """The Release, or the bare service where no Release is concerned."""
+    return incident.spec.release or incident.spec.service
 
 
 def incident_on(name: str, incidents: Sequence[Incident]) -> Incident | None:
-    """The oldest open Incident whose root is this Release, else the one that ended last."""
-    own = [i for i in incidents if i.spec.release == name and not i.status.merged_into]
+    """The oldest open Incident of this Release or service, else the one that ended last."""
+    own = [i for i in incidents if root_of(i) == name and not i.status.merged_into]
     opened = sorted((i for i in own if i.is_open), key=lambda i: i.spec.signal.at)
     ended = sorted((i for i in own if i.status.resolved_at), key=lambda i: i.status.resolved_at or i.spec.signal.at)
     return opened[0] if opened else ended[-1] if ended else None

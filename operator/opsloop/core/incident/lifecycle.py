@@ -3,7 +3,6 @@
 `mitigated_at` and `back_since` speak of the present harm only: whatever begins a new one clears them.
 """
 
-from collections import Counter
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 
@@ -11,19 +10,18 @@ from opsloop.api.incident import Incident, IncidentStatus, Play
 from opsloop.api.meta import PAGING
 from opsloop.api.release import Revision
 from opsloop.core.facts import IncidentFacts
-from opsloop.core.incident import dependencies, plays, thread, timeline
+from opsloop.core.incident import plays, thread, timeline
 from opsloop.core.incident import recovery as recoveries
 from opsloop.core.incident.effect import rollback_pending, rollback_record
 from opsloop.core.incident.paging import MERGED, REOPENED, call, escalate, with_play
 from opsloop.core.incident.plays import STANDING_GRANT
 from opsloop.core.incident.recovery import Recovery
-from opsloop.core.incident.state import CONTESTED, IncidentBuilder, is_contested, is_harmed
+from opsloop.core.incident.state import CONTESTED, IncidentBuilder, is_contested
 from opsloop.core.release import revisions
 from opsloop.core.release.giving_way import GAVE_WAY
 from opsloop.core.release.outages import OUTAGE_AFTER, outage_lasts, outage_since
 from opsloop.core.slo.anew import burns_anew
 from opsloop.core.slo.merged import verdicts
-from opsloop.core.topology import Topology
 
 # Named reasons
 BLOCKED_PUSHED = "BlockedRevisionPushed"  # a revision that this Incident blocked is live again
@@ -36,47 +34,6 @@ MOST_BLOCKED = 20
 
 
 # --- merged
-
-
-def merge_target(facts: IncidentFacts, status: IncidentStatus, topology: Topology, now: datetime) -> Incident | None:
-    """The open Incident of a dependency that explains this one; None where this one acts already or is over.
-
-    Without harm of its own (alerts alone) there is nothing that a dependency would explain. Of two that depend on each
-    other the later one is merged.
-    """
-    root = facts.root
-    if root is None or status.phase not in ("Open", "Mitigated") or status.plays:
-        return None
-    if status.burn is None and not is_harmed(root):
-        return None
-    name, own = root.release.metadata.name, facts.incident
-    for dependency in dependencies.explaining(facts, topology, now):
-        other = dependencies.incident_on(dependency, facts.incidents)
-        if other is None or not other.is_open:
-            continue
-        if name not in topology.dependencies(dependency) or _age(other) < _age(own):
-            return other
-    return None
-
-
-def emptied_into(facts: IncidentFacts, status: IncidentStatus) -> Incident | None:
-    """The open Incident to which most of its alerts moved, where all have left and nothing else tells of this one; else None."""
-    left, signal = Counter(m.other for m in facts.ledger.moves if m.out), facts.incident.spec.signal
-    if facts.ledger.alerts or not left or signal.kind not in ("alerts", "housekeeping"):
-        return None
-    if status.phase == "Resolved" or status.plays or status.burn is not None or status.outage_at is not None:
-        return None
-    known = {i.metadata.name: i for i in facts.incidents}
-    target = known.get(min(left, key=lambda name: (-left[name], name)))
-    seen = {facts.incident.metadata.name}
-    while target is not None and target.status.merged_into and target.metadata.name not in seen:
-        seen.add(target.metadata.name)
-        target = known.get(target.status.merged_into)
-    return target if target is not None and target.is_open and target.metadata.name not in seen else None
-
-
-def _age(incident: Incident) -> tuple[datetime, str]:
-    return incident.spec.signal.at, incident.metadata.name
 
 
 def merge(decision: IncidentBuilder, other: Incident) -> None:

@@ -5,17 +5,18 @@ Decided and stored before the pager is called. What it does not take is tried ag
 
 from datetime import datetime, timedelta
 
-from opsloop.api.incident import Cause, IncidentStatus, Play
+from opsloop.api.incident import Cause, Incident, IncidentStatus, Play
 from opsloop.api.meta import PAGING
 from opsloop.api.page import PageMessage
 from opsloop.core import conditions
 from opsloop.core.actions import SendPage, WithdrawPage
 from opsloop.core.facts import IncidentFacts
-from opsloop.core.incident import crowd, thread, timeline
+from opsloop.core.incident import crowd, handover, suspicion, thread, timeline
 from opsloop.core.incident.cause import written
 from opsloop.core.incident.recovery import WENT_STALE
 from opsloop.core.incident.state import IncidentBuilder, burns_of
 from opsloop.core.slo.objectives import label
+from opsloop.core.topology import Topology
 from opsloop.names import ACKNOWLEDGE
 
 # Named reasons
@@ -29,6 +30,7 @@ RESOLVED = "Resolved"  # the Incident is resolved: the thread ends
 MERGED = "Merged"  # a dependency's Incident explains it
 DELIVERED = "Delivered"  # the pager took the message
 UNDELIVERED = "Undelivered"  # the pager refused it or did not answer; it is tried again
+ROOT_FOUND = "RootFound"  # people were called for an Incident that this one explains: its page goes on here
 GROUPED = "Grouped"  # too many Incidents of the namespace page at once: one page says how many
 GIVEN_UP = "GivenUp"  # the message did not matter any more before the pager took it
 
@@ -47,16 +49,25 @@ def with_play(status: IncidentStatus, play: Play) -> list[Play]:
 # --- what a person must hear
 
 
-def page(decision: IncidentBuilder) -> None:
+def page(decision: IncidentBuilder, topology: Topology) -> None:
     """Calls a person for an open Incident whose severity pages, and again where it became worse than they know."""
     status = decision.status
     if status.phase == "Resolved" or status.severity not in PAGING:
         return
     calls = thread.calls(status.page)
-    if not calls:
+    if hold := suspicion.held(decision.facts, status, topology, decision.now):
+        _wait(decision, hold)
+    elif not calls:
         call(decision, SEVERITY, status.title or decision.facts.incident.spec.title)
     elif status.severity < calls[-1].severity:
         call(decision, SEVERITY_RAISED, f"was {calls[-1].severity}: {status.title}")
+
+
+def _wait(decision: IncidentBuilder, hold: suspicion.Hold) -> None:
+    """Says why the first call waits, and when it is made at the latest."""
+    decision.condition("Paged", False, hold.reason, hold.text)
+    timeline.record(decision, f"waits-{hold.reason}", decision.now, "PageWaits", hold.text)
+    decision.look_again(hold.again)
 
 
 def escalate(decision: IncidentBuilder, reason: str, text: str) -> None:
@@ -92,11 +103,24 @@ def call(decision: IncidentBuilder, reason: str, text: str) -> None:
         main = last.reason if reason == NO_RUNBOOK else reason
         _record(decision, last.model_copy(update={"reason": main, "text": text[: thread.LONGEST_TEXT]}))
         return
+    if other := handover.continued(decision.facts, decision.status):
+        _carry_on(decision, other, text)
+        return
     group = "" if thread.calls(decision.status.page) else crowd.group_of(decision.facts, decision.now)
     if group:
         _join(decision, reason, group)
     else:
         _record(decision, _message(decision, "trigger", reason, text))
+
+
+def _carry_on(decision: IncidentBuilder, other: Incident, text: str) -> None:
+    """Calls in the alert that the pager has of a merged Incident: people hear of the root there, and are not woken again."""
+    assert other.status.page is not None
+    name, at = other.metadata.name, other.status.page.decided_at
+    told = f"{text}; it explains {name}, for which people were called at {at:%H:%M:%S} UTC"
+    _record(decision, _message(decision, "trigger", ROOT_FOUND, told), other.status.page.alert)
+    more = f"people were called for {name} at {at:%H:%M:%S} UTC, which this explains: its page goes on here"
+    timeline.record(decision, f"continues-{name}", decision.now, "PageContinues", more)
 
 
 def _join(decision: IncidentBuilder, reason: str, group: str) -> None:
@@ -125,9 +149,9 @@ def _message(decision: IncidentBuilder, action: str, reason: str, text: str, gro
     )
 
 
-def _record(decision: IncidentBuilder, message: PageMessage) -> None:
+def _record(decision: IncidentBuilder, message: PageMessage, continues: str = "") -> None:
     meta = decision.facts.incident.metadata
-    decision.set(page=thread.put(decision.status.page, meta.uid or meta.name, message))
+    decision.set(page=thread.put(decision.status.page, meta.uid or meta.name, message, continues))
 
 
 # --- the thread's end, and what came of each message
@@ -192,7 +216,8 @@ def _resolve(decision: IncidentBuilder) -> None:
         return
     reason = MERGED if status.merged_into else RESOLVED
     groups = crowd.groups_of(status.page)
-    if calls := thread.calls(status.page, ""):
+    calls = thread.calls(status.page, "")
+    if calls and not (status.merged_into and _hand_over(decision)):
         missed = [m for m in calls if m.state == "Decided" and _failure(decision, m)]
         text = f"merged into {status.merged_into}" if status.merged_into else _ended(decision)
         if missed:
@@ -200,6 +225,19 @@ def _resolve(decision: IncidentBuilder) -> None:
         _record(decision, _message(decision, "resolve", reason, text))
     for group in groups:
         _leave(decision, group)
+
+
+def _hand_over(decision: IncidentBuilder) -> bool:
+    """True where the Incident that took this one in goes on with its page, or may still do so: nothing is ended here then."""
+    fate, heir = handover.fate_of(decision.facts, decision.status)
+    if fate == "waits":
+        decision.look_again(PAGE_RETRY)
+    elif fate == "goes on":
+        over = _message(decision, "resolve", MERGED, f"its page goes on as that of {heir}")
+        _record(decision, thread.ended(over, "Grouped", decision.now))
+        decision.condition("Paged", True, MERGED, over.text)
+        timeline.record(decision, "handed-over", decision.now, "PageContinues", over.text)
+    return fate != "ends"
 
 
 def _ended(decision: IncidentBuilder) -> str:
@@ -304,4 +342,5 @@ def request(decision: IncidentBuilder, message: PageMessage) -> SendPage:
     if decision.facts.stop:
         details["stopped"] = decision.facts.stop.sentence
     title = message.text[:256] if message.group else status.title or incident.spec.title
-    return SendPage(incident.metadata.name, title, _key(decision), message, details)
+    alert = status.page.continues if status.page else ""
+    return SendPage(incident.metadata.name, title, _key(decision), message, details, alert)

@@ -11,7 +11,7 @@ from opsloop.api.incident import Counts, IncidentStatus, Play, RollbackDecision
 from opsloop.api.meta import PAGING
 from opsloop.api.runbook import Grant, Runbook
 from opsloop.core.facts import IncidentFacts, ReleaseView
-from opsloop.core.incident import dependencies, outage_cause, timeline
+from opsloop.core.incident import dependencies, outage_cause, suspicion, timeline
 from opsloop.core.incident.cause import is_over_now, ranking
 from opsloop.core.incident.effect import (
     BACK_BEFORE_EFFECT,
@@ -158,16 +158,20 @@ def next_attempt(plays: Sequence[Play], type_: str = "rollback") -> int:
 
 def _ask_for_next(decision: IncidentBuilder, topology: Topology) -> None:
     facts, status = decision.facts, decision.status
-    if harmed := dependencies.explaining(facts, topology, decision.now):
+    if harmed := dependencies.explaining_of(facts, topology, decision.now):
         decision.condition("Acting", False, DEPENDENCY_BREACHING, f"{harmed[0]} breaches as well and comes first")
         decision.look_again(timedelta(seconds=5))
         return
     book = _current_book(facts, status) or matching(facts, status)
+    index = next_step(facts, status, book) if book else 0
+    type_ = book.spec.steps[index].type if book and index < len(book.spec.steps) else "escalate"
+    if type_ == "escalate" and (hold := suspicion.held(facts, status, topology, decision.now)):
+        decision.condition("Acting", False, hold.reason, hold.text)
+        decision.look_again(hold.again)
+        return
     if book is None:
         escalate(decision, NO_RUNBOOK, "no Runbook matches: a person must act")
         return
-    index = next_step(facts, status, book)
-    type_ = book.spec.steps[index].type if index < len(book.spec.steps) else "escalate"
     if type_ == "escalate":
         escalate(decision, ESCALATED, f"the Runbook's plays did not help: a person must act{_last_outcome(status)}")
         return

@@ -44,8 +44,11 @@ def next_number(page: Page | None) -> int:
     return 1 + max((m.number for m in messages_of(page)), default=0)
 
 
-def put(page: Page | None, key: str, message: PageMessage) -> Page:
-    """The thread with this message: added, or in place of the one of its number. The oldest ended ones make room."""
+def put(page: Page | None, key: str, message: PageMessage, continues: str = "") -> Page:
+    """The thread with this message: added, or in place of the one of its number. The oldest ended ones make room.
+
+    A new thread has this key, and `continues` an alert at the pager where that is given.
+    """
     kept = messages_of(page)
     known = any(m.number == message.number for m in kept)
     messages = [message if m.number == message.number else m for m in kept] if known else [*kept, message]
@@ -60,6 +63,7 @@ def put(page: Page | None, key: str, message: PageMessage) -> Page:
         decided_at=page.decided_at if page else message.decided_at,
         sent_at=page.sent_at if page and page.sent_at else min(sent, default=None),
         reason=latest.reason,
+        continues=page.continues if page else continues,
         messages=messages,
     )
 

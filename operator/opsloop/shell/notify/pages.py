@@ -79,6 +79,8 @@ class PageSender:
             last = thread.last
             if last is None or (thread.namespace, last.incident) != (namespace, incident) or last.message.group:
                 continue
+            if any(other.last is not None and other.last.alert == last.thread for other in self._threads.values()):
+                continue  # another Incident's thread goes on with this alert, and ends it
             if last.message.action != "resolve":
                 end = {
                     "number": last.message.number + 1,
@@ -153,10 +155,10 @@ class PageSender:
 
 
 def payload(namespace: str, action: SendPage) -> Object:
-    """Body of the POST: flat JSON with the dedup_key of the thread, the action, and the message's own id."""
+    """Body of the POST: flat JSON with the dedup_key of the alert, the action, and the message's own id."""
     message = action.message
     return {
-        "dedup_key": message.group or action.thread,
+        "dedup_key": message.group or action.alert or action.thread,
         "message_id": f"{action.thread}/{message.number}",
         "action": message.action,
         "reason": message.reason,

@@ -207,6 +207,7 @@ class SliReader:
             canary=canary,
             interval=self._tick,
             delay=self._delay_of(history),
+            scrape=self._resolution,
             remarks=self._remarks(history),
         )
 

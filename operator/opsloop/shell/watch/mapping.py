@@ -12,6 +12,7 @@ from opsloop.api.incident import Incident
 from opsloop.api.meta import Model
 from opsloop.api.release import Release
 from opsloop.core.release.outages import outage_since
+from opsloop.core.topology import Graph
 from opsloop.shell.ports import Object, ObjectKey
 from opsloop.shell.watch.cache import Cache
 
@@ -128,9 +129,30 @@ def _requests_for_incident(incident: Incident | None, cache: Cache) -> set[Objec
         keys.add(("Namespace", namespace, namespace))  # it taught something of its alert rules
     if incident.status.merged_into:
         keys.add(("Incident", namespace, incident.status.merged_into))
+    elif incident.status.phase != "Mitigated":
+        keys |= _incident_keys(_that_it_may_explain(incident, cache))
     if incident.status.eval_case:
         keys.add(("EvalCase", namespace, incident.status.eval_case))
     return keys
+
+
+def _that_it_may_explain(incident: Incident, cache: Cache) -> Iterable[Incident]:
+    """Open Incidents of what depends on its root, which may be merged into it, and those merged into it whose page it takes on.
+
+    While the root's first call is decided, they are looked at at once: people are called once for one fault.
+    """
+    messages = incident.status.page.messages if incident.status.page else []
+    if len(messages) > 1:
+        return ()
+    namespace = incident.metadata.namespace
+    others = [i for i in cache.incidents(namespace) if i.status.page is not None and i.spec.release]
+    if not others:
+        return ()
+    graph = Graph({r.metadata.name: r.spec.depends_on for r in cache.releases(namespace)})
+    callers = graph.dependents(incident.spec.release or incident.spec.service)
+    return (
+        i for i in others if (i.is_open and i.spec.release in callers) or i.status.merged_into == incident.metadata.name
+    )
 
 
 def _gates_anew(before: Object, after: Object) -> bool:

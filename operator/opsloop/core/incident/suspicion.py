@@ -1,0 +1,148 @@
+"""A call that waits a moment, because what the service depends on shows trouble too and may prove to be the root.
+
+The one fault of a dependency is often read on its callers first: they err by all of it, and their objective may be tighter.
+Whoever is woken for the caller looks at the wrong service, and is woken again for the root. So the first call of a burn waits
+while a dependency shows signs of its own: for a few scrapes, in which a harm that is there shows in every SLI that it reaches.
+A healthy or an unknown dependency delays nothing, and a sign that lasts delays no longer than that.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from opsloop.api.incident import Incident, IncidentStatus
+from opsloop.core import conditions
+from opsloop.core.facts import IncidentFacts, ReleaseView
+from opsloop.core.incident import dependencies, merging, thread
+from opsloop.core.incident.dependencies import GAP, Breach, breach_of, incident_on
+from opsloop.core.incident.handover import same_people
+from opsloop.core.release.budgets import shortage_since
+from opsloop.core.release.outages import BELOW_MINIMUM
+from opsloop.core.slo.merged import verdicts
+from opsloop.core.topology import Topology
+
+# Named reasons
+DEPENDENCY_SUSPECTED = "DependencySuspected"  # a dependency shows trouble too: the call waits a moment for the root
+TAKES_OVER = "TakesOver"  # an Incident that called people is merged into this one first, and its page goes on here
+
+SCRAPES = 2  # each SLI is scraped once since the caller's, and once more for one that is late
+MOST_HELD = timedelta(minutes=1)  # however rarely is scraped
+MOST_TAKEOVER = timedelta(seconds=10)  # two looks of two Incidents
+SOONEST = timedelta(seconds=1)
+
+
+@dataclass(frozen=True, slots=True)
+class Hold:
+    """Why the first call of an Incident waits, until when at most, and when to look again."""
+
+    reason: str
+    text: str
+    until: datetime
+    again: timedelta
+
+
+def held(facts: IncidentFacts, status: IncidentStatus, topology: Topology, now: datetime) -> Hold | None:
+    """What the first call of an Incident waits for; None where it is due. `status` is as decided so far."""
+    if thread.messages_of(status.page) or status.reopened or status.detected_at is None:
+        return None
+    return _for_heirs(facts, status, topology, now) or _for_root(facts, status, topology, now)
+
+
+def _for_heirs(facts: IncidentFacts, status: IncidentStatus, topology: Topology, now: datetime) -> Hold | None:
+    """Waits until an Incident that called people is merged into this one, so that its page goes on here. They are awake."""
+    before = conditions.get(status.conditions, "Paged")
+    waits = before is not None and before.reason == TAKES_OVER
+    until = (before.last_transition_time if before and waits else now) + MOST_TAKEOVER
+    taken = taken_over(facts, status, topology, now) if now < until else []
+    if not taken:
+        return None
+    text = f"{', '.join(taken)} called people and is merged into this Incident first: its page goes on here"
+    return Hold(TAKES_OVER, text, until, SOONEST)
+
+
+def _for_root(facts: IncidentFacts, status: IncidentStatus, topology: Topology, now: datetime) -> Hold | None:
+    """Waits whether what it depends on proves to be the root. Not where the harm was told by alerts or pods, which wait before."""
+    root, detected = facts.root, status.detected_at
+    if root is None or status.burn is None or detected is None:
+        return None
+    if status.phase != "Open" or not merging.is_mergeable(status):
+        return None
+    until = _since(facts, detected) + min(SCRAPES * root.readings.scrape, MOST_HELD)
+    breach = breach_of(root, status.severity)
+    if now >= until or breach is None:
+        return None
+    signs = suspects(root.release.metadata.name, breach, facts.incidents, topology, now)
+    if not signs:
+        return None
+    shown = "; ".join(f"{dependency}, which it depends on, {sign}" for dependency, sign in signs.items())
+    text = f"{shown}: the call waits until {until:%H:%M:%S} UTC at most, as that may be the root"
+    return Hold(DEPENDENCY_SUSPECTED, text[:1000], until, max(min(until - now, root.readings.interval), SOONEST))
+
+
+def _since(facts: IncidentFacts, detected: datetime) -> datetime:
+    """Since when people are to be called: harm that moved here from a merged Incident has waited there already."""
+    name = facts.incident.metadata.name
+    told = [i.status.detected_at for i in facts.incidents if i.status.merged_into == name]
+    return min([detected, *(at for at in told if at is not None)])
+
+
+def taken_over(facts: IncidentFacts, status: IncidentStatus, topology: Topology, now: datetime) -> list[str]:
+    """Incidents that called people and that this one explains, as they will find themselves when they are looked at next."""
+    own = facts.incident.model_copy(update={"status": status})
+    found = []
+    for other in facts.incidents:
+        if not other.is_open or not thread.calls(other.status.page, "") or not same_people(other, own):
+            continue
+        rest = [own, *(i for i in facts.incidents if i is not other)]
+        view = topology.views.get(other.spec.release)
+        target = merging.merge_target(other, other.status, view, rest, topology, now)
+        if target is own:
+            found.append(other.metadata.name)
+    return sorted(found)
+
+
+def suspects(
+    name: str, breach: Breach, incidents: Sequence[Incident], topology: Topology, now: datetime
+) -> dict[str, str]:
+    """What `name` depends on and what shows trouble of its own, the nearest first, each with the sign that it shows.
+
+    Not what depends on `name` in turn: of two that need each other neither waits for the other.
+    """
+    found = {}
+    for dependency in topology.dependencies(name):
+        if name in topology.dependencies(dependency):
+            continue
+        if text := sign(topology.views.get(dependency), incident_on(dependency, incidents), breach, now):
+            found[dependency] = text
+    return found
+
+
+def sign(view: ReleaseView | None, incident: Incident | None, breach: Breach, now: datetime) -> str:
+    """The strongest sign that this dependency is in trouble of its own since about the time of the breach; "" = none."""
+    if dependencies.explains(view, incident, breach, now):
+        return "is harmed as well"
+    if view is not None and _misses_pods(view, breach):
+        return "has too few pods"
+    if incident is not None and _alerts(incident, breach):
+        return "has alerts that fire"
+    return "errs more than it may, and more than before" if view is not None and _worsens(view) else ""
+
+
+def _misses_pods(view: ReleaseView, breach: Breach) -> bool:
+    available, short = conditions.get(view.release.status.conditions, "Available"), shortage_since(view.release)
+    if available is not None and available.reason == BELOW_MINIMUM:
+        return True
+    return short is not None and abs(breach.since - short) <= GAP
+
+
+def _alerts(incident: Incident, breach: Breach) -> bool:
+    alerts = incident.status.alerts
+    first = alerts.first_at or incident.spec.signal.at
+    return incident.is_open and alerts.firing > 0 and abs(breach.since - first) <= GAP
+
+
+def _worsens(view: ReleaseView) -> bool:
+    """True where an SLI spends its budget too fast, and lately faster than before: not what smoulders for hours."""
+    verdict = view.readings.verdict
+    tiers = [tier for one in verdicts(verdict) for tier in one.tiers] if verdict else []
+    return any((t.burn_short or 0.0) > max(1.0, t.burn_long or 0.0) for t in tiers)
