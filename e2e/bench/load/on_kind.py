@@ -157,7 +157,14 @@ def _prepare(shift: Shift, size: storm.Size) -> str:
     address = next(a["address"] for a in node["status"]["addresses"] if a["type"] == "InternalIP")
     base = f"http://{address}:{NODE_PORT}"
     shift.progress.wait("the intake to answer", 60, lambda: (_answers(base), "it does not"))
+    # each first status of a Release asks for a look at what is to be filed
+    shift.progress.wait("every Release to have a status", 60, lambda: _observed(shift))
     return f"{base}/v1/namespaces/{NS}/alerts"
+
+
+def _observed(shift: Shift) -> tuple[object, str]:
+    without = [r["metadata"]["name"] for r in shift.api.items("releases", NS) if "status" not in r]
+    return not without, f"{len(without)} have none"
 
 
 def _answers(base: str) -> bool:

@@ -222,6 +222,8 @@ async def main(port: int) -> None:
         api.seed(release)
     process = Process(api)
     await process.start(port)
+    while not all("status" in stored for (kind, *_), stored in api._objects.items() if kind == "releases"):  # noqa: ASYNC110
+        await asyncio.sleep(0.1)  # each first status of a Release asks for a look at what is to be filed
     watching = asyncio.create_task(watch.run())
     blocked = Blocked(watch)
     blocked.start()

@@ -89,6 +89,7 @@ class Operator:
             house=words or HouseWords(),
         )
         self.throttle = Throttle(self.queue.enqueue_after)
+        self.runtime.intake_due_in = self.throttle.left
         self.poller = Poller(
             self.sources, ports.clock, self.cache.releases, self.readings, self._reading_changed, settings.tick,
             self._hot, self._act, self._created,

@@ -7,7 +7,7 @@ from typing import Any
 
 from opsloop.core.alerts.ledger import REPEATS
 from opsloop.core.correlation.method import Method
-from opsloop.core.facts import AdmissionAnswer, Experience, ObjectChanges, TemplateWrite
+from opsloop.core.facts import AdmissionAnswer, Experience, ObjectChanges, ReleaseView, TemplateWrite
 from opsloop.core.reported import HouseWords, Looked, Taught
 from opsloop.shell.apart import Apart
 from opsloop.shell.evals.runner import EvalRunner
@@ -83,7 +83,11 @@ class Runtime:
     looked: dict[str, Looked] = field(default_factory=dict)  # by namespace: tickets that need no other comparison
     owned: OwnedObjects = field(default_factory=OwnedObjects)
     refusals: Refusals = field(default_factory=Refusals)
+    intake_due_in: Callable[[ObjectKey], float] = lambda _key: 0.0
+    """Seconds until the inbox of a namespace, given as the correlator's key, may be looked at again (`shell.watch.throttle`)."""
     activity: Activity = field(default_factory=Activity)
+    views: dict[NamespacedName, ReleaseView] = field(default_factory=dict)
+    """By Release: its view, while it and its readings are the same (`shell.reconcile.observe.view`)."""
     addresses: dict[NamespacedName, tuple[object, Mapping[str, tuple[str, ...]]]] = field(default_factory=dict)
     """By Release: what they were listed for, and addresses of living pods by digest (`shell.reconcile.addresses`)."""
     replica_sets: dict[NamespacedName, tuple[object, Mapping[str, tuple[str, ...]]]] = field(default_factory=dict)

@@ -280,6 +280,17 @@ async def test_an_incident_deleted_with_its_ledger_is_opened_anew(cluster: FakeC
     assert counts(stored(cluster)["answers-1"]).count == 2
 
 
+async def test_a_look_for_another_reason_leaves_the_inbox_for_when_it_is_due(cluster: FakeCluster) -> None:
+    process = Process(cluster)
+    fill(cluster, STORM)
+    process.runtime.intake_due_in = lambda key: 0.4 if key == ("Namespace", NS, NS) else 0.0
+    again = await reconcile(process.runtime, ("Namespace", NS, NS))
+    assert again == timedelta(seconds=0.4) and stored(cluster) == {}
+    process.runtime.intake_due_in = lambda _: 0.0
+    await process.look()
+    assert sum(counts(ledger).count for ledger in stored(cluster).values()) > 0
+
+
 # moves between ledgers
 
 LOOSE = (view("web", "no-slo"), view("search", "no-slo"), view("db", "no-slo"))

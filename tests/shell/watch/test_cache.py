@@ -97,6 +97,21 @@ def test_views_are_models_by_name_and_of_one_namespace() -> None:
     assert cache.model(Incident, "shop", "zzz") is None
 
 
+def test_a_list_follows_what_is_put_and_dropped() -> None:
+    cache = Cache()
+    for namespace, name in (("shop", "web"), ("shop", "answers"), ("bank", "ledger")):
+        cache.put("Release", {"metadata": {"name": name, "namespace": namespace, "uid": name}})
+
+    def names(namespace: str | None) -> list[str]:
+        return [one["metadata"]["name"] for one in cache.list("Release", namespace)]
+
+    assert (names("shop"), names(None), names("park")) == (["answers", "web"], ["ledger", "answers", "web"], [])
+    cache.drop("Release", "shop", "web")
+    assert (names("shop"), names(None)) == (["answers"], ["ledger", "answers"])
+    cache.put("Release", {"metadata": {"name": "swings", "namespace": "park", "uid": "swings"}})
+    assert (names("shop"), names(None), names("park")) == (["answers"], ["ledger", "swings", "answers"], ["swings"])
+
+
 def test_an_unparsable_object_is_skipped_and_reported_once_per_version() -> None:
     reports: list[tuple[str, ...]] = []
     cache = Cache(lambda *report: reports.append(report))

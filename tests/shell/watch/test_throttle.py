@@ -56,3 +56,15 @@ async def test_namespaces_do_not_wait_for_each_other() -> None:
     asked.throttle.request(SHOP)
     asked.throttle.request(BANK)
     assert asked.due == [("shop", 0), ("bank", 0)]
+
+
+async def test_a_run_for_another_reason_is_told_how_long_the_pause_lasts() -> None:
+    asked = Asked()
+    assert asked.throttle.left(SHOP) == 0
+    asked.throttle.request(SHOP)
+    assert asked.throttle.left(SHOP) == 0, "it is due"
+    await asyncio.sleep(0.5)
+    asked.throttle.request(SHOP)
+    assert (asked.throttle.left(SHOP), asked.throttle.left(BANK)) == (1.5, 0)
+    await asyncio.sleep(1.5)
+    assert asked.throttle.left(SHOP) == 0

@@ -137,10 +137,14 @@ async def _canary(runtime: Runtime, namespace: str, release: str, stored: Object
 
 
 def view(runtime: Runtime, release: Release) -> ReleaseView:
-    """A Release with its readings, for the decisions of other kinds."""
-    live = revisions.find(release.status.revisions, release.status.live)
-    changed_at = live.live_since if live and not live.never_ran else None
-    return ReleaseView(release, runtime.readings.of(release.key), changed_at)
+    """A Release with its readings, for the decisions of other kinds: the same one while neither has changed."""
+    key = release.key
+    readings, known = runtime.readings.of(key), runtime.views.get(key)
+    if known is None or known.release is not release or known.readings is not readings:
+        live = revisions.find(release.status.revisions, release.status.live)
+        changed_at = live.live_since if live and not live.never_ran else None
+        known = runtime.views[key] = ReleaseView(release, readings, changed_at)
+    return known
 
 
 async def incident_facts(runtime: Runtime, namespace: str, name: str) -> IncidentFacts | None:
@@ -185,8 +189,10 @@ async def _with_merged(runtime: Runtime, namespace: str, name: str) -> Ledger:
 
 
 async def namespace_facts(runtime: Runtime, namespace: str) -> CorrelationFacts:
-    """Facts for the correlator. Ledgers are read only where something waits to be filed or linked, or may move."""
-    inbox = await runtime.inbox.entries(namespace)
+    """Facts for the correlator. Ledgers are read only where something waits to be filed or linked, or may move; the inbox is
+    left for later where it was looked at just now, and something else asked for this look."""
+    due = runtime.inbox.has_more(namespace) or not runtime.intake_due_in(("Namespace", namespace, namespace))
+    inbox = await runtime.inbox.entries(namespace) if due else ()
     queue = await runtime.ledgers.queue(namespace)
     releases, incidents = runtime.cache.releases(namespace), runtime.cache.incidents(namespace)
     told = inbox or queue or any(i.is_open and i.status.alerts.count for i in incidents)

@@ -36,6 +36,7 @@ async def reconcile(runtime: Runtime, key: ObjectKey) -> timedelta | None:
         if kind == "Release":
             await collect_garbage(runtime, namespace, name, listed=())
             runtime.refusals.forget((namespace, name))
+            runtime.views.pop((namespace, name), None)
         if kind == "Incident":
             runtime.ledgers.forget(namespace, name)
             runtime.pages.end(namespace, name)
@@ -96,6 +97,8 @@ async def _correlate(runtime: Runtime, facts: CorrelationFacts) -> Decision:
         decision = decide_correlation(replace(facts, inbox=tuple(sound)), now, grace, method)
     if runtime.inbox.has_more(facts.namespace):
         return replace(decision, look_again=min(decision.look_again or REST, REST))
+    if left := timedelta(seconds=runtime.intake_due_in(("Namespace", facts.namespace, facts.namespace))):
+        return replace(decision, look_again=min(decision.look_again or left, left))
     return decision
 
 

@@ -47,6 +47,9 @@ async def _unknown(release: NamespacedName) -> None:
     """Nobody says when its pods were created."""
 
 
+NOTHING_READ = Readings()
+
+
 class ReadingStore:
     """The latest readings of each Release: of each of its objectives, and of all of them as one."""
 
@@ -56,11 +59,11 @@ class ReadingStore:
 
     def of(self, key: NamespacedName) -> Readings:
         """The readings of one Release, as of `verdict.at`; empty Readings where nothing was read."""
-        return self._readings.get(key, Readings())
+        return self._readings.get(key, NOTHING_READ)
 
     def of_objective(self, key: NamespacedName, name: str) -> Readings:
         """The readings of one objective."""
-        return self._each.get(key, {}).get(name, Readings())
+        return self._each.get(key, {}).get(name, NOTHING_READ)
 
     def set(self, key: NamespacedName, readings: Readings, name: str = ONLY) -> None:
         """Replaces the readings of one objective."""

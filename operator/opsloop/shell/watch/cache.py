@@ -40,6 +40,8 @@ class Cache:
 
     def __init__(self, report: Report = _nothing) -> None:
         self._kinds: dict[str, dict[NamespacedName, _Entry]] = {}
+        # Of what every look of an Incident lists: (kind, namespace) → its entries by name, until one of them changes
+        self._ordered: dict[tuple[str, str | None], tuple[_Entry, ...]] = {}
         self._deleted: dict[str, None] = {}
         self._report = report
 
@@ -56,6 +58,7 @@ class Cache:
         if meta.get("uid") in self._deleted or (old and not _newer(obj, old.obj)):
             return False
         self._kinds[kind][key] = _Entry(_compact(kind, obj, old.obj if old else None))
+        self._disorder(kind, key[0])
         return True
 
     def drop(self, kind: str, namespace: str, name: str, uid: str = "") -> None:
@@ -64,6 +67,7 @@ class Cache:
         entry = entries.get((namespace, name))
         if entry and uid in ("", entry.obj["metadata"].get("uid")):
             del entries[namespace, name]
+            self._disorder(kind, namespace)
         if deleted := uid or (entry.obj["metadata"].get("uid", "") if entry else ""):
             self._deleted[deleted] = None
             while len(self._deleted) > DELETED_KEPT:
@@ -133,11 +137,15 @@ class Cache:
         return (*own, *(("Namespace", namespace, namespace) for namespace in sorted({key[1] for key in own})))
 
     def _entries(self, kind: str, namespace: str | None) -> tuple[_Entry, ...]:
-        return tuple(
-            entry
-            for key, entry in sorted(self._kinds.get(kind, {}).items(), key=lambda item: item[0])
-            if namespace in (None, key[0])
-        )
+        if (kind, namespace) not in self._ordered:
+            entries = self._kinds.get(kind, {})
+            keys = sorted(key for key in entries if namespace in (None, key[0]))
+            self._ordered[kind, namespace] = tuple(entries[key] for key in keys)
+        return self._ordered[kind, namespace]
+
+    def _disorder(self, kind: str, namespace: str) -> None:
+        self._ordered.pop((kind, namespace), None)
+        self._ordered.pop((kind, None), None)
 
     def _models(self, model: type[M], namespace: str | None) -> tuple[M, ...]:
         parsed = (self._parse(model, entry) for entry in self._entries(model.__name__, namespace))

@@ -11,6 +11,8 @@ INTAKE_PAUSE = 1.0
 status, postmortem, ...), and a storm of alerts brings a batch every second. Detection does not wait for it: the SLIs are
 read at once, and a burn opens its Incident without the inbox."""
 
+RESOLUTION = 0.001  # seconds by which a timer may be early
+
 
 class Throttle:
     """Passes on at most one request per key and `pause` seconds."""
@@ -29,3 +31,9 @@ class Throttle:
         if due <= now:
             due = self._due[key] = max(now, due + self._pause)
         self._enqueue_after(key, due - now)
+
+    def left(self, key: ObjectKey) -> float:
+        """Seconds until the key is due; 0 where it is, or was not requested. A run for another reason leaves for then what is
+        throttled."""
+        left = self._due.get(key, -math.inf) - asyncio.get_running_loop().time()
+        return left if left > RESOLUTION else 0.0
