@@ -23,12 +23,14 @@ from opsloop.core.gate.evidence import (
 from opsloop.core.gate.report import GateReport, Row
 from opsloop.core.gate.scope import dependents, explained_services
 from opsloop.core.gate.storm import fingerprint
+from opsloop.core.reported import Correction
 from tests.builders.gate_shift import (
     BAD_RUN,
     CATALOG,
     DETECTED,
     GOOD_RUN,
     HARM,
+    INCIDENT,
     MITIGATED,
     NOW,
     OURS,
@@ -305,6 +307,14 @@ def test_the_fingerprint_is_alertmanagers() -> None:
     known = {"name": "garland, briggs", "fear": "love is not enough"}
     assert int(fingerprint({}), 16) == 14695981039346656037
     assert int(fingerprint(known), 16) == 5799056148416392346
+
+
+def test_a_ticket_that_a_person_took_out_is_linked_no_more_and_may_wait_in_the_queue() -> None:
+    held = filings(tickets=(linked(), linked("HD-2")))
+    assert row_of(judge(shift(filings=held)), TICKET).verdict == "failed", "linked and in the queue"
+    out = Correction("HD-2", 1, "unlink", INCIDENT, "", "alice", at(60), "c")
+    ledgers = {**held.ledgers, INCIDENT: replace(held.ledgers[INCIDENT], corrections=(out,))}
+    assert row_of(judge(shift(filings=replace(held, ledgers=ledgers))), TICKET).verdict == "passed"
 
 
 def test_a_ticket_may_be_known_by_its_subject_alone() -> None:

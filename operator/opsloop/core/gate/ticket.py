@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from opsloop.api.incident import Incident
+from opsloop.core.alerts.corrections import by_ticket, is_out
 from opsloop.core.gate.evidence import CaseRun, Filings, Missing, SentTicket, ShiftEvidence
 from opsloop.core.gate.report import Findings
 
@@ -20,7 +21,11 @@ def judge(evidence: ShiftEvidence, incident: Incident, findings: Findings) -> st
     if isinstance(evidence.filings, Missing):
         findings.gap(evidence.filings.why)
         return ""
-    linked = list(evidence.filed_on(name).tickets)
+    filed = evidence.filed_on(name)
+    records = by_ticket(filed.corrections)
+    linked = [
+        t for t in filed.tickets if not is_out(records.get(str(t.get("id")), ()))
+    ]  # a person may have taken one out
     findings.fact("linked", ", ".join(str(t.get("id")) for t in linked) or "none", f"ConfigMap {name}-ledger")
     if not findings.require(bool(linked), f"no ticket is linked to {name}"):
         return ""
