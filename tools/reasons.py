@@ -27,7 +27,7 @@ SECTIONS = (
         "Readings of an SLI",
         "`status.conditions` (`TelemetryKnown`, `RevisionsTold`, `Held`) and the message of `Held`. Those up to `LowCoverage` mean *unknown*, which "
         "decides nothing.",
-        ("slo.burn_rate", "slo.telling", "slo.remarks", "slo.canary"),
+        ("slo.burn_rate", "slo.telling", "slo.remarks", "slo.query_budget", "slo.canary"),
     ),
     (
         "Incident",

@@ -277,3 +277,13 @@ def test_sources_and_their_secrets_are_mounted_as_the_operator_reads_them(tmp_pa
     )
     assert read["default"].headers == {"X-Scope-OrgID": "shop"} and thanos.resolution.total_seconds() == 60
     assert not of_kind(objects(), "ConfigMap"), "nothing is said, nothing is mounted"
+
+
+@needs_helm
+def test_the_budgets_of_queries_are_a_setting_that_the_operator_reads() -> None:
+    settings = pytest.importorskip("opsloop.entry.settings")
+    documents = objects("prometheus.queryBudget.perNamespace=600", "prometheus.queryBudget.namespaces.shop=100000")
+    (container,) = one(documents, "Deployment")["spec"]["template"]["spec"]["containers"]
+    env = {item["name"]: item.get("value") for item in container["env"]}
+    budget = settings.load({"OPSLOOP_QUERY_BUDGET": env["OPSLOOP_QUERY_BUDGET"]}).query_budget
+    assert (budget.of("other"), budget.of("shop")) == (600, 100000)

@@ -5,6 +5,7 @@ import pytest
 
 from opsloop.api.incident import REOPEN_GRACE
 from opsloop.core.correlation.method import Method
+from opsloop.core.slo.query_budget import QueryBudget
 from opsloop.entry.cli.commands import main
 from opsloop.entry.settings import Settings, load, load_house, load_method
 from opsloop.errors import Invalid
@@ -31,6 +32,7 @@ def test_every_variable_is_read() -> None:
             "OPSLOOP_PROMETHEUS_RESOLUTION": "1s",
             "OPSLOOP_PROMETHEUS_DELAY": "2m",
             "OPSLOOP_PROMETHEUS_FILE": "/p",
+            "OPSLOOP_QUERY_BUDGET": "600,shop=1200",
             "OPSLOOP_TICK": "500ms",
             "OPSLOOP_PAGER_URL": "https://pager/x",
             "OPSLOOP_PAGER_TOKEN_FILE": "/t",
@@ -50,6 +52,7 @@ def test_every_variable_is_read() -> None:
         prometheus_resolution=timedelta(seconds=1),
         prometheus_delay=timedelta(minutes=2),
         prometheus_file="/p",
+        query_budget=QueryBudget(600, {"shop": 1200}),
         tick=timedelta(milliseconds=500),
         pager_url="https://pager/x",
         pager_token_file="/t",
@@ -75,6 +78,8 @@ def test_an_empty_variable_is_as_good_as_none() -> None:
         pytest.param("WORKERS", "many", "'many' is not a whole number", id="a number in words"),
         pytest.param("INTAKE_PORT", "99999", "from 0 to 65535", id="a port that does not exist"),
         pytest.param("PROMETHEUS_URL", "prometheus:9090", "write for example http://", id="a URL without a scheme"),
+        pytest.param("QUERY_BUDGET", "many", "'many' is no budget; write for example 600", id="a budget in words"),
+        pytest.param("QUERY_BUDGET", "600,Shop=1", "'Shop=1' is no budget", id="a budget of a namespace that is none"),
         pytest.param("PROMETHEUS_URL", "http://u:p@prom:9090", "user name or a password", id="a URL with a password"),
         pytest.param("PROMETHEUS_URL", "u:p@prom:9090", "user name or a password", id="and without a scheme"),
         pytest.param("PROMETHEUS_URL", "http://prom:9090/?tenant=1", "before . and #", id="a URL with a query"),

@@ -35,7 +35,7 @@ app.kubernetes.io/part-of: opsloop
 
 {{/* Every source as {"sources": {NAME: values}}: the one of prometheus.url is "default". */}}
 {{- define "opsloop.sources" -}}
-{{- $default := omit .Values.prometheus "sources" "url" "resolution" "delay" -}}
+{{- $default := omit .Values.prometheus "sources" "queryBudget" "url" "resolution" "delay" -}}
 {{- toJson (dict "sources" (merge (dict "default" $default) .Values.prometheus.sources)) -}}
 {{- end -}}
 

@@ -3,7 +3,7 @@
 import re
 import socket
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -12,6 +12,7 @@ from opsloop.api.incident import REOPEN_GRACE
 from opsloop.api.meta import parse_duration
 from opsloop.core.correlation.method import Method, read_method
 from opsloop.core.incident.retention import RETENTION
+from opsloop.core.slo.query_budget import QueryBudget
 from opsloop.core.tickets.house import House, read_house
 from opsloop.errors import Invalid
 
@@ -56,6 +57,20 @@ def _positive(text: str) -> timedelta:
     return value
 
 
+def _query_budget(text: str) -> QueryBudget:
+    each = 0
+    own: dict[str, int] = {}
+    for part in (part.strip() for part in text.split(",")):
+        namespace, equals, number = part.rpartition("=")
+        if not re.fullmatch(r"\d{1,6}", number) or (equals and not LABEL.fullmatch(namespace)) or (not equals and own):
+            raise ValueError(f"{part!r} is no budget; write for example 600, or 600,shop=1200: queries per minute")
+        if equals:
+            own[namespace] = int(number)
+        else:
+            each = int(number)
+    return QueryBudget(each, own)
+
+
 def _between(low: int, high: int) -> Callable[[str], int]:
     def read(text: str) -> int:
         if not re.fullmatch(r"\d+", text) or not low <= int(text) <= high:
@@ -78,6 +93,7 @@ class Settings:
     prometheus_file: str = (
         ""  # JSON: sources with their access (entry.sources); empty: the URL above, without credentials
     )
+    query_budget: QueryBudget = field(default_factory=QueryBudget)  # queries per minute that a namespace may cost
     tick: timedelta = timedelta(seconds=5)  # between two reads of the SLIs
     pager_url: str = ""  # empty: pages stay Decided
     pager_token_file: str = ""
@@ -101,6 +117,7 @@ _PARSERS: Mapping[str, Callable[[str], Any]] = {
     "prometheus_file": str,
     "prometheus_resolution": _positive,
     "prometheus_delay": parse_duration,
+    "query_budget": _query_budget,
     "tick": _positive,
     "pager_url": _pager_url,
     "pager_token_file": str,

@@ -92,7 +92,7 @@ class Operator:
         self.runtime.intake_due_in = self.throttle.left
         self.poller = Poller(
             self.sources, ports.clock, self.cache.releases, self.readings, self._reading_changed, settings.tick,
-            self._hot, self._act, self._created,
+            self._hot, self._act, self._created, settings.query_budget,
         )  # fmt: skip
         self.inbox = Inbox(ports.intake, self.intake_stored, apart=Apart(threads))
         self.arrivals = Arrivals(ports.watcher, settings.namespaces, self.intake_stored)

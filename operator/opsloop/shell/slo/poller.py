@@ -3,7 +3,7 @@ verdict changed.
 
 Each is read from the source that its Release names, and each source has places of its own: one that is slow or away delays
 nobody who reads from another. No objective waits for the query of another one, of its own Release or of others. A read that is not done within a share of the tick goes on among the slow ones,
-which have few places: who is slow waits for those who are slow. A slow or refused query is asked again after several
+which have few places: who is slow waits for those who are slow. A namespace may have a query budget (`core.slo.query_budget`). A slow or refused query is asked again after several
 times as long as it took, so that it costs Prometheus a bounded share, and every read has a deadline of its own. What is
 older than three of its intervals by all that is Unknown to every decision (`core.slo.age`).
 """
@@ -19,11 +19,13 @@ from opsloop.api.release import Release
 from opsloop.api.slo import DEFAULT_SOURCE, ONLY, Slo
 from opsloop.core.facts import Readings, Unknown
 from opsloop.core.incident.effect import Act
-from opsloop.core.slo import age
+from opsloop.core.slo import age, query_budget
 from opsloop.core.slo import burn_rate as slo
 from opsloop.core.slo.merged import is_quiet, merged
 from opsloop.core.slo.objectives import objectives, release_for
+from opsloop.core.slo.query_budget import QueryBudget
 from opsloop.shell.ports import Clock, NamespacedName, Source
+from opsloop.shell.slo import spent
 from opsloop.shell.slo.query import SliQuery
 from opsloop.shell.slo.reader import History, SliReader, is_active
 from opsloop.shell.slo.silence import Silence
@@ -106,12 +108,14 @@ class _Turn:
     task: asyncio.Task[None] | None = None
     slow: bool = False
     failures: int = 0  # costly ones, one after another
+    cost: int = 1  # queries of the last read
+    thrifty: bool = False  # read less often, because its namespace is at its query budget
     silence: Silence = field(default_factory=Silence)
     reported: object = None  # what `on_change` was last called for
 
     def nudge(self, breath: float) -> None:
-        """Brings the next read forward, unless it is put off because its query is slow or refused."""
-        if not self.slow and not self.failures:
+        """Brings the next read forward, unless it is put off because its query is slow or refused, or for the budget."""
+        if not self.slow and not self.failures and not self.thrifty:
             self.due = min(self.due, self.started + breath)
 
 
@@ -141,13 +145,15 @@ class Poller:
         hot: Callable[[NamespacedName], bool],
         act: Callable[[NamespacedName], Act | None] = lambda _: None,
         created: Created = _unknown,
+        budget: QueryBudget | None = None,
     ) -> None:
         """`sources` by the names that `spec.slo.source` may have, `default` among them; a scrape interval that one does not say
         is the tick. `hot(release)` is True while each tick's readings are needed by version.
 
         `act(release)` is what was done for an Incident and is in effect, so that its outcome is read. `created(release)` is
-        when its living pods were created.
+        when its living pods were created. `budget`: the queries that a namespace may cost; None: as many as it takes.
         """
+        self._budget = budget or QueryBudget()
         self._lanes = {name: _Lane(source, tick, act, created) for name, source in sources.items()}
         self._clock, self._releases, self._store = clock, releases, store
         self._on_change, self._tick, self._hot = on_change, tick.total_seconds(), hot
@@ -229,8 +235,10 @@ class Poller:
         turn.started = loop.time()
         was_failing = turn.failures > 0
         try:
-            readings, seconds = await self._read(release, turn, hot)
-            turn.due = turn.started + self._rhythm(turn, seconds)
+            with spent.counting() as cost:
+                readings, seconds = await self._read(release, turn, hot)
+            turn.cost = max(cost.queries, 1)
+            readings = self._put_off(readings, release, turn, self._rhythm(turn, seconds))
             self._store.set(release.key, self._timed(readings, turn, subject.several), subject.objective.name)
             if was_failing and not turn.failures:
                 self._thaw(turn.history.slo.source, loop.time())
@@ -294,10 +302,23 @@ class Poller:
         pause = max(self._tick, _SHARE * seconds)
         return min(pause * 2 ** min(turn.failures, 6), max(pause, _LONGEST * self._tick)) if failing else pause
 
+    def _put_off(self, readings: Readings, release: Release, turn: _Turn, rhythm: float) -> Readings:
+        """Sets when it is read again, by its rhythm and the budget of its namespace; readings that are known say that they
+        come less often for the budget."""
+        namespace = release.metadata.namespace
+        budget = self._budget.of(namespace)
+        costs = (one.cost for ((where, _), _), one in self._turns.items() if where == namespace)
+        pause = max(rhythm, query_budget.round_of(costs, budget))
+        turn.thrifty, turn.due = pause > rhythm, turn.started + pause
+        if not turn.thrifty or readings.verdict is None or slo.is_silent(readings.verdict):
+            return readings
+        remark = query_budget.remark(namespace, self._tick, pause, budget)
+        return replace(readings, remarks=(*readings.remarks, remark))
+
     def _thaw(self, source: str, now: float) -> None:
         """The source answers again: whoever was put off is due."""
         for turn in self._turns.values():
-            if turn.failures and turn.history.slo.source == source:
+            if turn.failures and turn.history.slo.source == source and not turn.thrifty:
                 turn.due = min(turn.due, now)
         self._nudged.set()
 

@@ -16,6 +16,7 @@ from opsloop.core.slo.tiers import tiers_of, windows_of
 from opsloop.core.statistics.evidence import Interval
 from opsloop.errors import Invalid, OpsloopError, Partial, TimedOut
 from opsloop.shell.ports import Series, Telemetry
+from opsloop.shell.slo.spent import note
 
 T = TypeVar("T")
 NO_ANSWER = frozenset({slo.QUERY_FAILED, slo.UNREACHABLE, slo.TIMEOUT, slo.PARTIAL})
@@ -169,6 +170,7 @@ class SliQuery:
 
     async def _in_time(self, answer: Awaitable[T]) -> T:
         seconds = self._patience.total_seconds()
+        note()
         try:
             async with asyncio.timeout(seconds):
                 return await answer
