@@ -9,7 +9,8 @@ from datetime import timedelta
 from opsloop.api.incident import AlertCounts, IncidentStatus
 from opsloop.core.incident.state import IncidentBuilder
 
-SHORTEST, LONGEST = timedelta(seconds=1), timedelta(seconds=30)
+SHORTEST = timedelta(seconds=1)
+LONGEST = timedelta(seconds=30)
 RATE = 10  # such statuses a second, of all Incidents, while no pause is LONGEST
 
 
