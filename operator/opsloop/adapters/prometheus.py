@@ -152,7 +152,8 @@ def _decode(raw: bytes) -> dict[str, Any]:
 
 def _refuse(who: str, status: int, body: Mapping[str, Any], raw: bytes) -> None:
     """Raises unless this is a complete success without a warning."""
-    said = str(body.get("error") or body.get("message") or raw[:_SHOWN].decode(errors="replace"))[:_SHOWN]
+    said = str(body.get("error") or body.get("message") or raw[:_SHOWN].decode(errors="replace"))
+    said = " ".join(said.split())[:_SHOWN]  # one line: plain texts end with one
     if status in _BAD_QUERY:
         raise Invalid(f"{who} refuses the query: {said}")
     if status in _REFUSED:

@@ -215,7 +215,12 @@ def _gate(command: argparse.ArgumentParser) -> None:
     _reader(command)
     add = command.add_argument
     add("--incident", default="", metavar="NAME", help="Incident to judge; default: the newest of the highest severity")
-    add("--prometheus", default="prometheus:9090", metavar="[NS/]SVC:PORT", help="Prometheus; default: %(default)s")
+    add(
+        "--prometheus",
+        default="prometheus:9090",
+        metavar="[NS/]SVC:PORT",
+        help="the Prometheus that spec.slo.source names; default: %(default)s",
+    )
     add(
         "--alertmanager",
         default="alertmanager:9093",
