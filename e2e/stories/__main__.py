@@ -31,7 +31,7 @@ STORIES: dict[str, tuple[Story, int]] = {  # the longest first, so that none of 
     "idle-4": (shifts.idle_forgery, 4),
 }
 SOAK: dict[str, tuple[Story, int]] = {
-    "overlap-8": (overlap.overlap, 8),  # beside others it may fail: a caller that burns before its root pages too
+    "overlap-8": (overlap.overlap, 8),  # to be a story of each run once it has passed beside others a few times
     **{
         f"{kind}-{seed}": (story, seed)
         for seed in range(5, 10)
