@@ -17,8 +17,12 @@ ACKNOWLEDGE = "opsloop.dev/acknowledge"  # annotation on an Incident, any new va
 KEEP = "opsloop.dev/keep"  # annotation "true" on an Incident: it outlives its retention
 WAIVE = "opsloop.dev/waive-regression"  # annotation "true" on an Incident: close the loop without an EvalCase
 SUBJECT = "opsloop.dev/subject"  # annotation on a postmortem ConfigMap: digest of what it was rendered from
+RENDERED = (
+    "opsloop.dev/rendered"  # annotation on a postmortem ConfigMap: digest of the Markdown that opsloop wrote there
+)
 GATE = "opsloop.dev/in-traffic"  # readiness gate (pod condition type) of canary pods
 EVAL_HEADER = "X-Opsloop-Eval"  # header of eval requests, so that a service can exclude them from its SLI
+TEMPLATES = "opsloop-postmortem"  # ConfigMap of a namespace with its own templates of postmortems: postmortem.md.j2, postmortem.html.j2
 TICKET_QUEUE = "opsloop-tickets"  # ConfigMap with the namespace's tickets that are linked to no Incident; further ones have a number
 LAGS = "opsloop-lags"  # ConfigMap with what the namespace's past Incidents taught of alert rules
 CORRECTIONS = "opsloop-corrections"  # ConfigMap with what people's corrections of tickets taught, and the answers to the latest ones
@@ -55,7 +59,7 @@ def queue_name(number: int) -> str:
 
 
 def postmortem_name(incident: str) -> str:
-    """Name of the ConfigMap with the rendered postmortem (key postmortem.md)."""
+    """Name of the ConfigMap with the postmortem: as Markdown (postmortem.md) and as data (postmortem.json.gz)."""
     return f"{incident}-postmortem"
 
 

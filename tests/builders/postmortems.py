@@ -6,6 +6,8 @@ from opsloop.api.evalcase import EvalCase, EvalCaseStatus
 from opsloop.api.incident import Incident, IncidentSpec, IncidentStatus
 from opsloop.api.meta import ObjectMeta
 from opsloop.api.release import Release
+from opsloop.core.postmortem.document import Document, document
+from opsloop.core.postmortem.render import render
 from opsloop.core.postmortem.subject import PostmortemSubject
 from tests.builders.evalcases import BAD, GOOD, at, case, proven, release, revision, ticket
 
@@ -26,6 +28,14 @@ class Episode(NamedTuple):
     @property
     def subject(self) -> PostmortemSubject:
         return PostmortemSubject.of(*self)
+
+    @property
+    def document(self) -> Document:
+        return document(*self)
+
+    @property
+    def markdown(self) -> str:
+        return render(self.document, "md")
 
 
 def incident(title: str = "answers burns its error budget 20 times too fast", **status: Any) -> Incident:

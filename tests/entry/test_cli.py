@@ -25,7 +25,7 @@ from opsloop.shell.evidence.intake import filings
 from opsloop.shell.evidence.sources import Cluster
 from opsloop.shell.ports import CONFIGMAPS, EVALCASES, INCIDENTS
 from tests.builders.gate_shift import INCIDENT, NS, at, stamp
-from tests.fakes.gate_world import ShopCluster, after_the_shift, config_map
+from tests.fakes.gate_world import ShopCluster, after_the_shift
 
 
 @pytest.fixture
@@ -198,13 +198,6 @@ async def test_a_json_body_is_decoded_for_the_kubernetes_client() -> None:
     assert cli_gate.encodable(json_headers, b"") == (json_headers, None)
     assert cli_gate.encodable({"Content-Type": "text/csv"}, b"a,b") == ({"Content-Type": "text/csv"}, b"a,b")
     assert cli_gate.encodable(json_headers, b"not json") == ({"Content-Type": "text/plain"}, b"not json")
-
-
-def test_postmortem_prints_the_stored_markdown(shop: ShopCluster, capsys: pytest.CaptureFixture[str]) -> None:
-    data = {"postmortem.md": "# answers-1\n\nIt broke.\n"}
-    shop.seed(config_map(names.postmortem_name(INCIDENT), names.INCIDENT, INCIDENT, data=data))
-    assert run(shop, "postmortem", "-n", NS, INCIDENT) == 0
-    assert capsys.readouterr().out == "# answers-1\n\nIt broke.\n"
 
 
 async def _with_timeline(shop: ShopCluster) -> None:

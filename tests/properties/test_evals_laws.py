@@ -20,9 +20,8 @@ from opsloop.core.evalcase.expectation import SERVER_ERRORS, answer, compare
 from opsloop.core.evalcase.gating import judge
 from opsloop.core.evalcase.quarantine import is_name, labels, pod_from_template, pod_name, selected_by
 from opsloop.core.facts import PodFacts, ProbeReply
-from opsloop.core.postmortem.document import render
 from tests.builders.evalcases import BAD, CASE, GOOD, at, case, facts, release, template, ticket
-from tests.builders.postmortems import hostile
+from tests.builders.postmortems import Episode, hostile
 
 
 @st.composite
@@ -145,7 +144,7 @@ def test_no_text_breaks_out_of_the_postmortem(evil: str, short: str) -> None:
     incident = episode.incident.model_copy(
         update={"spec": spec, "status": status.model_copy(update={"timeline": [entry]})}
     )  # fmt: skip
-    said = render(incident, None, None)
+    said = Episode(incident, None, None).markdown
     assert sum(line.startswith("#") for line in said.split("\n")) == 12
     rows = [
         line for line in said.split("\n") if ("**" in line and line.startswith("| 2026-")) or line.startswith("| 10:")

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from opsloop.core.postmortem import document
+from opsloop.core.postmortem import render
 from opsloop.core.reported import Alert
 from opsloop.names import ledger_name
 from opsloop.shell.ports import Object, Resource
@@ -69,13 +69,13 @@ async def test_a_ledger_that_the_correlator_wrote_is_not_read_again(shift: Shift
 
 async def test_the_postmortem_is_rendered_once_for_each_time_it_is_stored(monkeypatch: pytest.MonkeyPatch) -> None:
     """In a whole shift; and a new process, which knows only what is stored, renders nothing again."""
-    rendered, render = list[str](), document.render
+    rendered, made = list[str](), render.render
 
-    def counted(*episode: Any) -> str:
-        rendered.append(render(*episode))
+    def counted(*arguments: Any) -> str:
+        rendered.append(made(*arguments))
         return rendered[-1]
 
-    monkeypatch.setattr(document, "render", counted)
+    monkeypatch.setattr(render, "render", counted)
     shift = Shift()
     await shift.play(stop=False)
     stores = [

@@ -64,6 +64,32 @@ class Note(Model):
         description="Who wrote the note, for example a role or team; the postmortem leaves it out.",
     )
     text: str = Field(max_length=4096, description="Text of the note.")
+    section: str = Field(
+        default="",
+        max_length=64,
+        description="Section of the postmortem that the note belongs to: summary, impact, times, timeline, causes, factors,"
+        " went-well, went-wrong, lucky, actions or questions; anything else is the title of a section of its own. Empty: notes.",
+    )
+
+
+class ActionItem(Model):
+    """Action item that people decided on, or what they add to one of opsloop's."""
+
+    id: str = Field(
+        max_length=63,
+        pattern=r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$",
+        description="Identifier, for example drain-test. That of an action item of opsloop (eval-case, fix, ...) adds to it.",
+    )
+    text: str = Field(default="", max_length=1024, description="What is to be done.")
+    owner: str = Field(default="", max_length=128, description="Team or role that does it.")
+    due: str = Field(
+        default="",
+        max_length=10,
+        pattern=r"^([0-9]{4}-[0-9]{2}-[0-9]{2})?$",
+        description="Date, for example 2026-12-31.",
+    )
+    done: bool = Field(default=False, description="Whether it is done.")
+    link: str = Field(default="", max_length=1024, description="URL of the ticket that it is worked on in.")
 
 
 class IncidentSpec(Model):
@@ -93,6 +119,12 @@ class IncidentSpec(Model):
     )
     links: list[Text] = Field(
         default_factory=list, max_length=50, description="URLs added by people, shown in the postmortem."
+    )
+    actions: list[ActionItem] = Field(
+        default_factory=list,
+        max_length=50,
+        description="Action items added by people, shown in the postmortem.",
+        json_schema_extra=map_list("id"),
     )
 
 

@@ -94,6 +94,7 @@ class Operator:
             self.sources, ports.clock, self.cache.releases, self.readings, self._reading_changed, settings.tick,
             self._hot, self._act, self._created, settings.query_budget,
         )  # fmt: skip
+        self.runtime.curve = self.poller.curve
         self.inbox = Inbox(ports.intake, self.intake_stored, apart=Apart(threads))
         self.arrivals = Arrivals(ports.watcher, settings.namespaces, self.intake_stored)
 

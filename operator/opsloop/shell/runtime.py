@@ -1,6 +1,6 @@
 """Runtime: the ports and caches of one process, as reconcilers use them. `entry.wiring` builds it, in tests too."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
@@ -8,6 +8,7 @@ from typing import Any
 from opsloop.core.alerts.ledger import REPEATS
 from opsloop.core.correlation.method import Method
 from opsloop.core.facts import AdmissionAnswer, Experience, ObjectChanges, ReleaseView, TemplateWrite
+from opsloop.core.postmortem.curve import Curve
 from opsloop.core.reported import HouseWords, Looked, Taught
 from opsloop.shell.apart import Apart
 from opsloop.shell.evals.runner import EvalRunner
@@ -52,6 +53,13 @@ class OwnedObjects:
             self.objects.pop((namespace, name), None)
 
 
+ReadCurve = Callable[[NamespacedName, str, tuple[datetime, datetime]], Awaitable[Curve | None]]
+
+
+async def _no_curve(release: NamespacedName, slo: str, span: tuple[datetime, datetime]) -> Curve | None:
+    return None
+
+
 @dataclass
 class Runtime:
     """Ports, caches and background work of one process. `enqueue` requests a reconcile of one object."""
@@ -81,6 +89,8 @@ class Runtime:
     method: Method = field(default_factory=Method)  # words, lags and prices of grouping
     house: HouseWords = field(default_factory=HouseWords)  # what it says of its tickets
     looked: dict[str, Looked] = field(default_factory=dict)  # by namespace: tickets that need no other comparison
+    curve: ReadCurve = _no_curve
+    """Reads an objective of a Release between two times, for a postmortem; None where nothing answers."""
     owned: OwnedObjects = field(default_factory=OwnedObjects)
     refusals: Refusals = field(default_factory=Refusals)
     intake_due_in: Callable[[ObjectKey], float] = lambda _key: 0.0

@@ -21,13 +21,13 @@ from opsloop.core.actions import (
 )
 from opsloop.core.decision import Decision, Event  # fmt: skip
 from opsloop.core.facts import CanaryFacts
-from opsloop.core.postmortem import document
 from opsloop.core.release.revisions import digest
 from opsloop.errors import Conflict, Forbidden, Invalid, LeadershipLost, NotFound, Unavailable
 from opsloop.names import CANARY, GATE, RELEASE, REVISION
 from opsloop.shell.ports import CONFIGMAPS, CONTROLLERREVISIONS, DEPLOYMENTS, EVALCASES, PODS, RELEASES
 from opsloop.shell.reconcile import apply, observe
 from tests.builders.objects import T0, V1, V2, V4, incident, template
+from tests.builders.postmortems import Episode
 from tests.fakes.runtime import Bench, bench, deployment, pod
 from tests.sim.shop import NS
 
@@ -289,8 +289,8 @@ async def test_the_postmortem_is_owned_by_its_incident_and_remembered() -> None:
     decision = Decision(actions=(StorePostmortem("answers-1-postmortem", "900d", item, None, None),))
     await apply.apply_decision(on.runtime, "Incident", obj, decision)
     stored = on.cluster.find(CONFIGMAPS, NS, "answers-1-postmortem")
-    assert stored is not None and stored["data"]["postmortem.md"] == document.render(item, None, None)
-    assert stored["metadata"]["annotations"] == {"opsloop.dev/subject": "900d"}
+    assert stored is not None and stored["data"]["postmortem.md"] == Episode(item, None, None).markdown
+    assert stored["metadata"]["annotations"]["opsloop.dev/subject"] == "900d"
     assert stored["metadata"]["ownerReferences"][0]["uid"] == obj["metadata"]["uid"]
     assert on.runtime.owned.postmortems[NS, "answers-1"] == "900d" and ("Incident", NS, "answers-1") in on.requested
 

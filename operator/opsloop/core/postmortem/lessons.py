@@ -1,89 +1,7 @@
-"""What an incident teaches, each sentence from a fact: gaps of the system, what went well, what to do, what to ask."""
+"""What an incident teaches, each sentence from a fact: what went well, what to do, what to ask."""
 
 from opsloop.core.postmortem.markdown import clock, code, day, plain, span, text
 from opsloop.core.postmortem.subject import PostmortemSubject
-
-_OUTCOMES = {"DidNotHelp": "did not help", "NotProven": "was not seen to help", "Refused": "was refused"}
-
-
-def gaps(subject: PostmortemSubject) -> list[str]:
-    """Contributing factors: what the system allowed or lacked. Never who."""
-    return [*_shipping_gaps(subject), *_eval_gaps(subject), *_detection_gaps(subject), *_mitigation_gaps(subject)]
-
-
-def _shipping_gaps(subject: PostmortemSubject) -> list[str]:
-    blamed, sentences = subject.blamed, []
-    if blamed and blamed.shipped_without_canary:
-        by = f" by {code(blamed.manager)}" if blamed.manager else ""
-        sentences.append(
-            f"**Shipped without a canary.** {subject.blamed_version} was written straight onto the Deployment{by},"
-            " so all users met it at once and no eval ran on it. Nothing in the cluster stood in the way."
-        )
-    elif blamed and blamed.reason == "Canaried":
-        sentences.append(
-            f"**The canary did not catch it.** {subject.blamed_version} went through its canary and was promoted;"
-            " the harm showed only afterwards."
-        )
-    if subject.release is None:
-        sentences.append(
-            "**No Release looks after this service,** so nothing could be judged or rolled back by itself."
-        )
-    return sentences
-
-
-def _eval_gaps(subject: PostmortemSubject) -> list[str]:
-    if subject.release is None:
-        return []
-    if not subject.release.has_evals:
-        return [
-            "**No eval cases.** The Release has no `spec.evals`: nobody asks a new version anything before users do."
-        ]
-    if subject.blamed and subject.release.passed_cases:
-        cases = ", ".join(code(c) for c in subject.release.passed_cases[:10])
-        return [f"**No eval case covered this.** {cases} ran in the promotion and passed."]
-    captured = subject.case is not None and subject.case.incident == subject.name
-    if captured:
-        return ["**No eval case covered this.** The question that failed became a case only through this incident."]
-    return []
-
-
-def _detection_gaps(subject: PostmortemSubject) -> list[str]:
-    status, signal, sentences = subject.incident.status, subject.incident.spec.signal, []
-    first_ticket, detected = subject.first_ticket_at, status.detected_at
-    if signal.kind == "ticket":
-        sentences.append("**A user noticed before any monitor did.** Neither an SLO nor an alert opened this incident.")
-    elif first_ticket and detected and first_ticket < min(detected, status.alerts.first_at or detected):
-        first_monitor = min(detected, status.alerts.first_at or detected)
-        sentences.append(f"**Users told us before any monitor did:** {span(first_ticket, first_monitor)} earlier.")
-    if signal.kind == "burn" and status.alerts.count == 0:
-        sentences.append("**Detected by the SLO only.** No alert rule fired for this harm.")
-    if signal.kind != "burn" and subject.release is not None and not subject.release.has_slo:
-        sentences.append("**No SLO.** The Release does not say what healthy means, so harm cannot be measured.")
-    return sentences
-
-
-def _mitigation_gaps(subject: PostmortemSubject) -> list[str]:
-    status, sentences = subject.incident.status, []
-    back = subject.revision(subject.rollback.to_digest) if subject.rollback else None
-    if back and back.proven_at is None:
-        sentences.append(
-            f"**The rollback went to an unproven revision.** {code(back.version)} had not met its SLO for the bake time."
-        )
-    for play in status.plays:
-        if play.state in _OUTCOMES:
-            why = f": {text(play.message)}" if play.message else ""
-            outcome = f"was refused ({text(play.reason)})" if play.state == "Refused" else _OUTCOMES[play.state]
-            sentences.append(
-                f"**A play {outcome}.** {code(play.type)} of runbook {code(play.runbook)}, attempt {play.attempt}{why}."
-            )
-    if status.page and status.page.sent_at is None and status.page.state != "Grouped":
-        sentences.append(f"**The page did not reach anybody:** {text(status.page.reason) or 'reason unknown'}.")
-    if status.reopened:
-        times = "once" if status.reopened == 1 else f"{status.reopened} times"
-        sentences.append(f"**It came back {times}** after it had been resolved.")
-    if subject.incident.spec.previous:
-        sentences.append(f"**It happened before:** {code(subject.incident.spec.previous)}.")
-    return sentences
 
 
 def went_well(subject: PostmortemSubject) -> list[str]:
@@ -135,69 +53,59 @@ def _rejected_fixes(subject: PostmortemSubject) -> list[str]:
     return sentences
 
 
-def actions(subject: PostmortemSubject) -> list[tuple[bool, str]]:
-    """(done, what to do), each from a fact."""
-    items: list[tuple[bool, str]] = []
-    blamed, status = subject.blamed, subject.incident.status
+Item = tuple[str, bool, str]  # (identifier, done, what to do)
+
+
+def actions(subject: PostmortemSubject) -> list[Item]:
+    """What to do, each from a fact."""
+    items: list[Item] = []
+    blamed, status, service = subject.blamed, subject.incident.status, code(subject.incident.spec.service)
     if blamed and blamed.shipped_without_canary:
-        how = (
-            f"instead of writing the Deployment with {code(blamed.manager)}"
-            if blamed.manager
-            else "not onto the Deployment"
-        )
-        items.append(
-            (
-                False,
-                f"Put changes of {code(subject.incident.spec.service)} through its Release, {how}; leave the pod template to it.",
-            )
-        )
+        by = f"instead of writing the Deployment with {code(blamed.manager)}"
+        how = by if blamed.manager else "not onto the Deployment"
+        said = f"Put changes of {service} through its Release, {how}; leave the pod template to it."
+        items.append(("ship-by-release", False, said))
     items += [_case_action(subject), *_fix_actions(subject)]
     if status.cause is None or status.cause.kind == "unknown":
-        items.append((False, "Find the cause: nothing that was measured points to one."))
+        items.append(("cause", False, "Find the cause: nothing that was measured points to one."))
     if status.page and status.page.sent_at is None and status.page.state != "Grouped":
-        items.append((False, "Repair the way to the pager, and try it with a test page."))
+        items.append(("pager", False, "Repair the way to the pager, and try it with a test page."))
     if subject.incident.spec.signal.kind != "burn" and subject.release is not None and not subject.release.has_slo:
-        items.append((False, f"Write an SLO for {code(subject.release.name)} that counts this harm as bad events."))
+        said = f"Write an SLO for {code(subject.release.name)} that counts this harm as bad events."
+        items.append(("slo", False, said))
     if subject.release is None:
-        items.append(
-            (
-                False,
-                f"Write a Release for {code(subject.incident.spec.service)}, so that the next one can be rolled back.",
-            )
-        )
+        items.append(("release", False, f"Write a Release for {service}, so that the next one can be rolled back."))
     return items
 
 
-def _case_action(subject: PostmortemSubject) -> tuple[bool, str]:
+def _case_action(subject: PostmortemSubject) -> Item:
     case = subject.case
     if case is None:
         because = f" None was captured: {text(subject.no_case)}." if subject.no_case else ""
-        return False, f"Write an EvalCase that fails on what went wrong here.{because}"
-    name = code(case.name)
+        return "eval-case", False, f"Write an EvalCase that fails on what went wrong here.{because}"
+    said = f"Eval case {code(case.name)} gates promotions of {code(case.release)} from now on"
     if case.proven == "True":
-        return True, f"Eval case {name} gates promotions of {code(case.release)} from now on (proven)."
+        return "eval-case", True, f"{said} (proven)."
     if case.kind == "manual":
-        return (
-            True,
-            f"Eval case {name} gates promotions of {code(case.release)} from now on (written by a person).",
-        )
+        return "eval-case", True, f"{said} (written by a person)."
     reason = text(case.reason) or "no proof yet"
-    return False, f"Get eval case {name} proven; until then it gates nothing ({reason})."
+    return "eval-case", False, f"Get eval case {code(case.name)} proven; until then it gates nothing ({reason})."
 
 
-def _fix_actions(subject: PostmortemSubject) -> list[tuple[bool, str]]:
+def _fix_actions(subject: PostmortemSubject) -> list[Item]:
     fix, cause = subject.incident.status.fix, subject.incident.status.cause
     if fix is not None:
-        with_case = (
+        how = (
             "with this incident's case passing" if fix.case_passed else "**without** this incident's case passing in it"
         )
-        return [
-            (fix.case_passed, f"Fix {code(fix.version)} promoted at {day(fix.at)} {clock(fix.at)} UTC, {with_case}.")
-        ]
+        said = f"Fix {code(fix.version)} promoted at {day(fix.at)} {clock(fix.at)} UTC, {how}."
+        return [("fix", fix.case_passed, said)]
     if cause and cause.kind == "bad_release":
-        return [(False, f"Ship a fix of {subject.blamed_version}: still open, users have {_live(subject)} meanwhile.")]
+        said = f"Ship a fix of {subject.blamed_version}: still open, users have {_live(subject)} meanwhile."
+        return [("fix", False, said)]
     if cause and cause.object:
-        return [(False, f"Undo or mend it where it is written: {code(cause.object)}. opsloop does not change it.")]
+        said = f"Undo or mend it where it is written: {code(cause.object)}. opsloop does not change it."
+        return [("mend", False, said)]
     return []
 
 

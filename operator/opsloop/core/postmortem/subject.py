@@ -4,21 +4,28 @@ What is not in the reduced objects cannot get into the document, so equal digest
 """
 
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 
 from pydantic import TypeAdapter
 
 from opsloop.api.evalcase import EvalCase
-from opsloop.api.incident import BurnSignal, Incident, IncidentStatus
+from opsloop.api.incident import BurnSignal, Incident, IncidentStatus, TimelineEntry
 from opsloop.api.meta import ObjectMeta
 from opsloop.api.page import Page
 from opsloop.api.release import Release, Revision, RollbackRecord
 from opsloop.core import conditions
+from opsloop.core.postmortem.blameless import Redactor, is_tool, people_of
 from opsloop.core.postmortem.markdown import code
 
-_NOTE = "Note"  # type of entries of `core.incident.people`
-EDITION = "2"  # raise it when the document changes its form: stored postmortems are then rendered again
+# Types of timeline entries whose message quotes a person, with what the postmortem says instead; "" leaves the entry out
+_QUOTES = {
+    "Note": "",  # they stand in the section that they were written for
+    "Assigned": "",
+    "Acknowledged": "a person has taken it on",
+    "Stopped": "opsloop was stopped by a person",
+}
+EDITION = "3"  # raise it when the document changes its form: stored postmortems are then rendered again
 
 _COPIED = (
     "phase", "severity", "title", "onset_at", "detected_at", "mitigated_at", "resolved_at", "burn", "also_burned", "affected",
@@ -58,13 +65,18 @@ class ReleaseRecord:
             name=release.metadata.name,
             has_evals=release.spec.evals is not None,
             has_slo=release.spec.slo is not None,
-            revisions=tuple(revision.model_copy(update={"images": {}}) for revision in revisions),
+            revisions=tuple(r.model_copy(update={"images": {}, "manager": _tool(r.manager)}) for r in revisions),
             namesakes=tuple(sorted(version for version in named if versions.count(version) > 1)),
             rollback=rollback and rollback.model_copy(update={"state": "Done"}),
             passed_cases=tuple(passed),
             rejected_dark=_rejected_dark(release, incident),
             live_version=status.version if blamed and incident.status.fix is None else "",
         )
+
+
+def _tool(manager: str) -> str:
+    """A field manager, where it is a tool and cannot be somebody's name."""
+    return manager if is_tool(manager) else ""
 
 
 def _concerns(revision: Revision, incident: Incident, rollback: RollbackRecord | None) -> bool:
@@ -110,6 +122,7 @@ class PostmortemSubject:
     release: ReleaseRecord | None
     case: CaseRecord | None
     no_case: str  # why no EvalCase was captured
+    redactor: Redactor = field(default=Redactor(None, None), repr=False)
 
     @classmethod
     def of(cls, incident: Incident, release: Release | None, case: EvalCase | None) -> "PostmortemSubject":
@@ -120,6 +133,7 @@ class PostmortemSubject:
             release=ReleaseRecord.of(release, incident) if release else None,
             case=CaseRecord.of(case) if case else None,
             no_case=captured.message if captured and case is None else "",
+            redactor=_redactor(incident, release),
         )
 
     @property
@@ -212,15 +226,57 @@ def _reduced(incident: Incident) -> Incident:
     copied = {name: getattr(status, name) for name in _COPIED} | {
         "alerts": alerts,
         "page": _calls(status.page),
-        "tickets": [ticket.model_copy(update={"evidence": [], "example": None}) for ticket in status.tickets],
-        "timeline": [entry for entry in status.timeline if entry.type != _NOTE],  # the section Notes has them
+        "tickets": [
+            ticket.model_copy(update={"subject": "", "evidence": [], "example": None}) for ticket in status.tickets
+        ],
+        "timeline": [
+            told for entry in status.timeline if (told := _told(entry, incident.spec.signal.kind)) is not None
+        ],
         "plays": [play for play in status.plays if play.state in ("DidNotHelp", "NotProven", "Refused")],
     }
+    if (cause := status.cause) is not None:
+        copied["cause"] = cause.model_copy(update={"manager": _tool(cause.manager)})
+    spec = incident.spec
+    if spec.signal.kind == "ticket":  # title and message are the user's words
+        said = f"{spec.service}: reported by a user"
+        copied["title"] = status.title if status.title != spec.title else said
+        spec = spec.model_copy(
+            update={"title": said, "signal": spec.signal.model_copy(update={"message": ""})},
+        )
+    notes = [note.model_copy(update={"author": ""}) for note in spec.notes]
     return Incident(
         metadata=ObjectMeta(name=meta.name, namespace=meta.namespace),
-        spec=incident.spec,
+        spec=spec.model_copy(update={"assignee": "", "notes": notes}),
         status=IncidentStatus().model_copy(update=copied),
     )
+
+
+def _told(entry: TimelineEntry, signal: str) -> TimelineEntry | None:
+    """The entry without a person's words; None where nothing else is in it. `signal` is the kind of what opened the Incident."""
+    if signal == "ticket" and entry.key == "detected":
+        return entry.model_copy(update={"message": "a user's ticket came in"})
+    if entry.type == "Ticket":
+        said = f"ticket {entry.key.removeprefix('ticket-')} was linked"
+        return entry.model_copy(update={"message": said, "evidence": []})
+    said = _QUOTES.get(entry.type, entry.message)
+    return entry.model_copy(update={"message": said}) if said or not entry.message else None
+
+
+def _redactor(incident: Incident, release: Release | None) -> Redactor:
+    """Takes everybody out whom the Incident names; names of systems stay, though a person may bear them as well."""
+    status, spec, cause = incident.status, incident.spec, incident.status.cause
+    revisions = [r for r in release.status.revisions if _concerns(r, incident, None)] if release else []
+    managers = {r.manager for r in revisions} | ({cause.manager} if cause else set())
+    systems = {
+        incident.metadata.name,
+        incident.metadata.namespace,
+        spec.service,
+        spec.release,
+        spec.owner,
+        *status.affected,
+    }
+    names = people_of(incident) | {m for m in managers if m and not is_tool(m)}
+    return Redactor.of(names, systems | {*status.alerts.by_service, *(r.version for r in revisions)})
 
 
 def _calls(page: Page | None) -> Page | None:

@@ -19,6 +19,7 @@ from opsloop.core.gate.report import USAGE
 from opsloop.entry.cli import correlate as cli_correlate
 from opsloop.entry.cli import gate as cli_gate
 from opsloop.entry.cli import people as cli_people
+from opsloop.entry.cli import postmortems as cli_postmortems
 from opsloop.entry.cli import show as cli_show
 from opsloop.entry.cli import stop as cli_stop
 from opsloop.entry.cli import tickets as cli_tickets
@@ -105,9 +106,16 @@ def parser() -> argparse.ArgumentParser:
     top.add_argument("--version", action="version", version=f"opsloop {version()}")
     commands = top.add_subparsers(dest="command", required=True, metavar="COMMAND")
     _gate(commands.add_parser("gate", help="verify a shift: seven rows, each recomputed from its source"))
-    postmortem = _reader(commands.add_parser("postmortem", help="print an Incident's postmortem (Markdown)"))
+    postmortem = _reader(commands.add_parser("postmortem", help="print an Incident's postmortem (Markdown or HTML)"))
     postmortem.add_argument("incident", metavar="INCIDENT")
-    postmortem.set_defaults(run=cli_show.postmortem)
+    add = postmortem.add_argument
+    add("-o", "--output", choices=cli_postmortems.FORMS, default="md", help="default: %(default)s")
+    add(
+        "--template",
+        metavar="FILE",
+        help="Jinja2 template; default: the namespace's ConfigMap opsloop-postmortem, if any",
+    )
+    postmortem.set_defaults(run=cli_postmortems.postmortem)
     timeline = _reader(commands.add_parser("timeline", help="print an Incident's timeline"))
     timeline.add_argument("incident", metavar="INCIDENT")
     timeline.set_defaults(run=cli_show.timeline)
@@ -179,6 +187,8 @@ def _people(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> 
     assign.add_argument("who", nargs="?", default="", metavar="WHO", help="person or team; default: you")
     assign.add_argument("--nobody", action="store_true", help="take the assignment away")
     note.add_argument("text", metavar="TEXT")
+    where = "section of the postmortem, for example lucky, or a title of its own; default: notes"
+    note.add_argument("--section", default="", metavar="SECTION", help=where)
     note.add_argument("--author", default="", metavar="WHO", help="role or team that writes it; default: you")
 
 

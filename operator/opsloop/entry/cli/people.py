@@ -47,6 +47,8 @@ async def note(arguments: argparse.Namespace, cluster: Cluster) -> int:
     """Adds a note, by the caller where no author is named."""
     author = _fits(arguments.author or await caller(cluster))
     added = {"at": format_time(datetime.now(UTC)), "author": author, "text": arguments.text}
+    if arguments.section:
+        added["section"] = arguments.section
 
     def change(incident: Object) -> list[Object]:
         notes = [*(incident["spec"].get("notes") or []), added]

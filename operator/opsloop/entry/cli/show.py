@@ -1,35 +1,18 @@
-"""`opsloop postmortem` and `timeline`: print stored records for a person."""
+"""`opsloop timeline`: prints stored records for a person."""
 
 import argparse
 from collections.abc import Iterable
 from datetime import datetime
 
-from opsloop import names
 from opsloop.api.incident import Incident, TimelineEntry
-from opsloop.entry.cli.out import say, say_prose
+from opsloop.entry.cli.out import say
 from opsloop.errors import NotFound
-from opsloop.shell.ports import CONFIGMAPS, INCIDENTS, Reader
-
-POSTMORTEM_KEY = "postmortem.md"
-
-
-async def postmortem(arguments: argparse.Namespace, reader: Reader) -> int:
-    """Prints an Incident's postmortem as stored, in Markdown. Raises NotFound if there is none yet."""
-    incident: str = arguments.incident
-    await _incident(reader, arguments.namespace, incident)
-    try:
-        stored = await reader.get(CONFIGMAPS, arguments.namespace, names.postmortem_name(incident))
-    except NotFound:
-        raise NotFound(
-            f"Incident {incident} has no postmortem yet; it is written when the Incident is resolved"
-        ) from None
-    say_prose(str((stored.get("data") or {}).get(POSTMORTEM_KEY, "")).rstrip("\n"))
-    return 0
+from opsloop.shell.ports import INCIDENTS, Reader
 
 
 async def timeline(arguments: argparse.Namespace, reader: Reader) -> int:
     """Prints an Incident's timeline, with times relative to the onset and the evidence of each entry."""
-    incident = await _incident(reader, arguments.namespace, arguments.incident)
+    incident = await incident_of(reader, arguments.namespace, arguments.incident)
     status = incident.status
     entries = sorted(status.timeline, key=lambda entry: entry.at)
     zero = status.onset_at or (entries[0].at if entries else incident.spec.signal.at)
@@ -66,7 +49,8 @@ def since(zero: datetime, at: datetime) -> str:
     return f"{sign}{clock}:{rest // 10:02d}.{rest % 10}"
 
 
-async def _incident(reader: Reader, namespace: str, name: str) -> Incident:
+async def incident_of(reader: Reader, namespace: str, name: str) -> Incident:
+    """The Incident. Raises NotFound in a sentence."""
     try:
         return Incident.model_validate(await reader.get(INCIDENTS, namespace, name))
     except NotFound:

@@ -44,7 +44,6 @@ from opsloop.core.actions import (
 from opsloop.core.decision import Decision, Event, EventType
 from opsloop.core.evalcase.quarantine import pod_from_template
 from opsloop.core.facts import TemplateWrite
-from opsloop.core.postmortem import document
 from opsloop.core.release import revisions
 from opsloop.core.text import line
 from opsloop.core.tickets.correcting import CORRECTED, REFUSED
@@ -63,7 +62,7 @@ from opsloop.shell.ports import (
     Object,
     Resource,
 )
-from opsloop.shell.reconcile import manifests
+from opsloop.shell.reconcile import manifests, postmortems
 from opsloop.shell.reconcile.refusals import Refusable, kind_of
 from opsloop.shell.runtime import Runtime
 from opsloop.shell.watch.mapping import requests_for_object
@@ -252,7 +251,7 @@ async def execute(runtime: Runtime, namespace: str, obj: Object, action: Action)
         case WithdrawPage():
             runtime.pages.withdraw(action)
         case StorePostmortem():
-            await _store_postmortem(runtime, namespace, obj, action)
+            await postmortems.store(runtime, namespace, obj, action)
         case CreateEvalCase():
             await _create_if_absent(runtime, EVALCASES, namespace, manifests.new_eval_case(action))
         case StartQuarantine():
@@ -363,7 +362,7 @@ def _is_canary_of(deployment: Object, release: str) -> bool:
     return bool(deployment["metadata"].get("labels", {}).get(CANARY) == release)
 
 
-# an Incident, what is filed to it, and its postmortem
+# an Incident, and what is filed to it
 
 
 async def _create_incident(runtime: Runtime, namespace: str, action: CreateIncident) -> None:
@@ -432,14 +431,6 @@ async def _delete_inbox_entries(runtime: Runtime, namespace: str, action: Delete
     entries = list(action.entries.items())
     for first in range(0, len(entries), TOGETHER):
         await _each(delete(name, uid) for name, uid in entries[first : first + TOGETHER])
-
-
-async def _store_postmortem(runtime: Runtime, namespace: str, obj: Object, action: StorePostmortem) -> None:
-    name = action.incident.metadata.name
-    markdown = document.render(action.incident, action.release, action.case)
-    await runtime.writer.apply(CONFIGMAPS, namespace, manifests.postmortem(obj, action, markdown))
-    runtime.owned.postmortems[namespace, name] = action.digest
-    runtime.enqueue(("Incident", namespace, name))
 
 
 # an EvalCase's quarantined pods

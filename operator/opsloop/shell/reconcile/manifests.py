@@ -87,12 +87,14 @@ def canary_deployment(release: Object, action: EnsureCanary) -> Object:
     }
 
 
-def postmortem(incident: Object, action: StorePostmortem, markdown: str) -> Object:
-    """The ConfigMap with the postmortem and the digest of its subject, owned by its Incident."""
+def postmortem(incident: Object, action: StorePostmortem, contents: Mapping[str, Any], version: str) -> Object:
+    """The ConfigMap with the postmortem and the digest of its subject, owned by its Incident. `version`: as it was read, or ""."""
     labels = {INCIDENT: incident["metadata"]["name"], **MANAGED}
     body = config_map(action.name, labels, incident)
-    body["metadata"] |= {"namespace": incident["metadata"]["namespace"], "annotations": {SUBJECT: action.digest}}
-    return body | {"data": {"postmortem.md": markdown}}
+    annotations = {SUBJECT: action.digest, **contents["annotations"]}
+    body["metadata"] |= {"namespace": incident["metadata"]["namespace"], "annotations": annotations}
+    body["metadata"] |= {"resourceVersion": version} if version else {}
+    return body | {"data": contents["data"], "binaryData": contents["binaryData"]}
 
 
 def ledger(incident: Object, content: Ledger) -> Object:

@@ -13,12 +13,13 @@ import contextlib
 import logging
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from opsloop.api.release import Release
 from opsloop.api.slo import DEFAULT_SOURCE, ONLY, Slo
 from opsloop.core.facts import Readings, Unknown
 from opsloop.core.incident.effect import Act
+from opsloop.core.postmortem.curve import Curve
 from opsloop.core.slo import age, query_budget
 from opsloop.core.slo import burn_rate as slo
 from opsloop.core.slo.merged import is_quiet, merged
@@ -189,6 +190,15 @@ class Poller:
             for turn in self._turns.values():
                 if turn.task is not None:
                     turn.task.cancel()
+
+    async def curve(self, key: NamespacedName, name: str, span: tuple[datetime, datetime]) -> Curve | None:
+        """One objective of a Release between two times, for its postmortem; None where nothing answers or it has no such objective."""
+        turn = self._turns.get((key, name))
+        release = next((r for r in self._releases() if r.key == key), None)
+        lane = self._lanes.get(turn.history.slo.source) if turn else None
+        if turn is None or release is None or lane is None:
+            return None
+        return await lane.reader.curve(release_for(release, turn.history.slo), turn.history, span)
 
     async def pass_once(self) -> None:
         """Reads every objective once, due or not, and returns when all are read."""

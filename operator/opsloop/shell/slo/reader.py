@@ -15,6 +15,7 @@ from opsloop.api.slo import Slo
 from opsloop.core import conditions
 from opsloop.core.facts import CanaryReading, Harm, Reading, Readings, Remark, SinceAct, Told, Unknown, Verdict
 from opsloop.core.incident.effect import Act
+from opsloop.core.postmortem.curve import Curve
 from opsloop.core.slo import burn_rate as slo
 from opsloop.core.slo import carried, flat, promql, remarks, telling, traffic
 from opsloop.core.slo.age import MOST_INTERVALS
@@ -22,6 +23,7 @@ from opsloop.core.slo.pods import Labels, Scope
 from opsloop.core.slo.splits import by_digest, queried, revisions_to_read, scope_of
 from opsloop.core.slo.tiers import windows_of
 from opsloop.shell.ports import NamespacedName
+from opsloop.shell.slo import curves
 from opsloop.shell.slo.acts import ActReader
 from opsloop.shell.slo.bursts import BurstReader
 from opsloop.shell.slo.canary import CanaryCounter
@@ -210,6 +212,13 @@ class SliReader:
             scrape=self._resolution,
             remarks=self._remarks(history),
         )
+
+    async def curve(self, release: Release, history: History, span: tuple[datetime, datetime]) -> Curve | None:
+        """The objective between two times; None where nothing answers."""
+        scope = await self._scope(release, history, span[1])
+        if isinstance(scope, Unknown):
+            return None
+        return await curves.read(self._query, history.slo, scope, span, self._resolution)
 
     async def _scope(self, release: Release, history: History, at: datetime) -> Scope | Unknown:
         """Where the Release's series are. The labels of a structured SLI are looked for until they are found."""

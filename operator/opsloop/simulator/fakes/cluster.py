@@ -172,6 +172,12 @@ class FakeCluster:
         def effect() -> Object:
             key = self._key(resource, namespace, body)
             old = clone(self._objects.get(key, {}))
+            if (seen := body["metadata"].get("resourceVersion")) and seen != old.get("metadata", {}).get(
+                "resourceVersion"
+            ):
+                raise Conflict(
+                    f"{resource.plural} {namespace}/{body['metadata']['name']}: resourceVersion {seen} is stale"
+                )
             _prune(old, self._applied.get(key, {}), body)
             self._applied[key] = clone(body)
             return self._store(resource, namespace, self._admitted(resource, namespace, _merge(old, body)))
