@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from dataclasses import fields, replace
 
 from opsloop.core.correlation.method import Method
-from tests.correlation.scores import HEAD, fresh, measured
+from tests.correlation.scores import HEAD, fresh, measured, other
 from tests.correlation.storms import Storm
 
 OFF = 0.3
@@ -55,7 +55,12 @@ def main() -> None:
         for core in (False, True):
             what = f"{'with' if cluster else 'without'} the cluster's facts{', without companions' if core else ''}"
             print(measured(storms, Method(), cluster, core), what)
+    print(measured(storms, Method(), prometheus=True), "with the cluster's facts and Prometheus' rules")
+    print(measured(storms, Method(), learn=False, prometheus=True), "the same, nothing learnt")
     print(measured(storms, Method(), learn=False), "with the cluster's facts, nothing learnt")
+    others = other(options.seed, options.storms)
+    print(measured(others, Method()), "the second generator, with the cluster's facts")
+    print(measured(others, Method(), prometheus=True), "the same with Prometheus' rules")
     if options.flat:
         flat(storms)
 

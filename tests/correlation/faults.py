@@ -40,6 +40,7 @@ class Fault:
     symptoms: dict[Symptom, float] = field(default_factory=dict)
     unready: set[str] = field(default_factory=set)
     changed: set[str] = field(default_factory=set)
+    what: str = ""  # its kind
 
     def shows(self, kind: str, service: str, delay: float) -> None:
         """Adds a symptom; the earliest counts."""
@@ -53,8 +54,10 @@ def a_fault(shop: Shop, rng: random.Random, not_on: set[str]) -> Fault:
     """A fault of a random kind on a random place that is not in `not_on`."""
     graph = shop.graph
     while True:
-        made = rng.choice(FAULTS)(shop, graph, rng)
+        kind = rng.choice(FAULTS)
+        made = kind(shop, graph, rng)
         if made is not None and not made.accept & not_on and len(made.symptoms) >= LEAST:
+            made.what = kind.__name__.strip("_")
             return made
 
 

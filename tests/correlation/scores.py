@@ -6,11 +6,13 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+from opsloop.core.alert_rules import NO_RULES
 from opsloop.core.correlation.facts import Reader
 from opsloop.core.correlation.grouping import Grouping, group
 from opsloop.core.correlation.lags import Lessons
 from opsloop.core.correlation.method import Method
 from opsloop.core.correlation.onsets import Rules
+from tests.correlation import others
 from tests.correlation.storms import NOISE, WORLD, Storm, a_storm
 
 
@@ -120,14 +122,23 @@ def summary(scores: Iterable[Score]) -> Summary:
 
 
 def measured(
-    storms: Iterable[Storm], method: Method, with_cluster: bool = True, core: bool = False, learn: bool = True
+    storms: Iterable[Storm],
+    method: Method,
+    with_cluster: bool = True,
+    core: bool = False,
+    learn: bool = True,
+    prometheus: bool = False,
 ) -> Summary:
-    """The summary of many storms, in the order of their numbers; each cluster's lags are learnt from its earlier storms."""
+    """The summary of many storms, in the order of their numbers; each cluster's lags are learnt from its earlier storms.
+
+    `prometheus`: its rules are known as well, as the operator reads them.
+    """
     scores, lessons, world = [], Lessons(), -1
     for storm in storms:
         if storm.number // WORLD != world:
             lessons, world = Lessons(), storm.number // WORLD
-        rules = Rules(learnt=lessons.shifts(method.lags.learn_from) if learn else {})
+        known = storm.rules if prometheus else NO_RULES
+        rules = Rules(known, lessons.shifts(method.lags.learn_from) if learn else {})
         grouping = found(storm, method, rules, with_cluster, core)
         lessons = lessons.after(grouping.groups, rules)
         scores.append(score(storm, grouping, core))
@@ -138,3 +149,14 @@ def fresh(seed: int, hard: int) -> list[Storm]:
     """So many hard storms, and single ones between them, beginning with those of the seed."""
     first = seed * 200 * WORLD
     return [a_storm(n) for n in range(first, first + hard * 3 // 2)]
+
+
+def other(seed: int, hard: int) -> list[Storm]:
+    """So many hard storms of the second generator."""
+    found, number = list[Storm](), seed * 200 * WORLD
+    while len(found) < hard:
+        storm = others.a_storm(number)
+        number += 1
+        if storm.kind != "single" and storm.alerts:
+            found.append(storm)
+    return found

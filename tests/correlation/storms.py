@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
+from opsloop.core.alert_rules import NO_RULES, AlertRule, AlertRules
 from opsloop.core.correlation.paths import Known
 from opsloop.core.reported import Alert
 from opsloop.core.topology import Graph
@@ -54,8 +55,11 @@ class Storm:
     truth: dict[str, str | frozenset[str]] = field(default_factory=dict)
     derived: set[str] = field(default_factory=set)  # companions: burn, probe, replicas, targets
     accept: dict[str, set[str]] = field(default_factory=dict)  # Incident → roots
+    began: dict[str, tuple[str, float]] = field(default_factory=dict)  # Incident → where its fault is, and since when
+    what: dict[str, str] = field(default_factory=dict)  # Incident → the kind of its fault
     one_namespace: bool = False
     known: Known = field(default_factory=Known)
+    rules: AlertRules = NO_RULES  # as the Prometheus of its cluster would tell them
 
 
 WORLD = 30  # storms of one cluster: its application and its rules stay
@@ -84,6 +88,8 @@ def _storm(seed: int, world: random.Random, rng: random.Random) -> Storm:
         fault = a_fault(shop, rng, {name for f in faults for name in f.accept})
         faults.append(fault)
         storm.accept[f"inc-{number}"] = fault.accept
+        storm.began[f"inc-{number}"] = fault.root, at
+        storm.what[f"inc-{number}"] = fault.what
         maker.fault(fault, f"inc-{number}", at)
         at += rng.uniform(30, 780)
     if kind == "noise":
@@ -93,6 +99,7 @@ def _storm(seed: int, world: random.Random, rng: random.Random) -> Storm:
     namespaces = {shop.namespaces[f.root] for f in faults}
     storm.one_namespace = count > 1 and len(namespaces) == 1
     storm.known = _known(faults, shop, rng)
+    storm.rules = _rules(maker, random.Random(f"rules of {seed // WORLD}"))
     return storm
 
 
@@ -101,6 +108,21 @@ def _known(faults: list[Fault], shop: Shop, rng: random.Random) -> Known:
     changed = {name for f in faults for name in f.changed}
     changed |= {name for name in shop.services if rng.random() < 0.015}
     return Known(frozenset(n for f in faults for n in f.unready), frozenset(changed))
+
+
+def _rules(maker: "_Maker", rng: random.Random) -> AlertRules:
+    """`for` and range of each rule, so that it takes as long as it does; which share of the range has to fill, nobody tells."""
+    found = []
+    for kind, (_, takes, _) in RULES.items():
+        lag, window = takes * maker.factor[kind], rng.choice([60.0, 120.0, 300.0, 300.0, 600.0])
+        share = {"error": (0.1, 0.6), "slow": (0.1, 0.6), "starved": (0.9, 1.1), "dry": (0.9, 1.1)}.get(kind)
+        if share is None:  # pods and nodes: their `for`, and some time until it is seen
+            found.append(AlertRule(maker.names[kind], maker.holds[kind] * 60.0))
+        else:
+            holds = lag - rng.uniform(*share) * window - rng.uniform(15, 45)
+            found.append(AlertRule(maker.names[kind], max(0.0, holds), window=window))
+    found.append(AlertRule("BlackboxProbeFailed", 220.0))
+    return AlertRules(tuple(found))
 
 
 class _Maker:

@@ -10,7 +10,7 @@ import pytest
 
 from opsloop.core.correlation.method import Method
 from opsloop.entry.cli.commands import main
-from tests.correlation.scores import ari, fresh, measured
+from tests.correlation.scores import ari, fresh, measured, other
 from tests.correlation.storms import NOISE, a_storm
 
 RECORDED = Path("/work/shared/data/correlation")  # not in a clone: its licence travels with it
@@ -42,6 +42,12 @@ def test_hard_storms_of_other_faults_are_grouped_rightly() -> None:
     found = measured(fresh(3, 120), Method())
     assert found.ari >= 0.8 and found.missed <= 0.08 and found.noise_apart >= 0.96
     assert found.root >= 0.82 and found.opened <= 1.15
+
+
+@pytest.mark.simulation
+def test_hard_storms_of_another_generator_are_grouped_rightly() -> None:
+    found = measured(other(3, 120), Method(), prometheus=True)
+    assert found.ari >= 0.82 and found.noise_apart >= 0.95 and found.root >= 0.8 and found.opened <= 1.1
 
 
 @pytest.mark.simulation

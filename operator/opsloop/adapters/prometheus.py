@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 import aiohttp
 
 from opsloop.adapters.http_access import Credentials, HttpAccess
-from opsloop.core.alert_rules import AlertRule
+from opsloop.core.alert_rules import AlertRule, window_of_expression
 from opsloop.errors import Forbidden, Invalid, NotFound, OpsloopError, Partial, TimedOut, Unavailable
 from opsloop.shell.ports import Sample, Series
 
@@ -197,7 +197,8 @@ def _alerts(rule: Mapping[str, Any]) -> bool:
 def _rule(rule: Mapping[str, Any]) -> AlertRule:
     """`duration` in seconds; labels that hold a template differ from alert to alert."""
     fixed = {str(name): str(value) for name, value in (rule.get("labels") or {}).items() if "{{" not in str(value)}
-    return AlertRule(str(rule["name"]), float(rule.get("duration") or 0), tuple(sorted(fixed.items())))
+    window = window_of_expression(str(rule.get("query") or ""))
+    return AlertRule(str(rule["name"]), float(rule.get("duration") or 0), tuple(sorted(fixed.items())), window)
 
 
 def _samples(kind: str, result: Any) -> list[Sample]:

@@ -31,7 +31,7 @@ NEEDS = {
 # What an alert is called and how long it takes to fire, as the starting values have it.
 ALERTS = {
     "fail": ("RequestErrors", 270), "slow": ("RequestLatency", 300), "starved": ("NoRequests", 730),
-    "dead": ("PodNotReady", 990),
+    "dead": ("PodNotReady", 990), "dry": ("NoMessages", 730),
 }  # fmt: skip
 
 
@@ -81,6 +81,45 @@ def test_one_callee_alone_that_nobody_calls_is_at_fault_itself() -> None:
     assert list(told(found)) == ["payments"]
 
 
+def test_a_consumer_that_reads_nothing_belongs_to_the_queue_that_is_gone() -> None:
+    found = groups(an_alert("dead", "bus"), an_alert("fail", "orders"), an_alert("dry", "packing"))
+    assert told(found) == {"bus": {"dead bus", "fail orders", "dry packing"}}
+
+
+def test_what_stops_reading_and_what_nobody_calls_are_two_facts_of_one_service() -> None:
+    dry = [an_alert("dry", "reviews", 700), an_alert("fail", "reviews", 700), an_alert("dead", "reviews-db", 700)]
+    found = told(groups(*STOCK, an_alert("starved", "reviews"), *dry))
+    assert "starved reviews" in found["stock"] and "dry reviews" in found["reviews-db"]
+
+
+def test_harm_that_would_have_to_jump_over_a_service_that_shows_none_is_another_fault() -> None:
+    needs = {"edge": ["web"], "web": ["shop"], "shop": ["store"], "store": ["disk"], "gate": ["edge", "side"]}
+    through = [an_alert("dead", "store"), *(an_alert("fail", s) for s in ("store", "shop", "web", "edge", "gate"))]
+    assert list(told(groups(*through, needs=needs))) == ["store"]
+    path = {a.fact.service: a.path for a in groups(*through, needs=needs).groups[0].attributions}
+    over = [alert for alert in through if alert.labels["service"] != "web"]
+    jumped = {a.fact.service: a.path for a in groups(*over, needs=needs).groups[0].attributions}
+    assert jumped["edge"] == pytest.approx(path["edge"] + Method().prices.skipped)
+    assert jumped["gate"] == pytest.approx(path["gate"]), "once: what is above calls one that shows harm"
+
+
+def test_what_a_service_shows_later_says_little_of_a_fault_before_it() -> None:
+    """Its pods are not ready half an hour after the errors: as the root of those it is one that fails, not one that is dead."""
+    later = [an_alert("fail", s) for s in ("stock", "orders", "gateway")] + [an_alert("dead", "stock", 1800)]
+    assert [round(g.prior, 2) for g in groups(*later).groups] == [4.9, 3.4]
+
+
+def test_pods_that_are_missing_are_a_fault_though_no_caller_of_theirs_shows_anything() -> None:
+    needs = {"edge": ["one", "two", "three"], **{name: ["base"] for name in ("one", "two", "three")}}
+    assert told(groups(an_alert("dead", "base"), needs=needs)) == {"base": {"dead base"}}
+
+
+def test_two_faults_of_which_neither_explains_anything_better_alone_are_found_together() -> None:
+    """What both read from explains them for one price; two that fail by themselves explain them better, but only both."""
+    found = groups(an_alert("fail", "gateway"), an_alert("fail", "packing", 120))
+    assert told(found) == {"gateway": {"fail gateway"}, "packing": {"fail packing"}}
+
+
 def test_the_same_service_failing_again_an_hour_later_is_another_group() -> None:
     again = [an_alert("fail", s, 7200) for s in ("stock", "orders", "gateway")]
     found = groups(*STOCK, *again)
@@ -127,7 +166,7 @@ def test_a_burn_joins_the_errors_that_began_within_its_window_however_late_it_fi
 def test_a_change_speaks_for_one_fault_of_its_service_only() -> None:
     again = [an_alert("fail", s, 2400) for s in ("stock", "orders", "gateway")]
     found = groups(*STOCK, *again, known=Known(changed=frozenset({"stock"})))
-    assert [round(g.prior, 2) for g in found.groups] == [0.9, 3.4]
+    assert [round(g.prior, 2) for g in found.groups] == [0.9, 4.9]
 
 
 def test_a_fixed_root_keeps_its_name_though_another_explains_better() -> None:

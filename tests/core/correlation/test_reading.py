@@ -36,7 +36,8 @@ def an_alert(name: str, text: str = "", **labels: str) -> Alert:
     ("name", "expected"),
     [
         pytest.param("NoRequestsReceived", "starved", id="a service that nobody calls any more"),
-        pytest.param("queue_no_messages", "starved", id="words are cut at signs as well"),
+        pytest.param("queue_no_messages", "dry", id="a consumer that reads nothing; words are cut at signs as well"),
+        pytest.param("NoQueriesExecuted", "dry", id="a service that asks its database nothing"),
         pytest.param("KubePodCrashLooping", "workload", id="pods that crash"),
         pytest.param("TargetDown", "workload", id="down of a target is its workload"),
         pytest.param("SiteDown", "probe", id="down of a site is a probe"),
@@ -150,10 +151,20 @@ def test_without_a_topology_every_name_is_a_service_and_a_namesake_elsewhere_is_
         pytest.param(an_alert("Burn", long="6h"), "burn", 1620, id="a slow burn's window"),
         pytest.param(an_alert("Burn", long="nonsense"), "burn", 650, id="windows that nobody can read"),
         pytest.param(an_alert("Learnt"), "error", 350, id="what past groups taught is added"),
+        pytest.param(
+            an_alert("Ranged"), "error", 120 + 0.35 * 600 + 30, id="its `for`, and a share of its range fills"
+        ),
+        pytest.param(an_alert("Ranged"), "starved", 120 + 600 + 30, id="the whole range has to empty"),
+        pytest.param(
+            an_alert("Known"), "latency", 120 + 0.35 * 300 + 30, id="a range that nobody tells is five minutes"
+        ),
+        pytest.param(an_alert("Known"), "probe", 120 + 30, id="a probe looks at this moment"),
     ],
 )
 def test_the_lag_of_an_alert(alert: Alert, kind: str, expected: float) -> None:
-    rules = Rules(AlertRules((AlertRule("Known", 120.0),)), learnt={"Learnt": 80.0})
+    rules = Rules(
+        AlertRules((AlertRule("Known", 120.0), AlertRule("Ranged", 120.0, window=600.0))), learnt={"Learnt": 80.0}
+    )
     assert lag_of(alert, kind, Method(), rules).expected == pytest.approx(expected)
 
 

@@ -26,6 +26,7 @@ ANSWER = {
                         "name": "PodCrashLooping",
                         "type": "alerting",
                         "duration": 900,
+                        "query": "increase(restarts_total[10m]) > 3",
                         "labels": {"severity": "warning", "summary": "{{ $labels.pod }}"},
                         "alerts": [],
                     },
@@ -37,7 +38,7 @@ ANSWER = {
         ]
     },
 }
-READ = [AlertRule("PodCrashLooping", 900.0, (("severity", "warning"),)), AlertRule("Down", 60.0)]
+READ = [AlertRule("PodCrashLooping", 900.0, (("severity", "warning"),), 600.0), AlertRule("Down", 60.0)]
 
 
 class Server:

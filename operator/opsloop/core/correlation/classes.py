@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from functools import lru_cache
 
 HEARTBEAT = "heartbeat"
-HYGIENE, STARVED, BURN, WORKLOAD, PROBE = "hygiene", "starved", "burn", "workload", "probe"
+HYGIENE, DRY, STARVED, BURN, WORKLOAD, PROBE = "hygiene", "dry", "starved", "burn", "workload", "probe"
 LATENCY, ERROR, SATURATION, OTHER = "latency", "error", "saturation", "other"
 
 _BREAK = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])|[^A-Za-z0-9]+")

@@ -16,11 +16,12 @@ from opsloop.core.correlation.onsets import Rules, lag_of, rule_of, window_of
 from opsloop.core.reported import Alert
 from opsloop.core.topology import Graph
 
-FAIL, SLOW, STARVED, DEAD, SAT = "fail", "slow", "starved", "dead", "sat"
+FAIL, SLOW, STARVED, DRY, DEAD, SAT = "fail", "slow", "starved", "dry", "dead", "sat"
+HARM, GONE = frozenset({FAIL, SLOW}), frozenset({STARVED, DRY})  # kinds that tell of harm, and of traffic that is gone
 
 _KINDS: Mapping[str, str] = {
     classes.ERROR: FAIL, classes.BURN: FAIL, classes.PROBE: FAIL, classes.OTHER: FAIL, classes.LATENCY: SLOW,
-    classes.STARVED: STARVED, classes.WORKLOAD: DEAD, classes.SATURATION: SAT,
+    classes.STARVED: STARVED, classes.DRY: DRY, classes.WORKLOAD: DEAD, classes.SATURATION: SAT,
 }  # fmt: skip
 
 MOST_KNOWN = 20_000  # readings that are kept, so that an alert is read once

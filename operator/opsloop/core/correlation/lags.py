@@ -1,6 +1,6 @@
 """Lags that learn themselves, without labels: how much later than expected the alerts of a rule begin, in past groups.
 
-For each rule median(onset − t_root)·n/(n + 3) over n past groups is added to its lag: a group says when its fault began, by all
+For each rule median(onset − t_root)·n/(n + 1.5) over n past groups is added to its lag: a group says when its fault began, by all
 of its facts, and whatever is systematically late against that is a lag that was guessed wrong. A group tells something only if
 several rules speak in it.
 """

@@ -24,9 +24,12 @@ WORDS: Mapping[str, tuple[str, ...]] = {
         "certificate*", "cert", "certs", "expir*", "backup*", "job", "jobs", "cron*", "hpa", "autoscal*", "quota*",
         "overcommit*", "disk*", "filesystem*", "file system*", "inode*", "volume*", "storage", "clock*", "ntp", "deprecated", "version mismatch", "update available", "outdated",
     ),
+    "dry": (
+        "no message*", "no operations", "no database operations", "no queries", "no consumption", "consumer* idle",
+        "no records", "no events", "no jobs processed",
+    ),
     "starved": (
-        "no request*", "no traffic", "no message*", "no calls", "no operations", "no database operations", "no queries",
-        "no consumption", "no throughput", "traffic drop*", "traffic low", "low traffic", "traffic gone",
+        "no request*", "no traffic", "no calls", "no throughput", "traffic drop*", "traffic low", "low traffic", "traffic gone",
         "traffic absent", "requests missing", "idle",
     ),
     "burn": ("budget*", "burn*", "slo", "slos"),
@@ -61,10 +64,15 @@ class Lags:
     workload: Seconds = 700  # where its `for` is not known
     saturation: Seconds = 400
     other: Seconds = 300
+    # where Prometheus tells the rule's `for` and the range of its expression, of errors, latency, probes and starvation:
+    fills: float = 0.35  # share of the range until harm shows in it
+    empties: float = 1.0  # share of the range until the last request has left it
+    evaluated: Seconds = 30  # until it is scraped and evaluated
+    range: Seconds = 300  # of an expression that tells none
     burn_rate: float = 80  # assumed burn: a window L with factor f fires after L·f/r
     burn: Seconds = 650  # where the windows are not known
     burn_off: float = 0.4  # spread of a burn's lag as a share of it: nobody knows r
-    learn_from: float = 3  # past groups that weigh as much as the starting value
+    learn_from: float = 1.5  # past groups that weigh as much as the starting value
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +103,7 @@ class Prices:
     noise_sat: Nats = 1.9
     # a root
     root_dead: Nats = 3.4
+    root_quiet: Nats = 4.5  # dead in part: no caller need show a symptom
     root_starved: Nats = 5.6
     root_starved_alone: float = 1.3  # less per nat by which its caller's other callees are not starved
     root_fail: Nats = 4.9
@@ -112,6 +121,7 @@ class Prices:
     # a fact under a root
     at_root: Nats = 0.27
     hop: Nats = 0.28
+    skipped: Nats = 1.5  # more where what lies between shows nothing
     slow: Nats = 0.42
     slow_at_root: Nats = 0.99  # of a root that is not dead
     undeclared: Nats = 5.9  # an edge that nobody declared, once for all facts of a service

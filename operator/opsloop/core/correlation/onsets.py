@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from opsloop.core.alert_rules import NO_RULES, AlertRules
-from opsloop.core.correlation.classes import BURN, ERROR, LATENCY, OTHER, PROBE, SATURATION, STARVED, WORKLOAD
+from opsloop.core.correlation.classes import BURN, DRY, ERROR, LATENCY, OTHER, PROBE, SATURATION, STARVED, WORKLOAD
 from opsloop.core.correlation.method import Method, Seconds
 from opsloop.core.reported import Alert
 
@@ -21,6 +21,7 @@ _FOR = re.compile(
     re.IGNORECASE,
 )
 _DURATION = re.compile(r"(\d+)(ms|s|m|h|d|w)")
+GONE = (STARVED, DRY)
 _LONGEST = 30 * 86400.0  # seconds; a rule that waits for longer is none
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
 
@@ -49,7 +50,10 @@ def rule_of(labels: Mapping[str, str]) -> str:
 
 def lag_of(alert: Alert, kind: str, method: Method, rules: Rules) -> Lag:
     """The lag of one alert of the class `kind`."""
-    lag = _by_class(alert, kind, method, rules.known.holds(alert.labels))
+    holds, window = rules.known.holds(alert.labels), rules.known.window(alert.labels)
+    lag = _by_class(alert, kind, method, holds)
+    if holds is not None and kind in (ERROR, LATENCY, PROBE, STARVED, DRY):
+        lag = Lag(_of_rule(kind, method, holds, window), lag.spread)
     return Lag(max(0.0, lag.expected + rules.learnt.get(rule_of(alert.labels), 0.0)), lag.spread)
 
 
@@ -70,9 +74,17 @@ def _by_class(alert: Alert, kind: str, method: Method, holds: Seconds | None) ->
         LATENCY: (lags.latency, spreads.latency),
         PROBE: (lags.probe, spreads.probe),
         STARVED: (lags.starved, spreads.starved),
+        DRY: (lags.starved, spreads.starved),
         OTHER: (lags.other, spreads.other),
     }
     return Lag(*fixed[kind])
+
+
+def _of_rule(kind: str, method: Method, holds: Seconds, window: Seconds | None) -> Seconds:
+    """`for`, and the share of its range that has to fill or to empty; a probe looks at this moment where it tells no range."""
+    lags = method.lags
+    share = lags.empties if kind in GONE else lags.fills
+    return holds + share * (window if window is not None else 0.0 if kind == PROBE else lags.range) + lags.evaluated
 
 
 def _burn(labels: Mapping[str, str], method: Method) -> Seconds:

@@ -1,17 +1,18 @@
 """What it costs to say that a root raised a fact, and that a service is a root, in nats.
 
-Facts on other services are reached along `dependsOn`: failure and slowness go up from the root to its callers; starvation goes
+Facts on other services are reached along `dependsOn`: failure and slowness go up from the root to its callers, one that shows
+nothing on the way costs more; what reads nothing any more is dry by what it reads from, or starved; starvation goes
 down again from a caller that stopped calling (a detour: root ↑ caller ↓ starved service), and to a queue's consumer through what
 it shares with a producer. ρ(u) is the surprise that only so many of u's callees are starved: low where all are, because then
 u itself stopped; high where one is, because then that one, or its link, is at fault.
 """
 
 import math
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass
 
 from opsloop.core.correlation.entities import NAMESPACE, NODE
-from opsloop.core.correlation.facts import DEAD, FAIL, SAT, SLOW, STARVED, Fact
+from opsloop.core.correlation.facts import DEAD, DRY, FAIL, GONE, HARM, SAT, SLOW, STARVED, Fact
 from opsloop.core.correlation.method import Nats, Prices
 from opsloop.core.correlation.places import Places, is_place
 from opsloop.core.topology import Graph
@@ -29,8 +30,11 @@ class Known:
     well: frozenset[str] = frozenset()  # their own SLI says so: they explain nothing on other services
 
 
+_NONE: frozenset[str] = frozenset()
+
+
 class Paths:
-    """Prices of one storm: `root(r)`, `path(f, r)` and `noise(f)`. Time is no part of them (`core.correlation.search`)."""
+    """Prices of one storm: `root(r)`, `path(f, r)` and `noise(f)`. Lateness is reckoned in `core.correlation.search`."""
 
     def __init__(self, facts: Sequence[Fact], graph: Graph, prices: Prices, known: Known | None = None) -> None:
         """`facts`: those of one storm."""
@@ -44,12 +48,11 @@ class Paths:
         self._rho: dict[str, Nats] = {}
         self._noise = {
             FAIL: prices.noise_fail, SLOW: prices.noise_slow, STARVED: prices.noise_starved, DEAD: prices.noise_dead,
-            SAT: prices.noise_sat,
+            SAT: prices.noise_sat, DRY: prices.noise_starved,
         }  # fmt: skip
         self._direct = {fact: self._from(fact) for fact in {(f.service, f.kind) for f in facts if f.service}}
         self.roots = sorted({root for found in self._direct.values() for root in found})
         self._places = Places(facts, graph, prices)
-        self._priors: dict[tuple[str, bool], Nats] = {}
 
     def noise(self, fact: Fact) -> Nats:
         """The price of a fact that belongs to nothing."""
@@ -76,44 +79,50 @@ class Paths:
             return None
         return self.prices.at_root + self.prices.hop + (self.prices.slow if fact.kind == SLOW else 0)
 
-    def prior(self, root: str, again: bool = False) -> Nats:
-        """The price of this root; `again`: of another fault on the same service, for which what the cluster knows speaks no more."""
-        key = root, again
-        if key not in self._priors:
-            self._priors[key] = self._prior(root, self._known if not again else Known())
-        return self._priors[key]
+    def prior(self, root: str, late: Mapping[str, Nats] | None = None, again: bool = False) -> Nats:
+        """The price of this root, the least that applies; at any time, or at one.
 
-    def kinds(self, service: str) -> Collection[str]:
+        `late`: kind of its own facts → how late the nearest one is. What is far away in time speaks for another fault.
+        `again`: of another fault on the same service, for which what the cluster knows speaks no more.
+        """
+        if is_place(root):
+            return self.prices.root_place
+        prices, known = self.prices, self._known if not again else Known()
+        price = min(self._choices(root, late or {}, known)) + prices.root_calm_caller * self._calm_callers(root)
+        if DEAD in self.kinds(root):  # the rest of its pods may serve: nobody above need show anything
+            price = min(price, prices.root_quiet + (late or {}).get(DEAD, 0.0))
+        return max(prices.root_least, price - (prices.known_changed if root in known.changed else 0.0))
+
+    def kinds(self, service: str) -> Set[str]:
         """Kinds of the facts on a service."""
-        return self._on.get(service, ())
+        return self._on.get(service, _NONE)
 
     def rho(self, caller: str) -> Nats:
         """ρ(u) = −ln((k + ½)/(n + 1)): of the caller's n callees, without hubs and failing ones, k are starved."""
         if caller not in self._rho:
             callees = [c for c in self._graph.callees(caller) if c not in self._hubs and FAIL not in self.kinds(c)]
-            starved = sum(STARVED in self.kinds(c) for c in callees)
+            starved = sum(bool(self.kinds(c) & GONE) for c in callees)
             self._rho[caller] = -math.log((starved + 0.5) / (len(callees) + 1))
         return self._rho[caller]
 
-    def _prior(self, root: str, known: Known) -> Nats:
-        """The least that applies. Unready pods say what an alert on them would."""
-        if is_place(root):
-            return self.prices.root_place
-        prices, kinds = self.prices, self.kinds(root)
-        callers = self._graph.callers(root)
+    def _choices(self, root: str, late: Mapping[str, Nats], known: Known) -> list[Nats]:
+        """Prices of what may have happened to it. Unready pods say what an alert on them would."""
+        prices, kinds, callers = self.prices, self.kinds(root), self._graph.callers(root)
         choices = [prices.root_silent]
         if DEAD in kinds or root in known.unready:
-            choices.append(prices.root_dead)
+            choices.append(prices.root_dead + late.get(DEAD, 0.0))
         if FAIL in kinds:
-            choices.append(prices.root_fail)
+            choices.append(prices.root_fail + late.get(FAIL, 0.0))
         if SLOW in kinds and not choices[1:]:
             choices = [prices.root_slow]
-        if STARVED in kinds and not any(STARVED in self.kinds(caller) for caller in callers):
+        if kinds & GONE and not any(self.kinds(caller) & GONE for caller in callers):
             alone = max((self.rho(caller) for caller in callers), default=0.0)
-            choices.append(max(prices.root_least, prices.root_starved - prices.root_starved_alone * alone))
-        calm = sum(1 for c in callers if not self.kinds(c) and self._graph.callers(c))
-        price = min(choices) + prices.root_calm_caller * calm
-        return max(prices.root_least, price - (prices.known_changed if root in known.changed else 0.0))
+            price = max(prices.root_least, prices.root_starved - prices.root_starved_alone * alone)
+            choices.append(price + min(late.get(kind, 0.0) for kind in kinds & GONE))
+        return choices
+
+    def _calm_callers(self, root: str) -> int:
+        return sum(1 for c in self._graph.callers(root) if not self.kinds(c) and self._graph.callers(c))
 
     def _from(self, fact: tuple[str, str]) -> dict[str, Nats]:
         """Root → price, by declared edges."""
@@ -122,6 +131,8 @@ class Paths:
             return self._up(service, kind)
         if kind == STARVED:
             return self._starved(service)
+        if kind == DRY:
+            return self._dry(service)
         if kind == DEAD:
             above = dict.fromkeys(self._graph.callees(service), self.prices.dead_above)
             return above | {service: self.prices.dead_at_root}
@@ -132,9 +143,23 @@ class Paths:
         more = prices.slow if kind == SLOW else 0.0
         below = self._graph.dependencies(service).items()
         found = {root: prices.at_root + prices.hop * hops + more for root, hops in below}
+        near = self._told_through(service)
+        found = {root: price + (0.0 if root in near else prices.skipped) for root, price in found.items()}
         if kind == SLOW and DEAD not in self.kinds(service):
             more = prices.slow_at_root
         return found | {service: prices.at_root + more}
+
+    def _told_through(self, service: str) -> set[str]:
+        """What it calls, and all that is below those of them that show harm themselves: from further down harm jumped over a service."""
+        callees = self._graph.callees(service)
+        return set(callees).union(*(self._graph.dependencies(c) for c in callees if self.kinds(c) & HARM))
+
+    def _dry(self, service: str) -> dict[str, Nats]:
+        """What stopped reading is starved from above, or what it reads from is at fault."""
+        prices, found = self.prices, self._starved(service)
+        for root, hops in self._graph.dependencies(service).items():
+            found[root] = min(found.get(root, math.inf), prices.at_root + prices.hop * hops)
+        return found
 
     def _starved(self, service: str) -> dict[str, Nats]:
         prices, found = self.prices, dict[str, Nats]()
@@ -144,7 +169,7 @@ class Paths:
                 price = first + prices.detour_hop * (down - 1) + prices.detour_up * up
                 if root != service and price < found.get(root, math.inf):
                     found[root] = price
-        under = any(STARVED in self.kinds(caller) for caller in self._graph.callers(service))
+        under = any(self.kinds(caller) & GONE for caller in self._graph.callers(service))
         found[service] = prices.starved_at_root + (prices.starved_under_starved if under else 0.0)
         return found
 

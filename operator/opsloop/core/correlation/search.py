@@ -20,6 +20,8 @@ from opsloop.core.topology import Graph
 GAIN = 1e-6  # nats; a move that shortens L by less is none
 TRIES = 6  # additions, and replacements of each root, that are fitted: those that promise most
 MOST_TRIES = 60  # in one step; where there are many roots, fewer for each
+FIRSTS = 2  # of a pair, that are tried with the best second one
+BASES = 8  # roots in the place of which a pair is tried: those that can be spared at the least cost
 TIMES = 8  # at which a new root is tried
 # Nats; a candidate that promises to be longer than now by no more than this may be shorter once it is fitted.
 SLACK = 12.0
@@ -91,15 +93,20 @@ class _Search:
                 groups.setdefault(fact.service, []).append((index, through))
         self.groups = sorted(groups.items())
         self._times = {root: self._tried(column) for root, column in self.columns.items()}
+        self.own: dict[str, list[int]] = {}
+        for index, fact in enumerate(facts):
+            if fact.service:
+                self.own.setdefault(fact.service, []).append(index)
+        self._prior_at: dict[tuple[str, Seconds, bool], Nats] = {}
         self._late: dict[tuple[Seconds, Seconds], list[Nats]] = {}
         self._costs: dict[tuple[str, Seconds, Seconds], list[tuple[int, Nats]]] = {}
 
     def run(self, fixed: list[Root]) -> Explanation:
-        """Adds as long as it helps, then makes the best of all moves, until none helps."""
+        """Adds as long as it helps, then makes the best of all moves, and two at once where none of them helps."""
         state, bounds = self.fit(sorted(fixed)), dict[str, Nats]()
         while (longer := self.better(state, self.additions(state, bounds))) is not None:
             state = longer
-        while (moved := self.better(state, self.moves(state))) is not None:
+        while (moved := self.better(state, self.moves(state)) or self.better(state, self.pairs(state))) is not None:
             state = moved
         return self.told(state)
 
@@ -176,9 +183,21 @@ class _Search:
         """Root → its prior; a fixed one costs nothing, it is there."""
         seen, found = set[str](), dict[Root, Nats]()
         for root in roots:
-            found[root] = 0.0 if root.fixed else self.paths.prior(root.service, again=root.service in seen)
+            again = root.service in seen
+            found[root] = 0.0 if root.fixed else self.prior(root.service, root.at, again)
             seen.add(root.service)
         return found
+
+    def prior(self, service: str, at: Seconds, again: bool = False) -> Nats:
+        """The price of a root at this time: what its own facts say of it they say the less the further they are away."""
+        key = service, at, again
+        if key not in self._prior_at:
+            late, own = self.late(at), dict[str, Nats]()
+            for index in self.own.get(service, ()):
+                kind = self.facts[index].kind
+                own[kind] = min(own.get(kind, math.inf), late[index])
+            self._prior_at[key] = self.paths.prior(service, own, again)
+        return self._prior_at[key]
 
     def fit(self, roots: list[Root]) -> "_State":
         """Attributions and root times in turn, as long as L gets shorter."""
@@ -221,11 +240,28 @@ class _Search:
                     prices[index] = state.spare[index]
                 without = state.length - priors[root] + sum(state.spare[i] - state.prices[i] for i in freed)
                 yield without, rest
-                reached = {name for index in freed for name in self.paths.roots_of(self.facts[index])}
-                for gain, other in self._gains(prices, reached - {root.service}, tries):
+                for gain, other in self._gains(prices, self._reached(state, number) - {root.service}, tries):
                     yield without - gain, [*rest, other]
             if halves := self._halves(root, freed):
                 yield state.length, [*rest, *halves]
+
+    def pairs(self, state: "_State") -> Iterator[tuple[Nats, list[Root]]]:
+        """Two roots more, and two in the place of one: of two faults that explain the same facts neither helps alone."""
+        bases: list[tuple[_State, Iterable[str]]] = [(self.state(state.roots), self.columns)]
+        for number, root in enumerate(state.roots):
+            if not root.fixed:
+                rest = self.state(state.roots[:number] + state.roots[number + 1 :])
+                bases.append((rest, self._reached(state, number)))
+        for base, near in sorted(bases, key=lambda b: (b[0].length, b[0].roots))[:BASES]:
+            for _, first in self._gains(base.prices, near, FIRSTS):
+                one = self.fit([*base.roots, first])
+                for gain, second in self._gains(one.prices, near, 1):
+                    yield one.length - gain, [*one.roots, second]
+
+    def _reached(self, state: "_State", number: int) -> set[str]:
+        """Services that could have raised a fact of this root."""
+        own = (index for index, owner in enumerate(state.owners) if owner == number)
+        return {name for index in own for name in self.paths.roots_of(self.facts[index])}
 
     def _gains(
         self, prices: list[Nats], services: Iterable[str], most: int, bounds: dict[str, Nats] | None = None
@@ -241,14 +277,14 @@ class _Search:
             if sum(prices[i] - path for i, path in self.columns[service] if prices[i] > path) <= prior - SLACK:
                 known[service] = -math.inf
                 continue
-            best, when = 0.0, 0.0
+            best, when = -math.inf, 0.0
             for at in self._times[service]:
                 saved = sum(prices[i] - cost for i, cost in self.costs(service, at) if cost < prices[i])
-                if saved > best:
+                if (saved := saved - self.prior(service, at)) > best:
                     best, when = saved, at
-            known[service] = best - prior
-            if best > prior - SLACK:
-                found.append((best - prior, Root(service, when)))
+            known[service] = best
+            if best > -SLACK:
+                found.append((best, Root(service, when)))
             if len(found) >= most:
                 least = sorted((gain for gain, _ in found), reverse=True)[most - 1]
         return sorted(found, key=lambda f: (-f[0], f[1]))[:most]

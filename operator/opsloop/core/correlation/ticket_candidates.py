@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 
 from opsloop.api.incident import Incident, IncidentSpec
-from opsloop.core.correlation.facts import DEAD, FAIL, SLOW, STARVED, Reader
+from opsloop.core.correlation.facts import DEAD, DRY, FAIL, GONE, SLOW, STARVED, Reader
 from opsloop.core.correlation.grouping import Group
 from opsloop.core.reported import Alert, Candidate, HouseWords
 from opsloop.core.tickets import linking
@@ -15,6 +15,7 @@ _SYMPTOMS: Mapping[str, str] = {
     FAIL: linking.FAILING,
     DEAD: linking.FAILING,
     STARVED: linking.FAILING,
+    DRY: linking.FAILING,
     SLOW: linking.SLOW,
 }
 
@@ -83,7 +84,7 @@ def affected(root: str, kinds: Iterable[tuple[str, str]], graph: Graph) -> dict[
             continue
         hops = above.get(service, 0)
         far = linking.ONE_HOP if hops == 1 else linking.FURTHER
-        found[service] = linking.STARVED if has == {STARVED} else far
+        found[service] = linking.STARVED if has <= GONE else far
     return found
 
 

@@ -16,6 +16,10 @@ PATIENCE = timedelta(seconds=10)
 log = logging.getLogger("opsloop.rules")
 
 
+def _order(rule: AlertRule) -> tuple[str, tuple[tuple[str, str], ...], float, float]:
+    return rule.name, rule.labels, rule.holds, rule.window or 0.0
+
+
 class RuleReader:
     """Run `run` as a task; `known` are the rules as last read. Without them onsets of alerts are guessed by their words."""
 
@@ -36,7 +40,7 @@ class RuleReader:
         """Reads each source once, all at the same time; False where one failed: what was read of it last holds."""
         whole = all(await asyncio.gather(*(self._read_one(name) for name in self._sources)))
         every = frozenset[AlertRule]().union(*self._read.values())
-        rules = tuple(sorted(every, key=lambda rule: (rule.name, rule.labels, rule.holds)))
+        rules = tuple(sorted(every, key=_order))
         if rules != self.known.known:
             self.known = AlertRules(rules)
         return whole
