@@ -168,7 +168,17 @@ def step(item: Release | None = None, **more: Any) -> ReleaseFacts:
 def result(
     passed: int, runs: int = 1, must: bool = True, live: int = 1, case: str = "answers-1-regression"
 ) -> CaseResult:
-    return CaseResult(case=case, must_pass=must, canary_passed=passed, canary_runs=runs, live_passed=live, live_runs=1)
+    """`live`: whether each of as many answers of live was right (1) or wrong (0)."""
+    worse, answers = (runs - passed if live else 0), max(runs, 1)
+    return CaseResult(
+        case=case,
+        must_pass=must,
+        canary_passed=passed,
+        canary_runs=runs,
+        live_passed=live * answers,
+        live_runs=answers,
+        worse=worse,
+    )
 
 
 HOLD = [{"weight": 20, "hold": "60s"}, {"weight": 50}, {"weight": 100}]

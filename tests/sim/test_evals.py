@@ -149,6 +149,42 @@ def live_of(shift: Shift, name: str) -> Any:
 
 
 @story
+async def test_one_answer_worse_than_live_holds_a_version_and_more_repeats_reject_it(shift: Shift) -> None:
+    shift.shop.cluster.seed(ROBOT)
+    write_case(shift, "quote", {**QUOTE, "mustPass": False})
+    shift.shop.ship("v3", evals={"port": 8080})
+    await seconds(shift, 60)
+    held = conditions.get(shift.release().status.conditions, "Held")
+    assert held is not None and (held.status, held.reason) == ("True", "EvalsInconclusive")
+    assert (
+        "of 1 pairs of answers that differ 1 speak against the canary (McNemar's exact test: p = 0.5)" in held.message
+    )
+    asked = len(shift.shop.prober.asked)
+    await seconds(shift, 60)
+    assert len(shift.shop.prober.asked) == asked, "asking the same until it suits would be no test"
+    assert shift.target() == ("v3", "Dark") and shift.shop.open_canaries() == []
+    shift.shop.ship("v3", evals={"port": 8080, "repeats": 6})
+    await shift.until("v3 is rejected", lambda: shift.target() == ("v3", "Rejected"))
+    target = shift.release().status.target
+    assert target is not None and "p = 0.016" in target.message
+
+
+@story
+async def test_a_promotion_says_how_many_cases_it_rests_on(shift: Shift) -> None:
+    shift.shop.cluster.seed(ROBOT)
+    write_case(shift, "quote", {**QUOTE, "mustPass": False})
+    write_case(shift, "summary", SUMMARY)
+    shift.shop.ship("v4", evals={"port": 8080, "repeats": 3})
+    await shift.until("v4 is promoted", lambda: shift.target() == ("v4", "Promoted"))
+    target = shift.release().status.target
+    assert target is not None
+    assert (
+        "2 eval cases with 23 answers, 1 must-pass; right without must-pass: canary 100%, live 100%" in target.message
+    )
+    assert "faults in less than 78% of what users ask may have been missed" in target.message
+
+
+@story
 async def test_500_cases_that_are_applied_at_once_show_their_results_within_a_minute(shift: Shift) -> None:
     for n in range(500):
         write_case(shift, f"case-{n:03}", {**SUMMARY, "repeats": 1, "minShare": 1, "expect": {"status": 200}})

@@ -208,6 +208,8 @@ class CaseResult(Model):
     canary_runs: int = Field(ge=0, description="Number of runs on the canary.")
     live_passed: int = Field(ge=0, description="Number of passed runs on live.")
     live_runs: int = Field(ge=0, description="Number of runs on live.")
+    worse: int = Field(default=0, ge=0, description="Number of turns in which live was right and the canary was not.")
+    better: int = Field(default=0, ge=0, description="Number of turns in which the canary was right and live was not.")
     message: str = Field(default="", max_length=512, description="Message of the first failure, if any.")
 
 

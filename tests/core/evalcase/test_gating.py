@@ -17,8 +17,11 @@ def result(
     name: str = "c",
     asked: int = 0,
     share: float = 1.0,
+    worse: int = 0,
+    better: int = 0,
 ) -> CaseResult:
     return CaseResult(
+        worse=worse, better=better,
         case=name, must_pass=must, min_share=share, asked=asked, canary_passed=canary[0], canary_runs=canary[1], live_passed=live[0], live_runs=live[1]
     )  # fmt: skip
 
@@ -44,10 +47,15 @@ def result(
         pytest.param([result((3, 3)), result((0, 0))], 0.0, "inconclusive", "NoAnswer", id="one unanswered case leaves it open"),
         pytest.param([result((3, 3), (0, 0))], 0.0, "inconclusive", "NoAnswer", id="without live there is nothing to compare with"),
         pytest.param([result((9, 10), (10, 10))], 0.1, "passed", "EvalsPassed", id="worse by just the margin is allowed"),
-        pytest.param([result((8, 10), (10, 10))], 0.1, "failed", "WorseThanLive", id="worse by more than the margin is not"),
+        pytest.param([result((4, 10), (10, 10), worse=6)], 0.1, "failed", "WorseThanLive", id="worse by more than the margin is not, where it is no chance"),
+        pytest.param([result((8, 10), (10, 10), worse=2)], 0.1, "inconclusive", "MayBeChance", id="two answers that differ may be chance"),
+        pytest.param([result((0, 1), (1, 1), worse=1)], 0.0, "inconclusive", "MayBeChance", id="one answer that differs may be chance"),
+        pytest.param([result((0, 5), (5, 5), worse=5)], 0.0, "failed", "WorseThanLive", id="five of five times is no chance"),
+        pytest.param([result((2, 10), (3, 10), worse=7, better=6)], 0.0, "inconclusive", "MayBeChance", id="seven against and six for may be chance"),
+        pytest.param([result((0, 5), (5, 5), worse=5), result((5, 5), (0, 5), better=5)], 0.0, "passed", "EvalsPassed", id="as often better as worse is not worse"),
         pytest.param([result((0, 10), (0, 10))], 0.0, "passed", "EvalsPassed", id="as bad as live is not worse"),
         pytest.param([result((1, 1), (0, 1)), result((0, 1), (1, 1))], 0.0, "passed", "EvalsPassed", id="cases that are not must-pass are judged together"),
-        pytest.param([result((1, 1), (1, 1)), result((0, 9), (1, 1))], 0.4, "failed", "WorseThanLive", id="each case counts once, however often it was asked"),
+        pytest.param([result((1, 1), (1, 1)), result((0, 9), (1, 1), worse=9)], 0.4, "failed", "WorseThanLive", id="each case counts once, however often it was asked"),
     ],
 )  # fmt: skip
 def test_judging_results(results: list[CaseResult], margin: float, verdict: str, reason: str) -> None:
@@ -119,3 +127,16 @@ def test_a_release_without_evals_is_gated_by_nothing() -> None:
     wanting = release()
     without = wanting.model_copy(update={"spec": wanting.spec.model_copy(update={"evals": None})})
     assert select([case(kind="manual")], without) == ()
+
+
+def test_a_comparison_says_what_it_rests_on_and_what_it_could_not_have_seen() -> None:
+    said = judge([result((4, 10), (10, 10), worse=6), result((1, 1), must=True)], 0.1).message
+    assert said == (
+        "right without must-pass: canary 40%, live 100%, margin 10%; of 6 pairs of answers that differ 6 speak against the canary"
+        " (McNemar's exact test: p = 0.016)"
+    )
+    passed = [result((3, 3), (3, 3), name=f"c{n}") for n in range(11)] + [result((1, 1), must=True)]
+    assert judge(passed, 0).message == (
+        "12 eval cases with 34 answers, 1 must-pass; right without must-pass: canary 100%, live 100%;"
+        " faults in less than 22% of what users ask may have been missed"
+    )

@@ -175,7 +175,8 @@ def evaluated(*results: CaseResult, of: str = V4, at_step: int = -1, **more: Any
     [
         pytest.param(evaluated(result(1)), ("Stepping", ""), id="passed: on to the first step"),
         pytest.param(evaluated(result(0)), ("Rejected", "EvalFailed"), id="failed: rejected while it serves nobody"),
-        pytest.param(evaluated(result(0, must=False)), ("Rejected", "EvalFailed"), id="worse than live: rejected"),
+        pytest.param(evaluated(result(0, runs=5, must=False)), ("Rejected", "EvalFailed"), id="worse than live, which is no chance: rejected"),
+        pytest.param(evaluated(result(0, must=False)), ("Dark", ""), id="worse than live once, which may be chance: held"),
         pytest.param(evaluated(result(0, must=False, live=0)), ("Stepping", ""), id="as wrong as live, and it need not pass: no reason to stop"),
         pytest.param(evaluated(), ("Dark", ""), id="zero cases run is never a pass"),
         pytest.param(evaluated(result(0, runs=0)), ("Dark", ""), id="no answer is no pass"),

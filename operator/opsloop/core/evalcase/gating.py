@@ -9,12 +9,15 @@ from opsloop.api.release import CaseResult, Release
 from opsloop.core.evalcase.expectation import NO_ANSWER
 from opsloop.core.evalcase.share import Standing, needed, standing
 from opsloop.core.slo.canary import WORSE_THAN_LIVE
+from opsloop.core.statistics.paired import mcnemar, missed
 
 # Named reasons
 EVALS_PASSED = "EvalsPassed"  # every must-pass case passed, and the rest is not worse than live
 MUST_PASS_FAILED = "MustPassFailed"  # a must-pass case failed on the canary more often than its minShare allows
+MAY_BE_CHANCE = "MayBeChance"  # worse than live by more than the margin, on too few answers to rule chance out
 NO_CASES = "NoCases"  # zero cases ran, which is not a pass
 
+ALPHA = 0.05  # of McNemar's test: how often a canary as good as live may be rejected for cases that are not must-pass
 LONGEST_MESSAGE = 1000
 MOST_RESULTS = 200  # in the status of a Release, and names of passed cases in its promotion
 
@@ -72,14 +75,48 @@ def kept(results: Sequence[CaseResult], most: int = MOST_RESULTS) -> list[CaseRe
 
 
 def _compared(results: Sequence[CaseResult], margin: float) -> Judgement:
-    """Canary against live on the cases that are not must-pass. Every case is answered."""
+    """Canary against live on the cases that are not must-pass. Every case is answered.
+
+    Worse by more than the margin is a failure where it is no chance: by McNemar's exact test on the pairs of answers, canary's
+    and live's to the same request in the same turn. Else nobody can say, and asking the same again until it suits would be no test.
+    """
     rest = [r for r in results if not r.must_pass]
     canary = _mean_rate([(r.canary_passed, r.canary_runs) for r in rest])
     live = _mean_rate([(r.live_passed, r.live_runs) for r in rest])
-    rates = f"{len(results)} cases; pass rate without must-pass: canary {canary:.0%}, live {live:.0%}"
-    if canary < live - margin - 1e-9:
-        return Judgement("failed", WORSE_THAN_LIVE, f"{rates}, margin {margin:.0%}")
-    return Judgement("passed", EVALS_PASSED, rates if rest else f"{len(results)} must-pass cases passed")
+    if canary >= live - margin - 1e-9:
+        return Judgement("passed", EVALS_PASSED, finding(results))
+    worse, better = sum(r.worse for r in rest), sum(r.better for r in rest)
+    chance = mcnemar(worse, better)
+    said = (
+        f"{_rates(rest)}, margin {margin:.0%}; of {worse + better} pairs of answers that differ {worse} speak against the canary"
+        f" (McNemar's exact test: p = {chance:.2g})"
+    )
+    if chance <= ALPHA:
+        return Judgement("failed", WORSE_THAN_LIVE, said)
+    return Judgement("inconclusive", MAY_BE_CHANCE, f"{said}: ask more often (spec.evals.repeats), or add cases")
+
+
+def finding(results: Sequence[CaseResult]) -> str:
+    """What the results rest on, and what they could not have shown; "" without any."""
+    if not results:
+        return ""
+    rest = [r for r in results if not r.must_pass]
+    answers = sum(r.canary_runs for r in results)
+    seen = (
+        f"{_number(len(results), 'eval case')} with {_number(answers, 'answer')}, {len(results) - len(rest)} must-pass"
+    )
+    compared = f"; {_rates(rest)}" if rest else ""
+    return f"{seen}{compared}; faults in less than {missed(len(results)):.0%} of what users ask may have been missed"
+
+
+def _rates(rest: Sequence[CaseResult]) -> str:
+    canary = _mean_rate([(r.canary_passed, r.canary_runs) for r in rest])
+    live = _mean_rate([(r.live_passed, r.live_runs) for r in rest])
+    return f"right without must-pass: canary {canary:.0%}, live {live:.0%}"
+
+
+def _number(count: int, what: str) -> str:
+    return f"{count} {what}{'' if count == 1 else 's'}"
 
 
 def _mean_rate(counts: Sequence[tuple[int, int]]) -> float:

@@ -236,8 +236,14 @@ def evals_inconclusive(rollout: Rollout) -> Outcome | None:
     gate = _gate(rollout)
     if gate is None or gate.verdict != "inconclusive":
         return None
-    again = _run_evals(rollout)
-    return Hold(EVALS_INCONCLUSIVE, f"{gate.message}; asked again", again.actions, again.evals)
+    again = _run_evals(rollout)  # of a run that was answered only where it has changed: more repeats, other cases
+    tail = "" if gate.reason == gating.MAY_BE_CHANCE else "; asked again"
+    return Hold(EVALS_INCONCLUSIVE, f"{gate.message}{tail}", again.actions, again.evals)
+
+
+def evals_finding(rollout: Rollout) -> str:
+    """What the cases of this step showed; those of the last step where none were due."""
+    return gating.finding(_results(rollout) or rollout.target.evals)
 
 
 def with_passed_evals(rollout: Rollout) -> Target:

@@ -19,6 +19,7 @@ from opsloop.core.release.analysis import (
     analysis_failed,
     analysis_inconclusive,
     evals_failed,
+    evals_finding,
     evals_inconclusive,
     evals_pending,
     finding,
@@ -291,7 +292,7 @@ def _next_step(rollout: Rollout) -> Outcome:
     index, weight, workload = rollout.next_index, rollout.next_step.weight, rollout.workload
     seen = finding(rollout) if rollout.target.state == "Stepping" else ""
     if weight == 100:
-        return Promote(index, seen)
+        return Promote(index, ". ".join(text for text in (seen, evals_finding(rollout)) if text))
     limit = rollout.facts.release.spec.strategy.canary.max_canary_replicas
     if reason := weights.refusal(weight, workload.replicas, limit):
         return Reject(WEIGHT_UNREACHABLE, reason, block=False)

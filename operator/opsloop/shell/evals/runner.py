@@ -193,7 +193,7 @@ def _is_of(slot: Slot, kind: str, namespace: str, case: str) -> bool:
 def _run_id(action: RunEvals) -> tuple[object, ...]:
     """Edited cases are other cases; pods may come and go within a run."""
     cases = tuple((case.metadata.name, case.metadata.uid, case.metadata.generation) for case in action.cases)
-    return action.digest, action.step, cases
+    return action.digest, action.step, action.repeats, cases
 
 
 def _result(case: EvalCase, pairs: Sequence[tuple[Answer, Answer]]) -> CaseResult:
@@ -214,5 +214,7 @@ def _result(case: EvalCase, pairs: Sequence[tuple[Answer, Answer]]) -> CaseResul
         canary_runs=sum(a.fit != "no_answer" for a in canary),
         live_passed=sum(a.fit == "passed" for a in live),
         live_runs=sum(a.fit != "no_answer" for a in live),
+        worse=sum((a.fit, b.fit) == ("failed", "passed") for a, b in pairs),
+        better=sum((a.fit, b.fit) == ("passed", "failed") for a, b in pairs),
         message=messages[0][:512] if messages else "",
     )
