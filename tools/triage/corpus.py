@@ -1,7 +1,11 @@
 """The tickets that the model learns from: `tickets/*.txt`, by language and voice."""
 
+import hashlib
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
+
+from opsloop.core.tickets.features import features_of
 
 FOLDER = Path(__file__).parent / "tickets"
 CATEGORIES = {
@@ -43,3 +47,12 @@ def _file(path: Path) -> list[Labelled]:
             raise ValueError(f"{path.name}:{number}: not `CATEGORY SEVERITY | subject | body` below a writer: {line!r}")
         found.append(Labelled(path.stem[:2], writer, trade, CATEGORIES[label[0]], int(label[1]), parts[1], parts[2]))
     return found
+
+
+def fingerprint(tickets: Iterable[Labelled]) -> str:
+    """Of what a model learns from: the labels, and what it sees of the texts. Weights that say another one are out of date."""
+    digest = hashlib.sha256()
+    for ticket in tickets:
+        seen = sorted((name, round(value, 6)) for name, value in features_of(ticket.subject, ticket.body).items())
+        digest.update(f"{ticket.trade} {ticket.category} {ticket.severity} {seen}\n".encode())
+    return digest.hexdigest()

@@ -18,13 +18,18 @@ LONGEST = 4000  # characters of a text that are judged: people say what it is ab
 SCOPE = 5  # words after a negator that it turns into their opposite
 SCOPE_BEFORE = 3  # words before it, where the language says "geht nicht"
 GRAMS = (3, 4, 5)  # letters
-LONGEST_PHRASE = 4
+LONGEST_PHRASE = 5
+MOST_PAIRS = 60  # of cues: a long text has many
 
-_TOKEN = re.compile(r"[a-z]+|\d+(?:[.:,]\d+)*|[?!.;:,\n]+")
+_TOKEN = re.compile(r"[a-z]+|\d+(?:[.:,]\d+)*|[?!.;:,\n]+|[€$£%]")
 _LINK = re.compile(r"\b(?:https?://|www\.)\S+|\b[\w.+-]+@[\w-]+\.[\w.-]+")
 _ELISION = re.compile(r"\b(l|d|j|n|s|c|m|t|qu|jusqu)'", re.IGNORECASE)
 _TEXTING = re.compile(r"\b2(?=day|night|nite|morrow)")  # "2day"
 _END = frozenset(".;!?\n:")
+Phrases = dict[tuple[str, ...], tuple[str, ...]]  # words → cues
+PhraseStems = dict[
+    tuple[str, ...], tuple[tuple[str, tuple[str, ...]], ...]
+]  # words before the last → beginnings of the last, with cues
 _VOWEL = re.compile(r"[aeiouy]+")
 
 
@@ -51,10 +56,12 @@ def words_in(tokens: Iterable[str]) -> list[str]:
 
 
 def features_of(subject: str, body: str) -> dict[str, float]:
-    """Feature → value above 0. Families: `k:` cue, `n:` its opposite, `w:` word, `p:` pair, `c:` letters, `s:` shape."""
+    """Feature → value above 0. Families: `k:` cue, `n:` its opposite, `x:` two cues, `b:` beginning of a sentence, `h:` harm, `w:` word,
+    `p:` pair, `c:` letters, `s:` shape."""
     tokens = [*tokens_of(subject), "\n", *tokens_of(body)] if subject.strip() else tokens_of(body)
     words = words_in(tokens)
-    cues = Counter(cues_of(tokens))
+    places = placed_cues(tokens)
+    cues = Counter(name for _, name in places)
     letters = Counter(gram for word in words for gram in _grams(word))
     pairs = [f"p:{a} {b}" for a, b in itertools.pairwise(tokens) if a not in "\n" and b not in "\n"]
     families: list[tuple[float, Mapping[str, float]]] = [
@@ -63,6 +70,9 @@ def features_of(subject: str, body: str) -> dict[str, float]:
         (0.7, dict.fromkeys(pairs, 1.0)),
         (1.0, {name: 1.0 + math.log(n) for name, n in letters.items()}),
         (0.5, _shape(tokens, words)),
+        (0.5, _together(cues)),
+        (0.7, _beginnings(tokens, places)),
+        (0.5, _harm(cues)),
     ]  # fmt: skip
     found: dict[str, float] = {}
     for weight, values in families:
@@ -73,8 +83,13 @@ def features_of(subject: str, body: str) -> dict[str, float]:
 
 def cues_of(tokens: Sequence[str]) -> list[str]:
     """`k:CUE` for each cue of the text, `n:CUE` where it is negated."""
+    return [name for _, name in placed_cues(tokens)]
+
+
+def placed_cues(tokens: Sequence[str]) -> list[tuple[int, str]]:
+    """The cues with the places of their first tokens."""
     negated = _negated(tokens)
-    found: list[str] = []
+    found: list[tuple[int, str]] = []
     covered = 0  # words before this place are part of a phrase: they may begin another one, and are no cue alone
     for i, token in enumerate(tokens):
         names, length = _phrase_at(tokens, i)
@@ -82,15 +97,19 @@ def cues_of(tokens: Sequence[str]) -> list[str]:
             covered = max(covered, i + length)
         elif i >= covered:
             names = cues_of_word(token)
-        found += [f"{'n' if negated[i] else 'k'}:{name}" for name in names]
+        found += [(i, f"{'n' if negated[i] else 'k'}:{name}") for name in names]
     return found
 
 
 def _phrase_at(tokens: Sequence[str], i: int) -> tuple[tuple[str, ...], int]:
     """Cues of the longest phrase that begins here, with its number of words."""
     for length in range(min(LONGEST_PHRASE, len(tokens) - i), 1, -1):
-        if names := _PHRASES.get(tuple(tokens[i : i + length])):
+        *first, last = tokens[i : i + length]
+        if names := _PHRASES.get((*first, last)):
             return names, length
+        for stem, names in _PHRASE_STEMS.get(tuple(first), ()):
+            if last.startswith(stem):
+                return names, length
     return (), 0
 
 
@@ -127,6 +146,31 @@ def _is_verb_cue(word: str) -> bool:
     return "works" in names or "can" in names
 
 
+def _together(cues: Mapping[str, int]) -> dict[str, float]:
+    """Cues that one text has in common: "fails" and "today" are an outage, "fails" and "always" a defect."""
+    both = itertools.islice(itertools.combinations(sorted(cues), 2), MOST_PAIRS)
+    return {f"x:{a} {b}": 1.0 for a, b in both}
+
+
+def _beginnings(tokens: Sequence[str], places: Sequence[tuple[int, str]]) -> dict[str, float]:
+    """The first word of each sentence, and its cues: there questions and wishes say what they are."""
+    starts = {
+        i for i, t in enumerate(tokens) if t[0].isalpha() and (i == 0 or tokens[i - 1] in _END or tokens[i - 1] == ",")
+    }
+    return {f"b:{tokens[i]}": 1.0 for i in starts} | {f"b:{name}": 1.0 for i, name in places if i in starts}
+
+
+def _harm(cues: Mapping[str, int]) -> dict[str, float]:
+    """Whether the text speaks of harm at all, when everything that it denies is taken out."""
+    harmed = (
+        any(f"k:{name}" in cues for name in ("fail", "wrong", "lost", "slow", "others"))
+        or "n:works" in cues
+        or "n:can" in cues
+    )
+    denied = any(f"n:{name}" in cues for name in ("fail", "wrong", "lost", "slow"))
+    return {"h:harm" if harmed else "h:denied" if denied else "h:none": 1.0}
+
+
 def _shape(tokens: Sequence[str], words: Sequence[str]) -> dict[str, float]:
     signs = [t for t in tokens if t in ("?", "!")]
     shape = {
@@ -135,6 +179,7 @@ def _shape(tokens: Sequence[str], words: Sequence[str]) -> dict[str, float]:
         "s:shouts": float("!" in signs),
         "s:no question": float("?" not in signs),
         "s:one word": float(len(words) <= 2),
+        "s:one word asked": float(len(words) <= 2 and "?" in signs),
         "s:short": float(2 < len(words) <= 8),
         "s:long": float(len(words) > 25),
     }
@@ -156,25 +201,36 @@ def _bare(word: str) -> str:
     return word[0] + re.sub(r"[aeiouy]", "", word[1:])
 
 
-def _table() -> tuple[
-    dict[tuple[str, ...], tuple[str, ...]], dict[str, set[str]], dict[str, set[str]], dict[str, set[str]]
-]:
+def _parts(entry: str) -> tuple[str, ...]:
+    """The words of a phrase as texts have them: "can't" is "can not" there."""
+    return tuple(tokens_of(entry.rstrip("*").replace("_", " ")))
+
+
+def _table() -> tuple[Phrases, PhraseStems, dict[str, set[str]], dict[str, set[str]], dict[str, set[str]]]:
     phrases: dict[tuple[str, ...], set[str]] = {}
+    endings: dict[tuple[str, ...], dict[str, set[str]]] = {}
     words: dict[str, set[str]] = {}
     stems: dict[str, set[str]] = {}
     bare: dict[str, set[str]] = {}
-    for cue, entries in CUES.items():
-        for entry in entries:
-            parts = tuple(entry.rstrip("*").split("_")) if "_" in entry else (entry,)
-            if len(parts) > 1:
-                phrases.setdefault(parts, set()).add(cue)
-            elif entry.endswith("*"):
-                stems.setdefault(entry[:-1], set()).add(cue)
-            else:
-                words.setdefault(entry, set()).add(cue)
-            if len(parts) == 1 and len(_bare(entry.rstrip("*"))) >= 4:
-                bare.setdefault(_bare(entry.rstrip("*")), set()).add(cue)
-    return {k: tuple(sorted(v)) for k, v in phrases.items()}, words, stems, bare
+    for cue, entry in ((cue, entry) for cue, entries in CUES.items() for entry in entries):
+        parts = _parts(entry)
+        if len(parts) > 1 and entry.endswith("*"):
+            endings.setdefault(parts[:-1], {}).setdefault(parts[-1], set()).add(cue)
+        elif len(parts) > 1:
+            phrases.setdefault(parts, set()).add(cue)
+        elif entry.endswith("*"):
+            stems.setdefault(entry[:-1], set()).add(cue)
+        else:
+            words.setdefault(parts[0], set()).add(cue)
+        if len(parts) == 1 and len(_bare(entry.rstrip("*"))) >= 4:
+            bare.setdefault(_bare(entry.rstrip("*")), set()).add(cue)
+    return (
+        {k: tuple(sorted(v)) for k, v in phrases.items()},
+        {k: tuple((stem, tuple(sorted(names))) for stem, names in sorted(v.items())) for k, v in endings.items()},
+        words,
+        stems,
+        bare,
+    )
 
 
-_PHRASES, _WORDS, _STEMS, _BARE = _table()
+_PHRASES, _PHRASE_STEMS, _WORDS, _STEMS, _BARE = _table()
