@@ -95,7 +95,13 @@ def verdicts(tickets: Sequence[Labelled], scores: Matrix) -> list[tuple[str, int
         known = {
             name: bytes(len(judged.OUTPUTS)) for name in row if len(trades_of[name] - {ticket.trade}) >= _enough(name)
         }
-        said = judged.verdict(f"{ticket.subject}. {ticket.body}", row, dict(zip(judged.OUTPUTS, sums, strict=True)), judged.Weights(known, 0.0), {})
+        said = judged.verdict(
+            f"{ticket.subject}. {ticket.body}",
+            row,
+            dict(zip(judged.OUTPUTS, sums, strict=True)),
+            judged.Weights(known, 0.0),
+            {},
+        )
         found.append((said.category, int(said.severity[-1])))
     return found
 
