@@ -42,7 +42,9 @@ def test_what_is_written_in_another_language_is_unknown_and_says_which() -> None
 @pytest.mark.parametrize(
     "text",
     [
-        pytest.param("since this morning nothing works and we cannot order. " * 2_000, id="a hundred kilobytes of complaints"),
+        pytest.param(
+            "since this morning nothing works and we cannot order. " * 2_000, id="a hundred kilobytes of complaints"
+        ),
         pytest.param("a" * 100_000, id="one word of a hundred kilobytes"),
         pytest.param("no " * 30_000, id="nothing but a negation"),
         pytest.param("n't can't won't d' l' qu' " * 4_000, id="apostrophes"),
