@@ -100,11 +100,17 @@ def judged(sent: sending.Sent, bodies: Sequence[storm.Body], homes: Mapping[str,
 def times(sent: sending.Sent, filed: Mapping[str, float], killed: float | None) -> dict[str, float]:
     """Seconds of requests, and from the 202 of an alert on another service until its ledger was stored.
 
-    `killed`: when the operator was, in seconds since the beginning. Requests of the AFTER seconds from then on are told apart.
+    `killed`: when the operator was, in seconds since the beginning. What came in the AFTER seconds from then on is told apart: until
+    another process holds the Lease, nobody files.
     """
-    after = [took for at, took in sent.seconds if killed is not None and killed - 1 <= at <= killed + AFTER]
-    taken = sorted(took for at, took in sent.seconds if killed is None or not killed - 1 <= at <= killed + AFTER)
-    delays = sorted(filed.get(fp, float("inf")) - at for fp, at in sent.taken_at.items())
+
+    def is_after(at: float) -> bool:
+        return killed is not None and killed - 1 <= at <= killed + AFTER
+
+    after = [took for at, took in sent.seconds if is_after(at)]
+    taken = sorted(took for at, took in sent.seconds if not is_after(at))
+    waited = [(is_after(at - sent.began), filed.get(fp, float("inf")) - at) for fp, at in sent.taken_at.items()]
+    delays, late = sorted(s for then, s in waited if not then), [s for then, s in waited if then]
     return {
         "requestP50": _at(taken, 0.5),
         "requestP99": _at(taken, 0.99),
@@ -112,6 +118,7 @@ def times(sent: sending.Sent, filed: Mapping[str, float], killed: float | None) 
         "delayP50": _at(delays, 0.5),
         "delayP99": _at(delays, 0.99),
         "delayMax": delays[-1],
+        **({"delayAfterKill": max(late)} if late else {}),
     }
 
 

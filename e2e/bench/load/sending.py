@@ -23,6 +23,7 @@ class Sent:
     )  # since the beginning, and of each request that was taken
     refused: dict[str, int] = field(default_factory=dict)  # status, or kind of network error → number
     taken_at: dict[str, float] = field(default_factory=dict)  # fingerprint of an alert on another service → Unix time
+    began: float = field(default_factory=time.time)  # Unix time
     stored: set[str] = field(default_factory=set)  # fingerprints that got their 202
     given_up: int = 0
 

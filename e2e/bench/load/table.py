@@ -34,6 +34,7 @@ ROWS = (
     ("an alert on another service filed, p50, s", "delayP50"),
     ("an alert on another service filed, p99, s", "delayP99"),
     ("an alert on another service filed, slowest, s", "delayMax"),
+    ("one that came in 10 s after the kill, slowest, s", "delayAfterKill"),
     ("inbox empty after the last request, s", "drained"),
     ("event loop late, p99, ms", "lateP99"),
     ("event loop late, longest, ms", "lateMax"),
