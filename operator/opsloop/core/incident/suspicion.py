@@ -93,12 +93,22 @@ def taken_over(facts: IncidentFacts, status: IncidentStatus, topology: Topology,
     for other in facts.incidents:
         if not other.is_open or not thread.calls(other.status.page, "") or not same_people(other, own):
             continue
-        rest = [own, *(i for i in facts.incidents if i is not other)]
-        view = topology.views.get(other.spec.release)
-        target = merging.merge_target(other, other.status, view, rest, topology, now)
-        if target is own:
+        if _ends_in(own, other, [own, *facts.incidents], topology, now):
             found.append(other.metadata.name)
     return sorted(found)
+
+
+def _ends_in(own: Incident, other: Incident, incidents: Sequence[Incident], topology: Topology, now: datetime) -> bool:
+    """True where the other one is merged into `own`, at once or by way of those between them."""
+    seen = set[str]()
+    while other is not own and other.metadata.name not in seen:
+        seen.add(other.metadata.name)
+        rest = [i for i in incidents if i is not other]
+        target = merging.merge_target(other, other.status, topology.views.get(other.spec.release), rest, topology, now)
+        if target is None:
+            return False
+        other = target
+    return other is own
 
 
 def suspects(
