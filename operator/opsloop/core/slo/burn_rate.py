@@ -71,13 +71,14 @@ def _judge_tier(slo: Slo, tier: Tier, readings: Mapping[timedelta, Reading], bur
     missing = Unknown(NOT_READ)
     long, short = readings.get(tier.long, missing), readings.get(tier.short, missing)
     budget = budget_of(slo.objective)
-    firing = _fires(tier, slo.min_bad_events, budget, long, short)
+    firing = fires(tier, slo.min_bad_events, budget, long, short)
     burst = burst and bool(firing)
     burns = _burn(long, budget), _burn(short, budget)
     return TierVerdict(tier, False if burst else firing, long, short, *burns, burst)
 
 
-def _fires(tier: Tier, min_bad: int, budget: float, long: Reading, short: Reading) -> bool | None:
+def fires(tier: Tier, min_bad: int, budget: float, long: Reading, short: Reading) -> bool | None:
+    """Does the tier fire? None where the readings are not sure."""
     limit = tier.factor * budget
     if any(isinstance(r, Value) and r.upper <= limit for r in (long, short)):
         return False

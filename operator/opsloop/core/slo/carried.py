@@ -17,6 +17,7 @@ from opsloop.api.meta import format_duration
 from opsloop.api.slo import Sli, Slo
 from opsloop.core.facts import Reading, TierVerdict, Value, Verdict
 from opsloop.core.slo import promql
+from opsloop.core.slo.burn_rate import fires
 from opsloop.core.slo.pods import Scope
 from opsloop.core.slo.tiers import budget_of
 
@@ -32,11 +33,12 @@ def doubtful(slo: Slo, verdict: Verdict) -> frozenset[timedelta]:
 
 
 def _would_fire(slo: Slo, verdict: TierVerdict) -> bool:
-    limit = verdict.tier.factor * budget_of(slo.objective)
-    long, short = verdict.long, verdict.short
-    if not isinstance(long, Value) or not isinstance(short, Value) or long.bad < slo.min_bad_events:
-        return False
-    return all(reading.bad > limit * reading.total for reading in (long, short))
+    long, short = _whole(verdict.long), _whole(verdict.short)
+    return bool(fires(verdict.tier, slo.min_bad_events, budget_of(slo.objective), long, short))
+
+
+def _whole(reading: Reading) -> Reading:
+    return replace(reading, coverage=1.0) if isinstance(reading, Value) else reading
 
 
 def query(sli: Sli, scope: Scope, windows: Iterable[timedelta], resolution: timedelta) -> str:
@@ -62,11 +64,7 @@ def _share(series: str, window: timedelta, seen: timedelta) -> str:
     born = f"(({there} unless {before}) and on() count({before}))"
     anew = f"resets({series}[{format_duration(window)}]) > 0"
     share = f"sum({whole} and {there} and ({begun} or {born}) unless {anew}) / sum({whole})"
-    return f'label_replace({share}, "{promql.LABEL}", "{_name(window)}", "", "")'
-
-
-def _name(window: timedelta) -> str:
-    return f"{_CARRIED}:{format_duration(window)}"
+    return promql.named(share, _CARRIED, window)
 
 
 def raised(
@@ -74,7 +72,7 @@ def raised(
 ) -> dict[timedelta, Reading]:
     """The readings, with the coverage of these windows raised by the answer to `query`."""
     shares = {sample.labels.get(promql.LABEL, ""): sample.value for sample in answer}
-    found = {window: shares.get(_name(window), 0.0) for window in windows}
+    found = {window: shares.get(f"{_CARRIED}:{format_duration(window)}", 0.0) for window in windows}
     return {window: _raised(reading, found.get(window, 0.0)) for window, reading in standing.items()}
 
 

@@ -218,7 +218,8 @@ def _filled(query: str, window: timedelta, version: str = ANYTHING, pods: str = 
     return _PLACEHOLDER["version"].sub(version, _PLACEHOLDER["pods"].sub(pods, query))
 
 
-def _named(expression: str, kind: str, window: timedelta, version: str | None = None) -> str:
+def named(expression: str, kind: str, window: timedelta, version: str | None = None) -> str:
+    """PromQL whose one series has KIND:WINDOW or KIND:WINDOW:VERSION in the label LABEL."""
     label = ":".join([kind, format_duration(window), *([] if version is None else [version])])
     quoted = json.dumps(label.replace("$", "$$"), ensure_ascii=False)
     return f'label_replace({expression}, "{LABEL}", {quoted}, "", "")'
@@ -263,7 +264,7 @@ def window_query(
     asked, parts = _counting(sli, scope), []
     for window in sorted({*windows, *(split.window for split in splits.values())}):
         parts += _parts(asked, window, None, pods=scope.pods)
-        parts.append(_named(coverage_expression(asked.present, window, resolution, scope.pods), "covered", window))
+        parts.append(named(coverage_expression(asked.present, window, resolution, scope.pods), "covered", window))
     for name, split in sorted(splits.items()):
         parts += split_parts(sli, name, split, scope)
     return "\nor ".join(parts)
@@ -334,7 +335,7 @@ def _parts(
 ) -> list[str]:
     counted, total = (_sum(query, window, version, pods) for query in (asked.counted, asked.total))
     total += _seen(_filled(asked.present, window, version, pods)) if seen else ""
-    return [_named(counted, asked.kind, window, name), _named(total, "total", window, name)]
+    return [named(counted, asked.kind, window, name), named(total, "total", window, name)]
 
 
 def range_query(sli: Sli, window: timedelta, scope: Scope = ANYWHERE) -> str:
@@ -345,7 +346,7 @@ def range_query(sli: Sli, window: timedelta, scope: Scope = ANYWHERE) -> str:
         ratio = f"clamp_min(1 - {counted} / {total}, 0)"
     else:
         ratio = f"clamp_max(({counted} or 0 * {total}) / {total}, 1)"
-    return _named(ratio, "ratio", window)
+    return named(ratio, "ratio", window)
 
 
 def counts_query(sli: Sli, step: timedelta, scope: Scope = ANYWHERE) -> str:
