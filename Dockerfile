@@ -13,9 +13,11 @@ RUN /opt/opsloop/bin/pip install --quiet --no-index --no-deps --no-compile /own/
  && /opt/opsloop/bin/pip uninstall --quiet --yes pip
 
 FROM debian:trixie-slim
+# ca-certificates: a pager or a Prometheus with a certificate of a public authority. That Python finds them is seen here.
 RUN apt-get update \
- && apt-get install -y --no-install-recommends python3 \
- && rm -rf /var/lib/apt/lists/* /var/cache/apt/* /var/log/*
+ && apt-get install -y --no-install-recommends python3 ca-certificates \
+ && rm -rf /var/lib/apt/lists/* /var/cache/apt/* /var/log/* \
+ && python3 -c "import ssl; assert len(ssl.create_default_context().get_ca_certs()) > 50"
 COPY --from=build /opt/opsloop /opt/opsloop
 # The root file system is read-only in the pod: bytecode was compiled above. Two arenas keep the heap small.
 # USER: kopf asks who it runs as, and a number without an entry in passwd has no name.
