@@ -147,7 +147,7 @@ class Answer:
 )
 def test_the_coverage_rises_with_what_was_carried(value: float, coverage: float) -> None:
     standing: dict[timedelta, Reading] = {HOUR: Value(1, 10, 0.6), MINUTE: Value(1, 10, 0.5), SCRAPE: Unknown("x")}
-    raised = carried.raised(standing, [Answer({"opsloop": "carried:1h"}, value)], {HOUR, SCRAPE})
+    raised = carried.raised(standing, carried.shares([Answer({"opsloop": "carried:1h"}, value)], {HOUR, SCRAPE}))
     hour = raised.pop(HOUR)
     assert isinstance(hour, Value)
     assert hour.coverage == pytest.approx(coverage)

@@ -85,3 +85,15 @@ async def test_another_namespace_is_not_touched() -> None:
     await asked(bench, 60)
     assert bench.store.of(("bank", "pay")).interval == timedelta(seconds=5)
     assert bench.store.of(("bank", "pay")).remarks == ()
+
+
+async def test_what_is_gone_costs_nothing_any_more() -> None:
+    bench = budgeted(QueryBudget(60), *(of(f"web{n}") for n in range(20)))
+    await asked(bench, 60)
+    bench.releases[2:] = []
+    await asked(bench, 60)
+    assert bench.store.of(("shop", "web0")).interval == timedelta(seconds=5)
+    assert bench.poller._costs == {"shop": sum(turn.cost for turn in bench.poller._turns.values())}
+    bench.releases[:] = []
+    await asked(bench, 60)
+    assert bench.poller._costs == {}

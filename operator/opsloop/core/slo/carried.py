@@ -18,10 +18,9 @@ from opsloop.api.slo import Sli, Slo
 from opsloop.core.facts import Reading, TierVerdict, Value, Verdict
 from opsloop.core.slo import promql
 from opsloop.core.slo.burn_rate import fires
-from opsloop.core.slo.pods import Scope
+from opsloop.core.slo.pods import LOOKS, Scope
 from opsloop.core.slo.tiers import budget_of
 
-LOOKS = 4  # scrapes: who is seen in that time is there; one or two may fail
 _CARRIED = "carried"
 
 
@@ -67,13 +66,15 @@ def _share(series: str, window: timedelta, seen: timedelta) -> str:
     return promql.named(share, _CARRIED, window)
 
 
-def raised(
-    standing: Mapping[timedelta, Reading], answer: Iterable[promql.Labelled], windows: Iterable[timedelta]
-) -> dict[timedelta, Reading]:
-    """The readings, with the coverage of these windows raised by the answer to `query`."""
-    shares = {sample.labels.get(promql.LABEL, ""): sample.value for sample in answer}
-    found = {window: shares.get(f"{_CARRIED}:{format_duration(window)}", 0.0) for window in windows}
-    return {window: _raised(reading, found.get(window, 0.0)) for window, reading in standing.items()}
+def shares(answer: Iterable[promql.Labelled], windows: Iterable[timedelta]) -> dict[timedelta, float]:
+    """k of each of these windows, by the answer to `query`."""
+    found = {sample.labels.get(promql.LABEL, ""): sample.value for sample in answer}
+    return {window: found.get(f"{_CARRIED}:{format_duration(window)}", 0.0) for window in windows}
+
+
+def raised(standing: Mapping[timedelta, Reading], carried: Mapping[timedelta, float]) -> dict[timedelta, Reading]:
+    """The readings, with the coverage of these windows raised by their share k."""
+    return {window: _raised(reading, carried.get(window, 0.0)) for window, reading in standing.items()}
 
 
 def _raised(reading: Reading, share: float) -> Reading:

@@ -15,6 +15,7 @@ POD_LABELS = ("pod", "kubernetes_pod_name", "exported_pod", "k8s_pod_name")
 NAMESPACE_LABELS = ("namespace", "kubernetes_namespace", "exported_namespace", "k8s_namespace_name")
 INSTANCE = "instance"  # Prometheus' own label: the address that was scraped
 ANYTHING = ".*"
+LOOKS = 4  # scrapes: who shows something in that time is there now; one or two of them may fail
 LONGEST_BASE = 58  # characters of a generated name that Kubernetes keeps before its five random ones
 _RANDOM = "[a-z0-9]{5}"
 _HASH = "[a-z0-9]{1,10}"

@@ -5,7 +5,7 @@ each objective is read once in the time in which the budget holds a whole round:
 budget whatever the costs of single reads are.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from math import ceil, log2
 
@@ -28,9 +28,9 @@ class QueryBudget:
         return self.own.get(namespace, self.each)
 
 
-def round_of(costs: Iterable[int], budget: int) -> float:
-    """Seconds that a round of reads, which cost so many queries each, must take to be within the budget; 0 without one."""
-    return _MINUTE * sum(costs) / budget if budget else 0.0
+def round_of(cost: int, budget: int) -> float:
+    """Seconds that a round of reads, which costs so many queries, must take to be within the budget; 0 without one."""
+    return _MINUTE * cost / budget if budget else 0.0
 
 
 def remark(namespace: str, tick: float, seconds: float, budget: int) -> Remark:

@@ -16,13 +16,11 @@ from opsloop.api.meta import format_duration
 from opsloop.api.slo import Sli
 from opsloop.core.slo import promql, structured
 from opsloop.core.slo.expression import form
-from opsloop.core.slo.pods import INSTANCE, POD_LABELS, Scope, hosts
+from opsloop.core.slo.pods import INSTANCE, LOOKS, POD_LABELS, Scope, hosts
 
 SHOWN = timedelta(hours=1)
 """Before the short window: who showed bad events in that time is missed, and for so long. The same hour in which a series is
 not new; a person hears of an SLI that is Unknown well before."""
-
-LOOKS = 4  # scrapes: who shows something in that time shows it now; one or two may fail
 
 _LOST, _NOW, _EVER, _ANEW = "lost", "now", "ever", "anew"
 

@@ -11,6 +11,7 @@ older than three of its intervals by all that is Unknown to every decision (`cor
 import asyncio
 import contextlib
 import logging
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
@@ -159,6 +160,7 @@ class Poller:
         self._clock, self._releases, self._store = clock, releases, store
         self._on_change, self._tick, self._hot = on_change, tick.total_seconds(), hot
         self._turns: dict[tuple[NamespacedName, str], _Turn] = {}
+        self._costs = Counter[str]()  # namespace → queries of a round, which reads each of its objectives once
         self._objectives: dict[
             NamespacedName, tuple[Slo, tuple[Slo, ...]]
         ] = {}  # those of an Slo, as long as it is the same
@@ -175,6 +177,7 @@ class Poller:
         self._store.keep({})
         self._keep({})
         self._turns.clear()
+        self._costs.clear()
         now = asyncio.get_running_loop().time
         try:
             while True:
@@ -210,20 +213,30 @@ class Poller:
         wanted = {key: self._objectives_of(release) for key, release in releases.items()}
         self._objectives = {key: self._objectives[key] for key in releases}
         for key in self._turns.keys() - {(key, one.name) for key, every in wanted.items() for one in every}:
-            if (task := self._turns.pop(key).task) is not None:
-                task.cancel()
+            gone = self._turns.pop(key)
+            self._cost(key[0], -gone.cost)
+            if gone.task is not None:
+                gone.task.cancel()
         self._store.keep({key: [one.name for one in every] for key, every in wanted.items()})
         self._keep(releases)
         started = []
         for release, objective in ((releases[key], one) for key, every in wanted.items() for one in every):
             turn = self._turns.get((release.key, objective.name))
             if turn is None or (turn.history.slo != objective and turn.task is None):
-                turn = self._turns[release.key, objective.name] = _Turn(History(objective))
+                before, turn = turn, _Turn(History(objective))
+                self._turns[release.key, objective.name] = turn
+                self._cost(release.key, turn.cost - (before.cost if before else 0))
             if turn.task is None and due(turn):
                 subject = _Subject(release_for(release, objective), objective, len(wanted[release.key]) > 1)
                 turn.task = asyncio.create_task(self._take(subject, turn))
                 started.append(turn.task)
         return started
+
+    def _cost(self, release: NamespacedName, more: int) -> None:
+        """A round of the Release's namespace costs so many queries more."""
+        self._costs[release[0]] += more
+        if not self._costs[release[0]]:
+            del self._costs[release[0]]
 
     def _keep(self, releases: Mapping[NamespacedName, Release]) -> None:
         """Each source forgets whoever is not read from it (any more)."""
@@ -247,6 +260,8 @@ class Poller:
         try:
             with spent.counting() as cost:
                 readings, seconds = await self._read(release, turn, hot)
+            if self._turns.get(subject.key) is turn:
+                self._cost(release.key, max(cost.queries, 1) - turn.cost)
             turn.cost = max(cost.queries, 1)
             readings = self._put_off(readings, release, turn, self._rhythm(turn, seconds))
             self._store.set(release.key, self._timed(readings, turn, subject.several), subject.objective.name)
@@ -317,8 +332,7 @@ class Poller:
         come less often for the budget."""
         namespace = release.metadata.namespace
         budget = self._budget.of(namespace)
-        costs = (one.cost for ((where, _), _), one in self._turns.items() if where == namespace)
-        pause = max(rhythm, query_budget.round_of(costs, budget))
+        pause = max(rhythm, query_budget.round_of(self._costs[namespace], budget))
         turn.thrifty, turn.due = pause > rhythm, turn.started + pause
         if not turn.thrifty or readings.verdict is None or slo.is_silent(readings.verdict):
             return readings

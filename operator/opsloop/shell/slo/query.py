@@ -8,7 +8,7 @@ from typing import TypeVar
 
 from opsloop.api.meta import PAGING
 from opsloop.api.slo import Sli, Slo
-from opsloop.core.facts import Reading, Unknown
+from opsloop.core.facts import Unknown
 from opsloop.core.slo import burn_rate as slo
 from opsloop.core.slo import carried, counts, pods, promql, traffic, vanished
 from opsloop.core.slo.pods import Labels, Scope
@@ -88,21 +88,16 @@ class SliQuery:
         return vanished.lost([sample.labels for sample in samples], scope) if samples is not None else None
 
     async def carried(
-        self,
-        sli: Sli,
-        scope: Scope,
-        standing: Mapping[timedelta, Reading],
-        windows: Collection[timedelta],
-        at: datetime,
-    ) -> dict[timedelta, Reading]:
-        """The readings, of which these windows are covered as far as counters carry on over gaps; as they are without an answer."""
+        self, sli: Sli, scope: Scope, windows: Collection[timedelta], at: datetime
+    ) -> dict[timedelta, float]:
+        """The share of each of these windows that counters carried over its gaps; empty without an answer."""
         query = carried.query(sli, scope, windows, self._resolution)
         try:
             samples = await self._in_time(self._telemetry.instant(query, at)) if query else []
         except OpsloopError as error:
             log.warning("whether counters carry on is not known yet: %s", error)
-            return dict(standing)
-        return carried.raised(standing, samples, windows)
+            return {}
+        return carried.shares(samples, windows)
 
     async def onset(self, objective: Slo, scope: Scope, at: datetime) -> datetime | None:
         """The start of the present burn by the error ratio over the shortest page window; None where it is not known.

@@ -17,7 +17,7 @@ from opsloop.core.facts import CanaryReading, Harm, Reading, Readings, Remark, S
 from opsloop.core.incident.effect import Act
 from opsloop.core.postmortem.curve import Curve
 from opsloop.core.slo import burn_rate as slo
-from opsloop.core.slo import carried, flat, promql, remarks, telling, traffic
+from opsloop.core.slo import flat, promql, remarks, telling, traffic
 from opsloop.core.slo.age import MOST_INTERVALS
 from opsloop.core.slo.pods import Labels, Scope
 from opsloop.core.slo.splits import by_digest, queried, revisions_to_read, scope_of
@@ -27,6 +27,7 @@ from opsloop.shell.slo import curves
 from opsloop.shell.slo.acts import ActReader
 from opsloop.shell.slo.bursts import BurstReader
 from opsloop.shell.slo.canary import CanaryCounter
+from opsloop.shell.slo.carried import CarriedReader
 from opsloop.shell.slo.harm import HarmReader
 from opsloop.shell.slo.query import NO_ANSWER, SliQuery
 from opsloop.shell.slo.vanished import Created, VanishedReader
@@ -48,6 +49,7 @@ class History:
     onset: datetime | None = None
     acts: ActReader | None = None
     bursts: BurstReader | None = None
+    carried: CarriedReader | None = None
     harm: HarmReader | None = None
     rates: dict[str, float] = field(
         default_factory=dict
@@ -162,10 +164,12 @@ class SliReader:
         about to page, it is asked whether that is one burst."""
         if history.bursts is None:
             history.bursts = BurstReader(self._query, self._resolution)
+        if history.carried is None:
+            history.carried = CarriedReader(self._query, self._resolution)
         verdict, then = slo.judge(history.slo, standing, at), at - self._delay_of(history)
-        if windows := carried.doubtful(history.slo, verdict):
-            standing = await self._query.carried(history.slo.sli, scope, standing, windows, then)
-            verdict = slo.judge(history.slo, standing, at)
+        covered = await history.carried.read(history.slo, scope, verdict, standing, then)
+        if covered is not standing:
+            standing, verdict = covered, slo.judge(history.slo, covered, at)
         held = await history.bursts.read(history.slo, scope, verdict, then)
         return slo.judge(history.slo, standing, at, held) if held else verdict
 
