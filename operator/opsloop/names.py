@@ -20,6 +20,7 @@ SUBJECT = "opsloop.dev/subject"  # annotation on a postmortem ConfigMap: digest 
 RENDERED = (
     "opsloop.dev/rendered"  # annotation on a postmortem ConfigMap: digest of the Markdown that opsloop wrote there
 )
+SESSION = "opsloop.dev/session"  # annotation on the Lease: which process of the pod holds it
 GATE = "opsloop.dev/in-traffic"  # readiness gate (pod condition type) of canary pods
 EVAL_HEADER = "X-Opsloop-Eval"  # header of eval requests, so that a service can exclude them from its SLI
 TEMPLATES = "opsloop-postmortem"  # ConfigMap of a namespace with its own templates of postmortems: postmortem.md.j2, postmortem.html.j2

@@ -4,8 +4,11 @@ Rules that make it safe (docs/decisions/kopf-measured.md says why neither kubern
 is used):
 a deadline on every call; a clock that no wall-clock jump moves; take over only after *we* saw the same (holder,
 renewTime) for the whole duration; every PUT carries the resourceVersion; renewed = the time *before* the PUT; past the
-deadline the process ends, checked at the top of the loop and right before every write. Holder names are unique per
-process, so that a restarted container never takes its predecessor's Lease for its own.
+deadline the process ends, checked at the top of the loop and right before every write.
+
+A holder is a pod, by its uid, and a *session* on the Lease says which process of it. The kubelet starts a container only when
+its predecessor is gone, so a new process takes the Lease of its own pod at once, under a session of its own; a process
+that reads another session than its own ends, as it does where it reads another holder.
 """
 
 import asyncio
@@ -19,9 +22,11 @@ from datetime import UTC, datetime
 from typing import Protocol
 
 from opsloop.errors import AlreadyExists, Conflict, LeadershipLost, NotFound
+from opsloop.names import SESSION
 from opsloop.shell.ports import LEASES, Object, Resource
 
 LOST = 3  # exit code of a process that lost the Lease
+SOONEST = 0.01  # seconds until the next look at a Lease that is about to be over
 log = logging.getLogger("opsloop.leader")
 
 
@@ -47,17 +52,31 @@ class Timing:
 
     duration: float = 15.0
     deadline: float = 10.0
-    retry: float = 2.0
+    retry: float = 2.0  # between two renewals
+    look: float = 1.5  # between two looks of a standby: so long nobody acts after the Lease was given back
 
 
-def unique_identity(pod: str) -> str:
-    """`pod_8hex`."""
-    return f"{pod}_{uuid.uuid4().hex[:8]}"
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """Who holds a Lease: the pod, and which process of it."""
+
+    pod: str
+    session: str
+
+
+def identity_of(pod: str, uid: str) -> Identity:
+    """`pod_uid` and a session of this process; where no uid is known, no other process is taken for one of this pod."""
+    session = uuid.uuid4().hex
+    return Identity(f"{pod}_{uid or session}", session)
 
 
 def boottime() -> float:
     """Seconds since boot, those in which the machine was suspended included."""
     return time.clock_gettime(time.CLOCK_BOOTTIME) if hasattr(time, "CLOCK_BOOTTIME") else time.monotonic()
+
+
+def _session(lease: Object | None) -> str:
+    return str((((lease or {}).get("metadata") or {}).get("annotations") or {}).get(SESSION) or "")
 
 
 class Elector:
@@ -68,16 +87,17 @@ class Elector:
         store: LeaseStore,
         namespace: str,
         name: str,
-        identity: str,
+        identity: Identity,
         gained: Callable[[], None],
         timing: Timing = Timing(),
         clock: Callable[[], float] = boottime,
         die: Callable[[int], None] = os._exit,
     ) -> None:
-        self._store, self._namespace, self._name, self._identity = store, namespace, name, identity
+        self._store, self._namespace, self._name, self._identity = store, namespace, name, identity.pod
+        self._session = identity.session
         self._gained, self._timing, self._clock, self._die = gained, timing, clock, die
         self._lease: Object | None = None  # as last read or written; its resourceVersion goes into the next PUT
-        self._other: tuple[str, str] | None = None  # (holder, renewTime) of another holder ...
+        self._other: tuple[str, str, str] | None = None  # (holder, session, renewTime) of another holder ...
         self._other_since = 0.0  # ... and since when exactly that was read
         self._renewed: float | None = None  # None: not leading
         self._released = False
@@ -122,7 +142,7 @@ class Elector:
                 log.warning(
                     "lease %s/%s: turn failed: %s: %s", self._namespace, self._name, type(error).__name__, error
                 )
-            await asyncio.sleep(min(self._timing.retry, self._left()))
+            await asyncio.sleep(self._pause())
 
     async def release(self) -> None:
         """Gives the Lease back, so that another replica need not wait. All writers must have stopped; raises nothing."""
@@ -146,10 +166,16 @@ class Elector:
         third = self._timing.deadline / 3
         return third if self._renewed is None else max(0.001, min(third, self._renewed + self._timing.deadline - now))
 
-    def _left(self) -> float:
-        if self._renewed is None:
-            return self._timing.retry
-        return max(0.0, self._renewed + self._timing.deadline - self._clock())
+    def _pause(self) -> float:
+        """Seconds until the next turn: a standby's is at the very moment at which the Lease that it sees is over."""
+        if self._renewed is not None:
+            return max(0.0, min(self._timing.retry, self._renewed + self._timing.deadline - self._clock()))
+        left = self._other_since + self._patience_with(self._lease) - self._clock()
+        return min(self._timing.look, max(left, SOONEST)) if left > 0 else self._timing.look
+
+    def _patience_with(self, lease: Object | None) -> float:
+        """Seconds for which a Lease of another process has to be unchanged until it is over."""
+        return max(self._timing.duration, float(((lease or {}).get("spec") or {}).get("leaseDurationSeconds") or 0))
 
     async def _turn(self) -> None:
         if self._released:
@@ -167,8 +193,10 @@ class Elector:
             await self._write(None)
         except Conflict:
             fresh = await self._store.get(LEASES, self._namespace, self._name)
-            if fresh["spec"].get("holderIdentity") != self._identity:
-                self._end(f"taken by {fresh['spec'].get('holderIdentity') or 'nobody'}")
+            if (holder := fresh["spec"].get("holderIdentity")) != self._identity:
+                self._end(f"taken by {holder or 'nobody'}")
+            if _session(fresh) != self._session:
+                self._end("taken by another process of this pod")
             await self._write(fresh)
 
     async def _look(self) -> None:
@@ -180,14 +208,12 @@ class Elector:
             lease = None
         known, self._lease = self._other is not None, lease
         spec, now = (lease or {}).get("spec") or {}, self._clock()
-        holder, current = (
-            spec.get("holderIdentity") or "",
-            (spec.get("holderIdentity") or "", spec.get("renewTime") or ""),
-        )
+        holder = spec.get("holderIdentity") or ""
+        current = (holder, _session(lease), spec.get("renewTime") or "")
         if current != self._other:
             self._other, self._other_since = current, now
         free = not known if lease is None else holder in ("", self._identity)  # deleted under its holder: not free yet
-        if free or now - self._other_since >= max(self._timing.duration, float(spec.get("leaseDurationSeconds") or 0)):
+        if free or now - self._other_since >= self._patience_with(lease):
             await self._write(lease)
 
     async def _write(self, lease: Object | None) -> None:
@@ -203,13 +229,13 @@ class Elector:
             raise
         self._renewed = before
         if gaining and self.leading:
-            log.info("lease %s/%s gained by %s", self._namespace, self._name, self._identity)
+            log.info("lease %s/%s gained by %s, session %s", self._namespace, self._name, self._identity, self._session)
             self._gained()
 
     def _body(self, lease: Object | None, holder: str) -> Object:
         now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")  # for readers; no decision depends on it
         old = (lease or {}).get("spec") or {}
-        changed = holder != (old.get("holderIdentity") or "")
+        changed = holder != (old.get("holderIdentity") or "") or (bool(holder) and _session(lease) != self._session)
         spec = {
             "holderIdentity": holder,
             "leaseDurationSeconds": max(1, round(self._timing.duration)),
@@ -219,6 +245,7 @@ class Elector:
         }
         metadata = dict((lease or {}).get("metadata") or {"name": self._name, "namespace": self._namespace})
         metadata.pop("managedFields", None)
+        metadata["annotations"] = {**(metadata.get("annotations") or {}), SESSION: self._session}
         return {"apiVersion": LEASES.api_version, "kind": LEASES.kind, "metadata": metadata, "spec": spec}
 
     def _end(self, why: str) -> None:

@@ -20,7 +20,7 @@ from opsloop.entry import openapi
 from opsloop.entry.collector import collect_at_rest, keep_responsive
 from opsloop.entry.http_server import in_json, listen
 from opsloop.entry.intake_http import intake_routes
-from opsloop.entry.leader_election import Elector, unique_identity
+from opsloop.entry.leader_election import Elector, identity_of
 from opsloop.entry.settings import Settings, load, load_house, load_method
 from opsloop.entry.sources import SourceConfig, connect_sources, load_sources
 from opsloop.entry.telemetry import Health, Metrics, build_app, serve, setup_logging
@@ -69,7 +69,7 @@ async def operate(settings: Settings, house: House, method: Method, sources: Map
     base = await _api_server(metrics)
     async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=10)) as session:
         gained = asyncio.Event()
-        identity = unique_identity(settings.pod_name)
+        identity = identity_of(settings.pod_name, settings.pod_uid)
         elector = Elector(base, settings.pod_namespace, settings.lease_name, identity, gained.set)
         ports = connect(settings, sources, base, elector.fence, session, metrics)
         operator = Operator(ports, settings, threads=True, words=house.words, method=method)

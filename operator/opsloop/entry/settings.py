@@ -87,6 +87,9 @@ class Settings:
     namespaces: tuple[str, ...] = ()  # empty: all
     pod_namespace: str = "opsloop"  # the Lease lies in it
     pod_name: str = ""  # empty: the host name
+    pod_uid: str = (
+        ""  # a new process of this pod takes the Lease of its predecessor at once; empty: it waits until that is over
+    )
     prometheus_url: str = ""  # empty: every reading is Unknown
     prometheus_resolution: timedelta = timedelta(seconds=15)  # scrape interval
     prometheus_delay: timedelta = timedelta(0)  # SLIs are evaluated so long ago: samples arrive late
@@ -113,6 +116,7 @@ _PARSERS: Mapping[str, Callable[[str], Any]] = {
     "namespaces": _namespaces,
     "pod_namespace": _label,
     "pod_name": str,
+    "pod_uid": str,
     "prometheus_url": http_url,
     "prometheus_file": str,
     "prometheus_resolution": _positive,
