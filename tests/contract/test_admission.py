@@ -4,125 +4,22 @@ Runs where OPSLOOP_CONTRACT_KUBECONFIG names a cluster (1.30 or later). Applies 
 its own namespace only, the policies of manifests/.
 """
 
-import copy
-import json
-import os
-import time
-import uuid
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 
-KUBECONFIG = os.environ.get("OPSLOOP_CONTRACT_KUBECONFIG", "")
+from tests.contract.admission.objects import GOOD, LATENCY, LOOSE, ORDER, Object, at, named
+from tests.contract.admission.server import GROUP, KUBECONFIG, PLURALS, Api, create, own_namespace, until
+
 pytestmark = pytest.mark.skipif(not KUBECONFIG, reason="OPSLOOP_CONTRACT_KUBECONFIG names no cluster")
 
 ROOT = Path(__file__).resolve().parents[2]
-Object = dict[str, Any]
-PLURALS = {"Release": "releases", "Incident": "incidents", "Runbook": "runbooks", "EvalCase": "evalcases"}
-GROUP = "/apis/opsloop.dev/v1alpha1"
 POLICIES = "/apis/admissionregistration.k8s.io/v1"
 RBAC = "/apis/rbac.authorization.k8s.io/v1"
-
-LATENCY: dict[str, Any] = {
-    "name": "latency",
-    "objective": 0.95,
-    "sli": {"latency": {"histogram": "took_seconds", "threshold": 0.3}},
-}
-LOOSE = {**LATENCY, "objective": 0.9}
-
-GOOD = {
-    "Release": {
-        "workloadRef": {"name": "answers"},
-        "version": "v1",
-        "images": {"answers": "opsloop/helpdesk:v1"},
-        "strategy": {"canary": {"steps": [{"weight": 20, "hold": "30s"}, {"weight": 50}, {"weight": 100}]}},
-        "slo": {
-            "objective": 0.99,
-            "sli": {"bad": 'sum(increase(a{v="bad"}[{{window}}]))', "total": "sum(increase(a[{{window}}]))"},
-            "tiers": [
-                {"long": "1m", "short": "5s", "factor": 14.4, "severity": "sev1"},
-                {"long": "3d", "short": "90m", "factor": 1, "severity": "sev3"},
-            ],
-        },
-        "evals": {"port": 8080, "ask": {"path": "/ask?q={{asked}}"}},
-        "dependsOn": ["catalog"],
-    },
-    "Incident": {
-        "release": "answers",
-        "service": "answers",
-        "title": "answers burns its budget 20 times",
-        "signal": {
-            "kind": "burn",
-            "at": "2026-11-23T14:00:00.250Z",
-            "severity": "sev1",
-            "burn": {
-                "long": "1m", "short": "5s", "factor": 14.4, "burnLong": 20.0, "burnShort": 20, "errorRatio": 0.2,
-                "bad": 50, "total": 250, "objective": 0.99,
-            },
-        },
-    },
-    "Runbook": {
-        "steps": [{"type": "rollback", "timeout": "2m"}, {"type": "escalate"}],
-        "serviceAccountName": "on-call-robot",
-    },
-    "EvalCase": {
-        "release": "answers",
-        "request": {"path": "/ask?q=refund", "port": 8080},
-        "expect": {"field": "answer", "equals": "30 days"},
-        "origin": {"kind": "regression", "incident": "answers-1"},
-        "proof": {"bad": "0123456789abcdef", "good": "fedcba9876543210"},
-        "mustPass": True,
-    },
-}  # fmt: skip
-
-
-ORDER: dict[str, Any] = {
-    "request": {
-        "method": "POST", "path": "/orders", "port": 8443, "body": "{}", "query": [{"name": "a", "value": "b&c"}], "headers": {"Accept": "application/json"},
-        "headersFrom": [{"name": "Authorization", "prefix": "Bearer ", "secretKeyRef": {"name": "robot", "key": "token"}}],
-        "tls": {"serverName": "answers.shop.svc"},
-    },
-    "expect": {
-        "status": 201, "maxLatency": "500ms",
-        "headers": [{"name": "Content-Type", "contains": "json"}],
-        "json": [{"path": "$.total", "number": 9.99, "tolerance": 0.01}, {"path": "$.error", "exists": False}, {"path": "$.id", "matches": "^A-[0-9]+$"}],
-        "jsonSchema": {"type": "object", "required": ["total"]},
-    },
-}  # fmt: skip
-
-
-class Api:
-    """Just enough of an API client to see what the server answers."""
-
-    def __init__(self) -> None:
-        from kubernetes import client, config
-
-        config.load_kube_config(KUBECONFIG)
-        self.client = client.ApiClient()
-
-    def call(self, method: str, path: str, body: Any = None, kind: str = "json", user: str = "") -> tuple[int, Object]:
-        """HTTP status and decoded answer."""
-        headers = {"Accept": "application/json", "Content-Type": f"application/{kind}"}
-        if user:
-            headers["Impersonate-User"] = user
-        sent = json.dumps(body) if kind.endswith("yaml") else body  # JSON is YAML
-        answer = self.client.call_api(method, self.client.configuration.host + path, headers, sent)
-        decoded: Object = json.loads(answer.read())
-        return int(answer.status), decoded
-
-    def apply(self, path: str, body: Object) -> Object:
-        """Server-side apply."""
-        status, answer = self.call(
-            "PATCH",
-            f"{path}/{body['metadata']['name']}?fieldManager=admission-test&force=true",
-            body,
-            "apply-patch+yaml",
-        )
-        assert status in (200, 201), answer
-        return answer
 
 
 @pytest.fixture(scope="module")
@@ -132,51 +29,13 @@ def api() -> Api:
 
 @pytest.fixture(scope="module")
 def namespace(api: Api) -> Iterator[str]:
-    """A namespace of its own, with the CRDs served and established."""
-    crds = [yaml.safe_load(path.read_text()) for path in sorted((ROOT / "crds").glob("*.yaml"))]
-    for crd in crds:
-        api.apply("/apis/apiextensions.k8s.io/v1/customresourcedefinitions", crd)
-    name = f"admission-{uuid.uuid4().hex[:8]}"
-    assert api.call("POST", "/api/v1/namespaces", {"metadata": {"name": name}})[0] == 201
-    until(lambda: all(api.call("GET", f"{GROUP}/namespaces/{name}/{plural}")[0] == 200 for plural in PLURALS.values()))
-    yield name
-    api.call("DELETE", f"/api/v1/namespaces/{name}")
-
-
-def until(true: Any, seconds: float = 30) -> None:
-    end = time.monotonic() + seconds
-    while not true():
-        assert time.monotonic() < end, "the API server did not get there"
-        time.sleep(0.2)
-
-
-def at(kind: str, **changes: Any) -> Object:
-    """A good object with some paths (a__b__0__c) of its spec replaced; None removes one."""
-    spec = copy.deepcopy(GOOD[kind])
-    for path, value in changes.items():
-        *parents, last = (int(part) if part.isdigit() else part for part in path.split("__"))
-        node: Any = spec
-        for parent in parents:
-            node = node[parent]
-        if value is None:
-            del node[last]
-        else:
-            node[last] = value
-    return {"apiVersion": "opsloop.dev/v1alpha1", "kind": kind, "metadata": {"name": "case"}, "spec": spec}
-
-
-def named(name: str, body: Object) -> Object:
-    return {**body, "metadata": {**body["metadata"], "name": name}}
+    with own_namespace(api) as name:
+        yield name
 
 
 def annotated(body: Object, **annotations: str) -> Object:
     keys = {f"opsloop.dev/{key.replace('_', '-')}": value for key, value in annotations.items()}
     return {**body, "metadata": {**body["metadata"], "annotations": keys}}
-
-
-def create(api: Api, namespace: str, body: Object, dry: bool = True, user: str = "") -> tuple[int, Object]:
-    query = "?fieldValidation=Strict" + ("&dryRun=All" if dry else "")
-    return api.call("POST", f"{GROUP}/namespaces/{namespace}/{PLURALS[body['kind']]}{query}", body, user=user)
 
 
 @pytest.mark.parametrize(
@@ -357,7 +216,7 @@ def guarded(api: Api, namespace: str) -> Iterator[str]:
         at("EvalCase", **ORDER),
     ]
     for probe in probes:
-        until(lambda probe=probe: create(api, namespace, probe, user="editor")[0] != 201)
+        until(partial(refused, api, namespace, probe))
     until(lambda: keep(api, namespace, record("probe", {"opsloop.dev/inbox": "true"}), "editor")[0] == 403)
     assert create(api, namespace, named("probe", at("Runbook")), dry=False)[0] == 201
     path = f"{GROUP}/namespaces/{namespace}/runbooks/probe"
@@ -366,6 +225,10 @@ def guarded(api: Api, namespace: str) -> Iterator[str]:
     yield namespace
     for found in own:
         api.call("DELETE", f"{POLICIES}/{POLICY_PLURALS[found['kind']]}/{found['metadata']['name']}")
+
+
+def refused(api: Api, namespace: str, body: Object) -> bool:
+    return create(api, namespace, body, user="editor")[0] != 201
 
 
 def grant(api: Api, namespace: str, user: str, rules: list[Object]) -> None:

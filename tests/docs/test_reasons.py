@@ -89,3 +89,13 @@ def test_the_page_lists_exactly_the_metrics_that_exist() -> None:
 
 def test_every_setting_is_listed() -> None:
     assert {variable(f.name) for f in fields(Settings) if f"`{variable(f.name)}`" not in OPERATIONS} == set()
+
+
+def test_what_admission_cannot_see_is_said_by_conditions_and_reasons_that_there_are() -> None:
+    section = OPERATIONS.split("### What admission cannot see")[1].split("\n## ")[0]
+    rows = [line.split("|")[2] for line in section.splitlines() if line.startswith("| ")][1:]
+    words = {word for row in rows for word in re.findall(r"`(\w+)`", row)}
+    listed = [object_schema(kind)["properties"]["status"]["properties"]["conditions"]["description"] for kind in KINDS]
+    known = {reason.value for reason in reasons.reasons()} | set(re.findall(r"\w+", " ".join(listed)))
+    assert len(rows) >= 9
+    assert words - known == set()

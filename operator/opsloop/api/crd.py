@@ -14,7 +14,7 @@ from pydantic_core import core_schema
 
 from opsloop.api.kinds import ALL, Column, Kind
 from opsloop.api.meta import API_VERSION, GROUP, VERSION, Model, format_duration
-from opsloop.api.schema import FREE_FORM, LIST_KEYS, LIST_TYPE, RULES
+from opsloop.api.schema import FREE_FORM, LIST_KEYS, LIST_TYPE, RULES, SAYS, matches
 
 Schema = dict[str, Any]
 
@@ -59,6 +59,8 @@ def structural(node: Schema, defs: Schema, defaults: bool = True) -> Schema:
     """Converts one node of the JSON schema into a node of a structural schema."""
     node = _inlined(node, defs)
     out: Schema = {key: node[key] for key in _COPIED if key in node}
+    if SAYS in node:
+        out[RULES] = [{"rule": matches(node["pattern"]), "message": node[SAYS]}, *node.get(RULES, ())]
     if not defaults:
         out.pop("default", None)
     if "const" in node:

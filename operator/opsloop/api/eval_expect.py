@@ -4,9 +4,9 @@ from typing import Annotated, Any
 
 from pydantic import ConfigDict, Field
 
-from opsloop.api.eval_request import HEADER_NAME
+from opsloop.api.eval_request import HEADER_NAME, HEADER_SAYS
 from opsloop.api.meta import Duration, Model
-from opsloop.api.schema import free_form, no_default, rules
+from opsloop.api.schema import free_form, no_default, rules, says
 
 SAYS_SOMETHING = (
     "has(self.status) || has(self.equals) || has(self.contains) || has(self.matches) || has(self.maxLatency)"
@@ -18,6 +18,11 @@ FIELD_OF_WHAT = (
     "expect.field says where to look; say with equals, contains or matches what must be there",
 )
 CONTAINS_SOMETHING = ("size(self) > 0", "expect.contains must not be empty: every reply contains nothing")
+FIELD_IS_NO_PATH = (
+    "!self.startsWith('$')",
+    "expect.field is the name of a field, for example answer; a JSONPath such as $.items[0].price goes into json",
+)
+MATCHES_SOMETHING = ("size(self) > 0", "matches must not be empty: it would be found in every reply")
 REGEX_COMPILES = (
     "''.matches(self) in [true, false]",
     "matches must be a regular expression in RE2 syntax, for example ^order-[0-9]+$",
@@ -56,7 +61,7 @@ class ValueCheck(Model):
         default=None,
         max_length=256,
         description="Regular expression that must be found in the value, in RE2 syntax.",
-        json_schema_extra=rules(REGEX_COMPILES),
+        json_schema_extra=rules(REGEX_COMPILES, MATCHES_SOMETHING),
     )
     one_of: list[Annotated[str, Field(max_length=4096)]] = Field(
         default_factory=list, max_length=32, description="Values of which it must be one, written as in equals."
@@ -78,6 +83,7 @@ class HeaderCheck(ValueCheck):
         max_length=128,
         pattern=HEADER_NAME,
         description="Name of the header; upper and lower case are alike.",
+        json_schema_extra=says(HEADER_SAYS),
     )
 
 
@@ -89,6 +95,7 @@ class JsonCheck(ValueCheck):
         max_length=256,
         pattern=r"^\$",
         description="JSONPath (RFC 9535), for example $.items[0].price; with at most one `..`, and no `$` within a filter.",
+        json_schema_extra=says("a JSONPath begins with $, for example $.items[0].price"),
     )
 
 
@@ -104,6 +111,7 @@ class EvalExpect(Model):
         default="",
         max_length=128,
         description="Field of the JSON response that equals, contains or matches looks at; empty means the whole body.",
+        json_schema_extra=rules(FIELD_IS_NO_PATH),
     )
     equals: str | None = Field(
         default=None, max_length=4096, description="Expected value; leading and trailing white space is ignored."
@@ -118,7 +126,7 @@ class EvalExpect(Model):
         default=None,
         max_length=256,
         description="Regular expression that must be found in the value, in RE2 syntax.",
-        json_schema_extra=rules(REGEX_COMPILES),
+        json_schema_extra=rules(REGEX_COMPILES, MATCHES_SOMETHING),
     )
     headers: list[HeaderCheck] = Field(default_factory=list, max_length=16, description="Headers of the response.")
     json_: list[JsonCheck] = Field(

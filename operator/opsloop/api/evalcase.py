@@ -6,8 +6,8 @@ from pydantic import ConfigDict, Field
 
 from opsloop.api.eval_expect import EvalExpect
 from opsloop.api.eval_request import EvalRequest
-from opsloop.api.meta import Condition, Model, Name, ObjectModel, StatusModel, Time
-from opsloop.api.schema import map_list, milliseconds, rules
+from opsloop.api.meta import Condition, Model, ObjectModel, ObjectName, StatusModel, Time
+from opsloop.api.schema import map_list, milliseconds, rules, says
 
 REGRESSION_HAS_ORIGIN = (
     "self.origin.kind != 'regression' || (has(self.origin.incident) && self.origin.incident != '')",
@@ -26,6 +26,21 @@ LATENCY_IS_SEEN = (
     "expect.maxLatency must not be longer than request.timeoutSeconds, after which nobody waits any more; for example 500ms with 5",
 )
 
+NO_SECRET_IN_HEADERS = (
+    "self.origin.kind == 'regression' || !has(self.request.headers) || self.request.headers.all(name, !(name.lowerAscii() in"
+    " ['authorization', 'proxy-authorization', 'cookie', 'x-api-key']))",
+    "request.headers holds a credential, which everybody who may read EvalCases would see: put it into a Secret and name that"
+    " in request.headersFrom",
+)
+TWO_REVISIONS = (
+    "self.bad != self.good",
+    "proof.bad and proof.good are the same revision; the case must fail on bad and pass on good",
+)
+_DIGEST = says(
+    "write the digest of a revision from status.revisions of the Release, 10 to 64 of 0-9 and a-f, not its version",
+    pattern=r"^[a-f0-9]{10,64}$",
+)
+
 
 class Origin(Model):
     """Origin of an EvalCase."""
@@ -40,18 +55,30 @@ class Origin(Model):
 class ProofPair(Model):
     """Pair of revisions that proves a regression case."""
 
-    bad: str = Field(max_length=64, description="Digest of the revision on which the case must fail.")
-    good: str = Field(max_length=64, description="Digest of the revision on which the case must pass.")
+    model_config = ConfigDict(json_schema_extra=rules(TWO_REVISIONS))
+
+    bad: str = Field(
+        max_length=64,
+        description="Digest of the revision on which the case must fail.",
+        json_schema_extra=_DIGEST,
+    )
+    good: str = Field(
+        max_length=64,
+        description="Digest of the revision on which the case must pass.",
+        json_schema_extra=_DIGEST,
+    )
 
 
 class EvalCaseSpec(Model):
     """Expectation, written by people or, for a regression case, by the Incident reconciler."""
 
     model_config = ConfigDict(
-        json_schema_extra=rules(REGRESSION_HAS_ORIGIN, REGRESSION_HAS_PROOF, SHARE_OF_ENOUGH, LATENCY_IS_SEEN)
+        json_schema_extra=rules(
+            REGRESSION_HAS_ORIGIN, REGRESSION_HAS_PROOF, SHARE_OF_ENOUGH, LATENCY_IS_SEEN, NO_SECRET_IN_HEADERS
+        )
     )
 
-    release: Name = Field(description="Release in this namespace whose pods the request is sent to.")
+    release: ObjectName = Field(description="Release in this namespace whose pods the request is sent to.")
     request: EvalRequest = Field(description="HTTP request that is sent to a pod.")
     expect: EvalExpect = Field(description="Expected response; all given fields must match.")
     must_pass: bool = Field(

@@ -5,9 +5,9 @@ from typing import Annotated, Literal
 
 from pydantic import ConfigDict, Field
 
-from opsloop.api.meta import Condition, Model, Name, ObjectModel, Severity, StatusModel, Text, Time
+from opsloop.api.meta import Condition, Model, Name, ObjectModel, Severity, StatusModel, Time
 from opsloop.api.page import Page
-from opsloop.api.schema import map_list, rules
+from opsloop.api.schema import map_list, rules, says
 from opsloop.api.slo import ONLY
 
 # After its resolution a breach of the root reopens the Incident for this long. Default of the setting OPSLOOP_REOPEN_GRACE.
@@ -20,6 +20,9 @@ SAME_ROOT = (
     "(has(self.release) ? self.release : '') == (has(oldSelf.release) ? oldSelf.release : '')",
     "release cannot be changed: a rollback is decided on the root Release; add a note instead",
 )
+
+_URL_SAYS = "write a whole URL, for example https://tickets.example.com/42"
+Link = Annotated[str, Field(max_length=1024, json_schema_extra=says(_URL_SAYS, pattern=r"^https?://[^\s]+$"))]
 
 
 class BurnSignal(Model):
@@ -78,6 +81,7 @@ class ActionItem(Model):
     id: str = Field(
         max_length=63,
         pattern=r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$",
+        json_schema_extra=says("an id is of lower-case letters, digits and -, for example drain-test"),
         description="Identifier, for example drain-test. That of an action item of opsloop (eval-case, fix, ...) adds to it.",
     )
     text: str = Field(default="", max_length=1024, description="What is to be done.")
@@ -87,9 +91,18 @@ class ActionItem(Model):
         max_length=10,
         pattern=r"^([0-9]{4}-[0-9]{2}-[0-9]{2})?$",
         description="Date, for example 2026-12-31.",
+        json_schema_extra=says(
+            "write the date as year-month-day, for example 2026-12-31",
+            pattern=r"^([0-9]{4}-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01]))?$",
+        ),
     )
     done: bool = Field(default=False, description="Whether it is done.")
-    link: str = Field(default="", max_length=1024, description="URL of the ticket that it is worked on in.")
+    link: str = Field(
+        default="",
+        max_length=1024,
+        description="URL of the ticket that it is worked on in.",
+        json_schema_extra=says(_URL_SAYS, pattern=r"^(https?://[^\s]+)?$"),
+    )
 
 
 class IncidentSpec(Model):
@@ -117,7 +130,7 @@ class IncidentSpec(Model):
         max_length=100,
         description="Notes by people, shown in the postmortem; the first 50 are told in the timeline as well.",
     )
-    links: list[Text] = Field(
+    links: list[Link] = Field(
         default_factory=list, max_length=50, description="URLs added by people, shown in the postmortem."
     )
     actions: list[ActionItem] = Field(

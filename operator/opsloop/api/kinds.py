@@ -1,6 +1,7 @@
 """Registration of the four kinds and of the emergency switch: names, description and printer columns."""
 
 from dataclasses import dataclass
+from typing import Any
 
 from opsloop.api.evalcase import EvalCase
 from opsloop.api.incident import Incident
@@ -22,6 +23,14 @@ class Column:
     wide: bool = False
 
 
+# A rule on the whole object is asked at each write of the status as well: what was stored before the rule stays writable.
+# Only sizes of the old object fit into the cost budget.
+NOT_ITSELF = {
+    "rule": "!(has(self.spec.dependsOn) && self.metadata.name in self.spec.dependsOn) || (oldSelf.hasValue()"
+    " && has(oldSelf.value().spec.dependsOn) && size(oldSelf.value().spec.dependsOn) == size(self.spec.dependsOn))",
+    "message": "spec.dependsOn must not name this Release itself: it names the Releases that this service calls",
+    "optionalOldSelf": True,
+}
 AGE = Column("Age", ".metadata.creationTimestamp", "Time since creation.", "date")
 
 
@@ -36,6 +45,7 @@ class Kind:
     columns: tuple[Column, ...]
     max_name: int = 253  # shorter if other names or label values are derived from the name
     why_max_name: str = ""
+    more_rules: tuple[dict[str, Any], ...] = ()  # on the object as a whole
 
     @property
     def name(self) -> str:
@@ -43,13 +53,12 @@ class Kind:
         return self.model.__name__
 
     @property
-    def object_rules(self) -> list[dict[str, str]]:
+    def object_rules(self) -> list[dict[str, Any]]:
         """CEL rules on the whole object; a CRD sees no metadata but the name."""
         if self.max_name >= 253:
-            return []
+            return [*self.more_rules]
         sentence = f"metadata.name must be at most {self.max_name} characters long, because {self.why_max_name}"
-        found: list[dict[str, str]] = rules((f"size(self.metadata.name) <= {self.max_name}", sentence))[RULES]
-        return found
+        return [*rules((f"size(self.metadata.name) <= {self.max_name}", sentence))[RULES], *self.more_rules]
 
 
 RELEASE = Kind(
@@ -59,6 +68,7 @@ RELEASE = Kind(
     sentence="A Release is the wanted version of one Deployment, its rollout strategy and its SLO.",
     max_name=45,
     why_max_name="the names of its Incidents and EvalCases start with it and are label values, which end at 63",
+    more_rules=(NOT_ITSELF,),
     columns=(
         Column("Phase", ".status.phase", "Summary of the conditions and the target."),
         Column("Version", ".status.version", "Version label of the live revision."),

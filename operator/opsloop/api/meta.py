@@ -8,6 +8,8 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer, WithJsonSchema
 from pydantic.alias_generators import to_camel
 
+from opsloop.api.schema import says
+
 GROUP = "opsloop.dev"
 VERSION = "v1alpha1"
 API_VERSION = f"{GROUP}/{VERSION}"
@@ -21,6 +23,7 @@ _UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0, "w": 6048
 _DURATION = re.compile(r"(\d+)(ms|s|m|h|d|w)")
 # Digits are limited so that subtracting any duration from a present date stays within datetime's range.
 DURATION_PATTERN = r"^([0-9]{1,6}(ms|s|m)|[0-9]{1,5}h|[0-9]{1,4}d|[0-9]{1,3}w)+$"
+DURATION_SAYS = "a duration is a whole number and ms, s, m, h, d or w without blanks, for example 30s, 5m, 1h30m or 30d"
 
 
 def parse_duration(text: Any) -> timedelta:
@@ -66,7 +69,7 @@ Duration = Annotated[
     timedelta,
     BeforeValidator(parse_duration),
     PlainSerializer(format_duration, return_type=str),
-    WithJsonSchema({"type": "string", "pattern": DURATION_PATTERN, "maxLength": 24}),
+    WithJsonSchema({"type": "string", "pattern": DURATION_PATTERN, "maxLength": 24, **says(DURATION_SAYS)}),
 ]
 Time = Annotated[
     datetime,
@@ -78,8 +81,31 @@ Severity = Literal["sev1", "sev2", "sev3", "sev4"]
 PAGING: tuple[Severity, ...] = ("sev1", "sev2")  # severities that page a person
 Digest = Annotated[str, Field(pattern=r"^[a-f0-9]{10,64}$", max_length=64)]
 Name = Annotated[str, Field(min_length=1, max_length=253)]
+ObjectName = Annotated[
+    str,
+    Field(
+        min_length=1,
+        max_length=253,
+        json_schema_extra=says(
+            "write the name of the object alone, for example answers, without kind or namespace: lower-case letters,"
+            " digits, - and .",
+            pattern=r"^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$",
+        ),
+    ),
+]
+"""Name of another object in the same namespace, as people write it."""
 Text = Annotated[str, Field(max_length=1024)]  # bounded, so that CEL's cost budget holds
-Label = Annotated[str, Field(max_length=63)]
+Label = Annotated[
+    str,
+    Field(
+        max_length=63,
+        json_schema_extra=says(
+            "no label has this value: letters, digits, -, _ and . in between, for example help-desk",
+            pattern=r"^(([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9])?$",
+        ),
+    ),
+]
+"""Value of a label, as people write it."""
 
 
 class Model(BaseModel):

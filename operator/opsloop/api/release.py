@@ -11,20 +11,40 @@ from opsloop.api.meta import (
     Model,
     Name,
     ObjectModel,
+    ObjectName,
     StatusModel,
     Text,
     Time,
 )
-from opsloop.api.schema import map_list, rules, set_list
+from opsloop.api.schema import map_list, matches, rules, says, set_list
 from opsloop.api.slo import Slo
 from opsloop.api.strategy import Evals, Strategy
 
-Stamp = Annotated[str, Field(min_length=2, max_length=317, pattern=r"^[A-Za-z0-9_][A-Za-z0-9_./*-]*$")]
+_STAMP = says(
+    "write the name of an annotation, label or environment variable, for example example.com/reloaded-at, without its value"
+)
+Stamp = Annotated[
+    str,
+    Field(min_length=2, max_length=317, pattern=r"^[A-Za-z0-9_][A-Za-z0-9_./*-]*$", json_schema_extra=_STAMP),
+]
 MOST_ADDRESSES = 128  # of pods of one revision
 MOST_ALSO = 16  # digests under which one revision was stored, and paths that are left out of its digest
 LONGEST_PATH = 256
 Path = Annotated[str, Field(max_length=LONGEST_PATH)]
 SAME_WORKLOAD = ("self == oldSelf", "workloadRef.name cannot be changed; make another Release for another Deployment")
+
+CONTAINERS = (
+    f"self.all(name, {matches('^[a-z0-9]([-a-z0-9]*[a-z0-9])?$', 'name')})",
+    "images: each key is the name of a container of the Deployment, for example answers: lower-case letters, digits and -",
+)
+IMAGES = (
+    "self.all(name, " + matches(r"^[^\s]+$", "self[name]") + " && !self[name].contains('://'))",
+    "images: each value is an image as Kubernetes takes it, for example registry.example.com/answers:v2, without blanks or https://",
+)
+ONE_WORD_EACH = (
+    "self.all(word, !word.contains(',') && !word.contains(';'))",
+    "knownAs is a list with one word or phrase in each item, for example [basket, trolley]; an item holds a comma",
+)
 
 
 class WorkloadRef(Model):
@@ -33,7 +53,7 @@ class WorkloadRef(Model):
     kind: Literal["Deployment"] = Field(
         default="Deployment", description="Kind of the workload; only Deployment is supported."
     )
-    name: Name = Field(
+    name: ObjectName = Field(
         description="Name of the Deployment in the Release's namespace; immutable.",
         json_schema_extra=rules(SAME_WORKLOAD),
     )
@@ -50,6 +70,7 @@ class ReleaseSpec(Model):
         min_length=1,
         max_length=32,
         description="Images of the wanted version, by container name; init containers and native sidecars as well.",
+        json_schema_extra=rules(CONTAINERS, IMAGES),
     )
     strategy: Strategy = Field(default_factory=Strategy, description="Rollout strategy of a new version.")
     slo: Slo | None = Field(
@@ -60,7 +81,7 @@ class ReleaseSpec(Model):
         default=None,
         description="EvalCases that gate a promotion. If set, at least one case must be selected; without it no case gates.",
     )
-    depends_on: list[Name] = Field(
+    depends_on: list[ObjectName] = Field(
         default_factory=list,
         max_length=64,
         description="Names of the Releases in this namespace that this service calls.",
@@ -71,7 +92,7 @@ class ReleaseSpec(Model):
         max_length=32,
         description="How users call this service in their tickets, for example basket, trolley or Warenkorb: words or short phrases in"
         " any of their languages, in lower or upper case. Tickets that use one are linked to its Incidents.",
-        json_schema_extra=set_list(),
+        json_schema_extra=set_list() | rules(ONE_WORD_EACH),
     )
     paused: bool = Field(
         default=False, description="Stop rollouts from advancing. Rollbacks and setting the weight to 0 still happen."

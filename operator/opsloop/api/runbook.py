@@ -1,12 +1,12 @@
 """Runbook: the incidents that it applies to, its ordered steps, and the limits on running them unattended."""
 
 from datetime import timedelta
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import Field
 
-from opsloop.api.meta import Condition, Duration, Label, Model, Name, ObjectModel, Severity, StatusModel, Time
-from opsloop.api.schema import map_list, rules, set_list
+from opsloop.api.meta import Condition, Duration, Label, Model, ObjectModel, Severity, StatusModel, Time
+from opsloop.api.schema import longer_than_zero, map_list, rules, says, set_list
 
 ESCALATE_LAST = (
     "!self.exists(s, s.type == 'escalate')"
@@ -14,11 +14,16 @@ ESCALATE_LAST = (
     "steps: escalate pages a person and ends the Runbook, so it may only be the last step",
 )
 
+SHARE = ("self >= 0.0 && self <= 1.0", "minConfidence is a share from 0 to 1, for example 0.8 for 80 %")
+CAUSES = ("bad_release", "dependency", "config", "scaling", "unknown")
+"""Kinds of cause that an Incident may have. The model reads others too: they match no Incident."""
+CauseName = Annotated[str, Field(min_length=1, max_length=253, json_schema_extra={"enum": [*CAUSES]})]
+
 
 class Match(Model):
     """Selector of incidents; all given fields must match."""
 
-    causes: list[Name] = Field(
+    causes: list[CauseName] = Field(
         default_factory=list,
         max_length=16,
         description="Kinds of cause, for example bad_release; empty matches any.",
@@ -41,6 +46,7 @@ class RunbookStep(Model):
     timeout: Duration = Field(
         default=timedelta(minutes=5),
         description="Time within which the SLI must be back; after it the step did not help and the next one runs.",
+        json_schema_extra=longer_than_zero("timeout"),
     )
 
 
@@ -55,6 +61,7 @@ class Safety(Model):
         default=0.8,
         ge=0,
         le=1,
+        json_schema_extra=rules(SHARE),
         description="Confidence in the cause, from 0 to 1, from which a step that undoes something runs by itself. Below it a person is paged with the ranking. Mode approve asks a person anyway.",
     )
     cooldown: Duration = Field(
@@ -91,6 +98,11 @@ class RunbookSpec(Model):
     service_account_name: str = Field(
         min_length=1,
         max_length=253,
+        json_schema_extra=says(
+            "write the name of a ServiceAccount in the Runbook's namespace, for example runbook, without namespace or"
+            " system:serviceaccount:",
+            pattern=r"^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$",
+        ),
         description="ServiceAccount in this namespace on whose behalf the Runbook acts; its RBAC permissions are checked before each action.",
     )
 

@@ -4,12 +4,14 @@ Each function returns a value for pydantic's `json_schema_extra`; `api.crd` copi
 CEL in a CRD sees one object and its previous version, so a rule about other objects is a status condition instead.
 """
 
+import json
 from typing import Any
 
 RULES = "x-kubernetes-validations"
 LIST_TYPE = "x-kubernetes-list-type"
 LIST_KEYS = "x-kubernetes-list-map-keys"
 FREE_FORM = "x-kubernetes-preserve-unknown-fields"
+SAYS = "x-opsloop-says"  # not in the CRD: what is right where the field's pattern does not match
 
 
 def rules(*pairs: tuple[str, str]) -> dict[str, Any]:
@@ -17,10 +19,51 @@ def rules(*pairs: tuple[str, str]) -> dict[str, Any]:
     return {RULES: [{"rule": expression, "message": message} for expression, message in pairs]}
 
 
-def contains_window(field: str) -> dict[str, Any]:
-    """Requires `{{window}}` in a query; without it every tier would read the same number."""
-    sentence = f"{field} must contain {{{{window}}}} where its range goes, for example increase(requests_total[{{{{window}}}}])"
-    return rules(("self.contains('{{window}}')", sentence))
+def says(sentence: str, pattern: str = "") -> dict[str, Any]:
+    """The sentence for a text that does not match the field's pattern: the server's own message shows the pattern alone.
+
+    `pattern`: for the CRD only. The model goes on reading what an earlier CRD let in.
+    """
+    return {SAYS: sentence} | ({"pattern": pattern} if pattern else {})
+
+
+def matches(pattern: str, of: str = "self") -> str:
+    """Returns the CEL expression for "this text matches"; RE2 syntax."""
+    return f"{of}.matches({json.dumps(pattern)})"
+
+
+# Pieces of regular expressions over PromQL: a character outside of quotes or a whole quoted string, and what may stand
+# before the function by whose name a unit is told.
+_PIECE = r"""([^"'`]|"([^"\\]|\\.)*"|'([^'\\]|\\.)*'|`[^`]*`)*"""
+_BEFORE = r"[\s(]*((sum|avg|min|max)\s*((by|without)\s*\([^)]*\)\s*)?\([\s(]*)?"
+_SCALED = matches(f"^{_PIECE}[*]")  # a rate times the window is a count: Prometheus and the reading have the last word
+
+
+def counts_events(field: str) -> dict[str, Any]:
+    """Requires that a query counts the events of `{{window}}`, as far as its text surely shows (`core.slo.promql.problem`)."""
+    window, call = r"\{\{window\}\}", r"(increase|rate|irate)\s*\("
+    per_second = matches(f"^{_BEFORE}(rate|irate|deriv)\\s*\\(")
+    divided = matches(f"^{_PIECE}[/]")
+    ratio = matches(rf"^{_BEFORE}{call}{_PIECE}[/]\s*((on|ignoring)\s*\([^)]*\)\s*)?{_BEFORE}{call}")
+    return rules(
+        (
+            "self.contains('{{window}}')",
+            f"{field} must contain {{{{window}}}} where its range goes, for example increase(requests_total[{{{{window}}}}])",
+        ),
+        (
+            f"!{per_second} || {_SCALED} || {divided}",
+            f"{field} must be a number of events, not events per second: write increase(…[{{{{window}}}}]) instead of rate()",
+        ),
+        (
+            f"!{ratio} || {_SCALED}",
+            f"{field} must be a number of events, not a ratio: write what stands before the division, for example"
+            " sum(increase(errors_total[{{window}}])), and what stands after it as total",
+        ),
+        (
+            "!" + matches(f"^{_PIECE}[a-zA-Z0-9_]{window}"),
+            f"{field} must count over [{{{{window}}}}] and not have it in a series' name: recorded series exist for some windows only",
+        ),
+    )
 
 
 def longer_than_zero(field: str) -> dict[str, Any]:
@@ -51,6 +94,6 @@ def no_default(schema: dict[str, Any]) -> None:
 
 
 def free_form(schema: dict[str, Any]) -> None:
-    """Lets any content stand in an object: the API server keeps what it does not know."""
+    """Lets any content but none stand in an object: the API server keeps what it does not know."""
     schema.pop("additionalProperties", None)
-    schema["type"], schema[FREE_FORM] = "object", True
+    schema["type"], schema[FREE_FORM], schema["minProperties"] = "object", True, 1

@@ -6,14 +6,51 @@ from typing import Annotated
 from pydantic import ConfigDict, Field, PrivateAttr
 
 from opsloop.api.meta import Duration, Model, Severity
-from opsloop.api.schema import contains_window, longer_than_zero, map_list, milliseconds, rules
+from opsloop.api.schema import counts_events, longer_than_zero, map_list, milliseconds, rules, says
 
 Query = Annotated[str, Field(min_length=1, max_length=2048)]
 
-Metric = Annotated[str, Field(min_length=1, max_length=256, pattern=r"^[a-zA-Z_:][a-zA-Z0-9_:]*$")]
-LabelName = Annotated[str, Field(min_length=1, max_length=128, pattern=r"^[a-zA-Z_][a-zA-Z0-9_]*$")]
+_METRIC = says(
+    "write the name of the metric alone, for example http_requests_total, without braces or functions: label matchers go"
+    " into selector, the PromQL is opsloop's"
+)
+Metric = Annotated[
+    str, Field(min_length=1, max_length=256, pattern=r"^[a-zA-Z_:][a-zA-Z0-9_:]*$", json_schema_extra=_METRIC)
+]
+_LABEL_NAME = says("write the name of a Prometheus label, for example pod: letters, digits and _")
+LabelName = Annotated[
+    str, Field(min_length=1, max_length=128, pattern=r"^[a-zA-Z_][a-zA-Z0-9_]*$", json_schema_extra=_LABEL_NAME)
+]
 MATCHERS = r"""^( *[a-zA-Z_][a-zA-Z0-9_]* *(=|!=|=~|!~) *("([^"\\]|\\.)*"|'([^'\\]|\\.)*') *(, *|$))*$"""
-Matchers = Annotated[str, Field(max_length=1024, pattern=MATCHERS)]
+_MATCHERS = says(
+    """write label matchers without braces, their values in quotes, for example route!="/healthz",status=~"5..\""""
+)
+Matchers = Annotated[str, Field(max_length=1024, pattern=MATCHERS, json_schema_extra=_MATCHERS)]
+A_COUNTER = (
+    "!self.endsWith('_bucket') && !self.endsWith('_sum')",
+    "requests.counter must count each request once: a histogram's _count does, _bucket and _sum do not; for durations write latency",
+)
+A_HISTOGRAM = (
+    "!self.endsWith('_bucket') && !self.endsWith('_count') && !self.endsWith('_sum')",
+    "latency.histogram is the histogram's name without _bucket, _count and _sum, for example http_request_duration_seconds",
+)
+SOME_ARE_BAD = (
+    "size(self) > 0",
+    """requests.bad must say which of the requests are bad, for example status=~"5..\"""",
+)
+SOME_ARE_GOOD = (
+    "!has(self.selector) || self.selector != self.bad",
+    "requests.bad and requests.selector are the same, so that every request would be bad: selector says which requests count",
+)
+A_FRACTION = (
+    "self > 0.0 && self < 1.0",
+    "an objective is a fraction between 0 and 1, for example 0.999 for 99.9 %; with 1 there would be no error budget",
+)
+_PERIOD, _LONG = milliseconds("self.period"), milliseconds("t.long")
+WITHIN_PERIOD = (
+    f"!has(self.tiers) || self.tiers.all(t, {_LONG.replace('p,', 'q,').replace('p.', 'q.')} <= {_PERIOD})",
+    "slo.tiers: a long window must not be longer than slo.period, over which the budget is counted, for example 3d of 30d",
+)
 
 ONE_FORM = (
     "[has(self.total), has(self.requests), has(self.latency)].filter(form, form).size() == 1",
@@ -53,19 +90,31 @@ ONLY = "sli"
 DEFAULT_SOURCE = "default"
 """Name of the Prometheus that the operator's own URL is of."""
 MOST_ALSO = 4
-ObjectiveName = Annotated[str, Field(min_length=1, max_length=32, pattern=r"^[a-z]([-a-z0-9]*[a-z0-9])?$")]
+_OBJECTIVE_NAME = says("an objective's name is of lower-case letters, digits and -, for example latency")
+ObjectiveName = Annotated[
+    str,
+    Field(min_length=1, max_length=32, pattern=r"^[a-z]([-a-z0-9]*[a-z0-9])?$", json_schema_extra=_OBJECTIVE_NAME),
+]
 
 
 _POD_LABEL = "Label that holds the name of the pod; default: the first of pod, kubernetes_pod_name, exported_pod and k8s_pod_name that does."
 
 
-SourceName = Annotated[str, Field(min_length=1, max_length=63, pattern=r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$")]
+_SOURCE = says("write the name of one of prometheus.sources of the operator's chart, for example default, not a URL")
+SourceName = Annotated[
+    str, Field(min_length=1, max_length=63, pattern=r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$", json_schema_extra=_SOURCE)
+]
 
 
 class Requests(Model):
     """Requests that a counter counts, by pod; the PromQL is opsloop's."""
 
-    counter: Metric = Field(description="Name of the counter, for example http_requests_total.")
+    model_config = ConfigDict(json_schema_extra=rules(SOME_ARE_GOOD))
+
+    counter: Metric = Field(
+        description="Name of the counter, for example http_requests_total.",
+        json_schema_extra=_METRIC | rules(A_COUNTER),
+    )
     selector: Matchers = Field(
         default="",
         description='Label matchers of the requests that count, without braces, for example route!="/healthz".'
@@ -74,6 +123,7 @@ class Requests(Model):
     bad: Matchers = Field(
         min_length=1,
         description='Label matchers of the bad ones among them, without braces, for example status=~"5..".',
+        json_schema_extra=_MATCHERS | rules(SOME_ARE_BAD),
     )
     pod_label: LabelName | None = Field(default=None, description=_POD_LABEL)
 
@@ -82,7 +132,8 @@ class Latency(Model):
     """Durations in a histogram, by pod: those up to a threshold are good. The PromQL is opsloop's."""
 
     histogram: Metric = Field(
-        description="Name of the histogram without _bucket and _count, for example http_request_duration_seconds."
+        description="Name of the histogram without _bucket and _count, for example http_request_duration_seconds.",
+        json_schema_extra=_METRIC | rules(A_HISTOGRAM),
     )
     selector: Matchers = Field(
         default="",
@@ -108,17 +159,17 @@ class Sli(Model):
     good: Query | None = Field(
         default=None,
         description="PromQL expression for the number of good events over {{window}}.",
-        json_schema_extra=contains_window("slo.sli.good"),
+        json_schema_extra=counts_events("slo.sli.good"),
     )
     bad: Query | None = Field(
         default=None,
         description="PromQL expression for the number of bad events over {{window}}.",
-        json_schema_extra=contains_window("slo.sli.bad"),
+        json_schema_extra=counts_events("slo.sli.bad"),
     )
     total: Query | None = Field(
         default=None,
         description="PromQL expression for the number of all events over {{window}}.",
-        json_schema_extra=contains_window("slo.sli.total"),
+        json_schema_extra=counts_events("slo.sli.total"),
     )
     _field: str = PrivateAttr("spec.slo.sli")
 
@@ -155,7 +206,12 @@ class Objective(Model):
     """Another objective of the same Release, with an indicator of its own; everything not given is that of the Slo."""
 
     name: ObjectiveName = Field(description="Name of the objective, for example latency.")
-    objective: float = Field(gt=0, lt=1, description="Fraction of events that must be good, for example 0.99.")
+    objective: float = Field(
+        gt=0,
+        lt=1,
+        description="Fraction of events that must be good, for example 0.99.",
+        json_schema_extra=rules(A_FRACTION),
+    )
     sli: Sli = Field(description="Indicator, in any form that slo.sli may have.")
     tiers: list[Tier] = Field(
         default_factory=list,
@@ -173,7 +229,7 @@ class Objective(Model):
 class Slo(Model):
     """Service level objective: objective, indicator and burn-rate tiers."""
 
-    model_config = ConfigDict(json_schema_extra=rules(REACHABLE, ALSO_REACHABLE, NAMED, NAMED_APART))
+    model_config = ConfigDict(json_schema_extra=rules(REACHABLE, ALSO_REACHABLE, NAMED, NAMED_APART, WITHIN_PERIOD))
 
     name: ObjectiveName = Field(
         default=ONLY, description="Name of the objective, for example availability; needed where also has others."
@@ -183,7 +239,12 @@ class Slo(Model):
         description="Name of the Prometheus-compatible API that has the series, one of prometheus.sources of the operator's"
         " chart; default is the one of prometheus.url. The further objectives are read from it too.",
     )
-    objective: float = Field(gt=0, lt=1, description="Fraction of events that must be good, for example 0.99.")
+    objective: float = Field(
+        gt=0,
+        lt=1,
+        description="Fraction of events that must be good, for example 0.99.",
+        json_schema_extra=rules(A_FRACTION),
+    )
     period: Duration = Field(
         default=timedelta(days=30),
         description="Period over which the error budget is counted.",

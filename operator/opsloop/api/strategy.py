@@ -5,9 +5,9 @@ from typing import Literal
 
 from pydantic import ConfigDict, Field
 
-from opsloop.api.eval_request import Tls
+from opsloop.api.eval_request import HEADERS_NAMED, PATH_SAYS, Tls
 from opsloop.api.meta import Duration, Label, Model, Text
-from opsloop.api.schema import longer_than_zero, rules
+from opsloop.api.schema import longer_than_zero, rules, says
 
 RISING = (
     "self.map(s, s.weight).isSorted() && self.all(s, self.exists_one(t, t.weight == s.weight))",
@@ -16,6 +16,13 @@ RISING = (
 LAST_IS_100 = (
     "self[size(self) - 1].weight == 100",
     "strategy.canary.steps: the last weight must be 100, which is the promotion",
+)
+
+
+FLOOR_ABOVE_WHAT_IS_IGNORED = (
+    "!has(self.abortBelow) || !has(self.ignoreBelow) || self.ignoreBelow <= 1.000000001 - self.abortBelow",
+    "analysis.ignoreBelow must not be above 1 - abortBelow, for example 0.01 with abortBelow: 0.99: an error ratio that is"
+    " ignored rejects no canary, so abortBelow would have no effect",
 )
 
 
@@ -37,6 +44,8 @@ class Step(Model):
 
 class Analysis(Model):
     """Comparison of canary and live while the canary takes traffic: tests that stay valid however often one looks."""
+
+    model_config = ConfigDict(json_schema_extra=rules(FLOOR_ABOVE_WHAT_IS_IGNORED))
 
     window: Duration = Field(
         default=timedelta(minutes=1),
@@ -124,11 +133,20 @@ ASKS_SOMETHING = (
     "ask must say where the question goes: {{asked}} in path or body, for example path: /ask?q={{asked}}",
 )
 
+ASKED_BY_ITS_METHOD = (
+    "!has(self.body) || self.body == '' || self.method != 'GET'",
+    "ask.body needs a method that has one: GET, the default, has none; add method: POST, or ask in path",
+)
+FIELD_OR_PATH = (
+    "!self.startsWith('$')",
+    "answerField is the name of a field, for example answer; a JSONPath such as $.choices[0].text goes into answerPath",
+)
+
 
 class EvalAsk(Model):
     """Template of the eval request that a ticket's example is turned into."""
 
-    model_config = ConfigDict(json_schema_extra=rules(ASKS_SOMETHING))
+    model_config = ConfigDict(json_schema_extra=rules(ASKS_SOMETHING, ASKED_BY_ITS_METHOD))
 
     method: Literal["GET", "POST", "PUT"] = Field(default="GET", description="HTTP method.")
     path: str = Field(
@@ -136,6 +154,7 @@ class EvalAsk(Model):
         max_length=1024,
         pattern=r"^/",
         description="Path and query, for example /ask?q={{asked}}; {{asked}} is replaced by the URL-escaped question.",
+        json_schema_extra=says(PATH_SAYS),
     )
     body: str = Field(
         default="",
@@ -146,16 +165,21 @@ class EvalAsk(Model):
         default_factory=dict,
         max_length=32,
         description="Additional headers; a body is JSON unless Content-Type says otherwise.",
+        json_schema_extra=rules(HEADERS_NAMED),
     )
     tls: Tls | None = Field(default=None, description="TLS to the pod; plain HTTP if absent.")
     answer_field: str = Field(
-        default="answer", max_length=128, description="Field of the JSON response that holds the answer."
+        default="answer",
+        max_length=128,
+        description="Field of the JSON response that holds the answer.",
+        json_schema_extra=rules(FIELD_OR_PATH),
     )
     answer_path: str = Field(
         default="",
         max_length=256,
         pattern=r"^(\$.*)?$",
         description="JSONPath (RFC 9535) of the answer, for example $.choices[0].text; takes the place of answerField.",
+        json_schema_extra=says("a JSONPath begins with $, for example $.choices[0].text"),
     )
 
 

@@ -109,6 +109,7 @@ def created(at_second: float, **spec: Any) -> Release:
         pytest.param(created(5), (of("answers", created=5), of("aaa", created=5)), ("False", "WorkloadTaken"), id="of two made in the same second the first name has it"),
         pytest.param(created(5), (of("answers", created=5), of("old", "other", 1)), ("True", "Resolved"), id="another Deployment is nobody's business"),
         pytest.param(created(5, dependsOn=["catalog"]), (of("answers", created=5),), ("False", "DependencyMissing"), id="a dependency does not exist"),
+        pytest.param(created(5, dependsOn=["answers"]), (of("answers", created=5),), ("False", "DependsOnItself"), id="it depends on itself"),
         pytest.param(created(5, dependsOn=["catalog"]), (of("answers", created=5), of("catalog", "catalog")), ("True", "Resolved"), id="it exists"),
         pytest.param(created(5, images={"anwsers": "shop:v1"}), (of("answers", created=5),), ("False", "ContainerMissing"), id="a container is misspelt"),
     ],

@@ -10,6 +10,7 @@ from opsloop.core.stop import STOPPED
 WORKLOAD_MISSING = "WorkloadMissing"  # the Deployment that workloadRef names does not exist
 WORKLOAD_TAKEN = "WorkloadTaken"  # an older Release manages the Deployment; this one does nothing
 DEPENDENCY_MISSING = "DependencyMissing"  # spec.dependsOn names a Release that does not exist
+DEPENDS_ON_ITSELF = "DependsOnItself"  # spec.dependsOn names this Release, which admission refuses at creation
 CONTAINER_MISSING = "ContainerMissing"  # spec.images names a container that the Deployment does not have
 LIVE_AS_WANTED = "LiveAsWanted"  # live is what the spec asks for
 CHANGED_BY_HAND = "ChangedByHand"  # somebody other than opsloop wrote the live template
@@ -132,6 +133,8 @@ def resolved(facts: ReleaseFacts) -> Finding:
             f"spec.images: the Deployment has no container {', '.join(unknown)}, but {there}",
         )
     known = {neighbour.name for neighbour in facts.neighbours}
+    if facts.release.metadata.name in spec.depends_on:
+        return False, DEPENDS_ON_ITSELF, "spec.dependsOn names this Release itself; it names the Releases that it calls"
     if missing := sorted(set(spec.depends_on) - known):
         return False, DEPENDENCY_MISSING, f"spec.dependsOn: there is no Release {', '.join(missing)} in this namespace"
     return True, "Resolved", "everything that the spec names is there"
