@@ -242,6 +242,7 @@ def grant(api: Api, namespace: str, user: str, rules: list[Object]) -> None:
 
 DECISIONS = [
     ("Release", "approve"), ("Release", "unblock"), ("Release", "retry"),
+    ("Release", "promote"), ("Release", "undo"), ("Release", "restart"),
     ("Incident", "approve"), ("Incident", "acknowledge"), ("Incident", "mitigated"), ("Incident", "waive_regression"),
     ("EvalCase", "approve"),
 ]  # fmt: skip
@@ -313,6 +314,9 @@ SHIPPING = [
     pytest.param({"metadata": {"annotations": {"opsloop.dev/retry": "2"}}}, id="a retry"),
     pytest.param({"metadata": {"annotations": {"opsloop.dev/approve": "v1"}}}, id="an approval"),
     pytest.param({"metadata": {"annotations": {"opsloop.dev/unblock": "0123456789abcdef"}}}, id="an unblock"),
+    pytest.param({"metadata": {"annotations": {"opsloop.dev/promote": "v1/100"}}}, id="a promotion by order"),
+    pytest.param({"metadata": {"annotations": {"opsloop.dev/undo": "v1"}}}, id="an undo"),
+    pytest.param({"metadata": {"annotations": {"opsloop.dev/restart": "v1"}}}, id="a restart"),
 ]
 
 
@@ -339,6 +343,7 @@ LOWERING = [
     pytest.param({"spec": {"slo": {"objective": 0.995}}}, id="another objective"),
     pytest.param({"spec": {"evals": {"quarantine": "never"}}}, id="no quarantined pods"),
     pytest.param({"metadata": {"annotations": {"opsloop.dev/retry": None}}}, id="a retry taken away"),
+    pytest.param({"metadata": {"annotations": {"opsloop.dev/abort": "v1"}}}, id="an abort"),
     pytest.param({"metadata": {"labels": {"team": "x"}}}, id="a label"),
     pytest.param({"spec": {"version": "v1", "images": {"answers": "opsloop/helpdesk:v1"}}}, id="the same file again"),
 ]

@@ -19,7 +19,17 @@ CORE = ROOT / "operator" / "opsloop" / "core"
 PAGE = (ROOT / "docs" / "reasons.md").read_text()
 OPERATIONS = (ROOT / "docs" / "operations.md").read_text()
 ROOMS = {"Release": "release", "Incident": "incident", "Runbook": "runbook.py", "EvalCase": "evalcase"}  # in core
-DECISIONS = ("approve", "unblock", "retry", "acknowledge", "mitigated", "waive-regression")
+DECISIONS = (
+    "approve",
+    "promote",
+    "undo",
+    "restart",
+    "unblock",
+    "retry",
+    "acknowledge",
+    "mitigated",
+    "waive-regression",
+)
 
 
 def calls_of_condition() -> list[tuple[str, ast.Call]]:

@@ -77,3 +77,65 @@ async def test_taking_retry_away_starts_no_canary(shift: Shift) -> None:
     shift.shop.cluster.seed(stored)
     await seconds(shift, 20)
     assert shift.release().status.target == ended
+
+
+LONG = with_steps({"weight": 20, "hold": "1h"}, {"weight": 50, "hold": "1h"}, {"weight": 100, "approve": True})
+
+
+def answer(shift: Shift, name: str) -> str:
+    return next((c.reason for c in shift.release().status.commands if c.name == name), "")
+
+
+def is_true(shift: Shift, name: str) -> bool:
+    return conditions.is_true(shift.release().status.conditions, name)
+
+
+@story
+async def test_a_person_sends_a_canary_on_and_then_straight_to_live(shift: Shift) -> None:
+    shift.shop.ship("v4", evals=None, strategy=LONG)
+    await shift.until("v4 at 20", lambda: shift.release().status.weight.wanted == 20)
+    await seconds(shift, 20)
+    shift.shop.annotate(RELEASES, "answers", promote="v4")
+    await shift.until("v4 at 50", lambda: shift.release().status.weight.wanted == 50)
+    await seconds(shift, 20)
+    assert shift.release().status.weight.wanted == 50  # the order was for one step
+    shift.shop.annotate(RELEASES, "answers", promote="v4/100 #full")
+    await shift.until("v4 is promoted", lambda: is_true(shift, "Promoted") and shift.live == "v4")
+    assert shift.operator.fakes.instruments.rollouts["answers", "promoted"] == 1
+
+
+@story
+async def test_a_person_aborts_a_canary_and_nothing_starts_it_again(shift: Shift) -> None:
+    shift.shop.ship("v4", evals=None, strategy=LONG)
+    await shift.until("v4 at 20", lambda: shift.release().status.weight.wanted == 20)
+    shift.shop.annotate(RELEASES, "answers", abort="v4")
+    await shift.until("v4 is aborted", lambda: is_true(shift, "Rejected"))
+    await seconds(shift, 60)
+    assert shift.shop.open_canaries() == [] and shift.live == "v1" and answer(shift, "abort") == "Obeyed"
+    assert shift.operator.fakes.instruments.commands["abort", "Obeyed"] == 1
+    shift.shop.annotate(RELEASES, "answers", retry="1")
+    await shift.until("v4 is tried again", lambda: shift.target()[1] in ("Dark", "Stepping"))
+
+
+@story
+async def test_a_person_undoes_a_promotion_and_it_comes_back_by_retry_only(shift: Shift) -> None:
+    quick = with_steps({"weight": 50}, {"weight": 100})
+    shift.shop.ship("v4", evals=None, strategy=quick)
+    await shift.until("v4 is promoted", lambda: is_true(shift, "Promoted") and shift.live == "v4")
+    shift.shop.annotate(RELEASES, "answers", undo="v4")
+    await shift.until("v1 is back", lambda: shift.live == "v1" and is_true(shift, "RolledOut"))
+    await seconds(shift, 60)
+    assert shift.live == "v1" and answer(shift, "undo") == "Obeyed" and shift.target() == ("v4", "Promoted")
+    assert [r.version for r in shift.release().status.revisions if r.blocked] == [] and is_true(shift, "Rejected")
+    shift.shop.annotate(RELEASES, "answers", retry="1")
+    await shift.until("v4 is live again, by a canary", lambda: is_true(shift, "Promoted") and shift.live == "v4")
+
+
+@story
+async def test_a_person_restarts_the_pods_of_live_once(shift: Shift) -> None:
+    shift.shop.annotate(RELEASES, "answers", restart="v1")
+    await shift.until("the stamp is there", lambda: answer(shift, "restart") == "Obeyed")
+    written = len(shift.shop.cluster.writes)
+    await seconds(shift, 60)
+    late = [w for w in shift.shop.cluster.writes[written:] if w.resource.plural == "deployments"]
+    assert late == [] and shift.live == "v1" and len(shift.release().status.revisions) == 1

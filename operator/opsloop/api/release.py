@@ -198,7 +198,7 @@ class Revision(Model):
     )
 
 
-CommandName = Literal["approve", "unblock"]
+CommandName = Literal["approve", "unblock", "promote", "abort", "undo", "restart"]
 
 
 class Command(Model):
@@ -209,8 +209,13 @@ class Command(Model):
     name: CommandName = Field(description="Name of the annotation, without the prefix opsloop.dev/.")
     value: str = Field(max_length=256, description="Value of the annotation; the same value has no further power.")
     digest: str = Field(default="", max_length=64, description="Digest of the revision that it was given for.")
-    weight: int = Field(default=0, ge=0, le=100, description="Weight of the step that an approval was given for.")
+    weight: int = Field(
+        default=0, ge=0, le=100, description="Weight of the step that an approval or a promotion was given for."
+    )
     reason: str = Field(max_length=64, description="Obeyed, or the named reason for which it had no effect.")
+    message: str = Field(
+        default="", max_length=512, description="Answer to who gave it: what follows, or why nothing does."
+    )
     at: Time = Field(description="Time at which it was read.")
 
 
@@ -302,9 +307,9 @@ class Target(Model):
 
 
 class RollbackRecord(Model):
-    """Rollback that the Release carried out or refused for an Incident."""
+    """Rollback that the Release carried out or refused for an Incident, or that a person ordered (undo)."""
 
-    incident: str = Field(max_length=253, description="Incident that decided the rollback.")
+    incident: str = Field(max_length=253, description="Incident that decided the rollback; empty for a person's undo.")
     attempt: int = Field(ge=1, description="Attempt number within the Incident.")
     from_digest: Digest = Field(description="Digest that was live before.")
     to_digest: Digest = Field(description="Digest that was restored.")
@@ -408,7 +413,8 @@ class ReleaseStatus(StatusModel):
     )
     target: Target | None = Field(default=None, description="Target of the current canary, or of the last one.")
     rollback: RollbackRecord | None = Field(
-        default=None, description="Latest rollback that was carried out or refused for an Incident."
+        default=None,
+        description="Latest rollback that was carried out or refused for an Incident, or as a person's undo.",
     )
     promotion: Promotion | None = Field(default=None, description="Latest promotion.")
     commands: list[Command] = Field(
@@ -425,8 +431,8 @@ class ReleaseStatus(StatusModel):
     )
     conditions: list[Condition] = Field(
         default_factory=list,
-        max_length=24,
-        description="Conditions of the Release: Available, WorkloadMissing, TelemetryKnown, RevisionsTold, TiersReachable, StoredAsDecided, Drifted, Blocked, RolledOut, Held, CanaryPodsReady, SpecResolved, Stopped, BudgetMet, CanaryFits and Shipped.",
+        max_length=32,
+        description="Conditions of the Release: Progressing, Promoted, Rejected, Healthy, Ready, Available, WorkloadMissing, TelemetryKnown, RevisionsTold, TiersReachable, StoredAsDecided, Drifted, Blocked, RolledOut, Held, CanaryPodsReady, SpecResolved, Stopped, BudgetMet, CanaryFits and Shipped.",
         json_schema_extra=map_list("type"),
     )
 

@@ -36,6 +36,7 @@ MOST_SILENCE = 900.0  # seconds without a watch event and a resync after which t
 MOST_LAG = 5.0  # seconds by which the event loop may be late
 BEAT = 0.1
 HELD = 1.0  # seconds for which the worst lag is told: probes and scrapes come seldom
+ROLLOUT_BUCKETS = (10, 30, 60, 120, 300, 600, 1800, 3600, 7200, 14400, 43200, 86400)
 BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)
 
 
@@ -120,6 +121,19 @@ class Metrics:
         self._deleted = Counter(
             "opsloop_incidents_deleted", "Incidents deleted as their retention was over.", ["namespace"], registry=r
         )
+        self._rollouts = Counter(
+            "opsloop_rollouts", "Rollouts that ended.", ["namespace", "release", "result"], registry=r
+        )
+        self._rollout_seconds = Histogram(
+            "opsloop_rollout_seconds",
+            "Duration of a rollout, from the record of its target to its end.",
+            ["namespace", "result"],
+            buckets=ROLLOUT_BUCKETS,
+            registry=r,
+        )
+        self._commands = Counter(
+            "opsloop_commands", "Answers to commands that people gave by annotation.", ["command", "reason"], registry=r
+        )
         self._undelivered = Gauge(
             "opsloop_pages_undelivered", "Messages that the pager did not take and that are tried again.", registry=r
         )
@@ -182,6 +196,16 @@ class Metrics:
     def incident_deleted(self, namespace: str) -> None:
         """Counts one Incident whose retention was over."""
         self._deleted.labels(namespace).inc()
+
+    def rollout_ended(self, namespace: str, release: str, result: str, seconds: float | None) -> None:
+        """Counts one rollout that is over."""
+        self._rollouts.labels(namespace, release, result).inc()
+        if seconds is not None:
+            self._rollout_seconds.labels(namespace, result).observe(seconds)
+
+    def command_answered(self, command: str, reason: str) -> None:
+        """Counts one answer to a command that a person gave by annotation."""
+        self._commands.labels(command, reason).inc()
 
     def undelivered(self, count: int) -> None:
         """Publishes the number of messages that the pager did not take and that are tried again."""

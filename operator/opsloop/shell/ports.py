@@ -244,6 +244,14 @@ class Instruments(Protocol):
         """Counts one Incident that was deleted because its retention was over."""
         ...
 
+    def rollout_ended(self, namespace: str, release: str, result: str, seconds: float | None) -> None:
+        """Counts one rollout that is over; `result` is promoted, rejected, cancelled or refused (`seconds` is None)."""
+        ...
+
+    def command_answered(self, command: str, reason: str) -> None:
+        """Counts one answer to a command that a person gave by annotation."""
+        ...
+
     def undelivered(self, count: int) -> None:
         """Publishes the number of messages that the pager has refused or not answered, and that are tried again."""
         ...

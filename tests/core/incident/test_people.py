@@ -1,17 +1,19 @@
 """Assignments and notes by people: each is told once, with who wrote it as far as that is known."""
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from opsloop.api.incident import Incident, Note
+from opsloop.api.release import Command
 from opsloop.core.decision import Decision
 from opsloop.core.facts import FieldWrite
 from opsloop.core.incident import decide as decisions
 from opsloop.core.incident.people import MOST_TOLD
 from opsloop.core.reported import Correction, Ledger
 from tests.builders.incidents import NOW, after, burnt, facts, sli
-from tests.builders.objects import at
+from tests.builders.objects import V2, at
 from tests.builders.postmortems import Episode
 
 BURNS = sli(0.5)
@@ -95,6 +97,21 @@ def test_each_change_of_the_assignee_is_told_once() -> None:
 def test_an_assignment_is_an_event() -> None:
     decision: Decision = decisions.decide(facts(with_spec(burnt(), assignee="alice"), seen=BURNS), NOW)
     assert ("Assigned", "assigned to alice") in [(e.reason, e.message) for e in decision.events]
+
+
+def test_an_act_on_the_release_is_told_once_and_only_one_that_was_obeyed_since() -> None:
+    obeyed = Command(name="undo", value="v2", digest=V2, reason="Obeyed", message="v2 is replaced by v1", at=at(70))
+    before = obeyed.model_copy(update={"name": "promote", "at": at(-500)})
+    refused = obeyed.model_copy(update={"name": "restart", "reason": "NothingToRestart"})
+    seen = facts(burnt(), seen=BURNS)
+    assert seen.root is not None
+    status = seen.root.release.status.model_copy(update={"commands": [obeyed, before, refused]})
+    root = replace(seen.root, release=seen.root.release.model_copy(update={"status": status}))
+    once = after(replace(seen, root=root))
+    again_ = after(replace(seen, root=root, incident=burnt().model_copy(update={"status": once})))
+    for told_of in (once, again_):
+        acts = [(e.message, e.actor, e.at) for e in told_of.timeline if e.type == "Acted"]
+        assert acts == [("undo: v2 is replaced by v1", "a person", at(70))]
 
 
 def test_many_notes_leave_room_in_the_timeline_for_what_happens() -> None:

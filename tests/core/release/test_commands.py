@@ -143,6 +143,12 @@ def test_taking_retry_away_starts_nothing() -> None:
     assert end_of(facts(release_asking(annotations={"retry": "2"}), status_with(ended)))[0] == "Dark"
 
 
+def test_a_retry_of_any_length_starts_one_try() -> None:
+    ended = target("Rejected", reason="PodsFailing", retry="1", ended_at=at(80))
+    again = status_after(facts(release_asking(annotations={"retry": "x" * 300}), status_with(ended))).target
+    assert again is not None and (again.state, again.retry) == ("Dark", "x" * 128)
+
+
 def test_a_step_and_a_dark_canary_are_what_the_builders_say() -> None:
     """Guards the tables above: without an approval nothing moves, with steps that want none it does."""
     assert end_of(waiting(""))[0] == "Dark" and end_of(dark(canary=canary(1)))[0] == "Stepping"

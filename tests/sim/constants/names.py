@@ -151,8 +151,9 @@ NOT_JUDGED: Mapping[str, tuple[str, str]] = {
     "release.alone": (_AGAIN, "LOOK_AGAIN"),
     "release.outcome": ("an index", "DARK"),
     "release.pods": (_AGAIN, "TICK"),
+    "release.restart": (_AGAIN, "WRITTEN_WITHIN"),
     "release.revisions": (_SIZE, "LONGEST_VERSION MOST_REPLICA_SETS"),
     "release.silence": (_SIZE, "MOST_ALONE"),
-    "release.target": (_SIZE, "LONGEST_MESSAGE"),
+    "release.target": (_SIZE, "LONGEST_MESSAGE LONGEST_RETRY"),
 }
 """Module → (why these constants are none of the judgement, their names)."""

@@ -61,6 +61,7 @@ def decide(
     _record_signal(decision)
     _record_evidence(decision)
     people.record(decision)
+    people.record_acts(decision)
     if not decision.status.merged_into:
         _merge_or_act(decision, topology, grace)
     paging.deliver(decision)

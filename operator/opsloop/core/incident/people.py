@@ -8,14 +8,17 @@ from opsloop.api.incident import Note
 from opsloop.core.alerts.corrections import told
 from opsloop.core.incident import timeline
 from opsloop.core.incident.state import IncidentBuilder
+from opsloop.core.release.commands import OBEYED
 from opsloop.core.reported import Correction
 
 # Types of timeline entries, and the reason of an Event
 ASSIGNED = "Assigned"  # who works on the Incident was changed by a person
 NOTE = "Note"  # a person added a note
+ACTED = "Acted"  # a person gave a command on the Release, and it was obeyed
 CORRECTED = "Corrected"  # a person corrected a ticket of the Incident
 MOST_TOLD = 50  # notes in the timeline; the spec and the postmortem have all of them
 SOMEBODY = "an unknown manager"
+SOMEONE = "a person"  # who gave a command is in the audit log
 
 
 def record(decision: IncidentBuilder) -> None:
@@ -23,6 +26,19 @@ def record(decision: IncidentBuilder) -> None:
     _assignee(decision)
     for note in decision.facts.incident.spec.notes[:MOST_TOLD]:
         _note(decision, note)
+
+
+def record_acts(decision: IncidentBuilder) -> None:
+    """Each command on the root Release that was obeyed since the harm was detected, once: undo, promote, abort and the like."""
+    incident, root = decision.facts.incident, decision.facts.root
+    since = decision.status.detected_at
+    if root is None or since is None or not incident.is_open:
+        return
+    for command in root.release.status.commands:
+        if command.reason == OBEYED and command.at >= since:
+            key = f"act-{command.name}-{command.at.timestamp():.0f}"
+            text = f"{command.name}: {command.message}" if command.message else command.name
+            timeline.record(decision, key, command.at, ACTED, text, SOMEONE)
 
 
 def record_corrections(decision: IncidentBuilder, corrections: Iterable[Correction]) -> None:

@@ -273,6 +273,9 @@ LEAVING: Mapping[str, tuple[Check, ...]] = {
 }
 """By state of the target: the checks before the next step is decided."""
 
+ORDERED: tuple[Check, ...] = (paused, *EVALS)
+"""In place of LEAVING, where a person ordered the next steps (`acts.promote`): what waits for time is skipped, EvalCases are not."""
+
 
 def judge(rollout: Rollout) -> tuple[Target, Outcome]:
     """The outcome for the active target, and the target as it was measured: the time its weight was reached, its evals."""
@@ -282,14 +285,16 @@ def judge(rollout: Rollout) -> tuple[Target, Outcome]:
     if state == "Stepping":
         target = target.model_copy(update={"reached_at": target.reached_at or rollout.now, "served": target.pods})
     reached = dataclasses.replace(rollout, target=target)
-    if outcome := first_outcome(LEAVING[state], reached):
+    leaving = ORDERED if commands.ordered_weight(rollout.status, target) else LEAVING[state]
+    if outcome := first_outcome(leaving, reached):
         return target, outcome
     return (target, Promoted()) if state == "Promoting" else (with_passed_evals(reached), _next_step(reached))
 
 
 def _next_step(rollout: Rollout) -> Outcome:
     """The step after the decided one; Reject where more live pods have put its weight out of reach."""
-    index, weight, workload = rollout.next_index, rollout.next_step.weight, rollout.workload
+    index, workload = _next_index(rollout), rollout.workload
+    weight = rollout.steps[index].weight
     seen = finding(rollout) if rollout.target.state == "Stepping" else ""
     if weight == 100:
         return Promote(index, ". ".join(text for text in (seen, evals_finding(rollout)) if text))
@@ -297,6 +302,13 @@ def _next_step(rollout: Rollout) -> Outcome:
     if reason := weights.refusal(weight, workload.replicas, limit):
         return Reject(WEIGHT_UNREACHABLE, reason, block=False)
     return TakeStep(index, weight, weights.pods_for(weight, workload.serving), seen)
+
+
+def _next_index(rollout: Rollout) -> int:
+    """The step after the decided one, or the later one to which a person ordered the canary."""
+    ordered = commands.ordered_weight(rollout.status, rollout.target)
+    there = (index for index, step in enumerate(rollout.steps) if index > rollout.next_index and step.weight == ordered)
+    return next(there, rollout.next_index)
 
 
 # --- effects

@@ -3,7 +3,7 @@
 from opsloop.api.release import ReleaseStatus, Revision, Target
 from opsloop.core.facts import ReleaseFacts, WorkloadFacts
 from opsloop.core.release import revisions, rollout_state
-from opsloop.core.release.target import BLOCKED, ROLLED_BACK, blocked_message
+from opsloop.core.release.target import BLOCKED, ROLLED_BACK, UNDONE, blocked_message
 from opsloop.core.stop import STOPPED
 
 # Named reasons
@@ -50,6 +50,8 @@ def _why_not(status: ReleaseStatus, live: Revision, target: Target, by_hand: str
     both = f"live is {live.version}, the spec asks for {target.version}"
     record = status.rollback
     if record and (record.from_digest, record.to_digest) == (target.digest, live.digest):
+        if not record.incident:
+            return UNDONE, f"{both}, from which a person went back; to try it again, as a canary: opsloop.dev/retry"
         return ROLLED_BACK, f"{both}, which was rolled back for {record.incident}"
     if live.reason == "Drifted":
         return CHANGED_BY_HAND, by_hand

@@ -14,6 +14,7 @@ from opsloop.core.decision import Decision
 from opsloop.core.facts import Readings, ReleaseFacts, Verdict
 from opsloop.core.release import (
     ReleaseBuilder,
+    acts,
     alone,
     budgets,
     canary,
@@ -21,11 +22,14 @@ from opsloop.core.release import (
     compared,
     live,
     outages,
+    progress,
+    restart,
     revisions,
     rollback,
     serving,
     stopped,
     target,
+    undo,
     weights,
 )
 from opsloop.core.release.pods import clear_canary
@@ -62,8 +66,12 @@ def decide(facts: ReleaseFacts, now: datetime) -> Decision:
         live.bake(builder, workload)
         rollback.roll_back(builder, workload)
         rollback.clear_exonerated(builder)
+        undo.undo(builder, workload)
         target.follow_spec(builder, workload)
+        restart.restart(builder, workload)
+        acts.abort(builder, workload)
         commands.approve_step(builder)
+        acts.promote(builder)
         canary.advance(builder, workload)
         _clean_up_canary(builder)
     _summarize(builder)
@@ -114,6 +122,7 @@ def _summarize(builder: ReleaseBuilder) -> None:
     builder.condition("SpecResolved", resolved, reason, message)
     if not compared.taken_by(facts):
         _compare(builder)
+    progress.tell(builder)
 
 
 def _compare(builder: ReleaseBuilder) -> None:

@@ -19,7 +19,7 @@ def give_way(builder: ReleaseBuilder) -> None:
     record = builder.status.rollback
     if record is not None and record.state == "Recorded":
         builder.set(rollback=failed(record, Obstacle(GAVE_WAY, "a newer version is tried, and it was not written yet")))
-        builder.event("RollbackFailed", f"{record.incident}: {GAVE_WAY}, a newer version is tried", "Warning")
+        builder.event("RollbackFailed", f"{record.incident or 'undo'}: {GAVE_WAY}, a newer version is tried", "Warning")
 
 
 def failed(record: RollbackRecord, cause: Obstacle) -> RollbackRecord:

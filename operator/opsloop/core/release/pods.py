@@ -6,7 +6,7 @@ from opsloop.api.release import Target
 from opsloop.core import conditions
 from opsloop.core.actions import DeleteCanary, EnsureCanary, SetGates
 from opsloop.core.facts import PodFacts
-from opsloop.core.release import ReleaseBuilder, stopped, weights
+from opsloop.core.release import ReleaseBuilder, commands, stopped, weights
 from opsloop.core.release.outcome import (
     WAITING_FOR_PODS,
     Follow,
@@ -156,10 +156,12 @@ def weight_lower(rollout: Rollout) -> Outcome | None:
     by_hand = next((pod.name for pod in rollout.pods if pod.closed_by_hand), "")
     if serving >= decided or (rollout.target.lost < LOSSES and not by_hand):
         return None
+    if commands.ordered_weight(rollout.status, rollout.target):
+        return None  # the gates are opened again, and what was ordered follows
     cause = (
         f"the gate of {by_hand} was closed by hand" if by_hand else f"pods left the traffic {rollout.target.lost} times"
     )
-    message = f"{serving} of {decided} canary pods are in traffic, {cause}; annotate opsloop.dev/retry to start again"
+    message = f"{serving} of {decided} canary pods are in traffic, {cause}; annotate opsloop.dev/retry to start again, or opsloop.dev/promote to go on"
     return Hold(WEIGHT_LOWER, message)
 
 

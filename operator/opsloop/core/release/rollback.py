@@ -79,7 +79,7 @@ def _start(builder: ReleaseBuilder, workload: WorkloadFacts, incident: Incident,
     builder.set(revisions=revisions.block(history, decision.from_digest, blocked), rollback=record)
     cancel(builder, ROLLED_BACK, f"live is rolled back for {name}")
     builder.event("RollbackStarted", f"to {version} for {name}", "Warning")
-    builder.execute(_write(builder.facts, workload, record))
+    builder.execute(write(builder.facts, workload, record))
 
 
 def _continue(builder: ReleaseBuilder, workload: WorkloadFacts, record: RollbackRecord) -> None:
@@ -89,10 +89,10 @@ def _continue(builder: ReleaseBuilder, workload: WorkloadFacts, record: Rollback
     if unwritten and (stored := without_effect(builder.facts, workload, record.to_digest, record.at)):
         builder.set(rollback=_refused(record, ADMISSION_CHANGED))
         mark(builder, False, ADMISSION_CHANGED, stored)
-        builder.event("RollbackRefused", f"{stored} ({record.incident})", "Warning")
+        builder.event("RollbackRefused", f"{stored} ({_whose(record)})", "Warning")
     elif unwritten and (reason := _invalid(builder.facts, record)):
         builder.set(rollback=_refused(record, reason), revisions=_without_block(builder.status.revisions, record))
-        builder.event("RollbackRefused", f"{reason} for {record.incident}", "Warning")
+        builder.event("RollbackRefused", f"{reason} for {_whose(record)}", "Warning")
     elif not unwritten and workload.digest != record.to_digest:
         gave_way = is_promoting(builder.status, workload.digest)
         given_up = failed(record, Obstacle(GAVE_WAY, "a newer version was promoted"))
@@ -101,7 +101,7 @@ def _continue(builder: ReleaseBuilder, workload: WorkloadFacts, record: Rollback
         _done(builder, with_effect(record, workload, builder.now))
     elif late := _late(builder, workload, record):
         builder.set(rollback=failed(record, late))
-        builder.event("RollbackFailed", f"{record.incident}: {late.reason}, {late.message}", "Warning")
+        builder.event("RollbackFailed", f"{_whose(record)}: {late.reason}, {late.message}", "Warning")
     elif unwritten:
         _write_again(builder, workload, record)
     else:
@@ -121,7 +121,7 @@ def _write_again(builder: ReleaseBuilder, workload: WorkloadFacts, record: Rollb
     """Writes the template; one that the API server refuses waits for its next try."""
     refusal = refusal_of(builder.facts, "template", record.to_digest)
     if refusal is None or builder.now >= refusal.again_at:
-        builder.execute(_write(builder.facts, workload, record))
+        builder.execute(write(builder.facts, workload, record))
 
 
 def with_effect(record: RollbackRecord, workload: WorkloadFacts, now: datetime) -> RollbackRecord:
@@ -150,8 +150,8 @@ def _invalid(facts: ReleaseFacts, record: RollbackRecord) -> str:
     if facts.stop is not None:
         return STOPPED  # after the stop it is decided anew, by what is true then
     incident = next((i for i in facts.incidents if i.metadata.name == record.incident), None)
-    if incident is None or not incident.is_open:
-        return INCIDENT_OVER
+    if record.incident and (incident is None or not incident.is_open):
+        return INCIDENT_OVER  # a person's undo has no Incident
     return "" if record.to_digest in facts.templates else TEMPLATE_MISSING
 
 
@@ -184,11 +184,16 @@ def clear_exonerated(builder: ReleaseBuilder) -> None:
             builder.event("Exonerated", f"{message}: a changed spec or opsloop.dev/retry tries it as a canary")
 
 
+def _whose(record: RollbackRecord) -> str:
+    return record.incident or "a person's undo"
+
+
 def _version(history: list[Revision], digest: str) -> str:
     revision = revisions.find(history, digest)
     return revision.version if revision else digest
 
 
-def _write(facts: ReleaseFacts, workload: WorkloadFacts, record: RollbackRecord) -> SetTemplate:
+def write(facts: ReleaseFacts, workload: WorkloadFacts, record: RollbackRecord) -> SetTemplate:
+    """The write that restores the template, while the Deployment still has the one that is left."""
     template = template_of(facts, facts.release.status, record.to_digest)
     return SetTemplate(workload.name, workload.own_digest, template, record.to_digest)

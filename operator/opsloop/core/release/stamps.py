@@ -8,8 +8,9 @@ from collections.abc import Iterable, Mapping
 from fnmatch import fnmatchcase
 from typing import Any
 
+RESTARTED_AT = "kubectl.kubernetes.io/restartedAt"
 ANNOTATIONS = (
-    "kubectl.kubernetes.io/restartedAt",  # kubectl rollout restart, the restart of Argo CD, k9s, Lens and dashboards
+    RESTARTED_AT,  # kubectl rollout restart, the restart of Argo CD, k9s, Lens and dashboards
     "cattle.io/timestamp",  # Rancher's redeploy
     "reloader.stakater.com/last-reloaded-from",  # Reloader, strategy annotations
     "wave.pusher.com/config-hash",  # Wave

@@ -26,12 +26,14 @@ VERSION_NOT_CHANGED = "VersionNotChanged"  # the images changed, the label by wh
 SPEC_BACK_TO_LIVE = "SpecBackToLive"  # the spec asks for what is live: a clean cancel
 NEW_TARGET = "NewTarget"  # the spec asks for a third revision: weight 0, from the first step
 ROLLED_BACK = "RolledBack"  # an Incident had live rolled back; a canary beside it starts again
+UNDONE = "Undone"  # a person had live go back to an earlier revision
 LIVE_CHANGED = "LiveChanged"  # a change by hand in mid-canary, or before a rollback could be written
 BASE_CHANGED = "BaseChanged"  # the live template was changed, not its images: the canary starts again with that change
 WEIGHT_UNREACHABLE = "WeightUnreachable"  # a step needs more canary pods than allowed
 
 BLOCKING = (BLOCKED, EVAL_FAILED, ANALYSIS_FAILED)  # a target that ended for these has a blocked revision
 LONGEST_MESSAGE = 1000  # characters
+LONGEST_RETRY = 128  # characters; a longer value is cut
 
 
 def follow_spec(builder: ReleaseBuilder, workload: WorkloadFacts) -> None:
@@ -199,10 +201,15 @@ def _refuse(builder: ReleaseBuilder, target: Target, reason: str, message: str) 
     builder.event("Refused", f"{target.version}: {message}", "Warning")
 
 
+def asked_retry(annotations: Mapping[str, str]) -> str:
+    """The retry that the Release's annotations ask for, as it is recorded; empty without one."""
+    return annotations.get(RETRY, "")[:LONGEST_RETRY]
+
+
 def _retry(facts: ReleaseFacts) -> str:
     """The try that is asked for: any new value. Taking the annotation away asks for nothing."""
     target = facts.release.status.target
-    return facts.release.metadata.annotations.get(RETRY, "") or (target.retry if target else "")
+    return asked_retry(facts.release.metadata.annotations) or (target.retry if target else "")
 
 
 def _is_answered(facts: ReleaseFacts, status: ReleaseStatus, workload: WorkloadFacts) -> bool:

@@ -11,6 +11,7 @@ from collections.abc import Coroutine, Iterable, Iterator, Mapping, Sequence
 from typing import Any, cast
 
 from opsloop.api.meta import API_VERSION, Model
+from opsloop.api.release import ReleaseStatus
 from opsloop.core.actions import (
     Action,
     AskLive,
@@ -62,7 +63,7 @@ from opsloop.shell.ports import (
     Object,
     Resource,
 )
-from opsloop.shell.reconcile import manifests, postmortems
+from opsloop.shell.reconcile import counts, manifests, postmortems
 from opsloop.shell.reconcile.refusals import Refusable, kind_of
 from opsloop.shell.runtime import Runtime
 from opsloop.shell.watch.mapping import requests_for_object
@@ -191,6 +192,8 @@ async def _store_status(runtime: Runtime, kind: str, obj: Object, status: Model)
         "status": status.dump(),
     }
     _store_in_cache(runtime, kind, await runtime.writer.replace_status(KINDS[kind], meta["namespace"], body), obj)
+    if isinstance(status, ReleaseStatus):
+        counts.count(runtime, obj, status)
     if kind == "Incident":
         runtime.activity.stored(meta["namespace"], meta["name"], runtime.now())
 

@@ -52,6 +52,8 @@ class FakeInstruments:
         self.aside: Counter[str] = Counter()
         self.incidents_deleted = 0
         self.corrections: Counter[str] = Counter()
+        self.rollouts: Counter[tuple[str, str]] = Counter()
+        self.commands: Counter[tuple[str, str]] = Counter()
 
     def reconciled(self, key: ObjectKey, result: str, seconds: float) -> None:
         self.on_reconciled(key, result)
@@ -70,6 +72,12 @@ class FakeInstruments:
 
     def incident_deleted(self, namespace: str) -> None:
         self.incidents_deleted += 1
+
+    def rollout_ended(self, namespace: str, release: str, result: str, seconds: float | None) -> None:
+        self.rollouts[release, result] += 1
+
+    def command_answered(self, command: str, reason: str) -> None:
+        self.commands[command, reason] += 1
 
     def undelivered(self, count: int) -> None:
         self.pages_undelivered = count

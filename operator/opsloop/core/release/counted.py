@@ -1,0 +1,42 @@
+"""What one write of a Release's status is counted as: rollouts that ended, and commands that were answered."""
+
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Literal
+
+from opsloop.api.release import ReleaseStatus
+from opsloop.core.release.target import SPEC_BACK_TO_LIVE
+
+RolloutResult = Literal["promoted", "rejected", "cancelled", "refused"]
+RESULTS: dict[str, RolloutResult] = {
+    "Promoted": "promoted",
+    "Rejected": "rejected",
+    "Cancelled": "cancelled",
+    "Refused": "refused",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """A rollout that is over. `took` counts from the record of its target; None for one that was refused, and never began."""
+
+    result: RolloutResult
+    took: timedelta | None
+
+
+def ended(before: ReleaseStatus, after: ReleaseStatus) -> Ended | None:
+    """The rollout that ended with this write; None where none did. That the spec asks for what is live is no rollout."""
+    old, new = before.target, after.target
+    if new is None or new.is_active or new.ended_at is None or new.reason == SPEC_BACK_TO_LIVE:
+        return None
+    if old is not None and (old.started_at, old.state) == (new.started_at, new.state):
+        return None
+    result = RESULTS[new.state]
+    return Ended(result, None if result == "refused" else new.ended_at - new.started_at)
+
+
+def answered(before: ReleaseStatus, after: ReleaseStatus) -> list[tuple[str, str]]:
+    """Name and reason of each command that was answered with this write, or answered otherwise."""
+    known = {(command.name, command.value, command.reason, command.at) for command in before.commands}
+    told = [c for c in after.commands if (c.name, c.value, c.reason, c.at) not in known]
+    return [(command.name, command.reason) for command in told]
