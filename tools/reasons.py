@@ -19,9 +19,9 @@ CAMEL = re.compile(r"[A-Z][a-z]+([A-Z][a-z]*)*")
 SECTIONS = (
     (
         "Release",
-        "`status.conditions[].reason` (`Held`, `Blocked`, `Drifted`, `Available`, `WorkloadMissing`, `TiersReachable`, `StoredAsDecided`, `Shipped`, `SpecResolved`, `RolledOut`, `BudgetMet`, `CanaryFits`, `Progressing`, `Promoted`, `Rejected`, `Healthy`, `Ready`), `status.target.reason`, `status.commands[].reason`, "
-        "`status.revisions[].reason` and `.blocked.reason`, `status.rollback.reason`.",
-        ("release.decide", "release.progress", "release.commands", "release.acts", "release.undo", "release.restart", "release.giving_way", "release.rollout_state", "release.outages", "release.live", "release.memory", "release.admission", "release.target", "release.canary", "release.spared", "release.outcome", "release.pods", "release.analysis", "release.rollback", "release.compared", "release.alone", "release.budgets"),
+        "`status.conditions[].reason` (`Held`, `Blocked`, `Drifted`, `Available`, `WorkloadMissing`, `TiersReachable`, `StoredAsDecided`, `Shipped`, `SpecResolved`, `RolledOut`, `BudgetMet`, `CanaryFits`, `Frozen`, `Progressing`, `Promoted`, `Rejected`, `Healthy`, `Ready`), `status.target.reason`, `status.commands[].reason`, "
+        "`status.revisions[].reason` and `.blocked.reason`, `status.rollback.reason`, `status.act.reason`.",
+        ("release.decide", "release.progress", "release.commands", "release.acts", "release.undo", "release.restart", "release.giving_way", "release.rollout_state", "release.outages", "release.live", "release.memory", "release.admission", "release.target", "release.canary", "release.spared", "release.outcome", "release.pods", "release.analysis", "release.rollback", "release.compared", "release.alone", "release.budgets", "release.played", "release.frozen"),
     ),
     (
         "Readings of an SLI",
@@ -32,12 +32,12 @@ SECTIONS = (
     (
         "Incident",
         "`status.conditions[].reason`, `status.plays[].reason`, `status.page.reason`, the timeline.",
-        ("incident.lifecycle", "incident.recovery", "incident.paging", "incident.suspicion", "incident.plays", "incident.effect", "incident.followup", "incident.people", "incident.retention", "incident.state"),
+        ("incident.lifecycle", "incident.recovery", "incident.paging", "incident.suspicion", "incident.plays", "incident.consent", "incident.acts", "incident.effect", "incident.followup", "incident.people", "incident.retention", "incident.state"),
     ),
-    ("Releases and EvalCases", "`status.target.reason` and `status.rollback.reason` of a Release, `status.reason` of an EvalCase.", ("conditions",)),
+    ("Releases, Incidents and EvalCases", "`status.target.reason` and `status.rollback.reason` of a Release, `status.reason` of an EvalCase.", ("conditions",)),
     ("Emergency stop", "`Stopped` and `Shipped` of a Release, `Held`, `Acting`, `status.plays[].reason`, `status.rollback.reason`, `Ready` of a Runbook, `status.reason` of an EvalCase.", ("stop",)),
     ("Cause of an Incident", "`status.cause.reason`.", ("incident.cause", "incident.exoneration")),
-    ("Runbook", "`status.grants[].reason` of the Runbook and `status.plays[].reason` of the Incident.", ("runbook",)),
+    ("Runbook", "`Ready` and `status.grants[].reason` of the Runbook, `status.plays[].reason` of the Incident.", ("runbook.decide", "runbook.limits", "runbook.ready")),
     ("EvalCase", "`status.reason`, for `status.proven`.", ("evalcase.proof", "evalcase.expectation")),
     ("EvalCase on live", "`status.live.reason`, the condition `PassesOnLive`.", ("evalcase.live", "evalcase.silence")),
     ("Eval cases in a rollout", "The message of `Held` or of a rejected target.", ("evalcase.gating", "evalcase.capture", "evalcase.expectation", "evalcase.silence")),

@@ -16,6 +16,10 @@ ABORT = "opsloop.dev/abort"  # annotation on a Release: VERSION of the canary to
 UNDO = "opsloop.dev/undo"  # annotation on a Release: VERSION that is live and shall not be, or VERSION/DIGEST to go back to
 RESTART = "opsloop.dev/restart"  # annotation on a Release: VERSION that is live, whose pods shall start anew
 RETRY = "opsloop.dev/retry"  # annotation on a Release: any new value retries a target that ended
+FIXES = (
+    "opsloop.dev/fixes"  # annotation on a Release: Incident whose freeze its canaries pass, because they are its fix
+)
+ROLLBACK_SAFE = "opsloop.dev/rollback-safe"  # annotation "false" on a pod template, or on the Release that asks for it
 MITIGATED = "opsloop.dev/mitigated"  # annotation "true" on an Incident without a burn: the harm is over
 ACKNOWLEDGE = "opsloop.dev/acknowledge"  # annotation on an Incident, any new value: a person has taken it on
 KEEP = "opsloop.dev/keep"  # annotation "true" on an Incident: it outlives its retention

@@ -48,9 +48,15 @@ def rules_of_the_operator() -> list[Object]:
     return [rule for binding in bindings for rule in roles[binding["roleRef"]["name"]]["rules"]]
 
 
-@pytest.mark.parametrize("resource", ["secrets", "nodes", "serviceaccounts", "pods/exec", "roles", "clusterroles", "*"])
+@pytest.mark.parametrize(
+    "resource", ["secrets", "nodes", "serviceaccounts/token", "pods/exec", "roles", "clusterroles", "*"]
+)
 def test_the_operator_has_no_permission_on(resource: str) -> None:
     assert verbs(rules_of_the_operator(), resource) == set()
+
+
+def test_of_accounts_the_operator_sees_only_whether_they_exist() -> None:
+    assert verbs(rules_of_the_operator(), "serviceaccounts") == {"get"}
 
 
 @pytest.mark.parametrize("resource", ["releases", "incidents", "runbooks", "evalcases"])

@@ -8,8 +8,8 @@ import pytest
 
 from opsloop.api.incident import Incident
 from opsloop.api.runbook import Grant, Runbook
-from opsloop.core import runbook as decisions
 from opsloop.core.facts import RunbookFacts
+from opsloop.core.runbook import decide as decisions
 from tests.builders.objects import at, incident, release, runbook
 
 NOW = at(1000)
@@ -39,11 +39,21 @@ def with_grants(*grants: Grant, **safety: Any) -> Runbook:
     return book.model_copy(update={"status": book.status.model_copy(update={"grants": list(grants)})})
 
 
+def may(**releases: bool) -> dict[tuple[str, str], bool]:
+    """Access to Deployments and Releases, by Release; without a name to all that there is."""
+    known = releases or {"answers": True}
+    return {(plural, name): yes for plural in ("deployments", "releases") for name, yes in known.items()}
+
+
 def answers(
     book: Runbook, *incidents: Incident, allowed: dict[str, bool] | None = None, now: datetime = NOW
 ) -> list[Grant]:
     """Grants that this look adds."""
-    access = {"answers": True} if allowed is None else allowed
+    access = (
+        may()
+        if allowed is None
+        else {(p, name): yes for p in ("deployments", "releases") for name, yes in allowed.items()}
+    )
     decision = decisions.decide(RunbookFacts(book, incidents, (release(),), access), now)
     old = len(book.status.grants)
     return decision.status.grants[old:] if decision.status else []  # type: ignore[attr-defined]
@@ -111,11 +121,13 @@ def test_a_play_is_answered_once_whatever_the_answer_was() -> None:
     ],
 )  # fmt: skip
 def test_a_limit_delays_and_then_the_play_runs(book: Runbook, free: float) -> None:
-    facts = RunbookFacts(book, (asking(),), (release(),), {"answers": True})
+    facts = RunbookFacts(book, (asking(),), (release(),), may())
     delayed = decisions.decide(facts, NOW)
     answer = delayed.status.grants[-1]  # type: ignore[union-attr]
     assert (answer.granted, answer.not_before) == (False, NOW + timedelta(seconds=free))
-    assert f"{answer.not_before:%H:%M:%S}" in answer.message and delayed.look_again == timedelta(seconds=free)
+    assert f"{answer.not_before:%H:%M:%S}" in answer.message and delayed.look_again == min(
+        timedelta(seconds=free), decisions.REVIEW_AGAIN
+    )
     waiting = replace(facts, runbook=book.model_copy(update={"status": delayed.status}))
     early = decisions.decide(waiting, NOW + timedelta(seconds=free - 1))
     assert early.status is None and early.look_again == timedelta(seconds=1) and early.events == ()
@@ -135,7 +147,7 @@ def test_a_refusal_for_access_says_what_to_grant() -> None:
 
 def test_the_memory_of_answers_is_bounded_and_keeps_the_newest() -> None:
     many = [grant(4000 - n, f"old-{n}") for n in range(100)]
-    decision = decisions.decide(RunbookFacts(with_grants(*many), (asking(),), (release(),), {"answers": True}), NOW)
+    decision = decisions.decide(RunbookFacts(with_grants(*many), (asking(),), (release(),), may()), NOW)
     grants = decision.status.grants  # type: ignore[union-attr]
     assert len(grants) <= 100 and grants[-1].incident == "answers-1"
 
@@ -145,7 +157,7 @@ def test_no_number_of_refusals_makes_room_for_one_more_play() -> None:
     book, seen = with_grants(*many, maxPerHour=1), RunbookFacts
     for n in range(60):
         ask = asking(f"answers-{n}")
-        status = decisions.decide(seen(book, (ask,), (release(),), {"answers": True}), NOW).status
+        status = decisions.decide(seen(book, (ask,), (release(),), may()), NOW).status
         book = book.model_copy(update={"status": status})
     assert {g.reason for g in book.status.grants if g.incident.startswith("answers-")} == {"TooManyThisHour"}
 
@@ -167,21 +179,99 @@ def test_nothing_is_written_when_nothing_is_asked() -> None:
     ],
 )
 def test_ready(book: Runbook, allowed: dict[str, bool], ready: tuple[str, str] | None) -> None:
-    decision = decisions.decide(RunbookFacts(book, (), (release(),), allowed), NOW)
+    decision = decisions.decide(RunbookFacts(book, (), (release(),), may(**allowed) if allowed else {}), NOW)
     conditions = decision.status.conditions if decision.status else []  # type: ignore[attr-defined]
     assert [(c.status, c.reason) for c in conditions] == ([ready] if ready else [])
     told = [event.reason for event in decision.events]
     assert told == ([ready[1]] if ready and ready[0] == "False" else [])
     if decision.status is not None:
         again = book.model_copy(update={"status": decision.status})
-        assert decisions.decide(RunbookFacts(again, (), (release(),), allowed), NOW).events == (), "told once"
+        assert (
+            decisions.decide(RunbookFacts(again, (), (release(),), may(**allowed) if allowed else {}), NOW).events == ()
+        ), "told once"
 
 
 def test_a_runbook_for_no_release_is_not_ready() -> None:
     match = runbook().spec.match.model_copy(update={"release_labels": {"tier": "gold"}})
     book = runbook()
     book = book.model_copy(update={"spec": book.spec.model_copy(update={"match": match})})
-    decision = decisions.decide(RunbookFacts(book, (), (release(),), {"answers": True}), NOW)
+    decision = decisions.decide(RunbookFacts(book, (), (release(),), may()), NOW)
     assert decision.status is not None
     (ready,) = decision.status.conditions  # type: ignore[attr-defined]
     assert (ready.status, ready.reason) == ("False", "NoRelease") and "tier=gold" in ready.message
+
+
+def matched(mode: str = "auto", **match: Any) -> Runbook:
+    base = runbook(mode=mode)
+    return base.model_copy(update={"spec": base.spec.model_validate({**base.spec.dump(), "match": match})})
+
+
+@pytest.mark.parametrize(
+    ("book", "exists", "reason", "words"),
+    [
+        pytest.param(matched(causes=["bad-release"]), True, "UnknownCause", "known are bad_release", id="no cause of that name is ever found"),
+        pytest.param(matched(causes=["bad-release", "config"]), True, "Ready", "never for the unknown cause bad-release", id="one of two is"),
+        pytest.param(matched(severities=["sev3"]), True, "NeverPages", "sev1 and sev2", id="it is for what pages nobody"),
+        pytest.param(matched(), False, "NoAccount", "no ServiceAccount runbook", id="its account does not exist"),
+        pytest.param(matched("dryRun"), False, "NoAccount", "no ServiceAccount runbook", id="so it says before it is switched on, too"),
+        pytest.param(matched(), None, "Ready", "auto", id="opsloop may not look for its account"),
+    ],
+)  # fmt: skip
+def test_what_could_never_act_says_so(book: Runbook, exists: bool | None, reason: str, words: str) -> None:
+    decision = decisions.decide(RunbookFacts(book, (), (release(),), may(), account_exists=exists), NOW)
+    (ready,) = decision.status.conditions  # type: ignore[union-attr]
+    assert ready.reason == reason and words in ready.message
+    assert decision.look_again == (decisions.REVIEW_AGAIN if reason == "Ready" else decisions.LOOK_AGAIN)
+
+
+def test_the_right_that_is_missing_is_named_with_the_steps_that_need_it() -> None:
+    steps = [{"type": "rollback"}, {"type": "abortCanary"}]
+    book = runbook()
+    book = book.model_copy(update={"spec": book.spec.model_validate({**book.spec.dump(), "steps": steps})})
+    access = {("deployments", "answers"): True, ("releases", "answers"): False}
+    decision = decisions.decide(RunbookFacts(book, (), (release(),), access), NOW)
+    (ready,) = decision.status.conditions  # type: ignore[union-attr]
+    assert (ready.status, ready.reason) == ("False", "Forbidden")
+    assert "patch on releases.opsloop.dev" in ready.message and "abortCanary would be refused" in ready.message
+
+
+def test_limits_count_plays_of_other_runbooks_and_those_that_only_incidents_remember() -> None:
+    other = with_grants(grant(1000, "a-1", "a")).model_copy(update={"metadata": runbook("other").metadata})
+    begun = incident(
+        "b-1",
+        {
+            "plays": [
+                {
+                    "runbook": "gone",
+                    "step": 0,
+                    "type": "restart",
+                    "attempt": 1,
+                    "state": "Helped",
+                    "requestedAt": at(1),
+                    "startedAt": at(2),
+                }
+            ]
+        },
+    )
+    for book, facts, reason in (
+        (runbook(maxPerHour=2), {"others": (other,)}, "Granted"),
+        (runbook(maxPerHour=2), {"others": (other,), "known": (begun,)}, "TooManyThisHour"),
+        (runbook(maxPerHour=1), {"known": (begun,)}, "TooManyThisHour"),
+    ):
+        decision = decisions.decide(RunbookFacts(book, (asking(),), (release(),), may(), **facts), NOW)
+        assert decision.status.grants[-1].reason == reason  # type: ignore[union-attr]
+
+
+@pytest.mark.parametrize("type_", ["freeze", "abortCanary"])
+def test_what_only_lowers_waits_for_no_limit_and_uses_none_up(type_: str) -> None:
+    used_up = with_grants(grant(20), maxPerHour=1)
+    assert [g.reason for g in answers(used_up, asking(type_=type_))] == ["Granted"]
+    assert [g.reason for g in answers(with_grants(grant(20, type_=type_), maxPerHour=1), asking())] == ["Granted"]
+
+
+def test_an_approval_that_nobody_gives_is_not_waited_for_for_ever() -> None:
+    book = runbook(mode="approve", approveWithin="5m")
+    waiting = decisions.decide(RunbookFacts(book, (asking(),), (release(),), may()), NOW)
+    assert waiting.look_again == timedelta(seconds=290)  # it was asked for 10 s ago
+    (refused,) = answers(book, asking(), now=at(990 + 300))
+    assert refused.reason == "NotApproved" and "safety.approveWithin" in refused.message

@@ -18,7 +18,7 @@ ROOT = Path(__file__).resolve().parents[2]
 CORE = ROOT / "operator" / "opsloop" / "core"
 PAGE = (ROOT / "docs" / "reasons.md").read_text()
 OPERATIONS = (ROOT / "docs" / "operations.md").read_text()
-ROOMS = {"Release": "release", "Incident": "incident", "Runbook": "runbook.py", "EvalCase": "evalcase"}  # in core
+ROOMS = {"Release": "release", "Incident": "incident", "Runbook": "runbook", "EvalCase": "evalcase"}  # in core
 DECISIONS = (
     "approve",
     "promote",

@@ -41,7 +41,7 @@ from opsloop.core.facts import (
 from opsloop.core.incident.decide import decide as decide_incident
 from opsloop.core.release.decide import decide as decide_release
 from opsloop.core.release.pods import LOSSES
-from opsloop.core.runbook import decide as decide_runbook
+from opsloop.core.runbook.decide import decide as decide_runbook
 from opsloop.core.slo.canary import terms_of
 from opsloop.core.statistics.evidence import Evidence, Interval
 from opsloop.core.stop import Stop
@@ -208,7 +208,9 @@ class DecisionStore:
 
     def _decide_runbook(self, observed: State) -> tuple[Model, Decision]:
         assert observed.runbook is not None
-        facts = RunbookFacts(observed.runbook, observed.incidents, (observed.release,), {"answers": True}, self.stop)
+        facts = RunbookFacts(
+            observed.runbook, observed.incidents, (observed.release,), {("deployments", "answers"): True}, self.stop
+        )
         return observed.runbook, decide_runbook(facts, self.now)
 
     def _decide_incident(self, name: str, observed: State) -> tuple[Model, Decision]:

@@ -61,7 +61,8 @@ class Shop:
         meta, labels = {"name": "answers", "namespace": NS}, {"app": "answers"}
         spec = {"replicas": 4, "selector": {"matchLabels": labels}, "template": template("shop:v1")}
         service = {"kind": "Service", "metadata": dict(meta), "spec": {"selector": labels}}
-        for obj in ({"kind": "Deployment", "metadata": dict(meta), "spec": spec}, service, release, runbook):
+        account = {"kind": "ServiceAccount", "metadata": {"name": "runbook", "namespace": NS}}
+        for obj in (account, {"kind": "Deployment", "metadata": dict(meta), "spec": spec}, service, release, runbook):
             if obj is not None:
                 self.cluster.seed(obj)
         for _ in range(4):

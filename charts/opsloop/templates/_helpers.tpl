@@ -154,7 +154,7 @@ spec:
   resources: [releases/status, incidents/status, runbooks/status, evalcases/status]
   verbs: [update]
 - apiGroups: [apps]
-  resources: [deployments]  # patch: the template of the user's Deployment; the rest: the canary
+  resources: [deployments]  # patch: the template and the number of pods of the user's Deployment; the rest: the canary
   verbs: [get, list, watch, create, patch, delete]
 - apiGroups: [apps]
   resources: [controllerrevisions]  # stored pod templates
@@ -171,6 +171,9 @@ spec:
 - apiGroups: [""]
   resources: [services]
   verbs: [list]
+- apiGroups: [""]
+  resources: [serviceaccounts]  # does the account of a Runbook exist? (metadata only)
+  verbs: [get]
 - apiGroups: [policy]
   resources: [poddisruptionbudgets]  # how many pods must be available
   verbs: [list]

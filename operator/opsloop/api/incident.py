@@ -183,6 +183,31 @@ class RollbackDecision(Model):
     at: Time = Field(description="Time of the decision.")
 
 
+class ActDecision(Model):
+    """Decision on another act on the root's Deployment or canary; valid only while the Incident is not Resolved."""
+
+    type: Literal["scale", "restart", "abortCanary"] = Field(description="Type of the step that it is decided for.")
+    release: Name = Field(description="Release that carries the act out.")
+    attempt: int = Field(ge=1, description="Attempt number within the Incident and type, from 1.")
+    digest: str = Field(
+        max_length=64, description="Digest that must be live for the act to hold; of abortCanary that of the canary."
+    )
+    from_replicas: int = Field(default=0, description="Number of pods before, for type scale.")
+    to_replicas: int = Field(default=0, description="Number of pods to have, for type scale.")
+    at: Time = Field(description="Time of the decision.")
+
+
+class FreezeDecision(Model):
+    """Freeze in which no new canary starts; valid until its end and only while the Incident is not Resolved."""
+
+    release: str = Field(
+        default="", max_length=253, description="Release whose canaries wait; empty: all of the namespace."
+    )
+    reason: str = Field(max_length=512, description="Reason, from the Runbook.")
+    at: Time = Field(description="Start of the freeze.")
+    until: Time = Field(description="Time at which the freeze ends by itself.")
+
+
 class Counts(Model):
     """Counts of events."""
 
@@ -201,7 +226,7 @@ class Play(Model):
 
     runbook: str = Field(max_length=253, description="Name of the Runbook.")
     step: int = Field(ge=0, description="Index of the step in the Runbook.")
-    type: str = Field(max_length=32, description="Type of the step: rollback, wait or escalate.")
+    type: str = Field(max_length=32, description="Type of the step.")
     attempt: int = Field(default=1, ge=1, description="Attempt number of this step, from 1.")
     state: Literal["Requested", "Running", "Helped", "DidNotHelp", "NotProven", "Refused", "Done"] = Field(
         description="State of the play. NotProven: the SLI showed neither that it helped nor that it did not."
@@ -368,6 +393,13 @@ class IncidentStatus(StatusModel):
     rollback: RollbackDecision | None = Field(
         default=None,
         description="Latest decided rollback; valid only while its fromDigest is live and the Incident is not Resolved.",
+    )
+    act: ActDecision | None = Field(
+        default=None,
+        description="Latest decided act other than a rollback; valid only while the Incident is not Resolved.",
+    )
+    freezes: list[FreezeDecision] = Field(
+        default_factory=list, max_length=8, description="Freezes that Runbook steps began, oldest first."
     )
     plays: list[Play] = Field(
         default_factory=list, max_length=32, description="Runbook steps that were requested or run, oldest first."

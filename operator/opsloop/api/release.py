@@ -173,6 +173,11 @@ class Revision(Model):
         default=False,
         description="Whether the revision became live by a direct change of the Deployment, without a canary.",
     )
+    rollback_unsafe: bool = Field(
+        default=False,
+        description="Whether nothing may be rolled back across this revision: its pod template, or the Release while it asked"
+        ' for it, has the annotation opsloop.dev/rollback-safe: "false", for example after a schema migration.',
+    )
     never_ran: bool = Field(
         default=False,
         description="Whether no pod of the revision was ever available on the Deployment, so that another one serves.",
@@ -335,6 +340,30 @@ class RollbackRecord(Model):
         return self.state in ("Recorded", "Written")
 
 
+class ActRecord(Model):
+    """Act of a Runbook step, other than a rollback, that the Release carried out or refused for an Incident."""
+
+    incident: str = Field(max_length=253, description="Incident that decided the act.")
+    type: Literal["scale", "restart"] = Field(description="Type of the act.")
+    attempt: int = Field(ge=1, description="Attempt number within the Incident and type.")
+    state: Literal["Recorded", "Written", "Done", "Refused", "Failed"] = Field(
+        description="Recorded before the Deployment is written, Written after, Done when all its pods are available; Refused before it was written, or Failed where it hangs."
+    )
+    reason: str = Field(default="", max_length=64, description="Named reason for a refusal or a failure.")
+    message: str = Field(default="", max_length=1024, description="Explanation of a refusal or a failure.")
+    from_replicas: int = Field(default=0, description="Number of pods before, for type scale.")
+    to_replicas: int = Field(default=0, description="Number of pods to have, for type scale.")
+    at: Time = Field(description="Time at which the act was decided; a restart stamps it on the pod template.")
+    replaced: int = Field(default=0, ge=0, le=100, description="Share of the pods that are as decided, in percent.")
+    effect_at: Time | None = Field(default=None, description="Time from which the act is in effect.")
+    done_at: Time | None = Field(default=None, description="Time at which all pods were available.")
+
+    @property
+    def is_active(self) -> bool:
+        """True from the record until the pods are there or the act is refused."""
+        return self.state in ("Recorded", "Written")
+
+
 class Promotion(Model):
     """Promotion of a target; input of an Incident's conditions FixShipped and LoopClosed."""
 
@@ -416,6 +445,9 @@ class ReleaseStatus(StatusModel):
         default=None,
         description="Latest rollback that was carried out or refused for an Incident, or as a person's undo.",
     )
+    act: ActRecord | None = Field(
+        default=None, description="Latest act other than a rollback that was carried out or refused for an Incident."
+    )
     promotion: Promotion | None = Field(default=None, description="Latest promotion.")
     commands: list[Command] = Field(
         default_factory=list,
@@ -432,7 +464,7 @@ class ReleaseStatus(StatusModel):
     conditions: list[Condition] = Field(
         default_factory=list,
         max_length=32,
-        description="Conditions of the Release: Progressing, Promoted, Rejected, Healthy, Ready, Available, WorkloadMissing, TelemetryKnown, RevisionsTold, TiersReachable, StoredAsDecided, Drifted, Blocked, RolledOut, Held, CanaryPodsReady, SpecResolved, Stopped, BudgetMet, CanaryFits and Shipped.",
+        description="Conditions of the Release: Progressing, Promoted, Rejected, Healthy, Ready, Available, WorkloadMissing, TelemetryKnown, RevisionsTold, TiersReachable, StoredAsDecided, Drifted, Blocked, RolledOut, Held, CanaryPodsReady, SpecResolved, Stopped, Frozen, BudgetMet, CanaryFits and Shipped.",
         json_schema_extra=map_list("type"),
     )
 

@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from opsloop.api.meta import Condition, Duration, Label, Model, ObjectModel, Severity, StatusModel, Time
+from opsloop.api.runbook_step import RunbookStep
 from opsloop.api.schema import longer_than_zero, map_list, rules, says, set_list
 
 ESCALATE_LAST = (
@@ -26,7 +27,7 @@ class Match(Model):
     causes: list[CauseName] = Field(
         default_factory=list,
         max_length=16,
-        description="Kinds of cause, for example bad_release; empty matches any.",
+        description=f"Kinds of cause: {', '.join(CAUSES)}; empty matches any.",
         json_schema_extra=set_list(),
     )
     severities: list[Severity] = Field(
@@ -37,32 +38,24 @@ class Match(Model):
     )
 
 
-class RunbookStep(Model):
-    """Step of a Runbook."""
-
-    type: Literal["rollback", "wait", "escalate"] = Field(
-        description="rollback: restore the last-good revision. wait: only watch the SLI. escalate: page a person; always the last step."
-    )
-    timeout: Duration = Field(
-        default=timedelta(minutes=5),
-        description="Time within which the SLI must be back; after it the step did not help and the next one runs.",
-        json_schema_extra=longer_than_zero("timeout"),
-    )
-
-
 class Safety(Model):
     """Limits on running steps unattended."""
 
     mode: Literal["auto", "approve", "dryRun"] = Field(
         default="auto",
-        description="auto: run steps. approve: wait for the annotation opsloop.dev/approve on the Incident before each step. dryRun: only report the step that would run.",
+        description="auto: run steps. approve: page a person and wait for the annotation opsloop.dev/approve on the Incident before each step. dryRun: write exactly what each step would do, and do nothing.",
     )
     min_confidence: float = Field(
         default=0.8,
         ge=0,
         le=1,
         json_schema_extra=rules(SHARE),
-        description="Confidence in the cause, from 0 to 1, from which a step that undoes something runs by itself. Below it a person is paged with the ranking. Mode approve asks a person anyway.",
+        description="Confidence in the cause, from 0 to 1, from which a step that rests on it runs by itself: rollback, and what changes something in a Runbook that names causes. Below it a person is paged with the ranking. Mode approve asks a person anyway.",
+    )
+    approve_within: Duration = Field(
+        default=timedelta(minutes=30),
+        description="Time for which a step waits for its approval in mode approve; after it the step is refused.",
+        json_schema_extra=longer_than_zero("approveWithin"),
     )
     cooldown: Duration = Field(
         default=timedelta(minutes=1),
@@ -72,13 +65,13 @@ class Safety(Model):
         default=4,
         ge=1,
         le=50,
-        description="Maximum number of granted plays in one hour, over all Incidents; one more is delayed. wait is not counted.",
+        description="Maximum number of granted plays in one hour, over all Incidents and Runbooks of the namespace; one more is delayed. wait, and what only lowers (freeze, abortCanary), is not counted.",
     )
     max_per_hour_and_release: int = Field(
         default=3,
         ge=1,
         le=50,
-        description="Maximum number of granted plays on one Release in one hour; one more is delayed. wait is not counted.",
+        description="Maximum number of granted plays on one Release in one hour, over all Runbooks; one more is delayed. wait, freeze and abortCanary are not counted.",
     )
 
 
@@ -113,7 +106,7 @@ class Grant(Model):
     incident: str = Field(max_length=253, description="Incident that requested the play.")
     release: str = Field(default="", max_length=253, description="Release that the play acts on.")
     step: int = Field(ge=0, description="Index of the step in the Runbook.")
-    type: str = Field(default="", max_length=32, description="Type of the step: rollback or wait.")
+    type: str = Field(default="", max_length=32, description="Type of the step.")
     attempt: int = Field(ge=1, description="Attempt number of the step, from 1.")
     granted: bool = Field(description="Whether the play may run.")
     not_before: Time | None = Field(

@@ -25,6 +25,16 @@ class SetTemplate:
 
 
 @dataclass(frozen=True, slots=True)
+class ScaleDeployment:
+    """Sets the number of pods of the user's Deployment, if it still is `expect`. Nothing where it is `replicas` already."""
+
+    deployment: str
+    expect: int
+    replicas: int
+    digest: str  # what the write is known by
+
+
+@dataclass(frozen=True, slots=True)
 class EnsureRevision:
     """Stores a pod template as a ControllerRevision; creates only.
 
@@ -275,7 +285,7 @@ class StopQuarantine:
 
 
 Action = (
-    SetTemplate | EnsureRevision | EnsureCanary | DeleteCanary | SetGates | RunEvals | AskLive | ForgetLive | StopEvals | CreateIncident | DeleteIncident
+    SetTemplate | ScaleDeployment | EnsureRevision | EnsureCanary | DeleteCanary | SetGates | RunEvals | AskLive | ForgetLive | StopEvals | CreateIncident | DeleteIncident
     | FileToLedger | MoveAlerts | StoreTicketQueue | TakeTickets | NoteLooked | StoreTaught | TellAnswers | StoreExperience | DeleteInboxEntries | SendPage | WithdrawPage
     | StorePostmortem | CreateEvalCase | StartQuarantine | ProbeQuarantine | StopQuarantine
 )  # fmt: skip

@@ -8,6 +8,7 @@ from opsloop.api.meta import Condition
 
 # Named reasons that several kinds give
 TEMPLATE_MISSING = "TemplateMissing"  # the pod template of a revision that is needed is not stored (any more)
+ROLLBACK_UNSAFE = "RollbackUnsafe"  # a revision in between has opsloop.dev/rollback-safe: "false": a person must act
 
 Truth = Literal["True", "False", "Unknown"]
 

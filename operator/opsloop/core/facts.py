@@ -279,7 +279,7 @@ class CanaryFacts:
 class Refusal:
     """The API server refused a write of opsloop's: what it said, and when the same write is worth another try."""
 
-    write: Literal["canary", "template"]
+    write: Literal["canary", "template", "scale"]
     digest: str
     message: str
     again_at: datetime
@@ -378,6 +378,7 @@ class ReleaseFacts:
     )  # PersistentVolumeClaim of live pods → access modes
     beside: Beside | None = None  # None: it may not be read
     stop: Stop | None = None  # in effect for the namespace
+    freezing: tuple[Incident, ...] = ()  # open Incidents of the namespace that froze something
 
 
 @dataclass(frozen=True, slots=True)
@@ -426,6 +427,17 @@ class FieldWrite:
 
 
 @dataclass(frozen=True, slots=True)
+class Deployed:
+    """The root's Deployment, as far as a play has to know it."""
+
+    name: str
+    replicas: int
+    scaler: str = (
+        ""  # what sets its number of pods by the scale subresource, such as an autoscaler; empty where nothing does
+    )
+
+
+@dataclass(frozen=True, slots=True)
 class IncidentFacts:
     """For `core.incident.decide.decide`."""
 
@@ -443,6 +455,7 @@ class IncidentFacts:
     writes: Mapping[str, FieldWrite] = field(default_factory=dict)  # of people, by field of the spec: assignee, notes
     stored_at: datetime | None = None  # when this process stored its status last; None: it did not, or long ago
     busy: int = 0  # Incidents of all namespaces that got alerts lately
+    deployed: Deployed | None = None  # the root's Deployment
 
 
 @dataclass(frozen=True, slots=True)
@@ -494,13 +507,16 @@ class CorrelationFacts:
 
 @dataclass(frozen=True, slots=True)
 class RunbookFacts:
-    """For `core.runbook.decide`. `allowed` by Release: True if the Runbook's account may patch its Deployment."""
+    """For `core.runbook.decide`. `allowed` by (resource, Release): True if the Runbook's account has the right that a step needs."""
 
     runbook: Runbook
-    incidents: tuple[Incident, ...]
+    incidents: tuple[Incident, ...]  # that ask for a play of it
     releases: tuple[Release, ...]
-    allowed: Mapping[str, bool]
+    allowed: Mapping[tuple[str, str], bool]
     stop: Stop | None = None
+    others: tuple[Runbook, ...] = ()  # the other ones of the namespace
+    known: tuple[Incident, ...] = ()  # all of the namespace
+    account_exists: bool | None = None  # None: nobody could say
 
 
 @dataclass(frozen=True, slots=True)

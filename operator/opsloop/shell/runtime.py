@@ -1,6 +1,8 @@
 """Runtime: the ports and caches of one process, as reconcilers use them. `entry.wiring` builds it, in tests too."""
 
+import asyncio
 from collections.abc import Awaitable, Callable, Mapping
+from contextlib import AbstractAsyncContextManager, nullcontext
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
@@ -102,6 +104,13 @@ class Runtime:
     """By Release: what they were listed for, and addresses of living pods by digest (`shell.reconcile.addresses`)."""
     replica_sets: dict[NamespacedName, tuple[object, Mapping[str, tuple[str, ...]]]] = field(default_factory=dict)
     """By Release: what they were listed for, and their names by digest (`shell.reconcile.replica_sets`)."""
+
+    granting: dict[str, asyncio.Lock] = field(default_factory=dict)
+    """By namespace: held while a Runbook is decided on and stored, so that two of them keep one limit."""
+
+    def one_at_a_time(self, kind: str, namespace: str) -> AbstractAsyncContextManager[object]:
+        """What a reconcile of this kind holds from its observation to its writes; nothing for most kinds."""
+        return self.granting.setdefault(namespace, asyncio.Lock()) if kind == "Runbook" else nullcontext()
 
     def now(self) -> datetime:
         """Wall time, UTC."""

@@ -134,6 +134,7 @@ def _scheduled(world: World, happening: Happening) -> None:
 async def _with_opsloop(world: World, weather: Weather, record: Record, tick: timedelta) -> list[str]:
     for service in weather.services:
         world.cluster.seed(manifests.release(service, weather.live[service.name], weather.form, HOLDS))
+    world.cluster.seed(manifests.account())
     world.cluster.seed(manifests.runbook())
     replicas = Replicas(world, Settings(tick=tick, workers=1), RecordingPager(record))
     world.watchers.append(Watcher(record))

@@ -60,6 +60,11 @@ def release(service: Service, version: str, form: str, holds: tuple[float, ...])
     return {"kind": "Release", "metadata": {"name": service.name, "namespace": NS}, "spec": spec}
 
 
+def account() -> Object:
+    """The ServiceAccount on whose behalf the Runbook acts."""
+    return {"kind": "ServiceAccount", "metadata": {"name": "runbook", "namespace": NS}}
+
+
 def runbook() -> Object:
     """The README's: roll back, wait, call a person."""
     spec = {

@@ -237,7 +237,7 @@ RUNS: dict[str, Any] = {"rollback": ORDERED}
     ("seen", "end"),
     [
         pytest.param(asked(RUNNING, status=RUNS, root=service(rollback=record())), ("Running", ""), id="the Release has it in hand"),
-        pytest.param(asked(RUNNING, status=RUNS, root=service(rollback=record("Refused", reason="TemplateMissing"))), ("DidNotHelp", "ReleaseRefused"), id="the Release refused it"),
+        pytest.param(asked(RUNNING, status=RUNS, root=service(rollback=record("Refused", reason="TemplateMissing"))), ("Refused", "ReleaseRefused"), id="the Release refused it: that is not a play that did not help"),
         pytest.param(asked(RUNNING, status=RUNS, root=service(rollback=DONE, live=V1)), ("Running", ""), id="done, and the SLI is not back yet"),
         pytest.param(asked(RUNNING, status=RUNS, root=service(rollback=DONE, live=V1), seen=sli(0.0)), ("Helped", "SliBack"), id="done, and the SLI is back"),
         pytest.param(asked(play(started_at=at(-30)), status=RUNS, root=service(rollback=record("Done", done_at=at(-30)), live=V1)), ("NotProven", "TimedOut"), id="the SLI was not back in time"),

@@ -210,30 +210,41 @@ def asks(state: str = "Requested", of: str = "bad-release") -> dict[str, Any]:
     return opened(plays=[play])
 
 
-@pytest.mark.parametrize(
-    ("item", "allowed"),
-    [
-        pytest.param(asks(), {"answers": True}, id="a play that asks is reviewed"),
-        pytest.param(asks("Running"), {}, id="one that runs is not"),
-        pytest.param(asks(of="other"), {}, id="nor one of another Runbook"),
-        pytest.param(opened(), {}, id="nor an Incident without plays"),
-    ],
-)
-async def test_access_is_reviewed_only_for_plays_that_ask(item: dict[str, Any], allowed: dict[str, bool]) -> None:
-    on = bench(item, book())
+async def test_access_is_reviewed_on_the_releases_that_a_runbook_is_for_and_on_those_that_ask() -> None:
+    on = bench(book())
     facts = await observe.runbook_facts(on.runtime, NS, "bad-release")
-    assert facts is not None and facts.allowed == allowed
-
-
-async def test_until_a_runbook_is_ready_its_access_is_reviewed_on_the_releases_that_it_is_for() -> None:
-    on = bench(book("False"))
-    facts = await observe.runbook_facts(on.runtime, NS, "bad-release")
-    assert facts is not None and facts.allowed == {"answers": True}
-    other = book("False")
+    assert facts is not None and facts.allowed == {("deployments", "answers"): True}
+    other = book()
     other["spec"]["match"]["releaseLabels"] = {"tier": "gold"}
     on.seed(other)
     facts = await observe.runbook_facts(on.runtime, NS, "bad-release")
     assert facts is not None and facts.allowed == {}
+    on.seed(asks())
+    facts = await observe.runbook_facts(on.runtime, NS, "bad-release")
+    assert facts is not None and facts.allowed == {("deployments", "answers"): True}
+
+
+async def test_each_right_that_a_step_needs_is_asked_for_once() -> None:
+    steps = [{"type": "rollback"}, {"type": "restart"}, {"type": "abortCanary"}, {"type": "wait"}]
+    item = book()
+    item["spec"]["steps"] = steps
+    facts = await observe.runbook_facts(bench(item).runtime, NS, "bad-release")
+    assert facts is not None and facts.allowed == {("deployments", "answers"): True, ("releases", "answers"): True}
+    item["spec"]["safety"]["mode"] = "dryRun"
+    facts = await observe.runbook_facts(bench(item).runtime, NS, "bad-release")
+    assert facts is not None and facts.allowed == {}
+
+
+async def test_whether_the_account_exists() -> None:
+    on = bench(book())
+    facts = await observe.runbook_facts(on.runtime, NS, "bad-release")
+    assert facts is not None and facts.account_exists is False
+    on.seed({"kind": "ServiceAccount", "metadata": {"name": "runbook", "namespace": NS}})
+    facts = await observe.runbook_facts(on.runtime, NS, "bad-release")
+    assert facts is not None and facts.account_exists is True
+    on.cluster.forbidden.add("serviceaccounts")
+    facts = await observe.runbook_facts(on.runtime, NS, "bad-release")
+    assert facts is not None and facts.account_exists is None
 
 
 async def test_access_is_that_of_the_runbooks_account_to_that_deployment() -> None:
@@ -245,7 +256,7 @@ async def test_access_is_that_of_the_runbooks_account_to_that_deployment() -> No
 
     on.access.allowed = allowed  # type: ignore[method-assign,assignment]
     facts = await observe.runbook_facts(on.runtime, NS, "bad-release")
-    assert facts is not None and facts.allowed == {"answers": False}
+    assert facts is not None and facts.allowed == {("deployments", "answers"): False}
     ((user, groups, *what),) = asked
     assert user == "system:serviceaccount:shop:runbook" and f"system:serviceaccounts:{NS}" in groups
     assert what == ["patch", "apps", "deployments", NS, "answers"]

@@ -27,7 +27,7 @@ from opsloop.core.incident import (
     timeline,
 )
 from opsloop.core.incident import cause as causes
-from opsloop.core.incident.effect import limit_of
+from opsloop.core.incident.effect import ACTED, limit_of
 from opsloop.core.incident.people import MOST_TOLD
 from opsloop.core.incident.retention import FOR_EVER, expire
 from opsloop.core.incident.state import IncidentBuilder, burn_signal, burns_of, harmed_names, is_harmed, worse
@@ -252,7 +252,7 @@ def _explain(decision: IncidentBuilder, topology: Topology) -> None:
     if status.burn is None:
         outage_cause.explain(decision, topology)
         return
-    if any((play.type, play.state) == ("rollback", "Running") for play in status.plays[-1:]):
+    if any(play.type in ACTED and play.state == "Running" for play in status.plays[-1:]):
         return  # judged by what happens after it, not by more of what was before
     harmed = dependencies.explaining_of(decision.facts, topology, now)
     own = about(root.readings, next(iter(harmed_names(status, root)), ""))  # evidence is of the SLI that is harmed

@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from typing import Literal
 
 from opsloop.api.incident import HarmedObjective, Incident, IncidentStatus, Play
-from opsloop.api.release import RollbackRecord
+from opsloop.api.release import ActRecord, RollbackRecord
 from opsloop.core.facts import IncidentFacts, ReleaseView, SinceAct, Value
 from opsloop.core.incident.state import burn_of, harmed_names
 from opsloop.core.slo import aftermath
@@ -24,6 +24,12 @@ TIMED_OUT = "TimedOut"  # neither was sure within the step's timeout, counted fr
 NOT_IN_EFFECT = "NotInEffect"  # the rollback was not taken up in time, or hangs: the message says what hinders it
 BACK_BEFORE_EFFECT = "BackBeforeEffect"  # the harm had ended just before the act took effect, so it is not its merit
 
+ACTED = (
+    "rollback",
+    "scale",
+    "restart",
+    "abortCanary",
+)  # what the SLI is read after: the rest only watches, holds or calls
 LONGEST_WAIT = timedelta(minutes=1)  # for the Release to take the decision up; from then on its own deadline counts
 
 
@@ -39,7 +45,7 @@ class Act:
 class Ending:
     """How a play ends."""
 
-    state: Literal["Helped", "DidNotHelp", "NotProven", "Refused"]
+    state: Literal["Helped", "DidNotHelp", "NotProven", "Refused", "Done"]
     reason: str
     message: str
 
@@ -48,7 +54,7 @@ def act_of(release: str, incidents: Iterable[Incident]) -> Act | None:
     """The act of an Incident that is not over on this Release, once it is in effect: the poller reads what came of it."""
     for incident in incidents:
         last = incident.status.plays[-1] if incident.status.plays else None
-        if incident.spec.release != release or not incident.is_open or last is None or last.type != "rollback":
+        if incident.spec.release != release or not incident.is_open or last is None or last.type not in ACTED:
             continue
         if last.started_at is not None and last.effect_at is not None:
             return Act(last.started_at, last.effect_at)
@@ -63,12 +69,23 @@ def rollback_record(facts: IncidentFacts, attempt: int) -> RollbackRecord | None
     return record
 
 
+def record_of(facts: IncidentFacts, current: Play) -> RollbackRecord | ActRecord | None:
+    """The Release's record of a play of the Incident; None before there is one, and for plays that leave none."""
+    if current.type == "rollback":
+        return rollback_record(facts, current.attempt)
+    record = facts.root.release.status.act if facts.root else None
+    key = facts.incident.metadata.name, current.type, current.attempt
+    return record if record is not None and (record.incident, record.type, record.attempt) == key else None
+
+
 def effect_of(facts: IncidentFacts, current: Play) -> datetime | None:
     """The time from which a running play is in effect; None before. Watching is in effect when it begins."""
-    if current.type != "rollback":
+    if current.type not in ACTED:
         return current.started_at
-    record = rollback_record(facts, current.attempt)
-    return record.effect_at or record.done_at if record else _canary_out(facts)
+    record = record_of(facts, current)
+    if record is not None:
+        return record.effect_at or record.done_at
+    return _canary_out(facts, current) if current.type in ("rollback", "abortCanary") else None
 
 
 def is_canary(root: ReleaseView, digest: str) -> bool:
@@ -77,11 +94,15 @@ def is_canary(root: ReleaseView, digest: str) -> bool:
     return target is not None and target.digest == digest and root.release.status.live != digest
 
 
-def _canary_out(facts: IncidentFacts) -> datetime | None:
+def _canary_out(facts: IncidentFacts, current: Play) -> datetime | None:
     """The time at which the canary that was to be taken out left the traffic: its gates were closed with that record."""
-    root, ordered = facts.root, facts.incident.status.rollback
+    root, status = facts.root, facts.incident.status
     target = root.release.status.target if root else None
-    if root is None or target is None or ordered is None or not is_canary(root, ordered.from_digest):
+    if current.type == "rollback":
+        digest = status.rollback.from_digest if status.rollback else ""
+    else:
+        digest = status.act.digest if status.act else ""
+    if root is None or target is None or not is_canary(root, digest):
         return None
     return None if target.is_active else target.ended_at
 

@@ -9,9 +9,11 @@ from datetime import datetime, timedelta
 from opsloop.api.incident import Incident, IncidentStatus, Play
 from opsloop.api.meta import PAGING
 from opsloop.api.release import Revision
+from opsloop.core.conditions import ROLLBACK_UNSAFE
 from opsloop.core.facts import IncidentFacts
 from opsloop.core.incident import plays, thread, timeline
 from opsloop.core.incident import recovery as recoveries
+from opsloop.core.incident.acts import unsafe_text
 from opsloop.core.incident.effect import rollback_pending, rollback_record
 from opsloop.core.incident.paging import MERGED, REOPENED, call, escalate, with_play
 from opsloop.core.incident.plays import STANDING_GRANT
@@ -159,7 +161,13 @@ def _answer_push(decision: IncidentBuilder, live: Revision) -> None:
     decision.set(plays=_overtaken(before, now))
     granted = [p for p in before if p.type == "rollback" and p.started_at is not None]
     repushed = sum(p.reason == STANDING_GRANT for p in before)
-    target = revisions.rollback_target(facts.root.release.status.revisions, live.digest)
+    known = facts.root.release.status.revisions
+    target = revisions.rollback_target(known, live.digest)
+    if target is not None and (unsafe := revisions.unsafe_between(known, live.digest, target[0].digest)):
+        text = unsafe_text(unsafe, target[0])
+        decision.condition(CONTESTED, True, ROLLBACK_UNSAFE, text)
+        escalate(decision, ROLLBACK_UNSAFE, text)
+        return
     if repushed >= MOST_REPUSH_ROLLBACKS or not granted or target is None:
         text = f"blocked revision {who} keeps coming back: opsloop stops writing, a person must decide"
         decision.condition(CONTESTED, True, CONTESTED, text)
@@ -168,7 +176,7 @@ def _answer_push(decision: IncidentBuilder, live: Revision) -> None:
     again = _repeated(facts, granted[-1], plays.next_attempt(before), who, now)
     decision.set(plays=with_play(decision.status, again))
     if again.state == "Running":
-        plays.decide_rollback(decision, again.attempt)
+        plays.decide_rollback(decision, again)
 
 
 def _repeated(facts: IncidentFacts, granted: Play, attempt: int, who: str, now: datetime) -> Play:

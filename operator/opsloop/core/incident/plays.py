@@ -7,12 +7,15 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
-from opsloop.api.incident import Counts, IncidentStatus, Play, RollbackDecision
+from opsloop.api.incident import Counts, IncidentStatus, Play
 from opsloop.api.meta import PAGING
-from opsloop.api.runbook import Grant, Runbook
-from opsloop.core.facts import IncidentFacts, ReleaseView
-from opsloop.core.incident import dependencies, outage_cause, suspicion, timeline
-from opsloop.core.incident.cause import is_over_now, ranking
+from opsloop.api.release import ActRecord, RollbackRecord
+from opsloop.api.runbook import Runbook
+from opsloop.core.conditions import ROLLBACK_UNSAFE
+from opsloop.core.facts import IncidentFacts
+from opsloop.core.incident import acts, choice, dependencies, outage_cause, suspicion, timeline
+from opsloop.core.incident.acts import Plan, rollback_plan
+from opsloop.core.incident.consent import grant_of, hesitation, refusal, runbook_of, step_of
 from opsloop.core.incident.effect import (
     BACK_BEFORE_EFFECT,
     IN_EFFECT,
@@ -26,39 +29,34 @@ from opsloop.core.incident.effect import (
     credited,
     effect_of,
     harmed_before,
-    is_canary,
     judge,
-    limit_of,
     outcome,
-    rollback_record,
+    record_of,
     seen_since,
 )
 from opsloop.core.incident.exoneration import exonerate
-from opsloop.core.incident.paging import ESCALATED, NO_RUNBOOK, escalate, with_play
-from opsloop.core.incident.state import IncidentBuilder, harmed_names, is_contested
-from opsloop.core.release import revisions
-from opsloop.core.release.silence import READ, told_in
-from opsloop.core.slo.burn_rate import TELEMETRY_UNKNOWN
-from opsloop.core.slo.merged import about
+from opsloop.core.incident.paging import ESCALATED, NO_RUNBOOK, call, escalate, with_play
+from opsloop.core.incident.state import IncidentBuilder, is_contested
+from opsloop.core.runbook.decide import DRY_RUN
+from opsloop.core.runbook.rights import RIGHTS
 from opsloop.core.stop import STOPPED
 from opsloop.core.topology import Topology
+from opsloop.names import APPROVE
 
 # Named reasons
-NO_LAST_GOOD = "NoLastGood"  # there is nothing to roll back to
-CAUSE_NOT_A_RELEASE = "CauseNotARelease"  # a rollback needs a revision to blame
-NOT_SURE_ENOUGH = "NotSureEnough"  # the confidence in the cause is below safety.minConfidence: a person has the ranking
-HARM_IS_OVER = "HarmIsOver"  # the last intervals surely show no harm: nothing is undone for what is over
-LIVE_IS_ANOTHER = "LiveIsAnother"  # the blamed revision is not live any more
 DEPENDENCY_BREACHING = "DependencyBreaching"  # nothing is rolled back on a dependent while what it depends on breaches
-RELEASE_REFUSED = "ReleaseRefused"  # the Release refused the rollback
+RELEASE_REFUSED = "ReleaseRefused"  # the Release refused the act: it was not carried out
+AWAITS_APPROVAL = "AwaitsApproval"  # safety.mode is approve: the step waits for the annotation opsloop.dev/approve
+STEP_GONE = "StepGone"  # the Runbook was edited: what was asked for is no step of it any more
+IN_PLACE = "InPlace"  # the step is in effect, and no SLI was to decide on it (verify: none, freeze)
 PAGES_NOBODY = "PagesNobody"  # its severity pages nobody, so no Runbook acts: it ends with what opened it
 LEFT_TO_A_PERSON = "LeftToAPerson"  # paged by alerts or an outage that no change explains: there is nothing to undo
 STANDING_GRANT = "StandingGrant"  # a blocked revision came back: the earlier grant of this Incident stands
 
 ENDED = ("Helped", "DidNotHelp", "NotProven", "Refused", "Done")
-PATIENCE = timedelta(minutes=1)  # four scrapes: evidence of a harm that goes on has grown by then, if it ever does
 # Between two looks at a rollout that takes long; its progress wakes the Incident as well.
 TAKEN_UP = timedelta(seconds=30)
+MOST_FREEZES = 8  # of status.freezes
 NO_TIMEOUT = timedelta(minutes=5)  # time that a play has whose step is gone from its Runbook
 
 
@@ -109,27 +107,7 @@ def begins_anew(facts: IncidentFacts, status: IncidentStatus, last: Play) -> boo
     reopened = next((e.at for e in status.timeline if e.key == f"reopened-{status.reopened}"), None)
     if reopened is not None and last.requested_at < reopened:
         return True
-    return last.reason == NO_RUNBOOK and matching(facts, status) is not None
-
-
-def matching(facts: IncidentFacts, status: IncidentStatus) -> Runbook | None:
-    """The Runbook that fits cause, severity and labels: the most specific one, then by name."""
-    cause = status.cause.kind if status.cause else "unknown"
-    labels = facts.root.release.metadata.labels if facts.root else {}
-
-    def fits(book: Runbook) -> bool:
-        match = book.spec.match
-        return (
-            (not match.causes or cause in match.causes)
-            and (not match.severities or status.severity in match.severities)
-            and all(labels.get(k) == v for k, v in match.release_labels.items())
-        )
-
-    def rank(book: Runbook) -> tuple[int, str]:
-        match = book.spec.match
-        return -sum(map(bool, (match.causes, match.severities, match.release_labels))), book.metadata.name
-
-    return min(filter(fits, facts.runbooks), key=rank, default=None)
+    return last.reason == NO_RUNBOOK and choice.matching(facts, status) is not None
 
 
 def next_step(facts: IncidentFacts, status: IncidentStatus, book: Runbook) -> int:
@@ -137,18 +115,35 @@ def next_step(facts: IncidentFacts, status: IncidentStatus, book: Runbook) -> in
     last = status.plays[-1] if status.plays else None
     if last is None or last.runbook != book.metadata.name or begins_anew(facts, status, last):
         return 0
-    return last.step if last.reason == STOPPED else last.step + 1  # a play that a stop withdrew is asked for again
+    if last.reason == STOPPED:
+        return last.step  # a play that a stop withdrew is asked for again
+    return len(book.spec.steps) if _leaves_to_a_person(book, last) else last.step + 1
+
+
+def _leaves_to_a_person(book: Runbook, last: Play) -> bool:
+    """True where what follows the play's outcome is no further step."""
+    step = step_of(book, last)
+    if last.state == "Refused":
+        return last.reason == ROLLBACK_UNSAFE or (step is not None and step.if_refused == "escalate")
+    return last.state in ("DidNotHelp", "NotProven") and step is not None and step.if_not_helped == "escalate"
 
 
 def _current_book(facts: IncidentFacts, status: IncidentStatus) -> Runbook | None:
     """The Runbook of the last play goes on, also where the blame that it was chosen for has turned out wrong."""
     last = status.plays[-1] if status.plays and status.exonerated else None
-    return None if last is None or begins_anew(facts, status, last) else _runbook(facts, last)
+    return None if last is None or begins_anew(facts, status, last) else runbook_of(facts, last)
 
 
-def _last_outcome(status: IncidentStatus) -> str:
+def _why_a_person(status: IncidentStatus) -> tuple[str, str]:
+    """(reason, text) of the call at a Runbook's end, or where a step leaves the rest to a person."""
     last = status.plays[-1] if status.plays else None
-    return f" ({last.type}: {last.message})" if last is not None and last.message else ""
+    if last is None:
+        return ESCALATED, "the Runbook calls a person"
+    if last.reason == ROLLBACK_UNSAFE:
+        return ROLLBACK_UNSAFE, last.message
+    how = f" ({last.type}: {last.message})" if last.message else ""
+    what = {"Refused": "could not act", "Done": "is done and the SLI is not back"}.get(last.state, "did not help")
+    return ESCALATED, f"the Runbook {what}: a person must act{how}"
 
 
 def next_attempt(plays: Sequence[Play], type_: str = "rollback") -> int:
@@ -162,18 +157,20 @@ def _ask_for_next(decision: IncidentBuilder, topology: Topology) -> None:
         decision.condition("Acting", False, DEPENDENCY_BREACHING, f"{harmed[0]} breaches as well and comes first")
         decision.look_again(timedelta(seconds=5))
         return
-    book = _current_book(facts, status) or matching(facts, status)
+    book = _current_book(facts, status) or choice.matching(facts, status)
     index = next_step(facts, status, book) if book else 0
     type_ = book.spec.steps[index].type if book and index < len(book.spec.steps) else "escalate"
     if type_ == "escalate" and (hold := suspicion.held(facts, status, topology, decision.now)):
         decision.condition("Acting", False, hold.reason, hold.text)
         decision.look_again(hold.again)
         return
+    if index == 0 or book is None:
+        choice.record(decision, book)
     if book is None:
         escalate(decision, NO_RUNBOOK, "no Runbook matches: a person must act")
         return
     if type_ == "escalate":
-        escalate(decision, ESCALATED, f"the Runbook's plays did not help: a person must act{_last_outcome(status)}")
+        escalate(decision, *_why_a_person(status))
         return
     if facts.stop is not None:
         decision.condition("Acting", False, facts.stop.named_reason, f"{type_} is not asked for: {facts.stop.sentence}")
@@ -188,104 +185,82 @@ def _ask_for_next(decision: IncidentBuilder, topology: Topology) -> None:
     )
     decision.set(plays=with_play(status, requested))
     decision.condition("Acting", True, "Requested", f"{book.metadata.name}: {type_} is asked for")
+    if book.spec.safety.mode == "approve" and type_ in RIGHTS:
+        _ask_a_person(decision, book, requested)
 
 
-# --- on whose word
+def _ask_a_person(decision: IncidentBuilder, book: Runbook, requested: Play) -> None:
+    """Calls whoever may approve the play, and says exactly what they would approve."""
+    meta, play = decision.facts.incident.metadata, f"{requested.type}-{requested.attempt}"
+    planned = _planned(decision, book, requested)
+    what = planned.text if isinstance(planned, Plan) else f"{requested.type}, which would be refused: {planned.message}"
+    how = f"kubectl -n {meta.namespace} annotate --overwrite incident {meta.name} {APPROVE}={play}"
+    text = f"{play} waits for an approval: {what}. To approve: {how}"
+    decision.condition("Acting", False, AWAITS_APPROVAL, text)
+    timeline.record(decision, f"approval-{play}", decision.now, "Approval", text)
+    call(decision, AWAITS_APPROVAL, text)
 
 
-def grant_of(facts: IncidentFacts, current: Play) -> Grant | None:
-    """The Runbook's last answer to this very play."""
-    book = _runbook(facts, current)
-    key = facts.incident.metadata.name, current.step, current.attempt
-    grants = [g for g in (book.status.grants if book else []) if (g.incident, g.step, g.attempt) == key]
-    return grants[-1] if grants else None
+def _planned(decision: IncidentBuilder, book: Runbook, current: Play) -> Plan | Ending:
+    """What the step would do, or the refusal of what it must not."""
+    step = step_of(book, current)
+    if step is None:
+        return Ending("Refused", STEP_GONE, f"Runbook {book.metadata.name} has no such step any more")
+    return acts.plan(decision.facts, decision.status, step, current, decision.now)
 
 
-def refusal(facts: IncidentFacts, status: IncidentStatus, current: Play, now: datetime) -> Ending | None:
-    """Why a requested play does not run; the first check that has a reason decides. None: it runs, is delayed, or waits for
-    its grant."""
-    grant = grant_of(facts, current)
-    if _runbook(facts, current) is None:
-        return Ending("Refused", NO_RUNBOOK, f"Runbook {current.runbook} is gone")
-    if grant is not None and not grant.granted and grant.not_before is None:
-        return Ending("Refused", grant.reason, grant.message)
-    if grant is None or not grant.granted or current.type != "rollback":
-        return None
-    return _nothing_to_roll_back(facts.root, status) or _not_sure(facts, status, current, now)
-
-
-def _not_sure(facts: IncidentFacts, status: IncidentStatus, current: Play, now: datetime) -> Ending | None:
-    """Refused where the cause has not become sure enough within PATIENCE, or nobody could read the SLI for as long as that is
-    told. Where a person approves, the person is sure."""
-    if (text := doubt(facts, status, current)) and now - current.requested_at >= PATIENCE:
-        return Ending("Refused", NOT_SURE_ENOUGH, text)
-    told = facts.root is not None and told_in(facts.root.release, now) == timedelta(0)
-    if told and (text := blind(facts, status, current)):
-        return Ending("Refused", TELEMETRY_UNKNOWN, text)
-    return None
-
-
-def doubt(facts: IncidentFacts, status: IncidentStatus, current: Play) -> str:
-    """Why a play that undoes something may not run by itself yet; empty where it may."""
-    book, cause = _runbook(facts, current), status.cause
-    if book is None or cause is None or book.spec.safety.mode != "auto":
-        return ""
-    sure = book.spec.safety.min_confidence
-    if cause.confidence < sure:
-        return (
-            f"{cause.version} is blamed with {cause.confidence:.2f}, safety.minConfidence is {sure:g}: {ranking(cause)}"
-        )
-    return ""
-
-
-def blind(facts: IncidentFacts, status: IncidentStatus, current: Play) -> str:
-    """Why a play that undoes something waits for a reading: by itself it is done only while the harm can be read.
-
-    Harm that pods show, without a burn, needs no SLI.
-    """
-    book, root = _runbook(facts, current), facts.root
-    if book is None or root is None or status.burn is None or book.spec.safety.mode != "auto":
-        return ""
-    verdicts = [about(root.readings, name).verdict for name in harmed_names(status, root)]
-    if any(v is not None and (v.band != "unknown" or v.reason in READ) for v in verdicts):
-        return ""
-    return "the SLI is unknown: nothing is undone for a harm that nobody sees at present"
-
-
-def _nothing_to_roll_back(root: ReleaseView | None, status: IncidentStatus) -> Ending | None:
-    cause = status.cause
-    if root is None or cause is None or cause.kind != "bad_release" or cause.release != root.release.metadata.name:
-        return Ending("Refused", CAUSE_NOT_A_RELEASE, "a rollback needs a revision of the root Release to blame")
-    if is_canary(root, cause.revision):
-        return None  # taking a canary out needs nothing to go back to
-    if root.release.status.live != cause.revision:
-        return Ending("Refused", LIVE_IS_ANOTHER, f"{cause.version} is not live any more")
-    if revisions.rollback_target(root.release.status.revisions, cause.revision) is None:
-        return Ending("Refused", NO_LAST_GOOD, "no other revision that ever served is left to roll back to")
-    return None
-
-
-def _runbook(facts: IncidentFacts, current: Play) -> Runbook | None:
-    return next((b for b in facts.runbooks if b.metadata.name == current.runbook), None)
+# --- begun, or refused
 
 
 def _answer(decision: IncidentBuilder, current: Play) -> None:
-    """Starts the requested play that was granted, ends the one that was refused."""
-    grant = grant_of(decision.facts, current)
-    if ending := refusal(decision.facts, decision.status, current, decision.now):
+    """Starts the requested play that was granted, ends the one that was refused, or that must not be done as things stand."""
+    facts, book = decision.facts, runbook_of(decision.facts, current)
+    grant = grant_of(facts, current)
+    if ending := refusal(facts, decision.status, current, decision.now):
+        if book is not None and ending.reason == DRY_RUN:
+            ending = _dry_run(_planned(decision, book, current))
         _end(decision, current, ending)
         if grant is not None and not grant.granted:
-            decision.event("PlayRefused", f"{current.type}: {grant.message}", "Warning")
-    elif grant is not None and not grant.granted:
+            decision.event("PlayRefused", f"{current.type}: {ending.message}", "Warning")
+    elif grant is None or book is None:
+        return
+    elif not grant.granted:
         decision.condition("Acting", False, grant.reason, f"{current.type} is delayed: {grant.message}")
-    elif grant is not None and (hesitation := _hesitation(decision, current)) is not None:
-        decision.condition("Acting", False, *hesitation)
+    elif isinstance(planned := _planned(decision, book, current), Ending):
+        _end(decision, current, planned)
+    elif (why := hesitation(decision, current)) is not None:
+        decision.condition("Acting", False, *why)
         decision.look_again(timedelta(seconds=5))
-    elif grant is not None:
-        running = current.model_copy(update={"state": "Running", "started_at": decision.now, **_before(decision)})
-        decision.set(plays=_replaced(decision.status.plays, running), phase="Mitigating")
-        if current.type == "rollback":
-            decide_rollback(decision, current.attempt, _blames_canary(decision))
+    else:
+        _start(decision, current, planned)
+
+
+def _dry_run(planned: Plan | Ending) -> Ending:
+    """The end of a play that only says what it would do, exactly."""
+    if isinstance(planned, Plan):
+        return Ending("Refused", DRY_RUN, f"dryRun: would {planned.text}")
+    return Ending("Refused", DRY_RUN, f"dryRun: would be refused, {planned.reason}: {planned.message}")
+
+
+def _start(decision: IncidentBuilder, current: Play, planned: Plan) -> None:
+    """Records the granted play as running, with what the Release is to carry out."""
+    running = current.model_copy(update={"state": "Running", "started_at": decision.now, **_before(decision)})
+    decision.set(plays=_replaced(decision.status.plays, running), phase="Mitigating")
+    if planned.rollback is not None:
+        _decide(decision, running, planned)
+    elif planned.act is not None:
+        decision.set(act=planned.act)
+        timeline.record(decision, f"{running.type}-{running.attempt}", decision.now, "Play", planned.text)
+        _tell(decision, running, planned)
+    elif planned.freeze is not None:
+        decision.set(freezes=[*decision.status.freezes, planned.freeze][-MOST_FREEZES:])
+        _tell(decision, running, planned)
+        _end(decision, running, Ending("Done", IN_PLACE, planned.text))
+
+
+def _tell(decision: IncidentBuilder, running: Play, planned: Plan) -> None:
+    decision.event(running.type[0].upper() + running.type[1:], planned.text, "Warning")
+    decision.look_again(timedelta(seconds=5))
 
 
 def _before(decision: IncidentBuilder) -> dict[str, Any]:
@@ -296,48 +271,17 @@ def _before(decision: IncidentBuilder) -> dict[str, Any]:
     return {"before": first, "harmed": harmed if slo is not None and slo.also else []}
 
 
-def _blames_canary(decision: IncidentBuilder) -> bool:
-    root, cause = decision.facts.root, decision.status.cause
-    return root is not None and cause is not None and is_canary(root, cause.revision)
-
-
-def _hesitation(decision: IncidentBuilder, current: Play) -> tuple[str, str] | None:
-    """(reason, message) why a granted rollback waits: for more evidence, or because the harm is over at present."""
-    facts, status = decision.facts, decision.status
-    if current.type != "rollback":
-        return None
-    if text := doubt(facts, status, current):
-        return NOT_SURE_ENOUGH, text
-    if text := blind(facts, status, current):
-        return TELEMETRY_UNKNOWN, text
-    root = facts.root if status.burn is not None else None  # without a pod no SLI can say that the harm is over
-    if root is not None and all(
-        is_over_now(about(root.readings, name).harm, limit_of(status, name)) for name in harmed_names(status, root)
-    ):
-        return HARM_IS_OVER, "the last intervals do not show the harm any more"
-    return None
-
-
-def decide_rollback(decision: IncidentBuilder, attempt: int, canary: bool = False) -> None:
-    """Stores the decision to roll live back, or to take the blamed `canary` out; it holds only while that revision is live
-    (or the canary) and the Incident not Resolved."""
+def decide_rollback(decision: IncidentBuilder, current: Play) -> None:
+    """Stores the decision to roll live back; it holds only while that revision is live and the Incident not Resolved."""
     root = decision.facts.root
     assert root is not None
-    known, live, cause = root.release.status.revisions, root.release.status.live, decision.status.cause
-    if canary and cause is not None:
-        from_, to, text = cause.revision, live, f"take the canary {cause.version} out of traffic"
-    else:
-        target, bad = revisions.rollback_target(known, live), revisions.find(known, live)
-        assert target is not None
-        good, proven = target
-        kind = "last-good" if proven else "unproven: it served longest"
-        from_, to, text = live, good.digest, f"roll back {bad.version if bad else live} to {good.version} ({kind})"
-    name = root.release.metadata.name
-    ordered = RollbackDecision(release=name, from_digest=from_, to_digest=to, attempt=attempt, at=decision.now)
-    decision.set(rollback=ordered)
-    timeline.record(decision, f"rollback-{attempt}", decision.now, "Play", text)
-    decision.event("Rollback", text, "Warning")
-    decision.look_again(timedelta(seconds=5))
+    _decide(decision, current, rollback_plan(root, decision.status, current.attempt, decision.now, canary=False))
+
+
+def _decide(decision: IncidentBuilder, running: Play, planned: Plan) -> None:
+    decision.set(rollback=planned.rollback)
+    timeline.record(decision, f"rollback-{running.attempt}", decision.now, "Play", planned.text)
+    _tell(decision, running, planned)
 
 
 # --- how it ends
@@ -345,9 +289,8 @@ def decide_rollback(decision: IncidentBuilder, attempt: int, canary: bool = Fals
 
 def time_left(facts: IncidentFacts, current: Play, now: datetime) -> timedelta:
     """Rest of the timeout of a running play, which counts from when it was in effect; before that, until it is taken up."""
-    book = _runbook(facts, current)
-    known = book is not None and current.step < len(book.spec.steps)
-    timeout = book.spec.steps[current.step].timeout if book is not None and known else NO_TIMEOUT
+    step = step_of(runbook_of(facts, current), current)
+    timeout = step.timeout if step is not None else NO_TIMEOUT
     if current.effect_at is not None:
         return timeout - (now - current.effect_at)
     return LONGEST_WAIT - (now - (current.started_at or current.requested_at))
@@ -356,26 +299,22 @@ def time_left(facts: IncidentFacts, current: Play, now: datetime) -> timedelta:
 def _watch(decision: IncidentBuilder, current: Play) -> None:
     """Ends a running play by what happened since it was in effect, or because it was refused; tells of its progress."""
     facts = decision.facts
-    record = rollback_record(facts, current.attempt) if current.type == "rollback" else None
-    if record is not None and record.state == "Refused" and record.reason == STOPPED:
-        _end(decision, current, Ending("Refused", STOPPED, "opsloop was stopped before it was written"))
+    record = record_of(facts, current)
+    if record is not None and record.state in ("Refused", "Failed"):
+        _end(decision, current, _not_carried_out(record))
         return
-    if record is not None and record.state == "Refused":
-        _end(decision, current, Ending("DidNotHelp", RELEASE_REFUSED, f"the Release refused it: {record.reason}"))
-        return
-    if record is not None and record.state == "Failed":
-        _end(decision, current, Ending("NotProven", NOT_IN_EFFECT, f"{record.reason}: {record.message}"))
-        return
-    if record is not None and record.done_at:
+    if record is not None and record.done_at and current.type == "rollback":
         key = f"rolled-back-{current.attempt}"
         timeline.record(decision, key, record.done_at, "Rollback", "last-good is live and available")
     current = _with_effect(decision, current)
-    left = time_left(facts, current, decision.now)
+    left, step = time_left(facts, current, decision.now), step_of(runbook_of(facts, current), current)
     if current.effect_at is None:
         late = record is None and left <= timedelta(0)
         ending = Ending("NotProven", NOT_IN_EFFECT, "the Release has not taken it up") if late else None
         replaced = record.replaced if record else 0
         decision.condition("Acting", True, IN_PROGRESS, f"{current.type}: {replaced} % of the pods are replaced")
+    elif step is not None and not step.verified:
+        ending = Ending("Done", IN_PLACE, f"{current.type} is in effect; verify is none, so the next step follows")
     else:
         ending = outcome(facts, decision.status, current, left)
         decision.condition("Acting", True, IN_EFFECT, f"{current.type} is in effect, the SLI since then decides")
@@ -385,6 +324,17 @@ def _watch(decision: IncidentBuilder, current: Play) -> None:
         decision.look_again(
             left if left > timedelta(0) else TAKEN_UP
         )  # once taken up, the Release's own deadline counts
+
+
+def _not_carried_out(record: RollbackRecord | ActRecord) -> Ending:
+    """The end of a play that the Release refused, which is no play that did not help, or that hangs."""
+    if record.state == "Failed":
+        return Ending("NotProven", NOT_IN_EFFECT, f"{record.reason}: {record.message}")
+    if record.reason == STOPPED:
+        return Ending("Refused", STOPPED, "opsloop was stopped before it was written")
+    said = f"{record.reason}: {record.message}" if record.message else record.reason
+    reason = ROLLBACK_UNSAFE if record.reason == ROLLBACK_UNSAFE else RELEASE_REFUSED
+    return Ending("Refused", reason, f"the Release refused it: {said}")
 
 
 def _with_effect(decision: IncidentBuilder, current: Play) -> Play:

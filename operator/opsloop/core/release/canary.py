@@ -11,7 +11,7 @@ from opsloop.core import conditions
 from opsloop.core.actions import SetTemplate
 from opsloop.core.evalcase import gating
 from opsloop.core.facts import WorkloadFacts
-from opsloop.core.release import ReleaseBuilder, alone, commands, revisions, spared, stopped, weights
+from opsloop.core.release import ReleaseBuilder, alone, commands, played, revisions, spared, stopped, weights
 from opsloop.core.release.admission import ADMISSION_CHANGED, without_effect
 from opsloop.core.release.analysis import (
     UNDECIDABLE,
@@ -148,6 +148,13 @@ def incident_opened(rollout: Rollout) -> Outcome | None:
     return Cancel(*spared.ending(rollout.target, rollout.facts.readings.harm, incident.metadata.name))
 
 
+def aborted(rollout: Rollout) -> Outcome | None:
+    """Cancel where an Incident's Runbook takes this very try out of traffic. Nobody proved harm by it, so it is not blocked."""
+    incident = played.aborted_by(rollout.facts.incidents, rollout.target)
+    message = f"taken out of traffic for {incident}; annotate opsloop.dev/retry to start again"
+    return Cancel(played.ABORTED, message) if incident else None
+
+
 def _is_harm_since(incident: Incident, target: Target) -> bool:
     """A target that is younger than the harm may be its fix: it goes on, compared with live."""
     status = incident.status
@@ -251,9 +258,10 @@ PEOPLE: tuple[Check, ...] = (paused, approval_missing)
 EVALS: tuple[Check, ...] = (evals_pending, evals_failed, evals_inconclusive)
 
 REACHING: Mapping[str, tuple[Check, ...]] = {
-    "Dark": (*RECORDED, incident_opened, seen_while_dark, weight_unreachable, *PODS),
+    "Dark": (*RECORDED, aborted, incident_opened, seen_while_dark, weight_unreachable, *PODS),
     "Stepping": (
         *RECORDED,
+        aborted,
         incident_opened,
         seen_while_dark,
         steps_became_shorter,

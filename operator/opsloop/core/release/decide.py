@@ -20,8 +20,10 @@ from opsloop.core.release import (
     canary,
     commands,
     compared,
+    frozen,
     live,
     outages,
+    played,
     progress,
     restart,
     revisions,
@@ -30,6 +32,7 @@ from opsloop.core.release import (
     stopped,
     target,
     undo,
+    unsafe,
     weights,
 )
 from opsloop.core.release.pods import clear_canary
@@ -51,6 +54,7 @@ def decide(facts: ReleaseFacts, now: datetime) -> Decision:
     builder = ReleaseBuilder(facts, facts.release.status, now)
     workload = facts.workload
     stopped.tell(builder)
+    frozen.tell(builder)
     outages.watch(builder, workload)
     budgets.watch(builder, workload)
     if workload is None:
@@ -64,7 +68,9 @@ def decide(facts: ReleaseFacts, now: datetime) -> Decision:
         serving.notice(builder, workload)
         commands.lift_block(builder)
         live.bake(builder, workload)
+        unsafe.mark(builder, workload)
         rollback.roll_back(builder, workload)
+        played.carry_out(builder, workload)
         rollback.clear_exonerated(builder)
         undo.undo(builder, workload)
         target.follow_spec(builder, workload)

@@ -62,7 +62,7 @@ def _take(builder: ReleaseBuilder, workload: WorkloadFacts, value: str) -> None:
 def _carry_out(builder: ReleaseBuilder, workload: WorkloadFacts, command: Command) -> None:
     stamp = format_time(command.at)
     refusal = refusal_of(builder.facts, "template", workload.digest)
-    if _stamp_of(workload.template) == stamp:
+    if stamp_of(workload.template) == stamp:
         _end(builder, command, OBEYED, "the pods of live start anew, by the Deployment's own strategy")
         builder.event("Restarted", f"{workload.name}: its pods start anew, as ordered")
     elif workload.digest != command.digest:
@@ -76,7 +76,7 @@ def _carry_out(builder: ReleaseBuilder, workload: WorkloadFacts, command: Comman
         _end(builder, command, WRITE_REFUSED, why)
         builder.event("CommandIgnored", f"restart: {why}", "Warning")
     else:
-        template = _stamped(workload.template, stamp)
+        template = stamped(workload.template, stamp)
         builder.execute(SetTemplate(workload.name, workload.own_digest, template, workload.digest))
         builder.look_again(TICK)
 
@@ -85,11 +85,13 @@ def _end(builder: ReleaseBuilder, command: Command, reason: str, message: str) -
     answer(builder, command.model_copy(update={"reason": reason, "message": message[:512]}))
 
 
-def _stamp_of(template: dict[str, Any]) -> str:
+def stamp_of(template: dict[str, Any]) -> str:
+    """The stamp of the last restart; empty where there was none."""
     return str(((template.get("metadata") or {}).get("annotations") or {}).get(RESTARTED_AT, ""))
 
 
-def _stamped(template: dict[str, Any], stamp: str) -> dict[str, Any]:
+def stamped(template: dict[str, Any], stamp: str) -> dict[str, Any]:
+    """A copy of the template with the stamp of a restart."""
     new = copy.deepcopy(template)
     metadata = new["metadata"] = new.get("metadata") or {}
     metadata["annotations"] = {**(metadata.get("annotations") or {}), RESTARTED_AT: stamp}

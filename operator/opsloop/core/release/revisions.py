@@ -128,6 +128,16 @@ def rollback_target(revisions: Sequence[Revision], live: str) -> tuple[Revision,
     return (max(ran, key=lambda r: (_served(r, revisions), r.reason == "Adopted")), False) if ran else None
 
 
+def unsafe_between(revisions: Sequence[Revision], from_: str, to: str) -> Revision | None:
+    """The newest revision that says that nothing is rolled back across it, of those that a rollback `from_` → `to` leaves
+    behind: what was live after `to` was, with `from_` itself. None: it may be rolled back."""
+    target = find(revisions, to)
+    since = target.live_since if target else None
+    left = [r for r in revisions if r.digest == from_ or (r.live_since and since and r.live_since > since)]
+    unsafe = [r for r in left if r.rollback_unsafe and r.digest != to]
+    return max(unsafe, key=lambda r: r.number, default=None)
+
+
 def _served(revision: Revision, revisions: Sequence[Revision]) -> timedelta:
     """How long it was live until the next one was, the last time; longest where none came after it."""
     since = _live_since(revision)

@@ -5,7 +5,7 @@ from datetime import datetime
 from opsloop.api.incident import Incident, RollbackDecision
 from opsloop.api.release import Blocked, ReleaseStatus, Revision, RollbackRecord
 from opsloop.core.actions import SetTemplate
-from opsloop.core.conditions import TEMPLATE_MISSING
+from opsloop.core.conditions import ROLLBACK_UNSAFE, TEMPLATE_MISSING
 from opsloop.core.facts import ReleaseFacts, WorkloadFacts
 from opsloop.core.release import ReleaseBuilder, revisions, stopped
 from opsloop.core.release.admission import ADMISSION_CHANGED, mark, without_effect
@@ -55,6 +55,8 @@ def _refusal(facts: ReleaseFacts, decision: RollbackDecision, history: list[Revi
     to = revisions.find(history, decision.to_digest)
     if to is None or decision.to_digest not in facts.templates:
         return TEMPLATE_MISSING
+    if revisions.unsafe_between(history, decision.from_digest, decision.to_digest) is not None:
+        return ROLLBACK_UNSAFE
     return TARGET_BLOCKED if to.blocked is not None else ""
 
 

@@ -9,7 +9,17 @@ from opsloop.core import conditions
 from opsloop.core.actions import EnsureRevision
 from opsloop.core.conditions import TEMPLATE_MISSING
 from opsloop.core.facts import AdmissionAnswer, ReleaseFacts, WorkloadFacts
-from opsloop.core.release import ReleaseBuilder, admission, alone, commands, identity, revisions, spared, weights
+from opsloop.core.release import (
+    ReleaseBuilder,
+    admission,
+    alone,
+    commands,
+    frozen,
+    identity,
+    revisions,
+    spared,
+    weights,
+)
 from opsloop.core.release.analysis import ANALYSIS_FAILED, EVAL_FAILED, too_little_traffic
 from opsloop.core.release.giving_way import give_way, gives_way
 from opsloop.core.release.outcome import Cancel, Outcome, Refuse, Rollout, Wait
@@ -62,6 +72,8 @@ def follow_spec(builder: ReleaseBuilder, workload: WorkloadFacts) -> None:
         _refuse(builder, target, hindered.reason, hindered.message)
     elif facts.stop is not None:
         cancel(builder, NEW_TARGET, f"the spec asks for {target.version}, which waits until opsloop is not stopped")
+    elif frozen.holding(facts, builder.now) is not None:
+        cancel(builder, NEW_TARGET, f"the spec asks for {target.version}, which waits for the end of a freeze")
     else:
         _ask_or_take(builder, wish, target)
 

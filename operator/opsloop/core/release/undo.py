@@ -5,7 +5,7 @@ then as a canary. A revision that is blocked is never gone back to.
 """
 
 from opsloop.api.release import Revision, RollbackRecord
-from opsloop.core.conditions import TEMPLATE_MISSING
+from opsloop.core.conditions import ROLLBACK_UNSAFE, TEMPLATE_MISSING
 from opsloop.core.facts import WorkloadFacts
 from opsloop.core.release import ReleaseBuilder, revisions
 from opsloop.core.release.commands import new_value, obey, order, refuse
@@ -66,6 +66,10 @@ def _destination(builder: ReleaseBuilder, asked: str, live: Revision | None) -> 
     if to.blocked is not None:
         text = f"{to.version} ({to.digest}) is blocked: {to.blocked.reason}, {to.blocked.message}"
         return TARGET_BLOCKED, f"{text}; to allow it again: opsloop.dev/unblock={to.digest}"
+    unsafe = revisions.unsafe_between(status.revisions, status.live, to.digest)
+    if unsafe is not None and not wish:
+        text = f'{unsafe.version} says opsloop.dev/rollback-safe: "false"'
+        return ROLLBACK_UNSAFE, f"{text}; to go back across it all the same: opsloop.dev/undo={name}/{to.digest}"
     if to.digest not in facts.templates:
         return TEMPLATE_MISSING, f"the template of {to.version} ({to.digest}) is not stored any more"
     return to

@@ -28,6 +28,7 @@ from opsloop.core.actions import (
     NoteLooked,
     ProbeQuarantine,
     RunEvals,
+    ScaleDeployment,
     SendPage,
     SetGates,
     SetTemplate,
@@ -44,8 +45,6 @@ from opsloop.core.actions import (
 )
 from opsloop.core.decision import Decision, Event, EventType
 from opsloop.core.evalcase.quarantine import pod_from_template
-from opsloop.core.facts import TemplateWrite
-from opsloop.core.release import revisions
 from opsloop.core.text import line
 from opsloop.core.tickets.correcting import CORRECTED, REFUSED
 from opsloop.errors import AlreadyExists, Conflict, Forbidden, Invalid, LeadershipLost, NotFound, OpsloopError
@@ -63,16 +62,15 @@ from opsloop.shell.ports import (
     Object,
     Resource,
 )
-from opsloop.shell.reconcile import counts, manifests, postmortems
+from opsloop.shell.reconcile import counts, deployments, manifests, postmortems
+from opsloop.shell.reconcile.cached import store_in_cache
 from opsloop.shell.reconcile.refusals import Refusable, kind_of
 from opsloop.shell.runtime import Runtime
-from opsloop.shell.watch.mapping import requests_for_object
 
 log = logging.getLogger(__name__)
 
 SAFETY_SECONDS = 5.0  # for one weight-0 write; then the record and the deletion go on without it
 TOGETHER = 8  # writes that go on beside each other, of a look that writes many
-TEMPLATE_TRIES = 3  # writes of a template within one look; further ones wait for the queue's back-off
 
 KINDS: Mapping[str, Resource] = {r.kind: r for r in (RELEASES, INCIDENTS, RUNBOOKS, EVALCASES)}
 
@@ -163,13 +161,21 @@ def _opens_gates(action: Action) -> bool:
 
 
 def _raises_exposure(action: Action) -> bool:
-    """True if it brings a version to users. Such an action follows from a status that an earlier reconcile stored."""
-    return isinstance(action, SetTemplate) or _opens_gates(action)
+    """True if it brings a version to users, or moves live pods. Such an action follows from a status that an earlier reconcile stored."""
+    return isinstance(action, SetTemplate | ScaleDeployment) or _opens_gates(action)
 
 
 def _is_act(action: Action) -> bool:
     """True for what a Stop forbids, also where it was decided before: what is left out is decided anew."""
-    acts = (SetTemplate, EnsureCanary, RunEvals, AskLive, StartQuarantine, ProbeQuarantine)
+    acts = (
+        SetTemplate,
+        ScaleDeployment,
+        EnsureCanary,
+        RunEvals,
+        AskLive,
+        StartQuarantine,
+        ProbeQuarantine,
+    )
     return isinstance(action, acts) or _opens_gates(action)
 
 
@@ -191,18 +197,11 @@ async def _store_status(runtime: Runtime, kind: str, obj: Object, status: Model)
         "spec": obj["spec"],
         "status": status.dump(),
     }
-    _store_in_cache(runtime, kind, await runtime.writer.replace_status(KINDS[kind], meta["namespace"], body), obj)
+    store_in_cache(runtime, kind, await runtime.writer.replace_status(KINDS[kind], meta["namespace"], body), obj)
     if isinstance(status, ReleaseStatus):
         counts.count(runtime, obj, status)
     if kind == "Incident":
         runtime.activity.stored(meta["namespace"], meta["name"], runtime.now())
-
-
-def _store_in_cache(runtime: Runtime, kind: str, stored: Object, before: Object | None = None) -> None:
-    """Puts an object that was just written into the cache and requests what follows from it, ahead of the watch."""
-    if runtime.cache.put(kind, stored):
-        for key in requests_for_object(kind, stored, runtime.cache, before):
-            runtime.enqueue(key)
 
 
 async def execute(runtime: Runtime, namespace: str, obj: Object, action: Action) -> None:
@@ -211,7 +210,9 @@ async def execute(runtime: Runtime, namespace: str, obj: Object, action: Action)
         case SetGates():
             await _set_gates(runtime, namespace, action)
         case SetTemplate():
-            await _unless_refused(runtime, obj, action, _set_template(runtime, namespace, obj, action))
+            await _unless_refused(runtime, obj, action, deployments.set_template(runtime, namespace, obj, action))
+        case ScaleDeployment():
+            await _unless_refused(runtime, obj, action, deployments.scale(runtime, namespace, action))
         case EnsureRevision():
             await _ensure_revision(runtime, namespace, action)
         case EnsureCanary():
@@ -294,39 +295,6 @@ async def _set_gates(runtime: Runtime, namespace: str, action: SetGates) -> None
     for failure in await asyncio.gather(*writes, return_exceptions=True):
         if isinstance(failure, BaseException) and not isinstance(failure, NotFound):
             raise failure
-
-
-async def _set_template(runtime: Runtime, namespace: str, obj: Object, action: SetTemplate) -> None:
-    """Replaces the whole template, if it still is the observed one, and notes the digest that was stored.
-
-    The patch tests the resourceVersion: a test on the template itself is refused for ever where it holds `&`, `<`, `>` or
-    a non-ASCII letter, because the API server compares the bytes of JSON. The Deployment's own status moves that version
-    while pods start or crash, so a conflict is answered by a live read and another try.
-    """
-    ignored = obj.get("spec", {}).get("ignoreStamps") or ()
-    live = runtime.cache.get("Deployment", namespace, action.deployment)
-    for remaining in reversed(range(TEMPLATE_TRIES)):
-        if live is None or revisions.digest(live["spec"]["template"], ignored) != action.expect:
-            raise Conflict(f"Deployment {namespace}/{action.deployment} is not at {action.expect} any more")
-        try:
-            stored = await runtime.writer.json_patch(DEPLOYMENTS, namespace, action.deployment, _replace(live, action))
-            break
-        except Conflict:
-            if not remaining:
-                raise
-            live = await runtime.reader.get(DEPLOYMENTS, namespace, action.deployment)
-            runtime.cache.put("Deployment", live)
-    _store_in_cache(runtime, "Deployment", stored)
-    digest = revisions.digest(stored["spec"]["template"], ignored)
-    release = (namespace, obj["metadata"]["name"])
-    runtime.owned.written[release] = TemplateWrite(action.digest, digest, runtime.now())
-
-
-def _replace(live: Object, action: SetTemplate) -> list[Object]:
-    return [
-        {"op": "test", "path": "/metadata/resourceVersion", "value": live["metadata"]["resourceVersion"]},
-        {"op": "replace", "path": "/spec/template", "value": action.template},
-    ]
 
 
 async def _ensure_revision(runtime: Runtime, namespace: str, action: EnsureRevision) -> None:

@@ -11,13 +11,13 @@ from opsloop.api.meta import parse_time
 from opsloop.api.release import Release
 from opsloop.api.runbook import Runbook
 from opsloop.core.alerts import pages
-from opsloop.core.conditions import is_true
 from opsloop.core.correlation.decide import relevant_incidents
 from opsloop.core.correlation.experience import teachers
 from opsloop.core.evalcase.quarantine import label_value
 from opsloop.core.facts import (
     CanaryFacts,
     CorrelationFacts,
+    Deployed,
     EvalCaseFacts,
     Experience,
     FieldWrite,
@@ -32,10 +32,10 @@ from opsloop.core.release import revisions
 from opsloop.core.release.alone import claims_of
 from opsloop.core.release.rollout_state import trouble_of
 from opsloop.core.reported import Asked, InboxEntry, Ledger, Looked, Taught
-from opsloop.core.runbook import acts, applies_to
+from opsloop.core.runbook.rights import concerned, rights_of
 from opsloop.errors import Forbidden, NotFound
 from opsloop.names import CANARY, QUARANTINE, RELEASE, REVISION, SUBJECT, canary_name, postmortem_name
-from opsloop.shell.ports import CLAIMS, CONFIGMAPS, CONTROLLERREVISIONS, PODS, SERVICES, Object
+from opsloop.shell.ports import ACCOUNTS, CLAIMS, CONFIGMAPS, CONTROLLERREVISIONS, PODS, SERVICES, Object
 from opsloop.shell.reconcile import admission
 from opsloop.shell.reconcile.addresses import addresses
 from opsloop.shell.reconcile.beside import beside
@@ -81,6 +81,7 @@ async def release_facts(runtime: Runtime, namespace: str, name: str) -> ReleaseF
         ),
         beside=await beside(runtime, name, stored) if stored else None,
         stop=runtime.stops.of(namespace),
+        freezing=tuple(i for i in runtime.cache.incidents(namespace) if i.is_open and i.status.freezes),
     )
     return replace(facts, answers=await admission.answers(runtime, facts))
 
@@ -170,7 +171,17 @@ async def incident_facts(runtime: Runtime, namespace: str, name: str) -> Inciden
         writes=_writes(runtime.cache.get("Incident", namespace, name) or {}),
         stored_at=runtime.activity.stored_at(namespace, name),
         busy=runtime.activity.busy(runtime.now()),
+        deployed=_deployed(runtime, root.release) if root else None,
     )
+
+
+def _deployed(runtime: Runtime, release: Release) -> Deployed | None:
+    """The Release's Deployment as plays see it."""
+    name = release.spec.workload_ref.name
+    stored = runtime.cache.get("Deployment", release.metadata.namespace, name)
+    if stored is None:
+        return None
+    return Deployed(name, stored["spec"].get("replicas", 1), (stored.get(SYNTHETIC) or {}).get("scaler", ""))
 
 
 def _writes(incident: Object) -> dict[str, FieldWrite]:
@@ -258,27 +269,43 @@ async def runbook_facts(runtime: Runtime, namespace: str, name: str) -> RunbookF
     runbook = runtime.cache.model(Runbook, namespace, name)
     if runbook is None:
         return None
+    incidents, releases = tuple(runtime.cache.incidents(namespace)), tuple(runtime.cache.releases(namespace))
     requesting = tuple(
-        i
-        for i in runtime.cache.incidents(namespace)
-        if any(p.state == "Requested" and p.runbook == name for p in i.status.plays)
+        i for i in incidents if any(p.state == "Requested" and p.runbook == name for p in i.status.plays)
     )
-    releases = tuple(runtime.cache.releases(namespace))
-    concerned = {i.spec.release for i in requesting}
-    status = runbook.status
-    judged = status.observed_generation == runbook.metadata.generation and is_true(status.conditions, "Ready")
-    if acts(runbook) and not judged:
-        concerned |= {r.metadata.name for r in [r for r in releases if applies_to(runbook, r)][:MOST_REVIEWS]}
+    asked = {i.spec.release for i in requesting}
+    reviewed = [r for r in releases if r.metadata.name in asked]
+    reviewed += [r for r in concerned(runbook, releases) if r not in reviewed][:MOST_REVIEWS]
     account = f"system:serviceaccount:{namespace}:{runbook.spec.service_account_name}"
     groups = ["system:serviceaccounts", f"system:serviceaccounts:{namespace}", "system:authenticated"]
     allowed = {
-        r.metadata.name: await runtime.access.allowed(
-            account, groups, "patch", "apps", "deployments", namespace, r.spec.workload_ref.name
+        (right.plural, release.metadata.name): await runtime.access.allowed(
+            account, groups, right.verb, right.group, right.plural, namespace, right.object_of(release)
         )
-        for r in releases
-        if r.metadata.name in concerned
+        for right in rights_of(runbook)
+        for release in reviewed
     }
-    return RunbookFacts(runbook, requesting, releases, allowed, runtime.stops.of(namespace))
+    return RunbookFacts(
+        runbook=runbook,
+        incidents=requesting,
+        releases=releases,
+        allowed=allowed,
+        stop=runtime.stops.of(namespace),
+        others=tuple(b for b in runtime.cache.runbooks(namespace) if b.metadata.name != name),
+        known=incidents,
+        account_exists=await _account_exists(runtime, namespace, runbook.spec.service_account_name),
+    )
+
+
+async def _account_exists(runtime: Runtime, namespace: str, name: str) -> bool | None:
+    """Whether there is such a ServiceAccount; None where opsloop may not ask."""
+    try:
+        await runtime.reader.metadata(ACCOUNTS, namespace, name)
+    except NotFound:
+        return False
+    except Forbidden:
+        return None
+    return True
 
 
 async def evalcase_facts(runtime: Runtime, namespace: str, name: str) -> EvalCaseFacts | None:

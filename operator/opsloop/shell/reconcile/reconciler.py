@@ -11,7 +11,7 @@ from opsloop.core.evalcase.decide import decide as decide_evalcase
 from opsloop.core.facts import CorrelationFacts
 from opsloop.core.incident.decide import decide as decide_incident
 from opsloop.core.release.decide import decide as decide_release
-from opsloop.core.runbook import decide as decide_runbook
+from opsloop.core.runbook.decide import decide as decide_runbook
 from opsloop.shell.ports import Object, ObjectKey
 from opsloop.shell.reconcile import observe
 from opsloop.shell.reconcile.apply import apply_decision
@@ -42,10 +42,11 @@ async def reconcile(runtime: Runtime, key: ObjectKey) -> timedelta | None:
             runtime.pages.end(namespace, name)
         runtime.owned.forget(kind, namespace, name)
         return None
-    decision = await _decide(runtime, kind, namespace, name)
-    if decision is None:
-        return None
-    await apply_decision(runtime, kind, obj, decision)
+    async with runtime.one_at_a_time(kind, namespace):
+        decision = await _decide(runtime, kind, namespace, name)
+        if decision is None:
+            return None
+        await apply_decision(runtime, kind, obj, decision)
     if isinstance(decision.status, ReleaseStatus):
         await collect_garbage(runtime, namespace, name, listed=[r.digest for r in decision.status.revisions])
     return decision.look_again

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Literal
 
-from opsloop.core.actions import EnsureCanary, SetTemplate
+from opsloop.core.actions import EnsureCanary, ScaleDeployment, SetTemplate
 from opsloop.core.facts import Refusal
 from opsloop.errors import Permanent
 from opsloop.shell.ports import NamespacedName
@@ -16,7 +16,7 @@ FIRST_PAUSE = timedelta(seconds=2)
 LONGEST_PAUSE = timedelta(seconds=60)  # a person mends the cause: it is noticed within a minute
 LONGEST_MESSAGE = 500
 
-Refusable = EnsureCanary | SetTemplate
+Refusable = EnsureCanary | SetTemplate | ScaleDeployment
 
 
 @dataclass
@@ -48,6 +48,8 @@ class Refusals:
         self._by_release.pop(release, None)
 
 
-def kind_of(action: Refusable) -> Literal["canary", "template"]:
+def kind_of(action: Refusable) -> Literal["canary", "template", "scale"]:
     """What is written."""
+    if isinstance(action, ScaleDeployment):
+        return "scale"
     return "canary" if isinstance(action, EnsureCanary) else "template"

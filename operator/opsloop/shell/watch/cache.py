@@ -21,6 +21,7 @@ M = TypeVar("M", bound=Model)
 Report = Callable[[str, str, str, str], None]  # (kind, namespace, name, error)
 MODELS: Mapping[str, type[Model]] = {"Release": Release, "Incident": Incident, "Runbook": Runbook, "EvalCase": EvalCase}
 DELETED_KEPT = 1024  # uids of deleted objects that are kept, so that a late event does not bring one back
+AUTOSCALER = "kube-controller-manager"  # field manager of the HorizontalPodAutoscaler controller, which KEDA uses too
 SYNTHETIC = "opsloop"  # our own key in cached Deployments and Incidents
 
 
@@ -191,6 +192,13 @@ def scaled(obj: Object, before: Object | None) -> dict[str, Any]:
     return {"from": old, "to": replicas, **_last_writer(obj, lambda _, spec: "f:replicas" in spec)}
 
 
+def scaler(obj: Object) -> str:
+    """What sets `.spec.replicas` by the scale subresource without anybody's command, such as an autoscaler; empty where
+    nothing does. `kubectl scale` and the like write by hand."""
+    last = _last_writer(obj, lambda entry, spec: "f:replicas" in spec and entry.get("subresource") == "scale")
+    return last["name"] if last and last["name"] == AUTOSCALER else ""
+
+
 def _last_writer(obj: Object, wrote: Callable[[Object, Object], bool]) -> dict[str, str]:
     """{"name", "time"} of the newest entry of managedFields of which `wrote` (entry, its fields of the spec) is true."""
     last = {"name": "", "time": ""}
@@ -217,7 +225,11 @@ def _compact(kind: str, obj: Object, before: Object | None) -> Object:
     if kind == "Incident":
         compact[SYNTHETIC] = {field: _writer_of(obj, field) for field in ("assignee", "notes")}
     if kind == "Deployment":
-        compact[SYNTHETIC] = {"templateManager": template_manager(obj), "scaled": scaled(obj, before)}
+        compact[SYNTHETIC] = {
+            "templateManager": template_manager(obj),
+            "scaled": scaled(obj, before),
+            "scaler": scaler(obj),
+        }
     return compact
 
 

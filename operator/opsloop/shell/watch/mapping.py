@@ -125,6 +125,8 @@ def _requests_for_incident(incident: Incident | None, cache: Cache) -> set[Objec
         keys.add(("Release", namespace, incident.spec.release))
     if any(play.state == "Requested" for play in incident.status.plays):
         keys |= {("Runbook", namespace, r.metadata.name) for r in cache.runbooks(namespace)}
+    if any(freeze.release != incident.spec.release for freeze in incident.status.freezes):
+        keys |= {("Release", namespace, r.metadata.name) for r in cache.releases(namespace)}
     if incident.status.phase == "Resolved" and incident.status.alerts.count:
         keys.add(("Namespace", namespace, namespace))  # it taught something of its alert rules
     if incident.status.merged_into:

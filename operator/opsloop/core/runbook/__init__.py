@@ -1,0 +1,1 @@
+"""Decisions on a Runbook: which requested plays may run, and whether any ever could."""

@@ -1,0 +1,61 @@
+"""Rights that a step's account needs: the operator writes with its own, so it asks for whoever the Runbook acts for."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from opsloop.api.release import Release
+from opsloop.api.runbook import Runbook
+
+DEPLOYMENTS, RELEASES = "deployments", "releases"
+
+
+@dataclass(frozen=True, slots=True)
+class Right:
+    """A verb on a resource, of the object that the Release names (the Deployment) or is (the Release)."""
+
+    verb: str
+    group: str
+    plural: str
+
+    def object_of(self, release: Release) -> str:
+        """Name of the object that the right is needed on."""
+        return release.spec.workload_ref.name if self.plural == DEPLOYMENTS else release.metadata.name
+
+    @property
+    def sentence(self) -> str:
+        """What to grant."""
+        return f"{self.verb} on {self.plural}{f'.{self.group}' if self.group else ''}"
+
+
+PATCH_DEPLOYMENT = Right("patch", "apps", DEPLOYMENTS)
+PATCH_RELEASE = Right("patch", "opsloop.dev", RELEASES)
+
+RIGHTS: Mapping[str, Right] = {
+    "rollback": PATCH_DEPLOYMENT,
+    "scale": PATCH_DEPLOYMENT,
+    "restart": PATCH_DEPLOYMENT,
+    "abortCanary": PATCH_RELEASE,  # both only lower: whoever may pause a Release may do as much
+    "freeze": PATCH_RELEASE,
+}
+"""By type of step; one that is not here needs no right: it reads the SLI, or calls a person."""
+
+UNLIMITED = ("wait", "escalate", "freeze", "abortCanary")
+"""Steps that use up no limit and wait for none: they read, call a person, or only lower what users are exposed to."""
+
+
+def rights_of(runbook: Runbook) -> tuple[Right, ...]:
+    """Rights that the steps of a Runbook need, each once, in the order of the steps. dryRun does nothing and needs none."""
+    if runbook.spec.safety.mode == "dryRun":
+        return ()
+    found = [RIGHTS[step.type] for step in runbook.spec.steps if step.type in RIGHTS]
+    return tuple(dict.fromkeys(found))
+
+
+def applies_to(runbook: Runbook, release: Release) -> bool:
+    """True where the Release has the labels that the Runbook wants."""
+    return all(release.metadata.labels.get(k) == v for k, v in runbook.spec.match.release_labels.items())
+
+
+def concerned(runbook: Runbook, releases: Iterable[Release]) -> list[Release]:
+    """The Releases that a Runbook is for."""
+    return [release for release in releases if applies_to(runbook, release)]

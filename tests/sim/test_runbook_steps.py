@@ -1,0 +1,202 @@
+"""Stories of Runbook steps beside the page's: deaths at every write, limits, refusals, migrations, approvals that nobody gives."""
+
+import os
+from typing import Any
+
+import pytest
+
+from opsloop.core import conditions
+from opsloop.core.release.stamps import RESTARTED_AT as RESTARTED
+from opsloop.shell.ports import DEPLOYMENTS, INCIDENTS, RUNBOOKS, STOPS, Object
+from tests.sim.shift import Shift, release_object, runbook_object, seconds
+from tests.sim.shop import NS, Shop
+
+EVERY = 1 if os.environ.get("HYPOTHESIS_PROFILE") == "soak" else 4
+pytestmark = [pytest.mark.asyncio, pytest.mark.looptime]
+
+SCALE: Object = {"type": "scale", "scale": {"replicas": 6}, "timeout": "20s"}
+RESTART: Object = {"type": "restart", "timeout": "20s"}
+FREEZE: Object = {"type": "freeze", "freeze": {"duration": "1h", "reason": "hold still"}}
+
+
+def book(name: str, *steps: Object, **safety: Any) -> Object:
+    base = runbook_object()
+    spec = {**base["spec"], "match": {}, "steps": list(steps), "safety": {"mode": "auto", **safety}}
+    return {**base, "metadata": {"name": name, "namespace": NS}, "spec": spec}
+
+
+def shift_with(*steps: Object, **safety: Any) -> Shift:
+    return Shift(shop=Shop(release_object(), book("steps", *steps, **safety)))
+
+
+def plays(shift: Shift) -> list[tuple[str, str, str]]:
+    incident = shift.incident()
+    return [(p.type, p.state, p.reason) for p in incident.status.plays] if incident else []
+
+
+def patches(shift: Shift) -> list[str]:
+    """Writes to the user's Deployment, by what they change."""
+    return [w.body[1]["path"] for w in shift.shop.cluster.written("json_patch", "deployments") if w.name == "answers"]
+
+
+def message_of(shift: Shift, type_: str) -> str:
+    incident = shift.incident()
+    assert incident is not None
+    found = conditions.get(incident.status.conditions, type_)
+    return found.message if found else ""
+
+
+async def pushed(shift: Shift) -> None:
+    await shift.adopt()
+    shift.shop.set_image("v2")
+
+
+ENDS = [
+    pytest.param((SCALE,), ["/spec/replicas"], id="scale"),
+    pytest.param((RESTART,), ["/spec/template"], id="restart"),
+    pytest.param((FREEZE, RESTART, SCALE), ["/spec/template", "/spec/replicas"], id="one after the other"),
+]
+
+
+@pytest.mark.parametrize("after", [pytest.param(False, id="before it"), pytest.param(True, id="after it")])
+@pytest.mark.parametrize(("steps", "written"), ENDS)
+async def test_killed_at_any_write_no_step_acts_twice(
+    steps: tuple[Object, ...], written: list[str], after: bool
+) -> None:
+    whole = shift_with(*steps)
+    await pushed(whole)
+    await whole.until("a person is called", lambda: plays(whole)[-1:] == [("escalate", "Done", "Escalated")], most=200)
+    await whole.operator.stop()
+    first = next(n for n, w in enumerate(whole.shop.cluster.writes) if w.resource == INCIDENTS)
+    assert patches(whole) == written
+    for n in range(first + 1 + after * EVERY // 2, len(whole.shop.cluster.writes), EVERY):
+        shift = shift_with(*steps)
+        shift.shop.cluster.die_at(n, after)
+        await pushed(shift)
+        await shift.until("the end", lambda s=shift: plays(s)[-1:] == [("escalate", "Done", "Escalated")], most=300)  # type: ignore[misc]
+        assert (n, patches(shift), plays(shift)) == (n, written, plays(whole))
+        await shift.operator.stop()
+
+
+async def test_the_hours_plays_are_those_of_all_runbooks_also_of_one_that_was_deleted_and_made_again() -> None:
+    shift = shift_with(RESTART, SCALE, maxPerHour=1)
+    await pushed(shift)
+    await shift.until("the second step waits", lambda: plays(shift)[-1:] == [("scale", "Requested", "")], most=120)
+    await seconds(shift, 3)
+    assert "1 plays were granted within an hour" in message_of(shift, "Acting") and len(patches(shift)) == 1
+    shift.shop.cluster.remove(RUNBOOKS, NS, "steps")
+    await shift.operator.stop()  # and another leader
+    shift.shop.cluster.seed(book("steps", RESTART, SCALE, maxPerHour=1))
+    shift.shop.cluster.seed(book("other", SCALE, maxPerHour=1))
+    await seconds(shift, 30)
+    assert len(patches(shift)) == 1, "neither buys a new hour"
+    await shift.operator.stop()
+
+
+async def test_a_step_without_the_right_is_refused_and_the_runbook_said_so_before() -> None:
+    shift = shift_with({**RESTART, "ifRefused": "escalate"}, SCALE)
+    shift.operator.access.allows = False
+    await shift.adopt()
+    said = shift.shop.cluster.find(RUNBOOKS, NS, "steps")
+    assert said is not None and said["status"]["conditions"][0]["reason"] in ("Forbidden", "NoAccount")
+    shift.shop.set_image("v2")
+    await shift.until("a person is called", lambda: plays(shift)[-1:] == [("escalate", "Done", "Escalated")])
+    assert plays(shift)[0] == ("restart", "Refused", "Forbidden") and patches(shift) == []
+    assert len(plays(shift)) == 2, "ifRefused: escalate passes over what is left"
+    await shift.operator.stop()
+
+
+async def test_nobody_approves_so_the_step_ends_and_the_next_one_asks_again() -> None:
+    shift = shift_with(RESTART, mode="approve", approveWithin="20s")
+    await pushed(shift)
+    await shift.until("it waits", lambda: plays(shift) == [("restart", "Requested", "")])
+    await seconds(shift, 2)
+    text = message_of(shift, "Acting")
+    assert f"{RESTARTED}=" in text and "opsloop.dev/approve=restart-1" in text
+    assert any(
+        "restart-1 waits for an approval" in p["details"].get("text", str(p)) for p in shift.operator.pager.pages
+    )
+    await shift.until("it ends", lambda: plays(shift)[0] == ("restart", "Refused", "NotApproved"), most=40)
+    await shift.until("a person is called", lambda: plays(shift)[-1][0] == "escalate")
+    assert patches(shift) == []
+    await shift.operator.stop()
+
+
+async def test_approved_it_runs() -> None:
+    shift = shift_with(RESTART, mode="approve")
+    await pushed(shift)
+    await shift.until("it waits", lambda: plays(shift) == [("restart", "Requested", "")])
+    shift.shop.annotate(INCIDENTS, "answers-1", approve="restart-1")
+    await shift.until("it runs", lambda: patches(shift) == ["/spec/template"])
+    await shift.operator.stop()
+
+
+async def test_after_a_migration_nothing_is_rolled_back_and_a_person_is_called_at_once() -> None:
+    shift = shift_with({"type": "rollback"}, RESTART)
+    await shift.adopt()
+    stored = shift.shop.cluster.find(DEPLOYMENTS, NS, "answers")
+    assert stored is not None
+    stored["spec"]["template"]["metadata"]["annotations"] = {"opsloop.dev/rollback-safe": "false"}
+    shift.shop.cluster.seed(stored)
+    shift.shop.set_image("v2")
+    await shift.until("a person is called", lambda: plays(shift)[-1:] == [("escalate", "Done", "RollbackUnsafe")])
+    assert plays(shift)[0] == ("rollback", "Refused", "RollbackUnsafe") and len(plays(shift)) == 2
+    await seconds(shift, 20)
+    assert patches(shift) == [] and shift.live == "v2"
+    assert any(p["reason"] == "RollbackUnsafe" for p in shift.operator.pager.pages)
+    await shift.operator.stop()
+
+
+async def test_a_stop_withdraws_a_restart_that_was_not_written_and_it_is_asked_for_again_afterwards() -> None:
+    shift = shift_with(RESTART)
+    await shift.adopt()
+    meta = {"name": "now", "namespace": NS}
+    shift.shop.cluster.seed({"kind": "Stop", "metadata": meta, "spec": {"reason": "the site is on fire"}})
+    await seconds(shift, 2)
+    shift.shop.set_image("v2")
+    await shift.until("paged", lambda: bool(shift.operator.pager.pages))
+    await seconds(shift, 60)
+    assert patches(shift) == []
+    shift.shop.cluster.remove(STOPS, NS, "now")
+    await shift.until("it is restarted", lambda: patches(shift) == ["/spec/template"])
+    await shift.operator.stop()
+
+
+async def test_a_freeze_ends_by_itself_and_what_waited_starts() -> None:
+    shift = shift_with({"type": "freeze", "freeze": {"duration": "20s", "scope": "namespace", "reason": "hold still"}})
+    await pushed(shift)
+    await shift.until("frozen", lambda: plays(shift)[:1] == [("freeze", "Done", "InPlace")])
+    shift.shop.ship("v4")
+    await seconds(shift, 5)
+    assert (shift.release().status.target or None) is None or shift.release().status.target.version != "v4"  # type: ignore[union-attr]
+    await shift.until(
+        "v4 starts", lambda: bool((t := shift.release().status.target) and t.version == "v4" and t.is_active), most=40
+    )
+    found = conditions.get(shift.release().status.conditions, "Frozen")
+    assert found is not None and (found.status, found.reason) == ("False", "Thawed")
+    await shift.operator.stop()
+
+
+async def test_what_was_passed_over_and_why_is_in_the_timeline() -> None:
+    shift = Shift(shop=Shop(release_object(), book("any", RESTART)))
+    for name, match in (
+        ("z-cause", {"causes": ["bad_release"]}),
+        ("config", {"causes": ["config"]}),
+        ("quiet", {"severities": ["sev2"]}),
+    ):
+        other = book(name, {"type": "rollback"})
+        other["spec"]["match"] = match
+        shift.shop.cluster.seed(other)
+    await shift.adopt()
+    await shift.mitigate()
+    incident = shift.incident()
+    assert incident is not None
+    (entry,) = [e for e in incident.status.timeline if e.type == "Runbook"]
+    assert entry.message.startswith("z-cause: chosen by cause bad_release; mode auto")
+    for words in (
+        "any (it fits too, and asks for less)",
+        "config (it is for config, the cause is bad_release)",
+        "quiet (it is for sev2, this is sev1)",
+    ):
+        assert words in entry.message
+    await shift.operator.stop()
