@@ -144,13 +144,15 @@ def test_an_incident_that_is_over_waits_for_nobody(phase: str, shown: float | No
     assert sample(metrics, "opsloop_incident_condition", **labels, reason="ForAPerson") == shown
 
 
-def test_pages_by_action_and_result_and_how_many_the_pager_did_not_take() -> None:
+def test_pages_by_receiver_action_and_result_and_how_many_each_did_not_take() -> None:
     metrics = Metrics()
     for result in ("failed", "failed", "sent"):
-        metrics.page("trigger", result)
-    metrics.undelivered(2)
-    assert sample(metrics, "opsloop_pages_total", action="trigger", result="failed") == 2
-    assert sample(metrics, "opsloop_pages_undelivered") == 2
+        metrics.page("oncall", "trigger", result)
+    metrics.page("chat", "trigger", "sent")
+    metrics.undelivered("oncall", 2)
+    assert sample(metrics, "opsloop_pages_total", receiver="oncall", action="trigger", result="failed") == 2
+    assert sample(metrics, "opsloop_pages_total", receiver="chat", action="trigger", result="sent") == 1
+    assert sample(metrics, "opsloop_pages_undelivered", receiver="oncall") == 2
 
 
 def test_counts_by_kind_result_verb_and_code() -> None:

@@ -86,7 +86,7 @@ class DecisionStore:
         self.baked = True
         self.outcome: EvalOutcome | None = None
         self.stop: Stop | None = None  # the emergency stop
-        self.sent: dict[str, dict[int, Delivery]] = {}  # by Incident and number of the message
+        self.sent: dict[str, dict[int, dict[str, Delivery]]] = {}  # by Incident, number of the message, receiver
         self.postmortem: str | None = None
         self.budget: int | None = None  # writes that are left to live
         self.after = False
@@ -326,7 +326,9 @@ class DecisionStore:
                 )  # fmt: skip
                 self.outcome = EvalOutcome(action.digest, action.step, (result,))
             case SendPage():
-                self.sent.setdefault(action.incident, {}).setdefault(action.message.number, Delivery(self.now))
+                came = self.sent.setdefault(action.incident, {}).setdefault(action.message.number, {})
+                for receiver in action.receivers:
+                    came.setdefault(receiver, Delivery(self.now))
             case StorePostmortem():
                 self.postmortem = action.digest
             case CreateEvalCase():

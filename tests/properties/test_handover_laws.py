@@ -14,7 +14,7 @@ from opsloop.core.actions import SendPage, WithdrawPage
 from opsloop.core.facts import Delivery, IncidentFacts, ReleaseView
 from opsloop.core.incident.decide import decide
 from opsloop.core.reported import Ledger
-from opsloop.shell.notify.pages import payload
+from opsloop.shell.notify.payload import payload
 from tests.builders.correlation import at, incident, read_at, view
 from tests.builders.objects import BURN
 
@@ -31,7 +31,7 @@ class Desk:
     stored: dict[str, Incident] = field(default_factory=dict)
     cache: dict[str, Incident] = field(default_factory=dict)
     pending: dict[str, list[SendPage]] = field(default_factory=dict)  # by thread, in order
-    delivered: dict[str, dict[int, Delivery]] = field(default_factory=dict)
+    delivered: dict[str, dict[int, dict[str, Delivery]]] = field(default_factory=dict)
     alerts: dict[str, bool] = field(default_factory=dict)  # key at the pager → open
 
     # the world
@@ -100,12 +100,12 @@ class Desk:
         if not queue:
             return
         action = queue.pop(0)
-        body = payload("shop", action)
+        body = payload("shop", action, at(0))
         if body["action"] == "trigger":
             self.alerts[body["dedup_key"]] = True
         elif body["action"] == "resolve" and body["dedup_key"] in self.alerts:
             self.alerts[body["dedup_key"]] = False
-        self.delivered.setdefault(action.thread, {})[action.message.number] = Delivery(at(self.now))
+        self.delivered.setdefault(action.thread, {})[action.message.number] = {"pager": Delivery(at(self.now))}
 
     def restart(self) -> None:
         """Killed, and started again: it lists anew, and knows nothing of what was delivered."""

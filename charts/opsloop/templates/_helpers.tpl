@@ -43,8 +43,16 @@ app.kubernetes.io/part-of: opsloop
 {{- define "opsloop.prometheusFile" -}}
 {{- $sources := dict -}}
 {{- range $name, $source := (include "opsloop.sources" . | fromJson).sources -}}
-{{- $at := printf "/var/run/secrets/opsloop-prometheus/%s" $name -}}
 {{- $one := pick $source "url" "resolution" "delay" -}}
+{{- include "opsloop.access" (dict "into" $one "from" $source "at" (printf "/var/run/secrets/opsloop-prometheus/%s" $name)) -}}
+{{- if $one }}{{ $_ := set $sources $name $one }}{{ end -}}
+{{- end -}}
+{{- if $sources }}{{ toJson (dict "sources" $sources) }}{{ end -}}
+{{- end -}}
+
+{{/* How an HTTP server is asked, with paths of mounted files in place of Secrets: dict "into" (what is completed) "from" (values) "at" (the folder) */}}
+{{- define "opsloop.access" -}}
+{{- $one := .into -}}{{- $source := .from -}}{{- $at := .at -}}
 {{- with $source.headers }}{{ $_ := set $one "headers" . }}{{ end -}}
 {{- if ($source.tokenSecret).name }}{{ $_ := set $one "bearerTokenFile" (printf "%s/token" $at) }}{{ end -}}
 {{- if ($source.basicAuthSecret).name -}}
@@ -58,14 +66,22 @@ app.kubernetes.io/part-of: opsloop
 {{- end -}}
 {{- if $tls }}{{ $_ := set $one "tls" $tls }}{{ end -}}
 {{- end -}}
-{{- if $one }}{{ $_ := set $sources $name $one }}{{ end -}}
-{{- end -}}
-{{- if $sources }}{{ toJson (dict "sources" $sources) }}{{ end -}}
 {{- end -}}
 
 {{/* The Secrets and ConfigMaps of all sources as one projected volume, a folder for each source. */}}
 {{- define "opsloop.prometheusAccess" -}}
-{{- range $name, $source := (include "opsloop.sources" . | fromJson).sources }}
+{{- include "opsloop.accessFiles" (include "opsloop.sources" . | fromJson).sources }}
+{{- end -}}
+
+{{/* Secrets and ConfigMaps as items of a projected volume, a folder for each name: dict NAME → values */}}
+{{- define "opsloop.accessFiles" -}}
+{{- range $name, $source := . }}
+{{- with $source.urlSecret }}{{ if .name }}
+- secret: {name: {{ .name }}, items: [{key: {{ default "url" .key }}, path: {{ $name }}/url}]}
+{{- end }}{{ end }}
+{{- with $source.keySecret }}{{ if .name }}
+- secret: {name: {{ .name }}, items: [{key: {{ default "key" .key }}, path: {{ $name }}/key}]}
+{{- end }}{{ end }}
 {{- with $source.tokenSecret }}{{ if .name }}
 - secret: {name: {{ .name }}, items: [{key: {{ default "token" .key }}, path: {{ $name }}/token}]}
 {{- end }}{{ end }}
@@ -84,6 +100,21 @@ app.kubernetes.io/part-of: opsloop
 {{- end }}{{ end }}
 {{- end }}
 {{- end }}
+{{- end -}}
+
+{{/* The file of OPSLOOP_NOTIFICATIONS_FILE; nothing where pager.url says all. */}}
+{{- define "opsloop.notificationsFile" -}}
+{{- $file := pick .Values.notifications "cluster" "links" "routes" "default" -}}
+{{- $receivers := dict -}}
+{{- range $name, $receiver := .Values.notifications.receivers -}}
+{{- $at := printf "/var/run/secrets/opsloop-notifications/%s" $name -}}
+{{- $one := pick $receiver "format" "url" "severities" "labels" "template" "timeout" -}}
+{{- if ($receiver.urlSecret).name }}{{ $_ := set $one "urlFile" (printf "%s/url" $at) }}{{ end -}}
+{{- if ($receiver.keySecret).name }}{{ $_ := set $one "keyFile" (printf "%s/key" $at) }}{{ end -}}
+{{- include "opsloop.access" (dict "into" $one "from" $receiver "at" $at) -}}
+{{- $_ := set $receivers $name $one -}}
+{{- end -}}
+{{- if or $receivers $file.cluster $file.links $file.routes $file.default }}{{ toJson (set $file "receivers" $receivers) }}{{ end -}}
 {{- end -}}
 
 {{- define "opsloop.subject" -}}

@@ -133,12 +133,12 @@ class Credentials:
     def _load(self) -> Presented:
         access, headers, secrets = self._access, dict(self._access.headers), []
         if access.bearer_token_file:
-            token = _secret("bearerTokenFile", access.bearer_token_file)
+            token = secret("bearerTokenFile", access.bearer_token_file)
             headers["Authorization"] = f"Bearer {token}"
             secrets.append(token)
         if basic := access.basic_auth:
-            user = basic.username or _secret("basicAuth.usernameFile", basic.username_file)
-            password = _secret("basicAuth.passwordFile", basic.password_file)
+            user = basic.username or secret("basicAuth.usernameFile", basic.username_file)
+            password = secret("basicAuth.passwordFile", basic.password_file)
             try:
                 headers["Authorization"] = aiohttp.encode_basic_auth(user, password, "utf-8")
             except ValueError as error:
@@ -158,7 +158,8 @@ def _stamp(field: str, path: str) -> tuple[int, int, int]:
     return found.st_ino, found.st_mtime_ns, found.st_size
 
 
-def _secret(field: str, path: str) -> str:
+def secret(field: str, path: str) -> str:
+    """The one line in a file. Raises Unavailable that names field and file."""
     try:
         text = Path(path).read_text(encoding="utf-8").strip()
     except OSError as error:

@@ -1,6 +1,6 @@
 """The thread of an Incident at the pager: what people must hear of it, message by message."""
 
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import Field
 
@@ -19,7 +19,12 @@ class PageMessage(Model):
     severity: Severity = Field(description="Severity of the Incident at that time.")
     text: str = Field(default="", max_length=512, description="Content of the message in one sentence.")
     state: Literal["Decided", "Sent", "GivenUp", "Grouped"] = Field(
-        description="Decided before the pager is called, Sent after it answered 2xx, GivenUp if the message did not matter any more, Grouped if another message of the group says it."
+        description="Decided before a receiver is called, Sent after the first one answered 2xx, GivenUp if the message did not matter any more, Grouped if another message of the group says it."
+    )
+    to: list[Annotated[str, Field(max_length=40)]] = Field(
+        default_factory=list,
+        max_length=16,
+        description="Names of the receivers that the message is for, without those at which it was given up.",
     )
     group: str = Field(
         default="",
@@ -28,7 +33,19 @@ class PageMessage(Model):
     )
     decided_at: Time = Field(description="Time of the decision to send the message.")
     ended_at: Time | None = Field(
-        default=None, description="Time at which the pager answered 2xx, or at which the message was given up."
+        default=None, description="Time at which the first receiver answered 2xx, or at which the message was given up."
+    )
+
+
+class PageReceiver(Model):
+    """What one receiver did with the messages of the thread: it gets them in their order."""
+
+    name: str = Field(max_length=40, description="Name of the receiver in the operator's configuration.")
+    taken: int = Field(default=0, ge=0, description="Number of the latest message that it took, 0 for none.")
+    taken_at: Time | None = Field(default=None, description="Time at which it answered 2xx to that message.")
+    answer: str = Field(default="", max_length=256, description="Status and beginning of that answer.")
+    failure: str = Field(
+        default="", max_length=256, description="Last failure of the message after that, empty if there is none."
     )
 
 
@@ -49,6 +66,18 @@ class Page(Model):
         default="",
         max_length=128,
         description="Key of the alert at the pager that an Incident merged into this one had opened and that this thread goes on with; empty if it has an alert of its own.",
+    )
+    opened_by: str = Field(
+        default="",
+        max_length=253,
+        description="Name of the Incident that opened the alert that this thread goes on with; empty if it opened it itself.",
+    )
+    opened_for: str = Field(default="", max_length=253, description="Service of that Incident.")
+    receivers: list[PageReceiver] = Field(
+        default_factory=list,
+        max_length=16,
+        description="Receivers that were called for this thread, each with what it took and answered.",
+        json_schema_extra=map_list("name"),
     )
     messages: list[PageMessage] = Field(
         default_factory=list,

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any
 
 from opsloop.api.eval_expect import EvalExpect
@@ -11,6 +12,7 @@ from opsloop.api.incident import Incident, IncidentSpec, LinkedTicket
 from opsloop.api.page import PageMessage
 from opsloop.api.release import Release
 from opsloop.core.facts import Experience
+from opsloop.core.notify.routing import PAGER, Kind
 from opsloop.core.reported import Alert, Answer, Correction, Looked, Moved, QueuedTicket, Taught, Ticket
 
 
@@ -207,27 +209,51 @@ class DeleteInboxEntries:
 
 
 @dataclass(frozen=True, slots=True)
-class SendPage:
-    """Delivers one message of an Incident, after those before it, until the pager has it or it is withdrawn.
+class About:
+    """What a message says beside its own words. `service` and `team` are those of the Incident that has the alert opened."""
 
-    `thread` is the key of the Incident's own thread; with the message's number the pager drops repeats by it. `alert` is the
-    key of the alert there that it goes on with; "" = its own.
+    kind: Kind = "Incident"
+    service: str = ""
+    team: str = ""
+    runbook: str = ""  # the one that acts, or acted last
+    opened_by: str = ""  # the Incident whose alert this goes on with; "" = itself
+    opened_for: str = ""  # and its service
+    since: datetime | None = None  # the first call of the alert
+    called: tuple[str, ...] = ()  # severities of the calls of the alert until now, the present one last
+
+
+@dataclass(frozen=True, slots=True)
+class SendPage:
+    """Delivers one message to these receivers, to each after those before it, until it has it or the message is withdrawn.
+
+    `thread` is the key of the Incident's (or Release's) own thread; with the message's number a receiver drops repeats by it.
+    `alert` is the key of the alert there that it goes on with; "" = its own.
     """
 
-    incident: str
+    incident: str  # name of the Incident, or of the Release that tells something
     title: str
     thread: str
     message: PageMessage
     details: Mapping[str, str]
     alert: str = ""
+    receivers: tuple[str, ...] = (PAGER,)
+    about: About = About()
+
+
+@dataclass(frozen=True, slots=True)
+class KeepPage:
+    """Sends what was taken again and again, at receivers that would let the alert end; until the thread is resolved."""
+
+    page: SendPage
 
 
 @dataclass(frozen=True, slots=True)
 class WithdrawPage:
-    """Stops the delivery of one message; what is on the wire already may still arrive."""
+    """Stops the delivery of one message to these receivers; what is on the wire already may still arrive."""
 
     thread: str
     number: int
+    receivers: tuple[str, ...] = (PAGER,)
 
 
 @dataclass(frozen=True, slots=True)
@@ -286,6 +312,6 @@ class StopQuarantine:
 
 Action = (
     SetTemplate | ScaleDeployment | EnsureRevision | EnsureCanary | DeleteCanary | SetGates | RunEvals | AskLive | ForgetLive | StopEvals | CreateIncident | DeleteIncident
-    | FileToLedger | MoveAlerts | StoreTicketQueue | TakeTickets | NoteLooked | StoreTaught | TellAnswers | StoreExperience | DeleteInboxEntries | SendPage | WithdrawPage
+    | FileToLedger | MoveAlerts | StoreTicketQueue | TakeTickets | NoteLooked | StoreTaught | TellAnswers | StoreExperience | DeleteInboxEntries | SendPage | KeepPage | WithdrawPage
     | StorePostmortem | CreateEvalCase | StartQuarantine | ProbeQuarantine | StopQuarantine
 )  # fmt: skip

@@ -11,6 +11,7 @@ from opsloop.api.release import CaseResult, Release
 from opsloop.api.runbook import Runbook
 from opsloop.api.slo import ONLY, Tier
 from opsloop.core.alert_rules import NO_RULES, AlertRules
+from opsloop.core.notify.routing import Routing
 from opsloop.core.reported import Alert, Asked, HouseWords, InboxEntry, Ledger, Looked, QueuedTicket, Taught, Ticket
 from opsloop.core.statistics.evidence import Evidence
 from opsloop.core.statistics.evidence import Interval as PairCounts
@@ -412,10 +413,11 @@ class ReleaseView:
 
 @dataclass(frozen=True, slots=True)
 class Delivery:
-    """Outcome of a message to the pager, as far as this process saw it: delivered at a time, or the last failure."""
+    """Outcome of a message at one receiver, as far as this process saw it: taken at a time with an answer, or the last failure."""
 
     sent_at: datetime | None
     failure: str = ""
+    answer: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -449,7 +451,9 @@ class IncidentFacts:
     eval_cases: tuple[EvalCase, ...]  # of the root release
     ledger: Ledger
     postmortem: str | None  # digest of the subject of the stored postmortem; None where none is stored
-    deliveries: Mapping[int, Delivery] = field(default_factory=dict)  # by number of the message; only what was tried
+    deliveries: Mapping[int, Mapping[str, Delivery]] = field(default_factory=dict)
+    """By number of the message and name of the receiver; only what was tried."""
+    routing: Routing = field(default_factory=Routing)
     stop: Stop | None = None
     heard_since: datetime | None = None  # alerts of which nobody spoke since then are stale; None: nobody can say
     writes: Mapping[str, FieldWrite] = field(default_factory=dict)  # of people, by field of the spec: assignee, notes

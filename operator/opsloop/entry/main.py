@@ -12,7 +12,6 @@ from aiohttp import web
 
 from opsloop.adapters.clock import SystemClock
 from opsloop.adapters.kube import Kube
-from opsloop.adapters.pager import NoPager, WebhookPager
 from opsloop.adapters.prober import HttpProber
 from opsloop.core.correlation.method import Method
 from opsloop.core.tickets.house import House
@@ -21,6 +20,7 @@ from opsloop.entry.collector import collect_at_rest, keep_responsive
 from opsloop.entry.http_server import in_json, listen
 from opsloop.entry.intake_http import intake_routes
 from opsloop.entry.leader_election import Elector, identity_of
+from opsloop.entry.notifications import Notifications, connect_receivers, load_notifications
 from opsloop.entry.settings import Settings, load, load_house, load_method
 from opsloop.entry.sources import SourceConfig, connect_sources, load_sources
 from opsloop.entry.telemetry import Health, Metrics, build_app, serve, setup_logging
@@ -35,19 +35,18 @@ log = logging.getLogger("opsloop")
 
 
 def connect(
-    settings: Settings,
+    notifications: Notifications,
     sources: Mapping[str, SourceConfig],
     base: Kube,
     fence: Callable[[], None],
     session: aiohttp.ClientSession,
     metrics: Metrics,
 ) -> Ports:
-    """Ports on a real cluster: the API server, Prometheus, pods and the pager, as the settings name them.
+    """Ports on a real cluster: the API server, Prometheus, pods and receivers of notifications, as the settings name them.
 
     Everything is written behind the Lease's fence, except for what the intake stores.
     """
     kube = base.fenced(fence)
-    token_file = settings.pager_token_file or None
     return Ports(
         reader=kube,
         writer=kube,
@@ -56,14 +55,21 @@ def connect(
         access=kube,
         sources=connect_sources(sources, session),
         prober=HttpProber(session),
-        pager=WebhookPager(session, settings.pager_url, token_file) if settings.pager_url else NoPager(),
+        pager=connect_receivers(notifications, session),
+        routing=notifications.routing,
         events=EventPoster(kube),
         clock=SystemClock(),
         instruments=metrics,
     )
 
 
-async def operate(settings: Settings, house: House, method: Method, sources: Mapping[str, SourceConfig]) -> None:
+async def operate(
+    settings: Settings,
+    house: House,
+    method: Method,
+    sources: Mapping[str, SourceConfig],
+    notifications: Notifications,
+) -> None:
     """Runs until SIGTERM, or until one of the parts ends, which is an error: the kubelet then starts the process again."""
     metrics = Metrics()
     base = await _api_server(metrics)
@@ -71,7 +77,7 @@ async def operate(settings: Settings, house: House, method: Method, sources: Map
         gained = asyncio.Event()
         identity = identity_of(settings.pod_name, settings.pod_uid)
         elector = Elector(base, settings.pod_namespace, settings.lease_name, identity, gained.set)
-        ports = connect(settings, sources, base, elector.fence, session, metrics)
+        ports = connect(notifications, sources, base, elector.fence, session, metrics)
         operator = Operator(ports, settings, threads=True, words=house.words, method=method)
         greeting = asyncio.create_task(say_who_answers(operator.sources))  # each replica says what it reaches
         metrics.watch(operator.queue, lambda: elector.leading)
@@ -186,5 +192,6 @@ def run() -> None:
     settings = load(os.environ)
     keep_responsive()
     house, method, sources = load_house(settings), load_method(settings.correlation), load_sources(settings)
+    notifications = load_notifications(settings)
     setup_logging()
-    asyncio.run(operate(settings, house, method, sources))
+    asyncio.run(operate(settings, house, method, sources, notifications))

@@ -100,6 +100,7 @@ class Settings:
     tick: timedelta = timedelta(seconds=5)  # between two reads of the SLIs
     pager_url: str = ""  # empty: pages stay Decided
     pager_token_file: str = ""
+    notifications_file: str = ""  # JSON: receivers, routes and links (entry.notifications); empty: the pager above
     intake_port: int = 8080  # 0: any free one
     metrics_port: int = 8081  # 0: any free one
     token_audience: str = "opsloop"  # of tokens that the intake accepts
@@ -125,6 +126,7 @@ _PARSERS: Mapping[str, Callable[[str], Any]] = {
     "tick": _positive,
     "pager_url": _pager_url,
     "pager_token_file": str,
+    "notifications_file": str,
     "intake_port": _between(0, 65535),
     "metrics_port": _between(0, 65535),
     "token_audience": str,

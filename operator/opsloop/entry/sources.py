@@ -84,10 +84,11 @@ def _read(path: str) -> PrometheusFile:
     except OSError as error:
         raise Invalid(f"{where}: {error.strerror or error}") from error
     except ValidationError as error:  # its own text would repeat what was written
-        raise Invalid(f"{where}: {'; '.join(map(_fault, error.errors(include_input=False)))}") from None
+        raise Invalid(f"{where}: {'; '.join(map(fault, error.errors(include_input=False)))}") from None
 
 
-def _fault(error: Any) -> str:
+def fault(error: Any) -> str:
+    """What pydantic found, with the name of the field and without what was written there."""
     field = ".".join(map(str, error["loc"]))
     said = error["msg"].removeprefix("Value error, ")
     if error["type"] == "extra_forbidden":

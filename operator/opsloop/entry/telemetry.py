@@ -116,7 +116,10 @@ class Metrics:
             "opsloop_prometheus_up", "1 where the source answered the last query, 0 where not.", ["source"], registry=r
         )
         self._pages = Counter(
-            "opsloop_pages", "Calls to the pager, and messages given up.", ["action", "result"], registry=r
+            "opsloop_pages",
+            "Calls to receivers, and messages given up.",
+            ["receiver", "action", "result"],
+            registry=r,
         )
         self._deleted = Counter(
             "opsloop_incidents_deleted", "Incidents deleted as their retention was over.", ["namespace"], registry=r
@@ -135,7 +138,10 @@ class Metrics:
             "opsloop_commands", "Answers to commands that people gave by annotation.", ["command", "reason"], registry=r
         )
         self._undelivered = Gauge(
-            "opsloop_pages_undelivered", "Messages that the pager did not take and that are tried again.", registry=r
+            "opsloop_pages_undelivered",
+            "Messages that a receiver did not take and that are tried again.",
+            ["receiver"],
+            registry=r,
         )
         ProcessCollector(registry=r)
 
@@ -185,9 +191,9 @@ class Metrics:
         self._answered.labels(source).observe(seconds)
         self._source_up.labels(source).set(float(result in ("ok", "invalid", "partial")))
 
-    def page(self, action: str, result: str) -> None:
-        """Counts one call to the pager, or one message that was given up."""
-        self._pages.labels(action, result).inc()
+    def page(self, receiver: str, action: str, result: str) -> None:
+        """Counts one call to a receiver, or one message that was given up there."""
+        self._pages.labels(receiver, action, result).inc()
 
     def correction(self, result: str) -> None:
         """Counts one correction that a person asked for."""
@@ -207,9 +213,9 @@ class Metrics:
         """Counts one answer to a command that a person gave by annotation."""
         self._commands.labels(command, reason).inc()
 
-    def undelivered(self, count: int) -> None:
-        """Publishes the number of messages that the pager did not take and that are tried again."""
-        self._undelivered.set(count)
+    def undelivered(self, receiver: str, count: int) -> None:
+        """Publishes the number of messages that a receiver did not take and that are tried again."""
+        self._undelivered.labels(receiver).set(count)
 
     def loop_lag(self, seconds: float, worst: float) -> None:
         """Publishes the lag of the event loop now, and the worst of late, in seconds."""

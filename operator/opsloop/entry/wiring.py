@@ -77,6 +77,7 @@ class Operator:
             experience=experience_store(ports.reader, ports.writer),
             taught=taught_store(ports.reader, ports.writer),
             pages=PageSender(ports.pager, ports.clock, self.queue.enqueue, ports.instruments),
+            routing=ports.routing,
             events=ports.events,
             stops=self.stops,
             enqueue=self.queue.enqueue,

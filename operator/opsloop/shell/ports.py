@@ -13,6 +13,7 @@ from opsloop.api.eval_request import EvalRequest
 from opsloop.core.alert_rules import AlertRule
 from opsloop.core.decision import Event
 from opsloop.core.facts import ProbeReply
+from opsloop.core.notify.routing import Routing
 
 Object = dict[str, Any]
 ObjectKey = tuple[str, str, str]
@@ -194,10 +195,10 @@ class Prober(Protocol):
 
 
 class Pager(Protocol):
-    """Pages a person."""
+    """Tells receivers, each of which has a name."""
 
-    async def page(self, payload: Object) -> None:
-        """POST; returns when the receiver answered 2xx, else raises Unavailable or Permanent."""
+    async def page(self, receiver: str, payload: Object) -> str:
+        """Status and beginning of the receiver's answer, which is 2xx; else raises Unavailable or Permanent."""
         ...
 
 
@@ -228,8 +229,8 @@ class Instruments(Protocol):
         """Counts one query; `result` is ok, invalid, partial, refused, timeout or unavailable."""
         ...
 
-    def page(self, action: str, result: str) -> None:
-        """Counts one call to the pager, or one message that was given up; `result` is sent, failed or given_up."""
+    def page(self, receiver: str, action: str, result: str) -> None:
+        """Counts one call to a receiver, or one message given up there; `result` is sent, failed, resent or given_up."""
         ...
 
     def set_aside(self, what: str, count: int) -> None:
@@ -253,8 +254,8 @@ class Instruments(Protocol):
         """Counts one answer to a command that a person gave by annotation."""
         ...
 
-    def undelivered(self, count: int) -> None:
-        """Publishes the number of messages that the pager has refused or not answered, and that are tried again."""
+    def undelivered(self, receiver: str, count: int) -> None:
+        """Publishes the number of messages that a receiver has refused or not answered, and that are tried again."""
         ...
 
 
@@ -270,6 +271,7 @@ class Ports:
     sources: Mapping[str, Source]  # by the name that spec.slo.source has; api.slo.DEFAULT_SOURCE is always there
     prober: Prober
     pager: Pager
+    routing: Routing  # which receivers of the pager a message is for
     events: Events
     clock: Clock
     instruments: Instruments

@@ -10,6 +10,7 @@ from typing import Any
 from opsloop.core.alerts.ledger import REPEATS
 from opsloop.core.correlation.method import Method
 from opsloop.core.facts import AdmissionAnswer, Experience, ObjectChanges, ReleaseView, TemplateWrite
+from opsloop.core.notify.routing import Routing
 from opsloop.core.postmortem.curve import Curve
 from opsloop.core.reported import HouseWords, Looked, Taught
 from opsloop.shell.apart import Apart
@@ -80,6 +81,7 @@ class Runtime:
     apart: Apart
     evals: EvalRunner
     pages: PageSender
+    routing: Routing
     events: Events
     stops: Stops
     enqueue: Callable[[ObjectKey], None]

@@ -63,10 +63,11 @@ class RecordingPager(FakePager):
         super().__init__()
         self._record = record
 
-    async def page(self, payload: Object) -> None:
+    async def page(self, receiver: str, payload: Object) -> str:
         """As the port says."""
-        await super().page(payload)
+        answer = await super().page(receiver, payload)
         self._record.paged(payload)
+        return answer
 
 
 @dataclass(slots=True)

@@ -34,31 +34,31 @@ Written = tuple[Mapping[str, str], Iterable[tuple[int, float]]]
 """(labels, samples of (milliseconds, value)); the value may be the staleness marker."""
 
 
-def binary() -> Path | None:
+def binary(name: str = PACKAGE, variable: str = BINARY_VARIABLE) -> Path | None:
     """The server's binary: named by the environment, fetched before, or on the PATH; None where there is none."""
-    if named := os.environ.get(BINARY_VARIABLE):
+    if named := os.environ.get(variable):
         return Path(named)
     if os.environ.get(REAL_WORLD_VARIABLE):
-        return fetched()
-    cached = sorted((paths.CACHE / PACKAGE).glob(f"*/{store.MARKER}"))
+        return fetched(name, variable)
+    cached = sorted((paths.CACHE / name).glob(f"*/{store.MARKER}"))
     if cached:
-        return cached[-1].parent / "usr" / "bin" / PACKAGE
-    path = shutil.which(PACKAGE)
+        return cached[-1].parent / "usr" / "bin" / name
+    path = shutil.which(name)
     return None if path is None else Path(path)
 
 
-def fetched() -> Path:
-    """Debian's package, unpacked in the cache; fetched where it is not there yet."""
+def fetched(name: str = PACKAGE, variable: str = BINARY_VARIABLE) -> Path:
+    """Program and package of Debian, unpacked in the cache; fetched where it is not there yet."""
 
     def unpack(current: Step, into: Path) -> None:
-        for package in debian.Private().download(current, [PACKAGE], into):
+        for package in debian.Private().download(current, [name], into):
             current.run(["dpkg", "-x", package, into])
             package.unlink()
 
-    with step("prometheus", f"or name a binary in {BINARY_VARIABLE}") as current:
-        key = store.key_of(PACKAGE, debian.SUITE, "1")
-        entry, _ = store.ensure_entry(PACKAGE, debian.SUITE, key, lambda into: unpack(current, into))
-    return entry / "usr" / "bin" / PACKAGE
+    with step(name, f"or name a binary in {variable}") as current:
+        key = store.key_of(name, debian.SUITE, "1")
+        entry, _ = store.ensure_entry(name, debian.SUITE, key, lambda into: unpack(current, into))
+    return entry / "usr" / "bin" / name
 
 
 def version(server: Path) -> str:

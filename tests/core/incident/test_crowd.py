@@ -98,7 +98,7 @@ def test_the_last_incident_ends_the_crowds_thread(incidents: tuple[Incident, ...
 
 def test_a_refused_page_of_a_crowd_matters_while_any_of_it_is_open() -> None:
     member = paged("answers-1", call(90, GROUP, "Decided"), phase="Resolved")
-    refused = {1: Delivery(None, "503")}
+    refused = {1: {"pager": Delivery(None, "503")}}
     open_ = facts(member, seen=sli(0.0), incidents=(paged("c-1", call(90, GROUP)),), deliveries=refused)
     over = facts(member, seen=sli(0.0), deliveries=refused)
     assert [m.state for m in after(open_).page.messages] == ["Decided"]  # type: ignore[union-attr]

@@ -12,7 +12,7 @@ from opsloop.core.decision import Decision
 from opsloop.core.facts import IncidentFacts
 from opsloop.core.incident.decide import decide
 from opsloop.core.reported import Ledger
-from opsloop.shell.notify.pages import payload
+from opsloop.shell.notify.payload import payload
 from tests.builders.correlation import at, incident, read_at, view
 from tests.builders.objects import BURN
 
@@ -51,7 +51,7 @@ def look(own: Incident, *others: Incident, seconds: float = 0, root: str = "fire
 
 def sent(decision: Decision) -> list[tuple[str, str, str]]:
     """(action, reason, key of the alert at the pager) of each message."""
-    bodies = [payload("shop", action) for action in decision.actions if isinstance(action, SendPage)]
+    bodies = [payload("shop", action, at(0)) for action in decision.actions if isinstance(action, SendPage)]
     return [(body["action"], body["reason"], body["dedup_key"]) for body in bodies]
 
 

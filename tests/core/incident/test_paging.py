@@ -50,7 +50,7 @@ def told(seen: IncidentFacts) -> list[tuple[str, str]]:
 CALLED = thread_of(message())
 OVER = thread_of(message(), message(2, "resolve", reason="Resolved"))
 SEV2 = thread_of(message(severity="sev2"))
-REFUSED = {1: Delivery(None, "pager: 503 try later")}
+REFUSED = {1: {"pager": Delivery(None, "pager: 503 try later")}}
 TAKEN = "a person has taken it on (annotation true)"
 ACKNOWLEDGED = {"annotations": {"opsloop.dev/acknowledge": "true"}}
 PUSHED = service(known=(ADOPTED, BLOCKED_BAD), rollback=DONE)
@@ -99,7 +99,7 @@ def test_an_undelivered_page_is_sent_again_with_the_same_key_and_number() -> Non
 
 
 def test_a_delivered_page_is_stored_with_its_time() -> None:
-    seen = facts(burnt(**thread_of(message(state="Decided"))), deliveries={1: Delivery(at(3))})
+    seen = facts(burnt(**thread_of(message(state="Decided"))), deliveries={1: {"pager": Delivery(at(3))}})
     status = after(seen)
     assert status.page is not None and (status.page.state, status.page.sent_at) == ("Sent", at(3))
     assert acts(seen, SendPage) == [] and condition_of(status, "Paged") == ("True", "Delivered")
@@ -133,8 +133,8 @@ def test_a_refused_page_is_said_with_the_receivers_answer_and_tried_on() -> None
         pytest.param(facts(burnt("Resolved", **thread_of(message(state="Decided"))), seen=sli(0.0), deliveries=REFUSED), ["GivenUp", "Decided"], ["PageGivenUp"], id="the Incident is over"),
         pytest.param(facts(burnt(meta=ACKNOWLEDGED, **thread_of(message(state="Decided"))), deliveries=REFUSED), ["GivenUp", "Decided"], ["PageGivenUp"], id="a person has taken it on without a page"),
         pytest.param(facts(burnt(**thread_of(message(state="Decided", severity="sev2"))), deliveries=REFUSED), ["GivenUp", "Decided"], [], id="a worse severity says it all"),
-        pytest.param(facts(burnt("Resolved", resolvedAt=at(90), **thread_of(message(), message(2, "resolve", "Decided"))), service(live=V1), sli(0.8), deliveries={2: Delivery(None, "503")}), ["Sent", "GivenUp", "Decided"], [], id="the harm is back before its end was delivered"),
-        pytest.param(facts(burnt("Resolved", resolvedAt=at(-90_000), **thread_of(message(), message(2, "resolve", "Decided", decidedAt=at(-90_000)))), seen=sli(0.0), deliveries={2: Delivery(None, "503")}), ["Sent", "GivenUp"], ["PageGivenUp"], id="an end is not tried for more than a day"),
+        pytest.param(facts(burnt("Resolved", resolvedAt=at(90), **thread_of(message(), message(2, "resolve", "Decided"))), service(live=V1), sli(0.8), deliveries={2: {"pager": Delivery(None, "503")}}), ["Sent", "GivenUp", "Decided"], [], id="the harm is back before its end was delivered"),
+        pytest.param(facts(burnt("Resolved", resolvedAt=at(-90_000), **thread_of(message(), message(2, "resolve", "Decided", decidedAt=at(-90_000)))), seen=sli(0.0), deliveries={2: {"pager": Delivery(None, "503")}}), ["Sent", "GivenUp"], ["PageGivenUp"], id="an end is not tried for more than a day"),
     ],
 )  # fmt: skip
 def test_what_does_not_matter_any_more_is_given_up(seen: IncidentFacts, expected: list[str], said: list[str]) -> None:

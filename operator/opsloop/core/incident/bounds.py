@@ -57,7 +57,10 @@ def folded(status: IncidentStatus) -> IncidentStatus:
         }
     )
     page = status.page and status.page.model_copy(
-        update={"messages": [_cut(m, text=200) for m in status.page.messages]}
+        update={
+            "messages": [_cut(m, text=200) for m in status.page.messages],
+            "receivers": [_cut(r, answer=200, failure=200) for r in status.page.receivers],
+        }
     )
     changes = {
         "title": cut(status.title, 256),

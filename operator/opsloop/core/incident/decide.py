@@ -13,6 +13,7 @@ from opsloop.core.facts import IncidentFacts, ReleaseView
 from opsloop.core.incident import (
     blindness,
     bounds,
+    delivery,
     dependencies,
     followup,
     lifecycle,
@@ -64,7 +65,7 @@ def decide(
     people.record_acts(decision)
     if not decision.status.merged_into:
         _merge_or_act(decision, topology, grace)
-    paging.deliver(decision)
+    delivery.deliver(decision)
     bounds.fit(decision)
     pacing.pace(decision)
     followup.postmortem(decision)

@@ -14,8 +14,9 @@ from opsloop.core.facts import IncidentFacts
 from opsloop.core.incident import plays, thread, timeline
 from opsloop.core.incident import recovery as recoveries
 from opsloop.core.incident.acts import unsafe_text
+from opsloop.core.incident.delivery import MERGED
 from opsloop.core.incident.effect import rollback_pending, rollback_record
-from opsloop.core.incident.paging import MERGED, REOPENED, call, escalate, with_play
+from opsloop.core.incident.paging import REOPENED, call, escalate, with_play
 from opsloop.core.incident.plays import STANDING_GRANT
 from opsloop.core.incident.recovery import Recovery
 from opsloop.core.incident.state import CONTESTED, IncidentBuilder, is_contested

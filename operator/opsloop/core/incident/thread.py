@@ -3,10 +3,13 @@
 from collections.abc import Sequence
 from datetime import datetime
 
-from opsloop.api.page import Page, PageMessage
+from opsloop.api.page import Page, PageMessage, PageReceiver
+from opsloop.core.facts import Delivery
+from opsloop.core.notify.routing import MOST_RECEIVERS
 
 MOST_MESSAGES = 32
 LONGEST_TEXT = 512
+LONGEST_ANSWER = 256
 
 
 def messages_of(page: Page | None) -> list[PageMessage]:
@@ -26,8 +29,36 @@ def messages_of(page: Page | None) -> list[PageMessage]:
 
 
 def undelivered(page: Page | None) -> list[PageMessage]:
-    """Messages that are decided and neither delivered nor given up, oldest first."""
-    return [m for m in messages_of(page) if m.state == "Decided"]
+    """Messages that somebody has not taken and at whom they are not given up, oldest first."""
+    return [m for m in messages_of(page) if m.state == "Decided" or left(page, m)]
+
+
+def left(page: Page | None, message: PageMessage) -> list[str]:
+    """Receivers that have not taken this message yet, of those for whom it is."""
+    if message.state not in ("Decided", "Sent") or page is None:
+        return []
+    taken = {r.name: r.taken for r in page.receivers}
+    return [name for name in message.to if taken.get(name, 0) < message.number]
+
+
+def told(page: Page | None, group: str = "") -> list[str]:
+    """Receivers that may know of the thread, as a message of it was for them."""
+    names = [] if group or page is None else [r.name for r in page.receivers]
+    return list(dict.fromkeys([*names, *(name for m in messages_of(page) if m.group == group for name in m.to)]))
+
+
+def noted(page: Page, number: int, name: str, outcome: Delivery) -> Page:
+    """The thread with what came of a message at one receiver. What it took before is not overwritten."""
+    known = next((r for r in page.receivers if r.name == name), PageReceiver(name=name))
+    if number <= known.taken:
+        return page
+    if outcome.sent_at is None:
+        new = known.model_copy(update={"failure": outcome.failure[:LONGEST_ANSWER]})
+    else:
+        answer = outcome.answer[:LONGEST_ANSWER]
+        new = PageReceiver(name=name, taken=number, taken_at=outcome.sent_at, answer=answer)
+    others = [r for r in page.receivers if r.name != name]
+    return page.model_copy(update={"receivers": [*others, new][-MOST_RECEIVERS:]})
 
 
 def calls(page: Page | None, group: str | None = None) -> list[PageMessage]:
@@ -54,6 +85,7 @@ def put(page: Page | None, key: str, message: PageMessage, continues: str = "") 
     messages = [message if m.number == message.number else m for m in kept] if known else [*kept, message]
     messages = _bounded(messages)
     triggers = [m for m in messages if m.action == "trigger"]
+    same = {name: getattr(page, name) for name in ("opened_by", "opened_for", "receivers")} if page else {}
     latest = triggers[-1] if triggers else message
     sent = [m.ended_at for m in triggers if m.state == "Sent" and m.ended_at is not None]
     return Page(
@@ -65,6 +97,7 @@ def put(page: Page | None, key: str, message: PageMessage, continues: str = "") 
         reason=latest.reason,
         continues=page.continues if page else continues,
         messages=messages,
+        **same,
     )
 
 
@@ -77,6 +110,7 @@ def _bounded(messages: Sequence[PageMessage]) -> list[PageMessage]:
     """At most MOST_MESSAGES, without the oldest that are ended; what is not delivered yet stays as long as it can."""
     kept = list(messages)
     while len(kept) > MOST_MESSAGES:
-        old = next((m for m in kept[:-1] if m.state != "Decided"), kept[0])
+        ended_ones = (m for m in kept[:-1] if m.state != "Decided")
+        old = next(ended_ones, kept[0])
         kept.remove(old)
     return kept

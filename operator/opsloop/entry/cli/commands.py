@@ -18,6 +18,7 @@ from opsloop.adapters.kube import Kube
 from opsloop.core.gate.report import USAGE
 from opsloop.entry.cli import correlate as cli_correlate
 from opsloop.entry.cli import gate as cli_gate
+from opsloop.entry.cli import notify as cli_notify
 from opsloop.entry.cli import people as cli_people
 from opsloop.entry.cli import postmortems as cli_postmortems
 from opsloop.entry.cli import show as cli_show
@@ -53,6 +54,8 @@ def main(argv: Sequence[str] | None = None, connect: Connect = connect) -> int:
             return _operator()
         if arguments.command == "correlate":
             return cli_correlate.correlate(arguments)
+        if arguments.command == "notify":
+            return cli_notify.notify(arguments)
         if arguments.command == "simulate":
             return _simulate(arguments)
         return asyncio.run(_run(arguments, connect))
@@ -122,6 +125,8 @@ def parser() -> argparse.ArgumentParser:
     _tickets(commands)
     _people(commands)
     _correlate(commands)
+    telling = "test the receivers of notifications, and say who hears of what; run it in the operator's pod"
+    cli_notify.add_to(commands.add_parser("notify", help=telling, description=telling))
     halt = "stop opsloop in a namespace, or in its own for all: it only watches, tells and lowers"
     stop = _reader(commands.add_parser("stop", help=halt, description=halt))
     stop.add_argument("reason", metavar="REASON", help="why, and by whom; it is shown wherever opsloop says so")

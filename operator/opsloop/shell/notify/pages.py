@@ -1,31 +1,33 @@
-"""Delivers messages to the pager in the background, so that a pager that is down delays no mitigation."""
+"""Delivers messages to receivers in the background, so that one that is down delays no mitigation and no other receiver."""
 
 import asyncio
 import contextlib
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
-from opsloop.api.meta import format_time
-from opsloop.core.actions import SendPage, WithdrawPage
+from opsloop.core.actions import KeepPage, SendPage, WithdrawPage
 from opsloop.core.facts import Delivery
 from opsloop.errors import OpsloopError, Unavailable
-from opsloop.shell.ports import Clock, Instruments, Object, ObjectKey, Pager
+from opsloop.shell.notify.payload import alert_of, payload
+from opsloop.shell.ports import Clock, Instruments, ObjectKey, Pager
 
 log = logging.getLogger(__name__)
 
 FIRST_PAUSE = 1.0
 LONGEST_PAUSE = 60.0
 LONGEST_ASKED = 300.0  # of Retry-After: a receiver that asks for more is tried anyway
+RESEND = 60.0  # seconds between two repeats of what is kept; Prometheus repeats its own alerts as often
 DELETED = "Deleted"  # reason of the end of a thread whose Incident was deleted
 MOST_KEPT = 2048  # threads without anything to deliver whose outcomes are remembered
 
 
 @dataclass
 class _Thread:
-    """Messages of one Incident, by number, that are to be delivered in order, and what came of those before."""
+    """Messages of one Incident for one receiver, by number, that are to be delivered in order, and what came of those before."""
 
     namespace: str
+    receiver: str
     pending: dict[int, SendPage] = field(default_factory=dict)
     outcomes: dict[int, Delivery] = field(default_factory=dict)
     last: SendPage | None = None  # the message with the highest number
@@ -34,52 +36,73 @@ class _Thread:
 
 
 class PageSender:
-    """Delivers each message at least once, with a key by which the receiver drops repeats.
+    """Delivers each message at least once to each of its receivers, with a key by which the receiver drops repeats.
 
     A message waits for those of its thread before it, so that no resolve overtakes the call that it ends. After a restart
-    a message that is decided and not stored as sent is delivered again.
+    a message that is decided and not stored as sent is delivered again. Receivers do not wait for each other.
     """
 
     def __init__(
         self, pager: Pager, clock: Clock, on_change: Callable[[ObjectKey], None], instruments: Instruments
     ) -> None:
-        """`on_change` requests a reconcile of the Incident, which stores what came of its message."""
+        """`on_change` requests a reconcile of the Incident or Release, which stores what came of its message."""
         self._pager = pager
         self._clock = clock
         self._on_change = on_change
         self._instruments = instruments
-        self._threads: dict[str, _Thread] = {}
+        self._threads: dict[tuple[str, str], _Thread] = {}  # by key of the thread, and receiver
+        self._kept: dict[
+            tuple[str, str], tuple[str, SendPage]
+        ] = {}  # by key of the alert, and receiver: with namespace
+        self._repeating: asyncio.Task[None] | None = None
 
     def send(self, namespace: str, action: SendPage) -> None:
-        """Starts the delivery, once per message; returns at once."""
-        thread = self._threads.setdefault(action.thread, _Thread(namespace))
+        """Starts the delivery, once per message and receiver; returns at once."""
+        for receiver in action.receivers:
+            self._send(namespace, receiver, action)
+
+    def _send(self, namespace: str, receiver: str, action: SendPage) -> None:
+        thread = self._threads.setdefault((action.thread, receiver), _Thread(namespace, receiver))
         number, outcome = action.message.number, thread.outcomes.get(action.message.number)
         if number in thread.pending or (outcome is not None and outcome.sent_at is not None):
             return
         thread.pending[number] = action
+        if action.message.action == "resolve":
+            self._kept.pop((alert_of(action), receiver), None)
         if thread.last is None or thread.last.message.number < number:
             thread.last = action
         if thread.task is None or thread.task.done():  # one that has ended takes no further message
-            thread.task = asyncio.create_task(self._deliver_all(thread), name=f"page-{action.incident}")
+            thread.task = asyncio.create_task(self._deliver_all(thread), name=f"page-{action.incident}-{receiver}")
+
+    def keep(self, namespace: str, action: KeepPage) -> None:
+        """Repeats what these receivers have taken, each minute until the alert is resolved: they end what nobody repeats.
+
+        Idempotent; the latest words are repeated.
+        """
+        for receiver in action.page.receivers:
+            thread = self._threads.get((action.page.thread, receiver))
+            if thread is not None and thread.last is not None and thread.last.message.action == "resolve":
+                continue
+            self._kept[alert_of(action.page), receiver] = namespace, action.page
+        if self._kept and (self._repeating is None or self._repeating.done()):
+            self._repeating = asyncio.create_task(self._repeat_all(), name="pages-repeated")
 
     def withdraw(self, action: WithdrawPage) -> None:
         """Stops trying to deliver a message that was given up. Nothing where it is not tried."""
-        thread = self._threads.get(action.thread)
-        if thread is not None and (given_up := thread.pending.pop(action.number, None)) is not None:
-            thread.withdrawn.set()
-            self._instruments.page(given_up.message.action, "given_up")
-            self._publish()
+        for receiver in action.receivers:
+            thread = self._threads.get((action.thread, receiver))
+            if thread is not None and (given_up := thread.pending.pop(action.number, None)) is not None:
+                thread.withdrawn.set()
+                self._instruments.page(receiver, given_up.message.action, "given_up")
+                self._publish(receiver)
 
     def end(self, namespace: str, incident: str) -> None:
-        """Ends the threads of an Incident that was deleted: nothing else tells the pager. Idempotent.
+        """Ends the threads of an Incident that was deleted: nothing else tells its receivers. Idempotent.
 
         Only of threads to which this process sent something: an Incident that was deleted while no opsloop ran leaves its own.
         """
-        for thread in list(self._threads.values()):
-            last = thread.last
-            if last is None or (thread.namespace, last.incident) != (namespace, incident) or last.message.group:
-                continue
-            if any(other.last is not None and other.last.alert == last.thread for other in self._threads.values()):
+        for last in [*self._last_of(namespace, incident)]:
+            if any(t.last is not None and t.last.alert == last.thread for t in self._threads.values()):
                 continue  # another Incident's thread goes on with this alert, and ends it
             if last.message.action != "resolve":
                 end = {
@@ -90,14 +113,31 @@ class PageSender:
                 }
                 self.send(namespace, replace(last, message=last.message.model_copy(update=end)))
 
-    def deliveries(self, key: str) -> Mapping[int, Delivery]:
-        """What came of an Incident's messages, by number; empty where this process tried none. `key`: of its own thread."""
-        thread = self._threads.get(key)
-        return dict(thread.outcomes) if thread else {}
+    def _last_of(self, namespace: str, incident: str) -> Iterator[SendPage]:
+        """The last message of its own thread at each receiver, for that receiver only."""
+        for (_, receiver), thread in list(self._threads.items()):
+            last = thread.last
+            if last is None or (thread.namespace, last.incident) != (namespace, incident) or last.message.group:
+                continue
+            if last.about.kind == "Incident":
+                yield replace(last, receivers=(receiver,))
+
+    def deliveries(self, key: str) -> Mapping[int, Mapping[str, Delivery]]:
+        """What came of an Incident's messages, by number and receiver; empty where this process tried none. `key`: of its own thread."""
+        found: dict[int, dict[str, Delivery]] = {}
+        for thread in self._of(key):
+            for number, outcome in thread.outcomes.items():
+                found.setdefault(number, {})[thread.receiver] = outcome
+        return found
+
+    def _of(self, key: str) -> list[_Thread]:
+        names = {receiver for _, receiver in self._threads}
+        return [thread for name in sorted(names) if (thread := self._threads.get((key, name))) is not None]
 
     async def close(self) -> None:
         """Cancels deliveries under way."""
         tasks = [thread.task for thread in self._threads.values() if thread.task is not None]
+        tasks += [self._repeating] if self._repeating is not None else []
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
@@ -114,8 +154,8 @@ class PageSender:
             asked = failure.after if isinstance(failure, Unavailable) and failure.after else 0.0
             wait = max(pause, min(asked, LONGEST_ASKED))
             log.error(
-                "incident %s/%s: page %d not sent, next try in %.0f s: %s",
-                thread.namespace, action.incident, number, wait, failure,
+                "%s %s/%s: message %d not sent to %s, next try in %.0f s: %s",
+                action.about.kind.lower(), thread.namespace, action.incident, number, thread.receiver, wait, failure,
             )  # fmt: skip
             thread.withdrawn.clear()
             with contextlib.suppress(TimeoutError):
@@ -123,50 +163,59 @@ class PageSender:
             pause = min(pause * 2, LONGEST_PAUSE)
 
     async def _try(self, thread: _Thread, action: SendPage) -> OpsloopError | None:
-        """One call; None where the pager took the message."""
+        """One call; None where the receiver took the message."""
         number = action.message.number
         try:
-            await self._pager.page(payload(thread.namespace, action))
+            answer = await self._pager.page(thread.receiver, payload(thread.namespace, action, self._clock.now()))
         except OpsloopError as error:
             self._note(thread, action, Delivery(None, str(error)))
             return error
         thread.pending.pop(number, None)
-        self._note(thread, action, Delivery(self._clock.now()))
+        self._note(thread, action, Delivery(self._clock.now(), answer=answer))
         self._forget_old()
         return None
 
+    async def _repeat_all(self) -> None:
+        """Repeats what is kept. What fails is repeated a minute later: the receiver holds the alert for some of them."""
+        while self._kept:
+            await asyncio.gather(*(self._repeat(key, *kept) for key, kept in list(self._kept.items())))
+            await asyncio.sleep(RESEND)
+
+    async def _repeat(self, key: tuple[str, str], namespace: str, action: SendPage) -> None:
+        _, receiver = key
+        try:
+            await self._pager.page(receiver, payload(namespace, action, self._clock.now()))
+        except OpsloopError as error:
+            log.warning("%s/%s: not repeated to %s: %s", namespace, action.incident, receiver, error)
+            self._instruments.page(receiver, action.message.action, "failed")
+            return
+        self._instruments.page(receiver, action.message.action, "resent")
+        if key not in self._kept:  # it was resolved meanwhile, and this repeat may have come later than its end
+            thread = self._threads.get((action.thread, receiver))
+            if thread is not None and thread.last is not None and thread.last.message.action == "resolve":
+                self._again(thread, thread.last)
+
+    def _again(self, thread: _Thread, action: SendPage) -> None:
+        """Delivers a message once more."""
+        thread.outcomes.pop(action.message.number, None)
+        self._send(thread.namespace, thread.receiver, action)
+
     def _note(self, thread: _Thread, action: SendPage, outcome: Delivery) -> None:
-        """Remembers the outcome; the Incident is reconciled where it differs from the one before."""
-        self._instruments.page(action.message.action, "failed" if outcome.sent_at is None else "sent")
+        """Remembers the outcome; the object is reconciled where it differs from the one before."""
+        receiver = thread.receiver
+        self._instruments.page(receiver, action.message.action, "failed" if outcome.sent_at is None else "sent")
         number = action.message.number
         if thread.outcomes.get(number) != outcome:
             thread.outcomes[number] = outcome
-            self._on_change(("Incident", thread.namespace, action.incident))
-        self._publish()
+            self._on_change((action.about.kind, thread.namespace, action.incident))
+        self._publish(receiver)
 
-    def _publish(self) -> None:
-        undelivered = (n in thread.outcomes for thread in self._threads.values() for n in thread.pending)
-        self._instruments.undelivered(sum(undelivered))
+    def _publish(self, receiver: str) -> None:
+        mine = (thread for thread in self._threads.values() if thread.receiver == receiver)
+        undelivered = (n in thread.outcomes for thread in mine for n in thread.pending)
+        self._instruments.undelivered(receiver, sum(undelivered))
 
     def _forget_old(self) -> None:
         idle = [key for key, thread in self._threads.items() if not thread.pending]
         for key in idle[: max(0, len(idle) - MOST_KEPT)]:
             del self._threads[key]
-
-
-def payload(namespace: str, action: SendPage) -> Object:
-    """Body of the POST: flat JSON with the dedup_key of the alert, the action, and the message's own id."""
-    message = action.message
-    return {
-        "dedup_key": message.group or action.alert or action.thread,
-        "message_id": f"{action.thread}/{message.number}",
-        "action": message.action,
-        "reason": message.reason,
-        "severity": message.severity,
-        "title": action.title,
-        "message": message.text,
-        "incident": action.incident,
-        "namespace": namespace,
-        "decidedAt": format_time(message.decided_at),
-        "details": dict(action.details),
-    }

@@ -24,6 +24,7 @@ from opsloop.core.actions import (
     EnsureRevision,
     FileToLedger,
     ForgetLive,
+    KeepPage,
     MoveAlerts,
     NoteLooked,
     ProbeQuarantine,
@@ -252,6 +253,8 @@ async def execute(runtime: Runtime, namespace: str, obj: Object, action: Action)
             await _delete_inbox_entries(runtime, namespace, action)
         case SendPage():
             runtime.pages.send(namespace, action)
+        case KeepPage():
+            runtime.pages.keep(namespace, action)
         case WithdrawPage():
             runtime.pages.withdraw(action)
         case StorePostmortem():

@@ -166,6 +166,7 @@ async def incident_facts(runtime: Runtime, namespace: str, name: str) -> Inciden
         ledger=await _with_merged(runtime, namespace, name),
         postmortem=await _postmortem(runtime, namespace, name),
         deliveries=runtime.pages.deliveries(page.dedup_key) if page else {},
+        routing=runtime.routing,
         stop=runtime.stops.of(namespace),
         heard_since=runtime.heard_since(),
         writes=_writes(runtime.cache.get("Incident", namespace, name) or {}),

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from opsloop.api.slo import DEFAULT_SOURCE
 from opsloop.core.alert_rules import AlertRule
 from opsloop.core.decision import Event
+from opsloop.core.notify.routing import Routing
 from opsloop.errors import OpsloopError
 from opsloop.shell.ports import Object, ObjectKey, Ports, Source, Telemetry
 from opsloop.simulator.fakes.clock import FakeClock
@@ -48,7 +49,7 @@ class FakeInstruments:
         self.on_reconciled: Callable[[ObjectKey, str], None] = lambda key, result: None
         self.pages: Counter[tuple[str, str]] = Counter()
         self.queries: Counter[tuple[str, str]] = Counter()
-        self.pages_undelivered = 0
+        self.undelivered_at: dict[str, int] = {}
         self.aside: Counter[str] = Counter()
         self.incidents_deleted = 0
         self.corrections: Counter[str] = Counter()
@@ -61,7 +62,7 @@ class FakeInstruments:
     def asked(self, source: str, result: str, seconds: float) -> None:
         self.queries[source, result] += 1
 
-    def page(self, action: str, result: str) -> None:
+    def page(self, receiver: str, action: str, result: str) -> None:
         self.pages[action, result] += 1
 
     def set_aside(self, what: str, count: int) -> None:
@@ -79,8 +80,12 @@ class FakeInstruments:
     def command_answered(self, command: str, reason: str) -> None:
         self.commands[command, reason] += 1
 
-    def undelivered(self, count: int) -> None:
-        self.pages_undelivered = count
+    def undelivered(self, receiver: str, count: int) -> None:
+        self.undelivered_at[receiver] = count
+
+    @property
+    def pages_undelivered(self) -> int:
+        return sum(self.undelivered_at.values())
 
 
 @dataclass
@@ -108,6 +113,7 @@ class FakePorts:
     others: dict[str, Source] = field(default_factory=dict)  # sources beside the one of `telemetry` and `rules`
     prober: FakeProber = field(default_factory=FakeProber)
     pager: FakePager = field(default_factory=FakePager)
+    routing: Routing = field(default_factory=Routing)
     events: FakeEvents = field(default_factory=FakeEvents)
     instruments: FakeInstruments = field(default_factory=FakeInstruments)
     gateway: Gateway | None = None  # the process's own way to the cluster, where it has one
@@ -123,6 +129,7 @@ class FakePorts:
             sources={DEFAULT_SOURCE: Source(self.telemetry, self.rules), **self.others},
             prober=self.prober,
             pager=self.pager,
+            routing=self.routing,
             events=self.events,
             clock=self.clock,
             instruments=self.instruments,
