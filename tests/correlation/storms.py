@@ -57,6 +57,7 @@ class Storm:
     accept: dict[str, set[str]] = field(default_factory=dict)  # Incident → roots
     began: dict[str, tuple[str, float]] = field(default_factory=dict)  # Incident → where its fault is, and since when
     what: dict[str, str] = field(default_factory=dict)  # Incident → the kind of its fault
+    felt: dict[str, dict[tuple[str, str], float]] = field(default_factory=dict)  # Incident → symptom → Unix time
     one_namespace: bool = False
     known: Known = field(default_factory=Known)
     rules: AlertRules = NO_RULES  # as the Prometheus of its cluster would tell them
@@ -90,6 +91,7 @@ def _storm(seed: int, world: random.Random, rng: random.Random) -> Storm:
         storm.accept[f"inc-{number}"] = fault.accept
         storm.began[f"inc-{number}"] = fault.root, at
         storm.what[f"inc-{number}"] = fault.what
+        storm.felt[f"inc-{number}"] = {symptom: at + delay for symptom, delay in fault.symptoms.items()}
         maker.fault(fault, f"inc-{number}", at)
         at += rng.uniform(30, 780)
     if kind == "noise":

@@ -156,7 +156,8 @@ class Taught:
 class Candidate:
     """An Incident that a ticket may belong to.
 
-    `affected`: service → what a word for it is worth; `symptoms`: failing, slow (`core.tickets.linking`); `known_as`: service → words of the house.
+    `affected`: service → what a word for it is worth, of those that its alerts tell of; `symptoms`: failing, slow (`core.tickets.linking`);
+    `reached`: likewise of those that need the root and of which nothing is told; `known_as`: service → words of the house.
     """
 
     incident: str
@@ -169,6 +170,9 @@ class Candidate:
     team: str = ""  # owner of the root Release, if it is known
     known_as: Mapping[str, Sequence[str]] = field(default_factory=dict)
     learnt: Mapping[str, Mapping[str, int]] = field(default_factory=dict)  # service → word → tickets that taught it
+    reached: Mapping[str, float] = field(default_factory=dict)
+    elsewhere: frozenset[str] = frozenset()  # all other services that are known
+    entry: bool = False  # it harms what nobody calls but users: what they mean by "the site" and "everything"
 
 
 @dataclass(frozen=True, slots=True)

@@ -41,6 +41,19 @@ def test_a_correction_of_a_ticket_is_told_with_who_when_from_and_to() -> None:
     ]
 
 
+def test_a_ticket_that_left_and_came_back_is_told_of_once_each_way() -> None:
+    left = Correction("HD-1", 1, "unlink", "cart-1", "web-1", "alice", at(3), "a")
+    item = burnt()
+    item = item.model_copy(update={"status": after(facts(item, seen=BURNS, ledger=Ledger(corrections=(left,))))})
+    back = Correction("HD-1", 2, "link", "web-1", "cart-1", "bob", at(5), "b")
+    went = Correction("HD-1", 1, "link", "cart-1", "web-1", "alice", at(3), "a")  # comes with the ticket
+    status = after(facts(item, seen=BURNS, ledger=Ledger(corrections=(left, went, back))))
+    assert [(e.actor, e.message) for e in status.timeline if e.type == "Corrected"] == [
+        ("alice", "ticket HD-1 taken out of cart-1, now in web-1"),
+        ("bob", "ticket HD-1 linked to cart-1, before in web-1"),
+    ]
+
+
 def again(item: Incident) -> Incident:
     return item.model_copy(update={"status": after(facts(item, seen=BURNS))})
 

@@ -1,5 +1,6 @@
 """The Incident that a ticket is about, and the evidence for it."""
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -19,8 +20,8 @@ from opsloop.core.tickets.linking import (
     link,
     linked_ticket,
 )
+from opsloop.core.tickets.mentions import Text
 from opsloop.core.tickets.triage import triage
-from opsloop.core.tickets.words import Text
 from tests.builders.correlation import at, ticket
 
 
@@ -59,6 +60,10 @@ def test_a_learnt_word_counts_less_than_one_that_somebody_wrote_down() -> None:
     assert written and learnt and round(written.total - learnt.total, 2) == round((1 - LEARNT) * ROOT, 2)
     assert learnt.evidence[0].value == "“zwirbelix” means answers, as people corrected 3 tickets (+1.20)"
 
+
+APART = {"elsewhere": frozenset({"payment", "search"}), "reached": {"checkout": FURTHER}}
+GREAT = candidate("cart", affected={"cart": ROOT} | {f"x{n}": FURTHER for n in range(9)}, **APART)
+ENTRY = replace(GREAT, entry=True)
 
 TODAY = "Your help answers are wrong since this morning"
 SITE = candidate("frontend", affected={"frontend": ROOT, "cart": ONE_HOP, "ad": ONE_HOP, "search": FURTHER})
@@ -104,6 +109,17 @@ SITE = candidate("frontend", affected={"frontend": ROOT, "cart": ONE_HOP, "ad": 
         pytest.param(
             ticket("Der Warenkorb ist kaputt, nichts geht"), [candidate(), candidate("cart")], "cart-1", id="named in German"
         ),
+        pytest.param(
+            ticket("Every payment fails right now"), [GREAT], None, id="a service that the incident does not affect, however great it is"
+        ),
+        pytest.param(
+            ticket("The checkout is broken since an hour"), [GREAT], "cart-1", id="a service that needs the root, of which no alert tells"
+        ),
+        pytest.param(
+            ticket("The cart is broken", created=3 * 3600 - 60), [GREAT], "cart-1", id="who names what is harmed means it in the third hour too"
+        ),
+        pytest.param(ticket("Everything is broken, only errors", created=2700), [ENTRY], "cart-1", id="everything, of what users enter by"),
+        pytest.param(ticket("An error appears", created=2700), [ENTRY], None, id="an error of anything, late"),
         pytest.param(
             ticket("The larder is broken since this morning"),
             [candidate("x1", known_as={"x1": ("the larder",)}), candidate("x2")],

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
+from typing import TypedDict
 
 from opsloop.api.incident import Incident, IncidentSpec
 from opsloop.core.correlation.facts import DEAD, DRY, FAIL, GONE, SLOW, STARVED, Reader
@@ -23,10 +24,12 @@ _SYMPTOMS: Mapping[str, str] = {
 def of_group(name: str, group: Group, graph: Graph) -> Candidate:
     """A group of a replay. Offline nobody knows a severity, so that of its alerts is taken for serious."""
     kinds = [(a.fact.service, a.fact.kind) for a in group.attributions]
+    harmed = affected(group.service, kinds, graph)
     return Candidate(
         incident=name,
         root=group.service,
-        affected=affected(group.service, kinds, graph),
+        affected=harmed,
+        **_beside(group.service, harmed, graph),
         symptoms=symptoms(kinds),
         onset=datetime.fromtimestamp(group.at, UTC),
         ended=None,
@@ -57,10 +60,12 @@ def of_incident(
     starts = [spec.signal.at, *(datetime.fromtimestamp(onset, UTC) for onset in onsets)]
     starts += [incident.status.onset_at] if incident and incident.status.onset_at else []
     starts += [view.readings.onset] if view and view.readings.onset and burned else []
+    harmed = affected(root, kinds, topology)
     return Candidate(
         incident=name,
         root=root,
-        affected=affected(root, kinds, topology),
+        affected=harmed,
+        **_beside(root, harmed, topology),
         symptoms=symptoms(kinds) | ({linking.FAILING} if burned else frozenset()),
         onset=min(starts),
         ended=incident.status.resolved_at if incident and not incident.is_open else None,
@@ -86,6 +91,20 @@ def affected(root: str, kinds: Iterable[tuple[str, str]], graph: Graph) -> dict[
         far = linking.ONE_HOP if hops == 1 else linking.FURTHER
         found[service] = linking.STARVED if has <= GONE else far
     return found
+
+
+class _Beside(TypedDict):
+    reached: dict[str, float]
+    elsewhere: frozenset[str]
+    entry: bool
+
+
+def _beside(root: str, harmed: Mapping[str, float], graph: Graph) -> _Beside:
+    """What else is known of services: which need the root though nothing is told of them, and which have nothing to do with it."""
+    above = {name: hops for name, hops in graph.dependents(root).items() if name not in harmed}
+    reached = {name: linking.ONE_HOP if hops == 1 else linking.FURTHER for name, hops in above.items()}
+    entry = any(graph.callees(name) and not graph.callers(name) for name in (*harmed, *reached))
+    return _Beside(reached=reached, elsewhere=graph.nodes - harmed.keys() - reached.keys(), entry=entry)
 
 
 def symptoms(kinds: Iterable[tuple[str, str]]) -> frozenset[str]:

@@ -42,10 +42,12 @@ def record_acts(decision: IncidentBuilder) -> None:
 
 
 def record_corrections(decision: IncidentBuilder, corrections: Iterable[Correction]) -> None:
-    """Each correction of a ticket once: who changed what, when, from and to."""
+    """Each correction of a ticket once: who changed what, when, from and to. A ticket that left and came back brings a second record of
+    its leaving."""
     for record in sorted(corrections, key=lambda r: (r.at, r))[-MOST_TOLD:]:
         text = f"ticket {record.ticket} {told(record)}"
-        timeline.record(decision, f"corrected-{record.id}-{record.what}", record.at, CORRECTED, text, record.by)
+        matter = "link" if record.what == "unlink" else record.what
+        timeline.record(decision, f"corrected-{record.id}-{matter}", record.at, CORRECTED, text, record.by)
 
 
 def _assignee(decision: IncidentBuilder) -> None:

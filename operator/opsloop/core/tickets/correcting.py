@@ -128,8 +128,8 @@ def _find(identity: str, state: Corrected, house: HouseWords) -> _Found:
         name: item for name, book in sorted(state.ledgers.items()) for item in book.tickets if item["id"] == identity
     }
     if queued is None and not holders:
-        ids = [*state.queue, *(str(t["id"]) for book in state.ledgers.values() for t in book.tickets)]
-        near = difflib.get_close_matches(identity, ids[:5000], n=3)
+        ids = dict.fromkeys([*state.queue, *(str(t["id"]) for book in state.ledgers.values() for t in book.tickets)])
+        near = difflib.get_close_matches(identity, list(ids)[:5000], n=3)
         more = f"; there is {', '.join(near)}" if near else "; `opsloop tickets` lists those that there are"
         raise Invalid(f"ticket: there is no ticket {identity} in this namespace, linked or in the queue{more}")
     books = [book.corrections for book in state.ledgers.values()]

@@ -101,6 +101,12 @@ def placed_cues(tokens: Sequence[str]) -> list[tuple[int, str]]:
     return found
 
 
+def phrases_of(tokens: Sequence[str]) -> list[tuple[int, int, tuple[str, ...]]]:
+    """(place, number of words, cues) of each phrase of the text that is a cue."""
+    found = ((i, *_phrase_at(tokens, i)) for i in range(len(tokens)))
+    return [(i, length, names) for i, names, length in found if names]
+
+
 def _phrase_at(tokens: Sequence[str], i: int) -> tuple[tuple[str, ...], int]:
     """Cues of the longest phrase that begins here, with its number of words."""
     for length in range(min(LONGEST_PHRASE, len(tokens) - i), 1, -1):

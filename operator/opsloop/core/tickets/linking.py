@@ -7,7 +7,7 @@ nobody (sev4). Method: docs/tickets.md.
 
 import math
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 
@@ -16,10 +16,10 @@ from opsloop.api.meta import format_time
 from opsloop.core.alerts import corrections
 from opsloop.core.reported import Candidate, HouseWords, Ledger, Looked, QueuedTicket, Ticket, Triage
 from opsloop.core.tickets.corrected import of_queue
-from opsloop.core.tickets.features import cues_of, tokens_of
+from opsloop.core.tickets.features import cues_of, cues_of_word, tokens_of
+from opsloop.core.tickets.mentions import GENERAL, Mention, Text
 from opsloop.core.tickets.model import Pulls
 from opsloop.core.tickets.triage import is_over, text_of, triage
-from opsloop.core.tickets.words import Text
 
 BEFORE = timedelta(minutes=4)  # users are quicker than rules, and onsets are estimates
 AFTER = timedelta(hours=3)
@@ -29,11 +29,20 @@ FAILING, SLOW = "failing", "slow"
 
 LEARNT = 0.6  # share of its worth that a word has which people's corrections taught, and nobody wrote down
 ROOT, ONE_HOP, FURTHER, STARVED = 2.0, 1.4, 0.9, 0.8  # a word for such a service, ÷ √ of the Incidents that touch it
+REACHED = 0.6  # share of its worth that such a word has of a service that needs the root and of which nothing is told
+ELSEWHERE, ELSEWHERE_IN_GENERAL = (
+    -1.0,
+    -0.3,
+)  # only a word for a service that it does not harm; a general word is a guess
 SAME_SLOW, SAME_FAILING = 0.6, 0.3
+EVERYTHING = 0.6  # "nothing works", "the site is down", of what harms the service that users enter by
 EXAMPLE = 0.6  # an example of what came back is a failure that can be asked again
 SIZE = 0.25  # × ln(1 + services): of two that fit the greater one is the likelier
 LATE = 0.5  # less per half an hour after the onset
 LATE_MOST = 1.5  # after so long all hours are alike: who names the failing service in the third hour still means it
+_EVERYTHING = frozenset(["everything", "anything", "nothing", "all", "alles", "nichts", "tout", "rien", "todo", "nada"])
+_SENTENCE_ENDS = frozenset(".;!?\n:")
+_FIRST_WORDS = 3
 _HALF_HOUR = 1800.0
 MOST_COMPARED = 1000  # tickets of one look: a third of a second
 
@@ -43,13 +52,14 @@ class Match:
     """A candidate with the sum of the evidence for it."""
 
     candidate: Candidate
-    total: float
+    total: float  # by which candidates are compared
     evidence: tuple[Evidence, ...]
+    sure: float = 0.0  # what has to reach the threshold: who names what is harmed means it in the third hour too
 
     @property
     def score(self) -> float:
         """Confidence from 0 to 1: ½ at the threshold."""
-        return round(1 / (1 + math.exp(2 * (THRESHOLD - self.total))), 2)
+        return round(1 / (1 + math.exp(2 * (THRESHOLD - self.sure))), 2)
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,11 +147,31 @@ def link(ticket: Ticket, judgement: Triage, candidates: Sequence[Candidate]) -> 
     fits = [c for c in candidates if c.severity != "sev4" and _in_time(ticket, c)]
     if not fits:
         return None
-    words = text_of(ticket)
-    text, symptoms = Text(words), symptoms_of(words, judgement)
-    touched = Counter(service for c in fits for service in c.affected)
-    matches = [match for c in fits if (match := _match(ticket, text, symptoms, c, touched)).total >= THRESHOLD]
+    said = _said(text_of(ticket), judgement, fits)
+    matches = [match for c in fits if (match := _match(ticket, said, c)).sure >= THRESHOLD]
     return max(matches, key=lambda m: (m.total, m.candidate.onset, m.candidate.incident), default=None)
+
+
+@dataclass(frozen=True, slots=True)
+class _Said:
+    """What a text says, read once for all candidates. `touched`: service → how many of them harm it."""
+
+    text: Text
+    mentions: Mapping[str, Mention]
+    symptoms: frozenset[str]
+    everything: bool
+    touched: Mapping[str, int]
+
+
+def _said(words: str, judgement: Triage, fits: Sequence[Candidate]) -> _Said:
+    services: dict[str, Collection[str]] = {}
+    for c in fits:
+        services |= {name: c.known_as.get(name, ()) for name in (*c.affected, *c.reached, *c.elsewhere)}
+    tokens = tokens_of(words)
+    text, cues = Text(words), set(cues_of(tokens))
+    touched = Counter(service for c in fits for service in (*c.affected, *c.reached))
+    everything = _of_everything(tokens) or not cues.isdisjoint({"k:site", "n:site"})
+    return _Said(text, text.mentions(services), symptoms_of(cues, judgement), everything, touched)
 
 
 def linked_ticket(queued: QueuedTicket, match: Match) -> LinkedTicket:
@@ -163,9 +193,19 @@ def linked_ticket(queued: QueuedTicket, match: Match) -> LinkedTicket:
     )
 
 
-def symptoms_of(text: str, judgement: Triage) -> frozenset[str]:
-    """What the text complains of: slow, where it says so; failing, unless it is merely slow."""
-    slow = judgement.category == "performance" or "k:slow" in cues_of(tokens_of(text))
+def _of_everything(tokens: Sequence[str]) -> bool:
+    """True where "nothing works" or "is everything down" begins a sentence; not of "the list shows nothing"."""
+    begun = 0
+    for token in tokens:
+        begun = begun + 1 if token[0].isalpha() else 0 if token in _SENTENCE_ENDS else begun
+        if begun <= _FIRST_WORDS and token in _EVERYTHING:
+            return True
+    return False
+
+
+def symptoms_of(cues: Collection[str], judgement: Triage) -> frozenset[str]:
+    """What a text with these cues complains of: slow, where it says so; failing, unless it is merely slow."""
+    slow = judgement.category == "performance" or "k:slow" in cues
     failing = judgement.category == "outage"
     return frozenset(name for name, is_so in ((SLOW, slow), (FAILING, failing)) if is_so)
 
@@ -177,36 +217,61 @@ def _in_time(ticket: Ticket, candidate: Candidate) -> bool:
     return candidate.onset - BEFORE <= ticket.created_at <= latest
 
 
-def _match(
-    ticket: Ticket, text: Text, symptoms: frozenset[str], candidate: Candidate, touched: Mapping[str, int]
-) -> Match:
-    proof: list[tuple[float, Evidence]] = [*_named(text, candidate, touched), *_alike(symptoms, candidate)]
+def _match(ticket: Ticket, said: _Said, candidate: Candidate) -> Match:
+    proof: list[tuple[float, Evidence]] = [*_named(said, candidate), *_alike(said.symptoms, candidate)]
     if ticket.example and FAILING in candidate.symptoms:
         proof.append((EXAMPLE, Evidence(name="Example", value=ticket.example.asked[:200], source="ticket example")))
-    if not proof:
+    if not any(worth > 0 for worth, _ in proof):
         return Match(candidate, 0.0, ())
     services = len(candidate.affected)
     size = SIZE * math.log(1 + services)
     proof.append((size, Evidence(name="Size", value=f"{services} affected services", source="alerts")))
     proof.append(_late(ticket, candidate))
-    return Match(candidate, sum(worth for worth, _ in proof), tuple(_worth(worth, e) for worth, e in proof))
+    total, names = sum(worth for worth, _ in proof), any(worth > 0 and e.name == "Service" for worth, e in proof)
+    sure = total - proof[-1][0] if names else total
+    return Match(candidate, total, tuple(_worth(worth, e) for worth, e in proof), sure)
 
 
-def _named(text: Text, candidate: Candidate, touched: Mapping[str, int]) -> Iterable[tuple[float, Evidence]]:
+def _named(said: _Said, candidate: Candidate) -> Iterable[tuple[float, Evidence]]:
+    """The best word for a service that it harms; else what speaks for all, or for another service."""
     best: tuple[float, Evidence] | None = None
-    for service, weight in sorted(candidate.affected.items(), key=lambda item: (-item[1], item[0])):
-        worth = weight / math.sqrt(touched[service])
+    harmed = {**{service: REACHED * worth for service, worth in candidate.reached.items()}, **candidate.affected}
+    for service, weight in sorted(harmed.items(), key=lambda item: (-item[1], item[0])):
+        worth = weight / math.sqrt(said.touched[service])
         if best is not None and worth <= best[0]:
             continue
-        if word := text.names(service, candidate.known_as.get(service, ())):
+        mention = said.mentions.get(service)
+        if mention and not (service in candidate.reached and _is_the_site(mention.word)):
             where = "" if service == candidate.root else ", which this incident affects"
-            best = worth, Evidence(name="Service", value=f"“{word}” means {service}{where}", source="ticket text")
+            where = ", which needs what is at fault" if service in candidate.reached else where
+            best = (
+                worth,
+                Evidence(name="Service", value=f"“{mention.word}” means {service}{where}", source="ticket text"),
+            )
         elif best is None or LEARNT * worth > best[0]:
             learnt = candidate.learnt.get(service, {})
-            if word := text.has(learnt):
+            if word := said.text.has(learnt):
                 value = f"“{word}” means {service}, as people corrected {learnt[word]} tickets"
                 best = LEARNT * worth, Evidence(name="Service", value=value, source="corrections")
-    return [best] if best else []
+    return [best] if best else _of_others(said, candidate)
+
+
+def _of_others(said: _Said, candidate: Candidate) -> Iterable[tuple[float, Evidence]]:
+    """What a text that names none of the harmed services says of this Incident."""
+    others = {name: m for name, m in said.mentions.items() if name in candidate.elsewhere and not _is_the_site(m.word)}
+    if others:
+        service, mention = max(others.items(), key=lambda item: (item[1].sure, item[0]))
+        value = f"“{mention.word}” means {service}, which this incident does not affect"
+        worth = ELSEWHERE_IN_GENERAL if mention.sure == GENERAL else ELSEWHERE
+        return [(worth, Evidence(name="Service", value=value, source="ticket text"))]
+    if said.everything and candidate.entry and FAILING in said.symptoms & candidate.symptoms:
+        return [(EVERYTHING, Evidence(name="Everything", value="it affects what users enter by", source="ticket text"))]
+    return []
+
+
+def _is_the_site(word: str) -> bool:
+    """True of words for all that a house runs: "page" and "system" name no service that could be unaffected."""
+    return "site" in cues_of_word(word)
 
 
 def _alike(symptoms: frozenset[str], candidate: Candidate) -> Iterable[tuple[float, Evidence]]:

@@ -11,8 +11,8 @@ from typing import cast
 from opsloop.api.meta import Severity
 from opsloop.core.reported import Category, HouseWords, Ticket, Triage
 from opsloop.core.tickets.mail import OwnWords, own_words
+from opsloop.core.tickets.mentions import Text
 from opsloop.core.tickets.model import SEVERITIES, Pulls, judge
-from opsloop.core.tickets.words import Text
 
 ROUTES: Mapping[Category, str] = {
     "outage": "on-call",

@@ -1,14 +1,12 @@
-"""Which services a text means: by the parts of their names, by what people generally call such a thing, and by the words of the house.
+"""What services are called: the parts of their names, and what people generally call such a thing.
 
 `ROLES` is a thesaurus of what services are for in any trade, keyed by the parts that names are made of. How users of one house call one
 service stands in that Release's `spec.knownAs`.
 """
 
 import re
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Mapping
 from functools import lru_cache
-
-from opsloop.core.tickets.features import tokens_of, words_in
 
 # Parts of services' names | words of users, English, German, French, Spanish; `*` = any ending. Most general last: they name little.
 _ROLES = (
@@ -62,40 +60,6 @@ def roles() -> Words:
     return found
 
 
-class Text:
-    """One text, searched for the names of services."""
-
-    def __init__(self, text: str) -> None:
-        """`text`: a person's own words."""
-        words = words_in(tokens_of(text))
-        self._words = frozenset(words)
-        self._all = f" {' '.join(words)} "
-
-    def names(self, service: str, known_as: Collection[str] = ()) -> str:
-        """The word that means this service, "" if none does; the words of the house first."""
-        own = (" ".join(words_in(tokens_of(name))) for name in known_as)
-        return next((word for word in own if word and f" {word} " in self._all), "") or self._any(
-            words_of_service(service)
-        )
-
-    def has(self, words: Collection[str]) -> str:
-        """The first of these words that stands in the text, "" if none does."""
-        return min((word for word in words if word in self._words), default="")
-
-    def _any(self, entries: Iterable[str]) -> str:
-        for entry in entries:
-            if "_" in entry:
-                if f" {(phrase := entry.replace('_', ' '))} " in self._all:
-                    return phrase
-            elif entry.endswith("*"):
-                stem = entry[:-1]
-                if word := min((w for w in self._words if w.startswith(stem)), default=""):
-                    return word
-            elif entry in self._words:
-                return entry
-        return ""
-
-
 @lru_cache(maxsize=4096)
 def names_a_kind(word: str) -> bool:
     """True of a word by which people call some kind of service, a cart or a till, whatever its own name."""
@@ -104,18 +68,28 @@ def names_a_kind(word: str) -> bool:
 
 
 @lru_cache(maxsize=4096)
-def words_of_service(service: str) -> tuple[str, ...]:
-    """Words for a service by its name: the parts themselves, singular and plural, then what such a thing is called."""
-    found: list[str] = []
-    for part in re.split(r"[^a-z0-9]+", service.lower()):
-        stem = part.removesuffix("s")
-        if len(stem) < 2 or part in _EMPTY:
-            continue
-        found += [stem, f"{stem}s"]
-        found += roles().get(part) or roles().get(stem) or next((words for size in range(len(part), 3, -1) if (words := roles().get(part[:size]))), ())  # fmt: skip
-    return tuple(dict.fromkeys(found))
+def own_words_of(service: str) -> tuple[str, ...]:
+    """The parts of a service's name that say what it is for, in the singular."""
+    parts = (part for part in _SPLIT.split(service.lower()) if part not in _EMPTY)
+    return tuple(dict.fromkeys(stem for part in parts if len(stem := part.removesuffix("s")) >= 2))
 
 
+@lru_cache(maxsize=4096)
+def general_words(service: str) -> tuple[str, ...]:
+    """What a thing is called in general that has such a name; `*` = any ending, `_` between the words of a phrase."""
+    parts = [part for part in _SPLIT.split(service.lower()) if part not in _EMPTY and len(part.removesuffix("s")) >= 2]
+    words = [_words_of_part(part) for part in parts]
+    telling = [found for found in words if found and found != _SITE]  # a "login-gateway" is no site
+    return tuple(dict.fromkeys(word for found in telling or words for word in found))
+
+
+def _words_of_part(part: str) -> tuple[str, ...]:
+    longest = (words for size in range(len(part), 3, -1) if (words := roles().get(part[:size])))
+    return roles().get(part) or roles().get(part.removesuffix("s")) or next(longest, ())
+
+
+_SITE = tuple(_ROLES[-1][1].split())
+_SPLIT = re.compile(r"[^a-z0-9]+")
 # Parts of names that say what a thing is made of and not what it is for
 _EMPTY = frozenset(
     [
