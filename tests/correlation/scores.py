@@ -138,7 +138,7 @@ def measured(
         if storm.number // WORLD != world:
             lessons, world = Lessons(), storm.number // WORLD
         known = storm.rules if prometheus else NO_RULES
-        rules = Rules(known, lessons.shifts(method.lags.learn_from) if learn else {})
+        rules = Rules(known, lessons.learnt(method.lags.learn_from) if learn else {})
         grouping = found(storm, method, rules, with_cluster, core)
         lessons = lessons.after(grouping.groups, rules)
         scores.append(score(storm, grouping, core))

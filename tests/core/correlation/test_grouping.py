@@ -103,6 +103,25 @@ def test_harm_that_would_have_to_jump_over_a_service_that_shows_none_is_another_
     assert jumped["gate"] == pytest.approx(path["gate"]), "once: what is above calls one that shows harm"
 
 
+def test_what_calls_nobody_because_nobody_calls_it_has_paid_for_the_way_to_itself() -> None:
+    """That only so many of a caller's callees are starved is one surprise, however long the chain below them is."""
+    chain = [f"s{number}" for number in range(6)]
+    needs = {"front": ["edge"], "edge": [chain[0], "other"], **{up: [down] for up, down in pairwise(chain)}}
+    storm = [an_alert("fail", "edge"), an_alert("fail", "front"), *(an_alert("starved", s) for s in chain)]
+    found = groups(*storm, needs=needs, known=Known(changed=frozenset({"edge"})))
+    assert list(told(found)) == ["edge"]
+    path = {a.fact.service: a.path for a in found.groups[0].attributions if a.fact.kind == "starved"}
+    assert path["s0"] > 0.4, "one of two callees is starved"
+    assert all(path[each] == path["s1"] < path["s0"] + Method().prices.detour_hop for each in chain[2:])
+
+
+def test_each_further_caller_that_fails_costs_less_than_the_first() -> None:
+    prices = Method().prices
+    path = {a.fact.service: a.path for a in groups(*STOCK).groups[0].attributions if a.fact.kind == "fail"}
+    assert path["orders"] - path["stock"] == pytest.approx(prices.hop)
+    assert path["gateway"] - path["orders"] == pytest.approx(prices.hop_on) and prices.hop_on < prices.hop
+
+
 def test_what_a_service_shows_later_says_little_of_a_fault_before_it() -> None:
     """Its pods are not ready half an hour after the errors: as the root of those it is one that fails, not one that is dead."""
     later = [an_alert("fail", s) for s in ("stock", "orders", "gateway")] + [an_alert("dead", "stock", 1800)]
@@ -206,9 +225,22 @@ def test_what_is_always_late_teaches_its_lag() -> None:
         found = group([*storm, *slow, an_alert("dead", "stock", past * 90_000)], reader)
         assert len(found.groups) == 1
         lessons = lessons.after(found.groups, rules)
-        rules = Rules(learnt=lessons.shifts(3))
-    assert rules.learnt["RequestLatency"] == pytest.approx(200 * 9 / 12, abs=5)
-    assert abs(rules.learnt["RequestErrors"]) < 5
+        rules = Rules(learnt=lessons.learnt(3))
+    assert rules.shift("RequestLatency") == pytest.approx(200 * 9 / 12, abs=5)
+    assert abs(rules.shift("RequestErrors")) < 5
+
+
+@pytest.mark.parametrize(
+    ("late", "spread"),
+    [
+        pytest.param([30.0], 60, id="one group alone tells nothing of how much it varies"),
+        pytest.param([30.0, 30.0] * 10, 40, id="always as late: as sharp as scrapes and evaluations let it be"),
+        pytest.param([0.0, 200.0] * 5, 123, id="it varies more than was assumed"),
+    ],
+)
+def test_how_much_a_rule_varies_is_learnt(late: list[float], spread: float) -> None:
+    rules = Rules(learnt=Lessons({"RequestErrors": tuple(late)}).learnt(1.5))
+    assert Reader(Graph(NEEDS), Method(), rules)(an_alert("fail", "stock")).spread == pytest.approx(spread, abs=1)
 
 
 def test_a_group_in_which_one_rule_speaks_teaches_nothing() -> None:

@@ -11,7 +11,7 @@ from opsloop.core.correlation.classes import Classifier
 from opsloop.core.correlation.entities import NAMESPACE, NODE, OUTSIDE, SERVICE, EntityReader
 from opsloop.core.correlation.facts import Reader, facts_of
 from opsloop.core.correlation.method import WORDS, Method, method_of
-from opsloop.core.correlation.onsets import Rules, lag_of
+from opsloop.core.correlation.onsets import Learnt, Rules, lag_of
 from opsloop.core.correlation.service_health import ServiceHealth
 from opsloop.core.correlation.standing import reader_of
 from opsloop.core.facts import CorrelationFacts
@@ -163,7 +163,8 @@ def test_without_a_topology_every_name_is_a_service_and_a_namesake_elsewhere_is_
 )
 def test_the_lag_of_an_alert(alert: Alert, kind: str, expected: float) -> None:
     rules = Rules(
-        AlertRules((AlertRule("Known", 120.0), AlertRule("Ranged", 120.0, window=600.0))), learnt={"Learnt": 80.0}
+        AlertRules((AlertRule("Known", 120.0), AlertRule("Ranged", 120.0, window=600.0))),
+        learnt={"Learnt": Learnt(80.0)},
     )
     assert lag_of(alert, kind, Method(), rules).expected == pytest.approx(expected)
 

@@ -73,6 +73,7 @@ class Lags:
     burn: Seconds = 650  # where the windows are not known
     burn_off: float = 0.4  # spread of a burn's lag as a share of it: nobody knows r
     learn_from: float = 1.5  # past groups that weigh as much as the starting value
+    spread_from: float = 6.0  # the same of the spread, of which each group tells less
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +90,7 @@ class Spreads:
     saturation_guessed: Seconds = 250
     burn: Seconds = 170
     other: Seconds = 150
+    least: Seconds = 40  # of a spread that was learnt
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,7 +109,7 @@ class Prices:
     root_starved: Nats = 5.6
     root_starved_alone: float = 1.3  # less per nat by which its caller's other callees are not starved
     root_fail: Nats = 4.9
-    root_slow: Nats = 7.0
+    root_slow: Nats = 6.3
     root_silent: Nats = 6.6
     root_calm_caller: Nats = 1.1  # more per direct caller without a symptom
     root_least: Nats = 0.5  # what the cluster knows lowers it no further
@@ -121,13 +123,13 @@ class Prices:
     # a fact under a root
     at_root: Nats = 0.27
     hop: Nats = 0.28
+    hop_on: Nats = 0.14  # each further one: what lies between pays for its own
     skipped: Nats = 1.5  # more where what lies between shows nothing
     slow: Nats = 0.42
-    slow_at_root: Nats = 0.99  # of a root that is not dead
     undeclared: Nats = 5.9  # an edge that nobody declared, once for all facts of a service
     starved_at_root: Nats = 0.53
     starved_under_starved: Nats = 1.6
-    detour_hop: Nats = 0.24  # down from the caller that stopped calling
+    detour_hop: Nats = 0.24  # down from the caller that stopped calling; what calls nobody as nobody calls it has paid for the way to itself
     detour_up: Nats = 0.1  # up from the root to that caller, whose own failure pays for the way
     dead_at_root: Nats = 0.09
     dead_above: Nats = 3.8

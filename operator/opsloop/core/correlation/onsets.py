@@ -4,6 +4,7 @@ That lag is the rule's `for` and the time in which its window fills. `for` comes
 alert's text says ("for longer than 15 minutes"), else it is guessed, with a wide spread. A burn's lag follows from its windows.
 """
 
+import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -34,12 +35,26 @@ class Lag:
     spread: Seconds
 
 
+@dataclass(frozen=True, slots=True, order=True)
+class Learnt:
+    """What past groups taught of one rule: by how much it is later than expected, in seconds, and how that varies."""
+
+    shift: Seconds
+    spread: Seconds = 0.0  # standard deviation
+    groups: int = 0  # that taught it
+
+
 @dataclass(frozen=True, slots=True)
 class Rules:
-    """What is known of alert rules: Prometheus' own, and what past groups taught, in seconds by `rule_of`."""
+    """What is known of alert rules: Prometheus' own, and what past groups taught, by `rule_of`."""
 
     known: AlertRules = NO_RULES
-    learnt: Mapping[str, Seconds] = field(default_factory=dict)
+    learnt: Mapping[str, Learnt] = field(default_factory=dict)
+
+    def shift(self, rule: str) -> Seconds:
+        """Seconds by which the rule is later than its class says, as far as past groups taught."""
+        learnt = self.learnt.get(rule)
+        return learnt.shift if learnt else 0.0
 
 
 def rule_of(labels: Mapping[str, str]) -> str:
@@ -54,7 +69,16 @@ def lag_of(alert: Alert, kind: str, method: Method, rules: Rules) -> Lag:
     lag = _by_class(alert, kind, method, holds)
     if holds is not None and kind in (ERROR, LATENCY, PROBE, STARVED, DRY):
         lag = Lag(_of_rule(kind, method, holds, window), lag.spread)
-    return Lag(max(0.0, lag.expected + rules.learnt.get(rule_of(alert.labels), 0.0)), lag.spread)
+    learnt = rules.learnt.get(rule_of(alert.labels))
+    return _with(lag, learnt, method) if learnt else lag
+
+
+def _with(lag: Lag, learnt: Learnt, method: Method) -> Lag:
+    """The lag with what was learnt. The spread pools both variances, and says no more than scrapes and evaluations can."""
+    weight = method.lags.spread_from
+    variance = (weight * lag.spread**2 + learnt.groups * learnt.spread**2) / (weight + learnt.groups)
+    least = min(lag.spread, method.spreads.least)
+    return Lag(max(0.0, lag.expected + learnt.shift), max(least, math.sqrt(variance)))
 
 
 def _by_class(alert: Alert, kind: str, method: Method, holds: Seconds | None) -> Lag:

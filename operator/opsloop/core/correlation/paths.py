@@ -1,9 +1,9 @@
 """What it costs to say that a root raised a fact, and that a service is a root, in nats.
 
-Facts on other services are reached along `dependsOn`: failure and slowness go up from the root to its callers, one that shows
-nothing on the way costs more; what reads nothing any more is dry by what it reads from, or starved; starvation goes
+Facts on other services are reached along `dependsOn`: failure and slowness go up from the root to its callers; where what lies between
+fails, that one has paid for the way up to itself, and one that shows nothing costs more; what reads nothing any more is dry by what it reads from, or starved; starvation goes
 down again from a caller that stopped calling (a detour: root ↑ caller ↓ starved service), and to a queue's consumer through what
-it shares with a producer. ρ(u) is the surprise that only so many of u's callees are starved: low where all are, because then
+it shares with a producer; what calls nobody because nobody calls it has paid for the way to itself. ρ(u) is the surprise that only so many of u's callees are starved: low where all are, because then
 u itself stopped; high where one is, because then that one, or its link, is at fault.
 """
 
@@ -46,6 +46,7 @@ class Paths:
         hub = max(4.0, len(graph.nodes) / 3)
         self._hubs = frozenset(name for name in graph.nodes if len(graph.callers(name)) > hub)
         self._rho: dict[str, Nats] = {}
+        self._stops: dict[str, frozenset[str]] = {}
         self._noise = {
             FAIL: prices.noise_fail, SLOW: prices.noise_slow, STARVED: prices.noise_starved, DEAD: prices.noise_dead,
             SAT: prices.noise_sat, DRY: prices.noise_starved,
@@ -142,11 +143,10 @@ class Paths:
         prices = self.prices
         more = prices.slow if kind == SLOW else 0.0
         below = self._graph.dependencies(service).items()
-        found = {root: prices.at_root + prices.hop * hops + more for root, hops in below}
-        near = self._told_through(service)
-        found = {root: price + (0.0 if root in near else prices.skipped) for root, price in found.items()}
-        if kind == SLOW and DEAD not in self.kinds(service):
-            more = prices.slow_at_root
+        near, found = self._told_through(service), dict[str, Nats]()
+        for root, hops in below:
+            skipped = 0.0 if root in near else prices.skipped
+            found[root] = prices.at_root + prices.hop + prices.hop_on * (hops - 1) + skipped + more
         return found | {service: prices.at_root + more}
 
     def _told_through(self, service: str) -> set[str]:
@@ -169,9 +169,20 @@ class Paths:
                 price = first + prices.detour_hop * (down - 1) + prices.detour_up * up
                 if root != service and price < found.get(root, math.inf):
                     found[root] = price
-        under = any(self.kinds(caller) & GONE for caller in self._graph.callers(service))
-        found[service] = prices.starved_at_root + (prices.starved_under_starved if under else 0.0)
+        starved = [caller for caller in self._graph.callers(service) if self.kinds(caller) & GONE]
+        for caller in starved:
+            through = self.rho(caller) + prices.detour_hop
+            for root in self._stopped(caller) - {service}:
+                found[root] = min(found.get(root, math.inf), through)
+        found[service] = prices.starved_at_root + (prices.starved_under_starved if starved else 0.0)
         return found
+
+    def _stopped(self, starved: str) -> frozenset[str]:
+        """Roots that can have starved a service: what feeds it, and what that depends on."""
+        if starved not in self._stops:
+            feeders = self._feeders(starved)
+            self._stops[starved] = frozenset(feeders).union(*map(self._graph.dependencies, feeders))
+        return self._stops[starved]
 
     def _feeders(self, service: str) -> dict[str, int]:
         """What calls the service, directly or not, with its hops; for a consumer that nobody calls the other users of what it reads."""

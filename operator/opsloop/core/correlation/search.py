@@ -92,11 +92,11 @@ class _Search:
             if (through := paths.undeclared(fact)) is not None:
                 groups.setdefault(fact.service, []).append((index, through))
         self.groups = sorted(groups.items())
-        self._times = {root: self._tried(column) for root, column in self.columns.items()}
         self.own: dict[str, list[int]] = {}
         for index, fact in enumerate(facts):
             if fact.service:
                 self.own.setdefault(fact.service, []).append(index)
+        self._times = {root: self._tried(root, column) for root, column in self.columns.items()}
         self._prior_at: dict[tuple[str, Seconds, bool], Nats] = {}
         self._late: dict[tuple[Seconds, Seconds], list[Nats]] = {}
         self._costs: dict[tuple[str, Seconds, Seconds], list[tuple[int, Nats]]] = {}
@@ -150,13 +150,13 @@ class _Search:
                     spare[index], prices[index], owners[index] = prices[index], cost, number
                 elif cost < spare[index]:
                     spare[index] = cost
-        edges, through = self._undeclared(roots, prices, owners)
-        length = sum(self._priors(roots).values()) + sum(prices) + edges
+        through = self._undeclared(roots, prices, owners)
+        length = sum(self._priors(roots).values()) + sum(prices) + sum(through.values())
         return _State(list(roots), length, prices, spare, owners, through)
 
-    def _undeclared(self, roots: Sequence[Root], prices: list[Nats], owners: list[int]) -> tuple[Nats, frozenset[int]]:
-        """Attributes facts by edges that nobody declared, where that is cheaper; the price of those edges, and the facts."""
-        edges, through = 0.0, set[int]()
+    def _undeclared(self, roots: Sequence[Root], prices: list[Nats], owners: list[int]) -> dict[int, Nats]:
+        """Attributes facts by edges that nobody declared, where that is cheaper; those facts, each with its share of its edge."""
+        through: dict[int, Nats] = {}
         for _, group in self.groups:
             most = (
                 sum(prices[index] - price for index, price in group if prices[index] > price) - self.prices.undeclared
@@ -173,11 +173,10 @@ class _Search:
                     if saved >= most:  # nothing is late: no other root can save more
                         break
             if number >= 0:
-                edges += self.prices.undeclared
                 for index, cost in moved:
                     prices[index], owners[index] = cost, number
-                    through.add(index)
-        return edges, frozenset(through)
+                    through[index] = self.prices.undeclared / len(moved)
+        return through
 
     def _priors(self, roots: Sequence[Root]) -> dict[Root, Nats]:
         """Root → its prior; a fixed one costs nothing, it is there."""
@@ -223,22 +222,22 @@ class _Search:
 
     def additions(self, state: "_State", bounds: dict[str, Nats] | None = None) -> Iterator[tuple[Nats, list[Root]]]:
         """One root more: of each service at its best time. `bounds`: what each saved when there were fewer roots, at most."""
-        for gain, root in self._gains(state.prices, self.columns, TRIES, bounds):
+        for gain, root in self._gains(state.whole, self.columns, TRIES, bounds):
             yield state.length - gain, [*state.roots, root]
 
     def moves(self, state: "_State") -> Iterator[tuple[Nats, list[Root]]]:
         """One root more or less, another root in the place of one, one root as two."""
         yield from self.additions(state)
-        priors = self._priors(state.roots)
+        priors, whole = self._priors(state.roots), state.whole
         tries = min(TRIES, max(1, MOST_TRIES // max(1, len(state.roots))))
         for number, root in enumerate(state.roots):
             rest = state.roots[:number] + state.roots[number + 1 :]
             freed = [index for index, owner in enumerate(state.owners) if owner == number]
             if not root.fixed:
-                prices = list(state.prices)
+                prices = list(whole)
                 for index in freed:
                     prices[index] = state.spare[index]
-                without = state.length - priors[root] + sum(state.spare[i] - state.prices[i] for i in freed)
+                without = state.length - priors[root] + sum(state.spare[i] - whole[i] for i in freed)
                 yield without, rest
                 for gain, other in self._gains(prices, self._reached(state, number) - {root.service}, tries):
                     yield without - gain, [*rest, other]
@@ -253,9 +252,9 @@ class _Search:
                 rest = self.state(state.roots[:number] + state.roots[number + 1 :])
                 bases.append((rest, self._reached(state, number)))
         for base, near in sorted(bases, key=lambda b: (b[0].length, b[0].roots))[:BASES]:
-            for _, first in self._gains(base.prices, near, FIRSTS):
+            for _, first in self._gains(base.whole, near, FIRSTS):
                 one = self.fit([*base.roots, first])
-                for gain, second in self._gains(one.prices, near, 1):
+                for gain, second in self._gains(one.whole, near, 1):
                     yield one.length - gain, [*one.roots, second]
 
     def _reached(self, state: "_State", number: int) -> set[str]:
@@ -289,11 +288,11 @@ class _Search:
                 least = sorted((gain for gain, _ in found), reverse=True)[most - 1]
         return sorted(found, key=lambda f: (-f[0], f[1]))[:most]
 
-    def _tried(self, column: list[tuple[int, Nats]]) -> list[Seconds]:
-        """Times at which a root of this column is tried: onsets of its facts, evenly."""
+    def _tried(self, root: str, column: list[tuple[int, Nats]]) -> list[Seconds]:
+        """Times at which a root is tried: onsets of the facts that it can have raised, evenly, and those of its own facts."""
         onsets = sorted({self.facts[index].onset for index, _ in column})
         step = max(1, -(-len(onsets) // TIMES))
-        return onsets[step // 2 :: step]
+        return sorted({*onsets[step // 2 :: step], *(self.facts[index].onset for index in self.own.get(root, ()))})
 
     def _halves(self, root: Root, own: list[int]) -> list[Root]:
         """The root twice, at the times before and after the widest gap among its facts; empty where it has but one time."""
@@ -324,4 +323,11 @@ class _State:
     prices: list[Nats]
     spare: list[Nats]
     owners: list[int]
-    through: frozenset[int]  # facts that an undeclared edge reaches
+    through: dict[int, Nats]  # facts that an undeclared edge reaches, each with its share of the price of that edge
+
+    @property
+    def whole(self) -> list[Nats]:
+        """The price of each fact with its share of an edge: what is saved where another root explains it."""
+        if not self.through:
+            return self.prices
+        return [price + self.through.get(index, 0.0) for index, price in enumerate(self.prices)]

@@ -12,7 +12,7 @@ from opsloop.core.correlation.facts import DEAD, FAIL, Key, Reader, Reading, wei
 from opsloop.core.correlation.identity import Held
 from opsloop.core.correlation.lags import Lessons
 from opsloop.core.correlation.method import Method, Seconds
-from opsloop.core.correlation.onsets import Rules
+from opsloop.core.correlation.onsets import Learnt, Rules
 from opsloop.core.correlation.paths import Known
 from opsloop.core.correlation.service_health import ServiceHealth, State, harm_began
 from opsloop.core.facts import CorrelationFacts
@@ -34,9 +34,9 @@ def reader_of(facts: CorrelationFacts, health: ServiceHealth, method: Method) ->
     needs = tuple(sorted((name, tuple(view.release.spec.depends_on)) for name, view in views.items()))
     workloads = {view.release.spec.workload_ref.name: name for name, view in views.items()}
     aliases = workloads | {service: owner for service, owner in facts.owners.items() if owner in views}
-    shifts = Lessons(facts.experience.past).shifts(method.lags.learn_from)
+    learnt = Lessons(facts.experience.past).learnt(method.lags.learn_from)
     return _reader(
-        facts.namespace, needs, tuple(sorted(aliases.items())), method, facts.rules, tuple(sorted(shifts.items()))
+        facts.namespace, needs, tuple(sorted(aliases.items())), method, facts.rules, tuple(sorted(learnt.items()))
     )
 
 
@@ -47,7 +47,7 @@ def _reader(
     aliases: tuple[tuple[str, str], ...],
     method: Method,
     rules: AlertRules,
-    learnt: tuple[tuple[str, Seconds], ...],
+    learnt: tuple[tuple[str, Learnt], ...],
 ) -> Reader:
     nodes = {name for name, _ in needs}.union(*(needed for _, needed in needs))
     graph = Graph(dict(needs), dict.fromkeys(nodes, namespace))
