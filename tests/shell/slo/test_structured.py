@@ -214,3 +214,23 @@ async def test_a_threshold_without_a_bucket_is_unknown_and_not_harm() -> None:
     assert await Reader(release(LATENCY), *series).short("2h") == Unknown(
         slo.NO_BUCKET, "spec.slo.sli.latency.threshold: no bucket has the bound 1; write one that exists"
     )
+
+
+async def test_a_prometheus_that_comes_back_with_other_labels_pages_nobody() -> None:
+    """All series look born, so that all that they count in their lives counts in the windows: at once, as one burst does."""
+    item = release(REQUESTS)
+    assert item.spec.slo is not None
+    slo_ = item.spec.slo.model_copy(update={"objective": 0.99})
+    item = item.model_copy(update={"spec": item.spec.model_copy(update={"slo": slo_})})
+    past = [  # an hour in which two thirds failed, then an hour in which all was well; relabelled 40 scrapes before the end
+        (counter("hits_total", f"{LIVE}-aaaaa", code="200"), "0+50x240 12000+150x199 _x100"),
+        (counter("hits_total", f"{LIVE}-aaaaa", code="500"), "0+100x240 24000+0x199 _x100"),
+        (counter("hits_total", f"{LIVE}-aaaaa", code="200", cluster="eu"), "_x441 42000+150x99"),
+        (counter("hits_total", f"{LIVE}-aaaaa", code="500", cluster="eu"), "_x441 24000+0x99"),
+    ]
+    reader, reasons = Reader(item, *past), set[str]()
+    for minutes in (109, 110.5, 111, 112, 114, 116, 120, 130):
+        verdict = (await reader.at(f"{round(minutes * 60)}s")).verdict
+        assert verdict is not None and verdict.firing is None, (minutes, verdict)
+        reasons.add(verdict.reason)
+    assert slo.BURST_ONLY in reasons, "the windows do burn"
