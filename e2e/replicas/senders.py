@@ -1,7 +1,7 @@
 """Senders of alerts that keep their connection: one to each replica, one through the Service. Runs in a pod.
 
-TARGETS is JSON {name: base URL}; each sender sends ALERTS alerts, RATE a second, one in each body, each once more until it
-is accepted. Then it prints one line of JSON: {name: {status or "network": number}}, and ends.
+TARGETS is JSON {name: base URL}; each sender sends ALERTS alerts, or less where the file STOP appears, RATE a second, one in each body,
+each once more until it is accepted. Then it prints one line of JSON: {name: {status or "network": number}}, and ends.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ import aiohttp
 PATIENCE = aiohttp.ClientTimeout(total=10)
 PAUSE = 0.5  # seconds before the same alert is sent again
 GIVE_UP = 120.0  # seconds for which one alert is tried
+STOP = Path("/tmp/stop")
 
 
 def body(name: str, number: int, starts_at: str) -> dict[str, object]:
@@ -33,6 +34,11 @@ def body(name: str, number: int, starts_at: str) -> dict[str, object]:
     return {"version": "4", "groupKey": "{}", "receiver": "opsloop", "status": "firing", "alerts": [alert]}
 
 
+def stopped() -> bool:
+    """True once the file is there."""
+    return STOP.exists()
+
+
 async def send(name: str, url: str, token: str, alerts: int, rate: float) -> Counter[str]:
     """Statuses of all answers; a request without an answer counts as network. A pod that is gone is given up."""
     seen: Counter[str] = Counter()
@@ -41,7 +47,7 @@ async def send(name: str, url: str, token: str, alerts: int, rate: float) -> Cou
     headers = {"Authorization": f"Bearer {token}"}
     async with aiohttp.ClientSession(connector=connector, timeout=PATIENCE, headers=headers) as session:
         for number in range(alerts):
-            if not await _accepted(session, url, body(name, number, starts_at), seen):
+            if stopped() or not await _accepted(session, url, body(name, number, starts_at), seen):
                 break
             await asyncio.sleep(1 / rate)
     return seen

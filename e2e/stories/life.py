@@ -29,6 +29,7 @@ from opsloop.core.incident.bounds import LIMIT, size
 SENDER = "senders"
 SERVICES = ("checkout", "cart", "web", "search", "db")
 STORM, BODY = 6000, 500  # alerts on cart, and in one body
+CROWD, NOTES = 100, 50  # services, and notes, on cart: more than its status can tell
 WHO = "payments on call"
 FIRST = {"checkout-1", "cart-1", "web-1", "search-1"}
 
@@ -46,9 +47,10 @@ def life(api: Client, name: str, seed: int) -> None:
     _page_and_people(shift, began)
     _send(shift, [[_ended(alert) for alert in (*first[:3], _critical(began))]])
     _storm(shift, began)
+    _past_the_bound(shift, began)
     shift.kill_operator("with a storm on its books")
     _send(shift, [[_alert("cart", "cart-after", began)]])
-    shift.progress.wait("the new process to count on", 90, lambda: _counted(shift, STORM + 2))
+    shift.progress.wait("the new process to count on", 90, lambda: _counted(shift, STORM + CROWD + 2))
     if (names := {i["metadata"]["name"] for i in shift.incidents()}) != FIRST:
         raise StageFailed(f"the restart left {sorted(names)}, not {sorted(FIRST)}")
     shift.progress.say("   after the restart the Incidents have their names, and one more alert found its own")
@@ -209,6 +211,31 @@ def _storm(shift: Shift, began: datetime) -> None:
     if largest > LIMIT:
         raise StageFailed(f"a status has {largest} bytes, more than {LIMIT}")
     shift.progress.say(f"   {STORM} alerts on cart-1 are counted; no status had more than {largest} bytes of {LIMIT}")
+
+
+def _past_the_bound(shift: Shift, began: datetime) -> None:
+    """More services and notes than the status has room for, each of them hard to write: the API server takes it, and it says what it left out."""
+    crowd = [_alert("cart", f"cart-of-{n}", began, service_name=f"{n}-{'<&>' * 40}") for n in range(CROWD)]
+    _send(shift, [crowd])
+    notes = [{"author": "<&>" * 40, "text": f"{n} {'<&>' * 330}"} for n in range(NOTES)]
+    patch = json.dumps({"spec": {"notes": notes}})
+    shift.api.kubectl(
+        "-n", shift.namespace, "patch", "incident", "cart-1", "--type=merge", "--patch-file=/dev/stdin", text=patch
+    )
+
+    def look() -> tuple[object, str]:
+        status = shift.incident("cart-1")
+        told, dropped = sum(e["type"] == "Note" for e in status.get("timeline", [])), status.get("dropped", {})
+        count, large = status.get("alerts", {}).get("count"), size(status)
+        if large > LIMIT:
+            raise StageFailed(f"the status of cart-1 has {large} bytes, more than {LIMIT}")
+        whole = told == NOTES and count == STORM + CROWD + 1 and dropped.get("alerts.byService", 0) > 0
+        return whole and large, f"{told} notes, {count} alerts, dropped {dropped}, {large} bytes"
+
+    large = shift.progress.wait("a status that says what it has no room for", 60, look)
+    shift.progress.say(
+        f"   {CROWD} services and {NOTES} notes more: {large} bytes of {LIMIT}, left out {shift.incident('cart-1')['dropped']}"
+    )
 
 
 def _merge(shift: Shift, began: datetime) -> None:

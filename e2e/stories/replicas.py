@@ -1,4 +1,5 @@
-"""Two replicas: senders that keep their connections meet no refusal while the holder of the Lease is killed, and nothing is lost."""
+"""Two replicas: senders that keep their connections meet no refusal while both are replaced by a rolling restart, nor while the
+holder of the Lease is killed, and nothing is lost."""
 
 from __future__ import annotations
 
@@ -19,23 +20,28 @@ from e2e.stories.shifts import story_shift
 PROGRAM = paths.REPO / "e2e" / "replicas" / "senders.py"
 SENDERS = "senders"
 SERVICE_SENDERS = 4  # each with a connection of its own: the Service gives them to both replicas
-ALERTS, RATE = 100, 5.0  # of each sender; alerts a second
+ALERTS, RATE = 60, 5.0  # of each sender; alerts a second
+RESTARTED = (
+    "restarted"  # the pod with the senders that see the rolling restart; they send until it is over, one alert a second
+)
 
 
 def replicas(api: Client, name: str, seed: int) -> None:
-    """Alerts to each replica and through the Service; the holder is killed in the middle of them."""
+    """A rolling restart; then alerts to each replica and through the Service, and the holder is killed in the middle of them."""
     shift = story_shift(api, name, seed)
     _open(shift)
+    early = _rolling_restart(shift)
     pods = {p["metadata"]["name"]: p["status"]["podIP"] for p in _pods(shift)}
     holder = _holder(shift)
     targets = {name: f"http://{ip}:8080" for name, ip in pods.items()}
-    targets |= {f"service-{n}": f"http://opsloop-intake.{shift.ops}.svc:8080" for n in range(SERVICE_SENDERS)}
-    _send(shift, targets)
-    shift.progress.wait("half of the alerts to be filed", 120, lambda: _filed(shift, len(targets) * ALERTS // 2))
+    targets |= _through_the_service(shift, "service")
+    _send(shift, SENDERS, targets, ALERTS, RATE)
+    half = len(early) + len(targets) * ALERTS // 2
+    shift.progress.wait("half of the alerts to be filed", 120, lambda: _filed(shift, half))
     api.kubectl("-n", shift.ops, "delete", "pod", holder, "--grace-period=0", "--force")
     shift.progress.say(f"the holder of the Lease, {holder}, is killed")
-    seen = _answers(shift)
-    accepted = {f"{t}-{n}" for t in targets for n in range(seen[t].get("202", 0))}
+    seen = _answers(shift, SENDERS)
+    accepted = early | {f"{t}-{n}" for t in targets for n in range(seen[t].get("202", 0))}
     _check_answers(shift, seen, holder)
     shift.progress.wait("every accepted alert to be filed", 90, lambda: _filed(shift, len(accepted)))
     _check_ledgers(shift, accepted)
@@ -62,13 +68,45 @@ def _holder(shift: Shift) -> str:
     return str((lease.get("spec") or {}).get("holderIdentity") or "").rpartition("_")[0]
 
 
-def _send(shift: Shift, targets: dict[str, str]) -> None:
-    """A pod whose senders begin."""
+def _through_the_service(shift: Shift, name: str) -> dict[str, str]:
+    return {f"{name}-{n}": f"http://opsloop-intake.{shift.ops}.svc:8080" for n in range(SERVICE_SENDERS)}
+
+
+def _rolling_restart(shift: Shift) -> set[str]:
+    """Both pods are replaced while senders keep their connections; what they were promised. None is refused or left without an answer."""
+    targets = _through_the_service(shift, RESTARTED)
+    _send(shift, RESTARTED, targets, 10_000, 1.0)
+    shift.progress.wait("the senders to send", 60, lambda: _filed(shift, SERVICE_SENDERS))
+    before = {p["metadata"]["uid"] for p in _pods(shift)}
+    shift.api.kubectl("-n", shift.ops, "rollout", "restart", "deployment/opsloop")
+
+    def look() -> tuple[object, str]:
+        pods = shift.api.items(
+            "pods", shift.ops, "app.kubernetes.io/name=opsloop"
+        )  # those that are about to end as well
+        left = [p["metadata"]["name"] for p in pods if p["metadata"]["uid"] in before]
+        return not left and len(pods) == 2, f"of before: {left}, {len(pods)} pods"
+
+    shift.progress.wait("both pods to be replaced", 180, look)
+    shift.api.kubectl("-n", shift.namespace, "exec", RESTARTED, "--", "touch", "/tmp/stop")
+    seen = _answers(shift, RESTARTED)
+    for name, counts in seen.items():
+        if set(counts) != {"202"}:
+            raise StageFailed(f"{name} met more than 202 in a rolling restart: {dict(counts)}")
+    number = sum(counts["202"] for counts in seen.values())
+    shift.progress.say(
+        f"   a rolling restart of both pods: {number} alerts on {SERVICE_SENDERS} kept connections, each got its 202"
+    )
+    return {f"{name}-{n}" for name, counts in seen.items() for n in range(counts["202"])}
+
+
+def _send(shift: Shift, name: str, targets: dict[str, str], alerts: int, rate: float) -> None:
+    """A pod of this name whose senders begin."""
     urls = {name: f"{base}/v1/namespaces/{shift.namespace}/alerts" for name, base in targets.items()}
-    values = {"TARGETS": json.dumps(urls), "TOKEN_FILE": "/token/token", "ALERTS": str(ALERTS), "RATE": str(RATE)}
+    values = {"TARGETS": json.dumps(urls), "TOKEN_FILE": "/token/token", "ALERTS": str(alerts), "RATE": str(rate)}
     token = {"serviceAccountToken": {"audience": "opsloop", "path": "token"}}
     container = {
-        "name": SENDERS,
+        "name": name,
         "image": "opsloop/opsloop:dev",
         "command": ["python", "/program/senders.py"],
         "env": [{"name": name, "value": value} for name, value in values.items()],
@@ -80,11 +118,11 @@ def _send(shift: Shift, targets: dict[str, str]) -> None:
         "securityContext": {"fsGroup": 65532},
         "containers": [container],
         "volumes": [
-            {"name": "program", "configMap": {"name": SENDERS}},
+            {"name": "program", "configMap": {"name": name}},
             {"name": "token", "projected": {"sources": [token]}},
         ],
     }
-    meta = {"name": SENDERS, "namespace": shift.namespace}
+    meta = {"name": name, "namespace": shift.namespace}
     program = {"senders.py": PROGRAM.read_text()}
     shift.apply(
         [
@@ -92,21 +130,21 @@ def _send(shift: Shift, targets: dict[str, str]) -> None:
             {"apiVersion": "v1", "kind": "Pod", "metadata": meta, "spec": spec},
         ]
     )
-    shift.progress.say(f"{len(targets)} senders of {ALERTS} alerts each: {', '.join(targets)}")
+    shift.progress.say(f"{len(targets)} senders: {', '.join(targets)}")
 
 
-def _answers(shift: Shift) -> dict[str, Counter[str]]:
+def _answers(shift: Shift, name: str) -> dict[str, Counter[str]]:
     """What each sender was answered, when all have ended."""
 
     def look() -> tuple[object, str]:
-        pod = shift.api.get("pods", shift.namespace, SENDERS) or {}
+        pod = shift.api.get("pods", shift.namespace, name) or {}
         phase = str((pod.get("status") or {}).get("phase"))
         return phase in ("Succeeded", "Failed"), phase
 
     shift.progress.wait("the senders to end", 240, look)
-    last = shift.api.kubectl("-n", shift.namespace, "logs", SENDERS, "--tail=1").strip()
+    last = shift.api.kubectl("-n", shift.namespace, "logs", name, "--tail=1").strip()
     content: dict[str, dict[str, int]] = json.loads(last)
-    return {name: Counter(counts) for name, counts in content.items()}
+    return {sender: Counter(counts) for sender, counts in content.items()}
 
 
 def _check_answers(shift: Shift, seen: dict[str, Counter[str]], holder: str) -> None:
