@@ -1,7 +1,8 @@
 """`python -m e2e.bench.load.on_kind`: the same load on the deployed operator, in namespaces of its own on the cluster of `make cluster`.
 
 The sender is a process of this machine and reaches the intake by a NodePort. In the middle of the second storm the operator's pod is
-killed without grace; its Deployment makes another one. What was filed when is seen by a watch of the ledgers.
+deleted without grace, and its Deployment makes another one; with `--kill process` its process gets a SIGKILL instead, and the kubelet
+starts another one in the same pod. What was filed when is seen by a watch of the ledgers.
 """
 
 import argparse
@@ -9,25 +10,26 @@ import asyncio
 import json
 import math
 import os
-import re
+import subprocess
 import sys
 import threading
 import time
 import urllib.request
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 from e2e.bench import sampler
-from e2e.bench.load import sending, storm, table
+from e2e.bench.load import control, sending, storm, table
 from e2e.bench.load.__main__ import FOLDER, bounded, judged, times
-from e2e.cluster import paths
+from e2e.bench.load.histograms import Sampler
+from e2e.cluster import docker, paths
 from e2e.drill.prepare import alert_sender, apply_crds, clear, install_operator, make_empty
 from e2e.drill.shift import Shift
 from e2e.harness import audit
-from e2e.harness.client import Client
+from e2e.harness.client import Client, environment
 from e2e.harness.progress import Progress, StageFailed
 from e2e.harness.session import REFUSED, Refused, session, wait_removed
 from opsloop.adapters.kube import Kube
@@ -37,7 +39,9 @@ from opsloop.names import INBOX, LEDGER
 from opsloop.shell.evidence.intake import filings
 
 NS, SENDER, NODE_PORT = "bench-load", "senders", 31808
-_LATE = re.compile(r'^opsloop_loop_late_seconds_bucket\{le="(\S+)"\} (\S+)$', re.M)
+CONTROL = "control"
+LATE, BLOCKED, FILED = "opsloop_loop_late_seconds", "opsloop_loop_blocked_seconds", "opsloop_intake_filed_seconds"
+STAGE = "opsloop_reconcile_stage_seconds"
 DRAIN = 180.0  # seconds until the inbox is empty
 
 
@@ -66,31 +70,7 @@ class Ledgers(threading.Thread):
                 self.filed.setdefault(alert.fingerprint, at)
 
 
-class Sampler(sampler.Sampler):
-    """Also the histogram of the event loop's lateness, ten looks a second, of each process."""
-
-    def __init__(self, api: Client, ops: str) -> None:
-        super().__init__(api, ops)
-        self.late: dict[float, dict[float, float]] = {}  # start of the process → looks, by upper bound in seconds
-
-    def looked(self, text: str) -> None:
-        """As the base class."""
-        if found := {float(bound): float(count) for bound, count in _LATE.findall(text)}:
-            self.late[self.samples[-1].started] = found
-
-    def later_than(self, seconds: float) -> tuple[float, float]:
-        """(looks that were later than this bound, all looks)."""
-        every = sum(found[math.inf] for found in self.late.values())
-        return every - sum(found[seconds] for found in self.late.values()), every
-
-    @property
-    def latest(self) -> float:
-        """The bound in seconds within which every look was."""
-        bounds = sorted(bound for found in self.late.values() for bound in found)
-        return next((bound for bound in bounds if not self.later_than(bound)[0]), math.inf)
-
-
-def one_run(shift: Shift, size: storm.Size, kill: bool) -> dict[str, Any]:
+def one_run(shift: Shift, size: storm.Size, kill: str) -> dict[str, Any]:
     """Prepares, sends, waits, counts."""
     url = _prepare(shift, size)
     began, sampling, ledgers = time.time(), Sampler(shift.api, shift.ops), Ledgers(shift.api)
@@ -98,14 +78,16 @@ def one_run(shift: Shift, size: storm.Size, kill: bool) -> dict[str, Any]:
     ledgers.start()
     token = shift.api.kubectl("-n", NS, "create", "token", SENDER, "--audience=opsloop").strip()
     bodies = list(storm.bodies(size, datetime.now(UTC) - timedelta(minutes=2)))
+    _control(shift, 2 * size.seconds)
     shift.progress.say(f"{len(bodies)} bodies are sent to {url}")
-    timer = threading.Timer(size.seconds * 1.5, lambda: _kill(shift))
-    if kill:
-        timer.start()
+    timer = threading.Timer(size.seconds * 1.5, lambda: KILLS[kill](shift))
+    timer.start()
+    follow_log(shift)
     sent = asyncio.run(sending.send(lambda: url, token, bodies))
     ended = time.time()
     shift.progress.wait("the inbox to be empty", DRAIN, lambda: _empty(shift), every=0.5)
     drained = time.time() - ended
+    follow_log(shift)
     shift.progress.wait("the Incidents to count all", 60, lambda: _counted(shift, len(sent.stored)))
     sampling.stop()
     homes = asyncio.run(_homes())
@@ -117,12 +99,21 @@ def one_run(shift: Shift, size: storm.Size, kill: bool) -> dict[str, Any]:
     many = sum(r.verb not in ("get", "list", "watch") and r.resource != "leases" for r in requests if r.time < middle)
     return {
         **judged(sent, bodies, homes),
-        **times(sent, ledgers.filed, 1.5 * size.seconds if kill else None),
+        **times(sent, ledgers.filed, 1.5 * size.seconds if kill != "nothing" else None),
         **bounded(size, many),
         "drained": drained,
-        "lateMax": 1000 * sampling.latest,
-        "lateOver50": sampling.later_than(0.05)[0],
-        "lateLooks": sampling.later_than(0.05)[1],
+        "lateMax": 1000 * (sampling.bound(LATE) or 0),
+        "lateOver50": sampling.over(0.05, LATE)[0],
+        "lateLooks": sampling.over(0.05, LATE)[1],
+        "blockedMax": 1000 * (sampling.bound(BLOCKED) or 0),
+        "blockedOver50": sampling.over(0.05, BLOCKED)[0],
+        **_control_said(shift),
+        "entryFiledP50": sampling.bound(FILED, share=0.5),
+        "entryFiledMax": sampling.bound(FILED),
+        **{
+            f"stageNamespace{stage.title()}": sampling.bound(STAGE, f'kind="Namespace",stage="{stage}"')
+            for stage in ("observe", "decide", "apply")
+        },
         "memoryFirst": sampling.samples[0].rss / sampler.MIB,
         "memoryMax": sampler.peak(sampling.samples),
         "podMemory": sampler.peak(sampling.samples),
@@ -132,6 +123,7 @@ def one_run(shift: Shift, size: storm.Size, kill: bool) -> dict[str, Any]:
             r.verb not in ("get", "list", "watch") and r.resource != "leases" for r in requests if r.time >= middle
         ),
         "writes": dict(writes.most_common(20)),
+        "waited": [(round(at - began), ledgers.filed.get(fp, math.inf) - at) for fp, at in sent.taken_at.items()],
         "refusedByServer": dict(Counter(r.code for r in requests if r.code >= 400)),
     }
 
@@ -162,6 +154,34 @@ def _prepare(shift: Shift, size: storm.Size) -> str:
     return f"{base}/v1/namespaces/{NS}/alerts"
 
 
+def _control(shift: Shift, seconds: float) -> None:
+    """A pod beside the operator's that shows what the machine itself does to an event loop."""
+    container = {
+        "name": CONTROL,
+        "image": "opsloop/opsloop:dev",
+        "command": ["python", "-c", Path(control.__file__).read_text(), str(seconds)],
+        "resources": {"requests": {"cpu": "50m", "memory": "32Mi"}},  # as the operator's CPU
+    }
+    spec = {"restartPolicy": "Never", "containers": [container]}
+    shift.apply([{"apiVersion": "v1", "kind": "Pod", "metadata": {"name": CONTROL}, "spec": spec}])
+
+    def look() -> tuple[object, str]:
+        phase = ((shift.api.get("pods", shift.namespace, CONTROL) or {}).get("status") or {}).get("phase")
+        return phase == "Running", f"phase {phase}"
+
+    shift.progress.wait("the control to run", 60, look)
+
+
+def _control_said(shift: Shift) -> dict[str, float]:
+    """How late the control was, in the same minutes."""
+
+    def look() -> tuple[object, str]:
+        return shift.api.kubectl("-n", shift.namespace, "logs", CONTROL).strip(), "it runs"
+
+    said = json.loads(str(shift.progress.wait("the control to end", 60, look)))
+    return {"controlOver50": said["over50"], "controlMax": 1000 * said["max"], "controlOwn": 1000 * said["ownMax"]}
+
+
 def _observed(shift: Shift) -> tuple[object, str]:
     without = [r["metadata"]["name"] for r in shift.api.items("releases", NS) if "status" not in r]
     return not without, f"{len(without)} have none"
@@ -175,10 +195,36 @@ def _answers(base: str) -> bool:
         return False
 
 
-def _kill(shift: Shift) -> None:
+def follow_log(shift: Shift) -> None:
+    """The log of the operator's process as it goes, in a file beside the results: that of a pod that is gone is gone too."""
+    FOLDER.mkdir(parents=True, exist_ok=True)
+    pod = shift.operator_pod()
+    command = [str(paths.KUBECTL), "-n", shift.ops, "logs", "-f", str(pod)]
+    with Path(FOLDER / f"load-on-kind-{pod}.log").open("wb") as file:
+        subprocess.Popen(command, stdout=file, stderr=subprocess.STDOUT, env=environment())  # ends with the pod
+
+
+def _kill_pod(shift: Shift) -> None:
     pods = [p["metadata"]["name"] for p in shift.api.items("pods", shift.ops, "app.kubernetes.io/name=opsloop")]
     shift.api.kubectl("-n", shift.ops, "delete", "pod", *pods, "--grace-period=0", "--force", "--wait=false")
     shift.progress.say(f"killed: {', '.join(pods)}")
+
+
+def _kill_process(shift: Shift) -> None:
+    """SIGKILL by the node's root: a process in its container cannot send it to the first one there."""
+    (pod,) = shift.api.items("pods", shift.ops, "app.kubernetes.io/name=opsloop")
+    (node,) = shift.api.items("nodes")
+    uid = pod["metadata"]["uid"]
+    script = (
+        f"for f in $(grep -l -e {uid} -e {uid.replace('-', '_')} /proc/[0-9]*/cgroup); do p=${{f%/cgroup}};"
+        ' [ "$(cat $p/comm)" = pause ] || kill -9 ${p#/proc/}; done'
+    )
+    command = docker.docker("exec", node["metadata"]["name"], "sh", "-c", script)
+    subprocess.run(command, check=True, env={**os.environ, "DOCKER_HOST": paths.docker_host()})
+    shift.progress.say(f"the process in {pod['metadata']['name']} was killed")
+
+
+KILLS: dict[str, Callable[[Shift], None]] = {"pod": _kill_pod, "process": _kill_process, "nothing": lambda shift: None}
 
 
 def _empty(shift: Shift) -> tuple[object, str]:
@@ -209,7 +255,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m e2e.bench.load.on_kind", description=__doc__)
     parser.add_argument("--seconds", type=float, default=60.0, help="for each of the two storms")
     parser.add_argument("--repeat", type=int, default=1)
-    parser.add_argument("--no-kill", action="store_true")
+    parser.add_argument("--kill", choices=sorted(KILLS), default="pod")
     options = parser.parse_args()
     size, runs, loads = storm.Size(seconds=options.seconds), list[dict[str, Any]](), [os.getloadavg()[0]]
     try:
@@ -217,7 +263,7 @@ def main() -> int:
             for _ in range(options.repeat):
                 shift = Shift(client, Progress(pace), NS, f"{NS}-ops")
                 try:
-                    runs.append(one_run(shift, size, not options.no_kill))
+                    runs.append(one_run(shift, size, options.kill))
                 finally:
                     clear(shift)
                     wait_removed(client, shift.progress, (NS, f"{NS}-ops"))

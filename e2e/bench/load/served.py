@@ -35,7 +35,7 @@ from opsloop.names import INBOX, LEDGER, LEDGER_PAGE
 from opsloop.shell.intake.ledger_store import LedgerStore
 from opsloop.shell.ports import Object, Resource
 from opsloop.simulator.fakes.cluster import FakeCluster
-from opsloop.simulator.fakes.ports import FakeAccess, FakePorts
+from opsloop.simulator.fakes.ports import FakeAccess, FakeInstruments, FakePorts
 
 NS = "bench-load"
 ANSWER = 0.004  # seconds; what the API server of a kind cluster takes for a small write
@@ -99,6 +99,18 @@ class Api(FakeCluster):
         return stored
 
 
+class Measured(FakeInstruments):
+    """Keeps how long each stage of each look took, by kind and stage."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.seconds: dict[str, list[float]] = {}
+
+    def stage(self, kind: str, stage: str, seconds: float) -> None:
+        """As the port."""
+        self.seconds.setdefault(f"{kind} {stage}", []).append(seconds)
+
+
 class Anybody(FakeAccess):
     """Every token is somebody's."""
 
@@ -110,8 +122,9 @@ class Anybody(FakeAccess):
 class Process:
     """One operator."""
 
-    def __init__(self, api: Api) -> None:
-        ports = FakePorts(api, NoPrometheus(), clock=SystemClock(), access=Anybody())  # type: ignore[arg-type]
+    def __init__(self, api: Api, measured: Measured) -> None:
+        clock: Any = SystemClock()
+        ports = FakePorts(api, NoPrometheus(), clock=clock, access=Anybody(), instruments=measured)
         self.operator = Operator(ports.ports(), Settings(), threads=True)
         self.access = ports.access
         self.server: Listening | None = None
@@ -220,7 +233,8 @@ async def main(port: int) -> None:
     api, watch = Api(), Watch()
     for release in storm.releases(storm.Size(), NS):
         api.seed(release)
-    process = Process(api)
+    measured = Measured()
+    process = Process(api, measured)
     await process.start(port)
     while not all("status" in stored for (kind, *_), stored in api._objects.items() if kind == "releases"):  # noqa: ASYNC110
         await asyncio.sleep(0.1)  # each first status of a Release asks for a look at what is to be filed
@@ -234,7 +248,7 @@ async def main(port: int) -> None:
     while line := (await lines.readline()).decode().strip():
         if line == "kill":
             await process.die()
-            process = Process(api)
+            process = Process(api, measured)
             await process.start(port)
         elif line == "mark":
             marks.append(_mark(api, watch))
@@ -247,11 +261,23 @@ async def main(port: int) -> None:
         "marks": [*marks, _mark(api, watch)],
         "homes": await homes(api),
         "filed": filed(api.ledgers),
+        "stages": {name: _spread(found) for name, found in sorted(measured.seconds.items())},
+        "entries": measured.entries_filed,
         "garbage": {"collections": len(GARBAGE), "max": max(GARBAGE, default=0.0)},
         "blocked": dict(blocked.found.most_common(12)),
     }
     print(json.dumps(result), flush=True)
     await process.die()
+
+
+def _spread(found: list[float]) -> dict[str, float]:
+    ordered = sorted(found)
+    return {
+        "looks": len(ordered),
+        "p50": ordered[len(ordered) // 2],
+        "p99": ordered[int(len(ordered) * 0.99)],
+        "max": ordered[-1],
+    }
 
 
 def _mark(api: Api, watch: Watch) -> dict[str, Any]:

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from opsloop.core.incident.pacing import RATE
+from opsloop.core.incident.pacing import LONGEST_FILING, RATE
 from opsloop.shell.intake.inbox import WINDOW
 
 ONE, OTHER, MANY = "checkout", "other", "svc"
@@ -89,13 +89,14 @@ def expected(size: Size) -> dict[str, int]:
 def most_writes(size: Size) -> int:
     """What the operator may write at most while the many fail: it does not grow with the number of their alerts.
 
-    A second: a ledger of each service (the inbox is looked at once), `pacing.RATE` statuses of which only counts changed, and for the
-    alert on another service an inbox entry, its deletion, a ledger and a status. Besides: an entry and its deletion for each body, or
-    for those that arrived within `inbox.WINDOW`, and for each Incident its creation and six statuses, as it is opened and as its first
-    ten alerts are named.
+    A second: `pacing.RATE` ledgers, or as many as let none wait longer than `pacing.LONGEST_FILING`, `RATE` statuses of which only
+    counts changed, and for the alert on another service an inbox entry, its deletion, a ledger and a status. Besides: an entry and
+    its deletion for each body, or for those that arrived within `inbox.WINDOW`, and for each Incident its creation, six statuses and
+    four ledgers, as it is opened and as its first ten alerts are named.
     """
     entries, incidents = min(-(-size.many // size.body), size.seconds / WINDOW), size.services + size.others
-    return round(size.seconds * (size.services + RATE + 4) + 2 * entries + 7 * incidents)
+    ledgers = max(RATE, incidents / LONGEST_FILING.total_seconds())
+    return round(size.seconds * (ledgers + RATE + 4) + 2 * entries + 11 * incidents)
 
 
 def _many(size: Size, began: datetime) -> Iterator[Body]:

@@ -489,6 +489,11 @@ class CorrelationFacts:
     house: HouseWords = field(default_factory=HouseWords)
     taught: Taught = field(default_factory=Taught)
     looked: Looked = field(default_factory=Looked)  # of the last look of this process
+    written: Mapping[str, datetime] = field(
+        default_factory=dict
+    )  # Incident → when this process wrote its ledger last, of late
+    busy: int = 0  # Incidents of all namespaces that get alerts now
+    crowded: bool = False  # there is more in the inbox than one look takes
     further: Mapping[str, Ledger] = field(
         default_factory=dict
     )  # of Incidents that are over, where a correction is on their tickets

@@ -6,6 +6,7 @@ import logging
 import sys
 import time
 from collections.abc import Callable, Iterable
+from pathlib import Path
 from typing import Any, TextIO
 
 from aiohttp import web
@@ -38,6 +39,14 @@ BEAT = 0.1
 HELD = 1.0  # seconds for which the worst lag is told: probes and scrapes come seldom
 ROLLOUT_BUCKETS = (10, 30, 60, 120, 300, 600, 1800, 3600, 7200, 14400, 43200, 86400)
 BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)
+
+
+def starved() -> float:
+    """Seconds for which this thread has waited for a CPU that others had; 0 where the kernel does not say."""
+    try:
+        return int(Path("/proc/thread-self/schedstat").read_text().split()[1]) / 1e9
+    except (OSError, IndexError, ValueError):
+        return 0.0
 
 
 class JsonFormatter(logging.Formatter):
@@ -81,6 +90,19 @@ class Metrics:
         self._seconds = Histogram(
             "opsloop_reconcile_seconds", "Duration of a reconcile.", ["kind"], buckets=BUCKETS, registry=r
         )
+        self._stages = Histogram(
+            "opsloop_reconcile_stage_seconds",
+            "Duration of one stage of a reconcile: observe, decide, apply.",
+            ["kind", "stage"],
+            buckets=BUCKETS,
+            registry=r,
+        )
+        self._filed = Histogram(
+            "opsloop_intake_filed_seconds",
+            "From when the holder of the Lease heard of an inbox entry until all of it was filed.",
+            buckets=BUCKETS,
+            registry=r,
+        )
         self._depth = Gauge("opsloop_queue_depth", "Keys that wait for a worker.", registry=r)
         self._oldest = Gauge(
             "opsloop_queue_oldest_seconds", "Seconds for which the oldest of them has waited.", registry=r
@@ -91,6 +113,12 @@ class Metrics:
         )
         self._late = Histogram(
             "opsloop_loop_late_seconds", "How late the event loop was, ten times a second.", buckets=BUCKETS, registry=r
+        )
+        self._blocked = Histogram(
+            "opsloop_loop_blocked_seconds",
+            "The same without the time for which its thread waited for a CPU: lateness by the process's own work.",
+            buckets=BUCKETS,
+            registry=r,
         )
         self._api = Counter(
             "opsloop_api_requests", "Requests to the API server.", ["verb", "resource", "code"], registry=r
@@ -172,6 +200,14 @@ class Metrics:
         self._reconciles.labels(key[0], result).inc()
         self._seconds.labels(key[0]).observe(seconds)
 
+    def stage(self, kind: str, stage: str, seconds: float) -> None:
+        """Measures one stage of a reconcile."""
+        self._stages.labels(kind, stage).observe(seconds)
+
+    def filed(self, seconds: float) -> None:
+        """Measures how long an inbox entry waited until it was filed."""
+        self._filed.observe(seconds)
+
     def api(self, verb: str, resource: str, code: str) -> None:
         """Counts one request to the API server."""
         self._api.labels(verb, resource, code).inc()
@@ -217,10 +253,11 @@ class Metrics:
         """Publishes the number of messages that a receiver did not take and that are tried again."""
         self._undelivered.labels(receiver).set(count)
 
-    def loop_lag(self, seconds: float, worst: float) -> None:
-        """Publishes the lag of the event loop now, and the worst of late, in seconds."""
+    def loop_lag(self, seconds: float, worst: float, starved: float = 0.0) -> None:
+        """Publishes the lag of the event loop now, and the worst of late, in seconds; `starved`: for which of these it had no CPU."""
         self._lag.set(worst)
         self._late.observe(seconds)
+        self._blocked.observe(max(0.0, seconds - starved))
 
 
 class Health:
@@ -232,8 +269,11 @@ class Health:
         ready: Callable[[], bool],
         metrics: Metrics,
         clock: Callable[[], float] = time.monotonic,
+        starved: Callable[[], float] = starved,
     ) -> None:
+        """`starved`: seconds for which this thread has waited for a CPU so far."""
         self._elector_alive, self._ready, self._metrics, self._clock = elector_alive, ready, metrics, clock
+        self._starved = starved
         self._touched = self._beaten = clock()
         self._late = self._late_until = 0.0
         self._leaving = False
@@ -249,13 +289,13 @@ class Health:
     async def beat(self) -> None:
         """Measures the lag of the event loop until cancelled."""
         while True:
-            self._beaten = self._clock()
+            self._beaten, before = self._clock(), self._starved()
             await asyncio.sleep(BEAT)
             now = self._clock()
             late = max(0.0, now - self._beaten - BEAT)
             if late >= self._late or now > self._late_until:
                 self._late, self._late_until = late, now + HELD
-            self._metrics.loop_lag(late, self._late)
+            self._metrics.loop_lag(late, self._late, self._starved() - before)
 
     def problems(self) -> list[str]:
         """Reasons for not being alive; empty = alive."""

@@ -225,6 +225,14 @@ class Instruments(Protocol):
         """Counts one reconcile; `result` is ok, conflict, retryable, permanent, timeout or error."""
         ...
 
+    def stage(self, kind: str, stage: str, seconds: float) -> None:
+        """Measures one stage of a reconcile: observe, decide or apply."""
+        ...
+
+    def filed(self, seconds: float) -> None:
+        """Measures how long an inbox entry waited, from when this process heard of it until all of it was filed."""
+        ...
+
     def asked(self, source: str, result: str, seconds: float) -> None:
         """Counts one query; `result` is ok, invalid, partial, refused, timeout or unavailable."""
         ...

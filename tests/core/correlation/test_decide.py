@@ -12,6 +12,7 @@ from opsloop.core.correlation import filing
 from opsloop.core.correlation.decide import Correlation, correlate, decide, relevant_incidents
 from opsloop.core.correlation.filing import SETTLE
 from opsloop.core.correlation.new_incident import slug
+from opsloop.core.decision import Decision
 from opsloop.core.facts import CorrelationFacts, ReleaseView, TierVerdict, Value
 from opsloop.core.reported import Alert, InboxEntry, Ledger, QueuedTicket, Ticket
 from tests.builders.correlation import FAST, NOW, NS, alert, at, incident, ledger, read_at, shop, ticket, view
@@ -599,3 +600,63 @@ def test_an_unchanged_queue_is_not_stored() -> None:
     queue = correlate(facts_of(tickets=(ticket("Dark mode"),)), NOW).queue
     assert len(queue) == 1 and isinstance(queue[0], QueuedTicket)
     assert StoreTicketQueue not in kinds(decide(CorrelationFacts(NS, queue=queue), NOW).actions)
+
+
+# many Incidents at once
+
+
+def stormy(*fresh: Alert, since: float = 1, crowded: bool = False) -> Decision:
+    """A look at these alerts, while fifty Incidents get some; the ledger of answers-1 was written so long ago."""
+    storm = [alert("PodWrongAnswers", "answers", pod=f"answers-{n}") for n in range(20)]
+    known = incident("answers-1", "alerts", ledger(*storm))
+    seen = facts_of(
+        *fresh,
+        incidents=(known,),
+        releases=shop(answers="no-slo"),
+        ledgers={"answers-1": ledger(*storm)},
+        written={"answers-1": at(-since)},
+        busy=50,
+        crowded=crowded,
+    )
+    return decide(seen, NOW)
+
+
+FURTHER = alert("PodWrongAnswers", "answers", pod="answers-20")
+
+
+def test_in_a_storm_further_alerts_wait_in_the_inbox_until_their_ledger_is_due() -> None:
+    decision = stormy(FURTHER)
+    assert not [a for a in decision.actions if isinstance(a, FileToLedger | DeleteInboxEntries)]
+    assert decision.look_again == timedelta(seconds=4)
+    due = stormy(FURTHER, since=5)
+    assert [type(a) for a in due.actions if isinstance(a, FileToLedger | DeleteInboxEntries)] == [
+        FileToLedger,
+        DeleteInboxEntries,
+    ]
+
+
+def test_an_alert_on_another_service_is_filed_at_once_and_their_common_entry_stays() -> None:
+    decision = stormy(FURTHER, STALE)
+    assert [a.incident for a in decision.actions if isinstance(a, FileToLedger)] == ["catalog-1"]
+    assert not [a for a in decision.actions if isinstance(a, DeleteInboxEntries)]
+
+
+def test_what_is_in_its_ledger_already_keeps_no_entry() -> None:
+    decision = stormy(alert("PodWrongAnswers", "answers", pod="answers-3"))
+    assert not [a for a in decision.actions if isinstance(a, FileToLedger)]
+    assert [a for a in decision.actions if isinstance(a, DeleteInboxEntries)]
+
+
+def test_one_that_somebody_speaks_of_again_after_a_while_is_filed_again() -> None:
+    again = alert("PodWrongAnswers", "answers", pod="answers-3", seen=3600)
+    assert not [a for a in stormy(again).actions if isinstance(a, DeleteInboxEntries)], "it waits as one that is new"
+    assert [a for a in stormy(again, since=5).actions if isinstance(a, FileToLedger)]
+
+
+def test_a_crowded_inbox_lets_nothing_wait() -> None:
+    assert [a for a in stormy(FURTHER, crowded=True).actions if isinstance(a, DeleteInboxEntries)]
+
+
+def test_the_shortest_filing_comes_first() -> None:
+    decision = stormy(*(replace(FURTHER, fingerprint=f"f{n}") for n in range(5)), STALE, since=5)
+    assert [a.incident for a in decision.actions if isinstance(a, FileToLedger)] == ["catalog-1", "answers-1"]

@@ -4,6 +4,7 @@ import asyncio
 import base64
 import gzip
 import json
+from datetime import timedelta
 
 import pytest
 
@@ -15,6 +16,7 @@ from opsloop.shell.ports import CONFIGMAPS
 from opsloop.simulator.fakes.clock import FakeClock
 from opsloop.simulator.fakes.cluster import FakeCluster
 from tests.builders.correlation import NOW, NS, alert, ticket
+from tests.fakes.runtime import CountingCluster
 
 STORM = [alert("PodWrongAnswers", s, pod=f"{s}-{n}") for s in ("web", "answers") for n in range(20)]
 STALE = alert("CatalogIndexStale", "catalog", severity="info")
@@ -156,3 +158,24 @@ async def test_a_big_body_is_stored_apart_from_the_small_ones_of_its_time(cluste
     await asyncio.gather(inbox.put_alerts(NS, few), inbox.put_alerts(NS, many))
     sizes = {name: len(decode_entry(o["binaryData"]).alerts) for (_, _, name), o in cluster._objects.items()}
     assert sorted(sizes.values()) == [3, FEW + 1]
+
+
+async def test_what_is_not_filed_yet_is_read_once(cluster: FakeCluster) -> None:
+    counted = CountingCluster()
+    inbox = Inbox(counted, lambda _namespace, _names: None, window=0.0)
+    await inbox.put_alerts(NS, [alert("A", "web")])
+    reader = InboxReader(counted, counted, counted.clock)
+    first = await reader.entries(NS)
+    reads = list(counted.reads)
+    assert reads and await reader.entries(NS) == first and counted.reads == reads
+    assert reader.deleted(NS, first[0].name) == timedelta(0)
+    assert await reader.entries(NS) == () and reader.deleted(NS, first[0].name) is None
+
+
+async def test_more_than_a_look_takes_is_not_kept_in_memory(cluster: FakeCluster) -> None:
+    inbox = Inbox(cluster, lambda _namespace, _names: None, window=0.0)
+    await inbox.put_alerts(NS, [alert("A", f"s{n}") for n in range(3 * MOST_ALERTS)])
+    reader = InboxReader(cluster, cluster, cluster.clock)
+    for _ in range(4):
+        await reader.entries(NS)
+    assert sum(len(entry.alerts) for entry in reader._of(NS).known.values()) <= MOST_ALERTS

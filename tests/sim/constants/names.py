@@ -143,7 +143,7 @@ NOT_JUDGED: Mapping[str, tuple[str, str]] = {
     "incident.decide": (_SIZE, "MOST_AFFECTED MOST_TICKETS MOST_ALSO"),
     "incident.exoneration": (_SIZE, "MOST_EXONERATED MOST_EVIDENCE"),
     "incident.lifecycle": (f"{_AGAIN}; {_SIZE}", "SOONEST MOST_BLOCKED"),
-    "incident.pacing": ("when a count is told, not what is decided on it", "SHORTEST LONGEST RATE"),
+    "incident.pacing": ("when a count is told, not what is decided on it", "SHORTEST LONGEST RATE LONGEST_FILING"),
     "incident.suspicion": (_AGAIN, "SOONEST"),
     "incident.paging": (f"{_AGAIN}; {_SIZE}", "MOST_PLAYS"),
     "incident.delivery": (_AGAIN, "PAGE_RETRY CROWD_RETRY LONGEST_END"),

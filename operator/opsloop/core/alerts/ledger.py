@@ -21,6 +21,7 @@ from opsloop.core.alerts.labels import name_of, service_of
 from opsloop.core.reported import Alert, Correction, Ledger, Moved, Ticket
 
 SAMPLE = 10
+SERVICE_NAME = 128  # characters of a service's name in the counts
 MAX_SERVICES = 100  # in by_service; the Incident stays small
 REPEATS = 3  # repeat intervals without a word of an alert after which it is stale: one may be late and one may get lost
 HEARD = timedelta(minutes=15)
@@ -74,7 +75,7 @@ def counts(ledger: Ledger, heard_since: datetime | None = None) -> AlertCounts:
     distinct: dict[str, Alert] = {}
     for alert in ledger.alerts:
         distinct.setdefault(alert.fingerprint, alert)
-    services = Counter(service_of(alert.labels)[:128] for alert in distinct.values())
+    services = Counter(service_of(alert.labels)[:SERVICE_NAME] for alert in distinct.values())
     tallies = [page.tally for page in ledger.pages]
     for tally in tallies:
         services.update(tally.by_service)

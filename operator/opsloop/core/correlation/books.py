@@ -96,10 +96,15 @@ def read(incidents: Sequence[Incident], ledgers: Mapping[str, Ledger]) -> Books:
         if ledger.pages:
             short.append((final, ledger.pages))
     ordered = {
-        key: tuple(h for _, h in sorted(found, key=lambda f: f[0], reverse=True)) for key, found in holders.items()
+        key: (found[0][1],) if len(found) == 1 else tuple(h for _, h in sorted(found, key=_rank, reverse=True))
+        for key, found in holders.items()  # a storm's many thousands, of which hardly one lies in two ledgers
     }
     homes = {key: found[0].final for key, found in ordered.items()}
     return Books(homes, ordered, firing, tuple(reversed(short)))
+
+
+def _rank(found: tuple[tuple[int, bool, int], Holder]) -> tuple[int, bool, int]:
+    return found[0]
 
 
 def _final(name: str, merged_into: Mapping[str, str]) -> str:

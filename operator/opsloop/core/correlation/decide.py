@@ -5,7 +5,7 @@ dependency. Alerts are grouped anew at every new one (`core.correlation.filing`)
 """
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
@@ -24,6 +24,7 @@ from opsloop.core.actions import (
     TellAnswers,
 )
 from opsloop.core.alerts.ledger import episode
+from opsloop.core.correlation.deferred import Key, pace
 from opsloop.core.correlation.experience import learnt
 from opsloop.core.correlation.facts import Reader
 from opsloop.core.correlation.filing import Filing, file_alerts
@@ -67,12 +68,13 @@ class Correlation:
         return {name: tuple(f.alert for f in filings) for name, filings in self._by_incident().items()}
 
     def ledger_actions(self) -> list[FileToLedger]:
-        """One action per Incident, by name."""
+        """One action per Incident, the shortest first: a storm on one keeps no other waiting."""
         filings, by_people = self._by_incident(), self.corrected.filed
-        return [
+        actions = [
             self._to_ledger(name, filings.get(name, []), by_people.get(name, Filed()))
-            for name in sorted(filings.keys() | self.links.keys() | by_people.keys())
+            for name in filings.keys() | self.links.keys() | by_people.keys()
         ]
+        return sorted(actions, key=lambda action: (len(action.alerts), action.incident))
 
     def _to_ledger(self, name: str, filings: Sequence[Filing], by_people: Filed) -> FileToLedger:
         links = self.links.get(name, ())
@@ -104,7 +106,8 @@ def decide(
     ledgers, what that teaches, and only then inbox entries are deleted. What is left leads to the same end again.
     """
     correlation = correlate(facts, now, grace, method)
-    actions: list[Action] = [*correlation.creates, *correlation.moves, *correlation.ledger_actions()]
+    paced = pace(facts, correlation.ledger_actions(), now)
+    actions: list[Action] = [*correlation.creates, *correlation.moves, *paced.filings]
     if correlation.queue != facts.queue:
         actions.append(StoreTicketQueue(correlation.queue))
     corrections = correlation.corrected
@@ -113,11 +116,12 @@ def decide(
         actions += [StoreTaught(corrections.taught), TellAnswers(tuple(corrections.answers))]
     if correlation.looked is not facts.looked:
         actions.append(NoteLooked(correlation.looked))
-    if filed := _filed_entries(facts, correlation.filings):
+    if filed := _filed_entries(facts, correlation.filings, paced.waiting):
         actions.append(DeleteInboxEntries(filed))
     if correlation.experience is not facts.experience:
         actions.append(StoreExperience(correlation.experience))
-    return Decision(actions=tuple(actions), look_again=correlation.look_again)
+    again = [wait for wait in (correlation.look_again, paced.look_again) if wait is not None]
+    return Decision(actions=tuple(actions), look_again=min(again, default=None))
 
 
 def relevant_incidents(incidents: Sequence[Incident], now: datetime, grace: timedelta = REOPEN_GRACE) -> list[Incident]:
@@ -181,9 +185,9 @@ def _candidates(
     ]
 
 
-def _filed_entries(facts: CorrelationFacts, filings: Sequence[Filing]) -> dict[str, str]:
-    """ConfigMap → uid of the inbox entries of which no alert is held."""
-    held = {(*episode(f.alert), f.alert.status) for f in filings if f.held}
+def _filed_entries(facts: CorrelationFacts, filings: Sequence[Filing], waiting: Collection[Key]) -> dict[str, str]:
+    """ConfigMap → uid of the inbox entries of which no alert is held, or waits for its ledger."""
+    held = {(*episode(f.alert), f.alert.status) for f in filings if f.held} | set(waiting)
     return {
         entry.name: entry.uid
         for entry in facts.inbox

@@ -27,6 +27,11 @@ class Activity:
         """When its status was stored; None where that is long ago, or was not by this process."""
         return self._stored.get((namespace, incident))
 
+    def filed_of(self, namespace: str, now: datetime) -> dict[str, datetime]:
+        """Incident → when its ledger was written, of those of the namespace that got alerts lately."""
+        _drop(self._filed, now - LATELY)
+        return {name: at for (where, name), at in self._filed.items() if where == namespace}
+
     def busy(self, now: datetime) -> int:
         """Number of Incidents that got alerts lately, in all namespaces."""
         _drop(self._filed, now - LATELY)

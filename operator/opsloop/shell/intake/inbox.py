@@ -10,7 +10,7 @@ import contextlib
 import uuid
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from opsloop.api.meta import parse_time
 from opsloop.core.codec import decode_entry, encode_entries
@@ -147,10 +147,29 @@ class _Listing:
     """Progress in one namespace."""
 
     since: datetime  # first look of this process
-    # told of or listed, and not deleted; oldest first
-    unfiled: dict[str, None] = field(default_factory=lambda: {ANY: None})
+    # told of or listed, and not deleted, with the time at which this process heard of it; what was not looked at yet comes first
+    unfiled: dict[str, datetime]
     aside: dict[str, None] = field(default_factory=dict)  # names of what cannot be filed; it is left where it is
     full: bool = False  # the last look took as much as it may, and more was there
+    known: dict[str, InboxEntry] = field(
+        default_factory=dict
+    )  # what was read and is not filed yet: nobody changes an entry
+    size: int = 0  # alerts, tickets and corrections of these
+
+    def keep(self, entry: InboxEntry) -> None:
+        """Remembers what was read, as far as there is room; not what a person wrote, and may change."""
+        if entry.name not in self.known and not entry.asked and self.size + _size(entry) <= MOST_ALERTS:
+            self.known[entry.name] = entry
+            self.size += _size(entry)
+
+    def drop(self, name: str) -> None:
+        """Forgets what was read."""
+        if (entry := self.known.pop(name, None)) is not None:
+            self.size -= _size(entry)
+
+
+def _size(entry: InboxEntry) -> int:
+    return len(entry.alerts) + len(entry.tickets) + len(entry.asked)
 
 
 def _small_first(names: Iterable[str]) -> list[str]:
@@ -178,7 +197,7 @@ class InboxReader:
         if name and not name.startswith(PREFIX):
             self.set_aside(namespace, name, f"its name does not begin with {PREFIX}")
             return False
-        listing.unfiled[name] = None
+        listing.unfiled[name] = self._clock.now()
         return True
 
     def since(self, namespace: str) -> datetime:
@@ -195,16 +214,22 @@ class InboxReader:
         size, names, read = 0, _small_first(listing.unfiled), 0
         while read < len(names) and len(entries) < MOST_ENTRIES and size < MOST_ALERTS:
             some = names[read : read + min(TOGETHER, MOST_ENTRIES - len(entries))]
-            for name, item in zip(some, await asyncio.gather(*(self._get(namespace, n) for n in some)), strict=True):
+            new = [name for name in some if name not in listing.known]
+            items = dict(zip(new, await asyncio.gather(*(self._get(namespace, n) for n in new)), strict=True))
+            for name in some:
                 if size >= MOST_ALERTS:
                     break
                 read += 1
-                entry = await self._decoded(namespace, name, item)  # one after the other: each may need much memory
+                entry = listing.known.get(name)
+                if entry is None:
+                    # one after the other: each may need much memory
+                    entry = await self._decoded(namespace, name, items[name])
                 if entry is not None:
                     # to the end: what stays here keeps nothing else waiting
-                    listing.unfiled[entry.name] = listing.unfiled.pop(entry.name, None)
+                    listing.unfiled[entry.name] = listing.unfiled.pop(entry.name, self._clock.now())
                     entries.append(entry)
-                    size += len(entry.alerts) + len(entry.tickets) + len(entry.asked)
+                    size += _size(entry)
+                    listing.keep(entry)
         listing.full = read < len(names)
         return tuple(entries)
 
@@ -212,15 +237,19 @@ class InboxReader:
         """This entry is not read again by this process; it is left where it is, for people to look at."""
         listing = self._of(namespace)
         listing.unfiled.pop(name, None)
+        listing.drop(name)
         listing.aside[name] = None
         while len(listing.aside) > MOST_ASIDE:
             del listing.aside[next(iter(listing.aside))]
         text = f"ConfigMap {name} has the label {INBOX} and is no entry that can be filed: {why}"
         self._tell(namespace, ENTRY_SET_ASIDE, 1, text)
 
-    def deleted(self, namespace: str, name: str) -> None:
-        """Notes that this entry was filed and deleted."""
-        self._of(namespace).unfiled.pop(name, None)
+    def deleted(self, namespace: str, name: str) -> timedelta | None:
+        """Notes that this entry was deleted; how long ago it was heard of, None where it was not."""
+        listing = self._of(namespace)
+        heard = listing.unfiled.pop(name, None)
+        listing.drop(name)
+        return self._clock.now() - heard if heard else None
 
     def has_more(self, namespace: str) -> bool:
         """True where entries waited that the last look could not take. What came since has asked for a look of its own."""
@@ -259,7 +288,8 @@ class InboxReader:
 
     def _of(self, namespace: str) -> _Listing:
         if namespace not in self._listings:
-            self._listings[namespace] = _Listing(self._clock.now())
+            now = self._clock.now()
+            self._listings[namespace] = _Listing(now, {ANY: now})
         return self._listings[namespace]
 
 

@@ -124,10 +124,10 @@ async def _apart(
 
 
 def _stretches(actions: Sequence[Action]) -> Iterator[Sequence[Action]]:
-    """The actions in their order; filings to several ledgers, which do not touch each other, together."""
-    for filings, stretch in itertools.groupby(actions, key=lambda action: isinstance(action, FileToLedger)):
+    """The actions in their order; new Incidents, and filings to several ledgers, which do not touch each other, together."""
+    for kind, stretch in itertools.groupby(actions, key=type):
         some = list(stretch)
-        size = TOGETHER if filings else 1
+        size = TOGETHER if kind in (CreateIncident, FileToLedger) else 1
         yield from (some[first : first + size] for first in range(0, len(some), size))
 
 
@@ -400,7 +400,8 @@ async def _tell_answers(runtime: Runtime, obj: Object, action: TellAnswers) -> N
 async def _delete_inbox_entries(runtime: Runtime, namespace: str, action: DeleteInboxEntries) -> None:
     async def delete(name: str, uid: str) -> None:
         await runtime.writer.delete(CONFIGMAPS, namespace, name, uid)
-        runtime.inbox.deleted(namespace, name)
+        if (waited := runtime.inbox.deleted(namespace, name)) is not None:
+            runtime.instruments.filed(waited.total_seconds())
 
     entries = list(action.entries.items())
     for first in range(0, len(entries), TOGETHER):

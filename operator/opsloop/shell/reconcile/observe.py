@@ -229,6 +229,9 @@ async def namespace_facts(runtime: Runtime, namespace: str) -> CorrelationFacts:
         experience=experience,
         house=runtime.house,
         looked=runtime.looked.get(namespace, Looked()),
+        written=runtime.activity.filed_of(namespace, runtime.now()),
+        busy=runtime.activity.busy(runtime.now()),
+        crowded=runtime.inbox.has_more(namespace),
         taught=await runtime.taught.of(namespace) if asked or queue or _has_tickets(inbox) else Taught(),
         further={name: await runtime.ledgers.ledger(namespace, name) for name in sorted(about - names)},
     )

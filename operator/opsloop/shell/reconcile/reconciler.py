@@ -1,8 +1,11 @@
 """Reconciles one object: observe, decide, apply."""
 
+import asyncio
 import logging
+from collections.abc import Awaitable
 from dataclasses import replace
 from datetime import timedelta
+from typing import TypeVar
 
 from opsloop.api.release import ReleaseStatus
 from opsloop.core.correlation.decide import decide as decide_correlation
@@ -20,9 +23,11 @@ from opsloop.shell.runtime import Runtime
 
 # Alerts that are encoded as fast as one is placed, or counted for its Incident, or a ticket read
 SEARCHED, COUNTED, TICKET = 10, 5, 10
+LONG = 0.5  # seconds of one stage
 REST = timedelta(seconds=0.5)  # until the next part of an inbox that one look does not take whole
 
 log = logging.getLogger("opsloop")
+T = TypeVar("T")
 
 
 async def reconcile(runtime: Runtime, key: ObjectKey) -> timedelta | None:
@@ -46,7 +51,7 @@ async def reconcile(runtime: Runtime, key: ObjectKey) -> timedelta | None:
         decision = await _decide(runtime, kind, namespace, name)
         if decision is None:
             return None
-        await apply_decision(runtime, kind, obj, decision)
+        await _timed(runtime, kind, "apply", apply_decision(runtime, kind, obj, decision))
     if isinstance(decision.status, ReleaseStatus):
         await collect_garbage(runtime, namespace, name, listed=[r.digest for r in decision.status.revisions])
     return decision.look_again
@@ -56,24 +61,39 @@ async def _decide(runtime: Runtime, kind: str, namespace: str, name: str) -> Dec
     """The Decision on one object; None where it was deleted or cannot be parsed."""
     match kind:
         case "Namespace":
-            return await _correlate(runtime, await observe.namespace_facts(runtime, namespace))
+            namespace_facts = await _timed(runtime, kind, "observe", observe.namespace_facts(runtime, namespace))
+            return await _timed(runtime, kind, "decide", _correlate(runtime, namespace_facts))
         case "Release":
-            release_facts = await observe.release_facts(runtime, namespace, name)
+            release_facts = await _timed(runtime, kind, "observe", observe.release_facts(runtime, namespace, name))
             return decide_release(release_facts, runtime.now()) if release_facts else None
         case "Incident":
-            incident_facts = await observe.incident_facts(runtime, namespace, name)
+            incident_facts = await _timed(runtime, kind, "observe", observe.incident_facts(runtime, namespace, name))
             if incident_facts is None:
                 return None
             now, grace, retention = runtime.now(), runtime.reopen_grace, runtime.incident_retention
             alerts = len(incident_facts.ledger.alerts)
-            return await runtime.apart(COUNTED * alerts, lambda: decide_incident(incident_facts, now, grace, retention))
+            deciding = runtime.apart(COUNTED * alerts, lambda: decide_incident(incident_facts, now, grace, retention))
+            return await _timed(runtime, kind, "decide", deciding)
         case "Runbook":
-            runbook_facts = await observe.runbook_facts(runtime, namespace, name)
+            runbook_facts = await _timed(runtime, kind, "observe", observe.runbook_facts(runtime, namespace, name))
             return decide_runbook(runbook_facts, runtime.now()) if runbook_facts else None
         case "EvalCase":
-            evalcase_facts = await observe.evalcase_facts(runtime, namespace, name)
+            evalcase_facts = await _timed(runtime, kind, "observe", observe.evalcase_facts(runtime, namespace, name))
             return decide_evalcase(evalcase_facts, runtime.now()) if evalcase_facts else None
     raise ValueError(f"no reconciler for {kind}")
+
+
+async def _timed(runtime: Runtime, kind: str, stage: str, work: Awaitable[T]) -> T:
+    """The result of one stage, which is measured also where it fails; the log has those that take long."""
+    now = asyncio.get_running_loop().time
+    began = now()
+    try:
+        return await work
+    finally:
+        took = now() - began
+        runtime.instruments.stage(kind, stage, took)
+        if took > LONG:
+            log.info("a look of kind %s took %.1f s to %s", kind, took, stage)
 
 
 async def _correlate(runtime: Runtime, facts: CorrelationFacts) -> Decision:

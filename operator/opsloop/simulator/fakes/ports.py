@@ -55,9 +55,17 @@ class FakeInstruments:
         self.corrections: Counter[str] = Counter()
         self.rollouts: Counter[tuple[str, str]] = Counter()
         self.commands: Counter[tuple[str, str]] = Counter()
+        self.stages: Counter[tuple[str, str]] = Counter()
+        self.entries_filed: list[float] = []
 
     def reconciled(self, key: ObjectKey, result: str, seconds: float) -> None:
         self.on_reconciled(key, result)
+
+    def stage(self, kind: str, stage: str, seconds: float) -> None:
+        self.stages[kind, stage] += 1
+
+    def filed(self, seconds: float) -> None:
+        self.entries_filed.append(seconds)
 
     def asked(self, source: str, result: str, seconds: float) -> None:
         self.queries[source, result] += 1
