@@ -55,7 +55,11 @@ class Operator:
         apart = Apart(threads)
         self.cache = Cache(report=_report_unreadable)
         self.queue = Queue(
-            self._reconcile, workers=settings.workers, hook=ports.instruments.reconciled, urgent=self._is_urgent
+            self._reconcile,
+            workers=settings.workers,
+            hook=ports.instruments.reconciled,
+            urgent=self._is_urgent,
+            filing=lambda key: key[0] == "Namespace",
         )
         self.readings = ReadingStore()
         self.notices = Notices(ports.events, ports.instruments)

@@ -321,3 +321,15 @@ async def test_urgent_names_are_one_at_a_time_each() -> None:
         queue.enqueue(A)
         await asyncio.sleep(5)
     assert sorted(handler.calls) == [(0.0, A), (0.0, B), (1.0, A)]
+
+
+async def test_keys_that_file_wait_neither_for_handlers_that_hang_nor_behind_all_that_a_start_asks_for() -> None:
+    handler = Recorder(*[30.0] * 4, 0.0)
+    queue = Queue(handler, workers=4, hook=handler.hook, jitter=lambda: 0.0, filing=lambda key: key[0] == "Namespace")
+    queue.lead([("Incident", "shop", f"i-{n}") for n in range(100)])
+    running = asyncio.create_task(queue.run())
+    await asyncio.sleep(1)
+    queue.enqueue(("Namespace", "shop", "shop"))
+    await asyncio.sleep(1)
+    assert (1.0, ("Namespace", "shop", "shop")) in handler.calls
+    running.cancel()

@@ -1,5 +1,6 @@
 """Gathers the facts of one object: from the watch cache where possible, live for kinds that are not watched."""
 
+import asyncio
 import contextlib
 from collections.abc import Iterable
 from dataclasses import replace
@@ -46,6 +47,8 @@ from opsloop.shell.runtime import Runtime
 from opsloop.shell.watch.cache import SYNTHETIC
 
 MOST_REVIEWS = 20  # Releases on which a Runbook's access is reviewed before anybody asks for a play
+
+TOGETHER = 8  # ledgers that are read beside each other
 
 
 async def release_facts(runtime: Runtime, namespace: str, name: str) -> ReleaseFacts | None:
@@ -219,7 +222,7 @@ async def namespace_facts(runtime: Runtime, namespace: str) -> CorrelationFacts:
         namespace=namespace,
         releases=tuple(view(runtime, release) for release in releases),
         incidents=(*incidents, *map(_nameless, runtime.cache.unreadable_incidents(namespace))),
-        ledgers={name: await runtime.ledgers.ledger(namespace, name) for name in sorted(names)},
+        ledgers=await _ledgers(runtime, namespace, names),
         owners={w: r.metadata.name for r in releases if (w := r.spec.workload_ref.name) != r.metadata.name},
         inbox=inbox,
         queue=queue,
@@ -233,8 +236,18 @@ async def namespace_facts(runtime: Runtime, namespace: str) -> CorrelationFacts:
         busy=runtime.activity.busy(runtime.now()),
         crowded=runtime.inbox.has_more(namespace),
         taught=await runtime.taught.of(namespace) if asked or queue or _has_tickets(inbox) else Taught(),
-        further={name: await runtime.ledgers.ledger(namespace, name) for name in sorted(about - names)},
+        further=await _ledgers(runtime, namespace, about - names),
     )
+
+
+async def _ledgers(runtime: Runtime, namespace: str, incidents: Iterable[str]) -> dict[str, Ledger]:
+    """The ledgers by Incident; a process that knows none yet reads some at a time."""
+    found, names = dict[str, Ledger](), sorted(incidents)
+    for first in range(0, len(names), TOGETHER):
+        some = names[first : first + TOGETHER]
+        read = await asyncio.gather(*(runtime.ledgers.ledger(namespace, name) for name in some))
+        found.update(zip(some, read, strict=True))
+    return found
 
 
 def _has_tickets(inbox: Iterable[InboxEntry]) -> bool:

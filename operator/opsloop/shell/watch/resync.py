@@ -13,6 +13,7 @@ from opsloop.shell.watch.cache import Cache
 
 WATCHED = (RELEASES, INCIDENTS, RUNBOOKS, EVALCASES, DEPLOYMENTS)
 PERIOD = 600.0  # seconds between two LISTs
+AT_ONCE = 20  # objects that are taken in before others have their turn
 SETTLE = 2.0  # seconds after a request in which further requests are answered by the same LIST
 OnChange = Callable[[str, Object], None]  # (kind, object as it is, or as it was when it was deleted)
 
@@ -47,13 +48,21 @@ async def _resync_kind(
 ) -> int:
     before = cache.uids(resource.kind)  # before the LIST: what a watch adds during it must not be pruned
     listed = [item for namespace in namespaces for item in await reader.list(resource, namespace)]
-    for item in listed:
+    for number, item in enumerate(listed):
+        await _let_others(number)
         cache.put(resource.kind, item)
     live = {(item["metadata"].get("namespace", ""), item["metadata"]["name"]) for item in listed}
     pruned = cache.prune(resource.kind, live, before)
-    for item in (*listed, *pruned):
+    for number, item in enumerate((*listed, *pruned)):
+        await _let_others(number)
         on_change(resource.kind, item)
     return len(pruned)
+
+
+async def _let_others(number: int) -> None:
+    """Gives the event loop to others now and then: thousands of objects would keep it for seconds."""
+    if number % AT_ONCE == AT_ONCE - 1:
+        await asyncio.sleep(0)
 
 
 class Resync:

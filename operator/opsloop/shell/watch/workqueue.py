@@ -1,7 +1,8 @@
 """Work queue of object keys: de-duplicated, one at a time per key, a backoff per key; active only while this process leads.
 
 Keys that may have to take a version out of traffic have a lane of their own, with its own workers and its own deadline:
-they wait neither behind other keys nor behind handlers that hang.
+they wait neither behind other keys nor behind handlers that hang. So have those that file what the intake stored: after a start
+all other keys wait at once.
 
 It gives what controller-runtime's workqueue gives and kopf does not (docs/decisions/kopf-measured.md). A key carries no
 event: a reconcile reads the state, whatever requested it.
@@ -19,12 +20,13 @@ from opsloop.shell.ports import ObjectKey
 Handler = Callable[[ObjectKey], Awaitable[timedelta | None]]
 """Returns the latest time for the next run of this key; None = on request."""
 Hook = Callable[[ObjectKey, str, float], None]  # (key, result, seconds)
-Urgent = Callable[[ObjectKey], bool]
+Of = Callable[[ObjectKey], bool]
 
 FIRST_BACKOFF = 0.5
 LONGEST_BACKOFF = 300.0
 LONGEST_URGENT_BACKOFF = 5.0
 URGENT_WORKERS = 16  # idle coroutines: a worker for each canary that is in traffic, within reason
+FILING_WORKERS = 4  # of keys that file what the intake stored
 URGENT_LIMIT = 20.0  # seconds for one urgent run
 CONFLICT_DELAY = 0.05  # seconds in which the watch brings the newer object
 CONFLICTS = 5  # so many in a row are retried after CONFLICT_DELAY; then they back off like any error
@@ -33,7 +35,7 @@ log = logging.getLogger("opsloop.queue")
 
 
 def _never(key: ObjectKey) -> bool:
-    """No key is urgent."""
+    """No key."""
     return False
 
 
@@ -51,12 +53,14 @@ class Queue:
         limit: float = 60.0,
         hook: Hook = _nothing,
         jitter: Callable[[], float] = random.random,
-        urgent: Urgent = _never,
+        urgent: Of = _never,
+        filing: Of = _never,
     ) -> None:
-        """`workers` and `limit` (seconds) are those of ordinary keys; `urgent` says which keys take the other lane."""
+        """`workers` and `limit` (seconds) are those of ordinary keys; `urgent` and `filing` say which keys take the other lanes."""
         self._handler, self._workers, self._limit, self._hook, self._jitter = handler, workers, limit, hook, jitter
-        self._urgent = urgent
+        self._urgent, self._filing = urgent, filing
         self._waiting: asyncio.Queue[ObjectKey] = asyncio.Queue()
+        self._waiting_filing: asyncio.Queue[ObjectKey] = asyncio.Queue()
         self._waiting_urgent: asyncio.Queue[ObjectKey] = asyncio.Queue()
         self._in_lane: set[ObjectKey] = set()  # dirty keys that wait in the urgent lane
         self._dirty: dict[ObjectKey, float] = {}  # key -> loop time since when it waits
@@ -110,7 +114,7 @@ class Queue:
             self._in_lane.add(key)
             self._waiting_urgent.put_nowait(key)
         elif fresh:
-            self._waiting.put_nowait(key)
+            (self._waiting_filing if self._filing(key) else self._waiting).put_nowait(key)
 
     def enqueue_after(self, key: ObjectKey, seconds: float) -> None:
         """Requests a run for this key after so many seconds at the latest; of several times the earliest holds."""
@@ -127,6 +131,7 @@ class Queue:
     async def run(self) -> None:
         """Handles keys until cancelled. Raises LeadershipLost, and a BaseException, as soon as a handler does."""
         lanes = [(self._waiting, self._limit)] * self._workers + [(self._waiting_urgent, URGENT_LIMIT)] * URGENT_WORKERS
+        lanes += [(self._waiting_filing, self._limit)] * FILING_WORKERS
         tasks = [asyncio.create_task(self._work(*lane), name=f"worker-{n}") for n, lane in enumerate(lanes)]
         try:
             done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
