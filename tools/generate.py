@@ -24,7 +24,7 @@ sys.path[:0] = [str(ROOT), str(ROOT / "operator")]  # for use without an install
 
 from opsloop.api.crd import crds  # noqa: E402
 from opsloop.entry import openapi  # noqa: E402
-from tools import reasons  # noqa: E402
+from tools import commands_page, reasons  # noqa: E402
 
 CHART = ROOT / "charts" / "opsloop"
 MANIFESTS = ROOT / "manifests"
@@ -61,7 +61,11 @@ def crd_files() -> Generated:
 def doc_files() -> Generated:
     """Generates the pages that are made from the code."""
     return Generated(
-        {ROOT / "docs" / "reasons.md": reasons.page(), ROOT / "docs" / "openapi.yaml": dump(openapi.document())}
+        {
+            ROOT / "docs" / "reasons.md": reasons.page(),
+            ROOT / "docs" / "openapi.yaml": dump(openapi.document()),
+            ROOT / "docs" / "commands.md": commands_page.page(),
+        }
     )
 
 

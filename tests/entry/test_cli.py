@@ -88,7 +88,6 @@ def test_json_has_the_rows_with_their_evidence(shop: ShopCluster, capsys: pytest
 @pytest.mark.parametrize(
     ("argv", "message"),
     [
-        pytest.param(["gate"], "--namespace", id="no namespace"),
         pytest.param([], "COMMAND", id="no command"),
         pytest.param(["gate", "-n", NS, "--min-alerts", "0"], "at least 1", id="a storm of no alerts"),
         pytest.param(["gate", "-n", NS, "--tick", "0"], "--tick", id="no time between ticks"),

@@ -139,3 +139,13 @@ async def test_a_person_restarts_the_pods_of_live_once(shift: Shift) -> None:
     await seconds(shift, 60)
     late = [w for w in shift.shop.cluster.writes[written:] if w.resource.plural == "deployments"]
     assert late == [] and shift.live == "v1" and len(shift.release().status.revisions) == 1
+
+
+@story
+async def test_an_order_while_a_stop_stands_is_refused_with_its_sentence(shift: Shift) -> None:
+    stop_body = {"kind": "Stop", "metadata": {"name": "now", "namespace": "shop"}, "spec": {"reason": "alice: fire"}}
+    shift.shop.cluster.seed(stop_body)
+    await shift.until("it is stopped", lambda: is_true(shift, "Stopped"))
+    await seconds(shift, 10)
+    shift.shop.annotate(RELEASES, "answers", restart="v1")
+    await shift.until("it is refused", lambda: answer(shift, "restart") == "Stopped")

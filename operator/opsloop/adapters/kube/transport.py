@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import logging
 from collections.abc import AsyncGenerator, Callable, Mapping
 from typing import Any
 from urllib.parse import urlencode
@@ -9,7 +10,12 @@ from urllib.parse import urlencode
 import aiohttp
 from kubernetes.aio.client import ApiClient, Configuration
 from kubernetes.aio.client.exceptions import ApiException
-from kubernetes.aio.config import ConfigException, load_incluster_config, load_kube_config
+from kubernetes.aio.config import (
+    ConfigException,
+    list_kube_config_contexts,
+    load_incluster_config,
+    load_kube_config,
+)
 
 from opsloop.adapters.kube.failures import failure, retry_after
 from opsloop.errors import Invalid, Unavailable
@@ -34,6 +40,20 @@ async def load(kubeconfig: str | None, context: str | None) -> Configuration:
     except (ConfigException, OSError) as error:
         raise Invalid(f"kubeconfig {kubeconfig or '(default)'}: {error}") from error
     return configuration
+
+
+def context_namespace(kubeconfig: str | None, context: str | None) -> str:
+    """The namespace of the context, as kubectl has it: `default` where it names none. Invalid where it cannot be read."""
+    logging.getLogger("kubernetes.aio.config.kube_config").setLevel(logging.ERROR)  # the error below says it
+    try:
+        contexts, active = list_kube_config_contexts(kubeconfig)
+    except (ConfigException, OSError) as error:
+        raise Invalid(f"kubeconfig {kubeconfig or '(default)'}: {error}; set KUBECONFIG or --kubeconfig") from error
+    known = {str(each["name"]): each for each in contexts}
+    if context is not None and context not in known:
+        raise Invalid(f"--context: the kubeconfig has no context {context!r}; there: {', '.join(sorted(known))}")
+    chosen = known[context] if context is not None else active
+    return str((chosen.get("context") or {}).get("namespace") or "default")
 
 
 def load_in_cluster() -> Configuration:

@@ -1,10 +1,12 @@
 """Commands of `opsloop` and their arguments.
 
-Exit codes: 0 success (gate: passed), 1 gate failed, 2 wrong usage or an error that needs a person, 3 gate inconclusive.
+Exit codes: 0 success (gate: passed), 1 it failed (gate, lint; a retry that was refused), 2 wrong usage or an error that needs a
+person, 3 gate inconclusive; `rollout wait` has more (`rollout.EXIT_CODES`).
 """
 
 import argparse
 import asyncio
+import os
 import sys
 import tomllib
 from collections.abc import AsyncIterator, Callable, Sequence
@@ -12,10 +14,12 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from importlib import metadata
 from pathlib import Path
 
+import argcomplete
 from pydantic import ValidationError
 
-from opsloop.adapters.kube import Kube
+from opsloop.adapters.kube import Kube, context_namespace
 from opsloop.core.gate.report import USAGE
+from opsloop.entry.cli import completion, releases
 from opsloop.entry.cli import correlate as cli_correlate
 from opsloop.entry.cli import gate as cli_gate
 from opsloop.entry.cli import notify as cli_notify
@@ -24,12 +28,14 @@ from opsloop.entry.cli import postmortems as cli_postmortems
 from opsloop.entry.cli import show as cli_show
 from opsloop.entry.cli import stop as cli_stop
 from opsloop.entry.cli import tickets as cli_tickets
+from opsloop.entry.cli.options import Commands, Parser, reader
 from opsloop.entry.cli.out import complain, say
 from opsloop.errors import OpsloopError
 from opsloop.names import CLI_MANAGER
 from opsloop.shell.evidence.sources import Cluster
 
 Connect = Callable[[str | None, str | None], AbstractAsyncContextManager[Cluster]]
+Of = Callable[[str | None, str | None], str]  # kubeconfig and context → namespace
 SOURCE_TREE = Path(__file__).resolve().parents[4]
 
 
@@ -43,13 +49,16 @@ async def connect(kubeconfig: str | None, context: str | None) -> AsyncIterator[
         await kube.close()
 
 
-def main(argv: Sequence[str] | None = None, connect: Connect = connect) -> int:
+def main(argv: Sequence[str] | None = None, connect: Connect = connect, namespace: Of = context_namespace) -> int:
     """Runs one command and returns its exit code; errors are one line on stderr."""
     commands = parser()
+    if "_ARGCOMPLETE" in os.environ:
+        argcomplete.autocomplete(commands, always_complete_options="long")  # prints, and ends the process
     arguments = commands.parse_args(argv)
-    if getattr(arguments, "namespace", "") is None:
-        commands.error("the following arguments are required: -n/--namespace")
     try:
+        offline = getattr(arguments, "offline", False)
+        if getattr(arguments, "namespace", "") is None:
+            arguments.namespace = "default" if offline else namespace(arguments.kubeconfig, arguments.context)
         if arguments.command == "operator":
             return _operator()
         if arguments.command == "correlate":
@@ -58,6 +67,11 @@ def main(argv: Sequence[str] | None = None, connect: Connect = connect) -> int:
             return cli_notify.notify(arguments)
         if arguments.command == "simulate":
             return _simulate(arguments)
+        if arguments.command == "completion":
+            return completion.script(arguments)
+        if offline:
+            code: int = asyncio.run(arguments.run(arguments, None))
+            return code
         return asyncio.run(_run(arguments, connect))
     except OpsloopError as error:
         complain(str(error))
@@ -103,13 +117,18 @@ def version(root: Path = SOURCE_TREE) -> str:
         return f"{declared} (source tree)"
 
 
+def program() -> str:
+    """How the command was called: `kubectl opsloop` where kubectl called it as its plugin."""
+    return "kubectl opsloop" if Path(sys.argv[0]).name == "kubectl-opsloop" else "opsloop"
+
+
 def parser() -> argparse.ArgumentParser:
     """Builds the parser of all commands."""
-    top = argparse.ArgumentParser(prog="opsloop", description="Operate, inspect and verify opsloop.")
+    top = Parser(prog=program(), description="Operate, inspect and verify opsloop.")
     top.add_argument("--version", action="version", version=f"opsloop {version()}")
     commands = top.add_subparsers(dest="command", required=True, metavar="COMMAND")
     _gate(commands.add_parser("gate", help="verify a shift: seven rows, each recomputed from its source"))
-    postmortem = _reader(commands.add_parser("postmortem", help="print an Incident's postmortem (Markdown or HTML)"))
+    postmortem = reader(commands.add_parser("postmortem", help="print an Incident's postmortem (Markdown or HTML)"))
     postmortem.add_argument("incident", metavar="INCIDENT")
     add = postmortem.add_argument
     add("-o", "--output", choices=cli_postmortems.FORMS, default="md", help="default: %(default)s")
@@ -119,7 +138,7 @@ def parser() -> argparse.ArgumentParser:
         help="Jinja2 template; default: the namespace's ConfigMap opsloop-postmortem, if any",
     )
     postmortem.set_defaults(run=cli_postmortems.postmortem)
-    timeline = _reader(commands.add_parser("timeline", help="print an Incident's timeline"))
+    timeline = reader(commands.add_parser("timeline", help="print an Incident's timeline"))
     timeline.add_argument("incident", metavar="INCIDENT")
     timeline.set_defaults(run=cli_show.timeline)
     _tickets(commands)
@@ -127,12 +146,11 @@ def parser() -> argparse.ArgumentParser:
     _correlate(commands)
     telling = "test the receivers of notifications, and say who hears of what; run it in the operator's pod"
     cli_notify.add_to(commands.add_parser("notify", help=telling, description=telling))
+    releases.add(commands)
     halt = "stop opsloop in a namespace, or in its own for all: it only watches, tells and lowers"
-    stop = _reader(commands.add_parser("stop", help=halt, description=halt))
+    stop = reader(commands.add_parser("stop", help=halt, description=halt))
     stop.add_argument("reason", metavar="REASON", help="why, and by whom; it is shown wherever opsloop says so")
     stop.set_defaults(run=cli_stop.stop)
-    resume = _reader(commands.add_parser("resume", help="end every stop of a namespace"))
-    resume.set_defaults(run=cli_stop.resume)
     simulate = "watch one shift in fake time, without a cluster: a shop, its users, a bad version, and opsloop"
     simulated = commands.add_parser("simulate", help=simulate, description=simulate)
     simulated.add_argument(
@@ -144,21 +162,22 @@ def parser() -> argparse.ArgumentParser:
     simulated.add_argument(
         "--seed", type=int, default=5, metavar="N", help="another course of it; default: %(default)s"
     )
+    shells = 'print the completion script of a shell: eval "$(opsloop completion bash)"'
+    completed = commands.add_parser("completion", help=shells, description=shells)
+    completed.add_argument("shell", choices=completion.SHELLS, metavar="SHELL", help="bash, zsh or fish")
     run = "run the operator; every setting is an environment variable OPSLOOP_*, none is a flag"
     commands.add_parser("operator", help=run, description=run)
     return top
 
 
-def _tickets(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+def _tickets(commands: Commands) -> None:
     """The list, and what changes it."""
-    top = _reader(
-        commands.add_parser("tickets", help="list linked tickets and the queue; correct them"), required=False
-    )
+    top = reader(commands.add_parser("tickets", help="list linked tickets and the queue; correct them"))
     top.set_defaults(run=cli_tickets.listing)
     below = top.add_subparsers(dest="correction", metavar="CORRECTION")
 
     def add(name: str, help_: str, run: object, *positional: tuple[str, str]) -> argparse.ArgumentParser:
-        command = _reader(below.add_parser(name, help=help_, description=help_), below=True)
+        command = reader(below.add_parser(name, help=help_, description=help_), below=True)
         for dest, metavar in positional:
             command.add_argument(dest, metavar=metavar)
         command.set_defaults(run=run)
@@ -181,11 +200,11 @@ def _tickets(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") ->
     add("forget", forgotten, cli_tickets.forget, ("first", "SERVICE|CATEGORY"), ("second", "WORD|CATEGORY"))
 
 
-def _people(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+def _people(commands: Commands) -> None:
     """Commands that write what people say about an Incident."""
-    ack = _reader(commands.add_parser("ack", help="acknowledge an Incident: you have it, the pager stops calling"))
-    assign = _reader(commands.add_parser("assign", help="say who works on an Incident"))
-    note = _reader(commands.add_parser("note", help="add a note to an Incident, for its timeline and postmortem"))
+    ack = reader(commands.add_parser("ack", help="acknowledge an Incident: you have it, the pager stops calling"))
+    assign = reader(commands.add_parser("assign", help="say who works on an Incident"))
+    note = reader(commands.add_parser("note", help="add a note to an Incident, for its timeline and postmortem"))
     for command, run in ((ack, cli_people.ack), (assign, cli_people.assign), (note, cli_people.note)):
         command.add_argument("incident", metavar="INCIDENT")
         command.set_defaults(run=run)
@@ -197,7 +216,7 @@ def _people(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> 
     note.add_argument("--author", default="", metavar="WHO", help="role or team that writes it; default: you")
 
 
-def _correlate(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+def _correlate(commands: Commands) -> None:
     what = "replay recorded alert storms offline: which alerts belong together, what is at fault, and why"
     command = commands.add_parser("correlate", help=what, description=what)
     add = command.add_argument
@@ -212,22 +231,8 @@ def _correlate(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
     add("storms", nargs="+", metavar="STORM.jsonl", help="one Alertmanager webhook body per line, in order of arrival")
 
 
-def _reader(command: argparse.ArgumentParser, required: bool = True, below: bool = False) -> argparse.ArgumentParser:
-    """Adds the options of a command that talks to the API server. `below`: of one whose parent has them too, so that they
-    may stand before or after its name."""
-    default = argparse.SUPPRESS if below else None
-
-    def add(*flags: str, metavar: str, help: str, required: bool = False) -> None:
-        command.add_argument(*flags, required=required, default=default, metavar=metavar, help=help)
-
-    add("-n", "--namespace", required=required and not below, metavar="NS", help="namespace of the service")
-    add("--kubeconfig", metavar="FILE", help="kubeconfig; default: the one that kubectl would use")
-    add("--context", metavar="NAME", help="context of the kubeconfig")
-    return command
-
-
 def _gate(command: argparse.ArgumentParser) -> None:
-    _reader(command)
+    reader(command)
     add = command.add_argument
     add("--incident", default="", metavar="NAME", help="Incident to judge; default: the newest of the highest severity")
     add(

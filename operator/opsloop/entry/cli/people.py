@@ -2,21 +2,19 @@
 
 import argparse
 import json
-from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
 from opsloop.api.meta import format_time
+from opsloop.entry.cli.found import annotated, changed
 from opsloop.entry.cli.out import say
-from opsloop.errors import Conflict, Invalid, NotFound, Unavailable
+from opsloop.errors import Invalid, Unavailable
 from opsloop.names import ACKNOWLEDGE
 from opsloop.shell.evidence.sources import Cluster
 from opsloop.shell.ports import INCIDENTS, Object
 
-TRIES = 5  # where others write the same Incident at the same time
 REVIEW = "/apis/authentication.k8s.io/v1/selfsubjectreviews"
 LONGEST_WHO = 128
-Change = Callable[[Object], Sequence[Object]]  # the Incident as it is → operations of a JSON patch
 
 
 async def ack(arguments: argparse.Namespace, cluster: Cluster) -> int:
@@ -25,10 +23,9 @@ async def ack(arguments: argparse.Namespace, cluster: Cluster) -> int:
     value = f"{format_time(datetime.now(UTC))} by {who}"
 
     def change(incident: Object) -> list[Object]:
-        annotations = {**(incident["metadata"].get("annotations") or {}), ACKNOWLEDGE: value}
-        return [{"op": "add", "path": "/metadata/annotations", "value": annotations}]
+        return annotated(incident, ACKNOWLEDGE, value)
 
-    await _patch(arguments, cluster, change)
+    await changed(cluster, INCIDENTS, arguments.namespace, arguments.incident, change)
     say(f"{arguments.incident} is acknowledged by {who}")
     return 0
 
@@ -38,7 +35,8 @@ async def assign(arguments: argparse.Namespace, cluster: Cluster) -> int:
     if arguments.nobody and arguments.who:
         raise Invalid("assign: name somebody, or --nobody, not both")
     who = "" if arguments.nobody else _fits(arguments.who or await caller(cluster))
-    await _patch(arguments, cluster, lambda _: [{"op": "add", "path": "/spec/assignee", "value": who}])
+    operations = [{"op": "add", "path": "/spec/assignee", "value": who}]
+    await changed(cluster, INCIDENTS, arguments.namespace, arguments.incident, lambda _: operations)
     say(f"{arguments.incident} is assigned to {who or 'nobody'}")
     return 0
 
@@ -54,27 +52,9 @@ async def note(arguments: argparse.Namespace, cluster: Cluster) -> int:
         notes = [*(incident["spec"].get("notes") or []), added]
         return [{"op": "add", "path": "/spec/notes", "value": notes}]
 
-    await _patch(arguments, cluster, change)
+    await changed(cluster, INCIDENTS, arguments.namespace, arguments.incident, change)
     say(f"noted on {arguments.incident} as {author}")
     return 0
-
-
-async def _patch(arguments: argparse.Namespace, cluster: Cluster, change: Change) -> None:
-    """Patches the Incident as it was read; once more where somebody wrote it meanwhile. Raises Conflict after TRIES."""
-    namespace, name = arguments.namespace, arguments.incident
-    for last in (False,) * (TRIES - 1) + (True,):
-        try:
-            incident = await cluster.get(INCIDENTS, namespace, name)
-        except NotFound:
-            raise NotFound(f"there is no Incident {name!r} in namespace {namespace}") from None
-        version = incident["metadata"]["resourceVersion"]
-        same = {"op": "test", "path": "/metadata/resourceVersion", "value": version}
-        try:
-            await cluster.json_patch(INCIDENTS, namespace, name, [same, *change(incident)])
-            return
-        except Conflict:
-            if last:
-                raise
 
 
 async def caller(cluster: Cluster) -> str:

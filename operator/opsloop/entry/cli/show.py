@@ -5,8 +5,8 @@ from collections.abc import Iterable
 from datetime import datetime
 
 from opsloop.api.incident import Incident, TimelineEntry
+from opsloop.entry.cli.found import found
 from opsloop.entry.cli.out import say
-from opsloop.errors import NotFound
 from opsloop.shell.ports import INCIDENTS, Reader
 
 
@@ -51,7 +51,4 @@ def since(zero: datetime, at: datetime) -> str:
 
 async def incident_of(reader: Reader, namespace: str, name: str) -> Incident:
     """The Incident. Raises NotFound in a sentence."""
-    try:
-        return Incident.model_validate(await reader.get(INCIDENTS, namespace, name))
-    except NotFound:
-        raise NotFound(f"there is no Incident {name!r} in namespace {namespace}") from None
+    return Incident.model_validate(await found(reader, INCIDENTS, namespace, name))

@@ -1,0 +1,97 @@
+"""`opsloop rollout wait REL`: waits for the end of a rollout and exits with what happened."""
+
+import argparse
+import asyncio
+import time
+from dataclasses import dataclass
+
+from opsloop.api.release import Release
+from opsloop.core import conditions
+from opsloop.core.release.outcome import WAITING_FOR_PODS
+from opsloop.core.release.target import asked_retry
+from opsloop.entry.cli.acts import release_of
+from opsloop.entry.cli.out import complain, say
+from opsloop.errors import NotFound, Unavailable
+from opsloop.shell.evidence.sources import Cluster
+from opsloop.shell.ports import RELEASES
+
+POLL = 0.5  # seconds between two looks
+PROMOTED, REJECTED, REFUSED, CANCELLED, ROLLED_BACK, SUPERSEDED, TIMED_OUT = 0, 1, 4, 5, 6, 7, 124
+EXIT_CODES = (
+    (PROMOTED, "the version is live and rolled out"),
+    (REJECTED, "it was rejected: by its analysis, an EvalCase, or pods that do not start"),
+    (2, "wrong usage, or an error that needs a person"),
+    (REFUSED, "it was refused and never started: blocked, or it cannot be carried out"),
+    (CANCELLED, "it was cancelled: aborted by a person, for an Incident, or by a change of the Deployment"),
+    (ROLLED_BACK, "it was promoted, and rolled back or undone since, or another version was put in its place"),
+    (SUPERSEDED, "the spec asks for another version meanwhile"),
+    (TIMED_OUT, "the time of --timeout is over; the rollout goes on"),
+)
+"""Exit codes, as the page of commands has them. 3 is left out: it is the gate's `inconclusive`."""
+STATES = {"Rejected": REJECTED, "Refused": REFUSED, "Cancelled": CANCELLED}
+
+
+@dataclass(frozen=True, slots=True)
+class End:
+    """How a rollout ended."""
+
+    code: int
+    text: str
+
+
+async def wait(arguments: argparse.Namespace, cluster: Cluster) -> int:
+    """Follows the rollout; each new hold is told on stderr. Returns one of EXIT_CODES."""
+    release = await release_of(arguments, cluster)
+    version = arguments.version or release.spec.version
+    ends, told = time.monotonic() + arguments.timeout, ""
+    while True:
+        if end := end_of(release, version):
+            say(f"{arguments.release}: {end.text}")
+            return end.code
+        if (state := _under_way(release)) != told:
+            complain(f"{arguments.release}: {state}")
+            told = state
+        if time.monotonic() >= ends:
+            say(f"{arguments.release}: {version} is not live after {arguments.timeout:g} s; {state}")
+            return TIMED_OUT
+        await asyncio.sleep(min(POLL, max(0.0, ends - time.monotonic())))
+        try:
+            release = Release.model_validate(await cluster.get(RELEASES, arguments.namespace, arguments.release))
+        except NotFound:
+            raise NotFound(f"Release {arguments.release} was deleted") from None
+        except Unavailable as error:
+            complain(f"{error}; asked again")
+
+
+def end_of(release: Release, version: str) -> End | None:
+    """How the rollout of this version ended; None while it is under way, or its status is of an older spec."""
+    status, target = release.status, release.status.target
+    if release.spec.version != version:
+        return End(SUPERSEDED, f"the spec asks for {release.spec.version}, not for {version}")
+    if status.observed_generation < release.metadata.generation or not _answers(release):
+        return None
+    progressing = conditions.get(status.conditions, "Progressing")
+    if progressing is None or progressing.status != "False":
+        return None
+    why = f"{progressing.reason}, {progressing.message}"
+    if conditions.is_true(status.conditions, "Promoted"):
+        rolled_out = conditions.get(status.conditions, "RolledOut")
+        return End(PROMOTED, f"{version} is live") if rolled_out and rolled_out.status == "True" else None
+    if target is None or target.state == "Promoted":
+        return (
+            End(ROLLED_BACK, f"{version} is not live any more: {why}") if target else End(REFUSED, f"{version}: {why}")
+        )
+    return End(STATES.get(target.state, REFUSED), f"{version} was {target.state.lower()}: {why}")
+
+
+def _answers(release: Release) -> bool:
+    """Whether the status answers the retry that is asked for."""
+    retry, target = asked_retry(release.metadata.annotations), release.status.target
+    return not retry or (target is not None and target.retry == retry)
+
+
+def _under_way(release: Release) -> str:
+    progressing, held = (conditions.get(release.status.conditions, name) for name in ("Progressing", "Held"))
+    if held is not None and held.status == "True" and held.reason != WAITING_FOR_PODS:
+        return f"held: {held.reason}, {held.message}"
+    return progressing.message if progressing is not None else "not taken up yet"
