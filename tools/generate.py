@@ -79,7 +79,17 @@ def helm() -> str | None:
 
 def render(binary: str) -> str:
     """Renders the chart with its default values; exits with the message of helm if that fails."""
-    command = [binary, "template", "opsloop", str(CHART), "--namespace", NAMESPACE, "--kube-version", KUBE_VERSION]
+    command = [
+        binary,
+        "template",
+        "opsloop",
+        str(CHART),
+        "--namespace",
+        NAMESPACE,
+        "--kube-version",
+        KUBE_VERSION,
+        "--no-hooks",
+    ]  # what Helm runs after an uninstall would be run at once
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode:
         sys.exit(f"helm template failed:\n{done.stderr}")

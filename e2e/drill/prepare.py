@@ -162,6 +162,7 @@ def install_operator(shift: Shift, **more: Any) -> None:
     """The chart, scoped to the shop's namespace; `more` are further values of it."""
     values: dict[str, Any] = {
         "image": {"tag": "dev"},
+        "unguardOnUninstall": False,  # seconds of each uninstall; the story of guarded Deployments has it
         "watchNamespaces": [shift.namespace],
         "prometheus": {"url": f"http://prometheus.{shift.namespace}.svc:9090", "resolution": "1s"},
         "pager": {"url": f"http://receiver.{shift.namespace}.svc:8080/page"},

@@ -92,6 +92,13 @@ class Client:
         """Runs helm; its output. Raises RuntimeError with what it printed, also for what took too long."""
         return self.run(str(paths.HELM), *arguments, text=text, check=check, seconds=seconds)
 
+    def said(self, *arguments: str, seconds: float = 90) -> str:
+        """All that kubectl printed, warnings and errors included, whatever it ended with."""
+        command = [str(paths.KUBECTL), *arguments]
+        limit = self.pace.seconds(seconds)
+        done = subprocess.run(command, capture_output=True, text=True, env=environment(), timeout=limit, check=False)
+        return done.stdout + done.stderr
+
     def run(self, *command: str, text: str | None, check: bool, seconds: float) -> str:
         """Runs a tool with our kubeconfig; what it printed on stdout."""
         name = f"{Path(command[0]).name} {' '.join(command[1:])}"

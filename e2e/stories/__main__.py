@@ -17,7 +17,7 @@ from e2e.harness.client import Client
 from e2e.harness.pace import Pace
 from e2e.harness.progress import Progress, StageFailed
 from e2e.harness.session import REFUSED, Refused, session, wait_removed
-from e2e.stories import commands, contracts, life, overlap, podinfo, replicas, shifts
+from e2e.stories import commands, contracts, guard, life, overlap, podinfo, replicas, shifts
 
 Story = Callable[[Client, str, int], None]
 STORIES: dict[str, tuple[Story, int]] = {  # the longest first, so that none of them is left alone at the end
@@ -27,6 +27,7 @@ STORIES: dict[str, tuple[Story, int]] = {  # the longest first, so that none of 
     "podinfo-6": (podinfo.podinfo, 6),
     "replicas-7": (replicas.replicas, 7),
     "overlap-8": (overlap.overlap, 8),
+    "guard-10": (guard.guard, 10),
     "life-9": (life.life, 9),
     "commands-12": (commands.commands, 12),
     "norunbook-3": (shifts.no_runbook, 3),

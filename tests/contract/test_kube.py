@@ -13,7 +13,7 @@ import pytest
 from opsloop.adapters.kube import Kube
 from opsloop.errors import AlreadyExists, Conflict, Invalid, LeadershipLost, NotFound
 from opsloop.shell.ports import CONFIGMAPS, DEPLOYMENTS, INCIDENTS, PODS, Object, Reader, Resource, Watcher, Writer
-from opsloop.shell.watch.cache import template_manager
+from opsloop.shell.watch.cache import paused_manager, template_manager
 from opsloop.simulator.fakes.cluster import FakeCluster
 
 KUBECONFIG = os.environ.get("OPSLOOP_CONTRACT_KUBECONFIG")
@@ -238,6 +238,19 @@ async def test_a_template_is_written_by_the_field_manager_opsloop(subject: Subje
     replace = {"op": "replace", "path": "/spec/template", "value": template}
     stored = await subject.api.json_patch(DEPLOYMENTS, subject.namespace, "d", [replace])
     assert template_manager(stored)["name"] == "opsloop"
+
+
+async def test_who_paused_a_deployment_is_told_by_its_managed_fields_until_it_is_unpaused(subject: Subject) -> None:
+    await subject.api.create(DEPLOYMENTS, subject.namespace, deployment())
+    pause = {"op": "add", "path": "/spec/paused", "value": True}
+    stored = await subject.api.json_patch(DEPLOYMENTS, subject.namespace, "d", [pause])
+    assert paused_manager(stored)["name"] == "opsloop"
+    template = deployment("example.invalid/app:v2")["spec"]["template"]
+    both = [{"op": "replace", "path": "/spec/template", "value": template}, {**pause, "value": False}]
+    stored = await subject.api.json_patch(DEPLOYMENTS, subject.namespace, "d", both)
+    assert not stored["spec"].get("paused") and paused_manager(stored) == {}
+    stored = await subject.api.json_patch(DEPLOYMENTS, subject.namespace, "d", [pause])
+    assert (paused_manager(stored)["name"], template_manager(stored)["name"]) == ("opsloop", "opsloop")
 
 
 @pytest.mark.parametrize("text", ['sh -c "a && b"', "a < b > c", "grüezi"])

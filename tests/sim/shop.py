@@ -22,6 +22,7 @@ from opsloop.simulator.answers import answer
 from opsloop.simulator.fakes.clock import FakeClock
 from opsloop.simulator.fakes.prober import Asked, FakeProber
 from opsloop.simulator.kube.cluster import WatchedCluster
+from opsloop.simulator.kube.rollout import active_or_latest
 from tests.builders.objects import template
 from tests.fakes.telemetry import FakeTelemetry
 
@@ -76,7 +77,13 @@ class Shop:
         fields: Object = {"f:spec": {"f:template": {}}}
         at = self.clock.now().strftime("%Y-%m-%dT%H:%M:%SZ")
         if manager:
-            stored["metadata"]["managedFields"] = [{"manager": manager, "time": at, "fieldsV1": fields}]
+            others = [
+                {**entry, "fieldsV1": {"f:spec": {"f:paused": {}}}}
+                for entry in stored["metadata"].get("managedFields", [])
+                if "f:paused" in entry["fieldsV1"]["f:spec"]
+            ]
+            written: Object = {"manager": manager, "time": at, "fieldsV1": fields}
+            stored["metadata"]["managedFields"] = [*others, written]
         self.cluster.seed(stored)
 
     def ship(self, version: str, **spec: Any) -> None:
@@ -125,17 +132,19 @@ class Shop:
             self._roll(deployment)
         for pod in self.objects("pods"):
             self._run(pod)
+        self._report_sets()
 
     def _roll(self, deployment: Object) -> None:
         """Surge by two: new pods first, an old one goes for each new one that is ready."""
         name, spec = deployment["metadata"]["name"], deployment["spec"]
         revision = revisions.digest(spec["template"])[:8]
-        self._replica_set(deployment, revision)
         pods = [p for p in self.objects("pods") if p["metadata"]["labels"].get("deployment") == name]
+        if spec.get("paused"):
+            self._scale_paused(deployment, revision, [p for p in pods if not _ended(p)])
+            return
+        self._replica_set(deployment, revision)
         new = [p for p in pods if p["metadata"]["labels"]["pod-template-hash"] == revision]
         old = [p for p in pods if p not in new]
-        if spec.get("paused"):
-            return
         ready = [p for p in new if _is(p, "ContainersReady")]
         allowed = most_unavailable(spec["strategy"], spec["replicas"]) if "strategy" in spec else 0
         for pod in old[max(0, spec["replicas"] - allowed - len(ready)) :]:
@@ -157,6 +166,53 @@ class Shop:
             status["conditions"] = conditions
         if deployment.get("status") != status:
             self.cluster.seed({**self._get(DEPLOYMENTS, name), "status": status})
+
+    def _sets(self, deployment: str) -> list[Object]:
+        """Its ReplicaSets, oldest first."""
+        found = [s for s in self.objects("replicasets") if s["metadata"]["ownerReferences"][0]["name"] == deployment]
+        return sorted(
+            found, key=lambda s: (s["metadata"]["creationTimestamp"], int(s["metadata"]["uid"].rpartition("-")[2]))
+        )
+
+    def _scale_paused(self, deployment: Object, revision: str, pods: list[Object]) -> None:
+        """As Kubernetes does: no new template is rolled out, no ReplicaSet made; the running one is scaled, from 0 the
+        template's own or else the newest."""
+        name, spec = deployment["metadata"]["name"], deployment["spec"]
+        sets = {s["metadata"]["labels"]["pod-template-hash"]: s for s in self._sets(name)}
+        target = active_or_latest([*sets], {p["metadata"]["labels"]["pod-template-hash"] for p in pods}, revision)
+        for pod in pods[spec["replicas"] :]:
+            self.cluster.remove(PODS, NS, pod["metadata"]["name"])
+        pods = pods[: spec["replicas"]]
+        for _ in range(spec["replicas"] - len(pods) if target else 0):
+            template = copy.deepcopy(sets[target]["spec"]["template"])
+            pods.append(self._start(name, target, template))
+        status = {
+            "observedGeneration": deployment["metadata"]["generation"],
+            "replicas": len(pods),
+            "updatedReplicas": len([p for p in pods if p["metadata"]["labels"]["pod-template-hash"] == revision]),
+            "availableReplicas": len([p for p in pods if _is(p, "ContainersReady")]),
+            "conditions": [{"type": "Progressing", "status": "Unknown", "reason": "DeploymentPaused"}],
+        }
+        if deployment.get("status") != status:
+            self.cluster.seed({**self._get(DEPLOYMENTS, name), "status": status})
+
+    def _report_sets(self) -> None:
+        pods = Counter(
+            (
+                p["metadata"]["labels"].get("deployment"),
+                p["metadata"]["labels"].get("pod-template-hash"),
+                _is(p, "Ready"),
+            )
+            for p in self.objects("pods")
+            if not _ended(p)
+        )
+        for one in self.objects("replicasets"):
+            of = (one["metadata"]["ownerReferences"][0]["name"], one["metadata"]["labels"]["pod-template-hash"])
+            ready = pods[(*of, True)]
+            status = {"replicas": ready + pods[(*of, False)], "readyReplicas": ready, "availableReplicas": ready}
+            if one.get("status") != status:
+                spec = {**one["spec"], "replicas": status["replicas"]}
+                self.cluster.seed({**one, "spec": spec, "status": status})
 
     def _conditions(self, deployment: Object, status: Object, short: bool) -> list[Object]:
         """As the Deployment controller writes them, where the Deployment names a deadline or pods are refused."""
@@ -192,7 +248,9 @@ class Shop:
         labels["pod-template-hash"] = revision
         owner = {"apiVersion": "apps/v1", "kind": "Deployment", "name": meta["name"], "uid": meta["uid"]}
         metadata = {"name": name, "namespace": NS, "labels": dict(labels), "ownerReferences": [owner]}
-        self.cluster.seed({"kind": "ReplicaSet", "metadata": metadata, "spec": {"template": pod_template}})
+        self.cluster.seed(
+            {"kind": "ReplicaSet", "metadata": metadata, "spec": {"replicas": 0, "template": pod_template}}
+        )
 
     def _start(self, deployment: str, revision: str, pod_template: Object) -> Object:
         meta = pod_template["metadata"]

@@ -147,7 +147,7 @@ each one's policies refuse what the other writes. Asks the cluster; without one 
 {{- end -}}
 {{- end -}}
 
-{{/* Binds an admission policy, in the namespaces that the operator looks after: dict "name" NAME "root" $ */}}
+{{/* Binds an admission policy, in the namespaces that the operator looks after: dict "name" NAME "root" $ ("action" Warn; else Deny) */}}
 {{- define "opsloop.policyBinding" -}}
 apiVersion: admissionregistration.k8s.io/v1
 kind: ValidatingAdmissionPolicyBinding
@@ -156,7 +156,7 @@ metadata:
   labels: {{- include "opsloop.labels" .root | nindent 4 }}
 spec:
   policyName: {{ .name }}
-  validationActions: [Deny]
+  validationActions: [{{ default "Deny" .action }}]
   {{- with .root.Values.watchNamespaces }}
   matchResources:
     namespaceSelector:
@@ -165,6 +165,13 @@ spec:
           operator: In
           values: {{- toYaml . | nindent 12 }}
   {{- end }}
+{{- end -}}
+
+{{/* Annotations of what is made after an uninstall and goes again: the weight. */}}
+{{- define "opsloop.afterwards" -}}
+helm.sh/hook: post-delete
+helm.sh/hook-weight: {{ . | quote }}
+helm.sh/hook-delete-policy: before-hook-creation,hook-succeeded
 {{- end -}}
 
 {{/* Rules in each namespace that the operator looks after. */}}
@@ -191,8 +198,8 @@ spec:
   resources: [controllerrevisions]  # stored pod templates
   verbs: [get, list, create, delete]
 - apiGroups: [apps]
-  resources: [replicasets]  # their names tell the pods of revisions apart in an SLI
-  verbs: [list]
+  resources: [replicasets]  # their names tell the pods of revisions apart in an SLI; delete: those without pods of a guarded Deployment
+  verbs: [list, delete]
 - apiGroups: [""]
   resources: [pods]  # create, delete: quarantined pods that prove a regression case
   verbs: [list, create, delete]

@@ -3,7 +3,7 @@
 from datetime import datetime
 from typing import Annotated, ClassVar, Literal
 
-from pydantic import Field
+from pydantic import ConfigDict, Field
 
 from opsloop.api.meta import (
     Condition,
@@ -16,7 +16,7 @@ from opsloop.api.meta import (
     Text,
     Time,
 )
-from opsloop.api.schema import map_list, matches, rules, says, set_list
+from opsloop.api.schema import map_list, matches, required_without, rules, says, set_list
 from opsloop.api.slo import Slo
 from opsloop.api.strategy import Evals, Strategy
 
@@ -62,15 +62,27 @@ class WorkloadRef(Model):
 class ReleaseSpec(Model):
     """Wanted state of a Release, written by people."""
 
+    model_config = ConfigDict(json_schema_extra=required_without("guard", "version", "images"))
+
     workload_ref: WorkloadRef = Field(description="Deployment that the Release manages.")
     version: str = Field(
-        min_length=1, max_length=63, description="Label of the wanted version, as it appears in metrics."
+        default="",
+        min_length=1,
+        max_length=63,
+        description="Label of the wanted version, as it appears in metrics. Required, except with guard.",
     )
     images: dict[str, Text] = Field(
+        default_factory=dict,
         min_length=1,
         max_length=32,
-        description="Images of the wanted version, by container name; init containers and native sidecars as well.",
+        description="Images of the wanted version, by container name; init containers and native sidecars as well."
+        " Required, except with guard.",
         json_schema_extra=rules(CONTAINERS, IMAGES),
+    )
+    guard: bool = Field(
+        default=False,
+        description="Keep the Deployment paused, so that any change of its pod template (kubectl, Helm, Kustomize, a"
+        " GitOps tool) is shipped by a canary. The Release then has no version and no images: the template says both.",
     )
     strategy: Strategy = Field(default_factory=Strategy, description="Rollout strategy of a new version.")
     slo: Slo | None = Field(
@@ -377,6 +389,34 @@ class Promotion(Model):
     )
 
 
+class Guarding(Model):
+    """What is under way on a guarded Deployment, recorded before it is unpaused."""
+
+    rolling: str = Field(
+        default="", max_length=64, description="Digest of the revision for which the Deployment is unpaused."
+    )
+    since: Time | None = Field(default=None, description="Time at which that was decided.")
+    held: str = Field(
+        default="",
+        max_length=64,
+        description="Digest of the template that stood on the Deployment and is written back once that is rolled out.",
+    )
+    answered: int = Field(
+        default=0,
+        ge=0,
+        description="How often another template was written meanwhile, and answered by pausing the Deployment.",
+    )
+    resumed: int = Field(
+        default=0,
+        ge=0,
+        description="How often somebody unpaused the Deployment at rest within an hour of the time before.",
+    )
+    resumed_at: Time | None = Field(default=None, description="Time at which that was seen last.")
+    retry: str = Field(
+        default="", max_length=128, description="Value of the annotation opsloop.dev/retry that was obeyed last."
+    )
+
+
 class Weight(Model):
     """Wanted and actual weight of the canary."""
 
@@ -449,6 +489,9 @@ class ReleaseStatus(StatusModel):
         default=None, description="Latest act other than a rollback that was carried out or refused for an Incident."
     )
     promotion: Promotion | None = Field(default=None, description="Latest promotion.")
+    guard: Guarding | None = Field(
+        default=None, description="What is under way on a guarded Deployment; absent without spec.guard."
+    )
     commands: list[Command] = Field(
         default_factory=list,
         max_length=8,
@@ -464,7 +507,7 @@ class ReleaseStatus(StatusModel):
     conditions: list[Condition] = Field(
         default_factory=list,
         max_length=32,
-        description="Conditions of the Release: Progressing, Promoted, Rejected, Healthy, Ready, Available, WorkloadMissing, TelemetryKnown, RevisionsTold, TiersReachable, StoredAsDecided, Drifted, Blocked, RolledOut, Held, CanaryPodsReady, SpecResolved, Stopped, Frozen, BudgetMet, CanaryFits and Shipped.",
+        description="Conditions of the Release: Progressing, Promoted, Rejected, Healthy, Ready, Available, WorkloadMissing, TelemetryKnown, RevisionsTold, TiersReachable, StoredAsDecided, Drifted, Blocked, RolledOut, Held, CanaryPodsReady, SpecResolved, Stopped, Frozen, BudgetMet, CanaryFits, Guarded and Shipped.",
         json_schema_extra=map_list("type"),
     )
 

@@ -78,6 +78,28 @@ def milliseconds(field: str) -> str:
     return f"{field}.findAll('[0-9]+[a-z]+').map(p, int(p.find('[0-9]+')) * {factor}).sum()"
 
 
+def required_without(flag: str, *fields: str) -> dict[str, Any]:
+    """Requires these fields of an object where its boolean `flag` is not true, and forbids them where it is."""
+    flagged = f"has(self.{flag}) && self.{flag}"
+    found = [
+        {
+            "rule": f"has(self.{field}) || ({flagged})",
+            "message": f"{field} is required, except with {flag}: true",
+            "reason": "FieldValueRequired",
+            "fieldPath": f".{field}",
+        }
+        for field in fields
+    ]
+    none = " && ".join(f"!has(self.{field})" for field in fields)
+    forbidden = {
+        "rule": f"!({flagged}) || ({none})",
+        "message": f"with {flag}: true leave {' and '.join(fields)} out: what stands on the Deployment says it",
+        "reason": "FieldValueForbidden",
+        "fieldPath": f".{flag}",
+    }
+    return {RULES: [*found, forbidden]}
+
+
 def map_list(*keys: str) -> dict[str, Any]:
     """Marks a list as a map by these fields: keys are unique, and server-side apply merges item by item."""
     return {LIST_TYPE: "map", LIST_KEYS: list(keys)}

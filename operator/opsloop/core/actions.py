@@ -37,6 +37,30 @@ class ScaleDeployment:
 
 
 @dataclass(frozen=True, slots=True)
+class SetPaused:
+    """Pauses or unpauses the user's guarded Deployment, if its template still is `expect` (digest of itself), by JSON patch.
+
+    With a template, that is written in the same patch: nobody can come in between. `digest` is of the revision that the
+    Deployment has afterwards. Unpausing has its pods replaced by that revision; pausing only lowers.
+    """
+
+    deployment: str
+    expect: str
+    paused: bool
+    digest: str
+    template: Mapping[str, Any] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class DeleteReplicaSet:
+    """Deletes a ReplicaSet without pods, if it still is that very one as it was observed."""
+
+    name: str
+    uid: str
+    version: str
+
+
+@dataclass(frozen=True, slots=True)
 class EnsureRevision:
     """Stores a pod template as a ControllerRevision; creates only.
 
@@ -311,7 +335,7 @@ class StopQuarantine:
 
 
 Action = (
-    SetTemplate | ScaleDeployment | EnsureRevision | EnsureCanary | DeleteCanary | SetGates | RunEvals | AskLive | ForgetLive | StopEvals | CreateIncident | DeleteIncident
+    SetTemplate | ScaleDeployment | SetPaused | DeleteReplicaSet | EnsureRevision | EnsureCanary | DeleteCanary | SetGates | RunEvals | AskLive | ForgetLive | StopEvals | CreateIncident | DeleteIncident
     | FileToLedger | MoveAlerts | StoreTicketQueue | TakeTickets | NoteLooked | StoreTaught | TellAnswers | StoreExperience | DeleteInboxEntries | SendPage | KeepPage | WithdrawPage
     | StorePostmortem | CreateEvalCase | StartQuarantine | ProbeQuarantine | StopQuarantine
 )  # fmt: skip

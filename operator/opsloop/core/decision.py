@@ -81,6 +81,16 @@ class DecisionBuilder(Generic[F, S]):
         if action not in self._actions:
             self._actions.append(action)
 
+    @property
+    def actions(self) -> tuple[Action, ...]:
+        """The actions so far."""
+        return tuple(self._actions)
+
+    def exchange(self, old: Action, *new: Action) -> None:
+        """Puts others in the place of an action."""
+        at = self._actions.index(old)
+        self._actions[at : at + 1] = [action for action in new if action not in self._actions]
+
     def event(self, reason: str, message: str, type_: EventType = "Normal") -> None:
         """Adds a Kubernetes Event on the decided object."""
         self._events.append(Event(reason, message[:LONGEST_EVENT], type_))

@@ -16,6 +16,7 @@ from opsloop.core.reported import Alert, Asked, HouseWords, InboxEntry, Ledger, 
 from opsloop.core.statistics.evidence import Evidence
 from opsloop.core.statistics.evidence import Interval as PairCounts
 from opsloop.core.stop import Stop
+from opsloop.names import FIELD_MANAGER
 
 
 @dataclass(frozen=True, slots=True)
@@ -214,8 +215,45 @@ class RolloutState:
 
 
 @dataclass(frozen=True, slots=True)
+class SetFacts:
+    """A ReplicaSet of the user's Deployment; `template` is as the Deployment has it, without the label of the controller."""
+
+    name: str
+    uid: str
+    version: str  # resourceVersion
+    template: Mapping[str, Any]
+    digest: str  # of the revision
+    pods: int  # wanted or present, whichever is more
+    created_at: datetime
+    ready: int = 0
+    available: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class GuardFacts:
+    """A guarded Deployment as it is written, beside what its ReplicaSets run: paused, no pod has a new template."""
+
+    template: Mapping[str, Any]  # as it is written, which somebody asks for
+    digest: str  # of its revision
+    own_digest: str  # of itself
+    paused: bool = False
+    paused_by: str = ""  # field manager that paused it
+    sets: tuple[SetFacts, ...] = ()  # oldest first
+
+    @property
+    def ours(self) -> bool:
+        """Paused, and by opsloop."""
+        return self.paused and self.paused_by == FIELD_MANAGER
+
+    @property
+    def with_pods(self) -> tuple[SetFacts, ...]:
+        """The ReplicaSets that have pods, or are about to."""
+        return tuple(one for one in self.sets if one.pods)
+
+
+@dataclass(frozen=True, slots=True)
 class WorkloadFacts:
-    """The user's Deployment as the API server returned it."""
+    """The user's Deployment as the API server returned it; of one that opsloop keeps paused, all but `guard` is of what runs."""
 
     name: str
     uid: str
@@ -233,6 +271,7 @@ class WorkloadFacts:
     strategy: str = "RollingUpdate"
     rollout: RolloutState = field(default_factory=RolloutState)
     stored_as: str = ""  # digest of the template itself, where `digest` is of the revision that it spells otherwise
+    guard: GuardFacts | None = None  # where the Release guards it, or opsloop still has it paused
 
     @property
     def serving(self) -> int:

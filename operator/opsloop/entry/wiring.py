@@ -30,7 +30,7 @@ from opsloop.shell.runtime import Runtime
 from opsloop.shell.slo.poller import Poller, ReadingStore
 from opsloop.shell.slo.sources import CountedTelemetry
 from opsloop.shell.watch.cache import Cache
-from opsloop.shell.watch.mapping import is_urgent, requests_for_object, requests_for_reading
+from opsloop.shell.watch.mapping import is_urgent, left_paused, requests_for_object, requests_for_reading
 from opsloop.shell.watch.resync import resync
 from opsloop.shell.watch.stops import Stops
 from opsloop.shell.watch.throttle import Throttle
@@ -151,7 +151,7 @@ class Operator:
         """Reconciles everything once, reads the SLIs, the switch and what arrives in inboxes, until cancelled. For the
         holder of the Lease only."""
         await self.stops.refresh()
-        self.queue.lead(self.cache.keys())
+        self.queue.lead([*self.cache.keys(), *sorted(left_paused(self.cache))])
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self.stops.run())
             tasks.create_task(self.arrivals.run())

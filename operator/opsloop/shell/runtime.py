@@ -104,6 +104,8 @@ class Runtime:
     """By Release: its view, while it and its readings are the same (`shell.reconcile.observe.view`)."""
     addresses: dict[NamespacedName, tuple[object, Mapping[str, tuple[str, ...]]]] = field(default_factory=dict)
     """By Release: what they were listed for, and addresses of living pods by digest (`shell.reconcile.addresses`)."""
+    guarded: dict[NamespacedName, tuple[str, tuple[Object, ...]]] = field(default_factory=dict)
+    """By Release: its guarded Deployment's ReplicaSets, with the version of the Deployment that they were listed for."""
     replica_sets: dict[NamespacedName, tuple[object, Mapping[str, tuple[str, ...]]]] = field(default_factory=dict)
     """By Release: what they were listed for, and their names by digest (`shell.reconcile.replica_sets`)."""
 

@@ -85,6 +85,6 @@ async def test_a_stale_cache_is_a_conflict_and_the_next_look_succeeds() -> None:
 
 async def test_an_unknown_kind_is_an_error() -> None:
     on = bench()
-    on.runtime.cache.put("Deployment", on.cached("Deployment"))
+    on.runtime.cache.put("Service", {**on.cached("Deployment"), "kind": "Service"})
     with pytest.raises(ValueError, match="no reconciler"):
-        await reconcile(on.runtime, ("Deployment", NS, "answers"))
+        await reconcile(on.runtime, ("Service", NS, "answers"))

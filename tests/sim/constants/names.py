@@ -154,6 +154,11 @@ NOT_JUDGED: Mapping[str, tuple[str, str]] = {
     "incident.timeline": (_SIZE, "MOST_ENTRIES MOST_EVIDENCE MOST_MOVES MOST_REASONS"),
     "release.admission": (_AGAIN, "ASKED_AGAIN ASKED_SOON"),
     "release.alone": (_AGAIN, "LOOK_AGAIN"),
+    "release.guard": (f"{_CLOCK}: how long unpausing by others is counted", "HOUR"),
+    "release.guarding": (
+        "how often another's write is answered: a limit on writing, no judgement about numbers",
+        "LIMIT",
+    ),
     "release.outcome": ("an index", "DARK"),
     "release.pods": (_AGAIN, "TICK"),
     "release.restart": (_AGAIN, "WRITTEN_WITHIN"),

@@ -3,6 +3,7 @@
 from opsloop.api.release import ReleaseStatus, Revision, Target
 from opsloop.core.facts import ReleaseFacts, WorkloadFacts
 from opsloop.core.release import revisions, rollout_state
+from opsloop.core.release.asked import answers, asked
 from opsloop.core.release.target import BLOCKED, ROLLED_BACK, UNDONE, blocked_message
 from opsloop.core.stop import STOPPED
 
@@ -23,9 +24,8 @@ Finding = tuple[bool | None, str, str]  # value, reason and message of a conditi
 
 def wanted(facts: ReleaseFacts, status: ReleaseStatus) -> Target | None:
     """The target that answers the spec as it is now; None while there is none yet."""
-    spec, target = facts.release.spec, status.target
-    answers = target is not None and (target.version, target.images) == (spec.version, spec.images)
-    return target if answers else None
+    target = status.target
+    return target if target is not None and answers(target, asked(facts, status)) else None
 
 
 def drift(facts: ReleaseFacts, status: ReleaseStatus) -> Finding | None:
@@ -41,7 +41,7 @@ def drift(facts: ReleaseFacts, status: ReleaseStatus) -> Finding | None:
     if target is None or target.is_active:
         if live.reason == "Drifted":
             return True, CHANGED_BY_HAND, by_hand
-        return False, SHIPPING, f"live is {live.version}; {facts.release.spec.version} is on its way"
+        return False, SHIPPING, f"live is {live.version}; {asked(facts, status).version} is on its way"
     return True, *_why_not(status, live, target, by_hand)
 
 
@@ -64,7 +64,7 @@ def blocked(facts: ReleaseFacts, status: ReleaseStatus) -> Finding:
     """Whether the revision that the spec asks for is refused as a target now."""
     target = wanted(facts, status)
     if target is None:
-        return False, "Allowed", f"{facts.release.spec.version} may be tried"
+        return False, "Allowed", f"{asked(facts, status).version} may be tried"
     if (target.state, target.reason) == ("Refused", BLOCKED):
         return True, BLOCKED, target.message
     revision = revisions.find(status.revisions, target.digest)
@@ -101,7 +101,7 @@ def shipped(facts: ReleaseFacts, status: ReleaseStatus) -> Finding:
     """Whether the version of the spec serves users; False has the reason why it does not (yet), for who waits for the end."""
     if facts.workload is None:
         return False, WORKLOAD_MISSING, "the Deployment does not exist"
-    target, version = wanted(facts, status), facts.release.spec.version
+    target, version = wanted(facts, status), asked(facts, status).version
     if target is None and facts.stop is not None:
         return False, STOPPED, f"{version} is not tried: {facts.stop.sentence}"
     if target is None:

@@ -11,7 +11,7 @@ from opsloop.api.release import ObjectiveStatus, ReleaseStatus, Revision, Weight
 from opsloop.api.slo import Slo
 from opsloop.core import conditions
 from opsloop.core.decision import Decision
-from opsloop.core.facts import Readings, ReleaseFacts, Verdict
+from opsloop.core.facts import Readings, ReleaseFacts, Verdict, WorkloadFacts
 from opsloop.core.release import (
     ReleaseBuilder,
     acts,
@@ -21,6 +21,7 @@ from opsloop.core.release import (
     commands,
     compared,
     frozen,
+    guard,
     live,
     outages,
     played,
@@ -64,24 +65,32 @@ def decide(facts: ReleaseFacts, now: datetime) -> Decision:
         builder.set(phase="Pending")
     else:
         builder.condition("WorkloadMissing", False, "Found", f"Deployment {workload.name} is there")
-        workload = live.track(builder, workload)
-        serving.notice(builder, workload)
-        commands.lift_block(builder)
-        live.bake(builder, workload)
-        unsafe.mark(builder, workload)
-        rollback.roll_back(builder, workload)
-        played.carry_out(builder, workload)
-        rollback.clear_exonerated(builder)
-        undo.undo(builder, workload)
-        target.follow_spec(builder, workload)
-        restart.restart(builder, workload)
-        acts.abort(builder, workload)
-        commands.approve_step(builder)
-        acts.promote(builder)
-        canary.advance(builder, workload)
-        _clean_up_canary(builder)
+        _decide_on(builder, workload)
     _summarize(builder)
     return builder.build()
+
+
+def _decide_on(builder: ReleaseBuilder, workload: WorkloadFacts) -> None:
+    """Live, rollback, target, canary, in this order; around them the guard."""
+    if guard.intercept(builder, workload):
+        return
+    workload = live.track(builder, workload)
+    serving.notice(builder, workload)
+    commands.lift_block(builder)
+    live.bake(builder, workload)
+    unsafe.mark(builder, workload)
+    rollback.roll_back(builder, workload)
+    played.carry_out(builder, workload)
+    rollback.clear_exonerated(builder)
+    undo.undo(builder, workload)
+    target.follow_spec(builder, workload)
+    restart.restart(builder, workload)
+    acts.abort(builder, workload)
+    commands.approve_step(builder)
+    acts.promote(builder)
+    canary.advance(builder, workload)
+    _clean_up_canary(builder)
+    guard.keep(builder, workload)
 
 
 def _workload_missing(builder: ReleaseBuilder) -> None:

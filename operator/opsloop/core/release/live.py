@@ -74,11 +74,12 @@ def _changed_by_hand(builder: ReleaseBuilder, workload: WorkloadFacts) -> None:
 
 
 def _written_revisions(status: ReleaseStatus) -> list[Revision]:
-    """The revisions that a promotion and a rollback in progress put on the Deployment."""
+    """The revisions that a promotion and a rollback in progress put on the Deployment, and what a guard has it run again."""
     target, rollback = status.target, status.rollback
     promoted = target.digest if target is not None and target.state == "Promoting" else ""
     restored = rollback.to_digest if rollback is not None and rollback.is_active else ""
-    return [r for r in status.revisions if r.digest in (promoted, restored)]
+    rolled = status.guard.rolling if status.guard is not None else ""
+    return [r for r in status.revisions if r.digest in (promoted, restored, rolled)]
 
 
 def _stored_instead(builder: ReleaseBuilder, workload: WorkloadFacts, decided: list[Revision]) -> Revision | None:

@@ -10,6 +10,7 @@ from opsloop.api.release import ReleaseStatus, Target
 from opsloop.core import conditions
 from opsloop.core.facts import ReleaseFacts, Verdict
 from opsloop.core.release import ReleaseBuilder, compared
+from opsloop.core.release.asked import asked
 from opsloop.core.release.compared import Finding
 from opsloop.core.release.spared import NOT_THE_CANARY
 from opsloop.core.release.target import BASE_CHANGED, ROLLED_BACK, UNDONE, asked_retry
@@ -53,7 +54,7 @@ class _Rollout:
 
 
 def _rollout(facts: ReleaseFacts, status: ReleaseStatus) -> _Rollout:
-    version = facts.release.spec.version
+    version = asked(facts, status).version
     if owner := compared.taken_by(facts):
         text = f"Release {owner} manages the Deployment; this one does nothing"
         return _Rollout(compared.WORKLOAD_TAKEN, text, rejected=True)
@@ -86,7 +87,7 @@ def _starts_again(target: Target) -> bool:
 
 def _on_its_way(facts: ReleaseFacts, status: ReleaseStatus, target: Target | None) -> tuple[str, str]:
     """Reason and sentence of a rollout that is not over: what holds it, else how far it is."""
-    version, held = facts.release.spec.version, conditions.get(status.conditions, "Held")
+    version, held = asked(facts, status).version, conditions.get(status.conditions, "Held")
     if facts.stop is not None:
         return facts.stop.named_reason, facts.stop.sentence
     if target is None:

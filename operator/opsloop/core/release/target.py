@@ -15,12 +15,14 @@ from opsloop.core.release import (
     alone,
     commands,
     frozen,
+    guarding,
     identity,
     revisions,
     spared,
     weights,
 )
 from opsloop.core.release.analysis import ANALYSIS_FAILED, EVAL_FAILED, too_little_traffic
+from opsloop.core.release.asked import answers, asked
 from opsloop.core.release.giving_way import give_way, gives_way
 from opsloop.core.release.outcome import Cancel, Outcome, Refuse, Rollout, Wait
 from opsloop.core.release.pods import PODS_READY, TICK, clear_canary
@@ -53,6 +55,8 @@ def follow_spec(builder: ReleaseBuilder, workload: WorkloadFacts) -> None:
     said what it would store.
     """
     facts, status = builder.facts, builder.status
+    if guarding.is_busy(facts, status):
+        return  # what is being rolled out first
     if _waits_for_rollback(facts, status, workload) or _is_answered(facts, status, workload):
         if _refused_by_admission(status.target):
             builder.look_again(admission.ASKED_AGAIN)
@@ -79,10 +83,14 @@ def follow_spec(builder: ReleaseBuilder, workload: WorkloadFacts) -> None:
 
 
 def question(facts: ReleaseFacts) -> Wanted | None:
-    """The template of which `follow_spec` wants to know what the API server would store; None while nothing is to be asked."""
+    """The template of which `follow_spec` wants to know what the API server would store; None while nothing is to be asked.
+
+    Of a guarded Deployment nothing ever is: its template is stored.
+    """
     status, workload = facts.release.status, facts.workload
     if (
         facts.stop is not None
+        or facts.release.spec.guard
         or workload is None
         or workload.digest != status.live
         or _waits_for_rollback(facts, status, workload)
@@ -104,15 +112,18 @@ def question(facts: ReleaseFacts) -> Wanted | None:
 
 
 def _new_target(facts: ReleaseFacts, digest: str, now: datetime) -> Target:
-    spec = facts.release.spec
-    retry = _retry(facts)
-    target = Target(digest=digest, version=spec.version, images=spec.images, retry=retry, state="Dark", started_at=now)
+    wish, retry = asked(facts, facts.release.status), _retry(facts)
+    target = Target(
+        digest=digest, version=wish.version, images=dict(wish.images), retry=retry, state="Dark", started_at=now
+    )
     return target.model_copy(update={"restarts": spared.restarts_of(facts.release.status.target, target)})
 
 
 def _ask_or_take(builder: ReleaseBuilder, wish: Wanted, target: Target) -> None:
     """Takes the target as the API server would store it; without an answer the target before ends, and the next look asks."""
     answer = builder.facts.answers.get(wish.digest)
+    if builder.facts.release.spec.guard:
+        answer = AdmissionAnswer(template=wish.template)  # as it stands on the Deployment
     if answer is None or answer.reason == admission.ADMISSION_UNAVAILABLE:
         cancel(builder, NEW_TARGET, f"the spec asks for {target.version}")
         builder.look_again(TICK if answer is None else admission.ASKED_SOON)
@@ -226,8 +237,8 @@ def _retry(facts: ReleaseFacts) -> str:
 
 def _is_answered(facts: ReleaseFacts, status: ReleaseStatus, workload: WorkloadFacts) -> bool:
     """True where the recorded target is the answer to this spec and retry, and nothing that ended it has changed."""
-    spec, target = facts.release.spec, status.target
-    if target is None or (target.version, target.images, target.retry) != (spec.version, spec.images, _retry(facts)):
+    target = status.target
+    if target is None or not answers(target, asked(facts, status)) or target.retry != _retry(facts):
         return False
     again = (
         _block_lifted(facts, status, target)
@@ -309,6 +320,8 @@ def template_not_stored(rollout: Rollout) -> Outcome | None:
         return None
     wish, revision = wanted(facts, status), revisions.find(status.revisions, target.digest)
     answer = facts.answers.get(wish.digest) if wish else None
+    if wish is not None and facts.release.spec.guard:
+        answer = AdmissionAnswer(template=wish.template)
     if wish is None or revision is None or answer is None or answer.reason == admission.ADMISSION_UNAVAILABLE:
         return Wait()  # stored by this very pass, or asked by the next look
     template = dict(answer.template) if answer.template is not None else wish.template
@@ -319,7 +332,7 @@ def template_not_stored(rollout: Rollout) -> Outcome | None:
 
 def record_live(builder: ReleaseBuilder, target: Target) -> None:
     """The spec asks for what is live. Live gets the spec's label where it was called by its image, which admission rewrote."""
-    status, spec = builder.status, builder.facts.release.spec
+    status, spec = builder.status, builder.facts.release.spec  # a guarded one names no images
     live = revisions.find(status.revisions, target.digest)
     if live is not None and any(live.images.get(name) != image for name, image in spec.images.items()):
         builder.set(revisions=revisions.put(status.revisions, live.model_copy(update={"version": spec.version})))

@@ -1,4 +1,4 @@
-"""What the spec asks for: live's template with the spec's images, before the API server says what it makes of it."""
+"""What is asked for: live's template with the spec's images, before the API server says what it makes of it; or a guarded one."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -7,6 +7,7 @@ from typing import Any
 from opsloop.api.release import ReleaseStatus, Revision
 from opsloop.core.facts import ReleaseFacts
 from opsloop.core.release import revisions
+from opsloop.core.release.asked import asked
 from opsloop.core.slo import promql
 from opsloop.core.slo.objectives import objectives
 
@@ -22,8 +23,14 @@ class Wanted:
 
 
 def wanted(facts: ReleaseFacts, status: ReleaseStatus) -> Wanted | None:
-    """What the spec asks for; None while the template that it starts from is not stored."""
-    base, spec = revisions.base(status.revisions, status.live), facts.release.spec
+    """What is asked for; None while the template that it starts from is not stored.
+
+    A guarded Deployment says it by its own template, as the API server has stored it.
+    """
+    spec, guard = facts.release.spec, facts.workload.guard if facts.workload else None
+    if spec.guard:
+        return Wanted(dict(guard.template), guard.digest, {}, []) if guard else None
+    base = revisions.base(status.revisions, status.live)
     stored = facts.templates.get(base.digest) if base else None
     if base is None or stored is None:
         return None
@@ -51,8 +58,14 @@ def version_not_changed(facts: ReleaseFacts, status: ReleaseStatus) -> str:
     """What to write where canary and live would be one series to the SLI; empty where their labels differ or do not matter."""
     spec, live = facts.release.spec, revisions.find(status.revisions, status.live)
     by_label = spec.slo is not None and any(promql.by_version_label(one.sli) for one in objectives(spec.slo))
-    if not by_label or live is None or live.version != spec.version:
+    wish = asked(facts, status)
+    if not by_label or live is None or live.version != wish.version:
         return ""
+    if spec.guard:
+        return (
+            f"the image's tag is still {wish.version}, which the SLI reads as live's: canary and live would be one series. "
+            "Give the image another tag, or have the SLI tell revisions by their pods (docs/sli.md)"
+        )
     return (
         f"spec.images changed and spec.version is still {spec.version}, which the SLI reads as live's: canary and live "
         "would be one series. Write the new version, as its pods report it in the label of {{version}}, into spec.version"

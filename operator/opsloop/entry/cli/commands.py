@@ -28,6 +28,7 @@ from opsloop.entry.cli import postmortems as cli_postmortems
 from opsloop.entry.cli import show as cli_show
 from opsloop.entry.cli import stop as cli_stop
 from opsloop.entry.cli import tickets as cli_tickets
+from opsloop.entry.cli import unguard as cli_unguard
 from opsloop.entry.cli.options import Commands, Parser, reader
 from opsloop.entry.cli.out import complain, say
 from opsloop.errors import OpsloopError
@@ -41,8 +42,12 @@ SOURCE_TREE = Path(__file__).resolve().parents[4]
 
 @asynccontextmanager
 async def connect(kubeconfig: str | None, context: str | None) -> AsyncIterator[Cluster]:
-    """Connects to the API server that kubectl would use; closes the connection on exit."""
-    kube = await Kube.connect(kubeconfig, context, manager=CLI_MANAGER)
+    """Connects to the API server that kubectl would use, in a pod without a kubeconfig to its own; closes it on exit."""
+    configured = kubeconfig or context or os.environ.get("KUBECONFIG") or (Path.home() / ".kube" / "config").is_file()
+    if not configured and "KUBERNETES_SERVICE_HOST" in os.environ:
+        kube = Kube.in_cluster()
+    else:
+        kube = await Kube.connect(kubeconfig, context, manager=CLI_MANAGER)
     try:
         yield kube
     finally:
@@ -151,6 +156,7 @@ def parser() -> argparse.ArgumentParser:
     stop = reader(commands.add_parser("stop", help=halt, description=halt))
     stop.add_argument("reason", metavar="REASON", help="why, and by whom; it is shown wherever opsloop says so")
     stop.set_defaults(run=cli_stop.stop)
+    _unguard(commands)
     simulate = "watch one shift in fake time, without a cluster: a shop, its users, a bad version, and opsloop"
     simulated = commands.add_parser("simulate", help=simulate, description=simulate)
     simulated.add_argument(
@@ -214,6 +220,23 @@ def _people(commands: Commands) -> None:
     where = "section of the postmortem, for example lucky, or a title of its own; default: notes"
     note.add_argument("--section", default="", metavar="SECTION", help=where)
     note.add_argument("--author", default="", metavar="WHO", help="role or team that writes it; default: you")
+
+
+def _unguard(commands: Commands) -> None:
+    """For an end of opsloop: while it runs, spec.guard of the Release is the switch."""
+    what = "unpause Deployments that opsloop keeps paused, with what runs on them; for an uninstall without Helm"
+    command = commands.add_parser("unguard", help=what, description=what)
+    add = command.add_argument
+    add("-n", "--namespace", action="append", default=[], metavar="NS", help="default: all; may be repeated")
+    add(
+        "--force",
+        action="store_true",
+        help="also those that a Release still guards: an operator would pause them again",
+    )
+    add("--quiet", type=float, default=0.0, metavar="SECONDS", help="look again until nothing was paused for so long")
+    add("--kubeconfig", metavar="FILE", help="kubeconfig; default: the one that kubectl would use")
+    add("--context", metavar="NAME", help="context of the kubeconfig")
+    command.set_defaults(run=cli_unguard.unguard)
 
 
 def _correlate(commands: Commands) -> None:

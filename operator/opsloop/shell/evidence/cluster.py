@@ -1,7 +1,7 @@
 """Objects of the API server: Incidents and Releases as pointers, the Deployment and its ReplicaSets as they are."""
 
 import copy
-from collections.abc import Container, Mapping
+from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,7 +13,7 @@ from opsloop.core.gate.evidence import ReplicaSetSeen, WorkloadSeen
 from opsloop.core.release import identity
 from opsloop.core.release.revisions import digest
 from opsloop.errors import Invalid, NotFound
-from opsloop.names import RELEASE, REVISION
+from opsloop.names import FIELD_MANAGER, RELEASE, REVISION
 from opsloop.shell.ports import (
     CONTROLLERREVISIONS,
     DEPLOYMENTS,
@@ -24,6 +24,7 @@ from opsloop.shell.ports import (
     Object,
     Reader,
 )
+from opsloop.shell.watch.cache import paused_manager
 
 _HASH = "pod-template-hash"
 
@@ -88,11 +89,21 @@ async def workload(reader: Reader, namespace: str, release: Release) -> Workload
     ]
     return WorkloadSeen(
         name=name,
-        digest=spelled.digest_of(deployment["spec"]["template"]),
+        digest=spelled.digest_of(running_template(deployment, owned)),
         wanted=int(deployment["spec"].get("replicas", 1)),
         ready=int((deployment.get("status") or {}).get("readyReplicas") or 0),
         replica_sets=tuple(_replica_set(rs, spelled) for rs in owned),
     )
+
+
+def running_template(deployment: dict[str, Any], owned: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """The template that a Deployment runs: its own; of a guarded one, which is kept paused, that of the ReplicaSet with most
+    ready pods."""
+    template: dict[str, Any] = deployment["spec"]["template"]
+    if not deployment["spec"].get("paused") or paused_manager(deployment).get("name") != FIELD_MANAGER:
+        return template
+    runs = max(owned, key=lambda rs: int((rs.get("status") or {}).get("readyReplicas") or 0), default=None)
+    return template if runs is None else without_hash(runs["spec"]["template"])
 
 
 def is_owned(item: Object, uids: Container[str]) -> bool:

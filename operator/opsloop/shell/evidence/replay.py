@@ -16,7 +16,7 @@ from opsloop.core.gate.evidence import CaseRun, LiveAnswer, Missing, Replay
 from opsloop.core.release.revisions import digest
 from opsloop.errors import Invalid, Unavailable
 from opsloop.shell.evals.secret_headers import SecretReader
-from opsloop.shell.evidence.cluster import Spellings, is_owned, spellings, without_hash
+from opsloop.shell.evidence.cluster import Spellings, is_owned, running_template, spellings, without_hash
 from opsloop.shell.evidence.sources import Sources, or_missing
 from opsloop.shell.ports import CONTROLLERREVISIONS, DEPLOYMENTS, PODS, REPLICASETS, SERVICES, Object
 
@@ -166,14 +166,10 @@ async def live_answers(sources: Sources, case: EvalCase, release: Release) -> tu
 async def _current_pods(sources: Sources, release: Release) -> list[str]:
     name, spelled = release.spec.workload_ref.name, await spellings(sources.cluster, release)
     deployment = await sources.cluster.get(DEPLOYMENTS, sources.namespace, name)
-    live = spelled.digest_of(deployment["spec"]["template"])
     sets = await sources.cluster.list(REPLICASETS, sources.namespace)
-    owners = {
-        rs["metadata"]["uid"]
-        for rs in sets
-        if is_owned(rs, {deployment["metadata"]["uid"]})
-        and spelled.digest_of(without_hash(rs["spec"]["template"])) == live
-    }
+    owned = [rs for rs in sets if is_owned(rs, {deployment["metadata"]["uid"]})]
+    live = spelled.digest_of(running_template(deployment, owned))
+    owners = {rs["metadata"]["uid"] for rs in owned if spelled.digest_of(without_hash(rs["spec"]["template"])) == live}
     pods = await sources.cluster.list(PODS, sources.namespace)
     mine = [p for p in pods if is_owned(p, owners) and is_ready(p.get("status") or {})]
     return sorted(p["metadata"]["name"] for p in mine if not p["metadata"].get("deletionTimestamp"))[:MOST_LIVE]

@@ -20,6 +20,7 @@ from opsloop.core.actions import (
     DeleteCanary,
     DeleteInboxEntries,
     DeleteIncident,
+    DeleteReplicaSet,
     EnsureCanary,
     EnsureRevision,
     FileToLedger,
@@ -32,6 +33,7 @@ from opsloop.core.actions import (
     ScaleDeployment,
     SendPage,
     SetGates,
+    SetPaused,
     SetTemplate,
     StartQuarantine,
     StopEvals,
@@ -58,6 +60,7 @@ from opsloop.shell.ports import (
     INCIDENTS,
     PODS,
     RELEASES,
+    REPLICASETS,
     RUNBOOKS,
     SERVICES,
     Object,
@@ -163,7 +166,7 @@ def _opens_gates(action: Action) -> bool:
 
 def _raises_exposure(action: Action) -> bool:
     """True if it brings a version to users, or moves live pods. Such an action follows from a status that an earlier reconcile stored."""
-    return isinstance(action, SetTemplate | ScaleDeployment) or _opens_gates(action)
+    return isinstance(action, SetTemplate | ScaleDeployment) or _opens_gates(action) or _unpauses(action)
 
 
 def _is_act(action: Action) -> bool:
@@ -177,7 +180,11 @@ def _is_act(action: Action) -> bool:
         StartQuarantine,
         ProbeQuarantine,
     )
-    return isinstance(action, acts) or _opens_gates(action)
+    return isinstance(action, acts) or _opens_gates(action) or _unpauses(action)
+
+
+def _unpauses(action: Action) -> bool:
+    return isinstance(action, SetPaused) and not action.paused
 
 
 async def _check_current(runtime: Runtime, kind: str, obj: Object) -> None:
@@ -214,6 +221,10 @@ async def execute(runtime: Runtime, namespace: str, obj: Object, action: Action)
             await _unless_refused(runtime, obj, action, deployments.set_template(runtime, namespace, obj, action))
         case ScaleDeployment():
             await _unless_refused(runtime, obj, action, deployments.scale(runtime, namespace, action))
+        case SetPaused():
+            await _unless_refused(runtime, obj, action, deployments.set_paused(runtime, namespace, obj, action))
+        case DeleteReplicaSet():
+            await runtime.writer.delete(REPLICASETS, namespace, action.name, action.uid, action.version)
         case EnsureRevision():
             await _ensure_revision(runtime, namespace, action)
         case EnsureCanary():

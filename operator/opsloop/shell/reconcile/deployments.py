@@ -1,8 +1,9 @@
-"""Writes to the user's Deployment: its whole pod template, its number of pods. Each has a precondition."""
+"""Writes to the user's Deployment: its whole pod template, its number of pods, and of a guarded one whether it is paused. Each has a precondition."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
 
-from opsloop.core.actions import ScaleDeployment, SetTemplate
+from opsloop.core.actions import ScaleDeployment, SetPaused, SetTemplate
 from opsloop.core.facts import TemplateWrite
 from opsloop.core.release import revisions
 from opsloop.errors import Conflict
@@ -20,13 +21,30 @@ async def set_template(runtime: Runtime, namespace: str, obj: Object, action: Se
     a non-ASCII letter, because the API server compares the bytes of JSON. The Deployment's own status moves that version
     while pods start or crash, so a conflict is answered by a live read and another try.
     """
+    await _write_template(runtime, namespace, obj, action, [_replaced(action.template)])
+
+
+async def set_paused(runtime: Runtime, namespace: str, obj: Object, action: SetPaused) -> None:
+    """Pauses or unpauses, in the same patch with a template where there is one, if the Deployment still has the observed one."""
+    template = [] if action.template is None else [_replaced(action.template)]
+    paused = {"op": "add", "path": "/spec/paused", "value": action.paused}
+    await _write_template(runtime, namespace, obj, action, [*template, paused])
+
+
+def _replaced(template: Mapping[str, Any]) -> Object:
+    return {"op": "replace", "path": "/spec/template", "value": template}
+
+
+async def _write_template(
+    runtime: Runtime, namespace: str, obj: Object, action: SetTemplate | SetPaused, operations: list[Object]
+) -> None:
     ignored = obj.get("spec", {}).get("ignoreStamps") or ()
 
-    def replaced(live: Object) -> Object:
+    def written(live: Object) -> list[Object]:
         _expect_template(live, action.expect, ignored)
-        return {"op": "replace", "path": "/spec/template", "value": action.template}
+        return operations
 
-    stored = await _patch(runtime, namespace, action.deployment, replaced)
+    stored = await _patch(runtime, namespace, action.deployment, written)
     digest = revisions.digest(stored["spec"]["template"], ignored)
     release = (namespace, obj["metadata"]["name"])
     runtime.owned.written[release] = TemplateWrite(action.digest, digest, runtime.now())
@@ -35,13 +53,13 @@ async def set_template(runtime: Runtime, namespace: str, obj: Object, action: Se
 async def scale(runtime: Runtime, namespace: str, action: ScaleDeployment) -> None:
     """Sets `spec.replicas`, if it still is the number that was decided on."""
 
-    def scaled(live: Object) -> Object | None:
+    def scaled(live: Object) -> list[Object]:
         present = live["spec"].get("replicas", 1)
         if present == action.replicas:
-            return None
+            return []
         if present != action.expect:
             raise Conflict(f"Deployment {namespace}/{action.deployment} has {present} pods, not {action.expect}")
-        return {"op": "add", "path": "/spec/replicas", "value": action.replicas}
+        return [{"op": "add", "path": "/spec/replicas", "value": action.replicas}]
 
     await _patch(runtime, namespace, action.deployment, scaled)
 
@@ -52,8 +70,8 @@ def _expect_template(live: Object, digest: str, ignored: Iterable[str]) -> None:
         raise Conflict(f"Deployment {meta['namespace']}/{meta['name']} is not at {digest} any more")
 
 
-async def _patch(runtime: Runtime, namespace: str, name: str, change: Callable[[Object], Object | None]) -> Object:
-    """Patches the Deployment as `change` says of it, None = nothing, under its resourceVersion; the object as it is stored.
+async def _patch(runtime: Runtime, namespace: str, name: str, change: Callable[[Object], list[Object]]) -> Object:
+    """Patches the Deployment as `change` says of it, no operation = nothing, under its resourceVersion; the object as it is stored.
 
     The Deployment's own status moves that version while pods start or crash, so a conflict is answered by a live read and
     another try. Conflict where `change` raises it, or the Deployment is gone.
@@ -63,11 +81,11 @@ async def _patch(runtime: Runtime, namespace: str, name: str, change: Callable[[
         if live is None:
             raise Conflict(f"Deployment {namespace}/{name} is gone")
         wanted = change(live)
-        if wanted is None:
+        if not wanted:
             return live
         version = {"op": "test", "path": "/metadata/resourceVersion", "value": live["metadata"]["resourceVersion"]}
         try:
-            stored = await runtime.writer.json_patch(DEPLOYMENTS, namespace, name, [version, wanted])
+            stored = await runtime.writer.json_patch(DEPLOYMENTS, namespace, name, [version, *wanted])
             break
         except Conflict:
             if not remaining:

@@ -22,6 +22,7 @@ from opsloop.core.facts import (
     EvalCaseFacts,
     Experience,
     FieldWrite,
+    GuardFacts,
     IncidentFacts,
     Neighbour,
     ReleaseFacts,
@@ -37,7 +38,7 @@ from opsloop.core.runbook.rights import concerned, rights_of
 from opsloop.errors import Forbidden, NotFound
 from opsloop.names import CANARY, QUARANTINE, RELEASE, REVISION, SUBJECT, canary_name, postmortem_name
 from opsloop.shell.ports import ACCOUNTS, CLAIMS, CONFIGMAPS, CONTROLLERREVISIONS, PODS, SERVICES, Object
-from opsloop.shell.reconcile import admission
+from opsloop.shell.reconcile import admission, guarded
 from opsloop.shell.reconcile.addresses import addresses
 from opsloop.shell.reconcile.beside import beside
 from opsloop.shell.reconcile.objects import with_objects
@@ -62,7 +63,8 @@ async def release_facts(runtime: Runtime, namespace: str, name: str) -> ReleaseF
     stored = runtime.cache.get("Deployment", namespace, deployment)
     canary = _own_canary(runtime, namespace, name, deployment)
     known = await templates(runtime, namespace, name)
-    seen = await _workload(runtime, release, stored) if stored else None
+    stored, guard = await guarded.seen(runtime, release, stored, known) if stored else (None, None)
+    seen = await _workload(runtime, release, stored, guard) if stored else None
     sets = await replica_sets(runtime, release, stored, canary)
     facts = ReleaseFacts(
         release=release,
@@ -89,9 +91,9 @@ async def release_facts(runtime: Runtime, namespace: str, name: str) -> ReleaseF
     return replace(facts, answers=await admission.answers(runtime, facts))
 
 
-async def _workload(runtime: Runtime, release: Release, stored: Object) -> WorkloadFacts:
+async def _workload(runtime: Runtime, release: Release, stored: Object, guard: GuardFacts | None) -> WorkloadFacts:
     """The Deployment; while a promotion or a rollback waits for it, with what keeps its pods from starting."""
-    facts, status = workload(stored, release.spec.ignore_stamps), release.status
+    facts, status = replace(workload(stored, release.spec.ignore_stamps), guard=guard), release.status
     promoting = status.target is not None and status.target.state == "Promoting"
     waited_for = promoting or (status.rollback is not None and status.rollback.is_active)
     if facts.settled or not waited_for or not facts.selector:

@@ -1,6 +1,7 @@
 """Reconciles one object: observe, decide, apply."""
 
 import asyncio
+import contextlib
 import logging
 from collections.abc import Awaitable
 from dataclasses import replace
@@ -15,8 +16,9 @@ from opsloop.core.facts import CorrelationFacts
 from opsloop.core.incident.decide import decide as decide_incident
 from opsloop.core.release.decide import decide as decide_release
 from opsloop.core.runbook.decide import decide as decide_runbook
-from opsloop.shell.ports import Object, ObjectKey
-from opsloop.shell.reconcile import observe
+from opsloop.errors import NotFound
+from opsloop.shell.ports import DEPLOYMENTS, Object, ObjectKey
+from opsloop.shell.reconcile import guarded, observe
 from opsloop.shell.reconcile.apply import apply_decision
 from opsloop.shell.reconcile.garbage import collect_garbage
 from opsloop.shell.runtime import Runtime
@@ -24,6 +26,7 @@ from opsloop.shell.runtime import Runtime
 # Alerts that are encoded as fast as one is placed, or counted for its Incident, or a ticket read
 SEARCHED, COUNTED, TICKET = 10, 5, 10
 LONG = 0.5  # seconds of one stage
+AFTER_STOP = timedelta(seconds=30)  # until a Deployment is let go that a Stop keeps as it is
 REST = timedelta(seconds=0.5)  # until the next part of an inbox that one look does not take whole
 
 log = logging.getLogger("opsloop")
@@ -36,12 +39,15 @@ async def reconcile(runtime: Runtime, key: ObjectKey) -> timedelta | None:
     Raises what the ports raise: the queue backs off on it.
     """
     kind, namespace, name = key
+    if kind == "Deployment":
+        return await _let_go(runtime, namespace, name)
     obj = _namespace(name) if kind == "Namespace" else runtime.cache.get(kind, namespace, name)
     if obj is None or "deletionTimestamp" in obj["metadata"]:
         if kind == "Release":
             await collect_garbage(runtime, namespace, name, listed=())
             runtime.refusals.forget((namespace, name))
             runtime.views.pop((namespace, name), None)
+            runtime.guarded.pop((namespace, name), None)
         if kind == "Incident":
             runtime.ledgers.forget(namespace, name)
             runtime.pages.end(namespace, name)
@@ -55,6 +61,18 @@ async def reconcile(runtime: Runtime, key: ObjectKey) -> timedelta | None:
     if isinstance(decision.status, ReleaseStatus):
         await collect_garbage(runtime, namespace, name, listed=[r.digest for r in decision.status.revisions])
     return decision.look_again
+
+
+async def _let_go(runtime: Runtime, namespace: str, name: str) -> timedelta | None:
+    """Unpauses a Deployment that opsloop keeps paused and that no Release speaks of any more: what runs goes on."""
+    if await runtime.stops.stands(namespace):
+        return AFTER_STOP
+    with contextlib.suppress(NotFound):
+        if patch := await guarded.write_that_lets_go(runtime.reader, namespace, name):
+            stored = await runtime.writer.json_patch(DEPLOYMENTS, namespace, name, patch)
+            runtime.cache.put("Deployment", stored)
+            log.info("deployment %s/%s: no Release guards it any more, it is unpaused", namespace, name)
+    return None
 
 
 async def _decide(runtime: Runtime, kind: str, namespace: str, name: str) -> Decision | None:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Literal
 
-from opsloop.core.actions import EnsureCanary, ScaleDeployment, SetTemplate
+from opsloop.core.actions import EnsureCanary, ScaleDeployment, SetPaused, SetTemplate
 from opsloop.core.facts import Refusal
 from opsloop.errors import Permanent
 from opsloop.shell.ports import NamespacedName
@@ -16,7 +16,7 @@ FIRST_PAUSE = timedelta(seconds=2)
 LONGEST_PAUSE = timedelta(seconds=60)  # a person mends the cause: it is noticed within a minute
 LONGEST_MESSAGE = 500
 
-Refusable = EnsureCanary | SetTemplate | ScaleDeployment
+Refusable = EnsureCanary | SetTemplate | ScaleDeployment | SetPaused
 
 
 @dataclass

@@ -49,8 +49,8 @@ class Cache:
     def put(self, kind: str, obj: Object) -> bool:
         """Stores an object as the API server returned it; False where the cache has a newer one or saw its deletion.
 
-        A Deployment gets obj["opsloop"]["templateManager"] = {"name", "time"}: the last writer of its pod template; and
-        "scaled", the same of its number of pods, with "from" and "to" where it changed while this cache had it. An Incident
+        A Deployment gets obj["opsloop"]["templateManager"] = {"name", "time"}: the last writer of its pod template;
+        "pausedManager", who paused it; and "scaled", the same of its number of pods, with "from" and "to" where it changed while this cache had it. An Incident
         gets the last writers of "assignee" and "notes" likewise.
         """
         meta = obj["metadata"]
@@ -176,6 +176,16 @@ def template_manager(obj: Object) -> dict[str, str]:
     )
 
 
+def paused_manager(obj: Object) -> dict[str, str]:
+    """{"name", "time"} of the field manager that paused the Deployment; empty where nobody did."""
+    return _writer_of(obj, "paused") if obj.get("spec", {}).get("paused") else {}
+
+
+def paused_by(cached: Object) -> str:
+    """The field manager that paused this cached Deployment; empty where nobody did, or it is not known."""
+    return str(((cached.get(SYNTHETIC) or {}).get("pausedManager") or {}).get("name", ""))
+
+
 def scaled(obj: Object, before: Object | None) -> dict[str, Any]:
     """Who last changed `.spec.replicas`, and when; with "from" and "to" where the number changed since `before`.
 
@@ -227,6 +237,7 @@ def _compact(kind: str, obj: Object, before: Object | None) -> Object:
     if kind == "Deployment":
         compact[SYNTHETIC] = {
             "templateManager": template_manager(obj),
+            "pausedManager": paused_manager(obj),
             "scaled": scaled(obj, before),
             "scaler": scaler(obj),
         }

@@ -14,7 +14,7 @@ from opsloop.api.release import Release
 from opsloop.core.release.outages import outage_since
 from opsloop.core.topology import Graph
 from opsloop.shell.ports import Object, ObjectKey
-from opsloop.shell.watch.cache import Cache
+from opsloop.shell.watch.cache import Cache, paused_by
 
 M = TypeVar("M", bound=Model)
 
@@ -29,7 +29,7 @@ def requests_for_object(kind: str, obj: Object, cache: Cache, before: Object | N
     own = {(kind, namespace, name)}
     match kind:
         case "Release":
-            return own | _requests_for_release(namespace, name, cache)
+            return own | _requests_for_release(namespace, name, cache) | _left_by(obj, cache)
         case "Incident":
             return own | _requests_for_incident(_parse(Incident, obj, cache), cache)
         case "Runbook":
@@ -38,7 +38,7 @@ def requests_for_object(kind: str, obj: Object, cache: Cache, before: Object | N
             case = _parse(EvalCase, obj, cache)
             return own | _requests_for_case(case, cache, before is None or _gates_anew(before, obj))
         case "Deployment":
-            return _requests_for_deployment(namespace, name, cache)
+            return _requests_for_deployment(namespace, name, cache) | _left_paused(obj, cache)
     return set()
 
 
@@ -184,6 +184,31 @@ def _requests_for_deployment(namespace: str, deployment: str, cache: Cache) -> s
         if deployment in (r.spec.workload_ref.name, names.canary_name(r.spec.workload_ref.name))
     )
     return {("Release", namespace, r.metadata.name) for r in releases}
+
+
+def left_paused(cache: Cache) -> set[ObjectKey]:
+    """Deployments that opsloop has paused and whose Release was deleted, perhaps while no operator ran."""
+    return {key for deployment in cache.list("Deployment") for key in _left_paused(deployment, cache)}
+
+
+def _left_paused(deployment: Object, cache: Cache) -> set[ObjectKey]:
+    """The Deployment itself, where opsloop has it paused and no Release speaks of it any more."""
+    namespace, name = deployment["metadata"].get("namespace", ""), deployment["metadata"]["name"]
+    cached = cache.get("Deployment", namespace, name)
+    if cached is None or not cached["spec"].get("paused") or paused_by(cached) != names.FIELD_MANAGER:
+        return set()
+    spoken_of = any(release.spec.workload_ref.name == name for release in cache.releases(namespace))
+    return set() if spoken_of else {("Deployment", namespace, name)}
+
+
+def _left_by(release: Object, cache: Cache) -> set[ObjectKey]:
+    """The Deployment of a Release that was deleted, where it is still paused."""
+    namespace, name = (
+        release["metadata"].get("namespace", ""),
+        (release["spec"].get("workloadRef") or {}).get("name", ""),
+    )
+    deployment = cache.get("Deployment", namespace, name)
+    return _left_paused(deployment, cache) if deployment is not None else set()
 
 
 def _parse(model: type[M], obj: Object, cache: Cache) -> M | None:

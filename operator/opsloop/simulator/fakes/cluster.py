@@ -272,8 +272,8 @@ class FakeCluster:
         if resource.plural in WITH_STATUS:
             _keep(new, old, "status")
         new = self._admitted(resource, namespace, new)
-        if resource == DEPLOYMENTS and new["spec"].get("template") != old["spec"].get("template"):
-            _note_manager(new, format_time(self.clock.now()))
+        if resource == DEPLOYMENTS:
+            _note_manager(new, old, format_time(self.clock.now()))
         return new
 
     def _admitted(self, resource: Resource, namespace: str, new: Object) -> Object:
@@ -339,11 +339,27 @@ def _keep(new: Object, source: Object, field: str) -> None:
         new[field] = clone(source[field])
 
 
-def _note_manager(deployment: Object, at: str) -> None:
-    """As the real one notes who wrote the template: one entry per manager, the latest time."""
-    others = [m for m in deployment["metadata"].get("managedFields") or [] if m["manager"] != FIELD_MANAGER]
-    own = {"manager": FIELD_MANAGER, "time": at, "fieldsV1": {"f:spec": {"f:template": {}}}}
-    deployment["metadata"]["managedFields"] = [*others, own]
+def _note_manager(deployment: Object, old: Object, at: str) -> None:
+    """As the real one notes who wrote the template and who paused it: one entry per manager, the latest time."""
+    new, before = deployment["spec"], old["spec"]
+    if not new.get("paused"):
+        new.pop("paused", None)  # as Go's omitempty does
+    changed = {f"f:{key}" for key in ("template", "paused") if new.get(key) != before.get(key)}
+    if not changed:
+        return
+    kept: list[Object] = []
+    for entry in deployment["metadata"].get("managedFields") or []:
+        spec = {k: v for k, v in entry["fieldsV1"].get("f:spec", {}).items() if k not in changed}
+        if spec and entry["manager"] != FIELD_MANAGER:
+            kept.append({**entry, "fieldsV1": {**entry["fieldsV1"], "f:spec": spec}})
+        elif entry["manager"] == FIELD_MANAGER:
+            changed |= set(spec)
+        elif not entry["fieldsV1"].get("f:spec"):
+            kept.append(entry)
+    if not new.get("paused"):
+        changed.discard("f:paused")
+    fields: Object = {"f:spec": {field: {} for field in sorted(changed)}}
+    deployment["metadata"]["managedFields"] = [*kept, {"manager": FIELD_MANAGER, "time": at, "fieldsV1": fields}]
 
 
 def _merge(old: Object, new: Object) -> Object:

@@ -10,7 +10,7 @@ from opsloop.shell.ports import PODS, REPLICASETS, Object
 from opsloop.simulator.fakes.clock import FakeClock
 from opsloop.simulator.kube.cluster import WatchedCluster
 from opsloop.simulator.kube.pods import FAILED, Faults, Image, is_active, status
-from opsloop.simulator.kube.rollout import Member, Moves, bounds, moves, scaled, suffix, template_hash
+from opsloop.simulator.kube.rollout import Member, Moves, active_or_latest, bounds, moves, scaled, suffix, template_hash
 
 PROGRESS_DEADLINE = 600  # seconds, Kubernetes' default
 HASH = "pod-template-hash"
@@ -165,15 +165,17 @@ class Controllers:
     def _sync(self, deployment: Object) -> None:
         meta, spec = deployment["metadata"], deployment["spec"]
         name, wanted = meta["name"], template_hash(spec["template"])
+        target = wanted
         if spec.get("paused"):
-            known = [s["metadata"]["labels"][HASH] for s in self._sets(name)]
-            present = [life.hash for life in self._lives.values() if life.deployment == name]
-            target = wanted if wanted in present or not known else (present or known)[-1]
+            sets = sorted(self._sets(name), key=lambda s: s["metadata"]["creationTimestamp"])
+            present = {life.hash for life in self._lives.values() if life.deployment == name}
+            target = active_or_latest([s["metadata"]["labels"][HASH] for s in sets], present, wanted)
         else:
-            target = wanted
-        self._ensure_set(deployment, target)
+            self._ensure_set(deployment, target)
         members = self._members(name, wanted, spec.get("minReadySeconds", 0))
         todo = scaled(spec, members) if spec.get("paused") else moves(spec, members)
+        if not target:
+            todo = Moves(0, todo.stop)  # no ReplicaSet, or two with pods: nothing is started
         self._carry_out(deployment, target, todo)
         members = self._members(name, wanted, spec.get("minReadySeconds", 0))
         self._report(deployment, members)

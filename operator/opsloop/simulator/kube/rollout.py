@@ -3,7 +3,7 @@
 import hashlib
 import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -69,6 +69,19 @@ def moves(spec: Object, members: Sequence[Member]) -> Moves:
     available = sum(m.available for m in members) - sum(m.available for m in new if m.name in extra)
     ready = [m.name for m in old if m.available][: max(0, available - least)]
     return Moves(start, (*extra, *broken, *ready))
+
+
+def active_or_latest(sets: Sequence[str], active: Collection[str], wanted: str) -> str:
+    """The ReplicaSet (of `sets`, oldest first) that a paused Deployment scales; empty where Kubernetes leaves all as they are.
+
+    The only one with pods; without any the template's own, else the newest. With two it scales both in proportion when
+    the number of pods changes, which the fake does not.
+    """
+    if len(active) == 1:
+        return next(iter(active))
+    if active or not sets:
+        return ""
+    return wanted if wanted in sets else sets[-1]
 
 
 def scaled(spec: Object, members: Sequence[Member]) -> Moves:

@@ -1,0 +1,35 @@
+"""What a Release asks for: by its spec, or, where it guards its Deployment, by the template that stands on that."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from opsloop.api.release import ReleaseStatus, Target
+from opsloop.core.facts import ReleaseFacts
+from opsloop.core.release import revisions
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """A version and its images, by container; `digest` is of the revision where a template asks, else empty."""
+
+    version: str
+    images: Mapping[str, str]
+    digest: str = ""
+
+
+def asked(facts: ReleaseFacts, status: ReleaseStatus) -> Asked:
+    """Of a guarded Deployment the revision of its template, under the version that it has or that its image's tag says."""
+    spec = facts.release.spec
+    guard = facts.workload.guard if facts.workload else None
+    if not spec.guard or guard is None:
+        return Asked(spec.version, spec.images)
+    images, known = revisions.images_of(guard.template), revisions.find(status.revisions, guard.digest)
+    version = known.version if known else revisions.version_of(images, {}, "")
+    return Asked(version, images, guard.digest)
+
+
+def answers(target: Target, wish: Asked) -> bool:
+    """True where this target was recorded for what is asked for now."""
+    if wish.digest:
+        return target.digest == wish.digest
+    return (target.version, target.images) == (wish.version, wish.images)

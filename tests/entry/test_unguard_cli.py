@@ -1,0 +1,53 @@
+"""`opsloop unguard`: unpauses what opsloop left paused, and says what it did."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import pytest
+
+from opsloop.entry.cli import commands
+from opsloop.shell.ports import DEPLOYMENTS
+from opsloop.simulator.fakes.cluster import FakeCluster
+from tests.shell.reconcile.test_guarded import BY_OTHERS, RUNS, guards, paused
+from tests.sim.shop import NS
+
+
+def run(cluster: Any, *argv: str) -> int:
+    @asynccontextmanager
+    async def connect(kubeconfig: str | None, context: str | None) -> AsyncIterator[Any]:
+        yield cluster
+
+    return commands.main(argv, connect)
+
+
+def deployment(cluster: FakeCluster) -> Any:
+    found = cluster.find(DEPLOYMENTS, NS, "answers")
+    assert found is not None
+    return found
+
+
+def test_what_is_left_paused_goes_on_with_what_runs(capsys: pytest.CaptureFixture[str]) -> None:
+    cluster = FakeCluster(paused(), *RUNS)
+    assert run(cluster, "unguard") == 0
+    stored = deployment(cluster)
+    assert not stored["spec"].get("paused")
+    assert stored["spec"]["template"]["spec"]["containers"][0]["image"] == "shop:v1"
+    assert capsys.readouterr().out == (
+        f"Deployment {NS}/answers is unpaused; the template that was held back is taken off it\n"
+    )
+
+
+def test_what_a_release_guards_is_left_alone_and_named_unless_forced(capsys: pytest.CaptureFixture[str]) -> None:
+    cluster = FakeCluster(paused(), guards(), *RUNS)
+    assert run(cluster, "unguard", "-n", NS) == 2
+    assert deployment(cluster)["spec"]["paused"] and "guarded by Release answers" in capsys.readouterr().err
+    assert run(cluster, "unguard", "-n", NS, "--force") == 0
+    assert not deployment(cluster)["spec"].get("paused")
+
+
+def test_another_namespace_and_what_others_paused_are_not_touched() -> None:
+    cluster = FakeCluster(paused(managed=BY_OTHERS), *RUNS)
+    assert run(cluster, "unguard", "--force") == 0
+    assert run(FakeCluster(paused(), *RUNS), "unguard", "-n", "elsewhere") == 0
+    assert deployment(cluster)["spec"]["paused"] and cluster.writes == []
