@@ -33,6 +33,8 @@ OWN = "It fails again."
         pytest.param(f"{OWN}\n\nSent from my iPhone", id="a device"),
         pytest.param(f"{OWN}\n\nThis e-mail is confidential. If you received it in error notify the sender.", id="a disclaimer"),
         pytest.param(f"{OWN}\n```\nrefund\n```", id="code"),
+        pytest.param(f"<!-- Please describe\nthe refund -->\n{OWN}", id="a form's comment"),
+        pytest.param(f"- [x] I searched for refunds\n- [ ] I am an admin\n\n{OWN}\n_No response_", id="what was only ticked or left empty"),
     ],
 )  # fmt: skip
 def test_only_the_writers_own_words_stay(body: str) -> None:

@@ -28,7 +28,7 @@ from tests.builders.correlation import ticket
         pytest.param("Seit heute früh kommen nur falsche Antworten", "outage", "sev2", id="German"),
         pytest.param("Plus rien ne marche, impossible de commander", "outage", "sev1", id="French"),
         pytest.param("La página va lentísima desde esta mañana", "performance", "sev2", id="Spanish"),
-        pytest.param("anwsers wrng, app brokn", "outage", "sev2", id="letters left out"),
+        pytest.param("anwsers wrng, app brokn", "outage", "sev1", id="letters left out, and the greater harm of two"),
         pytest.param("Nothing is broken, no errors, I only wanted to say thank you", "question", "sev4", id="negation"),
         pytest.param("Kein Problem mehr, alles in Ordnung, danke", "question", "sev4", id="negation in German"),
         pytest.param("", "unknown", "sev3", id="an empty text"),

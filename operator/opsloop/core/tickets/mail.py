@@ -58,6 +58,9 @@ _MARK = re.compile(r"""\b(?:class|id)\s?=\s?(?:"([^"<>]*)"|'([^'<>"]*)'|([^\s"'<
 _TAG = re.compile(r"</?[a-z][^<>]{0,300}>", re.IGNORECASE)
 _LINK = re.compile(r"!?\[([^\[\]]{0,200})\]\([^()\s]{0,500}(?:\([^()]{0,100}\))?[^()\s]{0,100}\)")
 
+# Of a form in Markdown what its writer only ticked or left as it was
+_FORM = re.compile(r"\s{0,8}(?:[-*+] \[[ xX]?\] |_No response_\s*$)")
+
 _PREFIX = re.compile(
     r"(?:re|aw|antw|fwd?|wg|tr|rv|sv|vs|res)\s?(?:\[\d+\])?\s?:\s*|\[[^\]\s]{1,40}\]\s*", re.IGNORECASE
 )
@@ -236,6 +239,8 @@ class _Html(HTMLParser):
 def visible(body: str) -> str:
     """The text of a mail's body, which may be HTML."""
     body = body.replace("\r\n", "\n").replace("\r", "\n")
+    if "<!--" in body:  # forms in Markdown explain themselves in comments too
+        body = _without(body, *_PASSED_OVER[0])
     if _MARKUP.search(body):
         return html_to_text(body)
     return unescape(body) if _ENTITY.search(body) else body
@@ -247,7 +252,7 @@ def _without_markup(text: str) -> str:
     for line in text.splitlines():
         if line.lstrip().startswith("```"):
             code = not code
-        elif not code:
+        elif not code and not _FORM.match(line):
             lines.append(line.strip().strip("#*|_ ").replace("**", "").replace("|", " "))
     text = "\n".join(line for line in lines if line.strip("-=+: "))
     return _TAG.sub(" ", _LINK.sub(lambda m: "" if m[0].startswith("!") else m[1], text))

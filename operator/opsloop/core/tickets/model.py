@@ -34,7 +34,6 @@ POSSIBLE: Mapping[Category, tuple[Severity, ...]] = {
 READABLE = 0.25  # share of the words that the model must know
 NOTHING_SAID = 0.4  # score of "unknown" from which on a text may say nothing that could be judged
 CLEAR = 0.25  # score that the best category needs
-DOUBT = 0.5  # weight of "perhaps no outage" against sev1
 _BIAS = "bias"
 _SPOKEN = {"h:harm": "harm is told", "h:denied": "harm is denied", "h:none": "no harm is told", "s:asks": "a question mark", "s:ends asking": "it ends with a question", "s:shouts": "an exclamation mark", "s:no question": "no question mark"}  # fmt: skip
 
@@ -118,15 +117,14 @@ def verdict(
 
 
 def severity_of(category: Category, scores: Mapping[str, float]) -> Severity:
-    """The likeliest severity that the category can have. Of an outage that may well be none, sev1 is not said: it would be two off."""
-    likeliest = max(POSSIBLE[category], key=lambda s: scores[s])
-    if (
-        category == "outage"
-        and likeliest == "sev1"
-        and scores["sev1"] < scores["sev2"] + DOUBT * (scores["sev3"] + scores["sev4"])
-    ):
-        return "sev2"
-    return likeliest
+    """Of the severities that the category can have the one from which the text's is the least far: they are an order, not names."""
+    shares = [max(0.0, scores[severity]) for severity in SEVERITIES]
+    at = SEVERITIES.index
+
+    def distance(severity: Severity) -> float:
+        return sum(share * abs(at(severity) - n) for n, share in enumerate(shares))
+
+    return min(POSSIBLE[category], key=lambda severity: (distance(severity), -scores[severity]))
 
 
 def is_over(category: Category, features: Mapping[str, float]) -> bool:
