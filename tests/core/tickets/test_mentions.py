@@ -1,7 +1,12 @@
 """Which service a text means, where several could be meant."""
 
-import pytest
+import time
 
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from opsloop.core.tickets.features import tokens_of, words_in
 from opsloop.core.tickets.mentions import EXACT, FORM, Text, stem
 
 HOUSE = {
@@ -47,3 +52,19 @@ def test_how_surely_a_word_means_a_service() -> None:
 )
 def test_forms_of_a_word_have_one_stem(word: str, same: str) -> None:
     assert stem(word)[:5] == stem(same)[:5] and len(stem(word)) >= 4
+
+
+def test_a_word_of_thousands_of_letters_costs_little() -> None:
+    began = time.process_time()
+    assert set(Text("seas" * 900 + " and the Fahrplan").mentions(HOUSE)) == {"timetable"}
+    assert time.process_time() - began < 0.2
+
+
+@given(
+    st.text(max_size=300)
+    | st.lists(st.sampled_from(["Fahrplan", "vehicle", "positions", "error", "message", "cart"])).map(" ".join)
+)
+def test_what_is_mentioned_stands_in_the_text(text: str) -> None:
+    words = words_in(tokens_of(text))
+    for mention in Text(text).mentions(HOUSE).values():
+        assert set(mention.word.split()) <= set(words) and all(0 <= place < len(words) for place in mention.places)

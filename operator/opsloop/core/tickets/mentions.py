@@ -13,6 +13,7 @@ from opsloop.core.tickets.words import general_words, own_words_of
 
 ENDINGS = ("ern", "as", "em", "en", "er", "es", "os", "a", "e", "i", "n", "o", "s", "x")  # plurals and cases
 SHORTEST = 4  # letters of a word that may have endings
+LONGEST = 40  # letters of a word that has forms: what anybody sends may be one word of thousands
 COMPOUND = 6  # letters that a part of a compound has at least; the other part has half of it
 HARM = frozenset({"fail", "wrong", "lost", "slow", "span"})  # within "error message" nobody means the messages
 GENERAL, FORM, EXACT = 1, 2, 3  # how surely a word means a service
@@ -103,16 +104,17 @@ class Text:
 @lru_cache(maxsize=16384)
 def stem(word: str) -> str:
     """The word without its endings; a short one as it stands."""
-    while True:
+    while len(word) <= LONGEST:
         ending = next((e for e in ENDINGS if word.endswith(e) and len(word) - len(e) >= SHORTEST), "")
         if not ending:
-            return word
+            break
         word = word[: -len(ending)]
+    return word
 
 
 def _parts(word: str) -> Iterator[str]:
     """What may be the first or the last part of a compound."""
-    whole = stem(word)
+    whole = stem(word) if len(word) <= LONGEST else ""
     for size in range(COMPOUND, len(whole) - COMPOUND // 2 + 1):
         yield stem(whole[:size])
         yield stem(whole[-size:])
