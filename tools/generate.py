@@ -3,6 +3,7 @@
     models (operator/opsloop/api)  ->  crds/  =  charts/opsloop/crds/
     charts/opsloop                 ->  manifests/   (helm template; for `kubectl apply -k manifests`)
     operator/opsloop/core          ->  docs/reasons.md
+    tools/boards                   ->  charts/opsloop/dashboards/
     operator/opsloop/entry/openapi ->  docs/openapi.yaml
 
 CRDs need Python only. Manifests need helm: $HELM, the one that e2e/cluster builds, or the one on the PATH. Without helm
@@ -24,7 +25,11 @@ sys.path[:0] = [str(ROOT), str(ROOT / "operator")]  # for use without an install
 
 from opsloop.api.crd import crds  # noqa: E402
 from opsloop.entry import openapi  # noqa: E402
-from tools import commands_page, reasons  # noqa: E402
+from tools import (  # noqa: E402
+    boards,
+    commands_page,
+    reasons,
+)
 
 CHART = ROOT / "charts" / "opsloop"
 MANIFESTS = ROOT / "manifests"
@@ -60,11 +65,13 @@ def crd_files() -> Generated:
 
 def doc_files() -> Generated:
     """Generates the pages that are made from the code."""
+    boards_of_chart = {CHART / "dashboards" / name: text for name, text in boards.boards().items()}
     return Generated(
         {
             ROOT / "docs" / "reasons.md": reasons.page(),
             ROOT / "docs" / "openapi.yaml": dump(openapi.document()),
             ROOT / "docs" / "commands.md": commands_page.page(),
+            **boards_of_chart,
         }
     )
 

@@ -61,4 +61,22 @@ def _promtool(shift: Shift) -> None:
     pod = shift.api.items("pods", shift.namespace, "app=prometheus")[0]["metadata"]["name"]
     promtool = ("exec", pod, "--", "promtool", "check", "config", "/etc/prometheus/prometheus.yml")
     shift.api.kubectl("-n", shift.namespace, *promtool)
-    shift.progress.say("promtool accepts the demo's configuration and rules")
+    written = (
+        "-m",
+        "opsloop",
+        "slo",
+        "rules",
+        "-n",
+        shift.namespace,
+        "-f",
+        str(paths.REPO / "docs" / "examples" / "release.yaml"),
+    )
+    environ = {**environment(), "PYTHONPATH": str(paths.REPO / "operator")}
+    python = str(paths.REPO / ".venv" / "bin" / "python")
+    rules = subprocess.run(
+        [python, *written], env=environ, capture_output=True, text=True, timeout=60, check=True
+    ).stdout
+    shift.api.kubectl(
+        "-n", shift.namespace, "exec", "-i", pod, "--", "promtool", "check", "rules", "/dev/stdin", text=rules
+    )
+    shift.progress.say("promtool accepts the demo's configuration and rules, and those of opsloop slo rules")

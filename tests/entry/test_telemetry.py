@@ -15,6 +15,7 @@ from opsloop.api.runbook import Runbook, RunbookStatus
 from opsloop.api.slo import Tier
 from opsloop.core import conditions
 from opsloop.core.facts import Reading, TierVerdict, Unknown, Value, Verdict
+from opsloop.core.slo.budget import Spent
 from opsloop.entry.telemetry import MOST_LAG, MOST_SILENCE, Health, Metrics, build_app, serve, setup_logging
 from opsloop.shell.ports import ObjectKey
 from opsloop.shell.watch.workqueue import Queue
@@ -108,6 +109,29 @@ def test_readings_are_those_of_the_scrape_and_go_with_their_release() -> None:
     assert sample(metrics, "opsloop_release_burn_rate", **LABELS, window="1m") == pytest.approx(21)
     seen.clear()
     assert sample(metrics, "opsloop_release_burn_rate", **LABELS, window="1m") is None
+
+
+def test_the_error_budget_with_the_time_that_it_lasts() -> None:
+    seen = [(release(), verdict(Value(20, 100), Value(0, 10)))]
+    budget: dict[str, Spent | None] = {"sli": Spent(0.25, 0.5)}
+    metrics = Metrics()
+    metrics.watch_releases(lambda: seen, lambda key, name: budget[name])
+    assert sample(metrics, "opsloop_release_error_budget_left_ratio", **LABELS) == pytest.approx(0.75)
+    assert sample(metrics, "opsloop_release_error_budget_coverage_ratio", **LABELS) == 0.5
+    month = 30 * 86400
+    assert sample(metrics, "opsloop_release_error_budget_exhausted_seconds", **LABELS) == pytest.approx(
+        month * 0.75 / 20
+    )
+    seen[0] = (release(), verdict(Value(0, 100), Value(0, 10)))
+    assert sample(metrics, "opsloop_release_error_budget_exhausted_seconds", **LABELS) == float("inf")
+    seen[0] = (release(), verdict(Unknown("NoSeries"), Unknown("NoSeries")))
+    assert sample(metrics, "opsloop_release_error_budget_exhausted_seconds", **LABELS) is None, "at which rate?"
+    assert sample(metrics, "opsloop_release_error_budget_left_ratio", **LABELS) == pytest.approx(0.75)
+    budget["sli"] = None
+    assert sample(metrics, "opsloop_release_error_budget_left_ratio", **LABELS) is None
+    budget["sli"] = Spent(0.25, 0.5)
+    seen.clear()
+    assert sample(metrics, "opsloop_release_error_budget_left_ratio", **LABELS) is None, "gone with its Release"
 
 
 def test_each_condition_of_a_release_is_a_series_with_its_reason() -> None:

@@ -58,6 +58,14 @@ async def test_after_a_rollback_the_spec_is_not_live_and_the_status_says_so(shif
     await seconds(shift, 10)
     assert said(shift, "Drifted") == ("True", "RolledBack") and said(shift, "Blocked")[0] == "True"
     assert said(shift, "Shipped") == ("False", "RolledBack") and shift.release().status.phase == "NotShipped"
+    counted = shift.operator.fakes.instruments
+    assert counted.incidents["burn", "sev1"] == 1
+    await shift.until(
+        "the rollback and the Incident are counted",
+        lambda: counted.rollbacks["answers", "done"] == 1 and len(counted.reached) == 2,
+    )
+    assert [until for until, _ in counted.reached] == ["mitigated", "resolved"]
+    assert 0 < counted.reached[0][1] < counted.reached[1][1]
 
 
 @story
@@ -188,3 +196,28 @@ async def test_metrics_follow_the_burn_within_a_band_and_go_with_the_release(shi
     shift.shop.cluster.gone(gone)
     await seconds(shift, 3)
     assert burn() == {}
+
+
+@story
+async def test_the_error_budget_shrinks_with_the_burn_and_goes_with_the_release(shift: Shift) -> None:
+    operator = shift.operator.operator
+
+    def left() -> list[float]:
+        collected = ReleaseCollector(operator.seen, operator.budgets.of).collect()
+        budgets = next(metric for metric in collected if metric.name == "opsloop_release_error_budget_left_ratio")
+        return [sample.value for sample in budgets.samples if sample.labels["release"] == "answers"]
+
+    await operator.budgets.pass_once()
+    (whole,) = left()
+    shift.shop.errors["v1"] = 0.05
+    for _ in range(3):
+        await seconds(shift, 60)
+        await operator.budgets.pass_once()
+        (less,) = left()
+        assert less < whole
+        whole = less
+    gone = shift.release_object()
+    shift.shop.cluster.remove(RELEASES, NS, "answers")
+    shift.shop.cluster.gone(gone)
+    await seconds(shift, 3)
+    assert left() == []

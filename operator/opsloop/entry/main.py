@@ -81,7 +81,7 @@ async def operate(
         operator = Operator(ports, settings, threads=True, words=house.words, method=method)
         greeting = asyncio.create_task(say_who_answers(operator.sources))  # each replica says what it reaches
         metrics.watch(operator.queue, lambda: elector.leading)
-        metrics.watch_releases(lambda: operator.seen() if elector.leading else [])
+        metrics.watch_releases(lambda: operator.seen() if elector.leading else [], operator.budgets.of)
         metrics.watch_incidents(lambda: operator.cache.incidents() if elector.leading else ())
         metrics.watch_conditions("evalcase", lambda: operator.cache.evalcases() if elector.leading else ())
         metrics.watch_conditions("runbook", lambda: operator.cache.runbooks() if elector.leading else ())
@@ -96,6 +96,7 @@ async def operate(
             "resync": asyncio.create_task(resync.run()),
             "beat": asyncio.create_task(health.beat()),
             "lead": asyncio.create_task(_lead(gained, resync, operator)),
+            "budgets": asyncio.create_task(_read_budgets(gained, resync, operator)),
             "collector": asyncio.create_task(collect_at_rest(lambda: operator.idle)),
         }
         code = await _watch_until_end(settings, operator, health, resync, tasks)
@@ -164,6 +165,13 @@ async def _lead(gained: asyncio.Event, resync: Resync, operator: Operator) -> No
     log.info("this replica leads")
     resync.request()
     await operator.lead()
+
+
+async def _read_budgets(gained: asyncio.Event, resync: Resync, operator: Operator) -> None:
+    """Reads the error budgets for /metrics once this replica leads."""
+    await gained.wait()
+    await resync.done.wait()
+    await operator.budgets.run()
 
 
 async def _own_signals(ready: asyncio.Event, stop: asyncio.Event) -> None:

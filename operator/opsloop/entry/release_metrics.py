@@ -1,6 +1,7 @@
 """Metrics of the Releases, of the conditions of the other kinds, and of the Stops, made when somebody scrapes: as exact as the last poll, and gone with their object."""
 
 from collections.abc import Callable, Iterable, Iterator
+from datetime import timedelta
 
 from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
@@ -11,22 +12,31 @@ from opsloop.api.meta import format_duration
 from opsloop.api.release import Release
 from opsloop.api.runbook import Runbook
 from opsloop.core.facts import Reading, Value, Verdict
+from opsloop.core.slo.budget import Spent, exhausted_in
 from opsloop.core.slo.merged import verdicts
+from opsloop.core.slo.objectives import objectives
 from opsloop.core.stop import Stop
+from opsloop.shell.ports import NamespacedName
 
 Objects = Callable[[], Iterable[Incident | EvalCase | Runbook]]
 Seen = Callable[[], Iterable[tuple[Release, Verdict | None]]]
+Budget = Callable[[NamespacedName, str], Spent | None]
 SLO = ("namespace", "release", "slo")
 WINDOW = (*SLO, "window")
 CONDITION = ("namespace", "release", "condition", "status", "reason")
 
 
-class ReleaseCollector(Collector):
-    """Burn rate and SLI of each objective by window, and the conditions, of the Releases that exist now."""
+def unknown_budget(release: NamespacedName, slo: str) -> Spent | None:
+    """Nobody says what is spent."""
 
-    def __init__(self, seen: Seen) -> None:
-        """`seen`: the Releases with the verdict of their last poll; none on a replica that does not lead."""
-        self._seen = seen
+
+class ReleaseCollector(Collector):
+    """Burn rate and SLI of each objective by window, its error budget, and the conditions, of the Releases that exist now."""
+
+    def __init__(self, seen: Seen, budget: Budget = unknown_budget) -> None:
+        """`seen`: the Releases with the verdict of their last poll; none on a replica that does not lead. `budget`: what is spent of
+        the error budget of an objective."""
+        self._seen, self._budget = seen, budget
 
     def collect(self) -> Iterator[Metric]:
         """All series, from one look at the Releases."""
@@ -40,7 +50,31 @@ class ReleaseCollector(Collector):
         known = GaugeMetricFamily(
             "opsloop_release_telemetry_known", "1 while the SLI can be read, 0 while it is unknown.", labels=SLO
         )
+        left = GaugeMetricFamily(
+            "opsloop_release_error_budget_left_ratio",
+            "Share of the period's error budget that is left, below 0 where it is overspent; absent while unknown.",
+            labels=SLO,
+        )
+        covered = GaugeMetricFamily(
+            "opsloop_release_error_budget_coverage_ratio",
+            "Share of the period for which there are data to know that.",
+            labels=SLO,
+        )
+        gone = GaugeMetricFamily(
+            "opsloop_release_error_budget_exhausted_seconds",
+            "Time until the error budget is gone at the burn rate of the fastest tier's long window; infinite while it is not spent.",
+            labels=SLO,
+        )
         for release, verdict in self._seen():
+            for name, period in _periods(release).items():
+                if (spent := self._budget(release.key, name)) is None:
+                    continue
+                left.add_metric((*release.key, name), spent.left)
+                covered.add_metric((*release.key, name), spent.coverage)
+                own = next((one for one in verdicts(verdict) if one.name == name), None) if verdict else None
+                if (rate := _present_burn(own) if own else None) is not None:
+                    time = exhausted_in(spent.left, rate, period)
+                    gone.add_metric((*release.key, name), float("inf") if time is None else time.total_seconds())
             for one in verdicts(verdict) if verdict else ():
                 known.add_metric((*release.key, one.name), float(one.band != "unknown"))
                 for window, (value, budget) in _values(one).items():
@@ -48,7 +82,7 @@ class ReleaseCollector(Collector):
                     sli.add_metric((*release.key, one.name, window), 1 - value.error_ratio)
             for condition in release.status.conditions:
                 told.add_metric((*release.key, condition.type, condition.status, condition.reason), 1)
-        yield from (burn, sli, known, told)
+        yield from (burn, sli, known, left, covered, gone, told)
 
 
 class ConditionCollector(Collector):
@@ -95,6 +129,19 @@ class StopCollector(Collector):
         for stop in self._stops():
             stopped.add_metric((stop.namespace, stop.name, "all" if stop.everywhere else "namespace"), 1)
         yield stopped
+
+
+def _periods(release: Release) -> dict[str, timedelta]:
+    """Objective → period."""
+    return {slo.name: slo.period for slo in objectives(release.spec.slo)} if release.spec.slo else {}
+
+
+def _present_burn(verdict: Verdict) -> float | None:
+    """The burn rate over the long window of the tier that is the quickest to fire; None while it is unknown."""
+    fastest = min(verdict.tiers, key=lambda one: one.tier.short, default=None)
+    if fastest is None or not isinstance(fastest.long, Value):
+        return None
+    return fastest.long.error_ratio / (1 - verdict.objective)
 
 
 def _values(verdict: Verdict) -> dict[str, tuple[Value, float]]:

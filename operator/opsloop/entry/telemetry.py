@@ -23,12 +23,14 @@ from prometheus_client import (
 from opsloop.api.incident import Incident
 from opsloop.core.stop import Stop
 from opsloop.entry.release_metrics import (
+    Budget,
     ConditionCollector,
     IncidentCollector,
     Objects,
     ReleaseCollector,
     Seen,
     StopCollector,
+    unknown_budget,
 )
 from opsloop.shell.ports import ObjectKey
 from opsloop.shell.watch.workqueue import Queue
@@ -162,6 +164,33 @@ class Metrics:
             buckets=ROLLOUT_BUCKETS,
             registry=r,
         )
+        self._rollbacks = Counter(
+            "opsloop_rollbacks", "Rollbacks that ended.", ["namespace", "release", "result"], registry=r
+        )
+        self._rollback_seconds = Histogram(
+            "opsloop_rollback_seconds",
+            "Duration of a rollback, from its record until the Deployment is updated and available.",
+            ["namespace", "result"],
+            buckets=ROLLOUT_BUCKETS,
+            registry=r,
+        )
+        self._hold_seconds = Histogram(
+            "opsloop_hold_seconds",
+            "Duration of a hold of a canary, by the reason that it had last.",
+            ["namespace", "reason"],
+            buckets=ROLLOUT_BUCKETS,
+            registry=r,
+        )
+        self._incidents = Counter(
+            "opsloop_incidents", "Incidents that were opened.", ["namespace", "signal", "severity"], registry=r
+        )
+        self._incident_seconds = Histogram(
+            "opsloop_incident_seconds",
+            "Time from the onset until an Incident is mitigated, and until it is resolved.",
+            ["namespace", "until"],
+            buckets=ROLLOUT_BUCKETS,
+            registry=r,
+        )
         self._commands = Counter(
             "opsloop_commands", "Answers to commands that people gave by annotation.", ["command", "reason"], registry=r
         )
@@ -179,9 +208,9 @@ class Metrics:
         self._oldest.set_function(lambda: queue.oldest)
         self._leader.set_function(lambda: float(leading()))
 
-    def watch_releases(self, seen: Seen) -> None:
-        """Reads the Releases and their last readings at each scrape."""
-        self.registry.register(ReleaseCollector(seen))
+    def watch_releases(self, seen: Seen, budget: Budget = unknown_budget) -> None:
+        """Reads the Releases, their last readings and their error budgets at each scrape."""
+        self.registry.register(ReleaseCollector(seen, budget))
 
     def watch_incidents(self, incidents: Callable[[], Iterable[Incident]]) -> None:
         """Reads the Incidents at each scrape."""
@@ -244,6 +273,24 @@ class Metrics:
         self._rollouts.labels(namespace, release, result).inc()
         if seconds is not None:
             self._rollout_seconds.labels(namespace, result).observe(seconds)
+
+    def rollback_ended(self, namespace: str, release: str, result: str, seconds: float | None) -> None:
+        """Counts one rollback that is over."""
+        self._rollbacks.labels(namespace, release, result).inc()
+        if seconds is not None:
+            self._rollback_seconds.labels(namespace, result).observe(seconds)
+
+    def hold_ended(self, namespace: str, reason: str, seconds: float) -> None:
+        """Counts one hold that is over, and its duration."""
+        self._hold_seconds.labels(namespace, reason).observe(seconds)
+
+    def incident_opened(self, namespace: str, signal: str, severity: str) -> None:
+        """Counts one Incident that is new."""
+        self._incidents.labels(namespace, signal, severity).inc()
+
+    def incident_reached(self, namespace: str, until: str, seconds: float) -> None:
+        """Notes the time until an Incident was mitigated or resolved."""
+        self._incident_seconds.labels(namespace, until).observe(seconds)
 
     def command_answered(self, command: str, reason: str) -> None:
         """Counts one answer to a command that a person gave by annotation."""

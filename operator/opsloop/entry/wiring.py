@@ -27,6 +27,7 @@ from opsloop.shell.reconcile.created import created
 from opsloop.shell.reconcile.garbage import orphaned_releases
 from opsloop.shell.reconcile.reconciler import reconcile
 from opsloop.shell.runtime import Runtime
+from opsloop.shell.slo.budgets import Budgets
 from opsloop.shell.slo.poller import Poller, ReadingStore
 from opsloop.shell.slo.sources import CountedTelemetry
 from opsloop.shell.watch.cache import Cache
@@ -99,6 +100,7 @@ class Operator:
             self.sources, ports.clock, self.cache.releases, self.readings, self._reading_changed, settings.tick,
             self._hot, self._act, self._created, settings.query_budget,
         )  # fmt: skip
+        self.budgets = Budgets(self.sources, ports.clock, self.cache.releases, self.poller.scope, settings.tick)
         self.runtime.curve = self.poller.curve
         self.inbox = Inbox(ports.intake, self.intake_stored, apart=Apart(threads))
         self.arrivals = Arrivals(ports.watcher, settings.namespaces, self.intake_stored)

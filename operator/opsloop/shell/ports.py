@@ -258,6 +258,22 @@ class Instruments(Protocol):
         """Counts one rollout that is over; `result` is promoted, rejected, cancelled or refused (`seconds` is None)."""
         ...
 
+    def rollback_ended(self, namespace: str, release: str, result: str, seconds: float | None) -> None:
+        """Counts one rollback that is over; `result` is done, failed or refused (`seconds` may be None)."""
+        ...
+
+    def hold_ended(self, namespace: str, reason: str, seconds: float) -> None:
+        """Counts one hold of a canary that is over, by the reason that it had last."""
+        ...
+
+    def incident_opened(self, namespace: str, signal: str, severity: str) -> None:
+        """Counts one Incident that is new, by the kind and the severity of its signal."""
+        ...
+
+    def incident_reached(self, namespace: str, until: str, seconds: float) -> None:
+        """Notes the time from the onset until an Incident was `mitigated` or `resolved`."""
+        ...
+
     def command_answered(self, command: str, reason: str) -> None:
         """Counts one answer to a command that a person gave by annotation."""
         ...

@@ -99,6 +99,11 @@ class Server:
             raise RuntimeError(f"{path} {parameters}: {status} {raw[:500]!r}")
         return body["data"]
 
+    def get(self, path: str) -> Any:
+        """The `data` of an answer to a GET; None where the server has no such path, as one of engine and storage only."""
+        status, raw = self._send(path, b"", {}, "GET")
+        return None if status == 404 else json.loads(raw)["data"]
+
     def ready(self) -> bool:
         """Does it answer?"""
         try:
@@ -114,20 +119,21 @@ class Server:
         """Close the connection."""
         self._connection.close()
 
-    def _send(self, path: str, body: bytes, headers: Mapping[str, str]) -> tuple[int, bytes]:
-        self._connection.request("POST", path, body, dict(headers))
+    def _send(self, path: str, body: bytes, headers: Mapping[str, str], method: str = "POST") -> tuple[int, bytes]:
+        self._connection.request(method, path, body, dict(headers))
         answer = self._connection.getresponse()
         return answer.status, answer.read()
 
 
 @contextmanager
-def running(server: Path) -> Iterator[Server]:
-    """Start a server with an empty database, stop it and delete its data at the end."""
+def running(server: Path, rules: str = "") -> Iterator[Server]:
+    """Start a server with an empty database, stop it and delete its data at the end. `rules`: a file of rules, as YAML."""
     with tempfile.TemporaryDirectory(prefix="opsloop-prometheus-") as folder, socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         port = taken.getsockname()[1]
         taken.close()
-        (Path(folder) / "prometheus.yml").write_text(CONFIG)
+        (Path(folder) / "rules.yml").write_text(rules)
+        (Path(folder) / "prometheus.yml").write_text(CONFIG + ("rule_files: [rules.yml]\n" if rules else ""))
         command = [
             str(server),
             f"--config.file={folder}/prometheus.yml",

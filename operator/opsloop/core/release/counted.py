@@ -1,10 +1,11 @@
-"""What one write of a Release's status is counted as: rollouts that ended, and commands that were answered."""
+"""What one write of a Release's status is counted as: rollouts, rollbacks and holds that ended, and commands that were answered."""
 
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Literal
 
 from opsloop.api.release import ReleaseStatus
+from opsloop.core import conditions
 from opsloop.core.release.target import SPEC_BACK_TO_LIVE
 
 RolloutResult = Literal["promoted", "rejected", "cancelled", "refused"]
@@ -18,9 +19,9 @@ RESULTS: dict[str, RolloutResult] = {
 
 @dataclass(frozen=True, slots=True)
 class Ended:
-    """A rollout that is over. `took` counts from the record of its target; None for one that was refused, and never began."""
+    """A rollout or a rollback that is over. `took` counts from its record; None for one that was refused, and never began."""
 
-    result: RolloutResult
+    result: str
     took: timedelta | None
 
 
@@ -33,6 +34,24 @@ def ended(before: ReleaseStatus, after: ReleaseStatus) -> Ended | None:
         return None
     result = RESULTS[new.state]
     return Ended(result, None if result == "refused" else new.ended_at - new.started_at)
+
+
+def rolled_back(before: ReleaseStatus, after: ReleaseStatus) -> Ended | None:
+    """The rollback that ended with this write: done, failed or refused; None where none did. `took` is None for a refused one."""
+    old, new = before.rollback, after.rollback
+    if new is None or new.is_active:
+        return None
+    if old is not None and (old.incident, old.attempt, old.state) == (new.incident, new.attempt, new.state):
+        return None
+    return Ended(new.state.lower(), new.done_at - new.at if new.done_at is not None else None)
+
+
+def let_go(before: ReleaseStatus, after: ReleaseStatus) -> tuple[str, timedelta] | None:
+    """The reason and the duration of a hold of the canary that ended with this write."""
+    old, new = conditions.get(before.conditions, "Held"), conditions.get(after.conditions, "Held")
+    if old is None or new is None or old.status != "True" or new.status == "True":
+        return None
+    return old.reason, new.last_transition_time - old.last_transition_time
 
 
 def answered(before: ReleaseStatus, after: ReleaseStatus) -> list[tuple[str, str]]:

@@ -338,6 +338,29 @@ def _parts(
     return [named(counted, asked.kind, window, name), named(total, "total", window, name)]
 
 
+class Recorded(NamedTuple):
+    """PromQL of one window, each at most one series: all events, bad events (of all events as they were recorded), and the share
+    of the window that has data. Without a reading at least one of them has no series."""
+
+    total: str
+    bad: str
+    covered: str
+
+
+def recorded(sli: Sli, window: timedelta, resolution: timedelta, scope: Scope, every: str) -> Recorded:
+    """What `window_query` and `parse` make of a window, as expressions for rules of Prometheus; `every`: the series that
+    `total` is recorded as."""
+    asked = _counting(sli, scope)
+    counted, total = (_sum(query, window, pods=scope.pods) for query in (asked.counted, asked.total))
+    none = "" if sli.latency is not None else f" or on() 0 * {every}"  # a bucket that is missing is no reading
+    if asked.kind == "good":
+        bad = f"clamp_min({every} - on() ({counted}{none}), 0)"
+    else:
+        bad = f"(({counted}{none}) <= on() {every}) or on() {every}"
+    covered = coverage_expression(asked.present, window, resolution, scope.pods)
+    return Recorded(total, bad, f"clamp_max({covered}, 1)")
+
+
 def range_query(sli: Sli, window: timedelta, scope: Scope = ANYWHERE) -> str:
     """PromQL: the error ratio over a short window as one series, for the onset and the gate. NaN without events."""
     asked = _counting(sli, scope)

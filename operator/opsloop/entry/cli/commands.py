@@ -26,6 +26,7 @@ from opsloop.entry.cli import notify as cli_notify
 from opsloop.entry.cli import people as cli_people
 from opsloop.entry.cli import postmortems as cli_postmortems
 from opsloop.entry.cli import show as cli_show
+from opsloop.entry.cli import slo as cli_slo
 from opsloop.entry.cli import stop as cli_stop
 from opsloop.entry.cli import tickets as cli_tickets
 from opsloop.entry.cli import unguard as cli_unguard
@@ -61,6 +62,8 @@ def main(argv: Sequence[str] | None = None, connect: Connect = connect, namespac
         argcomplete.autocomplete(commands, always_complete_options="long")  # prints, and ends the process
     arguments = commands.parse_args(argv)
     try:
+        if arguments.command == "slo" and arguments.local(arguments):
+            return int(arguments.local_run(arguments))
         offline = getattr(arguments, "offline", False)
         if getattr(arguments, "namespace", "") is None:
             arguments.namespace = "default" if offline else namespace(arguments.kubeconfig, arguments.context)
@@ -152,6 +155,7 @@ def parser() -> argparse.ArgumentParser:
     telling = "test the receivers of notifications, and say who hears of what; run it in the operator's pod"
     cli_notify.add_to(commands.add_parser("notify", help=telling, description=telling))
     releases.add(commands)
+    cli_slo.add_to(commands)
     halt = "stop opsloop in a namespace, or in its own for all: it only watches, tells and lowers"
     stop = reader(commands.add_parser("stop", help=halt, description=halt))
     stop.add_argument("reason", metavar="REASON", help="why, and by whom; it is shown wherever opsloop says so")

@@ -10,6 +10,7 @@ import logging
 from collections.abc import Coroutine, Iterable, Iterator, Mapping, Sequence
 from typing import Any, cast
 
+from opsloop.api.incident import IncidentStatus
 from opsloop.api.meta import API_VERSION, Model
 from opsloop.api.release import ReleaseStatus
 from opsloop.core.actions import (
@@ -208,6 +209,8 @@ async def _store_status(runtime: Runtime, kind: str, obj: Object, status: Model)
     store_in_cache(runtime, kind, await runtime.writer.replace_status(KINDS[kind], meta["namespace"], body), obj)
     if isinstance(status, ReleaseStatus):
         counts.count(runtime, obj, status)
+    if isinstance(status, IncidentStatus):
+        counts.count_incident(runtime, obj, status)
     if kind == "Incident":
         runtime.activity.stored(meta["namespace"], meta["name"], runtime.now())
 

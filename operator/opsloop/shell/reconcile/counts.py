@@ -1,6 +1,9 @@
-"""Counts what a stored status of a Release says anew: a rollout that ended, a command that was answered."""
+"""Counts what a stored status says anew: of a Release a rollout, a rollback or a hold that ended and a command that was answered, of
+an Incident that it is open, mitigated or over."""
 
+from opsloop.api.incident import Incident, IncidentStatus
 from opsloop.api.release import ReleaseStatus
+from opsloop.core.incident.counted import reached
 from opsloop.core.release import counted
 from opsloop.shell.ports import Object
 from opsloop.shell.runtime import Runtime
@@ -13,5 +16,20 @@ def count(runtime: Runtime, before: Object, after: ReleaseStatus) -> None:
     if end := counted.ended(observed, after):
         took = end.took.total_seconds() if end.took is not None else None
         instruments.rollout_ended(meta["namespace"], meta["name"], end.result, took)
+    if back := counted.rolled_back(observed, after):
+        took = back.took.total_seconds() if back.took is not None else None
+        instruments.rollback_ended(meta["namespace"], meta["name"], back.result, took)
+    if hold := counted.let_go(observed, after):
+        instruments.hold_ended(meta["namespace"], hold[0], hold[1].total_seconds())
     for command, reason in counted.answered(observed, after):
         instruments.command_answered(command, reason)
+
+
+def count_incident(runtime: Runtime, before: Object, after: IncidentStatus) -> None:
+    """Once for each write, as `count`."""
+    incident, instruments = Incident.model_validate(before), runtime.instruments
+    namespace = incident.metadata.namespace
+    if not before.get("status"):
+        instruments.incident_opened(namespace, incident.spec.signal.kind, incident.spec.signal.severity)
+    for until, took in reached(incident, after):
+        instruments.incident_reached(namespace, until, took.total_seconds())

@@ -25,7 +25,9 @@ from opsloop.core.slo import age, query_budget
 from opsloop.core.slo import burn_rate as slo
 from opsloop.core.slo.merged import is_quiet, merged
 from opsloop.core.slo.objectives import objectives, release_for
+from opsloop.core.slo.pods import Scope
 from opsloop.core.slo.query_budget import QueryBudget
+from opsloop.core.slo.splits import scope_of
 from opsloop.shell.ports import Clock, NamespacedName, Source
 from opsloop.shell.slo import spent
 from opsloop.shell.slo.query import SliQuery
@@ -202,6 +204,14 @@ class Poller:
         if turn is None or release is None or lane is None:
             return None
         return await lane.reader.curve(release_for(release, turn.history.slo), turn.history, span)
+
+    def scope(self, key: NamespacedName, name: str) -> Scope | None:
+        """Where the series of an objective are; None where it was not read yet, or its labels are not found."""
+        turn = self._turns.get((key, name))
+        release = next((r for r in self._releases() if r.key == key), None)
+        if turn is None or release is None or not turn.history.read:
+            return None
+        return replace(scope_of(release), labels=turn.history.labels)
 
     async def pass_once(self) -> None:
         """Reads every objective once, due or not, and returns when all are read."""

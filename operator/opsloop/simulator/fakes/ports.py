@@ -57,6 +57,10 @@ class FakeInstruments:
         self.commands: Counter[tuple[str, str]] = Counter()
         self.stages: Counter[tuple[str, str]] = Counter()
         self.entries_filed: list[float] = []
+        self.rollbacks: Counter[tuple[str, str]] = Counter()
+        self.holds: Counter[str] = Counter()
+        self.incidents: Counter[tuple[str, str]] = Counter()
+        self.reached: list[tuple[str, float]] = []
 
     def reconciled(self, key: ObjectKey, result: str, seconds: float) -> None:
         self.on_reconciled(key, result)
@@ -84,6 +88,18 @@ class FakeInstruments:
 
     def rollout_ended(self, namespace: str, release: str, result: str, seconds: float | None) -> None:
         self.rollouts[release, result] += 1
+
+    def rollback_ended(self, namespace: str, release: str, result: str, seconds: float | None) -> None:
+        self.rollbacks[release, result] += 1
+
+    def hold_ended(self, namespace: str, reason: str, seconds: float) -> None:
+        self.holds[reason] += 1
+
+    def incident_opened(self, namespace: str, signal: str, severity: str) -> None:
+        self.incidents[signal, severity] += 1
+
+    def incident_reached(self, namespace: str, until: str, seconds: float) -> None:
+        self.reached.append((until, seconds))
 
     def command_answered(self, command: str, reason: str) -> None:
         self.commands[command, reason] += 1
