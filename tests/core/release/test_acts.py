@@ -298,6 +298,7 @@ def test_a_restart_is_done_when_the_deployment_has_its_stamp_and_is_not_done_aga
         pytest.param(restarting(status={"rollback": record(from_digest=V1, to_digest=V2)}, incidents=(incident_with_rollback(from_=V1, to=V2),)), "RollbackUnderWay", id="live is being rolled back"),
         pytest.param(restarting(workload=replace(workload("shop:v1"), rollout=RolloutState(paused=True))), "DeploymentPaused", id="the Deployment is paused"),
         pytest.param(restarting("v1", ordered(), workload=workload("shop:v2")), "RestartOvertaken", id="another template came before the stamp"),
+        pytest.param(restarting("v1", ordered(), stop=STOP), "Stopped", id="a stop came before the stamp was written: it is withdrawn"),
         pytest.param(restarting("v1", ordered(99 - WRITTEN_WITHIN.total_seconds() - 1)), "WriteRefused", id="the write does not go through"),
     ],
 )  # fmt: skip

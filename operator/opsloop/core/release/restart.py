@@ -67,6 +67,8 @@ def _carry_out(builder: ReleaseBuilder, workload: WorkloadFacts, command: Comman
         builder.event("Restarted", f"{workload.name}: its pods start anew, as ordered")
     elif workload.digest != command.digest:
         _end(builder, command, RESTART_OVERTAKEN, "another template became live meanwhile, so all pods are new")
+    elif builder.facts.stop is not None:
+        _end(builder, command, builder.facts.stop.named_reason, builder.facts.stop.sentence)
     elif refusal is not None or builder.now - command.at > WRITTEN_WITHIN:
         why = (
             refusal.message
