@@ -1,6 +1,7 @@
 """`opsloop get`, `status`, `rollout wait`, completion, and the namespace of the context: what a person sees."""
 
 import json
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -12,12 +13,14 @@ from opsloop.api.incident import Incident
 from opsloop.api.meta import Condition
 from opsloop.api.release import Release, ReleaseStatus
 from opsloop.entry.cli import rollout
+from opsloop.entry.cli import status as status_cli
 from opsloop.entry.cli.commands import parser
 from opsloop.entry.cli.completion import complete
 from opsloop.entry.cli.listing import age
 from opsloop.entry.cli.tree import MOST_PODS, NARROWEST, Seen, picture
 from opsloop.errors import Invalid
 from opsloop.names import GATE
+from opsloop.shell.ports import RELEASES
 from tests.builders.answering import NS, Fake, release_body
 from tests.builders.objects import V4, at, incident
 from tests.builders.rollouts import ADOPTED, BAD, BLOCK, record, result, revision, status_with, target
@@ -295,3 +298,36 @@ def test_the_namespace_is_that_of_the_context(tmp_path: Path) -> None:
 
 def test_v4_is_what_the_builders_say() -> None:
     assert STEPPING.target is not None and STEPPING.target.digest == V4
+
+
+class Changing(Fake):
+    """A Release that changes at the third look, and a person who leaves at the fifth."""
+
+    looks = 0
+
+    async def get(self, resource: Any, namespace: str, name: str) -> Any:
+        self.looks += resource is RELEASES
+        if self.looks == 3:
+            self.seed(stored(status=BUSY))
+        if self.looks == 5:
+            raise KeyboardInterrupt
+        return await super().get(resource, namespace, name)
+
+
+async def test_watching_shows_the_tree_again_only_when_it_changed_until_ctrl_c(
+    monkeypatch: pytest.MonkeyPatch, capsys: Any
+) -> None:
+    monkeypatch.setattr(status_cli, "POLL", 0.0)
+    monkeypatch.setattr(status_cli, "datetime", Still)
+    assert await call(Changing(stored()), "status", "answers", "--watch") == 130
+    out = capsys.readouterr().out
+    assert out.count("answers  Release in shop") == 2 and out.count("12:01:40 UTC") == 2
+    assert out.count("to go on: opsloop approve answers") == 1 and "\033" not in out
+
+
+class Still(datetime):
+    """A clock that stands."""
+
+    @classmethod
+    def now(cls, tz: Any = None) -> Any:
+        return NOW
