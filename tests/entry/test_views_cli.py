@@ -182,6 +182,7 @@ ENDED: dict[str, Any] = {"ended_at": at(80)}
         pytest.param(status_with(target("Promoted", **ENDED), ADOPTED, BAD, rollback=record("Done", name="")), "by a person (undo): Done", id="an undo"),
         pytest.param(ReleaseStatus(conditions=[condition("WorkloadMissing", "True", "WorkloadMissing", "there is no Deployment answers")]), "there is no Deployment answers", id="no Deployment"),
         pytest.param(STEPPING.model_copy(update={"conditions": [condition("Stopped", "True", "Stopped", "opsloop is stopped by alice")]}), "opsloop is stopped by alice; to go on: opsloop resume", id="an emergency stop"),
+        pytest.param(STEPPING.model_copy(update={"conditions": [condition("Frozen", "True", "Frozen", "web-1 lets no new canary start")]}), "→ web-1 lets no new canary start", id="a freeze"),
         pytest.param(STEPPING.model_copy(update={"conditions": [condition("TelemetryKnown", "False", "NoSeries", "no series")]}), "NoSeries: no series", id="a silent SLI"),
     ],
 )  # fmt: skip

@@ -6,9 +6,10 @@ from typing import Any
 
 import pytest
 
+from opsloop.api.meta import Condition
 from opsloop.api.release import Command, ReleaseStatus
 from opsloop.core.facts import Neighbour
-from opsloop.core.release import counted
+from opsloop.core.release import counted, progress
 from opsloop.core.stop import Stop
 from tests.builders.objects import V4, at, readings, workload
 from tests.builders.rollouts import (
@@ -141,3 +142,11 @@ def test_a_command_is_counted_by_each_of_its_answers_once() -> None:
     none, first, second = (status_with(None, commands=c) for c in ([], [ordered], [done]))
     assert counted.answered(none, first) == [("restart", "Restarting")]
     assert counted.answered(first, second) == [("restart", "Obeyed")] and counted.answered(second, second) == []
+
+
+def test_a_version_that_a_freeze_holds_is_under_way_and_says_so() -> None:
+    held = Condition(type="Frozen", status="True", reason="Frozen", message="web-1 freezes", last_transition_time=at(1))
+    before = status_after(live())
+    status_ = before.model_copy(update={"conditions": [*before.conditions, held]})
+    reason, message = progress._on_its_way(facts(release_asking("v5"), status_), status_, None)
+    assert (reason, message) == ("Frozen", "web-1 freezes")

@@ -90,6 +90,9 @@ def _on_its_way(facts: ReleaseFacts, status: ReleaseStatus, target: Target | Non
     version, held = asked(facts, status).version, conditions.get(status.conditions, "Held")
     if facts.stop is not None:
         return facts.stop.named_reason, facts.stop.sentence
+    frozen = conditions.get(status.conditions, "Frozen")
+    if target is None and frozen is not None and frozen.status == "True":
+        return frozen.reason, frozen.message
     if target is None:
         return compared.SHIPPING, f"{version} is waited for"
     if not target.is_active:

@@ -17,7 +17,7 @@ __all__ = ["LONGEST_RETRY", "REFUSED", "CommandName", "answer", "observed", "ret
 POLL = 0.3  # seconds between two looks
 REFUSED = 1  # exit code: the operator took the order up, and the target is not on its way
 # Conditions that say why the operator does nothing for a Release, and the status that says so
-HINDERED = (("Stopped", "True"), ("WorkloadMissing", "True"), ("SpecResolved", "False"))
+HINDERED = (("Stopped", "True"), ("Frozen", "True"), ("WorkloadMissing", "True"), ("SpecResolved", "False"))
 T = TypeVar("T")
 
 

@@ -229,6 +229,8 @@ def _next(seen: Seen) -> Iterator[str]:
     stopped = conditions.get(status.conditions, "Stopped")
     if stopped is not None and stopped.status == "True":
         yield f"{stopped.message}; to go on: opsloop resume"
+    elif (frozen := conditions.get(status.conditions, "Frozen")) is not None and frozen.status == "True":
+        yield frozen.message
     elif reason == "WaitingForApproval":
         yield f"to go on: opsloop approve {name}; to end it: opsloop abort {name}"
     elif reason == "Paused":
