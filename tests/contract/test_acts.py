@@ -117,7 +117,8 @@ async def test_the_conditions_that_kubectl_waits_for_are_stored_with_their_gener
     stored = await kube.get(RELEASES, namespace, "answers")
     told = {c["type"]: c["status"] for c in stored["status"]["conditions"]}
     assert (told["Promoted"], told["Rejected"], told["Progressing"]) == ("True", "False", "False")
-    patch = [{"op": "replace", "path": "/spec/version", "value": "v4"}]
+    other = {"version": "v4", "images": {"answers": "shop:v4"}}
+    patch = [{"op": "replace", "path": f"/spec/{field}", "value": value} for field, value in other.items()]
     changed = await kube.json_patch(RELEASES, namespace, "answers", patch)
     assert changed["status"]["observedGeneration"] < changed["metadata"]["generation"]  # kubectl wait counts it not
     await cluster.get(RELEASES, namespace, "answers")

@@ -40,11 +40,11 @@ async def lint(arguments: argparse.Namespace, cluster: Cluster | None) -> int:
         raise Invalid(f"no object of {GROUP} in {', '.join(arguments.files)}")
     for document in own:
         findings += checks.of_schema(document) or checks.of_expressions(document)
+    bad = {finding.place for finding in findings if finding.fatal}
+    sound = [document for document in own if document.place not in bad]
     there = None if cluster is None else await _there(cluster, own, arguments.namespace)
     findings += checks.of_references(documents, there, arguments.namespace)
     if cluster is not None:
-        bad = {finding.place for finding in findings if finding.fatal}
-        sound = [document for document in own if document.place not in bad]
         for found in await asyncio.gather(*(_dry_run(cluster, d, arguments.namespace) for d in sound)):
             findings += found
         findings += await _accounts(cluster, sound, documents, arguments.namespace)
