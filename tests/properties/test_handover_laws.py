@@ -13,6 +13,7 @@ from opsloop.api.incident import Incident
 from opsloop.core.actions import SendPage, WithdrawPage
 from opsloop.core.facts import Delivery, IncidentFacts, ReleaseView
 from opsloop.core.incident.decide import decide
+from opsloop.core.incident.thread import calls
 from opsloop.core.reported import Ledger
 from opsloop.shell.notify.payload import payload
 from tests.builders.correlation import at, incident, read_at, view
@@ -101,25 +102,41 @@ class Desk:
             return
         action = queue.pop(0)
         body = payload("shop", action, at(0))
+        key = body["dedup_key"]
         if body["action"] == "trigger":
+            assert key == thread or self.alerts.get(key), f"{thread} calls in {key}, which has ended or never was"
             self.alerts[body["dedup_key"]] = True
         elif body["action"] == "resolve" and body["dedup_key"] in self.alerts:
+            assert not (others := self.calling(key) - {thread}), f"{thread} ends {key}, in which {others} call"
             self.alerts[body["dedup_key"]] = False
         self.delivered.setdefault(action.thread, {})[action.message.number] = {"pager": Delivery(at(self.now))}
+
+    def calling(self, key: str) -> set[str]:
+        """Threads of open Incidents that have called in this alert."""
+        pages = [i.status.page for i in self.stored.values() if i.is_open and i.status.page is not None]
+        return {page.dedup_key for page in pages if page.alert == key and calls(page)}
 
     def restart(self) -> None:
         """Killed, and started again: it lists anew, and knows nothing of what was delivered."""
         self.cache, self.pending, self.delivered = dict(self.stored), {}, {}
 
-    def settle(self, seconds: int) -> None:
-        """Time passes, and nothing hinders opsloop: it looks every few seconds, more often while much happens."""
+    def settle(self, seconds: int, late: frozenset[str] = frozenset(), dies: str = "") -> None:
+        """Time passes: opsloop looks every few seconds, more often while much happens. Of services that are `late` no watch
+        comes, and in their first look it is killed where `dies` says.
+        """
         began = self.now
         while self.now < began + seconds:
             self.now += 2 if self.now - began < 10 else 20
             for name in list(self.stored):
-                self.watch(name)
+                is_late = name.rpartition("-")[0] in late
+                if is_late and dies:
+                    self.look(name, dies)
+                    dies = ""
+                if not is_late:
+                    self.watch(name)
                 self.look(name)
-                self.watch(name)
+                if not is_late:
+                    self.watch(name)
             for thread in list(self.pending):
                 self.deliver(thread)
 
@@ -172,6 +189,55 @@ def test_whoever_burns_has_an_open_alert_within_the_bound_and_none_is_left_over(
     desk.settle(400)
     assert all(not i.is_open for i in desk.stored.values())
     assert not desk.open, f"alerts that nobody ends: {desk.open}"
+
+
+CHANGES = st.tuples(
+    st.sampled_from(["burn", "burn", "burn", "back"]),
+    st.sampled_from(NAMES),
+    st.sampled_from([0, 2, 4, 12, 40, 120, 700]),  # seconds until the next one; harm ten minutes later is another one
+    st.frozensets(st.sampled_from(NAMES), max_size=2),
+    st.sampled_from(["", "", "before", "after"]),
+)
+
+
+@given(st.lists(CHANGES, min_size=2, max_size=7))
+@example(  # harm that begins long after people were called is another one: both call, each in its own alert
+    changes=[
+        ("burn", "web", 700, frozenset(), ""),
+        ("burn", "answers", 40, frozenset(), ""),
+        ("back", "web", 700, frozenset(), ""),
+    ]
+)
+@settings(deadline=None, max_examples=40)
+def test_nobody_calls_in_an_alert_that_has_ended_or_ends_one_in_which_another_goes_on(
+    changes: list[tuple[str, str, int, frozenset[str], str]],
+) -> None:
+    """The asserts are those of `Desk.deliver`, at each message."""
+    desk = Desk()
+    for what, name, seconds, late, dies in changes:
+        desk.burn(name) if what == "burn" else desk.back(name)
+        desk.settle(seconds, late, dies)
+    desk.restart()
+    for name in desk.burns:
+        desk.burn(name)
+    desk.settle(90)
+    called = {key for key in desk.alerts if desk.calling(key)}
+    assert called == desk.open, "each alert that is open has an open Incident that calls in it, and the other way round"
+    for name in desk.burns:
+        below = {name, *(n for n in desk.burns if n in _all_needs(name))}
+        held = {
+            i.spec.release
+            for i in desk.stored.values()
+            if i.is_open and i.status.page and i.status.page.alert in desk.open
+        }
+        assert below & held, f"{name} burns, and nobody was called for it or for what it needs"
+    desk.burns.clear()
+    desk.settle(400)
+    assert not desk.open
+
+
+def _all_needs(name: str) -> set[str]:
+    return set(NEEDS[name]).union(*map(_all_needs, NEEDS[name]))
 
 
 @given(st.permutations(["web", "shop", "answers", "catalog"]), st.lists(st.integers(0, 120), min_size=4, max_size=4))

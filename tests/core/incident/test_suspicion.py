@@ -127,6 +127,38 @@ def test_how_long_it_waits(own: Incident, seconds: float, called: int) -> None:
     assert calls(look(WORSENS, own=own, seconds=seconds)[1]) == called
 
 
+MISSING = view("catalog", **condition("Available", "True", "BelowMinimum", -86_400))
+
+
+@pytest.mark.parametrize(
+    ("hours", "merged", "sign", "called"),
+    [
+        pytest.param(2, "", "has too few pods", 1, id="it waited for them in vain two hours ago: no second time"),
+        pytest.param(2, "catalog-1", "has too few pods", 0, id="they proved to be the root two hours ago"),
+        pytest.param(30, "", "has too few pods", 0, id="that was yesterday"),
+        pytest.param(2, "", "is harmed as well", 0, id="it waited for another sign"),
+    ],
+)  # fmt: skip
+def test_pods_that_are_missing_for_days_delay_one_call_of_a_day(
+    hours: int, merged: str, sign: str, called: int
+) -> None:
+    entry = {
+        "key": f"waits-{HELD}",
+        "type": "PageWaits",
+        "message": f"catalog, which it depends on, {sign}: the call waits",
+    }
+    entry |= {"actor": "opsloop", "at": at(-3600 * hours).isoformat()}
+    before = incident(
+        "web-0",
+        phase="Resolved",
+        mergedInto=merged,
+        resolvedAt=at(-3500 * hours).isoformat(),
+        timeline=[entry],
+        release="web",
+    )
+    assert calls(look(MISSING, before)[1]) == called
+
+
 def test_however_rarely_is_scraped_it_waits_a_minute_at_most() -> None:
     web = view("web", "fired", ("catalog",))
     web = replace(web, readings=replace(web.readings, scrape=timedelta(minutes=5)))

@@ -3,7 +3,8 @@
 The one fault of a dependency is often read on its callers first: they err by all of it, and their objective may be tighter.
 Whoever is woken for the caller looks at the wrong service, and is woken again for the root. So the first call of a burn waits
 while a dependency shows signs of its own: for a few scrapes, in which a harm that is there shows in every SLI that it reaches.
-A healthy or an unknown dependency delays nothing, and a sign that lasts delays no longer than that.
+A healthy or an unknown dependency delays nothing, a sign that lasts delays no longer than that, and pods that are missing for days
+delay one Incident of a day.
 """
 
 from collections.abc import Sequence
@@ -14,7 +15,7 @@ from opsloop.api.incident import Incident, IncidentStatus
 from opsloop.core import conditions
 from opsloop.core.facts import IncidentFacts, ReleaseView
 from opsloop.core.incident import dependencies, merging, thread
-from opsloop.core.incident.dependencies import GAP, Breach, breach_of, incident_on
+from opsloop.core.incident.dependencies import GAP, Breach, breach_of, incident_on, root_of
 from opsloop.core.incident.handover import same_people
 from opsloop.core.release.budgets import shortage_since
 from opsloop.core.release.outages import BELOW_MINIMUM
@@ -29,6 +30,10 @@ SCRAPES = 2  # each SLI is scraped once since the caller's, and once more for on
 MOST_HELD = timedelta(minutes=1)  # however rarely is scraped
 MOST_TAKEOVER = timedelta(seconds=10)  # two looks of two Incidents
 SOONEST = timedelta(seconds=1)
+EPISODE = timedelta(
+    days=1
+)  # in which pods that are missing delay one first call of a caller, unless they prove to be its root
+TOO_FEW = "has too few pods"
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,11 +77,21 @@ def _for_root(facts: IncidentFacts, status: IncidentStatus, topology: Topology, 
     if now >= until or breach is None:
         return None
     signs = suspects(root.release.metadata.name, breach, facts.incidents, topology, now)
-    if not signs:
+    if not signs or (set(signs.values()) == {TOO_FEW} and _waited_in_vain(facts, now)):
         return None
     shown = "; ".join(f"{dependency}, which it depends on, {sign}" for dependency, sign in signs.items())
     text = f"{shown}: the call waits until {until:%H:%M:%S} UTC at most, as that may be the root"
     return Hold(DEPENDENCY_SUSPECTED, text[:1000], until, max(min(until - now, root.readings.interval), SOONEST))
+
+
+def _waited_in_vain(facts: IncidentFacts, now: datetime) -> bool:
+    """True where an Incident of the same root waited lately for pods that are missing, and that proved to be no root of it.
+
+    Nothing tells since when a Deployment has fewer pods than its strategy allows, and it may stay so for days.
+    """
+    before = [i for i in facts.incidents if root_of(i) == root_of(facts.incident) and not i.status.merged_into]
+    waits = [entry for i in before for entry in i.status.timeline if entry.type == "PageWaits"]
+    return any(TOO_FEW in entry.message and now - entry.at <= EPISODE for entry in waits)
 
 
 def _since(facts: IncidentFacts, detected: datetime) -> datetime:
@@ -132,7 +147,7 @@ def sign(view: ReleaseView | None, incident: Incident | None, breach: Breach, no
     if dependencies.explains(view, incident, breach, now):
         return "is harmed as well"
     if view is not None and _misses_pods(view, breach):
-        return "has too few pods"
+        return TOO_FEW
     if incident is not None and _alerts(incident, breach):
         return "has alerts that fire"
     return "errs more than it may, and more than before" if view is not None and _worsens(view) else ""
