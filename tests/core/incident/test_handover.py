@@ -186,5 +186,15 @@ def test_of_two_merged_ones_the_first_alert_goes_on() -> None:
     assert sent(look(second, heir, web(**MERGED))[1]) == [("resolve", "Merged", "uid-shop-1")]
 
 
+def test_an_alert_that_an_heir_between_left_to_its_end_is_not_taken() -> None:
+    """answers called in an alert of its own, so web ends the first one: whoever took that now would call in it in vain."""
+    between = answers(phase="Resolved", mergedInto="catalog-1", **called("uid-answers-1"))
+    assert between.status.page is not None
+    late = between.status.page.model_copy(update={"decided_at": at(-20)})
+    between = between.model_copy(update={"status": between.status.model_copy(update={"page": late})})
+    root = incident("catalog-1", **BURNT)
+    assert sent(look(root, between, web(**MERGED))[1]) == [("trigger", "RootFound", "uid-answers-1")]
+
+
 def test_the_wait_is_looked_at_every_second() -> None:
     assert look(answers(**BURNT), web())[1].look_again == timedelta(seconds=1)
