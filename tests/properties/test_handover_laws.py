@@ -6,6 +6,7 @@ their key: a call opens one, a resolve ends it.
 
 from dataclasses import dataclass, field, replace
 
+import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
@@ -34,6 +35,7 @@ class Desk:
     pending: dict[str, list[SendPage]] = field(default_factory=dict)  # by thread, in order
     delivered: dict[str, dict[int, dict[str, Delivery]]] = field(default_factory=dict)
     alerts: dict[str, bool] = field(default_factory=dict)  # key at the pager → open
+    refused: set[str] = field(default_factory=set)  # threads of which the pager takes nothing now
 
     # the world
 
@@ -98,13 +100,15 @@ class Desk:
     def deliver(self, thread: str) -> None:
         """The pager takes the next message of a thread."""
         queue = self.pending.get(thread, [])
-        if not queue:
+        if not queue or thread in self.refused:
             return
         action = queue.pop(0)
         body = payload("shop", action, at(0))
         key = body["dedup_key"]
         if body["action"] == "trigger":
-            assert key == thread or self.alerts.get(key), f"{thread} calls in {key}, which has ended or never was"
+            assert key == thread or self.alerts.get(key) or key in self.refused, (
+                f"{thread} calls in {key}, which has ended or never was"
+            )
             self.alerts[body["dedup_key"]] = True
         elif body["action"] == "resolve" and body["dedup_key"] in self.alerts:
             assert not (others := self.calling(key) - {thread}), f"{thread} ends {key}, in which {others} call"
@@ -240,6 +244,31 @@ def test_nobody_calls_in_an_alert_that_has_ended_or_ends_one_in_which_another_go
     desk.burns.clear()
     desk.settle(400)
     assert not desk.open
+
+
+@pytest.mark.parametrize("seconds", [0, 4, 40, 400])
+@pytest.mark.parametrize("for_ever", [True, False])
+def test_a_callers_first_call_that_the_pager_refuses_opens_nothing_after_the_root_went_on_in_its_alert(
+    seconds: int, for_ever: bool
+) -> None:
+    """`seconds`: from the root's call until the pager takes the caller's thread again, if it does before all is over."""
+    desk = Desk(refused={"uid-web-1"})
+    desk.burn("web")
+    desk.settle(40)
+    assert not desk.alerts and desk.pending["uid-web-1"]
+    desk.burn("answers")
+    desk.settle(60)
+    assert desk.open, "the root's call is taken, whichever alert it is made in"
+    desk.settle(seconds)
+    if not for_ever:
+        desk.refused.clear()
+    desk.settle(40)
+    assert desk.open and len(desk.open) == 1
+    desk.burns.clear()
+    desk.settle(400)
+    desk.refused.clear()
+    desk.settle(400)
+    assert not desk.open, f"nobody ends {desk.open}"
 
 
 def _all_needs(name: str) -> set[str]:

@@ -43,7 +43,8 @@ def deliver(decision: IncidentBuilder) -> None:
     _resolve(decision)
     for message in thread.undelivered(decision.status.page):
         why = pointless(decision.facts, decision.status, message, decision.now)
-        failed = [name for name in thread.left(decision.status.page, message) if _failure(decision, message, name)]
+        left = thread.left(decision.status.page, message)
+        failed = left if _goes_on(decision, message) else [name for name in left if _failure(decision, message, name)]
         if why and failed:
             _give_up(decision, message, failed, why)
     _send(decision)
@@ -130,6 +131,13 @@ def _hand_over(decision: IncidentBuilder) -> bool:
         decision.condition("Paged", True, MERGED, over.text)
         timeline.record(decision, "handed-over", decision.now, "PageContinues", over.text)
     return fate != "ends"
+
+
+def _goes_on(decision: IncidentBuilder, message: PageMessage) -> bool:
+    """True for a call of an Incident whose alert another one goes on with: taken now, it would open that alert anew after its end."""
+    own = [m for m in thread.messages_of(decision.status.page) if not m.group]
+    handed = bool(decision.status.merged_into) and own[-1:] != [] and own[-1].state == "Grouped"
+    return handed and message.action == "trigger" and not message.group
 
 
 def _ended(decision: IncidentBuilder) -> str:
