@@ -204,8 +204,13 @@ OVER = condition("Progressing", "False", "x", "because")
 TRUE = {name: condition(name, "True", "x", "because") for name in ("Promoted", "Rejected", "RolledOut")}
 
 
-def end(state: str, *told: Condition, generation: int = 0, version: str = "v4", **more: Any) -> Any:
+def end(
+    state: str, *told: Condition, generation: int = 0, version: str = "v4", guard: bool = False, **more: Any
+) -> Any:
     item = release(status_with(target(state, **{**ENDED, **more}), conditions=list(told)))
+    if guard:
+        spec = item.spec.model_copy(update={"guard": True, "version": "", "images": {}})
+        item = item.model_copy(update={"spec": spec})
     item = item.model_copy(update={"metadata": item.metadata.model_copy(update={"generation": generation})})
     found = rollout.end_of(item, version)
     return found and found.code
@@ -225,6 +230,8 @@ def end(state: str, *told: Condition, generation: int = 0, version: str = "v4", 
         pytest.param(end("Rejected", condition("Progressing", "True", "Dark")), None, id="it is under way"),
         pytest.param(end("Rejected", condition("Progressing", "Unknown", "WorkloadMissing")), None, id="nobody can say"),
         pytest.param(end("Rejected"), None, id="an operator that sets no such condition"),
+        pytest.param(end("Rejected", OVER, TRUE["Rejected"], guard=True), 1, id="a guarded Deployment's template was rejected"),
+        pytest.param(end("Rejected", OVER, TRUE["Rejected"], guard=True, version="v5"), None, id="the template of that version was not seen yet"),
     ],
 )  # fmt: skip
 def test_the_exit_code_says_what_happened(code: int | None, expected: int | None) -> None:

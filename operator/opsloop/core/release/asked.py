@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from opsloop.api.release import ReleaseStatus, Target
+from opsloop.api.release import Release, ReleaseStatus, Target
 from opsloop.core.facts import ReleaseFacts
 from opsloop.core.release import revisions
 
@@ -26,6 +26,12 @@ def asked(facts: ReleaseFacts, status: ReleaseStatus) -> Asked:
     images, known = revisions.images_of(guard.template), revisions.find(status.revisions, guard.digest)
     version = known.version if known else revisions.version_of(images, {}, "")
     return Asked(version, images, guard.digest)
+
+
+def version_asked(release: Release) -> str:
+    """The version that a Release asks for, as its object says it: of a guarded one that of the template seen last."""
+    target = release.status.target
+    return release.spec.version or (target.version if target is not None else release.status.version)
 
 
 def answers(target: Target, wish: Asked) -> bool:

@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from opsloop import names
 from opsloop.api.meta import format_time
 from opsloop.api.release import Command, Release, Revision, Target
+from opsloop.core.release.asked import version_asked
 from opsloop.core.release.commands import ANNOTATIONS, REMARK
 from opsloop.core.release.outcome import step_of
 from opsloop.entry.cli import answers
@@ -72,7 +73,7 @@ async def undo(arguments: argparse.Namespace, cluster: Cluster) -> int:
     to = f"/{revision_of(release, arguments.to).digest}" if arguments.to else ""
     code = await _order(arguments, cluster, "undo", f"{status.live}{to}")
     say(
-        f"the spec still asks for {release.spec.version}; it comes back by a changed spec, or: opsloop retry {arguments.release}"
+        f"the spec still asks for {version_asked(release)}; it comes back by a changed spec, or: opsloop retry {arguments.release}"
     )
     return code
 
@@ -161,7 +162,9 @@ def _active(release: Release) -> Target:
         else f"; {target.version} is {target.state}{f' ({target.reason})' if target.reason else ''}"
     )
     again = (
-        f"; to try {release.spec.version} again: opsloop retry {name}" if target and target.state != "Promoted" else ""
+        f"; to try {version_asked(release)} again: opsloop retry {name}"
+        if target and target.state != "Promoted"
+        else ""
     )
     raise Invalid(f"no canary of {name} is in progress{last}{again}")
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from opsloop.api.release import Release
 from opsloop.core import conditions
+from opsloop.core.release.asked import version_asked
 from opsloop.core.release.outcome import WAITING_FOR_PODS
 from opsloop.core.release.target import asked_retry
 from opsloop.entry.cli.acts import release_of
@@ -42,7 +43,7 @@ class End:
 async def wait(arguments: argparse.Namespace, cluster: Cluster) -> int:
     """Follows the rollout; each new hold is told on stderr. Returns one of EXIT_CODES."""
     release = await release_of(arguments, cluster)
-    version = arguments.version or release.spec.version
+    version = arguments.version or version_asked(release)
     ends, told = time.monotonic() + arguments.timeout, ""
     while True:
         if end := end_of(release, version):
@@ -66,7 +67,9 @@ async def wait(arguments: argparse.Namespace, cluster: Cluster) -> int:
 def end_of(release: Release, version: str) -> End | None:
     """How the rollout of this version ended; None while it is under way, or its status is of an older spec."""
     status, target = release.status, release.status.target
-    if release.spec.version != version:
+    if release.spec.guard and version_asked(release) != version:
+        return None  # its template was not seen yet
+    if not release.spec.guard and release.spec.version != version:
         return End(SUPERSEDED, f"the spec asks for {release.spec.version}, not for {version}")
     if status.observed_generation < release.metadata.generation or not _answers(release):
         return None

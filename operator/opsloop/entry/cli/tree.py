@@ -12,6 +12,7 @@ from opsloop.api.release import CaseResult, Release, Revision, Target
 from opsloop.core import conditions
 from opsloop.core.evalcase import gating
 from opsloop.core.release import revisions
+from opsloop.core.release.asked import version_asked
 from opsloop.core.release.outcome import step_of
 from opsloop.core.text import line
 from opsloop.entry.cli.listing import age
@@ -58,7 +59,7 @@ def _wants(release: Release) -> str:
     spec = release.spec
     steps = " → ".join(str(step.weight) + ("?" if step.approve else "") for step in spec.strategy.canary.steps)
     asks = " (? wants an approval)" if any(step.approve for step in spec.strategy.canary.steps) else ""
-    return f"{spec.version}; steps {steps}{asks}{'; paused' if spec.paused else ''}"
+    return f"{version_asked(release)}{', written on the guarded Deployment' if spec.guard else ''}; steps {steps}{asks}{'; paused' if spec.paused else ''}"
 
 
 def _branches(seen: Seen, now: datetime) -> Iterator[Branch | None]:
