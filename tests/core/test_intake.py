@@ -21,6 +21,7 @@ from opsloop.core.intake import (
     parse_alerts,
     parse_json,
     read_alerts,
+    receive,
 )
 from opsloop.core.json_parts import Part, split
 from opsloop.core.reported import InboxEntry
@@ -287,3 +288,12 @@ def test_a_large_batch_is_split_into_objects_below_the_limit() -> None:
 def test_foreign_data_is_invalid(data: dict[str, str]) -> None:
     with pytest.raises(Invalid, match=f"binaryData.{ENTRY}"):
         decode_entry(data)
+
+
+def test_what_opsloop_told_alertmanager_does_not_come_back_as_an_alert() -> None:
+    own = [{"labels": {"alertname": name, "service": "web", "severity": "critical"}, "startsAt": "2026-01-05T09:00:00Z"} for name in ("OpsloopIncident", "OpsloopRelease")]  # fmt: skip
+    found = receive(
+        [*own, {"labels": {"alertname": "HighErrorRate", "service": "web"}, "startsAt": "2026-01-05T09:00:00Z"}], NOW
+    )
+    assert [a.labels["alertname"] for a in found.alerts] == ["HighErrorRate"] and not found.set_aside
+    assert receive(own, NOW).alerts == ()

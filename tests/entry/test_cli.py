@@ -10,6 +10,7 @@ from contextlib import asynccontextmanager
 from importlib import metadata
 from pathlib import Path
 from typing import Any
+from xml.etree import ElementTree
 
 import pytest
 
@@ -70,6 +71,22 @@ def test_missing_evidence_is_exit_3(shop: ShopCluster, capsys: pytest.CaptureFix
     out = capsys.readouterr().out
     assert "? page sev1" in out
     assert out.splitlines()[-1] == "gate inconclusive: page sev1 (answers-1 in shop)"
+
+
+def test_junit_has_a_case_for_each_row_and_what_is_inconclusive_is_an_error(
+    shop: ShopCluster, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(shop, "gate", "-n", NS, "--output", "junit") == 0
+    whole = ElementTree.fromstring(capsys.readouterr().out)
+    cases = whole.findall("./testsuite/testcase")
+    assert len(cases) == 7 and whole.attrib == {"tests": "7", "failures": "0", "errors": "0"}
+    assert "opsloop" in whole.find("testsuite").attrib["name"]  # type: ignore[union-attr]
+    shop.away, shop.pages = {"prometheus"}, []
+    assert run(shop, "gate", "-n", NS, "-o", "junit") == 1
+    broken = ElementTree.fromstring(capsys.readouterr().out)
+    assert [case.attrib["name"] for case in broken.findall(".//testcase[failure]")] == ["page sev1"]
+    assert len(broken.findall(".//testcase[error]")) == int(broken.attrib["errors"]) > 0
+    assert not broken.findall(".//skipped")
 
 
 def test_json_has_the_rows_with_their_evidence(shop: ShopCluster, capsys: pytest.CaptureFixture[str]) -> None:

@@ -31,6 +31,9 @@ class ShopCluster(FakeCluster):
     def __init__(self, *objects: Object) -> None:
         super().__init__(*objects, clock=FakeClock(at(NOW)))
         self.away: set[str] = set()
+        self.absent: set[str] = set()  # services that there are none of
+        self.own_alerts: list[Object] = []  # opsloop's pages at Alertmanager
+        self.pages_sent: dict[str, float] = {}  # opsloop_pages_total by receiver
         self.pod_status: Mapping[str, Any] = READY
         self.bad_share: Callable[[float], float] = lambda second: 0.8 if 0 < second <= 39 else 0.0
         self.rate = 30.0
@@ -83,12 +86,17 @@ class ShopCluster(FakeCluster):
         if found is None:
             return 404, b'{"kind":"Status","apiVersion":"v1","message":"not found"}'
         kind, name, rest = found.groups()
+        if name in self.absent:
+            return 404, b'{"kind":"Status","apiVersion":"v1","message":"services not found"}'
         if name in self.away:
             raise Unavailable(f"{name}: connection refused")
         if kind == "pods":
             return self._pod(name)
         answers: dict[str, Callable[[], Any]] = {
-            "/api/v2/alerts": lambda: [{"labels": labels, "status": {"state": "active"}} for labels in self.active],
+            "/api/v2/alerts": lambda: [
+                *({"labels": labels, "status": {"state": "active"}} for labels in self.active),
+                *self.own_alerts,
+            ],
             "/pages": lambda: {"pages": self.pages},
             "/api/v1/query": lambda: self._instant(asked),
             "/api/v1/query_range": lambda: self._range(asked),
@@ -111,6 +119,9 @@ class ShopCluster(FakeCluster):
         query, when = asked["query"], float(asked["time"])
         if "ALERTS" in query:
             series = [{"metric": labels, "value": [when, "3"]} for labels in self.alerts]
+        elif "opsloop_pages_total" in query:
+            sent = self.pages_sent.items()
+            series = [{"metric": {"receiver": name}, "value": [when, str(number)]} for name, number in sent]
         elif "max_over_time" in query:
             pattern = re.search(r'version=~"([^"]*)"', query)
             assert pattern is not None

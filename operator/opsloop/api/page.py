@@ -49,6 +49,22 @@ class PageReceiver(Model):
     )
 
 
+class Notice(Model):
+    """What a Release has to tell; it calls nobody, and is no alert that ends."""
+
+    number: int = Field(ge=1, description="Number of the notice, from 1.")
+    reason: str = Field(max_length=64, description="Named reason: Promoted, Rejected, Refused or WaitingForApproval.")
+    title: str = Field(max_length=256, description="What happened.")
+    text: str = Field(default="", max_length=512, description="Why, or what to do.")
+    to: list[Annotated[str, Field(max_length=40)]] = Field(
+        default_factory=list, max_length=16, description="Receivers that have not taken it yet."
+    )
+    told: list[Annotated[str, Field(max_length=128)]] = Field(
+        default_factory=list, max_length=16, description="Receivers that took it, each with what it answered."
+    )
+    decided_at: Time = Field(description="Time at which it happened.")
+
+
 class Page(Model):
     """Thread of an Incident at the pager; there is at most one, with one deduplication key."""
 

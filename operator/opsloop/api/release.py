@@ -16,6 +16,7 @@ from opsloop.api.meta import (
     Text,
     Time,
 )
+from opsloop.api.page import Notice
 from opsloop.api.schema import map_list, matches, required_without, rules, says, set_list
 from opsloop.api.slo import Slo
 from opsloop.api.strategy import Evals, Strategy
@@ -498,6 +499,12 @@ class ReleaseStatus(StatusModel):
         description="Commands that were given as annotations, the last of each name. To give the same one again, take the annotation away first.",
         json_schema_extra=map_list("name"),
     )
+    notices: list[Notice] = Field(
+        default_factory=list,
+        max_length=8,
+        description="What the Release told the receivers that a route of the operator names for Releases; the latest.",
+        json_schema_extra=map_list("number"),
+    )
     budget_met: int = Field(
         default=0, ge=0, description="Number of available pods that a PodDisruptionBudget wanted when it was met last."
     )
@@ -507,7 +514,7 @@ class ReleaseStatus(StatusModel):
     conditions: list[Condition] = Field(
         default_factory=list,
         max_length=32,
-        description="Conditions of the Release: Progressing, Promoted, Rejected, Healthy, Ready, Available, WorkloadMissing, TelemetryKnown, RevisionsTold, TiersReachable, StoredAsDecided, Drifted, Blocked, RolledOut, Held, CanaryPodsReady, SpecResolved, Stopped, Frozen, BudgetMet, CanaryFits, Guarded and Shipped.",
+        description="Conditions of the Release: Progressing, Promoted, Rejected, Healthy, Ready, Available, WorkloadMissing, TelemetryKnown, RevisionsTold, TiersReachable, StoredAsDecided, Drifted, Blocked, RolledOut, Held, CanaryPodsReady, SpecResolved, Stopped, Frozen, BudgetMet, CanaryFits, Told, Guarded and Shipped.",
         json_schema_extra=map_list("type"),
     )
 

@@ -396,6 +396,15 @@ class Beside:
 
 
 @dataclass(frozen=True, slots=True)
+class Delivery:
+    """Outcome of a message at one receiver, as far as this process saw it: taken at a time with an answer, or the last failure."""
+
+    sent_at: datetime | None
+    failure: str = ""
+    answer: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class ReleaseFacts:
     """For `core.release.decide.decide`."""
 
@@ -417,6 +426,10 @@ class ReleaseFacts:
         default_factory=dict
     )  # PersistentVolumeClaim of live pods → access modes
     beside: Beside | None = None  # None: it may not be read
+    deliveries: Mapping[int, Mapping[str, Delivery]] = field(
+        default_factory=dict
+    )  # of notices, as of an Incident's messages
+    routing: Routing = field(default_factory=Routing)
     stop: Stop | None = None  # in effect for the namespace
     freezing: tuple[Incident, ...] = ()  # open Incidents of the namespace that froze something
 
@@ -448,15 +461,6 @@ class ReleaseView:
     readings: Readings
     changed_at: datetime | None = None  # when the live revision became live
     objects: ObjectChanges = ObjectChanges()  # of an Incident's root only
-
-
-@dataclass(frozen=True, slots=True)
-class Delivery:
-    """Outcome of a message at one receiver, as far as this process saw it: taken at a time with an answer, or the last failure."""
-
-    sent_at: datetime | None
-    failure: str = ""
-    answer: str = ""
 
 
 @dataclass(frozen=True, slots=True)

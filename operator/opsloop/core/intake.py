@@ -17,11 +17,13 @@ from pydantic_core import from_json
 from opsloop.api.meta import FIRST_YEAR, LAST_YEAR, as_utc
 from opsloop.core.alerts.labels import is_identifying
 from opsloop.core.json_parts import Part, split
+from opsloop.core.notify.alertmanager import NAMES
 from opsloop.core.reported import Alert
 from opsloop.core.text import line, prose
 from opsloop.errors import Invalid
 
 MAX_BODY = 8 * 1024 * 1024  # bytes
+OWN = frozenset(NAMES.values())
 MAX_ALERTS = 10_000  # in one body
 MAX_LABELS = 64
 MAX_LABEL_NAME = 256  # characters
@@ -86,7 +88,7 @@ def receive(body: Any, received_at: datetime) -> Received:
 
     A body is Alertmanager's webhook (version 4; Mimir's is the same), Grafana's (version 1), or the bare list that Prometheus
     and vmalert send to an Alertmanager. Raises Invalid where the body is none of them, and where no alert of it could be
-    taken: then with the reason of the first.
+    taken: then with the reason of the first. opsloop's own pages, which Alertmanager may send here too, are left out without a word.
     """
     if isinstance(body, list | Iterator):
         body = {"version": "4", "alerts": body}
@@ -107,6 +109,8 @@ def receive(body: Any, received_at: datetime) -> Received:
             alert, shortened = _alert(_parsed(item, f"alerts[{i}]"), f"alerts[{i}]", received_at)
         except Invalid as error:
             aside.append(Remark(i, str(error)))
+            continue
+        if alert.labels.get("alertname") in OWN:  # Alertmanager brings back what opsloop itself told it
             continue
         taken.append(alert)
         if shortened:

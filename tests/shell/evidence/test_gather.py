@@ -28,7 +28,7 @@ from opsloop.shell.ports import (
     Object,
     Resource,
 )
-from tests.builders.gate_shift import INCIDENT, NS, RIGHT, V2, V4, incident
+from tests.builders.gate_shift import INCIDENT, NS, RIGHT, V2, V4, incident, stamp
 from tests.fakes.gate_world import ShopCluster, after_the_shift, idle_with_forged_statuses, page
 
 STORM, PAGE, TICKET, RESOLVED, RECOVERED, REGRESSION, FIX = (name for name, _ in ROWS)
@@ -50,7 +50,7 @@ def sources_of(cluster: ShopCluster, **changes: Any) -> Sources:
         clock=cluster.clock,
         namespace=NS,
         alertmanager=Address.parse("alertmanager:9093", NS),
-        pager=Address.parse("receiver:8080", NS),
+        pager=None,
         patience=0,
         pause=0,
     )
@@ -443,3 +443,93 @@ async def test_that_a_release_calls_a_template_the_same_is_no_proof(image: str, 
     found = await look(cluster)
     assert not isinstance(found.workload, Missing) and found.workload.digest != V4
     assert {row.name: row.verdict for row in judge(found).rows}[FIX] == "failed"
+
+
+# --- without a receiver that keeps its pages
+
+
+def answered(cluster: ShopCluster, *receivers: str, taken: int = 1, **message: Any) -> ShopCluster:
+    """The shift where nobody keeps pages, and the Incident has what these receivers answered."""
+    cluster.absent = {"receiver"}
+    stored = cluster.find(INCIDENTS, NS, INCIDENT)
+    assert stored is not None
+    page = stored["status"]["page"]
+    first = {
+        "number": 1, "action": "trigger", "reason": "Severity", "severity": "sev1", "state": "Sent", "to": list(receivers),
+        "decidedAt": page["decidedAt"], "endedAt": page["decidedAt"], **message,
+    }  # fmt: skip
+    took = [
+        {"name": name, "taken": taken, "takenAt": page["decidedAt"], "answer": "202 accepted"} for name in receivers
+    ]
+    cluster.seed({**stored, "status": {**stored["status"], "page": {**page, "messages": [first], "receivers": took}}})
+    return cluster
+
+
+async def page_row(cluster: ShopCluster) -> tuple[str, str, str]:
+    """(verdict, sentence, who says so)."""
+    report = judge(await look(cluster))
+    row = next(row for row in report.rows if row.name == PAGE)
+    return row.verdict, row.sentence, next((f.source for f in row.evidence if f.name == "pages for it"), "")
+
+
+def own_alert(**more: str) -> Any:
+    labels = {"alertname": "OpsloopIncident", "namespace": NS, "incident": INCIDENT, "severity": "critical", **more}
+    return {
+        "labels": labels,
+        "annotations": {"opsloop_dedup_key": f"{NS}/{INCIDENT}", "opsloop_severity": "sev1"},
+        "startsAt": stamp(16),
+        "status": {"state": "active"},
+    }
+
+
+async def test_a_page_is_proven_by_what_its_receiver_answered() -> None:
+    verdict, _, source = await page_row(answered(after_the_shift(), "oncall", "chat"))
+    assert verdict == "passed"
+    assert source == "status.page.receivers: oncall answered 202 accepted, chat answered 202 accepted"
+
+
+async def test_the_counter_of_the_process_that_sent_it_is_a_witness() -> None:
+    cluster = answered(after_the_shift(), "oncall", "chat")
+    cluster.pages_sent = {"oncall": 2.0}
+    verdict, _, source = await page_row(cluster)
+    assert (verdict, source) == (
+        "passed",
+        "status.page.receivers, opsloop_pages_total: oncall answered 202 accepted",
+    )
+
+
+@pytest.mark.parametrize(
+    ("cluster", "said"),
+    [
+        pytest.param(answered(after_the_shift(), "oncall", taken=0), "0 pages for answers-1", id="nobody took it"),
+        pytest.param(answered(after_the_shift(), "oncall", state="Decided"), "0 pages for answers-1", id="it is not delivered"),
+        pytest.param(answered(after_the_shift(), "oncall", severity="sev2"), "its page was sent as sev2", id="as something less"),
+        pytest.param(answered(after_the_shift()), "0 pages for answers-1", id="the status names no receiver"),
+    ],
+)  # fmt: skip
+async def test_what_no_receiver_took_is_no_page(cluster: ShopCluster, said: str) -> None:
+    verdict, sentence, _ = await page_row(cluster)
+    assert verdict == "failed" and said in sentence
+
+
+async def test_an_answer_of_a_receiver_that_was_never_called_proves_nothing() -> None:
+    cluster = answered(after_the_shift(), "oncall")
+    cluster.pages_sent = {"another": 7.0}
+    verdict, sentence, _ = await page_row(cluster)
+    assert verdict == "failed" and "0 pages for answers-1" in sentence
+
+
+async def test_an_alert_that_still_fires_after_the_end_fails_the_row_and_is_no_alert_of_the_storm() -> None:
+    cluster = answered(after_the_shift(), "am")
+    cluster.own_alerts = [own_alert()]
+    verdict, sentence, _ = await page_row(cluster)
+    assert verdict == "failed" and "its alert still fires at Alertmanager" in sentence
+    evidence = await look(cluster)
+    assert not isinstance(evidence.active_alerts, Missing) and evidence.active_alerts == ()
+
+
+async def test_without_an_alertmanager_the_answers_are_enough() -> None:
+    cluster = answered(after_the_shift(), "oncall")
+    cluster.absent |= {"alertmanager"}
+    verdict, _, _ = await page_row(cluster)
+    assert verdict == "passed"

@@ -130,6 +130,7 @@ NOT_JUDGED: Mapping[str, tuple[str, str]] = {
     "slo.pods": ("Kubernetes' own limit", "LONGEST_BASE"),
     "slo.promql": ("a placeholder, found again in an expression", "_ANY_WINDOW"),
     "slo.query_budget": (_CLOCK, "_MINUTE"),
+    "release.notices": (f"{_AGAIN}; {_SIZE}", "MOST_NOTICES LONGEST RETRY"),
     "slo.remarks": (_SIZE, "_ROUND"),
     "slo.selectors": (_SIZE, "_LONGEST"),
     "slo.tiers": (f"{_CLOCK}; the period of the SRE workbook's factors", "_BASE _HOUR"),

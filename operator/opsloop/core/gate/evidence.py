@@ -77,13 +77,15 @@ class TierBurn:
 
 @dataclass(frozen=True, slots=True)
 class PageSeen:
-    """One message as the receiver keeps it; a page is a `trigger`."""
+    """One message as its receiver has it; a page is a `trigger`. `source` is whoever says so; `is_open`: it still fires there."""
 
     dedup_key: str
     incident: str
     severity: str
     received_at: datetime
     action: str = "trigger"
+    source: str = "GET /pages of the receiver"
+    is_open: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,5 +1,6 @@
 """Row 2, page sev1: the burn was really there when it was detected, and one page, not many, reached the receiver."""
 
+from collections.abc import Sequence
 from datetime import timedelta
 
 from opsloop.api.incident import Incident
@@ -79,14 +80,20 @@ def _check_pages(evidence: ShiftEvidence, incident: Incident, findings: Findings
     mine = [p for p in evidence.pages if _is_ours(p, incident) and p.action == "trigger"]
     ends = [p for p in evidence.pages if _is_ours(p, incident) and p.action == "resolve"]
     keys = {page.dedup_key for page in mine}
-    findings.fact("pages for it", f"{len(keys)} ({len(mine)} call(s))", "GET /pages of the receiver")
-    findings.fact("ends of its thread", str(len(ends)), "GET /pages of the receiver")
+    findings.fact("pages for it", f"{len(keys)} ({len(mine)} call(s))", _said_by(mine))
+    findings.fact("ends of its thread", str(len(ends)), _said_by(ends))
+    left = [p for p in mine if p.is_open and incident.status.phase == "Resolved"]
+    findings.require(not left, "its alert still fires at Alertmanager, though it is resolved")
     findings.require(len(keys) == 1, f"{len(keys)} pages for {incident.metadata.name} reached the receiver, not one")
     wrong = sorted({page.severity for page in mine} - {"sev1"})
     findings.require(not wrong, f"its page was sent as {', '.join(wrong)}")
     start, end = shift_of(incident, evidence.now)
     late = [page for page in mine if not start <= page.received_at <= end]
     findings.require(not late, "a page for it reached the receiver outside the shift")
+
+
+def _said_by(pages: Sequence[PageSeen]) -> str:
+    return "; ".join(dict.fromkeys(page.source for page in pages)) or "the receivers"
 
 
 def _is_ours(page: PageSeen, incident: Incident) -> bool:

@@ -47,7 +47,8 @@ def words(message: Mapping[str, Any], severity_there: str) -> dict[str, Any]:
     about = message["incident"] or message["release"]
     place = message["cluster"] and f" on {message['cluster']}"
     verb = VERBS.get(message["action"], "") if message["kind"] == "Incident" else ""
-    headline = f"{verb}: {message['title']}" if verb else f"[{message['severity']}] {message['title']}"
+    sign = "" if message["kind"] == "Release" else f"[{message['severity']}] "
+    headline = f"{verb}: {message['title']}" if verb else f"{sign}{message['title']}"
     named = ("cluster", "namespace", "service", "incident", "release", "team", "severity", "reason", "runbook")
     facts = {name: message[name] for name in named if message[name]} | {
         name: render.cut(value, LONGEST_FACT) for name, value in message["details"].items() if value

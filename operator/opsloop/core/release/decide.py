@@ -23,6 +23,7 @@ from opsloop.core.release import (
     frozen,
     guard,
     live,
+    notices,
     outages,
     played,
     progress,
@@ -67,6 +68,7 @@ def decide(facts: ReleaseFacts, now: datetime) -> Decision:
         builder.condition("WorkloadMissing", False, "Found", f"Deployment {workload.name} is there")
         _decide_on(builder, workload)
     _summarize(builder)
+    notices.tell(builder)
     return builder.build()
 
 

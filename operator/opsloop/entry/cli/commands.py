@@ -276,9 +276,9 @@ def _gate(command: argparse.ArgumentParser) -> None:
     )
     add(
         "--pager",
-        default="receiver:8080",
+        default="",
         metavar="[NS/]SVC:PORT",
-        help="receiver that keeps the pages; default: %(default)s",
+        help="receiver that keeps its pages; default: receiver:8080 where there is one, else what each receiver answered",
     )
     add("--tickets", metavar="FILE", help="JSON list of the tickets that were sent; each must be linked or queued")
     add(
@@ -308,5 +308,6 @@ def _gate(command: argparse.ArgumentParser) -> None:
         metavar="SELECTOR",
         help="counter of served requests, with {{version}}; default: the one in the SLI",
     )
-    add("--json", action="store_true", help="print the report as JSON")
+    add("-o", "--output", choices=tuple(cli_gate.FORMS), default="table", help="default: %(default)s")
+    add("--json", action="store_true", help="the same as --output json")
     command.set_defaults(run=cli_gate.gate)

@@ -2,7 +2,7 @@
 
 import argparse
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -12,12 +12,18 @@ from opsloop.adapters.prober import Fetched, ProxyProber
 from opsloop.adapters.prometheus import Prometheus
 from opsloop.core.gate import judge
 from opsloop.core.gate.evidence import Options, SentTicket
+from opsloop.core.gate.report import GateReport
 from opsloop.entry.cli import table as cli_table
 from opsloop.entry.cli.out import say_rendered
 from opsloop.errors import Invalid
 from opsloop.shell.evidence import Address, Sources, gather
 from opsloop.shell.evidence.sources import Cluster
 
+FORMS: Mapping[str, Callable[[GateReport, str], str]] = {
+    "table": cli_table.table,
+    "json": cli_table.as_json,
+    "junit": cli_table.as_junit,
+}
 SLOW = 30.0  # seconds; a range query covers a whole shift
 
 
@@ -27,11 +33,8 @@ async def gate(arguments: argparse.Namespace, cluster: Cluster) -> int:
     sources = sources_of(arguments, cluster)
     evidence = await gather(sources, arguments.incident, sent, arguments.rejected, arguments.served_metric)
     report = judge(evidence)
-    say_rendered(
-        cli_table.as_json(report, arguments.namespace)
-        if arguments.json
-        else cli_table.table(report, arguments.namespace)
-    )
+    form = "json" if arguments.json else arguments.output
+    say_rendered(FORMS[form](report, arguments.namespace))
     return report.exit_code
 
 
@@ -53,7 +56,7 @@ def sources_of(arguments: argparse.Namespace, cluster: Cluster) -> Sources:
         clock=SystemClock(),
         namespace=namespace,
         alertmanager=Address.parse(arguments.alertmanager, namespace),
-        pager=Address.parse(arguments.pager, namespace),
+        pager=Address.parse(arguments.pager, namespace) if arguments.pager else None,
         options=Options(min_alerts=arguments.min_alerts, tick=timedelta(seconds=arguments.tick)),
     )
 

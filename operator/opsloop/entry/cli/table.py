@@ -5,6 +5,7 @@ import os
 import shutil
 import sys
 import textwrap
+from xml.etree import ElementTree
 
 from opsloop.core.gate.report import FAILED, INCONCLUSIVE, PASSED, Fact, GateReport, Row, Verdict
 from opsloop.core.text import line
@@ -56,6 +57,26 @@ def as_json(report: GateReport, namespace: str) -> str:
         "rows": rows,
     }
     return json.dumps(whole, indent=2)
+
+
+def as_junit(report: GateReport, namespace: str) -> str:
+    """Renders the report as JUnit XML: a row is a test case, and one that is inconclusive is an error, never a pass."""
+    failed, inconclusive = len(report.named("failed")), len(report.named("inconclusive"))
+    counts = {"tests": str(len(report.rows)), "failures": str(failed), "errors": str(inconclusive)}
+    suites = ElementTree.Element("testsuites", counts)
+    suite = ElementTree.SubElement(suites, "testsuite", {"name": f"opsloop gate {namespace}", **counts})
+    for row in report.rows:
+        case = ElementTree.SubElement(
+            suite, "testcase", {"classname": f"opsloop.gate.{namespace}.{report.incident or 'none'}", "name": row.name}
+        )
+        if row.verdict != "passed":
+            what = "failure" if row.verdict == "failed" else "error"
+            ElementTree.SubElement(case, what, {"type": row.verdict, "message": line(row.sentence)})
+        said = ElementTree.SubElement(case, "system-out")
+        facts = [f"{fact.name}: {fact.value} ({fact.source})" for fact in row.evidence]
+        said.text = "\n".join(map(line, [row.sentence, *facts]))
+    ElementTree.indent(suites)
+    return ElementTree.tostring(suites, encoding="unicode", xml_declaration=True)
 
 
 def _row(row: Row, name_width: int, width: int, colour: bool) -> list[str]:

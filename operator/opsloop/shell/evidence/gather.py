@@ -56,7 +56,7 @@ async def gather(
         shift.alerts(),
         or_missing("Alertmanager", alerting.active_alerts(sources)),
         or_missing("ledgers", filings(sources.cluster, sources.namespace)),
-        or_missing("the pager's receiver", alerting.pages(sources)),
+        or_missing("the pager's receiver", alerting.pages(sources, incidents)),
         shift.burns(),
         shift.sli(),
     )

@@ -84,7 +84,7 @@ class Sources:
     clock: Clock
     namespace: str
     alertmanager: Address
-    pager: Address
+    pager: Address | None  # a receiver that keeps its pages; None: the drill's, else what the receivers answered
     options: Options = field(default_factory=Options)
     patience: float = 90.0
     pause: float = 1.0

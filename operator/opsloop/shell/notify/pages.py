@@ -122,6 +122,17 @@ class PageSender:
             if last.about.kind == "Incident":
                 yield replace(last, receivers=(receiver,))
 
+    def drop(self, namespace: str, release: str) -> None:
+        """Forgets what a Release that was deleted had to tell. Idempotent."""
+        for key, thread in list(self._threads.items()):
+            last = thread.last
+            if last is None or (last.about.kind, thread.namespace, last.incident) != ("Release", namespace, release):
+                continue
+            thread.pending.clear()
+            thread.withdrawn.set()
+            del self._threads[key]
+            self._publish(thread.receiver)
+
     def deliveries(self, key: str) -> Mapping[int, Mapping[str, Delivery]]:
         """What came of an Incident's messages, by number and receiver; empty where this process tried none. `key`: of its own thread."""
         found: dict[int, dict[str, Delivery]] = {}

@@ -87,6 +87,8 @@ async def release_facts(runtime: Runtime, namespace: str, name: str) -> ReleaseF
         beside=await beside(runtime, name, stored) if stored else None,
         stop=runtime.stops.of(namespace),
         freezing=tuple(i for i in runtime.cache.incidents(namespace) if i.is_open and i.status.freezes),
+        deliveries=runtime.pages.deliveries(release.metadata.uid or name),
+        routing=runtime.routing,
     )
     return replace(facts, answers=await admission.answers(runtime, facts))
 

@@ -48,6 +48,7 @@ async def reconcile(runtime: Runtime, key: ObjectKey) -> timedelta | None:
             runtime.refusals.forget((namespace, name))
             runtime.views.pop((namespace, name), None)
             runtime.guarded.pop((namespace, name), None)
+            runtime.pages.drop(namespace, name)
         if kind == "Incident":
             runtime.ledgers.forget(namespace, name)
             runtime.pages.end(namespace, name)
