@@ -51,7 +51,7 @@ def runtime_on(kube: Kube) -> Runtime:
     absent = cast(Any, None)
     return Runtime(
         reader=kube, writer=kube, access=kube, clock=SystemClock(), cache=Cache(), readings=absent, inbox=absent,
-        ledgers=absent, apart=Apart(), rules=absent, experience=absent, taught=absent, evals=absent, pages=absent, routing=absent,
+        ledgers=absent, apart=Apart(), rules=absent, experience=absent, taught=absent, evals=absent, errands=absent, pages=absent, routing=absent,
         events=absent, stops=absent, enqueue=lambda key: None, instruments=absent, incident_retention=timedelta(days=90),
         reopen_grace=timedelta(minutes=30), repeat_interval=timedelta(hours=4), started=SystemClock().now(),
     )  # fmt: skip

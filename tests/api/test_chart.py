@@ -7,6 +7,8 @@ from typing import Any
 import pytest
 import yaml
 
+from opsloop.core.facts import Address
+from opsloop.entry.settings import load
 from tools import generate
 
 Object = dict[str, Any]
@@ -293,3 +295,22 @@ def test_the_budgets_of_queries_are_a_setting_that_the_operator_reads() -> None:
     env = {item["name"]: item.get("value") for item in container["env"]}
     budget = settings.load({"OPSLOOP_QUERY_BUDGET": env["OPSLOOP_QUERY_BUDGET"]}).query_budget
     assert (budget.of("other"), budget.of("shop")) == (600, 100000)
+
+
+@needs_helm
+def test_jobs_and_their_logs_are_rights_that_an_administrator_gives() -> None:
+    def of(documents: list[Object]) -> tuple[set[str], set[str]]:
+        rules = [rule for role in documents if role["kind"] in ("ClusterRole", "Role") for rule in role["rules"]]
+        return verbs(rules, "jobs"), verbs(rules, "pods/log")
+
+    assert of(rendered()) == (set(), set())
+    assert of(objects("runbooks.jobs=true")) == ({"get", "create", "delete"}, {"get"})
+
+
+@needs_helm
+def test_webhooks_reach_the_operator_as_it_reads_them() -> None:
+    said = objects("runbooks.webhooks[0].url=https://hooks.example.com/x/", "runbooks.webhooks[0].namespaces={shop}")
+    (container,) = one(said, "Deployment")["spec"]["template"]["spec"]["containers"]
+    text = next(e["value"] for e in container["env"] if e["name"] == "OPSLOOP_WEBHOOKS")
+    assert load({"OPSLOOP_WEBHOOKS": text}).webhooks == (Address("https://hooks.example.com/x/", ("shop",)),)
+    assert render("runbooks.webhooks[0].url=https://me@hooks.example.com/").returncode != 0

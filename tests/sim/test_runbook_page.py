@@ -1,6 +1,8 @@
 """Each Runbook of docs/runbooks.md is played in fake time against a service whose new version answers wrongly."""
 
+import json
 import re
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, get_args
 
@@ -8,11 +10,14 @@ import pytest
 import yaml
 
 from opsloop.api.incident import Play
+from opsloop.api.meta import format_time
 from opsloop.api.runbook import Runbook
 from opsloop.api.runbook_step import StepType
 from opsloop.core import conditions
 from opsloop.core.release.stamps import RESTARTED_AT as RESTARTED
-from opsloop.shell.ports import DEPLOYMENTS, RELEASES, Object
+from opsloop.entry.settings import load
+from opsloop.shell.ports import DEPLOYMENTS, JOBS, RELEASES, Object
+from tests.sim.operator import SETTINGS
 from tests.sim.shift import Shift, release_object, seconds
 from tests.sim.shop import NS, Shop
 
@@ -20,15 +25,17 @@ pytestmark = [pytest.mark.asyncio, pytest.mark.looptime]
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "runbooks.md"
 BLOCK = re.compile(r"^```yaml\n(.*?)^```$", re.DOTALL | re.MULTILINE)
 BOOKS: dict[str, Object] = {}
-for block in BLOCK.findall(PAGE.read_text()):
-    document = yaml.safe_load(block)
-    BOOKS[document["metadata"]["name"]] = document
+for document in map(yaml.safe_load, BLOCK.findall(PAGE.read_text())):
+    if "kind" in document:
+        BOOKS[document["metadata"]["name"]] = document
+VALUES = next(d["runbooks"] for d in map(yaml.safe_load, BLOCK.findall(PAGE.read_text())) if "runbooks" in d)
 
 
 def shift_of(name: str, version_two: float = 0.8) -> Shift:
     """A shop with this Runbook of the page alone; v2 answers this share of questions wrongly."""
     book = {**BOOKS[name], "metadata": {**BOOKS[name]["metadata"], "namespace": NS}}
-    shift = Shift(shop=Shop(release_object(), book))
+    settings = replace(SETTINGS, webhooks=load({"OPSLOOP_WEBHOOKS": json.dumps(VALUES["webhooks"])}).webhooks)
+    shift = Shift(shop=Shop(release_object(), book), settings=settings)
     shift.shop.errors["v2"] = version_two
     return shift
 
@@ -135,6 +142,49 @@ async def test_freeze_holds_new_canaries_and_lets_the_fix_pass() -> None:
     await shift.until("the fix starts", lambda: bool((t := shift.release().status.target) and t.version == "v4"))
     found = conditions.get(shift.release().status.conditions, "Frozen")
     assert found is not None and (found.status, found.reason) == ("False", "FixPasses")
+    await shift.operator.stop()
+
+
+async def test_webhook() -> None:
+    shift = shift_of("call-the-cdn")
+    await shift.adopt()
+    shift.shop.set_image("v2")
+    caller = shift.operator.fakes.caller
+    await shift.until("it is called", lambda: bool(caller.called))
+    shift.shop.errors["v2"] = 0.0  # the cache is empty
+    await shift.until("it helped", lambda: ("webhook", "Helped", "SliBack") in played(shift))
+    ((url, key),) = caller.called
+    assert url == "https://hooks.example.com/opsloop/purge" and key.endswith("-webhook-1")
+    assert caller.payloads[0]["incident"] == "answers-1" and caller.payloads[0]["message"] == "purge the cache"
+    assert "POST https://hooks.example.com/opsloop/purge" in messages(shift)
+    await shift.operator.stop()
+
+
+async def test_job() -> None:
+    shift = shift_of("clear-the-queue")
+    await shift.adopt()
+    shift.shop.set_image("v2")
+    await shift.until("it is created", lambda: shift.shop.cluster.find(JOBS, NS, "answers-1-step-0-1") is not None)
+    job = shift.shop.cluster.find(JOBS, NS, "answers-1-step-0-1")
+    assert job is not None and job["spec"]["template"]["spec"]["serviceAccountName"] == "runbook"
+    await seconds(shift, 6)
+    shift.operator.fakes.logs.text = "looking\n12 messages are gone\n"
+    pod = {
+        "kind": "Pod",
+        "metadata": {
+            "name": "answers-1-step-0-1-x",
+            "namespace": NS,
+            "labels": {"batch.kubernetes.io/job-name": "answers-1-step-0-1"},
+        },
+    }
+    shift.shop.cluster.seed({**pod, "spec": {"containers": [{"name": "step", "image": "tools:1"}]}})
+    done = {"type": "Complete", "status": "True", "lastTransitionTime": format_time(shift.shop.clock.now())}
+    shift.shop.cluster.seed({**job, "status": {"conditions": [done]}})
+    shift.shop.errors["v2"] = 0.0
+    await shift.until("it helped", lambda: ("job", "Helped", "SliBack") in played(shift))
+    assert "the Job's log ends: looking\n12 messages are gone" in messages(shift)
+    assert "as ServiceAccount runbook without its token, ended after 2m" in messages(shift)
+    assert len(shift.shop.cluster.written("create", "jobs")) == 1
     await shift.operator.stop()
 
 

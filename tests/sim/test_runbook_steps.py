@@ -1,13 +1,18 @@
 """Stories of Runbook steps beside the page's: deaths at every write, limits, refusals, migrations, approvals that nobody gives."""
 
 import os
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
+from opsloop.api.meta import format_time
 from opsloop.core import conditions
+from opsloop.core.facts import Address
 from opsloop.core.release.stamps import RESTARTED_AT as RESTARTED
-from opsloop.shell.ports import DEPLOYMENTS, INCIDENTS, RUNBOOKS, STOPS, Object
+from opsloop.errors import Forbidden, Unavailable
+from opsloop.shell.ports import DEPLOYMENTS, INCIDENTS, JOBS, RUNBOOKS, STOPS, Object
+from tests.sim.operator import SETTINGS
 from tests.sim.shift import Shift, release_object, runbook_object, seconds
 from tests.sim.shop import NS, Shop
 
@@ -25,8 +30,37 @@ def book(name: str, *steps: Object, **safety: Any) -> Object:
     return {**base, "metadata": {"name": name, "namespace": NS}, "spec": spec}
 
 
+HOOK = "https://hooks.example.com/opsloop/restart"
+WEBHOOK: Object = {"type": "webhook", "webhook": {"url": HOOK}, "timeout": "20s", "verify": "none"}
+JOB: Object = {"type": "job", "job": {"image": "tools:1", "deadline": "1m"}, "timeout": "20s", "verify": "none"}
+NAME = "answers-1-step-0-1"
+
+
 def shift_with(*steps: Object, **safety: Any) -> Shift:
-    return Shift(shop=Shop(release_object(), book("steps", *steps, **safety)))
+    settings = replace(SETTINGS, webhooks=(Address("https://hooks.example.com/opsloop/", (NS,)),))
+    return Shift(shop=Shop(release_object(), book("steps", *steps, **safety)), settings=settings)
+
+
+def end_jobs(shift: Shift) -> None:
+    """As the Job controller does, a moment later: whatever Job runs is complete."""
+    for job in shift.shop.objects("jobs"):
+        if not job.get("status"):
+            done = {"type": "Complete", "status": "True", "lastTransitionTime": format_time(shift.shop.clock.now())}
+            shift.shop.cluster.seed({**job, "status": {"conditions": [done]}})
+
+
+async def to_the_end(shift: Shift, most: int = 300) -> None:
+    for _ in range(most):
+        await shift.one_second()
+        end_jobs(shift)
+        if plays(shift)[-1:] == [("escalate", "Done", "Escalated")]:
+            return
+    raise AssertionError(plays(shift))
+
+
+def errands(shift: Shift) -> tuple[int, int]:
+    """Calls and created Jobs so far."""
+    return len(shift.operator.fakes.caller.called), len(shift.shop.cluster.written("create", "jobs"))
 
 
 def plays(shift: Shift) -> list[tuple[str, str, str]]:
@@ -76,6 +110,124 @@ async def test_killed_at_any_write_no_step_acts_twice(
         await shift.until("the end", lambda s=shift: plays(s)[-1:] == [("escalate", "Done", "Escalated")], most=300)  # type: ignore[misc]
         assert (n, patches(shift), plays(shift)) == (n, written, plays(whole))
         await shift.operator.stop()
+
+
+@pytest.mark.parametrize("after", [pytest.param(False, id="before it"), pytest.param(True, id="after it")])
+@pytest.mark.parametrize(
+    ("step", "made"), [pytest.param(WEBHOOK, (1, 0), id="webhook"), pytest.param(JOB, (0, 1), id="job")]
+)
+async def test_killed_at_any_write_nothing_is_called_or_created_twice(
+    step: Object, made: tuple[int, int], after: bool
+) -> None:
+    whole = shift_with(step)
+    await pushed(whole)
+    await to_the_end(whole)
+    await whole.operator.stop()
+    first = next(n for n, w in enumerate(whole.shop.cluster.writes) if w.resource == INCIDENTS)
+    assert errands(whole) == made and plays(whole)[0][1:] == ("Done", "InPlace")
+    unknown = 0
+    for n in range(first + 1, len(whole.shop.cluster.writes)):
+        shift = shift_with(step)
+        shift.shop.cluster.die_at(n, after)
+        await pushed(shift)
+        await to_the_end(shift)
+        (type_, state, reason), calls = plays(shift)[0], errands(shift)
+        unknown += (state, reason) == ("NotProven", "OutcomeUnknown")
+        assert (type_, state, reason) in (
+            (step["type"], "Done", "InPlace"),
+            ("webhook", "NotProven", "OutcomeUnknown"),
+        ), n
+        assert calls == made or (calls == (0, 0) and reason == "OutcomeUnknown"), n
+        await shift.operator.stop()
+    assert unknown <= 3, "only where it died around the call itself"
+
+
+async def test_an_address_that_nobody_allowed_is_never_called_and_the_runbook_said_so_before() -> None:
+    shift = shift_with({**WEBHOOK, "webhook": {"url": "http://169.254.169.254/latest/meta-data"}})
+    await shift.adopt()
+    said = shift.shop.cluster.find(RUNBOOKS, NS, "steps")
+    assert said is not None and said["status"]["conditions"][0]["reason"] == "AddressNotAllowed"
+    shift.shop.set_image("v2")
+    await to_the_end(shift)
+    assert plays(shift)[0] == ("webhook", "Refused", "AddressNotAllowed") and errands(shift) == (0, 0)
+    await shift.operator.stop()
+
+
+@pytest.mark.parametrize(
+    ("answer", "end"),
+    [
+        pytest.param(500, ("webhook", "NotProven", "WebhookFailed"), id="it fails"),
+        pytest.param(302, ("webhook", "NotProven", "WebhookFailed"), id="it redirects"),
+        pytest.param(Forbidden("a private address"), ("webhook", "Refused", "AddressNotAllowed"), id="its name leads into the cluster"),
+        pytest.param(Unavailable("refused"), ("webhook", "NotProven", "WebhookFailed"), id="nobody answers"),
+    ],
+)  # fmt: skip
+async def test_what_a_webhook_may_answer(answer: Any, end: tuple[str, str, str]) -> None:
+    shift = shift_with(WEBHOOK)
+    shift.operator.fakes.caller.answers = [answer]
+    await pushed(shift)
+    await to_the_end(shift)
+    assert plays(shift)[0] == end and errands(shift) == (1, 0)
+    await shift.operator.stop()
+
+
+async def test_a_job_that_fails_is_no_job_that_did_not_help_and_its_log_is_told() -> None:
+    shift = shift_with(JOB)
+    await pushed(shift)
+    await shift.until("it is created", lambda: shift.shop.cluster.find(JOBS, NS, NAME) is not None)
+    job = shift.shop.cluster.find(JOBS, NS, NAME)
+    assert job is not None
+    failed = {
+        "type": "Failed",
+        "status": "True",
+        "reason": "DeadlineExceeded",
+        "message": "Job was active longer than specified deadline",
+    }
+    shift.shop.cluster.seed({**job, "status": {"conditions": [failed]}})
+    await shift.until("it ends", lambda: plays(shift)[0] == ("job", "NotProven", "JobFailed"))
+    incident = shift.incident()
+    assert incident is not None and "longer than specified deadline" in incident.status.plays[0].message
+    assert any(e.type == "JobLog" for e in incident.status.timeline)
+    await shift.operator.stop()
+
+
+async def test_somebody_elses_job_of_that_name_is_not_taken_for_the_plays() -> None:
+    shift = shift_with(JOB)
+    await shift.adopt()
+    meta = {"name": NAME, "namespace": NS}
+    shift.shop.cluster.seed(
+        {"kind": "Job", "metadata": meta, "status": {"conditions": [{"type": "Complete", "status": "True"}]}}
+    )
+    shift.shop.set_image("v2")
+    await to_the_end(shift)
+    assert plays(shift)[0] == ("job", "Refused", "WriteRefused")
+    await shift.operator.stop()
+
+
+async def test_a_stop_ends_a_job_that_runs_and_nothing_begins_it_again() -> None:
+    shift = shift_with(JOB)
+    await pushed(shift)
+    await shift.until("it is created", lambda: shift.shop.cluster.find(JOBS, NS, NAME) is not None)
+    await seconds(shift, 6)
+    shift.shop.cluster.seed({"kind": "Stop", "metadata": {"name": "now", "namespace": NS}, "spec": {"reason": "fire"}})
+    await shift.until("it is ended", lambda: shift.shop.cluster.find(JOBS, NS, NAME) is None, most=20)
+    assert plays(shift)[0] == ("job", "NotProven", "JobEnded")
+    shift.shop.cluster.remove(STOPS, NS, "now")
+    await seconds(shift, 20)
+    assert errands(shift) == (0, 1)
+    await shift.operator.stop()
+
+
+async def test_a_job_that_somebody_deletes_is_not_created_again() -> None:
+    shift = shift_with(JOB)
+    await pushed(shift)
+    await shift.until(
+        "it is seen", lambda: bool((i := shift.incident()) and i.status.plays and i.status.plays[0].seen_at), most=60
+    )
+    shift.shop.cluster.remove(JOBS, NS, NAME)
+    await to_the_end(shift)
+    assert plays(shift)[0] == ("job", "NotProven", "JobGone") and errands(shift) == (0, 1)
+    await shift.operator.stop()
 
 
 async def test_the_hours_plays_are_those_of_all_runbooks_also_of_one_that_was_deleted_and_made_again() -> None:

@@ -221,6 +221,14 @@ helm.sh/hook-delete-policy: before-hook-creation,hook-succeeded
 - apiGroups: [""]
   resources: [configmaps]  # intake, ledgers, postmortems; watch: what other replicas store; get: who last wrote those that pods use (metadata only)
   verbs: [get, list, watch, create, update, patch, delete]
+{{- if .Values.runbooks.jobs }}
+- apiGroups: [batch]
+  resources: [jobs]  # of Runbook steps of type job
+  verbs: [get, create, delete]
+- apiGroups: [""]
+  resources: [pods/log]  # the end of a Job's log, for the Incident's timeline
+  verbs: [get]
+{{- end }}
 {{- if .Values.readSecretMetadata }}
 - apiGroups: [""]
   resources: [secrets]  # who last wrote those that pods use; RBAC has no right to metadata alone, opsloop asks for no more

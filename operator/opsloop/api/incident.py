@@ -238,6 +238,10 @@ class Play(Model):
     effect_at: Time | None = Field(
         default=None, description="Time from which the play was in effect; its timeout counts from then."
     )
+    called_at: Time | None = Field(
+        default=None, description="Time at which a webhook was about to be called, or a Job to be created."
+    )
+    seen_at: Time | None = Field(default=None, description="Time at which the Job was seen to exist.")
     before: Counts | None = Field(default=None, description="Events just before the play started, to compare with.")
     harmed: list[HarmedObjective] = Field(
         default_factory=list,

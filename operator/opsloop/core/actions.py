@@ -61,6 +61,34 @@ class DeleteReplicaSet:
 
 
 @dataclass(frozen=True, slots=True)
+class StartJob:
+    """Creates the Job of a play, once: a Job of that name stays as it is. What refuses it is a fact of the next look."""
+
+    incident: str
+    attempt: int
+    body: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class EndJob:
+    """Deletes the Job of a play with its pod."""
+
+    incident: str
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class CallWebhook:
+    """Calls an address once; what came of it is a fact of a later reconcile of this process, and of no other."""
+
+    incident: str
+    attempt: int
+    url: str
+    payload: Mapping[str, Any]
+    key: str  # by which a receiver tells a repeat
+
+
+@dataclass(frozen=True, slots=True)
 class EnsureRevision:
     """Stores a pod template as a ControllerRevision; creates only.
 
@@ -335,7 +363,7 @@ class StopQuarantine:
 
 
 Action = (
-    SetTemplate | ScaleDeployment | SetPaused | DeleteReplicaSet | EnsureRevision | EnsureCanary | DeleteCanary | SetGates | RunEvals | AskLive | ForgetLive | StopEvals | CreateIncident | DeleteIncident
+    SetTemplate | ScaleDeployment | StartJob | EndJob | CallWebhook | SetPaused | DeleteReplicaSet | EnsureRevision | EnsureCanary | DeleteCanary | SetGates | RunEvals | AskLive | ForgetLive | StopEvals | CreateIncident | DeleteIncident
     | FileToLedger | MoveAlerts | StoreTicketQueue | TakeTickets | NoteLooked | StoreTaught | TellAnswers | StoreExperience | DeleteInboxEntries | SendPage | KeepPage | WithdrawPage
     | StorePostmortem | CreateEvalCase | StartQuarantine | ProbeQuarantine | StopQuarantine
 )  # fmt: skip

@@ -483,6 +483,26 @@ class Deployed:
 
 
 @dataclass(frozen=True, slots=True)
+class Errand:
+    """What is known of a webhook's call, or of a Job, of the play that runs."""
+
+    state: Literal["Going", "Done", "Failed", "Refused"]
+    message: str = ""
+    at: datetime | None = None  # of its end
+    tail: str = ""  # the end of the Job's log
+    reason: str = ""  # of a refusal
+
+
+@dataclass(frozen=True, slots=True)
+class Address:
+    """What the administrator lets Runbooks call: all URLs that begin so, from these namespaces (none: from all)."""
+
+    url: str
+    namespaces: tuple[str, ...] = ()
+    internal: bool = False  # it may have a private address, for example that of a Service
+
+
+@dataclass(frozen=True, slots=True)
 class IncidentFacts:
     """For `core.incident.decide.decide`."""
 
@@ -503,6 +523,8 @@ class IncidentFacts:
     stored_at: datetime | None = None  # when this process stored its status last; None: it did not, or long ago
     busy: int = 0  # Incidents of all namespaces that got alerts lately
     deployed: Deployed | None = None  # the root's Deployment
+    errand: Errand | None = None  # of the play that runs; None: there is none, or this process knows of none
+    addresses: tuple[Address, ...] = ()  # that Runbooks may call
 
 
 @dataclass(frozen=True, slots=True)
@@ -569,6 +591,8 @@ class RunbookFacts:
     others: tuple[Runbook, ...] = ()  # the other ones of the namespace
     known: tuple[Incident, ...] = ()  # all of the namespace
     account_exists: bool | None = None  # None: nobody could say
+    addresses: tuple[Address, ...] = ()  # that Runbooks may call
+    runs_jobs: bool = True  # opsloop itself may create Jobs in the namespace
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,6 +13,7 @@ from aiohttp import web
 from opsloop.adapters.clock import SystemClock
 from opsloop.adapters.kube import Kube
 from opsloop.adapters.prober import HttpProber
+from opsloop.adapters.webhook import WebhookCaller
 from opsloop.core.correlation.method import Method
 from opsloop.core.tickets.house import House
 from opsloop.entry import openapi
@@ -55,6 +56,8 @@ def connect(
         access=kube,
         sources=connect_sources(sources, session),
         prober=HttpProber(session),
+        caller=WebhookCaller(),
+        logs=kube,
         pager=connect_receivers(notifications, session),
         routing=notifications.routing,
         events=EventPoster(kube),

@@ -1,5 +1,6 @@
 """Settings of the operator process, one environment variable each; docs/operations.md lists them."""
 
+import json
 import re
 import socket
 from collections.abc import Callable, Mapping
@@ -11,7 +12,9 @@ from typing import Any
 from opsloop.api.incident import REOPEN_GRACE
 from opsloop.api.meta import parse_duration
 from opsloop.core.correlation.method import Method, read_method
+from opsloop.core.facts import Address
 from opsloop.core.incident.retention import RETENTION
+from opsloop.core.runbook.addresses import problem
 from opsloop.core.slo.query_budget import QueryBudget
 from opsloop.core.tickets.house import House, read_house
 from opsloop.errors import Invalid
@@ -71,6 +74,24 @@ def _query_budget(text: str) -> QueryBudget:
     return QueryBudget(each, own)
 
 
+def _addresses(text: str) -> tuple[Address, ...]:
+    right = 'write for example [{"url": "https://hooks.example.com/opsloop/", "namespaces": ["shop"]}]'
+    try:
+        given = json.loads(text)
+        found = tuple(
+            Address(one["url"], tuple(one.get("namespaces") or ()), one.get("internal") is True) for one in given
+        )
+        strange = sorted({key for one in given for key in one} - {"url", "namespaces", "internal"})
+    except (ValueError, TypeError, KeyError, AttributeError) as error:
+        raise ValueError(f"is no list of addresses; {right}") from error
+    if strange:
+        raise ValueError(f"{strange[0]} is no field of an address; {right}")
+    for one in found:
+        if wrong := problem(one.url):
+            raise ValueError(wrong)
+    return found
+
+
 def _between(low: int, high: int) -> Callable[[str], int]:
     def read(text: str) -> int:
         if not re.fullmatch(r"\d+", text) or not low <= int(text) <= high:
@@ -110,6 +131,7 @@ class Settings:
     repeat_interval: timedelta = timedelta(hours=4)  # of Alertmanager (its default): how often it repeats what goes on
     incident_retention: timedelta = RETENTION  # 0: for ever
     correlation: str = ""  # JSON: other words, lags and prices of grouping (core.correlation.method); empty: none
+    webhooks: tuple[Address, ...] = ()  # that Runbooks may call; empty: none
     tickets_file: str = ""  # JSON: what the house says of its tickets (core.tickets.house); empty: nothing
 
 
@@ -136,6 +158,7 @@ _PARSERS: Mapping[str, Callable[[str], Any]] = {
     "repeat_interval": _positive,
     "incident_retention": parse_duration,
     "correlation": str,
+    "webhooks": _addresses,
     "tickets_file": str,
 }
 """Each raises ValueError, with a right value, for a wrong text."""

@@ -24,6 +24,7 @@ from opsloop.shell.intake.rules import RuleReader
 from opsloop.shell.notify.pages import PageSender
 from opsloop.shell.ports import Instruments, NamespacedName, Object, ObjectKey, Ports, Source
 from opsloop.shell.reconcile.created import created
+from opsloop.shell.reconcile.errands import Errands
 from opsloop.shell.reconcile.garbage import orphaned_releases
 from opsloop.shell.reconcile.reconciler import reconcile
 from opsloop.shell.runtime import Runtime
@@ -78,6 +79,9 @@ class Operator:
             ledgers=LedgerStore(ports.reader, ports.writer, self.notices.tell, apart),
             apart=apart,
             evals=EvalRunner(ports.reader, ports.prober, self.queue.enqueue, threads=threads),
+            errands=Errands(
+                ports.reader, ports.writer, ports.logs, ports.caller, ports.clock, self.queue.enqueue, settings.webhooks
+            ),
             rules=self.rules,
             experience=experience_store(ports.reader, ports.writer),
             taught=taught_store(ports.reader, ports.writer),
@@ -164,6 +168,7 @@ class Operator:
         """Cancels eval runs and pages under way."""
         await self.runtime.evals.close()
         await self.runtime.pages.close()
+        await self.runtime.errands.close()
 
     def _complete(self, name: str, source: Source, instruments: Instruments) -> Source:
         """The source, counted, with what the settings say where it does not."""

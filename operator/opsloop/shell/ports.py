@@ -12,7 +12,7 @@ from typing import Any, Protocol
 from opsloop.api.eval_request import EvalRequest
 from opsloop.core.alert_rules import AlertRule
 from opsloop.core.decision import Event
-from opsloop.core.facts import ProbeReply
+from opsloop.core.facts import Address, ProbeReply
 from opsloop.core.notify.routing import Routing
 
 Object = dict[str, Any]
@@ -47,6 +47,7 @@ CONFIGMAPS = Resource("v1", "ConfigMap", "configmaps")
 ACCOUNTS = Resource("v1", "ServiceAccount", "serviceaccounts")
 SECRETS = Resource("v1", "Secret", "secrets")
 LEASES = Resource("coordination.k8s.io/v1", "Lease", "leases")
+JOBS = Resource("batch/v1", "Job", "jobs")
 EVENTS = Resource("v1", "Event", "events")
 
 
@@ -63,6 +64,14 @@ class Reader(Protocol):
 
     async def list(self, resource: Resource, namespace: str, labels: Mapping[str, str] | None = None) -> list[Object]:
         """All objects of a namespace ("" = all namespaces) that carry these labels."""
+        ...
+
+
+class Logs(Protocol):
+    """Reads what containers wrote."""
+
+    async def tail(self, namespace: str, pod: str, lines: int) -> str:
+        """The last lines of a pod's one container. NotFound where there is none; Forbidden where opsloop may not."""
         ...
 
 
@@ -134,6 +143,14 @@ class Access(Protocol):
         ...
 
 
+class Reviews(Access, Protocol):
+    """The same, and what opsloop itself may."""
+
+    async def may(self, verb: str, group: str, plural: str, namespace: str) -> bool:
+        """SelfSubjectAccessReview."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class Sample:
     """One series of an instant query."""
@@ -199,6 +216,15 @@ class Pager(Protocol):
 
     async def page(self, receiver: str, payload: Object) -> str:
         """Status and beginning of the receiver's answer, which is 2xx; else raises Unavailable or Permanent."""
+        ...
+
+
+class Caller(Protocol):
+    """Calls webhooks."""
+
+    async def call(self, address: Address, url: str, payload: Object, key: str) -> int:
+        """The status of one POST, whatever it is; redirects are not followed. Forbidden where the host has an address that may
+        not be called, Unavailable where no answer came."""
         ...
 
 
@@ -291,11 +317,13 @@ class Ports:
     writer: Writer
     intake: Creator  # stores what the intake takes, on a standby too
     watcher: Watcher
-    access: Access
+    access: Reviews
     sources: Mapping[str, Source]  # by the name that spec.slo.source has; api.slo.DEFAULT_SOURCE is always there
     prober: Prober
     pager: Pager
     routing: Routing  # which receivers of the pager a message is for
+    caller: Caller
+    logs: Logs
     events: Events
     clock: Clock
     instruments: Instruments

@@ -21,7 +21,8 @@ from opsloop.shell.intake.inbox import InboxReader
 from opsloop.shell.intake.ledger_store import LedgerStore
 from opsloop.shell.intake.rules import RuleReader
 from opsloop.shell.notify.pages import PageSender
-from opsloop.shell.ports import Access, Clock, Events, Instruments, NamespacedName, Object, ObjectKey, Reader, Writer
+from opsloop.shell.ports import Clock, Events, Instruments, NamespacedName, Object, ObjectKey, Reader, Reviews, Writer
+from opsloop.shell.reconcile.errands import Errands
 from opsloop.shell.reconcile.refusals import Refusals
 from opsloop.shell.slo.poller import ReadingStore
 from opsloop.shell.watch.cache import Cache
@@ -69,7 +70,7 @@ class Runtime:
 
     reader: Reader
     writer: Writer
-    access: Access
+    access: Reviews
     clock: Clock
     cache: Cache
     readings: ReadingStore
@@ -80,6 +81,7 @@ class Runtime:
     taught: LearntStore[Taught]
     apart: Apart
     evals: EvalRunner
+    errands: Errands
     pages: PageSender
     routing: Routing
     events: Events

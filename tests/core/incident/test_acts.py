@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from opsloop.api.runbook_step import RunbookStep
-from opsloop.core.facts import Deployed
+from opsloop.core.facts import Address, Deployed
 from opsloop.core.incident.acts import Plan, plan, wanted_pods
 from tests.builders.incidents import NOW, burnt, facts, play, service
 from tests.builders.objects import V1, V2
@@ -17,8 +17,17 @@ FOUR = Deployed("answers", 4)
 
 def planned(step: dict[str, Any], root: Any = None, deployed: Deployed | None = FOUR, **status: Any) -> tuple[str, str]:
     """("", text) of a plan, (reason, message) of a refusal."""
-    seen = replace(facts(burnt(**status), root), deployed=deployed)
-    found = plan(seen, seen.incident.status, RunbookStep.model_validate(step), play("Requested", step["type"]), NOW)
+    seen = replace(
+        facts(burnt(**status), root), deployed=deployed, addresses=(Address("https://hooks.example.com/opsloop/"),)
+    )
+    found = plan(
+        seen,
+        seen.incident.status,
+        seen.runbooks[0],
+        RunbookStep.model_validate(step),
+        play("Requested", step["type"]),
+        NOW,
+    )
     return ("", found.text) if isinstance(found, Plan) else (found.reason, found.message)
 
 
@@ -40,6 +49,8 @@ FREEZE = step("freeze", freeze={"duration": "1h", "reason": "hold still", "scope
         pytest.param(step("restart"), None, "restart the pods of Deployment answers: kubectl.kubernetes.io/restartedAt=2026-01-01T12:01:40.000Z on its pod template", id="restart names the stamp"),
         pytest.param(FREEZE, None, "start no new canary of any Release of the namespace until 2026-01-01 13:01:40 UTC: hold still", id="freeze names its end"),
         pytest.param(step("wait", timeout="2m"), None, "watch the SLI for 2m", id="wait"),
+        pytest.param(step("job", job={"image": "tool:1", "args": ["--fix"]}), None, "create Job answers-1-step-0-1: image tool:1, --fix, as ServiceAccount runbook without its token, ended after 5m", id="a Job names image, arguments and account"),
+        pytest.param(step("webhook", webhook={"url": "https://hooks.example.com/opsloop/restart"}), None, 'POST https://hooks.example.com/opsloop/restart {"incident": "answers-1", "namespace": "shop"', id="a webhook names address and content"),
     ],
 )  # fmt: skip
 def test_a_plan_names_what_is_written(asked: dict[str, Any], root: Any, words: str) -> None:
@@ -56,6 +67,8 @@ def test_a_plan_names_what_is_written(asked: dict[str, Any], root: Any, words: s
         pytest.param(SIX, None, Deployed("answers", 0), "ScaledToZero", id="somebody wants none"),
         pytest.param(SIX, None, Deployed("answers", 4, "kube-controller-manager"), "ScaledByOthers", id="an autoscaler is at it"),
         pytest.param(step("scale"), None, FOUR, "StepIncomplete", id="a stored step that says not how many"),
+        pytest.param(step("job"), None, FOUR, "StepIncomplete", id="a Job of no image"),
+        pytest.param(step("webhook", webhook={"url": "https://elsewhere.example.com/"}), None, FOUR, "AddressNotAllowed", id="an address that nobody allowed"),
         pytest.param(step("abortCanary"), None, FOUR, "NoCanary", id="no canary is in progress"),
         pytest.param(step("abortCanary"), service().model_copy(update={"status": service().status.model_copy(update={"target": target("Promoting")})}), FOUR, "CanaryPromoting", id="it is being promoted"),
         pytest.param(step("restart"), service(rollback=record()), FOUR, "RolloutInProgress", id="a rollback replaces the pods"),

@@ -142,6 +142,7 @@ NOT_JUDGED: Mapping[str, tuple[str, str]] = {
     "incident.choice": (_SIZE, "MOST_TOLD"),
     "incident.crowd": (_SIZE, "MOST_NAMES"),
     "incident.decide": (_SIZE, "MOST_AFFECTED MOST_TICKETS MOST_ALSO"),
+    "incident.errands": (f"{_AGAIN}; {_SIZE}", "LOOK CREATED_WITHIN OVERDUE LONGEST_TAIL"),
     "incident.exoneration": (_SIZE, "MOST_EXONERATED MOST_EVIDENCE"),
     "incident.lifecycle": (f"{_AGAIN}; {_SIZE}", "SOONEST MOST_BLOCKED"),
     "incident.pacing": ("when a count is told, not what is decided on it", "SHORTEST LONGEST RATE LONGEST_FILING"),

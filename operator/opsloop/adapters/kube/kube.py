@@ -5,6 +5,7 @@ from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from typing import Any
 
 from opsloop import names
+from opsloop.adapters.kube.failures import failure
 from opsloop.adapters.kube.transport import JSON_PATCH, Counter, Transport, _nothing, load, load_in_cluster
 from opsloop.errors import Conflict, Forbidden, Invalid, NotFound, Unavailable
 from opsloop.shell.ports import PODS, Object, Resource
@@ -15,6 +16,7 @@ METADATA = "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1"  # 406
 METADATA_LIST = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"
 WATCH_SECONDS = 600  # then what exists is listed again, as for everything that is watched (`shell.watch.resync.PERIOD`)
 WATCH_SILENCE = 90.0
+LOG_BYTES = 65536
 PAGE = 50  # objects' metadata in one answer; annotations alone may be 256 KiB of each
 Fence = Callable[[], None]
 
@@ -205,6 +207,28 @@ class Kube:
         body = {"apiVersion": "authorization.k8s.io/v1", "kind": "SubjectAccessReview", "spec": spec}
         status = await self._ask("/apis/authorization.k8s.io/v1/subjectaccessreviews", "subjectaccessreviews", body)
         return bool(status.get("allowed"))
+
+    async def may(self, verb: str, group: str, plural: str, namespace: str) -> bool:
+        """SelfSubjectAccessReview: whether opsloop itself may."""
+        attributes = {"verb": verb, "group": group, "resource": plural, "namespace": namespace}
+        body = {
+            "apiVersion": "authorization.k8s.io/v1",
+            "kind": "SelfSubjectAccessReview",
+            "spec": {"resourceAttributes": attributes},
+        }
+        path = "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews"
+        return bool((await self._ask(path, "selfsubjectaccessreviews", body)).get("allowed"))
+
+    # Logs
+
+    async def tail(self, namespace: str, pod: str, lines: int) -> str:
+        """The last lines of a pod's one container, at most LOG_BYTES of them."""
+        path = f"/api/v1/namespaces/{namespace}/pods/{pod}/log"
+        query = {"tailLines": str(lines), "limitBytes": str(LOG_BYTES)}
+        status, headers, data = await self._transport.raw("GET", path, query, {"Accept": "*/*"})
+        if status != 200:
+            raise failure(f"get {path}", status, headers, data)
+        return data.decode(errors="replace")
 
     # more
 

@@ -10,9 +10,11 @@ from typing import cast
 from opsloop.api.incident import ActDecision, FreezeDecision, IncidentStatus, Play, RollbackDecision
 from opsloop.api.meta import format_duration, format_time
 from opsloop.api.release import Revision
+from opsloop.api.runbook import Runbook
 from opsloop.api.runbook_step import OWN_FIELDS, Freeze, RunbookStep, Scale
 from opsloop.core.conditions import ROLLBACK_UNSAFE
 from opsloop.core.facts import IncidentFacts, ReleaseView
+from opsloop.core.incident import errands
 from opsloop.core.incident.effect import Ending, is_canary
 from opsloop.core.release import revisions
 from opsloop.core.release.outages import SCALED_TO_ZERO
@@ -43,16 +45,21 @@ class Plan:
 
 
 def plan(
-    facts: IncidentFacts, status: IncidentStatus, step: RunbookStep, current: Play, now: datetime
+    facts: IncidentFacts, status: IncidentStatus, book: Runbook, step: RunbookStep, current: Play, now: datetime
 ) -> Plan | Ending:
     """The plan of a step as things stand, or the refusal of what must not be done."""
     root = facts.root
+    if step.type in OWN_FIELDS and getattr(step, step.type) is None:
+        return _refused(STEP_INCOMPLETE, f"the step has no field {step.type} that says what to do")
+    if step.webhook is not None and step.type == "webhook":
+        text = errands.webhook_plan(facts, status, step.webhook, current)
+        return text if isinstance(text, Ending) else Plan(text)
+    if step.job is not None and step.type == "job":
+        return Plan(errands.job_plan(facts, book, step.job, current))
     if step.type == "wait":
         return Plan(f"watch the SLI for {format_duration(step.timeout)}")
     if root is None:
         return _refused(NO_WORKLOAD, "the Incident has no Release whose Deployment could be acted on")
-    if step.type in OWN_FIELDS and getattr(step, step.type) is None:
-        return _refused(STEP_INCOMPLETE, f"the step has no field {step.type} that says what to do")
     match step.type:
         case "rollback":
             return _rollback(root, status, current.attempt, now)

@@ -24,12 +24,9 @@ TIMED_OUT = "TimedOut"  # neither was sure within the step's timeout, counted fr
 NOT_IN_EFFECT = "NotInEffect"  # the rollback was not taken up in time, or hangs: the message says what hinders it
 BACK_BEFORE_EFFECT = "BackBeforeEffect"  # the harm had ended just before the act took effect, so it is not its merit
 
-ACTED = (
-    "rollback",
-    "scale",
-    "restart",
-    "abortCanary",
-)  # what the SLI is read after: the rest only watches, holds or calls
+ERRANDS = ("webhook", "job")  # what leaves no record on the Release
+# What the SLI is read after: the rest only watches, holds or calls a person.
+ACTED = ("rollback", "scale", "restart", "abortCanary", *ERRANDS)
 LONGEST_WAIT = timedelta(minutes=1)  # for the Release to take the decision up; from then on its own deadline counts
 
 
@@ -82,6 +79,8 @@ def effect_of(facts: IncidentFacts, current: Play) -> datetime | None:
     """The time from which a running play is in effect; None before. Watching is in effect when it begins."""
     if current.type not in ACTED:
         return current.started_at
+    if current.type in ERRANDS:
+        return facts.errand.at if facts.errand is not None and facts.errand.state == "Done" else None
     record = record_of(facts, current)
     if record is not None:
         return record.effect_at or record.done_at

@@ -13,11 +13,12 @@ from opsloop.api.release import ActRecord, RollbackRecord
 from opsloop.api.runbook import Runbook
 from opsloop.core.conditions import ROLLBACK_UNSAFE
 from opsloop.core.facts import IncidentFacts
-from opsloop.core.incident import acts, choice, dependencies, outage_cause, suspicion, timeline
+from opsloop.core.incident import acts, choice, dependencies, errands, outage_cause, suspicion, timeline
 from opsloop.core.incident.acts import Plan, rollback_plan
 from opsloop.core.incident.consent import grant_of, hesitation, refusal, runbook_of, step_of
 from opsloop.core.incident.effect import (
     BACK_BEFORE_EFFECT,
+    ERRANDS,
     IN_EFFECT,
     IN_PROGRESS,
     LONGEST_WAIT,
@@ -206,7 +207,7 @@ def _planned(decision: IncidentBuilder, book: Runbook, current: Play) -> Plan | 
     step = step_of(book, current)
     if step is None:
         return Ending("Refused", STEP_GONE, f"Runbook {book.metadata.name} has no such step any more")
-    return acts.plan(decision.facts, decision.status, step, current, decision.now)
+    return acts.plan(decision.facts, decision.status, book, step, current, decision.now)
 
 
 # --- begun, or refused
@@ -232,7 +233,7 @@ def _answer(decision: IncidentBuilder, current: Play) -> None:
         decision.condition("Acting", False, *why)
         decision.look_again(timedelta(seconds=5))
     else:
-        _start(decision, current, planned)
+        _start(decision, book, current, planned)
 
 
 def _dry_run(planned: Plan | Ending) -> Ending:
@@ -242,9 +243,10 @@ def _dry_run(planned: Plan | Ending) -> Ending:
     return Ending("Refused", DRY_RUN, f"dryRun: would be refused, {planned.reason}: {planned.message}")
 
 
-def _start(decision: IncidentBuilder, current: Play, planned: Plan) -> None:
+def _start(decision: IncidentBuilder, book: Runbook, current: Play, planned: Plan) -> None:
     """Records the granted play as running, with what the Release is to carry out."""
-    running = current.model_copy(update={"state": "Running", "started_at": decision.now, **_before(decision)})
+    called = {"called_at": decision.now} if current.type in ERRANDS else {}
+    running = current.model_copy(update={"state": "Running", "started_at": decision.now, **called, **_before(decision)})
     decision.set(plays=_replaced(decision.status.plays, running), phase="Mitigating")
     if planned.rollback is not None:
         _decide(decision, running, planned)
@@ -252,6 +254,10 @@ def _start(decision: IncidentBuilder, current: Play, planned: Plan) -> None:
         decision.set(act=planned.act)
         timeline.record(decision, f"{running.type}-{running.attempt}", decision.now, "Play", planned.text)
         _tell(decision, running, planned)
+    elif current.type in ERRANDS and (step := step_of(book, running)) is not None:
+        timeline.record(decision, f"{running.type}-{running.attempt}", decision.now, "Play", planned.text)
+        _tell(decision, running, planned)
+        errands.begin(decision, book, step, running)
     elif planned.freeze is not None:
         decision.set(freezes=[*decision.status.freezes, planned.freeze][-MOST_FREEZES:])
         _tell(decision, running, planned)
@@ -308,6 +314,9 @@ def _watch(decision: IncidentBuilder, current: Play) -> None:
         timeline.record(decision, key, record.done_at, "Rollback", "last-good is live and available")
     current = _with_effect(decision, current)
     left, step = time_left(facts, current, decision.now), step_of(runbook_of(facts, current), current)
+    if current.type in ERRANDS and current.effect_at is None:
+        _watch_errand(decision, current)
+        return
     if current.effect_at is None:
         late = record is None and left <= timedelta(0)
         ending = Ending("NotProven", NOT_IN_EFFECT, "the Release has not taken it up") if late else None
@@ -324,6 +333,17 @@ def _watch(decision: IncidentBuilder, current: Play) -> None:
         decision.look_again(
             left if left > timedelta(0) else TAKEN_UP
         )  # once taken up, the Release's own deadline counts
+
+
+def _watch_errand(decision: IncidentBuilder, current: Play) -> None:
+    """Ends a call or a Job that failed, or notes that it goes on."""
+    book = runbook_of(decision.facts, current)
+    found = errands.watch(decision, book, step_of(book, current), current)
+    if isinstance(found, Ending):
+        _end(decision, current, found)
+        return
+    decision.set(plays=_replaced(decision.status.plays, found))
+    decision.condition("Acting", True, IN_PROGRESS, f"{current.type} is under way")
 
 
 def _not_carried_out(record: RollbackRecord | ActRecord) -> Ending:
@@ -364,6 +384,7 @@ def end_with_sli_back(decision: IncidentBuilder) -> None:
     current = status.plays[-1] if status.plays else None
     if current is not None and current.state == "Running":
         current = _with_effect(decision, current)
+        errands.tell_log(decision, current)
         _end(decision, current, credited(facts, decision.status, current))
     elif current is not None and current.state == "Requested":
         _end(decision, current, Ending("Refused", SLI_BACK, "not needed: the SLI was back before it was granted"))

@@ -11,7 +11,7 @@ from opsloop.core import conditions
 from opsloop.core.decision import Decision, DecisionBuilder
 from opsloop.core.facts import RunbookFacts
 from opsloop.core.runbook.limits import HOUR, delay_of, step_type
-from opsloop.core.runbook.ready import FORBIDDEN, ready
+from opsloop.core.runbook.ready import FORBIDDEN, JOBS_OFF, ready
 from opsloop.core.runbook.rights import RIGHTS, UNLIMITED
 from opsloop.names import APPROVE
 
@@ -149,6 +149,8 @@ def _permission(facts: RunbookFacts, incident: Incident, play: Play, now: dateti
         waited = now - play.requested_at
         text = f"nobody approved it within {format_duration(safety.approve_within)} (safety.approveWithin)"
         return Answer(NOT_APPROVED, text) if waited >= safety.approve_within else None
+    if play.type == "job" and not facts.runs_jobs:
+        return Answer(JOBS_OFF, "opsloop itself may not create Jobs here (chart value runbooks.jobs)")
     allowed = facts.allowed.get((right.plural, release))
     if allowed is None:
         return None

@@ -3,6 +3,7 @@
 from opsloop.api.meta import PAGING
 from opsloop.api.runbook import CAUSES
 from opsloop.core.facts import RunbookFacts
+from opsloop.core.runbook.addresses import allowed
 from opsloop.core.runbook.rights import RIGHTS, concerned, rights_of
 
 # Named reasons
@@ -10,6 +11,8 @@ NO_RELEASE = "NoRelease"  # no Release has the labels of spec.match.releaseLabel
 NO_ACCOUNT = "NoAccount"  # spec.serviceAccountName names no ServiceAccount of this namespace
 UNKNOWN_CAUSE = "UnknownCause"  # spec.match.causes names only kinds of cause that opsloop never finds
 NEVER_PAGES = "NeverPages"  # spec.match.severities names none that pages, and no Runbook acts below those
+ADDRESS_NOT_ALLOWED = "AddressNotAllowed"  # a webhook's address is none that opsloop's settings let this namespace call
+JOBS_OFF = "JobsOff"  # opsloop itself may not create Jobs: chart value runbooks.jobs
 FORBIDDEN = "Forbidden"  # the Runbook's service account lacks a right that a step needs
 
 Finding = tuple[bool, str, str]
@@ -19,7 +22,7 @@ def ready(facts: RunbookFacts) -> Finding | None:
     """(ready, reason, message); None while the access of its account is not reviewed. The first finding that says no decides."""
     if facts.stop is not None:
         return False, facts.stop.named_reason, f"no play is granted: {facts.stop.sentence}"
-    return _never_applies(facts) or _no_account(facts) or _rights(facts)
+    return _never_applies(facts) or _no_account(facts) or _not_provided(facts) or _rights(facts)
 
 
 def _never_applies(facts: RunbookFacts) -> Finding | None:
@@ -42,6 +45,19 @@ def _no_account(facts: RunbookFacts) -> Finding | None:
         return None
     account = facts.runbook.spec.service_account_name
     return False, NO_ACCOUNT, f"there is no ServiceAccount {account} in this namespace"
+
+
+def _not_provided(facts: RunbookFacts) -> Finding | None:
+    """What opsloop's own settings keep a step from doing."""
+    book = facts.runbook
+    urls = [step.webhook.url for step in book.spec.steps if step.webhook is not None]
+    strange = [url for url in urls if allowed(facts.addresses, url, book.metadata.namespace) is None]
+    if strange:
+        text = f"{strange[0]} is none of the addresses that opsloop's settings (chart value runbooks.webhooks) let this namespace call"
+        return False, ADDRESS_NOT_ALLOWED, text
+    if not facts.runs_jobs and any(step.type == "job" for step in book.spec.steps):
+        return False, JOBS_OFF, "opsloop may not create Jobs here: the chart value runbooks.jobs gives it the right"
+    return None
 
 
 def _rights(facts: RunbookFacts) -> Finding | None:

@@ -6,12 +6,12 @@ from dataclasses import dataclass
 from opsloop.api.release import Release
 from opsloop.api.runbook import Runbook
 
-DEPLOYMENTS, RELEASES = "deployments", "releases"
+DEPLOYMENTS, RELEASES, JOBS, WEBHOOKS = "deployments", "releases", "jobs", "webhooks"
 
 
 @dataclass(frozen=True, slots=True)
 class Right:
-    """A verb on a resource, of the object that the Release names (the Deployment) or is (the Release)."""
+    """A verb on a resource: of the object that the Release names (the Deployment) or is (the Release), else of the namespace."""
 
     verb: str
     group: str
@@ -19,7 +19,8 @@ class Right:
 
     def object_of(self, release: Release) -> str:
         """Name of the object that the right is needed on."""
-        return release.spec.workload_ref.name if self.plural == DEPLOYMENTS else release.metadata.name
+        names = {DEPLOYMENTS: release.spec.workload_ref.name, RELEASES: release.metadata.name}
+        return names.get(self.plural, "")
 
     @property
     def sentence(self) -> str:
@@ -29,6 +30,8 @@ class Right:
 
 PATCH_DEPLOYMENT = Right("patch", "apps", DEPLOYMENTS)
 PATCH_RELEASE = Right("patch", "opsloop.dev", RELEASES)
+CREATE_JOBS = Right("create", "batch", JOBS)
+CALL_WEBHOOKS = Right("create", "opsloop.dev", WEBHOOKS)  # exists in RBAC only, as alerts and tickets do
 
 RIGHTS: Mapping[str, Right] = {
     "rollback": PATCH_DEPLOYMENT,
@@ -36,6 +39,8 @@ RIGHTS: Mapping[str, Right] = {
     "restart": PATCH_DEPLOYMENT,
     "abortCanary": PATCH_RELEASE,  # both only lower: whoever may pause a Release may do as much
     "freeze": PATCH_RELEASE,
+    "job": CREATE_JOBS,
+    "webhook": CALL_WEBHOOKS,
 }
 """By type of step; one that is not here needs no right: it reads the SLI, or calls a person."""
 

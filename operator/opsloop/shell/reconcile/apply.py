@@ -16,12 +16,14 @@ from opsloop.api.release import ReleaseStatus
 from opsloop.core.actions import (
     Action,
     AskLive,
+    CallWebhook,
     CreateEvalCase,
     CreateIncident,
     DeleteCanary,
     DeleteInboxEntries,
     DeleteIncident,
     DeleteReplicaSet,
+    EndJob,
     EnsureCanary,
     EnsureRevision,
     FileToLedger,
@@ -36,6 +38,7 @@ from opsloop.core.actions import (
     SetGates,
     SetPaused,
     SetTemplate,
+    StartJob,
     StartQuarantine,
     StopEvals,
     StopQuarantine,
@@ -167,13 +170,15 @@ def _opens_gates(action: Action) -> bool:
 
 def _raises_exposure(action: Action) -> bool:
     """True if it brings a version to users, or moves live pods. Such an action follows from a status that an earlier reconcile stored."""
-    return isinstance(action, SetTemplate | ScaleDeployment) or _opens_gates(action) or _unpauses(action)
+    return isinstance(action, SetTemplate | ScaleDeployment | StartJob | CallWebhook) or _opens_gates(action) or _unpauses(action)
 
 
 def _is_act(action: Action) -> bool:
     """True for what a Stop forbids, also where it was decided before: what is left out is decided anew."""
     acts = (
         SetTemplate,
+        StartJob,
+        CallWebhook,
         ScaleDeployment,
         EnsureCanary,
         RunEvals,
@@ -222,6 +227,12 @@ async def execute(runtime: Runtime, namespace: str, obj: Object, action: Action)
             await _set_gates(runtime, namespace, action)
         case SetTemplate():
             await _unless_refused(runtime, obj, action, deployments.set_template(runtime, namespace, obj, action))
+        case StartJob():
+            await runtime.errands.start(namespace, action)
+        case EndJob():
+            await runtime.errands.end(namespace, action)
+        case CallWebhook():
+            runtime.errands.call(namespace, action)
         case ScaleDeployment():
             await _unless_refused(runtime, obj, action, deployments.scale(runtime, namespace, action))
         case SetPaused():

@@ -34,7 +34,7 @@ from opsloop.core.release import revisions
 from opsloop.core.release.alone import claims_of
 from opsloop.core.release.rollout_state import trouble_of
 from opsloop.core.reported import Asked, InboxEntry, Ledger, Looked, Taught
-from opsloop.core.runbook.rights import concerned, rights_of
+from opsloop.core.runbook.rights import CREATE_JOBS, concerned, rights_of
 from opsloop.errors import Forbidden, NotFound
 from opsloop.names import CANARY, QUARANTINE, RELEASE, REVISION, SUBJECT, canary_name, postmortem_name
 from opsloop.shell.ports import ACCOUNTS, CLAIMS, CONFIGMAPS, CONTROLLERREVISIONS, PODS, SERVICES, Object
@@ -180,6 +180,8 @@ async def incident_facts(runtime: Runtime, namespace: str, name: str) -> Inciden
         stored_at=runtime.activity.stored_at(namespace, name),
         busy=runtime.activity.busy(runtime.now()),
         deployed=_deployed(runtime, root.release) if root else None,
+        errand=await runtime.errands.of(incident),
+        addresses=runtime.errands.addresses,
     )
 
 
@@ -314,6 +316,9 @@ async def runbook_facts(runtime: Runtime, namespace: str, name: str) -> RunbookF
         stop=runtime.stops.of(namespace),
         others=tuple(b for b in runtime.cache.runbooks(namespace) if b.metadata.name != name),
         known=incidents,
+        addresses=runtime.errands.addresses,
+        runs_jobs=CREATE_JOBS not in rights_of(runbook)
+        or await runtime.access.may("create", "batch", "jobs", namespace),
         account_exists=await _account_exists(runtime, namespace, runbook.spec.service_account_name),
     )
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from opsloop.api.slo import DEFAULT_SOURCE
 from opsloop.core.alert_rules import AlertRule
 from opsloop.core.decision import Event
+from opsloop.core.facts import Address
 from opsloop.core.notify.routing import Routing
 from opsloop.errors import OpsloopError
 from opsloop.shell.ports import Object, ObjectKey, Ports, Source, Telemetry
@@ -26,10 +27,40 @@ class FakeAccess:
     async def review_token(self, token: str, audience: str) -> tuple[str, tuple[str, ...]] | None:
         return None
 
+    async def may(self, verb: str, group: str, plural: str, namespace: str) -> bool:
+        return self.allows
+
     async def allowed(
         self, user: str, groups: Sequence[str], verb: str, group: str, plural: str, namespace: str, name: str = ""
     ) -> bool:
         return self.allows
+
+
+class FakeCaller:
+    """Caller port. `called` lists (URL, key); `answers` are statuses or errors in turn, the last one again and again."""
+
+    def __init__(self) -> None:
+        self.called: list[tuple[str, str]] = []
+        self.payloads: list[Object] = []
+        self.answers: list[int | OpsloopError] = [200]
+
+    async def call(self, address: Address, url: str, payload: Object, key: str) -> int:
+        self.called.append((url, key))
+        self.payloads.append(payload)
+        answer = self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]
+        if isinstance(answer, OpsloopError):
+            raise answer
+        return answer
+
+
+@dataclass
+class FakeLogs:
+    """Logs port: the same text of every pod."""
+
+    text: str = "done\n"
+
+    async def tail(self, namespace: str, pod: str, lines: int) -> str:
+        return "\n".join(self.text.splitlines()[-lines:])
 
 
 class FakeEvents:
@@ -138,6 +169,8 @@ class FakePorts:
     prober: FakeProber = field(default_factory=FakeProber)
     pager: FakePager = field(default_factory=FakePager)
     routing: Routing = field(default_factory=Routing)
+    caller: FakeCaller = field(default_factory=FakeCaller)
+    logs: FakeLogs = field(default_factory=FakeLogs)
     events: FakeEvents = field(default_factory=FakeEvents)
     instruments: FakeInstruments = field(default_factory=FakeInstruments)
     gateway: Gateway | None = None  # the process's own way to the cluster, where it has one
@@ -154,6 +187,8 @@ class FakePorts:
             prober=self.prober,
             pager=self.pager,
             routing=self.routing,
+            caller=self.caller,
+            logs=self.logs,
             events=self.events,
             clock=self.clock,
             instruments=self.instruments,

@@ -1,0 +1,56 @@
+"""Which URLs Runbooks may call: those that begin as one of the administrator's, read as a browser reads them, not as text."""
+
+from collections.abc import Iterable
+from urllib.parse import SplitResult, unquote, urlsplit
+
+from opsloop.core.facts import Address
+
+PORTS = {"http": 80, "https": 443}
+
+
+def allowed(addresses: Iterable[Address], url: str, namespace: str) -> Address | None:
+    """The administrator's address that allows this URL to this namespace; None where none does."""
+    return next((one for one in addresses if _is_for(one, namespace) and _begins_so(one.url, url)), None)
+
+
+def problem(url: str) -> str:
+    """Why an administrator's address cannot be one; empty where it can."""
+    parts = _split(url)
+    if parts is None:
+        return f"{url!r} is no URL; write for example https://hooks.example.com/opsloop/"
+    if parts.query:
+        return f"{url!r}: what follows ? is no beginning of a URL"
+    return ""
+
+
+def _is_for(address: Address, namespace: str) -> bool:
+    return not address.namespaces or namespace in address.namespaces
+
+
+def _begins_so(beginning: str, url: str) -> bool:
+    """Scheme, host and port are the same, and the path begins with whole segments of the other one."""
+    known, asked = _split(beginning), _split(url)
+    if known is None or asked is None or _place(known) != _place(asked):
+        return False
+    path, under = asked.path or "/", (known.path or "/").rstrip("/")
+    return path == under or path.startswith(f"{under}/")
+
+
+def _place(parts: SplitResult) -> tuple[str, str, int]:
+    assert parts.hostname is not None
+    return parts.scheme, parts.hostname.rstrip("."), parts.port or PORTS[parts.scheme]
+
+
+def _split(url: str) -> SplitResult | None:
+    """The parts of a plain URL; None for one with a user name, a fragment, an odd port, or a path that goes up."""
+    try:
+        parts = urlsplit(url)
+        port = parts.port
+    except ValueError:
+        return None
+    if parts.scheme not in PORTS or not parts.hostname or port == 0:
+        return None
+    if "@" in parts.netloc or parts.fragment or "#" in url or any(c.isspace() or ord(c) < 32 or c == "\\" for c in url):
+        return None
+    segments = unquote(unquote(parts.path)).split("/")
+    return None if ".." in segments or "." in segments or "" in segments[1:-1] else parts

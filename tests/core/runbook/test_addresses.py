@@ -1,0 +1,46 @@
+"""Addresses that Runbooks may call: by scheme, host, port and whole segments of the path, as they are read and not as they are spelled."""
+
+import pytest
+
+from opsloop.core.facts import Address
+from opsloop.core.runbook.addresses import allowed, problem
+
+HOOKS = Address("https://hooks.example.com/opsloop/", ("shop",))
+ANY = Address("https://any.example.com")
+
+
+@pytest.mark.parametrize(
+    ("url", "namespace", "yes"),
+    [
+        pytest.param("https://hooks.example.com/opsloop/restart", "shop", True, id="below the path"),
+        pytest.param("https://hooks.example.com/opsloop", "shop", True, id="the path itself"),
+        pytest.param("https://hooks.example.com/opsloop/?now=1", "shop", True, id="with a query"),
+        pytest.param("https://HOOKS.example.com.:443/opsloop/x", "shop", True, id="the host in capitals, with its dot and its port"),
+        pytest.param("https://any.example.com/whatever", "other", True, id="a host alone: every path, every namespace"),
+        pytest.param("https://hooks.example.com/opsloop/restart", "other", False, id="another namespace"),
+        pytest.param("http://hooks.example.com/opsloop/x", "shop", False, id="in the clear"),
+        pytest.param("https://hooks.example.com:8443/opsloop/x", "shop", False, id="another port"),
+        pytest.param("https://hooks.example.com/opsloop-evil", "shop", False, id="half a segment"),
+        pytest.param("https://hooks.example.com/", "shop", False, id="above the path"),
+        pytest.param("https://hooks.example.com/opsloop/../admin", "shop", False, id="up and out"),
+        pytest.param("https://hooks.example.com/opsloop/%2e%2e/admin", "shop", False, id="up and out, escaped"),
+        pytest.param("https://hooks.example.com/opsloop/%252e%252e/admin", "shop", False, id="escaped twice"),
+        pytest.param("https://hooks.example.com/opsloop//x", "shop", False, id="an empty segment"),
+        pytest.param("https://hooks.example.com@evil.example/opsloop/x", "shop", False, id="a user name that looks like the host"),
+        pytest.param("https://hooks.example.com.evil.example/opsloop/x", "shop", False, id="the host as a beginning"),
+        pytest.param("https://evil.example/opsloop/x#hooks.example.com", "shop", False, id="the host in the fragment"),
+        pytest.param("https://hooks.example.com\\@evil.example/opsloop/x", "shop", False, id="a backslash"),
+        pytest.param("https://hooks.example.com:0/opsloop/x", "shop", False, id="port 0"),
+        pytest.param("https://[::1/opsloop/x", "shop", False, id="no URL"),
+        pytest.param("file:///etc/passwd", "shop", False, id="another scheme"),
+    ],
+)  # fmt: skip
+def test_what_may_be_called(url: str, namespace: str, yes: bool) -> None:
+    assert (allowed((HOOKS, ANY), url, namespace) is not None) == yes
+
+
+@pytest.mark.parametrize(
+    "url", ["hooks.example.com", "https://", "https://a@b.example/", "https://a.example/?x=1", "ftp://a.example/"]
+)
+def test_what_an_administrator_cannot_allow(url: str) -> None:
+    assert problem(url)
