@@ -181,7 +181,20 @@ MILD = {"kind": "alerts", "at": "2026-11-23T14:00:00Z", "severity": "sev3"}
 OPERATOR = "system:serviceaccount:opsloop-system:opsloop"
 WRITE_CONFIGMAPS = {"apiGroups": [""], "resources": ["configmaps"], "verbs": ["get", "create", "patch", "delete"]}
 EDIT = {"apiGroups": ["opsloop.dev"], "resources": ["*"], "verbs": ["get", "create", "patch", "update"]}
+WRITE_RUNBOOKS = {
+    "apiGroups": ["opsloop.dev"],
+    "resources": ["runbooks"],
+    "verbs": ["get", "create", "patch", "update"],
+}
+LENT = [
+    {"apiGroups": ["batch"], "resources": ["jobs"], "verbs": ["create"]},
+    {"apiGroups": ["opsloop.dev"], "resources": ["webhooks"], "verbs": ["create"]},
+]
 PATCH_ANSWERS = {"apiGroups": ["apps"], "resources": ["deployments"], "verbs": ["patch"], "resourceNames": ["answers"]}
+
+
+JOB_STEP: Object = {"type": "job", "job": {"image": "tools:1"}}
+WEBHOOK_STEP: Object = {"type": "webhook", "webhook": {"url": "https://hooks.example.com/"}}
 
 
 @pytest.fixture(scope="module")
@@ -199,12 +212,14 @@ def guarded(api: Api, namespace: str) -> Iterator[str]:
         "on-call": on_call,
         "lead": [EDIT, PATCH_ANSWERS, *on_call],
         "keeper": [EDIT, {"apiGroups": [""], "resources": ["secrets"], "resourceNames": ["robot"], "verbs": ["get"]}],
+        "author": [WRITE_RUNBOOKS],
+        "lender": [WRITE_RUNBOOKS, *LENT],
         OPERATOR: [EDIT, WRITE_CONFIGMAPS],
     }
     for user, rules in users.items():
         grant(api, namespace, user, rules)
     own = [found for found in documents if found["kind"].startswith("ValidatingAdmissionPolicy")]
-    assert len(own) == 12
+    assert len(own) == 14
     where = {"matchLabels": {"kubernetes.io/metadata.name": namespace}}
     for found in own:
         found["metadata"]["name"] = f"{namespace}{found['metadata']['name'].removeprefix('opsloop-opsloop-system')}"
@@ -216,6 +231,7 @@ def guarded(api: Api, namespace: str) -> Iterator[str]:
         at("Release"),
         at("Incident"),
         at("EvalCase", **ORDER),
+        at("Runbook", steps=[JOB_STEP]),
     ]
     for probe in probes:
         until(partial(refused, api, namespace, probe))
@@ -540,3 +556,21 @@ def test_of_two_installs_for_one_namespace_each_is_refused_by_the_name_of_the_ot
         for found in second:
             api.call("DELETE", f"{POLICIES}/{POLICY_PLURALS[found['kind']]}/{found['metadata']['name']}")
     until(lambda: keep(api, guarded, record("in", {"opsloop.dev/inbox": "true"}), OPERATOR)[0] == 201)
+
+
+@pytest.mark.parametrize(
+    ("step", "right"),
+    [pytest.param(JOB_STEP, "batch/jobs", id="job"), pytest.param(WEBHOOK_STEP, "webhooks.opsloop.dev", id="webhook")],
+)
+def test_a_step_that_opsloop_lends_its_rights_to_takes_the_same_right_of_who_writes_it(
+    api: Api, guarded: str, step: Object, right: str
+) -> None:
+    body = named(f"lent-{step['type']}", at("Runbook", steps=[step]))
+    status, answer = create(api, guarded, body, user="author")
+    assert status == 403 and right in answer["message"]
+    assert create(api, guarded, body, dry=False, user="lender")[0] == 201
+    path = f"runbooks/{body['metadata']['name']}"
+    assert patch(api, guarded, path, {"spec": {"serviceAccountName": "admin"}}, "author")[0] == 403
+    assert patch(api, guarded, path, {"spec": {"steps": [step, {"type": "wait"}]}}, "author")[0] == 403
+    assert patch(api, guarded, path, {"spec": {"safety": {"mode": "dryRun"}}}, "author")[0] == 200
+    assert patch(api, guarded, path, {"spec": {"steps": [{"type": "wait"}]}}, "author")[0] == 200, "it may be taken out"
