@@ -178,7 +178,8 @@ async def test_a_job_is_ended_by_its_deadline(tenant: Tenant) -> None:
         "deadline": "5s",
     }
     ended, _ = await run(tenant, sleeps)
-    assert ended.state == "Failed" and "deadline" in ended.message
+    assert ended.state == "Failed" and "deadline" in ended.message, ended
+    assert ended.tail == "begun", "its log is still there"
 
 
 async def test_a_job_as_somebody_else_or_with_more_than_restricted_is_refused_by_the_api_server(tenant: Tenant) -> None:

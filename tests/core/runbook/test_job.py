@@ -32,6 +32,8 @@ def test_no_field_of_a_step_leads_out_of_the_restrictions(asked: dict[str, Any])
     spec = body["spec"]["template"]["spec"]
     (container,) = spec["containers"]
     assert set(spec) == {
+        "activeDeadlineSeconds",
+        "terminationGracePeriodSeconds",
         "restartPolicy",
         "serviceAccountName",
         "automountServiceAccountToken",

@@ -14,6 +14,7 @@ from opsloop.names import INCIDENT
 
 NOBODY = 65534  # user and group of the container, whatever its image says
 KEPT = 24 * 3600  # seconds for which a Job that ended is kept for people to look at
+NO_POD = 60  # seconds after the deadline at which a Job ends whose pod never began
 LONGEST_NAME = 63
 SCRATCH = "64Mi"  # of /tmp, the one place that can be written
 
@@ -42,11 +43,15 @@ def manifest(name: str, incident: Incident, account: str, job: Job, variables: M
             "completions": 1,
             "parallelism": 1,
             "podReplacementPolicy": "Failed",
-            "activeDeadlineSeconds": max(1, int(job.deadline.total_seconds())),
+            "activeDeadlineSeconds": _seconds(job) + NO_POD,
             "ttlSecondsAfterFinished": KEPT,
             "template": {"metadata": {"labels": labels}, "spec": _pod(account, job, variables)},
         },
     }
+
+
+def _seconds(job: Job) -> int:
+    return max(1, int(job.deadline.total_seconds()))
 
 
 def _pod(account: str, job: Job, variables: Mapping[str, str]) -> dict[str, Any]:
@@ -69,6 +74,10 @@ def _pod(account: str, job: Job, variables: Mapping[str, str]) -> dict[str, Any]
     }
     return {
         "restartPolicy": "Never",
+        "activeDeadlineSeconds": _seconds(
+            job
+        ),  # of the pod: it stays with its log, which the Job's own deadline would delete
+        "terminationGracePeriodSeconds": 5,
         "serviceAccountName": account,
         "automountServiceAccountToken": job.token,
         "enableServiceLinks": False,

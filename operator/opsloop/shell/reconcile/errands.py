@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from opsloop.api.incident import Incident
@@ -125,18 +125,36 @@ class Errands:
     async def _ended(self, namespace: str, name: str, condition: Object) -> Errand:
         when = condition.get("lastTransitionTime")
         at = parse_time(when) if when else self.clock.now()
-        tail = await self._tail(namespace, name)
+        pods = await self._pods(namespace, name)
+        tail = await self._tail(pods)
         if condition["type"] == "Complete":
             return Errand("Done", f"Job {name} is complete", at, tail)
-        why = condition.get("message") or condition.get("reason") or "it says no reason"
+        why = _why(pods) or condition.get("message") or condition.get("reason") or "it says no reason"
         return Errand("Failed", f"Job {name} failed: {why}"[:500], at, tail)
 
-    async def _tail(self, namespace: str, name: str) -> str:
+    async def _pods(self, namespace: str, name: str) -> list[Object]:
+        return await self.reader.list(PODS, namespace, {"batch.kubernetes.io/job-name": name})
+
+    async def _tail(self, pods: Sequence[Object]) -> str:
         """The end of the log of the Job's pod; why there is none, where it cannot be read."""
+        if not pods:
+            return "(it has no pod any more)"
+        meta = pods[0]["metadata"]
         try:
-            pods = await self.reader.list(PODS, namespace, {"batch.kubernetes.io/job-name": name})
-            text = await self.logs.tail(namespace, pods[0]["metadata"]["name"], LINES) if pods else ""
+            text = await self.logs.tail(meta["namespace"], meta["name"], LINES)
         except OpsloopError as error:
             return f"(its log cannot be read: {error})"[:200]
         clean = "".join(c if c.isprintable() or c == "\n" else " " for c in text)
         return clean.strip()[-LONGEST:] or "(it wrote nothing)"
+
+
+def _why(pods: Sequence[Object]) -> str:
+    """Why the Job's pod failed, in Kubernetes' words or by its exit code; empty where nothing says."""
+    status: Object = (pods[0].get("status") or {}) if pods else {}
+    if status.get("phase") == "Failed" and status.get("reason"):
+        return str(status.get("message") or status["reason"])
+    for container in status.get("containerStatuses") or []:
+        ended = (container.get("state") or {}).get("terminated") or {}
+        if ended.get("exitCode"):
+            return f"exit code {ended['exitCode']}"
+    return ""
