@@ -112,6 +112,11 @@ def test_a_look(seen: WorkloadFacts, item: Incident | None, before: ActRecord | 
     assert look(seen, item, before) == found
 
 
+def test_a_paused_deployment_is_not_restarted_as_no_pod_would_start() -> None:
+    paused = replace(workload("shop:v2"), rollout=replace(OBSERVED, paused=True))
+    assert look(paused, asks("restart")) == ("Refused", "DeploymentPaused", [])
+
+
 def test_a_stop_refuses_what_is_not_written_and_waits_for_what_is() -> None:
     assert look(pods(4, 4), asks(), record(), stop=STOP) == ("Refused", "Stopped", [])
     assert look(pods(6, 4), asks(), record("Written"), after=5000, stop=STOP)[0] == "Written"

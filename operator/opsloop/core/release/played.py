@@ -15,7 +15,7 @@ from opsloop.core.facts import ReleaseFacts, WorkloadFacts
 from opsloop.core.release import ReleaseBuilder, stopped
 from opsloop.core.release.pods import TICK
 from opsloop.core.release.restart import stamp_of, stamped
-from opsloop.core.release.rollout_state import WRITE_REFUSED, Obstacle, refusal_of, with_trouble
+from opsloop.core.release.rollout_state import DEPLOYMENT_PAUSED, WRITE_REFUSED, Obstacle, refusal_of, with_trouble
 from opsloop.core.stop import STOPPED
 
 # Named reasons
@@ -83,6 +83,8 @@ def _refusal(builder: ReleaseBuilder, workload: WorkloadFacts, record: ActRecord
         return Obstacle(DECISION_OVER, f"{record.incident} does not want it any more")
     if builder.status.live != (digest or act.digest):
         return Obstacle(LIVE_MOVED, "another revision is live than when it was decided")
+    if record.type == "restart" and workload.rollout.paused:
+        return Obstacle(DEPLOYMENT_PAUSED, f"Deployment {workload.name} is paused: Kubernetes would start no pod")
     if record.type == "scale" and workload.replicas not in (record.from_replicas, record.to_replicas):
         text = f"Deployment {workload.name} has {workload.replicas} pods, it had {record.from_replicas}"
         return Obstacle(REPLICAS_CHANGED, text)

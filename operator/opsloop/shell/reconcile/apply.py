@@ -170,7 +170,11 @@ def _opens_gates(action: Action) -> bool:
 
 def _raises_exposure(action: Action) -> bool:
     """True if it brings a version to users, or moves live pods. Such an action follows from a status that an earlier reconcile stored."""
-    return isinstance(action, SetTemplate | ScaleDeployment | StartJob | CallWebhook) or _opens_gates(action) or _unpauses(action)
+    return (
+        isinstance(action, SetTemplate | ScaleDeployment | StartJob | CallWebhook)
+        or _opens_gates(action)
+        or _unpauses(action)
+    )
 
 
 def _is_act(action: Action) -> bool:
