@@ -16,7 +16,8 @@ from opsloop.api.slo import Tier
 from opsloop.core import conditions
 from opsloop.core.facts import Reading, TierVerdict, Unknown, Value, Verdict
 from opsloop.core.slo.budget import Spent
-from opsloop.entry.telemetry import MOST_LAG, MOST_SILENCE, Health, Metrics, build_app, serve, setup_logging
+from opsloop.entry.health import MOST_LAG, MOST_SILENCE, Health
+from opsloop.entry.telemetry import Metrics, build_app, serve, setup_logging
 from opsloop.shell.ports import ObjectKey
 from opsloop.shell.watch.workqueue import Queue
 from tests.builders.objects import evalcase, incident, release, runbook
@@ -67,6 +68,7 @@ def test_kopfs_line_per_event_is_left_out_and_its_objects_are_named(stream: io.S
 
 
 def sample(metrics: Metrics, name: str, **labels: str) -> float | None:
+    metrics.take()
     return metrics.registry.get_sample_value(name, labels)
 
 
@@ -284,3 +286,16 @@ async def test_the_endpoints_answer() -> None:
         assert await ask("/livez") == (503, '{"ok": false, "problems": ["the Lease elector has stopped"]}')
         assert await ask("/readyz") == (503, '{"ok": false, "problems": ["the first LIST is not done"]}')
     await runner.cleanup()
+
+
+async def test_a_scrape_keeps_the_event_loop_from_nothing_and_tells_one_moment() -> None:
+    """Objects that come while a thread renders belong to the next scrape."""
+    metrics, seen, looks = Metrics(), [release()], list[str]()
+    metrics.watch_releases(lambda: [(one, None) for one in seen])
+    seen[0] = release(status=ReleaseStatus(conditions=WAITS))
+    rendering = asyncio.create_task(metrics.rendered())
+    await asyncio.sleep(0)
+    seen.clear()
+    looks.append((await rendering).decode())
+    looks.append((await metrics.rendered()).decode())
+    assert ["ForAPerson" in text for text in looks] == [True, False]

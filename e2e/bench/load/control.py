@@ -9,7 +9,7 @@ import sys
 import time
 from pathlib import Path
 
-BEAT = 0.1  # seconds, as `opsloop.entry.telemetry.BEAT`
+BEAT = 0.1  # seconds, as `opsloop.entry.health.BEAT`
 
 
 def starved() -> float:

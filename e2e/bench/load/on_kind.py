@@ -200,7 +200,7 @@ def follow_log(shift: Shift) -> None:
     FOLDER.mkdir(parents=True, exist_ok=True)
     pod = shift.operator_pod()
     command = [str(paths.KUBECTL), "-n", shift.ops, "logs", "-f", str(pod)]
-    with Path(FOLDER / f"load-on-kind-{pod}.log").open("wb") as file:
+    with Path(FOLDER / f"load-on-kind-{pod}.log").open("ab") as file:
         subprocess.Popen(command, stdout=file, stderr=subprocess.STDOUT, env=environment())  # ends with the pod
 
 

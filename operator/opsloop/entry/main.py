@@ -18,13 +18,14 @@ from opsloop.core.correlation.method import Method
 from opsloop.core.tickets.house import House
 from opsloop.entry import openapi
 from opsloop.entry.collector import collect_at_rest, keep_responsive
+from opsloop.entry.health import Health
 from opsloop.entry.http_server import in_json, listen
 from opsloop.entry.intake_http import intake_routes
 from opsloop.entry.leader_election import Elector, identity_of
 from opsloop.entry.notifications import Notifications, connect_receivers, load_notifications
 from opsloop.entry.settings import Settings, load, load_house, load_method
 from opsloop.entry.sources import SourceConfig, connect_sources, load_sources
-from opsloop.entry.telemetry import Health, Metrics, build_app, serve, setup_logging
+from opsloop.entry.telemetry import Metrics, build_app, serve, setup_logging
 from opsloop.entry.watches import build_registry, kopf_settings, run_kopf
 from opsloop.entry.wiring import Operator
 from opsloop.shell.notify.events import EventPoster

@@ -1,4 +1,4 @@
-"""Telemetry of this process: JSON logs, /metrics, /livez and /readyz."""
+"""Telemetry of this process: JSON logs, /metrics, and the answers of `entry.health` at /livez and /readyz."""
 
 import asyncio
 import json
@@ -6,8 +6,7 @@ import logging
 import sys
 import time
 from collections.abc import Callable, Iterable
-from pathlib import Path
-from typing import Any, TextIO
+from typing import Any, TextIO, TypeVar
 
 from aiohttp import web
 from prometheus_client import (
@@ -22,6 +21,7 @@ from prometheus_client import (
 
 from opsloop.api.incident import Incident
 from opsloop.core.stop import Stop
+from opsloop.entry.health import Health
 from opsloop.entry.release_metrics import (
     Budget,
     ConditionCollector,
@@ -35,20 +35,9 @@ from opsloop.entry.release_metrics import (
 from opsloop.shell.ports import ObjectKey
 from opsloop.shell.watch.workqueue import Queue
 
-MOST_SILENCE = 900.0  # seconds without a watch event and a resync after which the process is not alive
-MOST_LAG = 5.0  # seconds by which the event loop may be late
-BEAT = 0.1
-HELD = 1.0  # seconds for which the worst lag is told: probes and scrapes come seldom
+T = TypeVar("T")
 ROLLOUT_BUCKETS = (10, 30, 60, 120, 300, 600, 1800, 3600, 7200, 14400, 43200, 86400)
 BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)
-
-
-def starved() -> float:
-    """Seconds for which this thread has waited for a CPU that others had; 0 where the kernel does not say."""
-    try:
-        return int(Path("/proc/thread-self/schedstat").read_text().split()[1]) / 1e9
-    except (OSError, IndexError, ValueError):
-        return 0.0
 
 
 class JsonFormatter(logging.Formatter):
@@ -85,6 +74,7 @@ class Metrics:
 
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
+        self._before: list[Callable[[], None]] = []  # what is read for each scrape
         r = self.registry
         self._reconciles = Counter(
             "opsloop_reconciles", "Reconciles by kind and result.", ["kind", "result"], registry=r
@@ -204,25 +194,47 @@ class Metrics:
 
     def watch(self, queue: Queue, leading: Callable[[], bool]) -> None:
         """Reads the queue and the leadership at each scrape."""
-        self._depth.set_function(lambda: queue.depth)
-        self._oldest.set_function(lambda: queue.oldest)
-        self._leader.set_function(lambda: float(leading()))
+        self._before += [
+            lambda: self._depth.set(queue.depth),
+            lambda: self._oldest.set(queue.oldest),
+            lambda: self._leader.set(float(leading())),
+        ]
+
+    def _taken(self, read: Callable[[], Iterable[T]]) -> Callable[[], Iterable[T]]:
+        """These objects as of the last scrape: it is rendered in a thread, while the event loop goes on and changes them."""
+        kept: list[tuple[T, ...]] = [()]
+
+        def take() -> None:
+            kept[0] = tuple(read())
+
+        self._before.append(take)
+        return lambda: kept[0]
+
+    def take(self) -> None:
+        """Looks at all that is watched; in the event loop, before each rendering of the registry."""
+        for look in self._before:
+            look()
+
+    async def rendered(self) -> bytes:
+        """The text of a scrape. With a thousand Releases it takes more than 100 ms, so that a thread renders it."""
+        self.take()
+        return await asyncio.to_thread(generate_latest, self.registry)
 
     def watch_releases(self, seen: Seen, budget: Budget = unknown_budget) -> None:
         """Reads the Releases, their last readings and their error budgets at each scrape."""
-        self.registry.register(ReleaseCollector(seen, budget))
+        self.registry.register(ReleaseCollector(self._taken(seen), budget))
 
     def watch_incidents(self, incidents: Callable[[], Iterable[Incident]]) -> None:
         """Reads the Incidents at each scrape."""
-        self.registry.register(IncidentCollector(incidents))
+        self.registry.register(IncidentCollector(self._taken(incidents)))
 
     def watch_conditions(self, kind: str, objects: Objects) -> None:
         """Reads the conditions of the objects of a kind at each scrape."""
-        self.registry.register(ConditionCollector(kind, objects))
+        self.registry.register(ConditionCollector(kind, self._taken(objects)))
 
     def watch_stops(self, stops: Callable[[], Iterable[Stop]]) -> None:
         """Reads the Stops in effect at each scrape."""
-        self.registry.register(StopCollector(stops))
+        self.registry.register(StopCollector(self._taken(stops)))
 
     def reconciled(self, key: ObjectKey, result: str, seconds: float) -> None:
         """Counts one reconcile and its duration."""
@@ -307,63 +319,11 @@ class Metrics:
         self._blocked.observe(max(0.0, seconds - starved))
 
 
-class Health:
-    """Liveness and readiness. Run `beat` as a task; call `touch` after each watch event and each resync."""
-
-    def __init__(
-        self,
-        elector_alive: Callable[[], bool],
-        ready: Callable[[], bool],
-        metrics: Metrics,
-        clock: Callable[[], float] = time.monotonic,
-        starved: Callable[[], float] = starved,
-    ) -> None:
-        """`starved`: seconds for which this thread has waited for a CPU so far."""
-        self._elector_alive, self._ready, self._metrics, self._clock = elector_alive, ready, metrics, clock
-        self._starved = starved
-        self._touched = self._beaten = clock()
-        self._late = self._late_until = 0.0
-        self._leaving = False
-
-    def leave(self) -> None:
-        """Notes that this process is about to end: it is not ready for anything new."""
-        self._leaving = True
-
-    def touch(self) -> None:
-        """Notes a sign of life of the API server."""
-        self._touched = self._clock()
-
-    async def beat(self) -> None:
-        """Measures the lag of the event loop until cancelled."""
-        while True:
-            self._beaten, before = self._clock(), self._starved()
-            await asyncio.sleep(BEAT)
-            now = self._clock()
-            late = max(0.0, now - self._beaten - BEAT)
-            if late >= self._late or now > self._late_until:
-                self._late, self._late_until = late, now + HELD
-            self._metrics.loop_lag(late, self._late, self._starved() - before)
-
-    def problems(self) -> list[str]:
-        """Reasons for not being alive; empty = alive."""
-        silent, late = self._clock() - self._touched, max(self._late, self._clock() - self._beaten - BEAT)
-        return [
-            *([f"no watch event and no resync for {silent:.0f} s"] if silent > MOST_SILENCE else []),
-            *([f"the event loop is {late:.1f} s late"] if late > MOST_LAG else []),
-            *([] if self._elector_alive() else ["the Lease elector has stopped"]),
-        ]
-
-    def waits_for(self) -> list[str]:
-        """Reasons for not being ready; empty = ready, as a standby is too."""
-        ending = ["this process is about to end"] if self._leaving else []
-        return ending + ([] if self._ready() else ["the first LIST is not done"])
-
-
 def build_app(metrics: Metrics, health: Health) -> web.Application:
     """/metrics, /livez, /readyz."""
 
     async def serve_metrics(_: web.Request) -> web.Response:
-        return web.Response(body=generate_latest(metrics.registry), headers={"Content-Type": CONTENT_TYPE_LATEST})
+        return web.Response(body=await metrics.rendered(), headers={"Content-Type": CONTENT_TYPE_LATEST})
 
     async def livez(_: web.Request) -> web.Response:
         return _answer(health.problems())
