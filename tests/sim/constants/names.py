@@ -35,7 +35,7 @@ JUDGED: Mapping[str, str] = {
     "incident.consent": "PATIENCE",
     "incident.plays": "NO_TIMEOUT TAKEN_UP",
     "incident.recovery": "QUIET",
-    "incident.suspicion": "SCRAPES MOST_HELD MOST_TAKEOVER",
+    "incident.suspicion": "SCRAPES MOST_HELD MOST_TAKEOVER EPISODE",
     "incident.suspects": "ONE_ACT",
     "incident.weights": (
         "QUARTER PROVEN_MOST ROLLOUTS WEIGHTS.lookback WEIGHTS.prompt WEIGHTS.soon WEIGHTS.late WEIGHTS.slack WEIGHTS.own WEIGHTS.hop WEIGHTS.within"
@@ -132,6 +132,7 @@ NOT_JUDGED: Mapping[str, tuple[str, str]] = {
     "slo.query_budget": (_CLOCK, "_MINUTE"),
     "release.notices": (f"{_AGAIN}; {_SIZE}", "MOST_NOTICES LONGEST RETRY"),
     "slo.remarks": (_SIZE, "_ROUND"),
+    "slo.rules": ("how often Prometheus evaluates an exported rule, not what it decides", "_PER_WINDOW"),
     "slo.selectors": (_SIZE, "_LONGEST"),
     "slo.tiers": (f"{_CLOCK}; the period of the SRE workbook's factors", "_BASE _HOUR"),
     "slo.traffic": (f"{_CLOCK}: the same hour of another day", "HOUR AGO"),

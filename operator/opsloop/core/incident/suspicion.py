@@ -30,9 +30,7 @@ SCRAPES = 2  # each SLI is scraped once since the caller's, and once more for on
 MOST_HELD = timedelta(minutes=1)  # however rarely is scraped
 MOST_TAKEOVER = timedelta(seconds=10)  # two looks of two Incidents
 SOONEST = timedelta(seconds=1)
-EPISODE = timedelta(
-    days=1
-)  # in which pods that are missing delay one first call of a caller, unless they prove to be its root
+EPISODE = timedelta(days=1)  # in it missing pods delay one first call of a caller, unless they prove to be its root
 TOO_FEW = "has too few pods"
 
 

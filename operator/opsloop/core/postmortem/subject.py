@@ -280,11 +280,11 @@ def _redactor(incident: Incident, release: Release | None) -> Redactor:
 
 
 def _calls(page: Page | None) -> Page | None:
-    """The calls that reached a person: when the thread ended would render the document once more."""
+    """The calls that reached a person: when the thread ended, or what a receiver answered, would render the document once more."""
     if page is None:
         return None
     calls = [m for m in page.messages if m.action == "trigger" and m.state == "Sent"]
-    return page.model_copy(update={"messages": calls})
+    return page.model_copy(update={"messages": calls, "receivers": []})
 
 
 _AS_JSON = TypeAdapter(PostmortemSubject)

@@ -27,6 +27,9 @@ LONGEST_BACKOFF = 300.0
 LONGEST_URGENT_BACKOFF = 5.0
 URGENT_WORKERS = 16  # idle coroutines: a worker for each canary that is in traffic, within reason
 FILING_WORKERS = 4  # of keys that file what the intake stored
+FILING_PAUSE = (
+    0.1  # seconds after a run of such a key until its next one: they wait behind no others that would join requests
+)
 URGENT_LIMIT = 20.0  # seconds for one urgent run
 CONFLICT_DELAY = 0.05  # seconds in which the watch brings the newer object
 CONFLICTS = 5  # so many in a row are retried after CONFLICT_DELAY; then they back off like any error
@@ -65,6 +68,7 @@ class Queue:
         self._in_lane: set[ObjectKey] = set()  # dirty keys that wait in the urgent lane
         self._dirty: dict[ObjectKey, float] = {}  # key -> loop time since when it waits
         self._active: set[ObjectKey] = set()
+        self._filed: dict[ObjectKey, float] = {}  # filing key -> loop time of the end of its last run
         self._timers: dict[ObjectKey, asyncio.TimerHandle] = {}
         self._failures: dict[ObjectKey, int] = {}
         self._conflicts: dict[ObjectKey, int] = {}
@@ -113,8 +117,11 @@ class Queue:
         if self._urgent(key):
             self._in_lane.add(key)
             self._waiting_urgent.put_nowait(key)
+        elif fresh and self._filing(key):
+            loop = asyncio.get_running_loop()
+            loop.call_at(self._filed.get(key, -FILING_PAUSE) + FILING_PAUSE, self._waiting_filing.put_nowait, key)
         elif fresh:
-            (self._waiting_filing if self._filing(key) else self._waiting).put_nowait(key)
+            self._waiting.put_nowait(key)
 
     def enqueue_after(self, key: ObjectKey, seconds: float) -> None:
         """Requests a run for this key after so many seconds at the latest; of several times the earliest holds."""
@@ -159,6 +166,8 @@ class Queue:
                 await self._handle(key, min(limit, self._limit))
             finally:
                 self._active.discard(key)
+                if self._filing(key):
+                    self._filed[key] = asyncio.get_running_loop().time()
                 if key in self._dirty:
                     self._put(key)
 
