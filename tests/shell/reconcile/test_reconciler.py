@@ -4,7 +4,7 @@ from datetime import timedelta
 
 import pytest
 
-from opsloop.errors import Conflict
+from opsloop.errors import Conflict, NotFound
 from opsloop.shell.ports import RELEASES
 from opsloop.shell.reconcile.reconciler import reconcile
 from tests.builders.objects import V1, evalcase, incident, runbook
@@ -60,6 +60,20 @@ async def test_what_is_being_deleted_is_let_go() -> None:
     going["metadata"]["deletionTimestamp"] = "2026-01-05T09:00:00Z"
     on.seed(going)
     assert await reconcile(on.runtime, KEY) is None and on.cluster.writes == []
+
+
+async def test_what_was_deleted_while_it_was_decided_on_is_no_failure() -> None:
+    on = bench()
+    on.cluster.remove(RELEASES, NS, "answers")
+    assert on.runtime.cache.get("Release", NS, "answers"), "the watch has not told yet"
+    assert await reconcile(on.runtime, KEY) is None
+
+
+async def test_what_else_is_missing_is_a_failure() -> None:
+    on = bench()
+    on.cluster.fail_next = [NotFound("namespaces shop not found")]
+    with pytest.raises(NotFound):
+        await reconcile(on.runtime, KEY)
 
 
 async def test_an_unreadable_object_is_left_alone() -> None:

@@ -22,6 +22,7 @@ from opsloop.shell.reconcile import guarded, observe
 from opsloop.shell.reconcile.apply import apply_decision
 from opsloop.shell.reconcile.garbage import collect_garbage
 from opsloop.shell.runtime import Runtime
+from opsloop.shell.watch.resync import WATCHED
 
 # Alerts that are encoded as fast as one is placed, or counted for its Incident, or a ticket read
 SEARCHED, COUNTED, TICKET = 10, 5, 10
@@ -59,10 +60,27 @@ async def reconcile(runtime: Runtime, key: ObjectKey) -> timedelta | None:
         decision = await _decide(runtime, kind, namespace, name)
         if decision is None:
             return None
-        await _timed(runtime, kind, "apply", apply_decision(runtime, kind, obj, decision))
+        try:
+            await _timed(runtime, kind, "apply", apply_decision(runtime, kind, obj, decision))
+        except NotFound:
+            if not await _is_gone(runtime, kind, namespace, name):
+                raise
+            return None  # deleted meanwhile: the watch tells of it, and the next look lets it go
     if isinstance(decision.status, ReleaseStatus):
         await collect_garbage(runtime, namespace, name, listed=[r.digest for r in decision.status.revisions])
     return decision.look_again
+
+
+async def _is_gone(runtime: Runtime, kind: str, namespace: str, name: str) -> bool:
+    """Whether the object itself, as the API server has it, is there no more."""
+    resource = {one.kind: one for one in WATCHED}.get(kind)
+    if resource is None:
+        return False
+    try:
+        await runtime.reader.metadata(resource, namespace, name)
+    except NotFound:
+        return True
+    return False
 
 
 async def _let_go(runtime: Runtime, namespace: str, name: str) -> timedelta | None:
