@@ -44,6 +44,14 @@ def test_a_canary_beside_it(live: WorkloadFacts, claims: dict[str, Any], cause: 
     assert said is None or (cause in said.message and "kubectl set image deployment/answers" in said.message)
 
 
+def test_a_guarded_deployment_holds_every_image_so_the_guard_is_to_be_taken_off_first() -> None:
+    live = replace(workload(), strategy="Recreate")
+    release = release_asking()
+    guarded = release.model_copy(update={"spec": release.spec.model_copy(update={"guard": True})})
+    said = refusal(facts(guarded, workload=live), live)
+    assert said is not None and "take spec.guard off" in said.message and "kubectl set image" in said.message
+
+
 def test_the_target_is_refused_and_goes_on_by_itself_when_the_deployment_is_changed() -> None:
     status = status_with(target("Promoted", "v1", ended_at=at(1)), ADOPTED)
     recreate = replace(workload(), strategy="Recreate")

@@ -33,6 +33,8 @@ def claims_of(template: Mapping[str, Any]) -> list[str]:
 def refusal(facts: ReleaseFacts, workload: WorkloadFacts) -> Obstacle | None:
     """Why no canary may run beside this Deployment, with what to do instead; None where one may."""
     instead = f"ship with kubectl set image deployment/{workload.name}: it is watched, and rolled back if it does harm"
+    if facts.release.spec.guard:
+        instead = f"take spec.guard off (with spec.version and spec.images in), then {instead}"
     if cause := _cause(workload, facts.claims):
         return Obstacle(RUNS_ALONE, f"a canary cannot run beside the live pods: {cause}; {instead}")
     if facts.beside is not None and facts.beside.unready:
