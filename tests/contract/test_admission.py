@@ -219,7 +219,7 @@ def guarded(api: Api, namespace: str) -> Iterator[str]:
     for user, rules in users.items():
         grant(api, namespace, user, rules)
     own = [found for found in documents if found["kind"].startswith("ValidatingAdmissionPolicy")]
-    assert len(own) == 14
+    assert len(own) == 16
     where = {"matchLabels": {"kubernetes.io/metadata.name": namespace}}
     for found in own:
         found["metadata"]["name"] = f"{namespace}{found['metadata']['name'].removeprefix('opsloop-opsloop-system')}"

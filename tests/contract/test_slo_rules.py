@@ -97,7 +97,7 @@ def test_it_loads_the_file(binary: Path, down: bool) -> None:
     groups = [
         {**group, "name": f"{number}-{group['name']}"}  # the Releases of this test have one name
         for number, item in enumerate(items)
-        for group in rules.rule_groups(item, SCOPE, timedelta(seconds=30), down)
+        for group in rules.rule_groups(item, SCOPE, timedelta(seconds=30), 'namespace="ops"' if down else None)
     ]
     with real.running(binary, yaml.safe_dump({"groups": groups})) as server:
         answer = server.get("/api/v1/rules")

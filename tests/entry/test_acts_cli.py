@@ -97,7 +97,7 @@ async def test_an_order_names_its_digest_and_says_when_and_by_whom_and_may_be_gi
         assert await call(cluster, "approve", "answers") == 0
         stored = cluster._cluster.find(RELEASES, NS, "answers")
         values.append(stored["metadata"]["annotations"]["opsloop.dev/approve"])
-    assert all(v.startswith("v4/50 #20") and v.endswith(" by alice") for v in values) and values[0] != values[1]
+    assert all(v.startswith(f"{V4}/50 #20") and v.endswith(" by alice") for v in values) and values[0] != values[1]
     assert await call(cluster, "abort", "answers") == 0
     assert cluster._cluster.find(RELEASES, NS, "answers")["metadata"]["annotations"]["opsloop.dev/abort"].startswith(V4)
 

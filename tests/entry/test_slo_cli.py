@@ -24,7 +24,10 @@ def run(*argv: object) -> int:
 def test_a_file_of_rules(capsys: pytest.CaptureFixture[str]) -> None:
     assert run("rules", "-f", EXAMPLE, "-n", "shop") == 0
     groups = yaml.safe_load(capsys.readouterr().out)["groups"]
-    assert [group["name"] for group in groups] == ["opsloop-shop-answers-sli-1h-5m", "opsloop-shop-answers-sli-6h-30m"]
+    assert [group["name"] for group in groups] == [
+        "opsloop-shop-answers-sli-1h-5m-14.4",
+        "opsloop-shop-answers-sli-6h-30m-6",
+    ]
     assert 'pod=~"(answers|answers-canary)-' in groups[0]["rules"][1]["expr"]
     assert [rule["labels"]["opsloop_severity"] for group in groups for rule in group["rules"] if "alert" in rule] == [
         "sev1",

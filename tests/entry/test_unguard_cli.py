@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from opsloop.entry.cli import commands
+from opsloop.errors import Conflict
 from opsloop.shell.ports import DEPLOYMENTS
 from opsloop.simulator.fakes.cluster import FakeCluster
 from tests.shell.reconcile.test_guarded import BY_OTHERS, RUNS, guards, paused
@@ -51,3 +52,18 @@ def test_another_namespace_and_what_others_paused_are_not_touched() -> None:
     assert run(cluster, "unguard", "--force") == 0
     assert run(FakeCluster(paused(), *RUNS), "unguard", "-n", "elsewhere") == 0
     assert deployment(cluster)["spec"]["paused"] and cluster.writes == []
+
+
+def test_one_that_changed_meanwhile_is_looked_at_again() -> None:
+    cluster = FakeCluster(paused(), *RUNS)
+    real, failed = cluster.json_patch, list[int]()
+
+    async def patch(*arguments: Any, **more: Any) -> Any:
+        if not failed:
+            failed.append(1)
+            raise Conflict("the object has been modified")
+        return await real(*arguments, **more)
+
+    cluster.json_patch = patch  # type: ignore[method-assign]
+    assert run(cluster, "unguard") == 0
+    assert not deployment(cluster)["spec"].get("paused")

@@ -12,6 +12,7 @@ from opsloop.shell.ports import DEPLOYMENTS, RELEASES, REPLICASETS, Object
 from tests.builders.objects import V1, V2, V3, V4
 from tests.sim.shift import Shift, release_object, runbook_object, seconds
 from tests.sim.shop import NS, Shop, version_of
+from tests.sim.test_admission import complete, pin, rewriting
 
 pytestmark = [pytest.mark.asyncio, pytest.mark.looptime]
 
@@ -375,3 +376,23 @@ async def test_dying_at_any_write_it_ends_the_same(play: Callable[[Guarded], Awa
     for n in range(1, writes + 1):
         shift, _ = await _played(n, play)
         assert _end(shift) == _end(whole), f"died at write {n}: {shift.shop.cluster.writes[n - 2 : n]}"
+
+
+@pytest.mark.parametrize(
+    "change", [pytest.param(complete, id="it fills in a field"), pytest.param(pin, id="it pins the image")]
+)
+async def test_what_the_api_server_makes_of_our_own_write_is_no_foreign_template(change: Any) -> None:
+    shift = Guarded()
+    await shift.adopt()
+    await shift.until_guarded()
+    shift.shop.set_image("v4", manager="helm")
+    await shift.until("v4", lambda: shift.target() == ("v4", "Promoted"))
+    await shift.until_guarded()
+    shift.shop.cluster.admission = rewriting(change)
+    shift.shop.annotate(RELEASES, "answers", undo="v4")
+    before = len(shift.patches())
+    await seconds(shift, 90)
+    record = shift.release().status.rollback
+    assert record is not None and record.state == "Done"
+    assert shift.patches()[before:] == [("v1", False), ("", True)]
+    await shift.operator.stop()

@@ -12,6 +12,7 @@ from opsloop.core.facts import Address
 from opsloop.core.release.stamps import RESTARTED_AT as RESTARTED
 from opsloop.errors import Forbidden, Unavailable
 from opsloop.shell.ports import DEPLOYMENTS, INCIDENTS, JOBS, RUNBOOKS, STOPS, Object
+from opsloop.shell.watch.stops import Stops
 from tests.sim.operator import SETTINGS
 from tests.sim.shift import Shift, release_object, runbook_object, seconds
 from tests.sim.shop import NS, Shop
@@ -351,4 +352,99 @@ async def test_what_was_passed_over_and_why_is_in_the_timeline() -> None:
         "quiet (it is for sev2, this is sev1)",
     ):
         assert words in entry.message
+    await shift.operator.stop()
+
+
+async def test_a_lowered_mode_stops_what_was_granted_and_has_not_begun() -> None:
+    shift = shift_with({"type": "rollback"}, minConfidence=1.0)
+    await pushed(shift)
+    waits = [("rollback", "Requested", "")]
+    await shift.until("it waits", lambda: plays(shift)[:1] == waits and "minConfidence" in message_of(shift, "Acting"))
+    stored = shift.shop.cluster.find(RUNBOOKS, NS, "steps")
+    assert stored is not None
+    stored["spec"]["safety"]["mode"] = "dryRun"
+    shift.shop.cluster.seed(stored)
+    await seconds(shift, 15)
+    assert patches(shift) == []
+    await shift.operator.stop()
+
+
+async def test_a_job_ends_with_its_play() -> None:
+    shift = shift_with({**JOB, "job": {"image": "tools:1", "deadline": "2h"}, "verify": "sli"})
+    await pushed(shift)
+    await shift.until("it is created", lambda: shift.shop.cluster.find(JOBS, NS, NAME) is not None)
+    shift.shop.errors["v2"] = 0.0
+    await shift.until("mitigated", lambda: plays(shift)[0][1] == "Helped", most=900)
+    await seconds(shift, 5)
+    assert shift.shop.cluster.find(JOBS, NS, NAME) is None
+    await shift.operator.stop()
+
+
+async def test_a_job_that_a_stop_ends_is_deleted_until_it_is_gone() -> None:
+    shift = shift_with(JOB)
+    await pushed(shift)
+    await shift.until("it is created", lambda: shift.shop.cluster.find(JOBS, NS, NAME) is not None)
+    await seconds(shift, 6)
+    real, failed = shift.shop.cluster.delete, list[int]()
+
+    async def delete(resource: Any, *arguments: Any, **more: Any) -> Any:
+        if resource is JOBS and not failed:
+            failed.append(1)
+            raise Unavailable("500")
+        return await real(resource, *arguments, **more)
+
+    shift.shop.cluster.delete = delete  # type: ignore[method-assign]
+    shift.shop.cluster.seed({"kind": "Stop", "metadata": {"name": "now", "namespace": NS}, "spec": {"reason": "fire"}})
+    for _ in range(40):
+        shift.operator.failures.clear()
+        try:
+            await shift.one_second()
+        except AssertionError as error:
+            assert "retryable" in str(error)
+    assert failed and shift.shop.cluster.find(JOBS, NS, NAME) is None
+    await shift.operator.stop()
+
+
+async def test_jobs_that_may_not_be_read_any_more_keep_no_incident_from_going_on() -> None:
+    shift = shift_with(JOB)
+    await pushed(shift)
+    await shift.until("it is created", lambda: shift.shop.cluster.find(JOBS, NS, NAME) is not None)
+    await seconds(shift, 6)
+    await shift.operator.stop()
+    real = shift.shop.cluster.get
+
+    async def get(resource: Any, *arguments: Any, **more: Any) -> Any:
+        if resource is JOBS:
+            raise Forbidden("no right")
+        return await real(resource, *arguments, **more)
+
+    shift.shop.cluster.get = get  # type: ignore[method-assign]
+    await shift.until("it goes on", lambda: plays(shift)[0][1] != "Running", most=400)
+    await shift.operator.stop()
+
+
+async def test_a_play_ends_where_its_deployment_is_gone() -> None:
+    shift = shift_with(RESTART)
+    await pushed(shift)
+    await shift.until("it is ordered", lambda: shift.release().status.act is not None)
+    shift.shop.cluster.remove(DEPLOYMENTS, NS, "answers")
+    await shift.until("it ends", lambda: plays(shift)[0][1] != "Running", most=300)
+    await shift.operator.stop()
+
+
+async def test_a_call_that_a_stop_withheld_was_not_heard(monkeypatch: pytest.MonkeyPatch) -> None:
+    shift = shift_with(WEBHOOK)
+    await pushed(shift)
+    real, on = Stops.stands, [True]
+
+    async def stands(
+        self: Stops, namespace: str
+    ) -> bool:  # it is seen by the live read and not yet by the periodic one
+        return on[0] or await real(self, namespace)
+
+    monkeypatch.setattr(Stops, "stands", stands)
+    await shift.until("it was to begin", lambda: plays(shift)[:1] == [("webhook", "Refused", "Stopped")], most=120)
+    on[0] = False
+    await seconds(shift, 5)
+    assert errands(shift)[0] == 0
     await shift.operator.stop()

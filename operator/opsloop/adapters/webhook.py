@@ -22,6 +22,8 @@ TIMEOUT = aiohttp.ClientTimeout(total=10)
 IP = ipaddress.IPv4Address | ipaddress.IPv6Address
 Resolve = Callable[[str, int], Awaitable[Sequence[str]]]
 NAT64 = (ipaddress.ip_network("64:ff9b::/96"), ipaddress.ip_network("64:ff9b:1::/48"))
+# Where clouds serve metadata outside of the link-local range: Alibaba, Azure, AWS by IPv6
+METADATA = tuple(map(ipaddress.ip_address, ("100.100.100.200", "168.63.129.16", "fd00:ec2::254")))
 PRIVATE = tuple(
     ipaddress.ip_network(network)
     for network in ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "100.64.0.0/10", "fc00::/7")
@@ -42,8 +44,9 @@ def refusal(text: str, internal: bool) -> str:
     except ValueError:
         return f"{text} is no address that can be checked"
     for one in (address, *_hidden(address)):
-        if one.is_loopback or one.is_link_local or one.is_multicast or one.is_unspecified:
-            return f"{text} is a loopback, link-local, multicast or unspecified address"
+        local = one.is_link_local or getattr(one, "is_site_local", False)
+        if one.is_loopback or local or one.is_multicast or one.is_unspecified or one in METADATA:
+            return f"{text} is a loopback, link-local, multicast or unspecified address, or serves metadata of a cloud"
         private = any(one.version == network.version and one in network for network in PRIVATE)
         if private and not internal:
             return f"{text} is a private address, and this webhook is not marked internal in opsloop's settings"

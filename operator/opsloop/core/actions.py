@@ -270,6 +270,7 @@ class About:
     runbook: str = ""  # the one that acts, or acted last
     opened_by: str = ""  # the Incident whose alert this goes on with; "" = itself
     opened_for: str = ""  # and its service
+    opened_team: str = ""  # and its team
     since: datetime | None = None  # the first call of the alert
     called: tuple[str, ...] = ()  # severities of the calls of the alert until now, the present one last
 

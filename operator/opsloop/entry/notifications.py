@@ -108,7 +108,9 @@ def load_notifications(settings: Settings) -> Notifications:
         for r in file.routes
     )  # fmt: skip
     resent = frozenset(name for name, one in receivers.items() if FORMATS[one.format].resent)
-    made = Notifications(receivers, Routing(routes, default, resent), House(file.cluster, file.links))
+    made = Notifications(
+        receivers, Routing(routes, default, resent, frozenset(receivers)), House(file.cluster, file.links)
+    )
     _try(made, where)
     return made
 

@@ -104,3 +104,10 @@ def test_a_refused_page_of_a_crowd_matters_while_any_of_it_is_open() -> None:
     assert [m.state for m in after(open_).page.messages] == ["Decided"]  # type: ignore[union-attr]
     assert [m.state for m in after(over).page.messages] == ["GivenUp", "Decided"]  # type: ignore[union-attr]
     assert at(90) < NOW
+
+
+def test_a_crowd_is_ended_by_a_member_that_ended_a_call_of_its_own_before() -> None:
+    own = [call(91, "", number=2), call(95, "", number=3, action="resolve")]
+    alone = paged("answers-1", call(90, GROUP), *own, phase="Resolved")
+    sent = acts(facts(alone, seen=sli(0.0)), SendPage)
+    assert [(one.message.action, one.message.group) for one in sent] == [("resolve", GROUP)]

@@ -143,3 +143,19 @@ def test_the_root_of_a_fault_goes_on_at_the_receivers_of_the_merged_one_with_its
     (call,) = acts(seen, SendPage)
     assert call.alert == "uid-web-1" and call.receivers == ("oncall", "chat", "victims")
     assert (call.about.opened_by, call.about.opened_for) == ("web-1", merged.spec.service)
+
+
+def test_a_call_to_a_receiver_that_is_not_configured_any_more_goes_to_those_in_its_place() -> None:
+    stored = thread_of(message(state="Decided", to=["pager"]))
+    seen = facts(burnt(**stored), routing=Routing(default=("oncall",), known=frozenset({"oncall"})))
+    assert [one.receivers for one in acts(seen, SendPage)] == [("oncall",)]
+    assert after(seen).page.messages[0].to == ["oncall"]  # type: ignore[union-attr]
+
+
+def test_an_open_alert_at_a_receiver_that_was_renamed_goes_on_at_the_new_one() -> None:
+    stored = thread_of(message(state="Sent", to=["am"]))
+    stored["page"]["receivers"] = [{"name": "am", "taken": 1, "takenAt": at(2)}]
+    names = frozenset({"am2"})
+    seen = facts(burnt(**stored), routing=Routing(default=("am2",), resent=names, known=names))
+    assert [(one.page.message.action, one.page.receivers) for one in acts(seen, KeepPage)] == [("trigger", ("am2",))]
+    assert [one.receivers for one in acts(seen, SendPage)] == [("am2",)]

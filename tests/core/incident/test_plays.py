@@ -34,11 +34,10 @@ TWO: dict[str, Any] = {"steps": [{"type": "wait", "timeout": "30s"}, {"type": "r
 REQUESTED, RUNNING = play("Requested"), play("Running")
 
 
-def asked(*done: Any, books: Any = None, **more: Any) -> IncidentFacts:
-    status = more.pop("status", {})
-    return facts(
-        burnt("Mitigating", plays=list(done), **status), runbooks=(book(),) if books is None else books, **more
-    )
+def asked(*done: Any, books: Any = None, approved: bool = False, **more: Any) -> IncidentFacts:
+    status, meta = more.pop("status", {}), {"annotations": {"opsloop.dev/approve": "rollback-1"}} if approved else None
+    item = burnt("Mitigating", plays=list(done), meta=meta, **status)
+    return facts(item, runbooks=(book(),) if books is None else books, **more)
 
 
 # --- which play
@@ -142,7 +141,8 @@ def test_a_rollback_runs_by_itself_only_where_the_cause_is_sure(
 ) -> None:
     wanted = play("Requested", requested_at=at(requested))
     page = {"state": "Sent", "severity": "sev1", "dedupKey": "x", "decidedAt": at(0)}
-    seen = asked(wanted, books=(book(True, safety=safety),), status={"cause": cause, "page": page})
+    person = safety.get("mode") == "approve"
+    seen = asked(wanted, books=(book(True, safety=safety),), approved=person, status={"cause": cause, "page": page})
     assert plays(seen)[0][2:] == end
 
 
@@ -164,7 +164,9 @@ def test_nothing_is_undone_by_itself_for_a_harm_that_nobody_can_see(
 ) -> None:
     silent = {"type": "TelemetryKnown", "status": "False", "reason": "NoAnswer", "message": "", "lastTransitionTime": format_time(at(since))}  # fmt: skip
     root = service(live=V2, known=(ADOPTED, BAD), conditions=[silent])
-    found = plays(asked(REQUESTED, books=(book(True, safety={"mode": mode}),), root=root, seen=seen))
+    found = plays(
+        asked(REQUESTED, books=(book(True, safety={"mode": mode}),), approved=mode == "approve", root=root, seen=seen)
+    )
     assert found[0][2:] == end
 
 
@@ -395,3 +397,22 @@ def test_the_second_escalation_has_a_key_of_its_own() -> None:
 def test_plays_are_bounded() -> None:
     many = [play("DidNotHelp", attempt=n) for n in range(1, 33)]
     assert len(after(asked(*many)).plays) == 32
+
+
+@pytest.mark.parametrize(
+    ("safety", "approved", "type_", "state"),
+    [
+        pytest.param({}, False, "rollback", "Running", id="granted"),
+        pytest.param({"mode": "dryRun"}, True, "rollback", "Requested", id="the mode was lowered to dryRun since"),
+        pytest.param({"mode": "approve"}, False, "rollback", "Requested", id="to approve: nobody approved it"),
+        pytest.param({"mode": "approve"}, True, "rollback", "Running", id="to approve, and a person did"),
+        pytest.param({}, False, "wait", "Requested", id="what was granted was a step of another type, which stood there before"),
+    ],
+)  # fmt: skip
+def test_a_grant_is_of_the_mode_and_of_the_step_as_they_are_now(
+    safety: dict[str, Any], approved: bool, type_: str, state: str
+) -> None:
+    granted = book(True, safety=safety)
+    grants = [one.model_copy(update={"type": type_}) for one in granted.status.grants]
+    granted = granted.model_copy(update={"status": granted.status.model_copy(update={"grants": grants})})
+    assert plays(asked(REQUESTED, books=(granted,), approved=approved))[0][2] == state

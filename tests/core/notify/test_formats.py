@@ -176,3 +176,31 @@ def test_every_format_knows_all_severities() -> None:
     for one in FORMATS.values():
         assert one.severities.keys() == {"sev1", "sev2", "sev3", "sev4"}
         assert not one.words or set(one.severities.values()) <= set(one.words)
+
+
+def labels(body: Mapping[str, Any], **more: str) -> dict[str, str]:
+    """Labels of the alert at Alertmanager; `more`: those of the house."""
+    (call,) = calls("alertmanager", body, House(), Style("am", labels=more), {})
+    found: dict[str, str] = call.body[0]["labels"]
+    return found
+
+
+def test_labels_of_an_alert_stay_whoever_speaks_in_it() -> None:
+    first = labels(message(team="", service="web"))
+    heir = labels({**message(team="payments", opened_for="web", opened_team="", opened_by="checkout-1")})
+    assert first == heir, "the alert of a merged Incident goes on"
+    crowd = {team: labels({**message(team=team), "group": "shop/pages-1"}) for team in ("payments", "search")}
+    assert crowd["payments"] == crowd["search"], "one alert of a crowd of two teams"
+
+
+def test_labels_of_the_house_stand_where_opsloop_has_none() -> None:
+    assert labels(message(house=House()), cluster="prod-eu")["cluster"] == "prod-eu"
+
+
+def test_what_a_release_tells_late_is_no_ended_alert() -> None:
+    page = SendPage(
+        "checkout", "v2 waits", "uid-1", page_message(1, "trigger"), {}, about=About("Release", "checkout", since=at(0))
+    )
+    late = payload("shop", page, at(3600))
+    (call,) = calls("alertmanager", late, House(), Style("am"), {})
+    assert call.body[0]["endsAt"] > late["sentAt"]

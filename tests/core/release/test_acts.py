@@ -8,7 +8,7 @@ import pytest
 from opsloop.api.meta import format_time
 from opsloop.api.release import Command, ReleaseStatus
 from opsloop.core.actions import DeleteCanary, SetTemplate
-from opsloop.core.facts import RolloutState
+from opsloop.core.facts import Refusal, RolloutState
 from opsloop.core.release.commands import OBEYED, order
 from opsloop.core.release.restart import RESTARTING, WRITTEN_WITHIN
 from opsloop.core.release.stamps import RESTARTED_AT
@@ -20,6 +20,7 @@ from tests.builders.rollouts import (
     BLOCK,
     HOLD,
     NOW,
+    TEMPLATES,
     TRIED,
     actions_of,
     analysed,
@@ -322,3 +323,28 @@ def test_nothing_moves_without_an_order() -> None:
     assert end_of(step(release_asking(steps=LONG)))[0] == "Stepping" and end_of(dark())[0] in ("Dark", "Stepping")
     assert status_after(step(release_asking(steps=LONG))).target.weight == 20  # type: ignore[union-attr]
     assert TRIED.version == "v4"
+
+
+def test_an_order_to_a_weight_that_the_spec_has_no_more_orders_nothing_beyond_it() -> None:
+    order = Command(name="promote", value="v4/50", digest=V4, weight=50, reason="Obeyed", at=at(80))
+    steps = [{"weight": 20, "hold": "1h"}, {"weight": 100, "approve": True}]
+    seen = step(release_asking(annotations={"promote": "v4/50"}, steps=steps))
+    status = seen.release.status.model_copy(update={"commands": [order]})
+    seen = replace(seen, release=seen.release.model_copy(update={"status": status}))
+    after = status_after(seen).target
+    assert after is not None and (after.state, after.weight) == ("Stepping", 20)
+
+
+def test_an_approval_of_one_template_is_none_of_another_with_the_same_tag() -> None:
+    other = target("Stepping", version="v4", digest="feedfeedfeedfeed", started_at=at(99))
+    steps = [{"weight": 20}, {"weight": 50, "approve": True}, {"weight": 100}]
+    known = status_with(other, ADOPTED, revision("v4", "Canaried", digest="feedfeedfeedfeed"))
+    for named, reason in ((V4, "NothingToApprove"), ("feedfeedfeedfeed", "Obeyed")):
+        asking = release_asking(annotations={"approve": f"{named}/50"}, steps=steps)
+        seen = facts(asking, known, canary=canary(1, 1), templates={**TEMPLATES, "feedfeedfeedfeed": TEMPLATES[V4]})
+        assert [command.reason for command in status_after(seen).commands] == [reason]
+
+
+def test_a_restart_is_tried_though_a_write_before_it_was_refused() -> None:
+    denied = restarting("v1 #new", refusals=(Refusal("template", V1, "denied by a policy of old", at(10)),))
+    assert actions_of(denied, SetTemplate)

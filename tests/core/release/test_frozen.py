@@ -28,6 +28,7 @@ def freezes(until: float = 200, of: str = "", name: str = "web-1", phase: str = 
         pytest.param([freezes()], "web-1", "", id="the fix passes"),
         pytest.param([freezes()], "web-0", "web-1", id="a left-over annotation of another Incident passes nothing"),
         pytest.param([freezes(), freezes(of="answers", name="answers-1")], "web-1", "answers-1", id="the fix of one is no fix of the other"),
+        pytest.param([freezes(), freezes(of="answers", name="answers-1")], "web-1, answers-1", "", id="a fix of both passes both"),
         pytest.param([freezes(until=150), freezes(until=300, name="answers-1")], "", "answers-1", id="of two the one that ends last is told"),
     ],
 )  # fmt: skip

@@ -24,6 +24,7 @@ from tests.builders.rollouts import (
     condition_of,
     decide,
     facts,
+    gates_closed,
     incident_with_rollback,
     record,
     revision,
@@ -226,9 +227,18 @@ def test_the_end_of_the_guard_moves_nothing(asks: str, put_back: str) -> None:
     ]
     after = status_after(given_)
     assert condition_of(after, "Guarded") == ("False", "Unguarded")
-    assert after.target is not None and (after.target.state == "Cancelled") == (asks == "v4")
+    assert after.target is not None and after.target.state == "Cancelled", "nobody would judge its canary"
     over = status_after(situation(replace(seen(asks), guard=None), after, item))
     assert over.guard is None
+
+
+def test_the_end_of_the_guard_under_a_stop_takes_the_canary_out_and_unpauses_later() -> None:
+    stopped = replace(
+        situation(seen("v1"), status_with(target("Stepping"), ADOPTED, TRIED, guard=Guarding()), release(version="v1", dependsOn=[]), canary=canary(1, 1)),
+        stop=Stop("shop", "now", "fire"),
+    )  # fmt: skip
+    assert gates_closed(stopped) == {"c0"} and not actions_of(stopped, SetPaused)
+    assert condition_of(status_after(stopped), "Guarded")[1] == "Stopped"
 
 
 def test_a_held_template_that_the_api_server_refuses_is_not_in_the_way_of_pausing() -> None:

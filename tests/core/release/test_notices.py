@@ -104,4 +104,6 @@ def test_after_a_day_it_is_given_up_with_a_word() -> None:
     late = rollout.decide(after, NOW + timedelta(days=1, seconds=1))
     assert next(a for a in late.actions if isinstance(a, WithdrawPage)).receivers == ("deploys", "chat")
     assert "NoticeGivenUp" in [e.reason for e in late.events]
+    told = next(one for one in late.status.conditions if one.type == "Told")  # type: ignore[union-attr]
+    assert (told.status, told.reason) == ("False", "Untold")
     assert not [a for a in late.actions if isinstance(a, SendPage)]

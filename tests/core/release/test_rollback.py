@@ -179,3 +179,12 @@ def test_no_new_target_while_a_rollback_is_in_progress() -> None:
 )  # fmt: skip
 def test_events_of_a_rollback(situation: ReleaseFacts, event: str) -> None:
     assert event in {e.reason for e in decide(situation).events}
+
+
+def test_what_a_person_went_back_to_afterwards_is_not_rolled_back_by_the_old_decision() -> None:
+    undone = record("Done", name="", from_digest=V1, to_digest=V2, at=at(95))
+    status = status_with(target("Promoted", "v2", ended_at=at(1)), ADOPTED, BAD, live=V2, rollback=undone)
+    item = release(version="v2", images={"answers": "shop:v2"}, dependsOn=[])
+    seen = facts(item, status, workload=workload("shop:v2"), incidents=(incident_with_rollback(),))
+    assert not actions_of(seen, SetTemplate)
+    assert not [one for one in status_after(seen).revisions if one.blocked]

@@ -229,3 +229,9 @@ def test_what_the_canary_ran_is_what_is_promoted(images: dict[str, str], end: tu
     assert end_of(situation)[0] in (end[0], "Stepping") and after.revisions[-1].images == {"answers": promoted}
     if end[0] == "Rejected":
         assert end_of(situation) == end and after.revisions[-1].blocked is None
+
+
+def test_a_version_that_gave_way_to_another_one_is_tried_again_when_the_spec_comes_back_to_it() -> None:
+    gave_way = target("Cancelled", ended_at=at(90), reason="NewTarget", message="the spec asks for v5")
+    after = status_after(facts(release_asking(), status_with(gave_way))).target
+    assert after is not None and after.state == "Dark"

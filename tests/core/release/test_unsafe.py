@@ -1,5 +1,6 @@
 """Revisions that nothing is rolled back across: who says so, for which revision, and what it stops."""
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -97,3 +98,23 @@ def test_a_persons_undo_across_it_names_where_to_go(order: str, reason: str) -> 
     started = decision.status.rollback is not None  # type: ignore[union-attr]
     assert started == (reason == "UndoStarted") and ("RollbackUnsafe" in command.reason) == (reason == "RollbackUnsafe")
     assert reason == "UndoStarted" or f"opsloop.dev/undo=v2/{V1}" in command.message
+
+
+@pytest.mark.parametrize(
+    ("meta", "before", "unsafe"),
+    [
+        pytest.param(None, True, ["v2"], id="v3 without it: what was said of v2 stays"),
+        pytest.param({"annotations": SAFE}, False, ["v3"], id="v3 with it: it is said of v3 and not of v2"),
+    ],
+)
+def test_the_annotation_is_of_the_version_that_the_spec_asks_for_in_the_same_write(
+    meta: dict[str, Any] | None, before: bool, unsafe: list[str]
+) -> None:
+    bad = BAD.model_copy(update={"rollback_unsafe": before})
+    known = [ADOPTED, bad, revision("v3", "Canaried")]
+    status = ReleaseStatus(live=V2, revisions=known, target=target("Promoted", "v2"))
+    facts = release_facts(release(version="v3", status=status, meta=meta), workload=workload("shop:v2"), templates=TEMPLATES)  # fmt: skip
+    for _ in range(2):  # the target is of the version before at the first look
+        looked = decisions.decide(facts, NOW).status or facts.release.status
+        facts = replace(facts, release=facts.release.model_copy(update={"status": looked}))
+    assert [one.version for one in facts.release.status.revisions if one.rollback_unsafe] == unsafe

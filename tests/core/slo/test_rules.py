@@ -141,13 +141,15 @@ def test_several_objectives_each_with_its_labels() -> None:
 
 def test_a_backup_is_silent_while_the_operator_leads() -> None:
     item, series = release(BAD), SERIES["nothing but errors"]
-    leading = {"series": "opsloop_leader", "values": "1x120 0x120"}
-    groups = rules.rule_groups(item, SCOPE, SCRAPE, only_while_down=True)
+    leading = {"series": 'opsloop_leader{namespace="ops"}', "values": "1x120 0x120"}
+    groups = rules.rule_groups(item, SCOPE, SCRAPE, operator='namespace="ops"')
     fired = evaluate(groups, model([*series, leading]), times())
     by_tier = judged(item, model(series), times())
     down = milliseconds(START + 121 * SCRAPE)
     assert fired == {key: [at for at in moments if at >= down] for key, moments in by_tier.items()}
     assert evaluate(groups, model(series), times(60)) == judged(item, model(series), times(60)), "nobody scrapes it"
+    another = {"series": 'opsloop_leader{namespace="others"}', "values": "1x240"}
+    assert evaluate(groups, model([*series, another]), times(60)) == judged(item, model(series), times(60))
 
 
 def test_names_are_those_that_the_docs_promise() -> None:
@@ -167,6 +169,7 @@ def test_a_window_that_two_tiers_share_is_recorded_once() -> None:
     tiers = [TIERS[0], {**TIERS[0], "factor": 5, "severity": "sev2"}]
     groups = rules.rule_groups(release(BAD, tiers=tiers), SCOPE, SCRAPE)
     assert [sum("record" in rule for rule in group["rules"]) for group in groups] == [9, 0]
+    assert len({group["name"] for group in groups}) == 2, "Prometheus refuses a file with two groups of one name"
 
 
 @pytest.mark.parametrize(

@@ -275,3 +275,33 @@ async def test_a_crowds_alert_is_kept_by_its_own_key() -> None:
     desk.sender.send("shop", end)  # another Incident of the crowd ends it
     await asyncio.sleep(RESEND * 3)
     assert [p["action"] for p in desk.pager.pages] == ["trigger", "resolve"]
+
+
+async def test_what_was_taken_before_this_process_began_is_ended_with_its_incident() -> None:
+    desk = Desk()
+    desk.sender.keep("shop", KeepPage(action()))
+    await asyncio.sleep(1)
+    desk.sender.end("shop", "answers-1")
+    await asyncio.sleep(RESEND * 5)
+    assert [page["action"] for page in desk.pager.pages] == ["trigger", "resolve"]
+
+
+async def test_an_alert_of_a_crowd_that_no_look_asks_for_any_more_is_not_repeated_for_ever() -> None:
+    desk, mine = Desk(), action()
+    crowd = replace(mine, message=mine.message.model_copy(update={"group": "shop/pages-1"}))
+    desk.sender.send("shop", crowd)
+    await asyncio.sleep(1)
+    desk.sender.keep("shop", KeepPage(crowd))
+    desk.sender.end("shop", "answers-1")
+    await asyncio.sleep(3600)
+    before = len(desk.pager.pages)
+    await asyncio.sleep(3600)
+    assert len(desk.pager.pages) == before
+
+
+async def test_a_mistake_of_ours_is_a_failure_and_tried_again() -> None:
+    desk = Desk()
+    desk.pager.fail_next = [RuntimeError("can't start new thread")]
+    desk.sender.send("shop", action())
+    await asyncio.sleep(100)
+    assert len(desk.pager.pages) == 1

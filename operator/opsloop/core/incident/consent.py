@@ -11,6 +11,7 @@ from opsloop.core.incident.effect import ACTED, Ending, limit_of
 from opsloop.core.incident.paging import NO_RUNBOOK
 from opsloop.core.incident.state import IncidentBuilder, harmed_names
 from opsloop.core.release.silence import READ, told_in
+from opsloop.core.runbook.decide import is_void
 from opsloop.core.slo.burn_rate import TELEMETRY_UNKNOWN
 from opsloop.core.slo.merged import about
 
@@ -34,7 +35,10 @@ def grant_of(facts: IncidentFacts, current: Play) -> Grant | None:
     book = runbook_of(facts, current)
     key = facts.incident.metadata.name, current.step, current.attempt
     grants = [g for g in (book.status.grants if book else []) if (g.incident, g.step, g.attempt) == key]
-    return grants[-1] if grants else None
+    grants = [g for g in grants if g.type in ("", current.type)]
+    if book is None or not grants or is_void(grants[-1], book, facts.incident, current):
+        return None
+    return grants[-1]
 
 
 def refusal(facts: IncidentFacts, status: IncidentStatus, current: Play, now: datetime) -> Ending | None:

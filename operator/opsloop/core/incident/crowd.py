@@ -65,7 +65,8 @@ def was_ended(facts: IncidentFacts, group: str) -> bool:
 
 def groups_of(page: Page | None) -> list[str]:
     """Crowds in which the Incident was called since its thread was last resolved."""
-    return list(dict.fromkeys(m.group for m in thread.calls(page) if m.group))
+    named = dict.fromkeys(m.group for m in thread.messages_of(page) if m.group)
+    return [group for group in named if thread.calls(page, group)]
 
 
 def _messages(facts: IncidentFacts) -> Iterator[tuple[str, PageMessage]]:

@@ -16,7 +16,7 @@ from opsloop.core.incident.cause import written
 from opsloop.core.incident.paging import addressees, new_message, record
 from opsloop.core.incident.recovery import WENT_STALE
 from opsloop.core.incident.state import IncidentBuilder, burns_of
-from opsloop.core.notify.routing import PAGER
+from opsloop.core.notify.routing import MOST_RECEIVERS, PAGER
 from opsloop.core.slo.objectives import label
 from opsloop.names import ACKNOWLEDGE
 
@@ -39,6 +39,7 @@ def deliver(decision: IncidentBuilder) -> None:
     """The last part of a decision: notes what was delivered, ends the thread with the Incident, sends what is left."""
     for message in thread.undelivered(decision.facts.incident.status.page):
         _note(decision, message)
+    _follow_configuration(decision)
     _acknowledge(decision)
     _resolve(decision)
     for message in thread.undelivered(decision.status.page):
@@ -63,6 +64,22 @@ def _note(decision: IncidentBuilder, message: PageMessage) -> None:
     taken = [outcome.sent_at for outcome in outcomes.values() if outcome.sent_at is not None]
     if taken and message.state == "Decided":
         _delivered(decision, thread.ended(message, "Sent", min(taken)))
+
+
+def _follow_configuration(decision: IncidentBuilder) -> None:
+    """What an open thread told a receiver that is not configured any more is for those of its route in its place."""
+    page, gone = decision.status.page, decision.facts.routing.is_gone
+    for group in ("", *crowd.groups_of(page)):
+        first = min((m.number for m in thread.calls(page, group)), default=None)
+        since = [m for m in thread.messages_of(page) if m.group == group and first is not None and m.number >= first]
+        for message in since:
+            left = tuple(name for name in message.to if gone(name))
+            if message.state not in ("Decided", "Sent") or not left:
+                continue
+            to = [*message.to, *addressees(decision, message.severity, message.reason, group)]
+            to = [name for name in dict.fromkeys(to) if not gone(name)][:MOST_RECEIVERS]
+            record(decision, message.model_copy(update={"to": to}))
+            decision.execute(WithdrawPage(_key(decision), message.number, left))
 
 
 def _delivered(decision: IncidentBuilder, message: PageMessage) -> None:
@@ -291,6 +308,7 @@ def _about(decision: IncidentBuilder, message: PageMessage) -> About:
         runbook=runbook,
         opened_by=page.opened_by,
         opened_for=page.opened_for,
+        opened_team=next((i.spec.owner for i in decision.facts.incidents if i.metadata.name == page.opened_by), team),
         since=calls[0].decided_at if calls else message.decided_at,
         called=tuple(reversed(dict.fromkeys(m.severity for m in reversed(calls)))),
     )

@@ -109,10 +109,9 @@ def watch(decision: IncidentBuilder, book: Runbook | None, step: RunbookStep | N
         return Ending("NotProven", JOB_FAILED if current.type == "job" else WEBHOOK_FAILED, errand.message)
     if errand.state == "Going":
         decision.look_again(LOOK)
-        if current.type == "job" and (why := _must_end(decision, step, current)):
+        if current.type == "job" and _must_end(decision, step, current):
             name = jobs.job_name(decision.facts.incident.metadata.name, current.step, current.attempt)
-            decision.execute(EndJob(decision.facts.incident.metadata.name, name))
-            return Ending("NotProven", JOB_ENDED, why)
+            decision.execute(EndJob(decision.facts.incident.metadata.name, name))  # at each look until it is gone
     return current.model_copy(update={"seen_at": current.seen_at or decision.now})
 
 
@@ -121,7 +120,8 @@ def _unseen(decision: IncidentBuilder, book: Runbook | None, step: RunbookStep |
         text = "opsloop ended while it was called: it may have been heard, so it is not called again"
         return Ending("NotProven", OUTCOME_UNKNOWN, text)
     if current.seen_at is not None:
-        return Ending("NotProven", JOB_GONE, "somebody deleted the Job")
+        why = _must_end(decision, step, current)
+        return Ending("NotProven", JOB_ENDED if why else JOB_GONE, why or "somebody deleted the Job")
     job, called = step.job if step is not None else None, current.called_at or decision.now
     if decision.facts.stop is not None:
         return Ending("Refused", STOPPED, "opsloop was stopped before the Job was created")
@@ -140,6 +140,14 @@ def _must_end(decision: IncidentBuilder, step: RunbookStep | None, current: Play
     if decision.now - (current.called_at or decision.now) > deadline + OVERDUE:
         return f"the Job did not end by its deadline of {format_duration(deadline)}, nor did Kubernetes end it"
     return ""
+
+
+def end_with(decision: IncidentBuilder, current: Play) -> None:
+    """Ends the Job of a play that ends before it: no play speaks of it any more, so no Stop would reach it."""
+    errand = decision.facts.errand
+    if current.type == "job" and errand is not None and errand.state == "Going":
+        name = jobs.job_name(decision.facts.incident.metadata.name, current.step, current.attempt)
+        decision.execute(EndJob(decision.facts.incident.metadata.name, name))
 
 
 def tell_log(decision: IncidentBuilder, current: Play) -> None:

@@ -149,7 +149,8 @@ def addressees(decision: IncidentBuilder, severity: Severity, reason: str, group
     meta, owner = facts.incident.metadata, facts.incident.spec.owner
     routed = facts.routing.receivers_of(Subject(meta.namespace, "Incident", owner, severity, reason))
     others = [i.status.page for i in facts.incidents] if group else []
-    return [*routed, *(name for each in [page, *others] for name in thread.told(each, group))]
+    told = (name for each in [page, *others] for name in thread.told(each, group))
+    return [*routed, *(name for name in told if not facts.routing.is_gone(name))]
 
 
 def record(decision: IncidentBuilder, message: PageMessage, continues: str = "") -> None:

@@ -385,6 +385,7 @@ def end_with_sli_back(decision: IncidentBuilder) -> None:
     if current is not None and current.state == "Running":
         current = _with_effect(decision, current)
         errands.tell_log(decision, current)
+        errands.end_with(decision, current)
         _end(decision, current, credited(facts, decision.status, current))
     elif current is not None and current.state == "Requested":
         _end(decision, current, Ending("Refused", SLI_BACK, "not needed: the SLI was back before it was granted"))

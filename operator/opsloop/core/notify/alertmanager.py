@@ -21,7 +21,7 @@ def alerts(there: Mapping[str, Any], more: Mapping[str, str]) -> list[dict[str, 
     """The alert that is open, and those of former severities, which are over. `more`: labels of the house."""
     now = parse_time(there["sentAt"])
     if there["kind"] == "Release":
-        until = parse_time(there["decidedAt"]) + TOLD
+        until = max(parse_time(there["decidedAt"]), now) + TOLD
         labels = {"release": there["release"], "reason": there["reason"]}
         return [_alert(there, labels, there["severity_there"], format_time(until), more)]
     labels = {"incident": there["openedBy"], "service": there["openedFor"]}
@@ -36,8 +36,13 @@ def alerts(there: Mapping[str, Any], more: Mapping[str, str]) -> list[dict[str, 
 def _alert(
     there: Mapping[str, Any], labels: Mapping[str, str], severity: str, ends: str, more: Mapping[str, str]
 ) -> dict[str, Any]:
-    common = {"cluster": there["cluster"], "namespace": there["namespace"], "team": there["team"]}
-    every = {**more, "alertname": NAMES[there["kind"]], **common, **labels, "severity": severity}
+    common = {
+        "cluster": there["cluster"],
+        "namespace": there["namespace"],
+        "team": "" if there["group"] else there["openedTeam"],
+    }
+    own = {"alertname": NAMES[there["kind"]], **common, **labels, "severity": severity}
+    every = {**more, **{name: value for name, value in own.items() if value}}
     words = {
         "summary": there["title"],
         "description": "\n".join(there["paragraphs"]),

@@ -55,6 +55,11 @@ class Routing:
     routes: tuple[Route, ...] = ()
     default: tuple[str, ...] = (PAGER,)
     resent: frozenset[str] = field(default_factory=frozenset)
+    known: frozenset[str] = field(default_factory=frozenset)  # all that are configured; empty: nobody says
+
+    def is_gone(self, name: str) -> bool:
+        """True for a receiver that is not configured any more."""
+        return bool(self.known) and name not in self.known
 
     def receivers_of(self, subject: Subject) -> tuple[str, ...]:
         """Names of the receivers, each once, in the order of the routes; of an Incident there is always one."""

@@ -293,7 +293,7 @@ def judge(rollout: Rollout) -> tuple[Target, Outcome]:
     if state == "Stepping":
         target = target.model_copy(update={"reached_at": target.reached_at or rollout.now, "served": target.pods})
     reached = dataclasses.replace(rollout, target=target)
-    leaving = ORDERED if commands.ordered_weight(rollout.status, target) else LEAVING[state]
+    leaving = ORDERED if _is_ordered(reached) else LEAVING[state]
     if outcome := first_outcome(leaving, reached):
         return target, outcome
     return (target, Promoted()) if state == "Promoting" else (with_passed_evals(reached), _next_step(reached))
@@ -310,6 +310,12 @@ def _next_step(rollout: Rollout) -> Outcome:
     if reason := weights.refusal(weight, workload.replicas, limit):
         return Reject(WEIGHT_UNREACHABLE, reason, block=False)
     return TakeStep(index, weight, weights.pods_for(weight, workload.serving), seen)
+
+
+def _is_ordered(rollout: Rollout) -> bool:
+    """True where a person ordered the step that comes next, or a later one: the spec's steps may have changed since."""
+    ordered = commands.ordered_weight(rollout.status, rollout.target)
+    return bool(ordered) and rollout.steps[_next_index(rollout)].weight <= ordered
 
 
 def _next_index(rollout: Rollout) -> int:

@@ -62,9 +62,12 @@ def _approved_step(asked: str, target: Target | None, steps: list[Step]) -> Step
     if target is None or not target.is_active:
         return None
     coming = steps[step_of(target) + 1 :]
-    if asked == target.version:
+    names = (target.version, target.digest)
+    if asked in names:
         return next((step for step in coming[:1] if step.approve), None)
-    return next((step for step in coming if step.approve and asked == f"{target.version}/{step.weight}"), None)
+    return next(
+        (step for step in coming if step.approve and asked in [f"{name}/{step.weight}" for name in names]), None
+    )
 
 
 def is_approved(status: ReleaseStatus, target: Target, step: Step) -> bool:

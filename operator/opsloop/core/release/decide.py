@@ -101,6 +101,11 @@ def _workload_missing(builder: ReleaseBuilder) -> None:
     builder.condition("WorkloadMissing", True, compared.WORKLOAD_MISSING, message)
     builder.set(phase="Pending")
     clear_canary(builder, compared.WORKLOAD_MISSING)
+    failed = {"state": "Failed", "reason": compared.WORKLOAD_MISSING, "message": message}
+    for field in ("act", "rollback"):
+        record = getattr(builder.status, field)
+        if record is not None and record.is_active:
+            builder.set(**{field: record.model_copy(update=failed)})
 
 
 def _clean_up_canary(builder: ReleaseBuilder) -> None:

@@ -45,8 +45,8 @@ def standing(facts: ReleaseFacts, now: datetime) -> tuple[Frozen, ...]:
 
 def holding(facts: ReleaseFacts, now: datetime) -> Frozen | None:
     """The freeze that keeps a new canary of this Release from starting; None where none does, or its fix is shipped."""
-    fixes = facts.release.metadata.annotations.get(FIXES, "")
-    held = [one for one in standing(facts, now) if one.incident != fixes]
+    fixes = {name.strip() for name in facts.release.metadata.annotations.get(FIXES, "").split(",")}
+    held = [one for one in standing(facts, now) if one.incident not in fixes]
     return max(held, key=lambda one: one.freeze.until, default=None)
 
 

@@ -12,6 +12,7 @@ from opsloop.core import conditions
 from opsloop.core.actions import DeleteReplicaSet, EnsureRevision, SetPaused, SetTemplate
 from opsloop.core.facts import GuardFacts, WorkloadFacts
 from opsloop.core.release import ReleaseBuilder, guarding, revisions, rollout_state, serving
+from opsloop.core.release.admission import was_stored_instead
 from opsloop.core.release.giving_way import failed
 from opsloop.core.release.guarding import LIMIT
 from opsloop.core.release.pods import TICK, clear_canary
@@ -40,7 +41,7 @@ def intercept(builder: ReleaseBuilder, workload: WorkloadFacts) -> bool:
         return _let_go(builder, workload, guard)
     _obey_retry(builder)
     now = guarding.state(builder.status)
-    if not guard.paused and now.rolling and guard.digest != now.rolling:
+    if not guard.paused and now.rolling and guard.digest != now.rolling and not _stored_instead(builder, workload, now):
         _answer(builder, workload, guard, now)
         return True
     strays = guard.ours and not now.rolling and bool(status.live) and bool(guard.with_pods)
@@ -55,6 +56,12 @@ def intercept(builder: ReleaseBuilder, workload: WorkloadFacts) -> bool:
         _roll_again(builder, workload, guard, status.live)
         return True
     return False
+
+
+def _stored_instead(builder: ReleaseBuilder, workload: WorkloadFacts, now: Guarding) -> bool:
+    """True where what stands is what the API server made of our own write of the revision that is rolled out."""
+    decided, known = (revisions.find(builder.status.revisions, d) for d in (now.rolling, workload.digest))
+    return decided is not None and known is None and was_stored_instead(builder.facts, workload, decided)
 
 
 def _answer(builder: ReleaseBuilder, workload: WorkloadFacts, guard: GuardFacts, now: Guarding) -> None:
@@ -77,19 +84,20 @@ def _let_go(builder: ReleaseBuilder, workload: WorkloadFacts, guard: GuardFacts)
     if not guard.ours:
         return False
     facts = builder.facts
-    if builder.status.target is not None and builder.status.target.digest == guard.digest:
-        cancel(builder, UNGUARDED, "spec.guard was taken away before its canary had passed")
-        clear_canary(builder, UNGUARDED)
+    cancel(builder, UNGUARDED, "spec.guard was taken away before its canary had passed")
+    clear_canary(builder, UNGUARDED)
+    builder.look_again(TICK)
+    if facts.stop is not None:
+        builder.condition(GUARDED, True, facts.stop.named_reason, facts.stop.sentence)
+        return True
     put_back = guard.digest != workload.digest
-    if facts.stop is None:
-        builder.execute(unpaused(workload.name, guard, workload))
+    builder.execute(unpaused(workload.name, guard, workload))
     text = f"the Deployment goes on with {_version(builder, workload.digest)}, which runs"
     if put_back:
         text += f"; {_version(builder, guard.digest)}, which was held back, is taken off it: apply it again to ship it"
     if (told := conditions.get(builder.status.conditions, GUARDED)) is None or told.reason != UNGUARDED:
         builder.event(UNGUARDED, text, "Warning" if put_back else "Normal")
     builder.condition(GUARDED, False, UNGUARDED, text)
-    builder.look_again(TICK)
     return True
 
 

@@ -3,7 +3,7 @@
 Recorded with what it tells of, in one write, before anybody is called; at each receiver it is tried until it is taken, for a day.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from datetime import timedelta
 
 from opsloop.api.page import Notice, PageMessage
@@ -21,6 +21,7 @@ REJECTED = "Rejected"  # the target is not shipped: evals or its own errors spea
 REFUSED = "Refused"  # the target is not even tried
 MOST_NOTICES = 8
 LONGEST = timedelta(days=1)  # for which a notice is tried
+GIVEN_UP = "given up"  # in the place of the time at which a receiver took it
 RETRY = timedelta(seconds=10)  # a process that died between record and call calls after this time at the latest
 
 
@@ -89,7 +90,8 @@ def _noted(builder: ReleaseBuilder, notice: Notice) -> Notice:
         notice = notice.model_copy(update={"to": [n for n in notice.to if n not in taken], "told": told})
     if notice.to and builder.now - notice.decided_at > LONGEST:
         _withdraw(builder, notice, "a day has passed")
-        notice = notice.model_copy(update={"to": []})
+        lost = [f"{name}: {GIVEN_UP}" for name in notice.to]
+        notice = notice.model_copy(update={"to": [], "told": [*notice.told, *lost]})
     return notice
 
 
@@ -114,8 +116,18 @@ def _send(builder: ReleaseBuilder) -> None:
         builder.condition("Told", False, UNTOLD, text)
         if before is None or before.message != text:
             builder.event("NoticeUndelivered", text, "Warning")
-    elif builder.status.notices and not missing and (before is None or before.reason != TOLD):
+    elif missing or not builder.status.notices:
+        return
+    elif lost := _lost(builder.status.notices):
+        builder.condition("Told", False, UNTOLD, lost)
+    elif before is None or before.reason != TOLD:
         builder.condition("Told", True, TOLD, "every receiver took what the Release had to tell")
+
+
+def _lost(notices: Iterable[Notice]) -> str:
+    """Which receivers were never told of which of these; empty where all were."""
+    lost = [(n.reason, told.partition(":")[0]) for n in notices for told in n.told if told.endswith(f": {GIVEN_UP}")]
+    return "; ".join(f"{reason} was never told to {name}" for reason, name in lost)
 
 
 def _key(builder: ReleaseBuilder) -> str:

@@ -13,7 +13,7 @@ from opsloop.core.release import ReleaseBuilder, compared
 from opsloop.core.release.asked import asked
 from opsloop.core.release.compared import Finding
 from opsloop.core.release.spared import NOT_THE_CANARY
-from opsloop.core.release.target import BASE_CHANGED, ROLLED_BACK, UNDONE, asked_retry
+from opsloop.core.release.target import BASE_CHANGED, NEW_TARGET, ROLLED_BACK, UNDONE, asked_retry
 from opsloop.core.slo import burn_rate
 
 # Named reasons
@@ -26,6 +26,7 @@ STARTS_AGAIN = (
     BASE_CHANGED,
     ROLLED_BACK,
     NOT_THE_CANARY,
+    NEW_TARGET,
 )  # a target that was cancelled for these is tried again by itself
 
 

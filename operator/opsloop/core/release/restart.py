@@ -62,6 +62,8 @@ def _take(builder: ReleaseBuilder, workload: WorkloadFacts, value: str) -> None:
 def _carry_out(builder: ReleaseBuilder, workload: WorkloadFacts, command: Command) -> None:
     stamp = format_time(command.at)
     refusal = refusal_of(builder.facts, "template", workload.digest)
+    if refusal is not None and refusal.again_at <= command.at:
+        refusal = None  # of a write before this order: it is worth another try
     if stamp_of(workload.template) == stamp:
         _end(builder, command, OBEYED, "the pods of live start anew, by the Deployment's own strategy")
         builder.event("Restarted", f"{workload.name}: its pods start anew, as ordered")

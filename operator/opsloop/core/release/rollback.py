@@ -43,7 +43,10 @@ def _decided(incidents: tuple[Incident, ...], status: ReleaseStatus) -> tuple[In
         decision = incident.status.rollback
         if decision is None or not incident.is_open or decision.from_digest != status.live:
             continue
-        if recorded != (incident.metadata.name, decision.attempt):
+        undone_since = (
+            record is not None and not record.incident and record.state == "Done" and record.at >= decision.at
+        )
+        if recorded != (incident.metadata.name, decision.attempt) and not undone_since:
             return incident, decision
     return None
 

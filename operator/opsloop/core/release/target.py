@@ -280,7 +280,7 @@ def _base_changed(status: ReleaseStatus, target: Target) -> bool:
         return False
     record = status.rollback
     undone = record is not None and record.state in ("Written", "Done") and record.at >= target.ended_at
-    return target.reason in (BASE_CHANGED, ROLLED_BACK) or (target.reason == LIVE_CHANGED and undone)
+    return target.reason in (BASE_CHANGED, ROLLED_BACK, NEW_TARGET) or (target.reason == LIVE_CHANGED and undone)
 
 
 def _block_lifted(facts: ReleaseFacts, status: ReleaseStatus, target: Target) -> bool:

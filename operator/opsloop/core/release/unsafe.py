@@ -5,6 +5,8 @@ from typing import Any
 
 from opsloop.core.facts import WorkloadFacts
 from opsloop.core.release import ReleaseBuilder, revisions
+from opsloop.core.release.asked import answers
+from opsloop.core.release.asked import asked as wanted
 from opsloop.names import ROLLBACK_SAFE
 
 
@@ -15,7 +17,8 @@ def mark(builder: ReleaseBuilder, workload: WorkloadFacts) -> None:
     Release goes on to the next one.
     """
     facts, status = builder.facts, builder.status
-    asked = status.target.digest if status.target is not None else ""
+    target = status.target
+    asked = target.digest if target is not None and answers(target, wanted(facts, status)) else ""
     by_release = _unsafe(facts.release.metadata.annotations)
     for digest in dict.fromkeys((status.live, asked)):
         revision = revisions.find(builder.status.revisions, digest)

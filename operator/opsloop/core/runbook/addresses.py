@@ -52,5 +52,8 @@ def _split(url: str) -> SplitResult | None:
         return None
     if "@" in parts.netloc or parts.fragment or "#" in url or any(c.isspace() or ord(c) < 32 or c == "\\" for c in url):
         return None
-    segments = unquote(unquote(parts.path)).split("/")
+    path = parts.path
+    while (plain := unquote(path)) != path:
+        path = plain
+    segments = [segment.partition(";")[0] for segment in path.split("/")]
     return None if ".." in segments or "." in segments or "" in segments[1:-1] else parts

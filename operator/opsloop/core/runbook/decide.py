@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 
 from opsloop.api.incident import Incident, Play
 from opsloop.api.meta import format_duration
-from opsloop.api.runbook import Grant, RunbookStatus
+from opsloop.api.runbook import Grant, Runbook, RunbookStatus
 from opsloop.core import conditions
 from opsloop.core.decision import Decision, DecisionBuilder
 from opsloop.core.facts import RunbookFacts
@@ -43,6 +43,8 @@ def decide(facts: RunbookFacts, now: datetime) -> Decision:
     grants = list(facts.runbook.status.grants)
     for incident, play in _requests(facts) if facts.stop is None else ():
         before = _answer_to(grants, incident, play)
+        if before is not None and is_void(before, facts.runbook, incident, play):
+            grants, before = [grant for grant in grants if grant is not before], None
         if before is not None and not is_due(before, now):
             continue
         answer = _answer(facts, [g for g in grants if g is not before], incident, play, now)
@@ -74,6 +76,14 @@ def decide(facts: RunbookFacts, now: datetime) -> Decision:
 def _approval_left(facts: RunbookFacts, play: Play, now: datetime) -> timedelta:
     """Time until an approval that is waited for is not waited for any more."""
     return max(play.requested_at + facts.runbook.spec.safety.approve_within - now, LOOK_SOON)
+
+
+def is_void(grant: Grant, book: Runbook, incident: Incident, play: Play) -> bool:
+    """True for a grant that safety.mode as it is by now does not give: lowering the mode stops what has not begun."""
+    if not grant.granted or play.type not in RIGHTS or book.spec.safety.mode == "auto":
+        return False
+    approved = incident.metadata.annotations.get(APPROVE) == f"{play.type}-{play.attempt}"
+    return book.spec.safety.mode == "dryRun" or not approved
 
 
 def is_due(answer: Grant, now: datetime) -> bool:
@@ -109,7 +119,8 @@ def _requests(facts: RunbookFacts) -> list[tuple[Incident, Play]]:
 
 def _answer_to(grants: Sequence[Grant], incident: Incident, play: Play) -> Grant | None:
     key = (incident.metadata.name, play.step, play.attempt)
-    return next((grant for grant in grants if (grant.incident, grant.step, grant.attempt) == key), None)
+    same = (grant for grant in grants if (grant.incident, grant.step, grant.attempt) == key)
+    return next((grant for grant in same if grant.type in ("", play.type)), None)
 
 
 def _answer(
@@ -131,7 +142,7 @@ def _answer(
         attempt=play.attempt,
         granted=answer.reason == GRANTED,
         reason=answer.reason,
-        message=answer.message,
+        message=answer.message[:512],
         not_before=answer.not_before,
         at=now,
     )

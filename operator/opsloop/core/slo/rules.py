@@ -24,19 +24,18 @@ from opsloop.core.slo.pods import Scope
 from opsloop.core.slo.tiers import budget_of, tier_name, tiers_of
 from opsloop.errors import Invalid
 
-LEADING = "max(opsloop_leader) == 1"
-"""PromQL with an answer while a replica of the operator leads, as its own metrics say."""
+LEADER = "opsloop_leader"  # 1 in the replica of the operator that leads, by its own metrics
 _LEAST, _MOST = timedelta(seconds=5), timedelta(minutes=1)  # between two evaluations of a group
 _PER_WINDOW = 10  # evaluations in the short window of a tier
 
 Rule = dict[str, Any]
 
 
-def rule_groups(release: Release, scope: Scope, resolution: timedelta, only_while_down: bool = False) -> list[Rule]:
+def rule_groups(release: Release, scope: Scope, resolution: timedelta, operator: str | None = None) -> list[Rule]:
     """Groups of rules: one for each tier of each objective. `scope`: where the series are; `resolution`: the scrape interval.
 
-    `only_while_down`: the alerts fire only while no replica of the operator leads. Raises Invalid with the field where
-    there is no SLO or its SLI cannot be read.
+    `operator`: matchers of the series of one installation; the alerts fire only while no replica of it leads. None: always.
+    Raises Invalid with the field where there is no SLO or its SLI cannot be read.
     """
     if release.spec.slo is None:
         raise Invalid("spec.slo: there is none, so that there is nothing to record")
@@ -44,12 +43,12 @@ def rule_groups(release: Release, scope: Scope, resolution: timedelta, only_whil
     for slo in objectives(release.spec.slo):
         if problem := promql.problem(slo.sli):
             raise Invalid(problem.detail)
-        groups += _of_objective(release, slo, scope, resolution, only_while_down)
+        groups += _of_objective(release, slo, scope, resolution, operator)
     return groups
 
 
 def _of_objective(
-    release: Release, slo: Slo, scope: Scope, resolution: timedelta, only_while_down: bool
+    release: Release, slo: Slo, scope: Scope, resolution: timedelta, operator: str | None
 ) -> Iterable[Rule]:
     labels = {"namespace": release.metadata.namespace, "release": release.metadata.name, "slo": slo.name}
     seen: set[timedelta] = set()
@@ -59,8 +58,8 @@ def _of_objective(
             if window not in seen:
                 seen.add(window)
                 rules += _window(slo, window, scope, resolution, labels)
-        rules.append(_alert(release, slo, tier, labels, only_while_down))
-        name = f"opsloop-{'-'.join(labels.values())}-{format_duration(tier.long)}-{format_duration(tier.short)}"
+        rules.append(_alert(release, slo, tier, labels, operator))
+        name = f"opsloop-{'-'.join(labels.values())}-{format_duration(tier.long)}-{format_duration(tier.short)}-{tier.factor:g}"
         yield {"name": name, "interval": format_duration(_interval(tier, resolution)), "rules": rules}
 
 
@@ -85,7 +84,7 @@ def _window(slo: Slo, window: timedelta, scope: Scope, resolution: timedelta, la
     ]
 
 
-def _alert(release: Release, slo: Slo, tier: Tier, labels: dict[str, str], only_while_down: bool) -> Rule:
+def _alert(release: Release, slo: Slo, tier: Tier, labels: dict[str, str], operator: str | None) -> Rule:
     long, short = format_duration(tier.long), format_duration(tier.short)
     limit = tier.factor * budget_of(slo.objective)
     expression = (
@@ -93,8 +92,8 @@ def _alert(release: Release, slo: Slo, tier: Tier, labels: dict[str, str], only_
         f"\nand {_series(f'error:ratio{short}', labels)} > {limit!r}"
         f"\nand {_series(f'bad_events:increase{long}', labels)} >= {slo.min_bad_events}"
     )
-    if only_while_down:
-        expression += f"\nunless on() ({LEADING})"
+    if operator is not None:
+        expression += f"\nunless on() (max({LEADER}{{{operator}}}) == 1)"
     about = f"{release.metadata.namespace}/{release.metadata.name} ({slo.name})"
     return {
         "alert": "ErrorBudgetBurn",

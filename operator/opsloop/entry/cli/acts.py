@@ -61,7 +61,7 @@ async def approve(arguments: argparse.Namespace, cluster: Cluster) -> int:
             "none of its coming steps" if arguments.weight is None else f"no coming step of weight {arguments.weight}"
         )
         raise Invalid(f"{target.version} is at weight {target.weight}, and {which} wants an approval")
-    return await _order(arguments, cluster, "approve", f"{target.version}/{coming[0].weight}")
+    return await _order(arguments, cluster, "approve", f"{target.digest}/{coming[0].weight}")
 
 
 async def undo(arguments: argparse.Namespace, cluster: Cluster) -> int:

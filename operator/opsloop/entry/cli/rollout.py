@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from opsloop.api.release import Release
 from opsloop.core import conditions
+from opsloop.core.release import identity
 from opsloop.core.release.asked import version_asked
 from opsloop.core.release.outcome import WAITING_FOR_PODS
 from opsloop.core.release.target import asked_retry
@@ -14,7 +15,7 @@ from opsloop.entry.cli.acts import release_of
 from opsloop.entry.cli.out import complain, say
 from opsloop.errors import NotFound, Unavailable
 from opsloop.shell.evidence.sources import Cluster
-from opsloop.shell.ports import RELEASES
+from opsloop.shell.ports import DEPLOYMENTS, RELEASES
 
 POLL = 0.5  # seconds between two looks
 PROMOTED, REJECTED, REFUSED, CANCELLED, ROLLED_BACK, SUPERSEDED, TIMED_OUT = 0, 1, 4, 5, 6, 7, 124
@@ -46,7 +47,9 @@ async def wait(arguments: argparse.Namespace, cluster: Cluster) -> int:
     version = arguments.version or version_asked(release)
     ends, told = time.monotonic() + arguments.timeout, ""
     while True:
-        if end := end_of(release, version):
+        if release.spec.guard and not arguments.version:
+            version = version_asked(release)  # its template, as soon as that was seen
+        if (end := end_of(release, version)) and await _is_of_what_stands(cluster, release):
             say(f"{arguments.release}: {end.text}")
             return end.code
         if (state := _under_way(release)) != told:
@@ -85,6 +88,20 @@ def end_of(release: Release, version: str) -> End | None:
             End(ROLLED_BACK, f"{version} is not live any more: {why}") if target else End(REFUSED, f"{version}: {why}")
         )
     return End(STATES.get(target.state, REFUSED), f"{version} was {target.state.lower()}: {why}")
+
+
+async def _is_of_what_stands(cluster: Cluster, release: Release) -> bool:
+    """Whether the target is of the template that stands on a guarded Deployment now, which no generation of the Release tells."""
+    target, spec = release.status.target, release.spec
+    if not spec.guard or target is None:
+        return True
+    try:
+        stored = await cluster.get(DEPLOYMENTS, release.metadata.namespace, spec.workload_ref.name)
+    except NotFound:
+        return True
+    return (
+        identity.identify(stored["spec"]["template"], release.status.revisions, {}, spec.ignore_stamps) == target.digest
+    )
 
 
 def _answers(release: Release) -> bool:

@@ -64,6 +64,8 @@ def _rules(command: argparse.ArgumentParser) -> None:
     add("--namespace-label", default="namespace", metavar="LABEL", help="and its namespace's; default: %(default)s")
     add("--only-while-down", action="store_true",
         help="alerts fire only while no replica of the operator leads, as opsloop_leader says in the same Prometheus")  # fmt: skip
+    add("--operator", default='namespace="opsloop-system"', metavar="MATCHERS",
+        help="which opsloop_leader is the operator of these Releases: another one that leads says nothing; default: %(default)s")  # fmt: skip
     command.set_defaults(local=lambda a: bool(a.file), local_run=rules_of_files, run=rules_of_stored)
 
 
@@ -90,8 +92,9 @@ async def rules_of_stored(arguments: argparse.Namespace, stored_in: Reader) -> i
 
 
 def _print_rules(releases: Sequence[Release], arguments: argparse.Namespace) -> None:
+    operator = arguments.operator if arguments.only_while_down else None
     made = [
-        (release, rule_groups(release, _scope(release, arguments), arguments.resolution, arguments.only_while_down))
+        (release, rule_groups(release, _scope(release, arguments), arguments.resolution, operator))
         for release in releases
     ]
     if arguments.output == "prometheus":

@@ -22,7 +22,7 @@ async def unguard(arguments: argparse.Namespace, cluster: Cluster) -> int:
     """
     left, quiet_since = 0, time.monotonic()
     while True:
-        left = 0
+        left, again = 0, False
         for namespace in arguments.namespace or [""]:
             for deployment in await _paused(cluster, namespace):
                 if not arguments.force and (release := await _release_of(cluster, deployment)):
@@ -30,9 +30,10 @@ async def unguard(arguments: argparse.Namespace, cluster: Cluster) -> int:
                     complain(
                         f"{_name(deployment)} is guarded by Release {release}: set its spec.guard to false instead, or use --force"
                     )
-                elif await _let_go(cluster, deployment):
+                else:
+                    again |= not await _let_go(cluster, deployment)
                     quiet_since = time.monotonic()
-        if time.monotonic() - quiet_since >= arguments.quiet:
+        if not again and time.monotonic() - quiet_since >= arguments.quiet:
             return 2 if left else 0
         await asyncio.sleep(PAUSE)
 
@@ -58,7 +59,7 @@ async def _let_go(cluster: Cluster, deployment: Object) -> bool:
         await cluster.json_patch(DEPLOYMENTS, meta["namespace"], meta["name"], patch)
     except (Conflict, NotFound) as error:
         say(f"{_name(deployment)}: {error}; it is looked at again")
-        return True
+        return False
     held = any(op["path"] == "/spec/template" for op in patch)
     say(f"{_name(deployment)} is unpaused{'; the template that was held back is taken off it' if held else ''}")
     return True

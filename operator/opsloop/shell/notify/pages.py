@@ -18,6 +18,7 @@ FIRST_PAUSE = 1.0
 LONGEST_PAUSE = 60.0
 LONGEST_ASKED = 300.0  # of Retry-After: a receiver that asks for more is tried anyway
 RESEND = 60.0  # seconds between two repeats of what is kept; Prometheus repeats its own alerts as often
+FORGOTTEN = 1800.0  # seconds after which nothing is repeated that no look asks for: whoever would have ended it is gone
 DELETED = "Deleted"  # reason of the end of a thread whose Incident was deleted
 MOST_KEPT = 2048  # threads without anything to deliver whose outcomes are remembered
 
@@ -54,6 +55,7 @@ class PageSender:
         self._kept: dict[
             tuple[str, str], tuple[str, SendPage]
         ] = {}  # by key of the alert, and receiver: with namespace
+        self._asked: dict[tuple[str, str], float] = {}  # the same → when a look asked for it last
         self._repeating: asyncio.Task[None] | None = None
 
     def send(self, namespace: str, action: SendPage) -> None:
@@ -84,6 +86,7 @@ class PageSender:
             if thread is not None and thread.last is not None and thread.last.message.action == "resolve":
                 continue
             self._kept[alert_of(action.page), receiver] = namespace, action.page
+            self._asked[alert_of(action.page), receiver] = asyncio.get_running_loop().time()
         if self._kept and (self._repeating is None or self._repeating.done()):
             self._repeating = asyncio.create_task(self._repeat_all(), name="pages-repeated")
 
@@ -121,6 +124,10 @@ class PageSender:
                 continue
             if last.about.kind == "Incident":
                 yield replace(last, receivers=(receiver,))
+        for (_, receiver), (where, kept) in list(self._kept.items()):  # taken before this process began
+            mine = (where, kept.incident) == (namespace, incident) and not kept.message.group
+            if mine and (kept.thread, receiver) not in self._threads:
+                yield replace(kept, receivers=(receiver,))
 
     def drop(self, namespace: str, release: str) -> None:
         """Forgets what a Release that was deleted had to tell. Idempotent."""
@@ -181,6 +188,11 @@ class PageSender:
         except OpsloopError as error:
             self._note(thread, action, Delivery(None, str(error)))
             return error
+        except Exception as error:  # a mistake of ours must not end the thread: it would never be tried again
+            log.exception("message %d of %s not sent to %s", number, action.incident, thread.receiver)
+            failure = OpsloopError(f"{thread.receiver}: {type(error).__name__}")
+            self._note(thread, action, Delivery(None, str(failure)))
+            return failure
         thread.pending.pop(number, None)
         self._note(thread, action, Delivery(self._clock.now(), answer=answer))
         self._forget_old()
@@ -189,6 +201,9 @@ class PageSender:
     async def _repeat_all(self) -> None:
         """Repeats what is kept. What fails is repeated a minute later: the receiver holds the alert for some of them."""
         while self._kept:
+            now = asyncio.get_running_loop().time()
+            self._asked = {key: at for key, at in self._asked.items() if key in self._kept and now - at < FORGOTTEN}
+            self._kept = {key: kept for key, kept in self._kept.items() if key in self._asked}
             await asyncio.gather(*(self._repeat(key, *kept) for key, kept in list(self._kept.items())))
             await asyncio.sleep(RESEND)
 

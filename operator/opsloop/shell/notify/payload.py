@@ -35,6 +35,7 @@ def payload(namespace: str, action: SendPage, now: datetime) -> Object:
         "group": message.group,
         "openedBy": about.opened_by or action.incident,
         "openedFor": about.opened_for or about.service,
+        "openedTeam": about.opened_team if about.opened_by else about.team,
         "severities": list(about.called) or [message.severity],
         "startedAt": format_time(since),
         "decidedAt": format_time(message.decided_at),

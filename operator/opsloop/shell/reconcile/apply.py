@@ -99,6 +99,8 @@ async def apply_decision(runtime: Runtime, kind: str, obj: Object, decision: Dec
             for action in decision.actions
             if (unsafe is None or not _opens_gates(action)) and not (stopped and _is_act(action))
         ]
+        for withheld in (action for action in decision.actions if stopped and isinstance(action, CallWebhook)):
+            runtime.errands.withhold(namespace, withheld)
         for beside_each_other in _stretches(wanted):
             await _each(_apart(runtime, namespace, obj, action, refused) for action in beside_each_other)
     finally:  # the status is stored, so its events are posted even where an action has to be tried again

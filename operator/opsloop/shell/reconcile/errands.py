@@ -13,6 +13,7 @@ from opsloop.core.release.rollout_state import WRITE_REFUSED
 from opsloop.core.runbook.addresses import allowed
 from opsloop.core.runbook.job import job_name
 from opsloop.core.runbook.ready import ADDRESS_NOT_ALLOWED
+from opsloop.core.stop import STOPPED
 from opsloop.errors import AlreadyExists, Forbidden, Invalid, NotFound, OpsloopError
 from opsloop.shell.ports import JOBS, PODS, Caller, Clock, Logs, Object, ObjectKey, Reader, Writer
 
@@ -57,6 +58,12 @@ class Errands:
         task = asyncio.create_task(self._call(key, action), name=f"webhook-{action.incident}")
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+
+    def withhold(self, namespace: str, action: CallWebhook) -> None:
+        """Notes that a Stop came before the call: it was surely not heard."""
+        refused = Errand("Refused", "opsloop was stopped before it was called", self.clock.now(), reason=STOPPED)
+        self._known.setdefault((namespace, action.incident, "webhook", action.attempt), refused)
+        self.on_change(("Incident", namespace, action.incident))
 
     async def start(self, namespace: str, action: StartJob) -> None:
         """Creates the Job; one that is there stays. What the API server refuses for good is a fact of the next look."""
@@ -113,6 +120,8 @@ class Errands:
             job = await self.reader.get(JOBS, namespace, name)
         except NotFound:
             return None
+        except Forbidden as error:  # the right was taken away meanwhile: that must not keep the Incident from going on
+            return Errand("Failed", f"Job {name} cannot be read: {error}"[:500], self.clock.now())
         owners = {owner.get("uid") for owner in job["metadata"].get("ownerReferences") or []}
         if incident.metadata.uid not in owners:
             text = f"Job {name} is somebody else's: it was there before opsloop's"
