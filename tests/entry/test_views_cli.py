@@ -22,7 +22,7 @@ from opsloop.errors import Invalid
 from opsloop.names import GATE
 from opsloop.shell.ports import RELEASES
 from tests.builders.answering import NS, Fake, release_body
-from tests.builders.objects import V4, at, incident
+from tests.builders.objects import V4, at, incident, template
 from tests.builders.rollouts import ADOPTED, BAD, BLOCK, record, result, revision, status_with, target
 from tests.entry.test_acts_cli import STEPPING, call
 
@@ -241,6 +241,28 @@ def test_the_exit_code_says_what_happened(code: int | None, expected: int | None
 def test_each_exit_code_is_explained_once() -> None:
     codes = [code for code, _ in rollout.EXIT_CODES]
     assert sorted(codes) == [0, 1, 2, 4, 5, 6, 7, 124] and 3 not in codes
+
+
+@pytest.mark.parametrize(
+    ("image", "code"),
+    [
+        pytest.param("shop:v1", rollout.PROMOTED, id="the template that is live stands there"),
+        pytest.param("shop:v3", rollout.TIMED_OUT, id="another one stands there that opsloop has not seen yet"),
+    ],
+)
+async def test_waiting_on_a_guarded_deployment_is_for_the_template_that_stands(image: str, code: int) -> None:
+    told = [OVER, TRUE["Promoted"], TRUE["RolledOut"]]
+    promoted = status_with(target("Promoted", "v1", ended_at=at(1)), ADOPTED, conditions=told, observed_generation=9)
+    body = stored(status=promoted, guard=True)
+    del body["spec"]["version"], body["spec"]["images"]
+    meta = {"name": "answers", "namespace": NS}
+    deployment = {
+        "apiVersion": "apps/v1",
+        "kind": "Deployment",
+        "metadata": meta,
+        "spec": {"template": template(image)},
+    }
+    assert await call(Fake(body, deployment), "rollout", "wait", "answers", "--timeout", "0.1") == code
 
 
 async def test_waiting_ends_with_its_time_and_says_what_it_waits_for(capsys: Any) -> None:
