@@ -7,11 +7,10 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Annotated
 
 import aiohttp
-from pydantic import Field, ValidationError, field_validator, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from opsloop.adapters.http_access import AccessModel
 from opsloop.adapters.pager import HttpReceiver, ReceiverConfig, Receivers
@@ -22,7 +21,7 @@ from opsloop.core.notify.formats import FORMATS, Style, calls
 from opsloop.core.notify.routing import MOST_RECEIVERS, PAGER, Kind, Route, Routing
 from opsloop.core.notify.words import LINKS, House
 from opsloop.entry.settings import Settings, variable
-from opsloop.entry.sources import fault
+from opsloop.entry.sources import read_file
 from opsloop.errors import Invalid
 from opsloop.shell.notify.payload import payload
 from opsloop.shell.ports import Object
@@ -91,7 +90,8 @@ class Notifications:
 
 def load_notifications(settings: Settings) -> Notifications:
     """Everything that is configured. Raises Invalid, which names the variable, the file and the field, and repeats no value."""
-    file = _read(settings.notifications_file) if settings.notifications_file else NotificationsFile()
+    path = settings.notifications_file
+    file = read_file("notifications_file", path, NotificationsFile) if path else NotificationsFile()
     receivers = dict(file.receivers)
     if settings.pager_url:
         pager = {"format": "json", "url": settings.pager_url, "bearerTokenFile": settings.pager_token_file}
@@ -147,13 +147,3 @@ def _try(made: Notifications, where: str) -> None:
                 calls(one.format, sample(action, number, at), made.house, style, one.severities)
             except Invalid as error:
                 raise Invalid(f"{where}: {error}") from error
-
-
-def _read(path: str) -> NotificationsFile:
-    where = f"{variable('notifications_file')}: {path}"
-    try:
-        return NotificationsFile.model_validate_json(Path(path).read_bytes())
-    except OSError as error:
-        raise Invalid(f"{where}: {error.strerror or error}") from error
-    except ValidationError as error:  # its own text would repeat what was written
-        raise Invalid(f"{where}: {'; '.join(map(fault, error.errors(include_input=False)))}") from None

@@ -4,7 +4,7 @@ import re
 from collections.abc import Mapping
 from datetime import timedelta
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeVar
 
 import aiohttp
 from pydantic import Field, ValidationError, field_validator
@@ -18,6 +18,7 @@ from opsloop.errors import Invalid
 from opsloop.shell.ports import Source
 
 MOST_SOURCES = 32
+F = TypeVar("F", bound=AccessModel)
 
 
 class SourceConfig(HttpAccess):
@@ -58,7 +59,11 @@ class PrometheusFile(AccessModel):
 
 def load_sources(settings: Settings) -> Mapping[str, SourceConfig]:
     """Every source by its name; `default` is always there. Raises Invalid, which names the variable, the file and the field."""
-    sources = _read(settings.prometheus_file).sources if settings.prometheus_file else {}
+    sources = (
+        read_file("prometheus_file", settings.prometheus_file, PrometheusFile).sources
+        if settings.prometheus_file
+        else {}
+    )
     default = sources.get(DEFAULT_SOURCE, SourceConfig())
     return {
         DEFAULT_SOURCE: default.model_copy(update={"url": default.url or settings.prometheus_url}),
@@ -77,10 +82,11 @@ def _connect(name: str, config: SourceConfig, session: aiohttp.ClientSession) ->
     return Source(one, one, config.resolution, config.delay)
 
 
-def _read(path: str) -> PrometheusFile:
-    where = f"{variable('prometheus_file')}: {path}"
+def read_file(setting: str, path: str, form: type[F]) -> F:
+    """The JSON file that a setting names. Raises Invalid with the setting's variable, the path and the field that is wrong."""
+    where = f"{variable(setting)}: {path}"
     try:
-        return PrometheusFile.model_validate_json(Path(path).read_bytes())
+        return form.model_validate_json(Path(path).read_bytes())
     except OSError as error:
         raise Invalid(f"{where}: {error.strerror or error}") from error
     except ValidationError as error:  # its own text would repeat what was written

@@ -110,8 +110,7 @@ def watch(decision: IncidentBuilder, book: Runbook | None, step: RunbookStep | N
     if errand.state == "Going":
         decision.look_again(LOOK)
         if current.type == "job" and _must_end(decision, step, current):
-            name = jobs.job_name(decision.facts.incident.metadata.name, current.step, current.attempt)
-            decision.execute(EndJob(decision.facts.incident.metadata.name, name))  # at each look until it is gone
+            _end_job(decision, current)  # at each look until it is gone
     return current.model_copy(update={"seen_at": current.seen_at or decision.now})
 
 
@@ -146,8 +145,12 @@ def end_with(decision: IncidentBuilder, current: Play) -> None:
     """Ends the Job of a play that ends before it: no play speaks of it any more, so no Stop would reach it."""
     errand = decision.facts.errand
     if current.type == "job" and errand is not None and errand.state == "Going":
-        name = jobs.job_name(decision.facts.incident.metadata.name, current.step, current.attempt)
-        decision.execute(EndJob(decision.facts.incident.metadata.name, name))
+        _end_job(decision, current)
+
+
+def _end_job(decision: IncidentBuilder, current: Play) -> None:
+    incident = decision.facts.incident.metadata.name
+    decision.execute(EndJob(incident, jobs.job_name(incident, current.step, current.attempt)))
 
 
 def tell_log(decision: IncidentBuilder, current: Play) -> None:

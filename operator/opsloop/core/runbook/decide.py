@@ -82,8 +82,11 @@ def is_void(grant: Grant, book: Runbook, incident: Incident, play: Play) -> bool
     """True for a grant that safety.mode as it is by now does not give: lowering the mode stops what has not begun."""
     if not grant.granted or play.type not in RIGHTS or book.spec.safety.mode == "auto":
         return False
-    approved = incident.metadata.annotations.get(APPROVE) == f"{play.type}-{play.attempt}"
-    return book.spec.safety.mode == "dryRun" or not approved
+    return book.spec.safety.mode == "dryRun" or not _is_approved(incident, play)
+
+
+def _is_approved(incident: Incident, play: Play) -> bool:
+    return incident.metadata.annotations.get(APPROVE) == f"{play.type}-{play.attempt}"
 
 
 def is_due(answer: Grant, now: datetime) -> bool:
@@ -156,7 +159,7 @@ def _permission(facts: RunbookFacts, incident: Incident, play: Play, now: dateti
         return Answer(GRANTED, "it changes nothing")
     if safety.mode == "dryRun":
         return Answer(DRY_RUN, "safety.mode is dryRun: nothing is done")
-    if safety.mode == "approve" and incident.metadata.annotations.get(APPROVE) != f"{play.type}-{play.attempt}":
+    if safety.mode == "approve" and not _is_approved(incident, play):
         waited = now - play.requested_at
         text = f"nobody approved it within {format_duration(safety.approve_within)} (safety.approveWithin)"
         return Answer(NOT_APPROVED, text) if waited >= safety.approve_within else None

@@ -19,10 +19,9 @@ from opsloop.core.runbook.decide import decide as decide_runbook
 from opsloop.errors import NotFound
 from opsloop.shell.ports import DEPLOYMENTS, Object, ObjectKey
 from opsloop.shell.reconcile import guarded, observe
-from opsloop.shell.reconcile.apply import apply_decision
+from opsloop.shell.reconcile.apply import KINDS, apply_decision
 from opsloop.shell.reconcile.garbage import collect_garbage
 from opsloop.shell.runtime import Runtime
-from opsloop.shell.watch.resync import WATCHED
 
 # Alerts that are encoded as fast as one is placed, or counted for its Incident, or a ticket read
 SEARCHED, COUNTED, TICKET = 10, 5, 10
@@ -73,7 +72,7 @@ async def reconcile(runtime: Runtime, key: ObjectKey) -> timedelta | None:
 
 async def _is_gone(runtime: Runtime, kind: str, namespace: str, name: str) -> bool:
     """Whether the object itself, as the API server has it, is there no more."""
-    resource = {one.kind: one for one in WATCHED}.get(kind)
+    resource = KINDS.get(kind)
     if resource is None:
         return False
     try:
