@@ -14,7 +14,7 @@ from e2e.drill.prepare import alert_sender, apply_crds, clear, install_operator,
 from e2e.drill.shift import Shift
 from e2e.harness.client import Client, Object
 from e2e.harness.progress import StageFailed
-from e2e.stories.checks import ledger_of
+from e2e.stories.checks import has_ledger, ledger_of
 from e2e.stories.shifts import story_shift
 
 PROGRAM = paths.REPO / "e2e" / "replicas" / "senders.py"
@@ -162,8 +162,7 @@ def _check_answers(shift: Shift, seen: dict[str, Counter[str]], holder: str) -> 
 
 def _ledgers(shift: Shift) -> dict[str, list[dict[str, Any]]]:
     names = [i["metadata"]["name"] for i in shift.incidents()]
-    held = {n for n in names if shift.api.get("configmaps", shift.namespace, f"{n}-ledger")}
-    return {name: ledger_of(shift, name) for name in sorted(held)}
+    return {name: ledger_of(shift, name) for name in sorted(names) if has_ledger(shift, name)}
 
 
 def _filed(shift: Shift, wanted: int) -> tuple[object, str]:

@@ -9,7 +9,8 @@ from opsloop.api.incident import Incident
 from opsloop.api.release import Release
 from opsloop.api.slo import Tier
 from opsloop.core.alerts.ledger import counts, merge
-from opsloop.core.facts import Readings, ReleaseView, TierVerdict, Unknown, Value, Verdict
+from opsloop.core.facts import ReleaseView
+from opsloop.core.readings import Readings, TierVerdict, Unknown, Value, Verdict
 from opsloop.core.reported import Alert, Ledger, Ticket
 
 NOW = datetime(2026, 1, 5, 9, 0, tzinfo=UTC)

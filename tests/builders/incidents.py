@@ -10,8 +10,9 @@ from opsloop.api.runbook import Grant, Runbook
 from opsloop.core import conditions
 from opsloop.core.actions import Action, StorePostmortem
 from opsloop.core.decision import Decision
-from opsloop.core.facts import IncidentFacts, Readings, TierVerdict
+from opsloop.core.facts import IncidentFacts
 from opsloop.core.incident import decide as incident
+from opsloop.core.readings import Readings, TierVerdict
 from opsloop.core.reported import Alert
 from tests.builders.objects import BURN, T0, TIER, V1, V2, at, incident_facts, readings, release, runbook, value, view
 from tests.builders.objects import incident as new

@@ -10,19 +10,8 @@ from opsloop.api.meta import ObjectMeta
 from opsloop.api.release import Release, ReleaseSpec, ReleaseStatus
 from opsloop.api.runbook import Runbook, RunbookSpec
 from opsloop.api.slo import Tier
-from opsloop.core.facts import (
-    AdmissionAnswer,
-    IncidentFacts,
-    Reading,
-    Readings,
-    ReleaseFacts,
-    ReleaseView,
-    TierVerdict,
-    Unknown,
-    Value,
-    Verdict,
-    WorkloadFacts,
-)
+from opsloop.core.facts import AdmissionAnswer, IncidentFacts, ReleaseFacts, ReleaseView, WorkloadFacts
+from opsloop.core.readings import Reading, Readings, TierVerdict, Unknown, Value, Verdict
 from opsloop.core.release import revisions
 from opsloop.core.reported import Ledger
 

@@ -8,7 +8,8 @@ from opsloop.api.release import Blocked, CaseResult, Release, ReleaseStatus, Rev
 from opsloop.core import conditions
 from opsloop.core.actions import Action, SetGates
 from opsloop.core.decision import Decision
-from opsloop.core.facts import CanaryFacts, CanaryReading, PodFacts, Readings, ReleaseFacts, Unknown
+from opsloop.core.facts import CanaryFacts, PodFacts, ReleaseFacts
+from opsloop.core.readings import CanaryReading, Readings, Unknown
 from opsloop.core.release import decide as rollout
 from opsloop.core.slo.canary import terms_of
 from opsloop.core.statistics.evidence import Evidence, Interval

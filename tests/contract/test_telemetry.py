@@ -20,7 +20,7 @@ from aiohttp.test_utils import TestServer, unused_port
 from opsloop.adapters.http_access import HttpAccess
 from opsloop.adapters.prometheus import Prometheus
 from opsloop.api.slo import Sli
-from opsloop.core.facts import Value
+from opsloop.core.readings import Value
 from opsloop.core.slo import promql
 from opsloop.errors import Forbidden, Invalid, NotFound, OpsloopError, Partial, TimedOut, Unavailable
 from opsloop.shell.ports import Sample, Series, Telemetry

@@ -13,8 +13,9 @@ from opsloop.core.correlation.facts import Reader
 from opsloop.core.correlation.filing import SETTLE
 from opsloop.core.correlation.method import Method
 from opsloop.core.correlation.replay import Replay
-from opsloop.core.facts import CorrelationFacts, IncidentFacts, Readings, ReleaseView
+from opsloop.core.facts import CorrelationFacts, IncidentFacts, ReleaseView
 from opsloop.core.incident.merging import emptied_into
+from opsloop.core.readings import Readings
 from opsloop.core.reported import Alert, InboxEntry, Ledger
 from opsloop.core.topology import Graph
 

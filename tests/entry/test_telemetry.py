@@ -14,7 +14,7 @@ from opsloop.api.release import Release, ReleaseStatus
 from opsloop.api.runbook import Runbook, RunbookStatus
 from opsloop.api.slo import Tier
 from opsloop.core import conditions
-from opsloop.core.facts import Reading, TierVerdict, Unknown, Value, Verdict
+from opsloop.core.readings import Reading, TierVerdict, Unknown, Value, Verdict
 from opsloop.core.slo.budget import Spent
 from opsloop.entry.health import MOST_LAG, MOST_SILENCE, Health
 from opsloop.entry.telemetry import Metrics, build_app, serve, setup_logging

@@ -27,18 +27,9 @@ from opsloop.core.actions import (
     StorePostmortem,
 )  # fmt: skip
 from opsloop.core.decision import Decision
-from opsloop.core.facts import (
-    CanaryFacts,
-    CanaryReading,
-    Delivery,
-    EvalOutcome,
-    PodFacts,
-    Readings,
-    RunbookFacts,
-    Unknown,
-    WorkloadFacts,
-)
+from opsloop.core.facts import CanaryFacts, Delivery, EvalOutcome, PodFacts, RunbookFacts, WorkloadFacts
 from opsloop.core.incident.decide import decide as decide_incident
+from opsloop.core.readings import CanaryReading, Readings, Unknown
 from opsloop.core.release.decide import decide as decide_release
 from opsloop.core.release.pods import LOSSES
 from opsloop.core.runbook.decide import decide as decide_runbook

@@ -10,10 +10,11 @@ from hypothesis import strategies as st
 from opsloop.api.incident import Incident, IncidentStatus
 from opsloop.api.release import ReleaseStatus
 from opsloop.core import conditions
-from opsloop.core.facts import IncidentFacts, Readings
+from opsloop.core.facts import IncidentFacts
 from opsloop.core.incident import decide as decisions
 from opsloop.core.incident import timeline
 from opsloop.core.incident.state import IncidentBuilder
+from opsloop.core.readings import Readings
 from opsloop.core.reported import Ledger
 from tests.builders import incidents as build
 from tests.builders.objects import V1, V2, V3, at, incident, incident_facts, readings, release, view

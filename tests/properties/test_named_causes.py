@@ -7,8 +7,8 @@ from hypothesis import strategies as st
 
 from opsloop.api.incident import Incident, IncidentStatus
 from opsloop.api.release import Release
-from opsloop.core.facts import Harm, Interval, Readings, SideBySide
 from opsloop.core.incident import decide as incident
+from opsloop.core.readings import Harm, Interval, Readings, SideBySide
 from opsloop.core.statistics.evidence import Interval as PairCounts
 from tests.builders.incidents import NOW, book, burnt, facts, service, sli
 from tests.builders.objects import V1, V2, V4, at

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from opsloop.api.meta import PAGING
 from opsloop.api.slo import Sli, Slo, Tier
 from opsloop.api.strategy import Analysis
-from opsloop.core.facts import Reading, Unknown, Value
+from opsloop.core.readings import Reading, Unknown, Value
 from opsloop.core.slo import burn_rate as slo
 from opsloop.core.slo.canary import judge, limit_of, terms_of
 from opsloop.core.slo.tiers import budget_of, default_tiers, reachable

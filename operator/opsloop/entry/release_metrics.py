@@ -11,7 +11,7 @@ from opsloop.api.incident import Incident
 from opsloop.api.meta import format_duration
 from opsloop.api.release import Release
 from opsloop.api.runbook import Runbook
-from opsloop.core.facts import Reading, Value, Verdict
+from opsloop.core.readings import Reading, Value, Verdict
 from opsloop.core.slo.budget import Spent, exhausted_in
 from opsloop.core.slo.merged import verdicts
 from opsloop.core.slo.objectives import objectives

@@ -8,9 +8,9 @@ from datetime import datetime, timedelta
 
 from opsloop.api.release import Release
 from opsloop.core.correlation.method import Method
-from opsloop.core.facts import Verdict
 from opsloop.core.incident.effect import Act, act_of
 from opsloop.core.intake import Received
+from opsloop.core.readings import Verdict
 from opsloop.core.reported import HouseWords
 from opsloop.entry.settings import Settings
 from opsloop.shell.apart import Apart

@@ -13,7 +13,8 @@ from opsloop.core.correlation.decide import Correlation, correlate, decide, rele
 from opsloop.core.correlation.filing import SETTLE
 from opsloop.core.correlation.new_incident import slug
 from opsloop.core.decision import Decision
-from opsloop.core.facts import CorrelationFacts, ReleaseView, TierVerdict, Value
+from opsloop.core.facts import CorrelationFacts, ReleaseView
+from opsloop.core.readings import TierVerdict, Value
 from opsloop.core.reported import Alert, InboxEntry, Ledger, QueuedTicket, Ticket
 from tests.builders.correlation import FAST, NOW, NS, alert, at, incident, ledger, read_at, shop, ticket, view
 from tests.builders.objects import BURN

@@ -8,8 +8,9 @@ import pytest
 
 from opsloop.api.incident import Cause, IncidentStatus
 from opsloop.api.release import Blocked, ReleaseStatus, Revision
-from opsloop.core.facts import Harm, Interval, Readings, ReleaseView, SideBySide
+from opsloop.core.facts import ReleaseView
 from opsloop.core.incident import cause as causes
+from opsloop.core.readings import Harm, Interval, Readings, SideBySide
 from opsloop.core.statistics.alike import Compared
 from opsloop.core.statistics.evidence import Interval as PairCounts
 from opsloop.core.topology import Topology

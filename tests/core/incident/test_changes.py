@@ -6,9 +6,10 @@ from typing import Any
 import pytest
 
 from opsloop.api.incident import Cause
-from opsloop.core.facts import ObjectChange, ObjectChanges, Readings, ReleaseView, SideBySide
+from opsloop.core.facts import ObjectChange, ObjectChanges, ReleaseView
 from opsloop.core.incident import cause as causes
 from opsloop.core.incident.changes import MOST_OBJECTS, Used, scaling, used_by, writes
+from opsloop.core.readings import Readings, SideBySide
 from opsloop.core.statistics.evidence import Interval as PairCounts
 from opsloop.core.topology import Topology
 from tests.builders.objects import V1, V2, at

@@ -7,8 +7,9 @@ import pytest
 
 from opsloop.api.incident import Incident, IncidentStatus
 from opsloop.api.release import Blocked
-from opsloop.core.facts import IncidentFacts, Readings
+from opsloop.core.facts import IncidentFacts
 from opsloop.core.incident import decide as decisions
+from opsloop.core.readings import Readings
 from opsloop.core.reported import Alert, Ledger
 from tests.builders.incidents import (
     BAD_CAUSE,

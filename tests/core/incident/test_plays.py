@@ -8,7 +8,8 @@ import pytest
 
 from opsloop.api.meta import format_time
 from opsloop.core.actions import SendPage
-from opsloop.core.facts import Harm, IncidentFacts, Interval, Readings, SinceAct, Unknown, Verdict
+from opsloop.core.facts import IncidentFacts
+from opsloop.core.readings import Harm, Interval, Readings, SinceAct, Unknown, Verdict
 from tests.builders.incidents import (
     BAD_CAUSE,
     DONE,

@@ -6,7 +6,7 @@ import pytest
 
 from opsloop.api.incident import Incident, IncidentSpec, Signal
 from opsloop.api.release import Release, ReleaseStatus
-from opsloop.core.facts import Readings
+from opsloop.core.readings import Readings
 from opsloop.core.reported import Ledger
 from tests.builders.incidents import after, alert, alerts_only, burnt, facts, service, sli, timeline_keys
 from tests.builders.objects import V1, at

@@ -11,8 +11,9 @@ from opsloop.api.release import Release
 from opsloop.api.slo import Objective, Sli
 from opsloop.core.actions import SendPage
 from opsloop.core.correlation.new_incident import for_burn
-from opsloop.core.facts import Harm, IncidentFacts, Interval, Readings, SinceAct, Unknown
+from opsloop.core.facts import IncidentFacts
 from opsloop.core.incident.decide import slo_decides, title
+from opsloop.core.readings import Harm, Interval, Readings, SinceAct, Unknown
 from opsloop.core.slo.merged import merged
 from tests.builders.incidents import (
     NOW,

@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from opsloop.core.facts import Interval
 from opsloop.core.postmortem import svg
 from opsloop.core.postmortem.curve import MOST_POINTS, Curve, span_to_read
+from opsloop.core.readings import Interval
 from tests.builders.evalcases import at
 
 STEP = timedelta(seconds=4)

@@ -7,7 +7,8 @@ import pytest
 
 from opsloop.api.release import CaseResult, Release
 from opsloop.core.actions import DeleteCanary, RunEvals, SetGates, SetTemplate
-from opsloop.core.facts import EvalOutcome, ReleaseFacts, Unknown
+from opsloop.core.facts import EvalOutcome, ReleaseFacts
+from opsloop.core.readings import Unknown
 from tests.builders.objects import V3, V4, at, evalcase, readings, verdict, workload
 from tests.builders.rollouts import (
     HOLD,

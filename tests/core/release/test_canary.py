@@ -7,7 +7,8 @@ import pytest
 
 from opsloop.api.release import Target
 from opsloop.core.actions import DeleteCanary, EnsureCanary, SetTemplate
-from opsloop.core.facts import Harm, Readings, ReleaseFacts, SideBySide
+from opsloop.core.facts import ReleaseFacts
+from opsloop.core.readings import Harm, Readings, SideBySide
 from opsloop.core.statistics.evidence import Interval as PairCounts
 from tests.builders.objects import V1, V2, V4, at, evalcase, incident, readings, workload
 from tests.builders.rollouts import (

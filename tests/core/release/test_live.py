@@ -7,7 +7,8 @@ import pytest
 
 from opsloop.api.release import ReleaseStatus, Revision
 from opsloop.core.actions import DeleteCanary, EnsureRevision, SetTemplate
-from opsloop.core.facts import ReleaseFacts, TemplateWrite, Unknown, WorkloadFacts
+from opsloop.core.facts import ReleaseFacts, TemplateWrite, WorkloadFacts
+from opsloop.core.readings import Unknown
 from tests.builders.objects import V1, V2, V4, at, digest, evalcase, incident, readings, release, value, workload
 from tests.builders.rollouts import (
     ADOPTED,

@@ -7,7 +7,8 @@ import pytest
 
 from opsloop.api.release import Release
 from opsloop.api.slo import Objective, Sli
-from opsloop.core.facts import CanaryReading, Readings, ReleaseFacts, Told, Unknown
+from opsloop.core.facts import ReleaseFacts
+from opsloop.core.readings import CanaryReading, Readings, Told, Unknown
 from opsloop.core.slo.merged import merged
 from tests.builders.objects import T0, at, readings, value, verdict
 from tests.builders.rollouts import (

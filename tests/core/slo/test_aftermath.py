@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from opsloop.core.facts import Reading, SinceAct, Unknown, Value
+from opsloop.core.readings import Reading, SinceAct, Unknown, Value
 from opsloop.core.slo import aftermath
 from tests.builders.objects import T0
 

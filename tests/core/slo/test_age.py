@@ -5,7 +5,7 @@ from datetime import timedelta
 
 import pytest
 
-from opsloop.core.facts import Readings, Told, Unknown
+from opsloop.core.readings import Readings, Told, Unknown
 from opsloop.core.slo import burn_rate as slo
 from opsloop.core.slo.age import as_of
 from tests.builders.objects import at, readings, value

@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from opsloop.api.slo import Slo, Tier
-from opsloop.core.facts import Reading, Unknown, Value
+from opsloop.core.readings import Reading, Unknown, Value
 from opsloop.core.slo import burn_rate
 from opsloop.core.slo.anew import burns_anew, surely_above
 from tests.core.slo.test_burn_rate import SLI

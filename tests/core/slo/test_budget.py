@@ -4,7 +4,7 @@ from datetime import timedelta
 
 import pytest
 
-from opsloop.core.facts import Reading, Unknown, Value
+from opsloop.core.readings import Reading, Unknown, Value
 from opsloop.core.slo.budget import exhausted_in, spent
 
 DAYS = timedelta(days=30)

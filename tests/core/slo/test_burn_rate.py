@@ -7,7 +7,7 @@ import pytest
 
 from opsloop.api.meta import format_duration, parse_duration
 from opsloop.api.slo import Sli, Slo, Tier
-from opsloop.core.facts import Reading, Unknown, Value
+from opsloop.core.readings import Reading, Unknown, Value
 from opsloop.core.slo import burn_rate as slo
 from opsloop.core.slo import promql
 from opsloop.core.slo.tiers import windows_of

@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from opsloop.api.slo import Latency, Requests, Sli, Slo, Tier
-from opsloop.core.facts import Reading, Unknown, Value
+from opsloop.core.readings import Reading, Unknown, Value
 from opsloop.core.slo import burn_rate, carried
 from opsloop.core.slo.pods import Scope
 from opsloop.simulator.prometheus.engine import Engine

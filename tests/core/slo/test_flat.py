@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from opsloop.api.slo import Sli, Slo, Tier
-from opsloop.core.facts import Reading, Unknown, Value
+from opsloop.core.readings import Reading, Unknown, Value
 from opsloop.core.slo import flat
 
 MINUTE = timedelta(minutes=1)

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from opsloop.api.meta import Severity
 from opsloop.api.slo import Sli, Slo, Tier
-from opsloop.core.facts import Reading, Readings, Remark, Told, Unknown, Value, Verdict
+from opsloop.core.readings import Reading, Readings, Remark, Told, Unknown, Value, Verdict
 from opsloop.core.slo import burn_rate as slo
 from opsloop.core.slo.age import as_of
 from opsloop.core.slo.merged import about, each_of, is_quiet, merged, readings_of, unread

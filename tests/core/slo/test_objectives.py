@@ -8,7 +8,7 @@ import pytest
 from opsloop.api.meta import ObjectMeta
 from opsloop.api.release import Release, ReleaseSpec, WorkloadRef
 from opsloop.api.slo import Objective, Sli, Slo, Tier
-from opsloop.core.facts import Unknown
+from opsloop.core.readings import Unknown
 from opsloop.core.slo import promql
 from opsloop.core.slo.objectives import label, objective_of, objectives, release_for
 from opsloop.core.slo.tiers import tiers_of

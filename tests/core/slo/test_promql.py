@@ -8,7 +8,7 @@ import pytest
 
 from opsloop.api.meta import parse_duration
 from opsloop.api.slo import Sli
-from opsloop.core.facts import Reading, Unknown, Value
+from opsloop.core.readings import Reading, Unknown, Value
 from opsloop.core.slo import burn_rate as slo
 from opsloop.core.slo import promql
 

@@ -6,7 +6,7 @@ from datetime import timedelta
 import pytest
 
 from opsloop.api.slo import Tier
-from opsloop.core.facts import Reading, TierVerdict, Unknown, Value, Verdict
+from opsloop.core.readings import Reading, TierVerdict, Unknown, Value, Verdict
 from opsloop.core.slo.burn_rate import unknown_because
 from opsloop.core.slo.traffic import judged, known, quiet_window, rate
 from tests.builders.objects import T0, value

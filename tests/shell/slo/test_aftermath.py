@@ -4,8 +4,8 @@ from datetime import timedelta
 
 import pytest
 
-from opsloop.core.facts import SinceAct, Unknown, Value
 from opsloop.core.incident.effect import Act
+from opsloop.core.readings import SinceAct, Unknown, Value
 from opsloop.shell.slo.poller import Poller, ReadingStore
 from opsloop.simulator.fakes.clock import START, FakeClock
 from tests.fakes.telemetry import FakeTelemetry, only

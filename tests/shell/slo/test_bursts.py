@@ -4,7 +4,7 @@ from datetime import timedelta
 
 import pytest
 
-from opsloop.core.facts import Verdict
+from opsloop.core.readings import Verdict
 from opsloop.core.slo.burn_rate import BURST_ONLY, TIER_FIRING
 from opsloop.errors import Invalid
 from opsloop.shell.slo.poller import Poller, ReadingStore

@@ -9,7 +9,7 @@ import pytest
 from opsloop.api.meta import ObjectMeta
 from opsloop.api.release import Release, ReleaseSpec, Revision, Target, WorkloadRef
 from opsloop.api.slo import Sli, Slo
-from opsloop.core.facts import CanaryReading, Unknown
+from opsloop.core.readings import CanaryReading, Unknown
 from opsloop.core.slo import burn_rate as slo
 from opsloop.core.slo.pods import Scope
 from opsloop.errors import Invalid, Unavailable

@@ -6,7 +6,7 @@ from typing import cast
 import pytest
 
 from opsloop.api.slo import Sli, Slo, Tier
-from opsloop.core.facts import Reading, Value
+from opsloop.core.readings import Reading, Value
 from opsloop.core.slo import burn_rate
 from opsloop.core.slo.pods import Scope
 from opsloop.shell.slo.carried import CarriedReader

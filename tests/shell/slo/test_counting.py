@@ -7,7 +7,7 @@ import pytest
 
 from opsloop.api.release import Release
 from opsloop.api.slo import Requests, Sli, Slo
-from opsloop.core.facts import CanaryReading, Unknown
+from opsloop.core.readings import CanaryReading, Unknown
 from opsloop.core.slo.pods import Labels, Scope
 from opsloop.errors import Invalid, OpsloopError, TimedOut
 from opsloop.shell.ports import Sample, Series

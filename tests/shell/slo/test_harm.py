@@ -4,8 +4,8 @@ from datetime import datetime, timedelta
 
 import pytest
 
-from opsloop.core.facts import Harm, Interval
 from opsloop.core.incident.cause import began
+from opsloop.core.readings import Harm, Interval
 from opsloop.shell.ports import Series
 from opsloop.shell.slo.harm import intervals
 from opsloop.shell.slo.poller import Poller, ReadingStore

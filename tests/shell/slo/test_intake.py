@@ -13,7 +13,7 @@ from opsloop.adapters.prometheus import Prometheus
 from opsloop.api.meta import ObjectMeta, parse_duration
 from opsloop.api.release import Release, ReleaseSpec, Revision, Target, WorkloadRef
 from opsloop.api.slo import Sli, Slo, Tier
-from opsloop.core.facts import Readings, Value, Verdict
+from opsloop.core.readings import Readings, Value, Verdict
 from opsloop.core.slo import burn_rate as slo
 from opsloop.core.slo import remarks
 from opsloop.shell.ports import NamespacedName

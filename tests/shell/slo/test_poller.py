@@ -11,7 +11,7 @@ import pytest
 from opsloop.api.meta import ObjectMeta
 from opsloop.api.release import Release, ReleaseSpec, Revision, Target, WorkloadRef
 from opsloop.api.slo import Sli, Slo, Tier
-from opsloop.core.facts import Reading, Unknown, Value
+from opsloop.core.readings import Reading, Unknown, Value
 from opsloop.core.slo import burn_rate as slo
 from opsloop.errors import Invalid, Partial, TimedOut, Unavailable
 from opsloop.shell.ports import NamespacedName, Sample

@@ -6,7 +6,7 @@ from datetime import timedelta
 import pytest
 
 from opsloop.api.release import Release
-from opsloop.core.facts import Value
+from opsloop.core.readings import Value
 from opsloop.core.slo.query_budget import OVER_BUDGET, QueryBudget
 from opsloop.errors import TimedOut
 from opsloop.shell.slo.poller import Poller

@@ -7,7 +7,7 @@ import pytest
 
 from opsloop.api.release import Release
 from opsloop.api.slo import Objective, Sli, Slo
-from opsloop.core.facts import Unknown
+from opsloop.core.readings import Unknown
 from opsloop.core.slo import burn_rate as slo
 from opsloop.errors import Invalid
 from opsloop.shell.ports import Sample, Series

@@ -10,7 +10,7 @@ import pytest
 from opsloop.adapters.prometheus import NoPrometheus
 from opsloop.api.release import Release
 from opsloop.api.slo import Slo
-from opsloop.core.facts import Unknown, Value
+from opsloop.core.readings import Unknown, Value
 from opsloop.core.slo import burn_rate as slo
 from opsloop.errors import Forbidden, Invalid, OpsloopError, Partial, TimedOut, Unavailable
 from opsloop.shell.ports import Source

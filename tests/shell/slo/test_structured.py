@@ -8,7 +8,7 @@ import pytest
 from opsloop.api.meta import ObjectMeta, parse_duration
 from opsloop.api.release import Release, ReleaseSpec, Revision, Target, WorkloadRef
 from opsloop.api.slo import Slo, Tier
-from opsloop.core.facts import Reading, Readings, Unknown, Value
+from opsloop.core.readings import Reading, Readings, Unknown, Value
 from opsloop.core.slo import burn_rate as slo
 from opsloop.core.slo import telling
 from opsloop.shell.slo.poller import Poller, ReadingStore

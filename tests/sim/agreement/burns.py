@@ -13,7 +13,7 @@ from math import isclose
 from opsloop.api.meta import format_duration
 from opsloop.api.release import Release
 from opsloop.api.slo import ONLY, Slo, Tier
-from opsloop.core.facts import Reading, TierVerdict, Unknown, Value, Verdict
+from opsloop.core.readings import Reading, TierVerdict, Unknown, Value, Verdict
 from opsloop.core.slo import burn_rate, bursts, carried
 from opsloop.core.slo.age import MOST_INTERVALS
 from opsloop.core.slo.objectives import objectives

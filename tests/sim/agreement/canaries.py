@@ -10,7 +10,7 @@ from math import ceil, inf
 
 from opsloop.api.release import Release
 from opsloop.api.slo import Slo
-from opsloop.core.facts import Verdict
+from opsloop.core.readings import Verdict
 from opsloop.core.release.analysis import ANALYSIS_FAILED
 from opsloop.core.slo import burn_rate
 from opsloop.core.slo.age import MOST_INTERVALS

@@ -16,7 +16,7 @@ from collections.abc import Iterator
 from datetime import datetime, timedelta
 from itertools import pairwise
 
-from opsloop.core.facts import Reading, Unknown, Value
+from opsloop.core.readings import Reading, Unknown, Value
 from opsloop.core.slo import burn_rate
 from opsloop.core.slo.bursts import Slot
 from opsloop.simulator.burn import LATENCY

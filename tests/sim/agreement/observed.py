@@ -8,7 +8,7 @@ from unittest.mock import patch
 
 from opsloop.api.meta import parse_time
 from opsloop.api.slo import ONLY
-from opsloop.core.facts import Readings, Verdict
+from opsloop.core.readings import Readings, Verdict
 from opsloop.shell.ports import NamespacedName, Object
 from opsloop.shell.slo.poller import ReadingStore
 from opsloop.simulator.prometheus.store import Store

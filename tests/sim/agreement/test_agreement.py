@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from opsloop.core.facts import Reading, Unknown, Value
+from opsloop.core.readings import Reading, Unknown, Value
 from opsloop.core.slo import burn_rate
 from opsloop.simulator.prometheus.store import Store, milliseconds
 from opsloop.simulator.scraping import METRIC

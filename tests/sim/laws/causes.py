@@ -15,10 +15,11 @@ from random import Random
 
 from opsloop.api.meta import ObjectMeta
 from opsloop.api.release import Release, ReleaseSpec, ReleaseStatus, Revision, WorkloadRef
-from opsloop.core.facts import Harm, Interval, Readings, ReleaseView, SideBySide, Verdict
+from opsloop.core.facts import ReleaseView
 from opsloop.core.incident.cause import began, explain, is_over_now
 from opsloop.core.incident.side_by_side import Stretch, side_by_side
 from opsloop.core.incident.weights import WEIGHTS, Weights
+from opsloop.core.readings import Harm, Interval, Readings, SideBySide, Verdict
 from opsloop.core.slo.burn_rate import WITHIN_OBJECTIVE
 from opsloop.core.statistics.evidence import Interval as PairCounts
 from opsloop.core.topology import Topology

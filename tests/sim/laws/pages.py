@@ -14,7 +14,7 @@ from random import Random
 
 from opsloop.api.meta import PAGING
 from opsloop.api.slo import Slo, Tier
-from opsloop.core.facts import Value, Verdict
+from opsloop.core.readings import Value, Verdict
 from opsloop.core.slo import burn_rate, bursts
 from opsloop.core.slo.bursts import Slot
 from opsloop.core.slo.tiers import budget_of, tiers_of

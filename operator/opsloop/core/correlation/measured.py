@@ -7,9 +7,9 @@ from opsloop.api.incident import Incident
 from opsloop.core.actions import CreateIncident
 from opsloop.core.correlation.new_incident import for_blindness, for_burn, for_outage, for_shortage, for_silence
 from opsloop.core.correlation.service_health import ServiceHealth
-from opsloop.core.facts import Verdict
 from opsloop.core.incident import outage
 from opsloop.core.incident.dependencies import Breach, breach_of
+from opsloop.core.readings import Verdict
 from opsloop.core.release.budgets import SHORTAGE_AFTER, shortage_since
 from opsloop.core.release.outages import OUTAGE_AFTER, outage_since
 from opsloop.core.release.silence import silent_together, starved_since, told_in

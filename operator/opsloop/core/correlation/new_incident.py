@@ -10,9 +10,10 @@ from opsloop.api.incident import BurnSignal, Incident, IncidentSpec, Signal
 from opsloop.core import conditions
 from opsloop.core.actions import CreateIncident
 from opsloop.core.alerts.labels import alert_severity, loudness, name_of
-from opsloop.core.facts import ReleaseView, TierVerdict, Verdict
+from opsloop.core.facts import ReleaseView
 from opsloop.core.incident import blindness, outage
 from opsloop.core.incident.state import burn_signal
+from opsloop.core.readings import TierVerdict, Verdict
 from opsloop.core.release.outages import outage_since
 from opsloop.core.reported import Alert
 from opsloop.core.slo.objectives import label

@@ -5,8 +5,9 @@ from collections.abc import Iterable
 from opsloop.api.incident import Incident
 from opsloop.api.release import Release
 from opsloop.api.slo import Slo
-from opsloop.core.facts import Readings, ReleaseView
+from opsloop.core.facts import ReleaseView
 from opsloop.core.gate.evidence import Missing, ShiftEvidence
+from opsloop.core.readings import Readings
 from opsloop.core.slo.objectives import objective_of
 from opsloop.core.topology import Topology
 

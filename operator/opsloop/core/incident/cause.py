@@ -11,10 +11,11 @@ from functools import lru_cache
 from math import exp, log
 
 from opsloop.api.incident import Cause, Evidence, IncidentStatus
-from opsloop.core.facts import Harm, Interval, ReleaseView, SideBySide, Value
+from opsloop.core.facts import ReleaseView
 from opsloop.core.incident.exoneration import EXONERATED
 from opsloop.core.incident.suspects import Meeting, Suspect, suspects
 from opsloop.core.incident.weights import PROVEN_MOST, QUARTER, ROLLOUTS, WEIGHTS, Weights
+from opsloop.core.readings import Harm, Interval, SideBySide, Value
 from opsloop.core.statistics.alike import SURE, Compared, compare
 from opsloop.core.statistics.changepoint import Exposure, Series, Span
 from opsloop.core.statistics.evidence import Interval as PairCounts

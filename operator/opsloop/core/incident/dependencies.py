@@ -12,7 +12,8 @@ from datetime import datetime, timedelta
 from opsloop.api.incident import Incident
 from opsloop.api.meta import Severity
 from opsloop.core import conditions
-from opsloop.core.facts import IncidentFacts, ReleaseView, Verdict
+from opsloop.core.facts import IncidentFacts, ReleaseView
+from opsloop.core.readings import Verdict
 from opsloop.core.release.outages import outage_since
 from opsloop.core.slo.merged import verdicts
 from opsloop.core.topology import Topology

@@ -7,8 +7,9 @@ from typing import Literal
 
 from opsloop.api.incident import HarmedObjective, Incident, IncidentStatus, Play
 from opsloop.api.release import ActRecord, RollbackRecord
-from opsloop.core.facts import IncidentFacts, ReleaseView, SinceAct, Value
+from opsloop.core.facts import IncidentFacts, ReleaseView
 from opsloop.core.incident.state import burn_of, harmed_names
+from opsloop.core.readings import SinceAct, Value
 from opsloop.core.slo import aftermath
 from opsloop.core.slo.merged import about, verdicts
 from opsloop.core.slo.objectives import label, objective_of

@@ -7,10 +7,11 @@ from datetime import datetime, timedelta
 from opsloop.api.incident import IncidentStatus, Play
 from opsloop.api.slo import Slo
 from opsloop.core import conditions
-from opsloop.core.facts import IncidentFacts, Value
+from opsloop.core.facts import IncidentFacts
 from opsloop.core.incident import blindness, outage
 from opsloop.core.incident.effect import PODS_BACK, SLI_BACK, harmed_before, judge, seen_since
 from opsloop.core.incident.state import began_at, burns_of
+from opsloop.core.readings import Value
 from opsloop.core.release.budgets import BELOW_BUDGET, shortage_since
 from opsloop.core.release.outages import NO_POD_AVAILABLE, SCALED_TO_ZERO, outage_since
 from opsloop.core.release.silence import silent_since, starved_since

@@ -7,7 +7,8 @@ from opsloop.api.meta import Severity, format_duration
 from opsloop.api.slo import Slo
 from opsloop.core import conditions
 from opsloop.core.decision import DecisionBuilder
-from opsloop.core.facts import IncidentFacts, ReleaseView, Value, Verdict
+from opsloop.core.facts import IncidentFacts, ReleaseView
+from opsloop.core.readings import Value, Verdict
 from opsloop.core.slo.merged import about
 from opsloop.core.slo.objectives import objective_of, wrong
 

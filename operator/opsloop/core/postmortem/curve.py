@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 
 from pydantic import BaseModel, ConfigDict
 
-from opsloop.core.facts import Interval
+from opsloop.core.readings import Interval
 
 MOST_POINTS = 240
 """Of one curve: a column each of the widest screen's half, and 20 KiB in the stored postmortem."""

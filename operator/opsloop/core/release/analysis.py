@@ -9,7 +9,8 @@ from opsloop.api.slo import Slo
 from opsloop.core.actions import RunEvals
 from opsloop.core.evalcase import gating
 from opsloop.core.evalcase.addresses import may_ask
-from opsloop.core.facts import CanaryReading, ReleaseFacts, Unknown
+from opsloop.core.facts import ReleaseFacts
+from opsloop.core.readings import CanaryReading, Unknown
 from opsloop.core.release import weights
 from opsloop.core.release.outcome import Check, Hold, Outcome, Reject, Rollout
 from opsloop.core.release.untold import service_unwell, told_apart

@@ -11,7 +11,8 @@ from opsloop.api.release import ObjectiveStatus, ReleaseStatus, Revision, Weight
 from opsloop.api.slo import Slo
 from opsloop.core import conditions
 from opsloop.core.decision import Decision
-from opsloop.core.facts import Readings, ReleaseFacts, Verdict, WorkloadFacts
+from opsloop.core.facts import ReleaseFacts, WorkloadFacts
+from opsloop.core.readings import Readings, Verdict
 from opsloop.core.release import (
     ReleaseBuilder,
     acts,

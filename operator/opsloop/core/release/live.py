@@ -6,7 +6,8 @@ from datetime import datetime, timedelta
 from opsloop.api.release import ReleaseSpec, ReleaseStatus, Revision
 from opsloop.api.slo import Slo
 from opsloop.core.actions import EnsureRevision
-from opsloop.core.facts import Readings, ReleaseFacts, WorkloadFacts
+from opsloop.core.facts import ReleaseFacts, WorkloadFacts
+from opsloop.core.readings import Readings
 from opsloop.core.release import ReleaseBuilder, identity, revisions
 from opsloop.core.release.admission import note_stored_instead, was_stored_instead
 from opsloop.core.release.memory import remembered

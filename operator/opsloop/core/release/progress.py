@@ -8,7 +8,8 @@ from dataclasses import dataclass
 
 from opsloop.api.release import ReleaseStatus, Target
 from opsloop.core import conditions
-from opsloop.core.facts import ReleaseFacts, Verdict
+from opsloop.core.facts import ReleaseFacts
+from opsloop.core.readings import Verdict
 from opsloop.core.release import ReleaseBuilder, compared
 from opsloop.core.release.asked import asked
 from opsloop.core.release.compared import Finding

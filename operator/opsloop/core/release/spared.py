@@ -5,7 +5,8 @@ began often tells only a few scrapes later which of them erred: that is looked a
 """
 
 from opsloop.api.release import Target
-from opsloop.core.facts import Harm, ReleaseFacts
+from opsloop.core.facts import ReleaseFacts
+from opsloop.core.readings import Harm
 from opsloop.core.release import ReleaseBuilder
 from opsloop.core.statistics.alike import SURE, compare
 

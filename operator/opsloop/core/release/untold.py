@@ -1,6 +1,6 @@
 """A canary whose events nobody can tell from live's: its steps advance by hold, eval cases and the SLI of the whole service."""
 
-from opsloop.core.facts import Told
+from opsloop.core.readings import Told
 from opsloop.core.release.outcome import Hold, Outcome, Reject, Rollout
 from opsloop.core.slo import burn_rate as slo
 

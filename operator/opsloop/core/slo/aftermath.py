@@ -6,7 +6,7 @@ Bounds are anytime-valid (`core.statistics.sequential`), so that looking at ever
 from math import exp, lgamma, log
 from typing import Literal
 
-from opsloop.core.facts import Reading, SinceAct, Unknown, Value
+from opsloop.core.readings import Reading, SinceAct, Unknown, Value
 from opsloop.core.statistics.sequential import lower_bound, surely_above, surely_below
 
 ALPHA = 0.01  # of each bound: one act in a hundred is judged wrongly at worst, and a person hears of each

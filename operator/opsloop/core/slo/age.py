@@ -3,7 +3,8 @@
 from dataclasses import replace
 from datetime import datetime
 
-from opsloop.core.facts import Readings, ReleaseView, TierVerdict, Unknown, Verdict
+from opsloop.core.facts import ReleaseView
+from opsloop.core.readings import Readings, TierVerdict, Unknown, Verdict
 from opsloop.core.slo import burn_rate as slo
 from opsloop.core.slo.merged import merged
 

@@ -6,7 +6,7 @@ the tier's short window once it lies behind the end, until then the longest wind
 
 from datetime import datetime
 
-from opsloop.core.facts import Reading, Value, Verdict
+from opsloop.core.readings import Reading, Value, Verdict
 from opsloop.core.slo.tiers import budget_of
 from opsloop.core.statistics import sequential
 

@@ -15,7 +15,7 @@ from typing import Literal
 
 from opsloop.api.meta import PAGING, format_duration
 from opsloop.api.slo import Slo, Tier
-from opsloop.core.facts import Reading, TierVerdict, Unknown, Value, Verdict
+from opsloop.core.readings import Reading, TierVerdict, Unknown, Value, Verdict
 from opsloop.core.slo.anew import surely_above
 from opsloop.core.slo.tiers import budget_of, tiers_of
 from opsloop.core.statistics.sequential import surely_below

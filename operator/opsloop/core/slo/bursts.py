@@ -20,7 +20,7 @@ from math import log
 
 from opsloop.api.meta import PAGING
 from opsloop.api.slo import Tier
-from opsloop.core.facts import Verdict
+from opsloop.core.readings import Verdict
 from opsloop.core.slo.tiers import budget_of
 from opsloop.core.statistics.clusters import burst_size, evidence
 

@@ -18,7 +18,7 @@ from typing import Literal
 from opsloop.api.meta import PAGING, format_duration
 from opsloop.api.slo import Slo
 from opsloop.api.strategy import Analysis
-from opsloop.core.facts import Value, Verdict
+from opsloop.core.readings import Value, Verdict
 from opsloop.core.slo.tiers import budget_of, tiers_of
 from opsloop.core.statistics.evidence import Evidence, Terms
 from opsloop.core.statistics.sequential import surely_below

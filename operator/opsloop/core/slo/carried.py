@@ -15,7 +15,7 @@ from datetime import timedelta
 
 from opsloop.api.meta import format_duration
 from opsloop.api.slo import Sli, Slo
-from opsloop.core.facts import Reading, TierVerdict, Value, Verdict
+from opsloop.core.readings import Reading, TierVerdict, Value, Verdict
 from opsloop.core.slo import promql
 from opsloop.core.slo.burn_rate import fires
 from opsloop.core.slo.pods import LOOKS, Scope

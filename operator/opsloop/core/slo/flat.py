@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from datetime import timedelta
 
 from opsloop.api.slo import Slo
-from opsloop.core.facts import Reading, Unknown, Value
+from opsloop.core.readings import Reading, Unknown, Value
 from opsloop.core.slo.burn_rate import NOT_A_COUNT
 from opsloop.core.slo.promql import expressions
 from opsloop.core.slo.tiers import tiers_of, windows_of

@@ -13,7 +13,7 @@ harmed nor unread while another objective is known; where all are quiet, the Rel
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
-from opsloop.core.facts import Readings, Told, Verdict
+from opsloop.core.readings import Readings, Told, Verdict
 from opsloop.core.slo.burn_rate import NO_EVENTS, TRAFFIC_GONE
 from opsloop.core.slo.objectives import label
 

@@ -20,7 +20,7 @@ from typing import Literal, NamedTuple, Protocol
 
 from opsloop.api.meta import format_duration
 from opsloop.api.slo import Sli
-from opsloop.core.facts import Reading, Unknown, Value
+from opsloop.core.readings import Reading, Unknown, Value
 from opsloop.core.slo import burn_rate as slo
 from opsloop.core.slo import structured
 from opsloop.core.slo.expression import Form, Unit, form, in_a_name

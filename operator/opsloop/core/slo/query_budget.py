@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from math import ceil, log2
 
-from opsloop.core.facts import Remark
+from opsloop.core.readings import Remark
 
 OVER_BUDGET = "OverQueryBudget"  # the SLI is read less often: its namespace's queries would exceed their budget
 

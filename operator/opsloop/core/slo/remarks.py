@@ -8,7 +8,7 @@ from datetime import timedelta
 from math import ceil
 
 from opsloop.api.meta import format_duration
-from opsloop.core.facts import CanaryReading, Remark, Unknown
+from opsloop.core.readings import CanaryReading, Remark, Unknown
 
 # Named reasons
 LATE_DATA = "LateData"  # the newest sample is always old: the SLI must be evaluated at an earlier time

@@ -6,7 +6,7 @@ from datetime import timedelta
 
 from opsloop.api.release import Release, Revision
 from opsloop.api.slo import Sli
-from opsloop.core.facts import Reading, Unknown
+from opsloop.core.readings import Reading, Unknown
 from opsloop.core.slo import addresses
 from opsloop.core.slo import burn_rate as slo
 from opsloop.core.slo.pods import Scope

@@ -1,7 +1,7 @@
 """Does the SLI tell revisions apart? Asked of the live one at adoption, before a canary serves users."""
 
 from opsloop.api.slo import Sli
-from opsloop.core.facts import Reading, Told, Unknown, Value
+from opsloop.core.readings import Reading, Told, Unknown, Value
 from opsloop.core.slo import burn_rate as slo
 from opsloop.core.slo import promql
 from opsloop.core.slo.counters import counters

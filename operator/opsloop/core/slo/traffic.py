@@ -11,7 +11,7 @@ from datetime import timedelta
 from math import exp
 
 from opsloop.api.meta import format_duration
-from opsloop.core.facts import Reading, TierVerdict, Unknown, Verdict
+from opsloop.core.readings import Reading, TierVerdict, Unknown, Verdict
 from opsloop.core.slo.burn_rate import NO_EVENTS, TRAFFIC_GONE
 
 HOUR = timedelta(hours=1)

@@ -4,8 +4,8 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from opsloop.api.slo import Slo
-from opsloop.core.facts import Reading, SinceAct, Unknown
 from opsloop.core.incident.effect import Act
+from opsloop.core.readings import Reading, SinceAct, Unknown
 from opsloop.core.slo import burn_rate as slo
 from opsloop.core.slo.pods import Scope
 from opsloop.core.slo.tiers import windows_of

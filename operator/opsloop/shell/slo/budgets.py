@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 
 from opsloop.api.release import Release
 from opsloop.api.slo import Slo
-from opsloop.core.facts import Reading, Value
+from opsloop.core.readings import Reading, Value
 from opsloop.core.slo.budget import Spent, spent
 from opsloop.core.slo.objectives import objectives
 from opsloop.core.slo.pods import Scope

@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from opsloop.api.slo import Slo, Tier
-from opsloop.core.facts import Verdict
+from opsloop.core.readings import Verdict
 from opsloop.core.slo import bursts, counts
 from opsloop.core.slo.bursts import Slot
 from opsloop.core.slo.pods import Scope

@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 
 from opsloop.api.release import Release
 from opsloop.api.slo import Slo
-from opsloop.core.facts import CanaryReading, Unknown
+from opsloop.core.readings import CanaryReading, Unknown
 from opsloop.core.slo import burn_rate as slo
 from opsloop.core.slo import counts, promql
 from opsloop.core.slo.canary import terms_of

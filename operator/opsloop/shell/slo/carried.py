@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from opsloop.api.slo import Slo
-from opsloop.core.facts import Reading, Verdict
+from opsloop.core.readings import Reading, Verdict
 from opsloop.core.slo import carried
 from opsloop.core.slo.pods import Scope
 from opsloop.shell.slo.query import SliQuery

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from opsloop.api.slo import Slo
-from opsloop.core.facts import Unknown
+from opsloop.core.readings import Unknown
 from opsloop.core.slo import burn_rate as slo
 from opsloop.core.slo import counts
 from opsloop.core.slo.counters import Counters

@@ -5,9 +5,9 @@ from datetime import datetime, timedelta
 
 from opsloop.api.release import ReleaseStatus
 from opsloop.api.slo import Slo, Tier
-from opsloop.core.facts import Harm, Interval, SideBySide, Unknown
 from opsloop.core.incident.cause import began
 from opsloop.core.incident.side_by_side import Stretch, side_by_side
+from opsloop.core.readings import Harm, Interval, SideBySide, Unknown
 from opsloop.core.slo import counts, promql
 from opsloop.core.slo.pods import Scope
 from opsloop.core.slo.promql import Split

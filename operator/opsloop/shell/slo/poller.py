@@ -18,9 +18,9 @@ from datetime import datetime, timedelta
 
 from opsloop.api.release import Release
 from opsloop.api.slo import DEFAULT_SOURCE, ONLY, Slo
-from opsloop.core.facts import Readings, Unknown
 from opsloop.core.incident.effect import Act
 from opsloop.core.postmortem.curve import Curve
+from opsloop.core.readings import Readings, Unknown
 from opsloop.core.slo import age, query_budget
 from opsloop.core.slo import burn_rate as slo
 from opsloop.core.slo.merged import is_quiet, merged

@@ -8,7 +8,7 @@ from typing import TypeVar
 
 from opsloop.api.meta import PAGING
 from opsloop.api.slo import Sli, Slo
-from opsloop.core.facts import Unknown
+from opsloop.core.readings import Unknown
 from opsloop.core.slo import burn_rate as slo
 from opsloop.core.slo import carried, counts, pods, promql, traffic, vanished
 from opsloop.core.slo.pods import Labels, Scope

@@ -13,9 +13,9 @@ from datetime import datetime, timedelta
 from opsloop.api.release import Release
 from opsloop.api.slo import Slo
 from opsloop.core import conditions
-from opsloop.core.facts import CanaryReading, Harm, Reading, Readings, Remark, SinceAct, Told, Unknown, Verdict
 from opsloop.core.incident.effect import Act
 from opsloop.core.postmortem.curve import Curve
+from opsloop.core.readings import CanaryReading, Harm, Reading, Readings, Remark, SinceAct, Told, Unknown, Verdict
 from opsloop.core.slo import burn_rate as slo
 from opsloop.core.slo import flat, promql, remarks, telling, traffic
 from opsloop.core.slo.age import MOST_INTERVALS

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
 from opsloop.api.slo import Slo
-from opsloop.core.facts import Unknown, Value
+from opsloop.core.readings import Unknown, Value
 from opsloop.core.slo import burn_rate as slo
 from opsloop.core.slo import promql, vanished
 from opsloop.core.slo.pods import Scope
