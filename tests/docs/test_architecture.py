@@ -66,7 +66,7 @@ def test_the_house_names_every_module() -> None:
         pytest.param("tests/nowhere.py", "tests/nowhere.py", id="a file that is not"),
         pytest.param("tests/docs/test_architecture.py::test_nothing", "test_nothing", id="a test that is not"),
         pytest.param("core/release/weights", "", id="a module"),
-        pytest.param("core/facts.Value", "", id="a name in a module"),
+        pytest.param("core/readings.Value", "", id="a name in a module"),
         pytest.param("core/facts.Nothing", "core/facts.Nothing", id="a name that is not there"),
         pytest.param("kubectl apply", "", id="something else"),
     ],
