@@ -50,6 +50,17 @@ class Origin(Model):
     )
     incident: str = Field(default="", max_length=253, description="Incident that a regression case was created from.")
     ticket: str = Field(default="", max_length=128, description="Ticket whose example a regression case uses.")
+    by: Literal["ticket", "evalcase", "probe", "capture", "recorded"] | None = Field(
+        default=None,
+        description="Way that a regression case came by. ticket: the example of a user's ticket. evalcase, probe: an"
+        " EvalCase or a probe that failed on the bad revision. capture: a bad request that the service recorded. recorded:"
+        " the good revision's own answer to a recorded request, where the bad one's differs; nobody has said that it is right.",
+    )
+    source: str = Field(
+        default="",
+        max_length=253,
+        description="EvalCase, alert, log line or record that a regression case was made from.",
+    )
 
 
 class ProofPair(Model):
@@ -138,6 +149,15 @@ class LiveResult(Model):
     tries: int = Field(default=1, description="Number of times in a row that there were too few answers.")
 
 
+class FailedOn(Model):
+    """Revision on which the case failed while it was live."""
+
+    digest: str = Field(max_length=64, description="Digest of the revision.")
+    version: str = Field(default="", max_length=128, description="Version label of the revision.")
+    message: str = Field(default="", max_length=512, description="Counts, and the first difference.")
+    at: Time = Field(description="Time of the result.")
+
+
 class EvalCaseStatus(StatusModel):
     """Proof and latest result of an EvalCase; written by the EvalCase reconciler only."""
 
@@ -152,6 +172,12 @@ class EvalCaseStatus(StatusModel):
     started_at: Time | None = Field(default=None, description="Start of the current proof; absent while none runs.")
     attempts: int = Field(default=0, description="Number of proofs attempted for this generation.")
     live: LiveResult | None = Field(default=None, description="Result on the live revision.")
+    failed_on: list[FailedOn] = Field(
+        default_factory=list,
+        max_length=5,
+        description="Revisions on which this generation failed while they were live, the latest last; what an Incident's"
+        " regression case may be made from.",
+    )
     last_result: LastResult | None = Field(default=None, description="Result in the latest rollout.")
     result: str = Field(
         default="", max_length=32, description="Result in the latest rollout as a word: Passed or Failed."

@@ -149,6 +149,7 @@ EVALCASE = Kind(
         Column("Live", ".status.live.result", "Result on the live revision: Passed, Failed or NoAnswer."),
         Column("Last result", ".status.result", "Result in the latest rollout: Passed or Failed."),
         AGE,
+        Column("By", ".spec.origin.by", "Way by which a regression case came from its Incident.", wide=True),
         Column("Release", ".spec.release", "Release whose pods the request is sent to.", wide=True),
         Column(
             "Must pass",

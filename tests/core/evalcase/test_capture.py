@@ -21,7 +21,7 @@ def test_a_tickets_example_becomes_a_case() -> None:
     assert spec.request == EvalRequest(path="/ask?q=When%20is%20a%20refund%20paid%3F", port=8080)
     assert spec.expect == EvalExpect(field="answer", equals="After 14 days.")
     assert spec.must_pass
-    assert spec.origin == Origin(kind="regression", incident="answers-1", ticket="T-5")
+    assert spec.origin == Origin(kind="regression", incident="answers-1", ticket="T-5", by="ticket")
     assert spec.proof == ProofPair(bad=BAD, good=GOOD)
     assert case_name("answers-1") == "answers-1-regression"
 

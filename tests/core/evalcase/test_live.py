@@ -57,6 +57,27 @@ def after(decision: Decision, before: EvalCaseFacts, **changes: Any) -> EvalCase
     return replace(before, case=before.case.model_copy(update={"status": status}), live_outcome=None, **changes)
 
 
+def test_a_revision_on_which_it_failed_is_kept_when_another_one_is_live() -> None:
+    """What a regression case may be made from, after the rollback."""
+    before = asked(WRONG, WRONG, digest=BAD, release=live(BAD, "v2"))
+    failed = decide(before, at(10))
+    assert isinstance(failed.status, EvalCaseStatus)
+    (kept,) = failed.status.failed_on
+    assert (kept.digest, kept.version, kept.at) == (BAD, "v2", at(10)) and "wanted A, got B" in kept.message
+    found = outcome(before.case, GOOD, [RIGHT])
+    passed = decide(replace(after(failed, before, release=live(GOOD, "v1")), live_outcome=found), at(60))
+    assert isinstance(passed.status, EvalCaseStatus)
+    assert passed.status.live is not None and passed.status.live.result == "Passed"
+    assert passed.status.failed_on == [kept]
+
+
+def test_an_edited_case_has_failed_on_nothing_yet() -> None:
+    failed = decide(asked(WRONG, digest=BAD, release=live(BAD, "v2")), at(10)).status
+    assert isinstance(failed, EvalCaseStatus) and failed.failed_on
+    edited = decide(asked(status=failed, generation=2, release=live(BAD, "v2")), at(20)).status
+    assert isinstance(edited, EvalCaseStatus) and edited.failed_on == []
+
+
 def test_a_new_case_is_asked_of_the_live_pods() -> None:
     before = asked()
     decision = decide(before, T0)

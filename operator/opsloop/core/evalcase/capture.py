@@ -18,9 +18,9 @@ TOO_LONG = "TooLong"  # the question does not fit into a path or a body
 LONGEST_PATH, LONGEST_BODY = 2048, 16384  # characters that a request may have
 
 
-def case_name(incident: str) -> str:
-    """Name of the EvalCase that is captured from an Incident."""
-    return f"{incident}-regression"
+def case_name(incident: str, way: str = "ticket") -> str:
+    """Name of the EvalCase that an Incident gets by one of its `ways`; there is one of each at most."""
+    return f"{incident}-regression" if way == "ticket" else f"{incident}-regression-{way}"
 
 
 def obstacle(release: Release, ticket: LinkedTicket) -> str:
@@ -56,7 +56,7 @@ def from_ticket(incident: str, release: Release, ticket: LinkedTicket, bad: str,
         ),
         expect=_expectation(ask, ticket.example.expected.strip()),
         must_pass=True,
-        origin=Origin(kind="regression", incident=incident, ticket=ticket.id),
+        origin=Origin(kind="regression", incident=incident, ticket=ticket.id, by="ticket"),
         proof=ProofPair(bad=bad, good=good) if bad and good else None,
     )
 

@@ -3,7 +3,7 @@
 from datetime import datetime
 from typing import Any
 
-from opsloop.api.evalcase import EvalCase, EvalCaseStatus, LastResult
+from opsloop.api.evalcase import EvalCase, EvalCaseStatus, FailedOn, LastResult
 from opsloop.api.release import Release
 from opsloop.core import conditions
 from opsloop.core.decision import Decision, DecisionBuilder
@@ -11,7 +11,7 @@ from opsloop.core.evalcase import gating, live, proof
 from opsloop.core.facts import EvalCaseFacts
 
 # An edited case is a new claim: proof and result were of another one.
-_AS_NEW = {
+_AS_NEW: dict[str, Any] = {
     "proven": "Unknown",
     "reason": "",
     "bad": None,
@@ -19,8 +19,10 @@ _AS_NEW = {
     "started_at": None,
     "attempts": 0,
     "live": None,
+    "failed_on": [],
 }
 _ON_LIVE = "PassesOnLive"
+MOST_FAILED_ON = 5  # revisions in the status
 _PROVEN = {"True": True, "NotNeeded": True, "False": False, "Unknown": None}
 
 
@@ -56,6 +58,7 @@ def _ask_live(builder: DecisionBuilder[EvalCaseFacts, EvalCaseStatus], now: date
         conditions.get(builder.status.conditions, _ON_LIVE),
     )
     builder.set(**step.changes)
+    builder.set(failed_on=_failed_on(builder.status))
     value, reason, message = step.condition
     builder.condition(_ON_LIVE, value, reason, message)
     for action in step.actions:
@@ -64,6 +67,15 @@ def _ask_live(builder: DecisionBuilder[EvalCaseFacts, EvalCaseStatus], now: date
         builder.look_again(step.look_again)
     if value is False and (before is None or before.status != "False"):
         builder.event("FailsOnLive", message, "Warning")
+
+
+def _failed_on(status: EvalCaseStatus) -> list[FailedOn]:
+    """The failures, with that of the live revision as it was seen first: `live` speaks of another one after a rollback."""
+    live, known = status.live, status.failed_on
+    if live is None or live.result != "Failed" or any(f.digest == live.digest for f in known):
+        return known
+    failed = FailedOn(digest=live.digest, version=live.version, message=live.message, at=live.at)
+    return [*known, failed][-MOST_FAILED_ON:]
 
 
 def _standing_message(status: EvalCaseStatus) -> str:

@@ -50,7 +50,7 @@ _VERDICTS = {  # (passed on bad, passed on good) → reason
     (False, False): FAILS_ON_GOOD,
     (True, False): INVERTED,
 }
-_FAILED_ATTEMPT = (POD_FAILING, POD_NOT_READY, NO_ANSWER)
+FAILED_ATTEMPT = (POD_FAILING, POD_NOT_READY, NO_ANSWER)
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +83,7 @@ def next_step(facts: EvalCaseFacts, status: EvalCaseStatus, now: datetime) -> Pr
         hindered = {"proven": "Unknown", "reason": reason, "started_at": None}
         return ProofStep(hindered, message, _stop(facts), LOOK_AGAIN_FOR_OBSTACLE)
     assert case.spec.proof is not None
-    if status.started_at is None or status.reason in _FAILED_ATTEMPT:
+    if status.started_at is None or status.reason in FAILED_ATTEMPT:
         return _between_attempts(facts, status, case.spec.proof, now)
     return _running(Attempt(facts, case.spec.proof, status.attempts, status.started_at), now)
 
@@ -97,7 +97,7 @@ def _after_verdict(facts: EvalCaseFacts) -> ProofStep:
 
 def _stopped(facts: EvalCaseFacts, stop: Stop, status: EvalCaseStatus) -> ProofStep:
     """No pod runs while opsloop is stopped. An attempt that was interrupted does not count; a failed one keeps its rest."""
-    if status.reason in _FAILED_ATTEMPT:
+    if status.reason in FAILED_ATTEMPT:
         return ProofStep(actions=_stop(facts))
     rests = {"proven": "Unknown", "reason": stop.named_reason, "started_at": None}
     begun = 0 if status.started_at is None else 1

@@ -1,13 +1,14 @@
-"""Learn and ship: the EvalCase from the ticket's example, the fix that was promoted, the postmortem."""
+"""Learn and ship: the Incident's EvalCase, the fix that was promoted, the postmortem."""
 
 from datetime import timedelta
 
-from opsloop.api.evalcase import EvalCase
+from opsloop.api.evalcase import EvalCase, ProofPair
 from opsloop.api.incident import Fix, IncidentStatus
 from opsloop.api.meta import PAGING
+from opsloop.api.release import Release
 from opsloop.core import conditions
 from opsloop.core.actions import CreateEvalCase, StorePostmortem
-from opsloop.core.evalcase import capture
+from opsloop.core.evalcase import ways
 from opsloop.core.evalcase.capture import NO_EXAMPLE
 from opsloop.core.evalcase.proof import PROVEN
 from opsloop.core.facts import IncidentFacts
@@ -22,6 +23,7 @@ WAIVED = "Waived"  # a person said that no case is possible
 NO_FIX = "NoFixYet"  # nothing was promoted since
 FIX_PROMOTED = "FixPromoted"  # another revision was promoted
 CASE_DID_NOT_RUN = "CaseDidNotRun"  # it was promoted without this Incident's case
+NO_WAY = "neither a ticket's example nor a failing EvalCase or probe became an EvalCase, and no request was captured"
 LOOP_CLOSED = "LoopClosed"  # promoted, and this Incident's case ran and passed in that promotion
 
 
@@ -41,36 +43,40 @@ def learn(decision: IncidentBuilder) -> None:
 
 
 def _capture(decision: IncidentBuilder) -> None:
-    """Names the EvalCase, and creates it where it is not there yet."""
-    name = capture.case_name(decision.facts.incident.metadata.name)
-    if _can_be_captured(decision.facts, decision.status) and _case(decision.facts, name) is not None:
-        decision.set(eval_case=name)
-    elif (new := _new_case(decision.facts, decision.status)) is not None:
-        ticket, action = new
-        decision.set(eval_case=action.name)
-        decision.execute(action)
-        text = f"EvalCase {action.name} from ticket {ticket}"
-        timeline.record(decision, "captured", decision.now, "Learnt", text)
-        decision.event("RegressionCaptured", text)
-        decision.look_again(timedelta(seconds=5))
-
-
-def _can_be_captured(facts: IncidentFacts, status: IncidentStatus) -> bool:
-    """True after the mitigation, where a rollback names the good revision beside the bad one."""
-    return status.phase in ("Mitigated", "Resolved") and facts.root is not None and status.rollback is not None
-
-
-def _new_case(facts: IncidentFacts, status: IncidentStatus) -> tuple[str, CreateEvalCase] | None:
-    """(ticket, action) for the first linked ticket with an example that can be asked; None where there is none."""
-    if not _can_be_captured(facts, status) or facts.root is None or status.rollback is None or status.cause is None:
-        return None
+    """Names the EvalCase, and creates it where it is not there yet: by the best way that gives one which can be proven."""
+    facts = decision.facts
+    pair = proof_pair(facts, decision.status)
+    if pair is None or facts.root is None:
+        return
     incident, release = facts.incident.metadata.name, facts.root.release
-    for ticket in status.tickets:
-        spec = capture.from_ticket(incident, release, ticket, status.cause.revision, status.rollback.to_digest)
-        if spec is not None:
-            labels = {RELEASE: release.metadata.name, INCIDENT: incident}
-            return ticket.id, CreateEvalCase(capture.case_name(incident), spec.dump(), labels)
-    return None
+    made = ways.candidates(incident, release, decision.status.tickets, facts.eval_cases, facts.ledger.alerts, pair)
+    choice = ways.choose(incident, facts.eval_cases, made)
+    if choice.case is not None:
+        decision.set(eval_case=choice.case.metadata.name)
+    elif choice.new is not None:
+        _create(decision, release, choice.new)
+
+
+def _create(decision: IncidentBuilder, release: Release, new: ways.Candidate) -> None:
+    """With the labels by which the Release selects its cases: a case that gates nothing has taught nothing."""
+    selected = release.spec.evals.match_labels if release.spec.evals else {}
+    labels = {**selected, RELEASE: release.metadata.name, INCIDENT: decision.facts.incident.metadata.name}
+    decision.set(eval_case=new.name)
+    decision.execute(CreateEvalCase(new.name, new.spec.dump(), labels))
+    text = f"EvalCase {new.name} from {new.source}"
+    timeline.record(
+        decision, "captured" if new.way == "ticket" else f"captured-{new.way}", decision.now, "Learnt", text
+    )
+    decision.event("RegressionCaptured", text)
+    decision.look_again(timedelta(seconds=5))
+
+
+def proof_pair(facts: IncidentFacts, status: IncidentStatus) -> ProofPair | None:
+    """The bad and the good revision, after the mitigation, where a rollback names the good one; else None."""
+    if status.phase not in ("Mitigated", "Resolved") or facts.root is None or status.rollback is None:
+        return None
+    bad, good = status.cause.revision if status.cause else "", status.rollback.to_digest
+    return ProofPair(bad=bad, good=good) if bad and good and bad != good else None
 
 
 def _case(facts: IncidentFacts, name: str) -> EvalCase | None:
@@ -87,9 +93,9 @@ def _follow_proof(decision: IncidentBuilder) -> None:
     if _is_waived(decision.facts):
         decision.condition("RegressionCaptured", True, WAIVED, "a person waived the regression case")
     elif case is None:
-        decision.condition("RegressionCaptured", None, NO_EXAMPLE, "no ticket's example became an EvalCase")
+        decision.condition("RegressionCaptured", None, NO_EXAMPLE, NO_WAY)
     elif case.status.proven == "True":
-        text = f"{case.metadata.name} fails on the bad revision and passes on the good one"
+        text = f"{case.metadata.name} (by {ways.way_of(case)}) fails on the bad revision and passes on the good one"
         decision.condition("RegressionCaptured", True, PROVEN, text)
         at = case.status.bad.at if case.status.bad else decision.now
         timeline.record(decision, "proven", at, "Learnt", text)

@@ -1,0 +1,121 @@
+"""From an incident to a case without a user's example: a failing EvalCase, a probe, a captured or a recorded request."""
+
+from typing import Any
+
+import pytest
+
+from opsloop.core.reported import Alert
+from opsloop.shell.ports import EVALCASES, INCIDENTS, Object
+from tests.builders.objects import V1, V2
+from tests.sim.shift import Shift, resolved, runbook_object, seconds, story
+from tests.sim.shop import NS
+
+pytestmark = [pytest.mark.asyncio, pytest.mark.looptime]
+
+
+def write_case(shift: Shift, name: str, path: str, equals: str) -> None:
+    """As `kubectl apply` does."""
+    spec = {
+        "release": "answers",
+        "request": {"path": path, "port": 8080},
+        "expect": {"field": "answer", "equals": equals},
+    }
+    meta = {"name": name, "namespace": NS, "generation": 1}
+    shift.shop.cluster.seed({"kind": "EvalCase", "metadata": meta, "spec": spec})
+
+
+async def push_a_bad_one(shift: Shift, *alerts: Alert) -> None:
+    """v2 by hand until it is rolled back and the Incident resolved; no user writes."""
+    shift.shop.set_image("v2")
+    await shift.until("an Incident is open", lambda: shift.incident() is not None)
+    if alerts:
+        shift.shop.report("alerts", alerts)
+    await shift.until("resolved", lambda: resolved(shift))
+
+
+def case_of(shift: Shift, way: str) -> Object | None:
+    name = "answers-1-regression" + ("" if way == "ticket" else f"-{way}")
+    return shift.shop.cluster.find(EVALCASES, NS, name)
+
+
+def proven(shift: Shift, way: str) -> str:
+    status: dict[str, Any] = (case_of(shift, way) or {}).get("status", {})
+    return f"{status.get('proven', '')} {status.get('reason', '')}".strip()
+
+
+async def the_fix_closes_the_loop(shift: Shift, name: str) -> None:
+    shift.shop.ship("v3")
+    await shift.until("v3 is rejected in the dark", lambda: shift.target() == ("v3", "Rejected"))
+    target = shift.release().status.target
+    assert target is not None and name in target.message and "v3" not in shift.shop.served
+    shift.shop.ship("v4")
+    await shift.until("v4 is promoted", lambda: shift.target() == ("v4", "Promoted"))
+    await shift.until("the loop is closed", lambda: shift._is("LoopClosed"))
+    await shift.until("all is quiet", shift.quiet)
+
+
+@story
+async def test_an_evalcase_that_failed_on_the_bad_version_becomes_its_regression_case(shift: Shift) -> None:
+    write_case(shift, "boots", "/ask?q=boots", "30 days")
+    write_case(shift, "laces", "/ask?q=laces", "30 days")  # v2 is right about these
+    await push_a_bad_one(shift)
+    await shift.until("the case is proven", lambda: proven(shift, "evalcase") == "True Proven")
+    stored = case_of(shift, "evalcase")
+    assert stored is not None
+    origin = stored["spec"]["origin"]
+    assert (origin["kind"], origin["incident"], origin["by"], origin["source"]) == (
+        "regression",
+        "answers-1",
+        "evalcase",
+        "boots",
+    )
+    assert stored["spec"]["proof"] == {"bad": V2, "good": V1} and stored["spec"]["mustPass"] is True
+    shift.shop.cluster.remove(EVALCASES, NS, "boots")  # whose it was may delete it: what was learnt stays
+    await shift.until("captured", lambda: shift._is("RegressionCaptured"))
+    await the_fix_closes_the_loop(shift, "answers-1-regression-evalcase")
+
+
+@story
+async def test_a_probe_that_passes_on_the_bad_version_gives_way_to_nothing_and_says_so(shift: Shift) -> None:
+    """The probe asked for what v2 answers with 200 as well: the case is refuted, and gates nothing."""
+    now = shift.shop.clock.now()
+    labels = {"alertname": "ProbeSlow", "instance": "http://answers.shop.svc/ask?q=boots", "severity": "warning"}
+    await push_a_bad_one(shift, Alert("p1", "firing", now, {**labels, "service": "answers"}, {}, now))
+    await shift.until("the case is refuted", lambda: proven(shift, "probe") == "False PassesOnBad")
+    await seconds(shift, 10)
+    incident = shift.incident()
+    assert incident is not None and incident.status.eval_case == "answers-1-regression-probe"
+    said = next(c for c in incident.status.conditions if c.type == "RegressionCaptured")
+    assert (said.status, said.reason) == ("False", "PassesOnBad")
+
+
+@story
+async def test_where_the_users_example_is_not_what_is_wrong_the_next_way_is_tried(shift: Shift) -> None:
+    """The user quotes an answer that v2 gets right; an EvalCase failed on it."""
+    write_case(shift, "boots", "/ask?q=boots", "30 days")
+    shift.shop.cluster.seed(_asking_about_laces(shift))
+    shift.shop.cluster.seed(runbook_object() | {"spec": {**runbook_object()["spec"], "safety": {"mode": "approve"}}})
+    shift.shop.set_image("v2")
+    await shift.until("an Incident is open", lambda: shift.incident() is not None)
+    shift._storm()
+    await shift.until("the case has failed on v2", lambda: bool(_failed_on(shift, "boots")))
+    shift.shop.annotate(INCIDENTS, "answers-1", approve="rollback-1")
+    await shift.until("resolved", lambda: resolved(shift))
+    await shift.until("the example is refuted", lambda: proven(shift, "ticket") == "False PassesOnBad")
+    await shift.until("the next is proven", lambda: proven(shift, "evalcase") == "True Proven")
+    await shift.until("captured", lambda: shift._is("RegressionCaptured"))
+    incident = shift.incident()
+    assert incident is not None and incident.status.eval_case == "answers-1-regression-evalcase"
+    assert {"captured", "captured-evalcase", "proven"} <= {e.key for e in incident.status.timeline}
+
+
+def _failed_on(shift: Shift, name: str) -> list[Any]:
+    status = (shift.shop.cluster.find(EVALCASES, NS, name) or {}).get("status", {})
+    return list(status.get("failedOn") or [])
+
+
+def _asking_about_laces(shift: Shift) -> Object:
+    """The Release whose template asks the same whatever the user wrote."""
+    found = shift.release_object()
+    found["spec"]["evals"]["ask"] = {"path": "/ask?q=laces", "body": "{{asked}}", "method": "POST"}
+    return found
