@@ -40,6 +40,7 @@ SECTIONS = (
     ("Runbook", "`Ready` and `status.grants[].reason` of the Runbook, `status.plays[].reason` of the Incident.", ("runbook.decide", "runbook.limits", "runbook.ready")),
     ("EvalCase", "`status.reason`, for `status.proven`.", ("evalcase.proof", "evalcase.expectation")),
     ("EvalCase on live", "`status.live.reason`, the condition `PassesOnLive`.", ("evalcase.live", "evalcase.silence")),
+    ("Steadiness of an EvalCase", "The condition `Steady`.", ("evalcase.steadiness",)),
     ("Eval cases in a rollout", "The message of `Held` or of a rejected target.", ("evalcase.gating", "evalcase.capture", "evalcase.expectation", "evalcase.silence")),
     ("Corrections of tickets", "Events of the Namespace.", ("tickets.correcting",)),
     ("Where an alert was filed", "The operator's log, beside the number of alerts.", ("correlation.filing",)),

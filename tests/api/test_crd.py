@@ -156,7 +156,7 @@ NARROW = [
         INCIDENT, ["Severity", "Phase", "Service", "Title", "Alerts", "Assignee", "Merged into", "Age"], id="Incident"
     ),
     pytest.param(RUNBOOK, ["Mode", "Last play", "Age"], id="Runbook"),
-    pytest.param(EVALCASE, ["Origin", "Proven", "Live", "Last result", "Age"], id="EvalCase"),
+    pytest.param(EVALCASE, ["Origin", "Proven", "Live", "Steady", "Last result", "Age"], id="EvalCase"),
     pytest.param(STOP, ["Reason", "Age"], id="Stop"),
 ]
 

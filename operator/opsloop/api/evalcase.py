@@ -158,6 +158,25 @@ class FailedOn(Model):
     at: Time = Field(description="Time of the result.")
 
 
+class Steadiness(Model):
+    """How alike the answers of one live revision are."""
+
+    digest: str = Field(max_length=64, description="Digest of the live revision.")
+    right: int = Field(
+        default=0, ge=0, description="Number of right answers; with minShare below 1, of results that passed."
+    )
+    wrong: int = Field(
+        default=0, ge=0, description="Number of wrong answers; with minShare below 1, of results that failed."
+    )
+    alike: int = Field(default=0, ge=0, description="Number of the latest ones in a row that were alike.")
+    latest: Literal["", "right", "wrong"] = Field(default="", description="What those were.")
+    flaky_since: Time | None = Field(
+        default=None, description="Time since which the case is set aside; absent while its answers agree."
+    )
+    asked_at: Time | None = Field(default=None, description="Time at which the answers were last asked for.")
+    counted: str = Field(default="", max_length=128, description="Run of a rollout whose answers were counted last.")
+
+
 class EvalCaseStatus(StatusModel):
     """Proof and latest result of an EvalCase; written by the EvalCase reconciler only."""
 
@@ -182,10 +201,16 @@ class EvalCaseStatus(StatusModel):
     result: str = Field(
         default="", max_length=32, description="Result in the latest rollout as a word: Passed or Failed."
     )
+    steadiness: Steadiness | None = Field(
+        default=None, description="How alike repeated answers of the live revision are."
+    )
+    steady: Literal["", "Steady", "Flaky"] = Field(
+        default="", description="Flaky: set aside, its answers vary on one revision. Empty: too few answers to say."
+    )
     conditions: list[Condition] = Field(
         default_factory=list,
         max_length=8,
-        description="Conditions of the EvalCase: Proven, PassesOnLive.",
+        description="Conditions of the EvalCase: Proven, PassesOnLive, Steady.",
         json_schema_extra=map_list("type"),
     )
 
@@ -195,3 +220,10 @@ class EvalCase(ObjectModel):
 
     spec: EvalCaseSpec
     status: EvalCaseStatus = Field(default_factory=EvalCaseStatus)
+
+    @property
+    def is_flaky(self) -> bool:
+        """True while the case, as its spec is now, is set aside."""
+        told = self.status.steadiness
+        current = self.status.observed_generation == self.metadata.generation
+        return current and told is not None and told.flaky_since is not None

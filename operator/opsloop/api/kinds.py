@@ -147,7 +147,10 @@ EVALCASE = Kind(
         Column("Origin", ".spec.origin.kind", "Origin of the case: manual or regression."),
         Column("Proven", ".status.proven", "Whether the case fails on the bad revision and passes on the good one."),
         Column("Live", ".status.live.result", "Result on the live revision: Passed, Failed or NoAnswer."),
-        Column("Last result", ".status.result", "Result in the latest rollout: Passed or Failed."),
+        Column(
+            "Steady", ".status.steady", "Whether repeated answers agree: Steady, or Flaky, which sets the case aside."
+        ),
+        Column("Last result", ".status.result", "Result in the latest rollout: Passed, Failed or Flaky."),
         AGE,
         Column("By", ".spec.origin.by", "Way by which a regression case came from its Incident.", wide=True),
         Column("Release", ".spec.release", "Release whose pods the request is sent to.", wide=True),

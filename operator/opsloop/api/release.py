@@ -254,6 +254,10 @@ class CaseResult(Model):
     live_runs: int = Field(ge=0, description="Number of runs on live.")
     worse: int = Field(default=0, ge=0, description="Number of turns in which live was right and the canary was not.")
     better: int = Field(default=0, ge=0, description="Number of turns in which the canary was right and live was not.")
+    flaky: bool = Field(
+        default=False,
+        description="Whether the case is set aside, because its answers vary on one revision: not asked, or with mustPass compared with live.",
+    )
     message: str = Field(default="", max_length=512, description="Message of the first failure, if any.")
 
 

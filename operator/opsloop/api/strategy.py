@@ -201,6 +201,13 @@ class Evals(Model):
         le=1,
         description="Largest accepted difference between the pass rates of live and canary, as a fraction, over cases without mustPass.",
     )
+    steady_repeats: int = Field(
+        default=10,
+        ge=0,
+        le=100,
+        description="Number of answers of a new live revision to each case from which a flaky one is told: one that is answered now"
+        " right, now wrong, and is set aside until it is steady. 0: none are asked for beyond its result.",
+    )
     ask: EvalAsk | None = Field(
         default=None,
         description="Template that turns a ticket's example into an EvalCase; without it no regression case is created.",

@@ -154,10 +154,21 @@ class AskLive:
 
 
 @dataclass(frozen=True, slots=True)
+class AskAgain:
+    """Asks live pods the same once more, one request after the other, to see whether their answers agree."""
+
+    case: EvalCase
+    claim: tuple[object, ...]  # another one is asked anew
+    times: int
+    selector: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
 class ForgetLive:
-    """Drops what live pods answered to a case, once it is stored."""
+    """Drops what live pods answered to a case, once it is stored. `again`: what they answered to AskAgain instead."""
 
     case: str
+    again: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -364,7 +375,7 @@ class StopQuarantine:
 
 
 Action = (
-    SetTemplate | ScaleDeployment | StartJob | EndJob | CallWebhook | SetPaused | DeleteReplicaSet | EnsureRevision | EnsureCanary | DeleteCanary | SetGates | RunEvals | AskLive | ForgetLive | StopEvals | CreateIncident | DeleteIncident
+    SetTemplate | ScaleDeployment | StartJob | EndJob | CallWebhook | SetPaused | DeleteReplicaSet | EnsureRevision | EnsureCanary | DeleteCanary | SetGates | RunEvals | AskLive | AskAgain | ForgetLive | StopEvals | CreateIncident | DeleteIncident
     | FileToLedger | MoveAlerts | StoreTicketQueue | TakeTickets | NoteLooked | StoreTaught | TellAnswers | StoreExperience | DeleteInboxEntries | SendPage | KeepPage | WithdrawPage
     | StorePostmortem | CreateEvalCase | StartQuarantine | ProbeQuarantine | StopQuarantine
 )  # fmt: skip

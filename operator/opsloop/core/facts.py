@@ -431,6 +431,7 @@ class EvalCaseFacts:
     stop: Stop | None = None
     live_outcome: LiveOutcome | None = None
     live_selector: Mapping[str, str] = field(default_factory=dict)
+    sounded: LiveOutcome | None = None  # what live pods answered when they were asked the same once more
 
 
 @dataclass(frozen=True, slots=True)

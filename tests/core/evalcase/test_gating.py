@@ -4,9 +4,10 @@ from typing import Any
 
 import pytest
 
+from opsloop.api.evalcase import Steadiness
 from opsloop.api.release import CaseResult
 from opsloop.api.strategy import Evals
-from opsloop.core.evalcase.gating import judge, kept, select
+from opsloop.core.evalcase.gating import is_asked, judge, kept, select, times
 from tests.builders.evalcases import T0, case, proven, release
 
 
@@ -19,9 +20,10 @@ def result(
     share: float = 1.0,
     worse: int = 0,
     better: int = 0,
+    flaky: bool = False,
 ) -> CaseResult:
     return CaseResult(
-        worse=worse, better=better,
+        worse=worse, better=better, flaky=flaky,
         case=name, must_pass=must, min_share=share, asked=asked, canary_passed=canary[0], canary_runs=canary[1], live_passed=live[0], live_runs=live[1]
     )  # fmt: skip
 
@@ -53,6 +55,14 @@ def result(
         pytest.param([result((0, 5), (5, 5), worse=5)], 0.0, "failed", "WorseThanLive", id="five of five times is no chance"),
         pytest.param([result((2, 10), (3, 10), worse=7, better=6)], 0.0, "inconclusive", "MayBeChance", id="seven against and six for may be chance"),
         pytest.param([result((0, 5), (5, 5), worse=5), result((5, 5), (0, 5), better=5)], 0.0, "passed", "EvalsPassed", id="as often better as worse is not worse"),
+        pytest.param([result((1, 3), (2, 3), must=True)], 0.0, "inconclusive", "Flaky", id="where live itself was right and wrong the case may be at fault: asked again"),
+        pytest.param([result((16, 20), (15, 20), must=True, asked=20, flaky=True, worse=3, better=4)], 0.0, "passed", "EvalsPassed", id="a flaky must-pass case stops no canary that is like live"),
+        pytest.param([result((5, 20), (15, 20), must=True, asked=20, flaky=True, worse=12, better=2)], 0.0, "failed", "WorseThanLive", id="it still stops one that is surely worse"),
+        pytest.param([result((0, 20), (20, 20), must=True, asked=20, flaky=True, worse=20)], 0.0, "failed", "WorseThanLive", id="and one that is wrong each time"),
+        pytest.param([result((0, 19), (15, 20), must=True, asked=20, flaky=True, worse=4)], 0.0, "inconclusive", "NoAnswer", id="for that it has to be answered each time"),
+        pytest.param([result((0, 0), asked=0, flaky=True), result((3, 3), must=True, asked=3)], 0.0, "passed", "EvalsPassed", id="another flaky case is left out"),
+        pytest.param([result((0, 0), (0, 0), asked=0, flaky=True)], 1.0, "inconclusive", "NoCases", id="where all are left out nothing ran"),
+        pytest.param([result((14, 20), (20, 20), must=True, asked=20, flaky=True, worse=6), *[result((20, 20), (20, 20), must=True, asked=20, flaky=True)] * 3], 0.0, "passed", "EvalsPassed", id="of four that are compared each has a quarter of the chance"),
         pytest.param([result((0, 10), (0, 10))], 0.0, "passed", "EvalsPassed", id="as bad as live is not worse"),
         pytest.param([result((1, 1), (0, 1)), result((0, 1), (1, 1))], 0.0, "passed", "EvalsPassed", id="cases that are not must-pass are judged together"),
         pytest.param([result((1, 1), (1, 1)), result((0, 9), (1, 1), worse=9)], 0.4, "failed", "WorseThanLive", id="each case counts once, however often it was asked"),
@@ -140,3 +150,26 @@ def test_a_comparison_says_what_it_rests_on_and_what_it_could_not_have_seen() ->
         "12 eval cases with 34 answers, 1 must-pass; right without must-pass: canary 100%, live 100%;"
         " faults in less than 22% of what users ask may have been missed"
     )
+
+
+def test_the_verdict_names_what_was_set_aside_and_does_not_count_it() -> None:
+    told = judge(
+        [
+            result((3, 3), (3, 3), must=True, asked=3, name="refund"),
+            result((0, 0), (0, 0), flaky=True, name="wording"),
+            result((16, 20), (17, 20), must=True, asked=20, flaky=True, name="total", worse=2, better=1),
+        ],
+        0.0,
+    )
+    assert told.verdict == "passed" and told.message == (
+        "1 eval case with 3 answers, 1 must-pass; set aside as flaky: total (compared with live instead of must-pass: right"
+        " 16 of 20, live 17 of 20), wording; faults in less than 95% of what users ask may have been missed"
+    )
+
+
+def test_a_flaky_case_is_asked_twenty_times_where_it_is_must_pass_and_not_at_all_elsewhere() -> None:
+    aside = proven(steadiness=Steadiness(digest="d" * 16, right=9, wrong=1, flaky_since=T0))
+    must, other = case("a", kind="manual", status=aside, must_pass=True), case("b", kind="manual", status=aside)
+    assert (times(must, 1), times(other, 3), is_asked(must), is_asked(other)) == (20, 3, True, False)
+    edited = case("a", kind="manual", generation=2, status=aside, must_pass=True)
+    assert (times(edited, 1), is_asked(edited)) == (1, True)

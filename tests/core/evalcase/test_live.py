@@ -8,12 +8,13 @@ import pytest
 
 from opsloop.api.evalcase import EvalCaseStatus
 from opsloop.api.release import Release
+from opsloop.api.strategy import Evals
 from opsloop.core import conditions
 from opsloop.core.actions import AskLive, ForgetLive
 from opsloop.core.decision import Decision
 from opsloop.core.evalcase.decide import decide
 from opsloop.core.evalcase.expectation import Answer
-from opsloop.core.evalcase.live import outcome
+from opsloop.core.evalcase.live import claim, outcome
 from opsloop.core.facts import EvalCaseFacts
 from opsloop.core.stop import Stop
 from tests.builders.evalcases import BAD, GOOD, T0, at, case, facts, release, revision
@@ -29,7 +30,8 @@ SELECTOR = {"app": "answers"}
 
 def live(digest: str, version: str, rolled_out: bool = True) -> Release:
     said = conditions.put([], "RolledOut", conditions.truth(rolled_out), "RollingOut", "2 of 4 pods run it", T0)
-    return release(live=digest, revisions=[revision(digest, 1, version)], conditions=said)
+    asked_once = Evals(port=8080, steady_repeats=0)
+    return release(asked_once, live=digest, revisions=[revision(digest, 1, version)], conditions=said)
 
 
 def asked(*answers: Answer, digest: str = GOOD, **changes: Any) -> EvalCaseFacts:
@@ -39,7 +41,7 @@ def asked(*answers: Answer, digest: str = GOOD, **changes: Any) -> EvalCaseFacts
         kind="manual",
         **{k: changes.pop(k) for k in ("min_share", "repeats", "status", "generation") if k in changes},
     )
-    found = outcome(one, digest, answers) if answers else None
+    found = outcome(claim(one, digest), answers) if answers else None
     known = {"release": live(GOOD, "v1"), "live_selector": SELECTOR, "live_outcome": found}
     return facts(case=one, **{**known, **changes})
 
@@ -64,7 +66,7 @@ def test_a_revision_on_which_it_failed_is_kept_when_another_one_is_live() -> Non
     assert isinstance(failed.status, EvalCaseStatus)
     (kept,) = failed.status.failed_on
     assert (kept.digest, kept.version, kept.at) == (BAD, "v2", at(10)) and "wanted A, got B" in kept.message
-    found = outcome(before.case, GOOD, [RIGHT])
+    found = outcome(claim(before.case, GOOD), [RIGHT])
     passed = decide(replace(after(failed, before, release=live(GOOD, "v1")), live_outcome=found), at(60))
     assert isinstance(passed.status, EvalCaseStatus)
     assert passed.status.live is not None and passed.status.live.result == "Passed"
@@ -136,7 +138,7 @@ def test_an_edited_case_is_asked_anew() -> None:
 
 
 def test_answers_to_another_case_or_of_another_version_are_none() -> None:
-    stale = replace(asked(RIGHT), live_outcome=outcome(case(NAME, kind="manual", generation=7), GOOD, [RIGHT]))
+    stale = replace(asked(RIGHT), live_outcome=outcome(claim(case(NAME, kind="manual", generation=7), GOOD), [RIGHT]))
     assert any(isinstance(a, AskLive) for a in decide(stale, T0).actions)
     assert any(isinstance(a, AskLive) for a in decide(asked(RIGHT, digest=BAD), T0).actions)
 
@@ -152,7 +154,7 @@ def test_a_missing_answer_is_asked_for_ever_less_often_but_never_given_up() -> N
         now += decision.look_again
         again = decide(known, now)
         assert [type(a) for a in again.actions] == [AskLive]
-        before = replace(after(again, known), live_outcome=outcome(known.case, GOOD, [SILENT]))
+        before = replace(after(again, known), live_outcome=outcome(claim(known.case, GOOD), [SILENT]))
     assert waits == [30, 60, 120, 240, 300, 300, 300, 300]
 
 

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from opsloop.api.evalcase import EvalCase, EvalCaseStatus, FailedOn, Origin, ProofPair
+from opsloop.api.evalcase import EvalCase, EvalCaseStatus, FailedOn, Origin, ProofPair, Steadiness
 from opsloop.api.strategy import Evals
 from opsloop.core.evalcase import ways
 from opsloop.core.evalcase.capture import case_name
@@ -19,6 +19,11 @@ def failing(name: str = "order-total", digest: str = BAD, kind: str = "manual") 
     """A person's case that failed on a revision while it was live."""
     failed = FailedOn(digest=digest, version="v2", message="wanted 3, got 4", at=at(10))
     return case(name, kind, status=EvalCaseStatus(observed_generation=1, failed_on=[failed]), must_pass=False)
+
+
+def flaky(one: EvalCase) -> EvalCase:
+    told = Steadiness(digest=BAD, right=9, wrong=1, flaky_since=at(10))
+    return one.model_copy(update={"status": one.status.model_copy(update={"steadiness": told})})
 
 
 def alert(**labels: str) -> Alert:
@@ -51,6 +56,7 @@ def test_a_failing_case_becomes_a_must_pass_copy_with_a_proof() -> None:
         pytest.param(failing(digest=GOOD), id="it failed on another revision"),
         pytest.param(failing(kind="regression"), id="it is some Incident's own already"),
         pytest.param(case("order-total", "manual"), id="it never failed"),
+        pytest.param(flaky(failing()), id="it is flaky, and may have failed by itself"),
     ],
 )
 def test_other_cases_teach_nothing(other: EvalCase) -> None:

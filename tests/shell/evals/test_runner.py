@@ -11,9 +11,9 @@ import pytest
 
 from opsloop.api.eval_expect import EvalExpect
 from opsloop.api.eval_request import EvalRequest
-from opsloop.api.evalcase import EvalCase
+from opsloop.api.evalcase import EvalCase, Steadiness
 from opsloop.api.release import CaseResult
-from opsloop.core.actions import AskLive, ProbeQuarantine, RunEvals
+from opsloop.core.actions import AskAgain, AskLive, ProbeQuarantine, RunEvals
 from opsloop.core.evalcase.gating import judge
 from opsloop.core.facts import LiveOutcome, ProbeReply
 from opsloop.errors import Forbidden, Unavailable
@@ -22,7 +22,7 @@ from opsloop.shell.evals.runner import EvalRunner
 from opsloop.shell.ports import ObjectKey
 from opsloop.simulator.fakes.cluster import FakeCluster
 from opsloop.simulator.fakes.prober import SILENT, FakeProber, Pod, in_turn, says
-from tests.builders.evalcases import BAD, CASE, GOOD, case
+from tests.builders.evalcases import BAD, CASE, GOOD, T0, case, proven
 
 RIGHT, WRONG = '{"answer": "After 14 days."}', '{"answer": "In June."}'
 CANARY_1, CANARY_2, LIVE_1, LIVE_2 = "10.0.0.1", "10.0.0.2", "10.0.1.1", "10.0.1.2"
@@ -453,12 +453,17 @@ async def test_a_job_that_was_dropped_as_it_ended_wakes_nobody() -> None:
 
 
 async def test_there_are_not_more_jobs_than_allowed() -> None:
-    jobs = Jobs(lambda _: None, again_after=0, most=1)
-    assert not jobs.full(("shop", "answers"))
-    jobs.begin(("run", "shop", "answers"), "w", _for_ever(), ("Release", "shop", "answers"))
-    assert jobs.full(("shop", "answers")) and not jobs.full(("shop", "web")), "a Release fills its own share only"
+    jobs = Jobs(lambda _: None, again_after=0, most=1, own={"sound": 1})
+    run, sounding = ("run", "shop", "answers"), ("sound", "shop", "answers", "refund")
+    assert not jobs.full(run)
+    jobs.begin(run, "w", _for_ever(), ("Release", "shop", "answers"))
+    assert jobs.full(run) and not jobs.full(("run", "shop", "web")), "a Release fills its own share only"
+    assert not jobs.full(sounding)
+    jobs.begin(sounding, "w", _for_ever(), ("EvalCase", "shop", "refund"))
+    assert jobs.full(("sound", "shop", "answers", "other")), "a kind with a limit of its own"
+    jobs.drop(run)
+    assert not jobs.full(("live", "shop", "answers", "refund")), "takes no place of the others"
     await jobs.close()
-    assert not jobs.full(("shop", "answers"))
 
 
 async def test_a_run_with_unanswered_cases_is_not_repeated_at_once(world: World) -> None:
@@ -570,6 +575,31 @@ async def test_a_case_is_asked_of_live_pods_alone(world: World) -> None:
     assert world.done == [("EvalCase", "shop", "refund")]
     world.runner.forget_live("shop", "refund")
     assert world.runner.live_outcome("shop", "refund") is None
+
+
+async def test_a_case_is_asked_the_same_again_one_request_after_the_other(world: World) -> None:
+    world.prober.pods[LIVE_1] = in_turn(ProbeReply(200, RIGHT), ProbeReply(200, WRONG), ProbeReply(200, RIGHT))
+    one = case("refund", kind="manual")
+    world.runner.ask_again("shop", AskAgain(one, ("claim", 1), 6, {"app": "answers"}))
+    await world.settled()
+    found = world.runner.sounded("shop", "refund")
+    assert found is not None and (found.claim, found.passed, found.answered, found.asked) == (("claim", 1), 5, 6, 6)
+    assert world.runner.live_outcome("shop", "refund") is None and world.done == [("EvalCase", "shop", "refund")]
+    world.runner.forget_sounded("shop", "refund")
+    assert world.runner.sounded("shop", "refund") is None
+
+
+async def test_a_flaky_case_is_left_out_of_a_run_and_a_must_pass_one_asked_twenty_times(world: World) -> None:
+    aside = proven(steadiness=Steadiness(digest=GOOD, right=9, wrong=1, flaky_since=T0))
+    cases = (
+        case("a", kind="manual", status=aside, must_pass=True),
+        case("b", kind="manual", status=aside),
+        case("c", kind="manual"),
+    )
+    first, second, third = await world.run(run_evals(*cases))
+    assert (first.flaky, first.asked, first.canary_runs, first.live_runs) == (True, 20, 20, 20)
+    assert (second.flaky, second.asked, second.canary_runs) == (True, 0, 0)
+    assert (third.flaky, third.asked) == (False, 1)
 
 
 async def test_live_pods_are_listed_once_for_cases_that_are_asked_together(world: World) -> None:

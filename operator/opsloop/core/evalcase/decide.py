@@ -7,7 +7,7 @@ from opsloop.api.evalcase import EvalCase, EvalCaseStatus, FailedOn, LastResult
 from opsloop.api.release import Release
 from opsloop.core import conditions
 from opsloop.core.decision import Decision, DecisionBuilder
-from opsloop.core.evalcase import gating, live, proof
+from opsloop.core.evalcase import gating, live, proof, steadiness
 from opsloop.core.facts import EvalCaseFacts
 
 # An edited case is a new claim: proof and result were of another one.
@@ -20,6 +20,8 @@ _AS_NEW: dict[str, Any] = {
     "attempts": 0,
     "live": None,
     "failed_on": [],
+    "steadiness": None,
+    "steady": "",
 }
 _ON_LIVE = "PassesOnLive"
 MOST_FAILED_ON = 5  # revisions in the status
@@ -67,6 +69,7 @@ def _ask_live(builder: DecisionBuilder[EvalCaseFacts, EvalCaseStatus], now: date
         builder.look_again(step.look_again)
     if value is False and (before is None or before.status != "False"):
         builder.event("FailsOnLive", message, "Warning")
+    steadiness.follow(builder, builder.facts.live_outcome if step.changes.get("live") else None)
 
 
 def _failed_on(status: EvalCaseStatus) -> list[FailedOn]:
@@ -101,4 +104,4 @@ def _last_result(case: EvalCase, release: Release | None, now: datetime) -> dict
     ):
         return {}
     result = LastResult(version=target.version, passed=passed, message=message, at=now)
-    return {"last_result": result, "result": "Passed" if passed else "Failed"}
+    return {"last_result": result, "result": "Passed" if passed else "Flaky" if results[0].flaky else "Failed"}

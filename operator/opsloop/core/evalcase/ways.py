@@ -125,6 +125,8 @@ def _of_case(incident: str, release: Release, case: EvalCase, pair: ProofPair) -
     failed = next((f for f in case.status.failed_on if f.digest == pair.bad), None)
     if case.spec.origin.kind != "manual" or case.spec.release != release.metadata.name or failed is None:
         return None
+    if case.is_flaky:  # it may have failed by itself
+        return None
     name = case.metadata.name
     origin = Origin(kind="regression", incident=incident, by="evalcase", source=name)
     spec = case.spec.model_copy(update={"must_pass": True, "origin": origin, "proof": pair})

@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,6 +12,8 @@ Slot = tuple[str, ...]
 """(kind, namespace, Release …)"""
 
 log = logging.getLogger(__name__)
+
+_NONE: Mapping[str, int] = {}
 
 
 @dataclass
@@ -24,11 +26,15 @@ class _Job:
 class Jobs:
     """Starts, replaces and ends jobs. When one ends by itself, `on_done` wakes the name that waits for it."""
 
-    def __init__(self, on_done: Callable[[ObjectKey], None], again_after: float, most: int) -> None:
-        """`again_after`: seconds after which a finished, inconclusive job may be repeated; `most`: jobs of one Release at once."""
+    def __init__(
+        self, on_done: Callable[[ObjectKey], None], again_after: float, most: int, own: Mapping[str, int] = _NONE
+    ) -> None:
+        """`again_after`: seconds after which a finished, inconclusive job may be repeated; `most`: jobs of one Release at once;
+        `own`: kinds of jobs with a limit of their own."""
         self._on_done = on_done
         self._again_after = again_after
         self._most = most
+        self._own = own
         self._jobs: dict[Slot, _Job] = {}
 
     def request(self, slot: Slot) -> object:
@@ -44,11 +50,18 @@ class Jobs:
             return True
         return asyncio.get_running_loop().time() - job.finished_at < self._again_after
 
-    def full(self, release: tuple[str, ...]) -> bool:
-        """True where as many jobs of the Release (namespace, name) are under way as there may be; more are asked for at a
-        later look."""
-        jobs = [job for slot, job in self._jobs.items() if slot[1:3] == release]
-        return sum(not job.task.done() for job in jobs) >= self._most
+    def full(self, slot: Slot) -> bool:
+        """True where as many jobs of the slot's Release are under way as there may be; more are asked for at a later look.
+
+        Jobs of a kind that has a limit of its own leave the others their places.
+        """
+        kind, most = slot[0], self._own.get(slot[0], self._most)
+        alike = [
+            job
+            for other, job in self._jobs.items()
+            if other[1:3] == slot[1:3] and (other[0] == kind if kind in self._own else other[0] not in self._own)
+        ]
+        return sum(not job.task.done() for job in alike) >= most
 
     def begin(self, slot: Slot, request: object, work: Coroutine[Any, Any, None], key: ObjectKey) -> None:
         """Starts `work` in the slot, in place of the former job."""

@@ -9,7 +9,7 @@ from typing import Any
 
 from opsloop.api.evalcase import EvalCase
 from opsloop.api.release import CaseResult
-from opsloop.core.actions import AskLive, ProbeQuarantine, RunEvals
+from opsloop.core.actions import AskAgain, AskLive, ProbeQuarantine, RunEvals
 from opsloop.core.evalcase import gating, live
 from opsloop.core.evalcase.expectation import GATEWAY_ERRORS, SERVER_ERRORS, TRIES, Answer
 from opsloop.core.evalcase.share import standing
@@ -21,6 +21,7 @@ from opsloop.shell.evals.secret_headers import SecretReader
 from opsloop.shell.ports import ObjectKey, Prober, Reader
 
 MOST_JOBS = 64  # runs and probes of one Release at once; more are asked for again at the next look
+SOUNDINGS = {"sound": 2}  # cases of one Release that are asked the same again, at once: nothing waits for them
 PROOF_ANSWERS = 3  # a revision passes a proof when it passes each time: right by chance is not right
 
 
@@ -43,7 +44,7 @@ class EvalRunner:
         long reply leave the event loop?"""
         self._reader = reader
         self._prober = prober
-        self._jobs = Jobs(on_done, again_after, MOST_JOBS)
+        self._jobs = Jobs(on_done, again_after, MOST_JOBS, SOUNDINGS)
         self._live_pods = LivePods(reader, pause)
         self._at_once = at_once
         self._pause = pause
@@ -52,6 +53,7 @@ class EvalRunner:
         self._outcomes: dict[Slot, EvalOutcome] = {}
         self._proofs: dict[Slot, tuple[bool, str]] = {}
         self._live: dict[Slot, LiveOutcome] = {}
+        self._sounded: dict[Slot, LiveOutcome] = {}
 
     # --- evals of a rollout
 
@@ -104,6 +106,21 @@ class EvalRunner:
         for slot in [s for s in (*self._jobs.slots(), *self._live) if _is_of(s, "live", namespace, case)]:
             self._forget(slot)
 
+    def ask_again(self, namespace: str, action: AskAgain) -> None:
+        """Begins to ask the live pods the same once more, once per claim."""
+        name = action.case.metadata.name
+        slot, key = ("sound", namespace, action.case.spec.release, name), ("EvalCase", namespace, name)
+        self._begin(slot, action.claim, lambda: self._ask_again(slot, namespace, action), key)
+
+    def sounded(self, namespace: str, case: str) -> LiveOutcome | None:
+        """What the live pods answered when they were asked the same once more."""
+        return next((out for slot, out in self._sounded.items() if _is_of(slot, "sound", namespace, case)), None)
+
+    def forget_sounded(self, namespace: str, case: str) -> None:
+        """Stops and forgets those answers."""
+        for slot in [s for s in (*self._jobs.slots(), *self._sounded) if _is_of(s, "sound", namespace, case)]:
+            self._forget(slot)
+
     async def close(self) -> None:
         """Cancels everything and waits until it has ended."""
         await self._jobs.close()
@@ -112,7 +129,7 @@ class EvalRunner:
     def _begin(
         self, slot: Slot, request: object, work: Callable[[], Coroutine[Any, Any, None]], key: ObjectKey
     ) -> None:
-        if self._jobs.needless(slot, request, self._conclusive(slot)) or self._jobs.full(slot[1:3]):
+        if self._jobs.needless(slot, request, self._conclusive(slot)) or self._jobs.full(slot):
             return
         if self._jobs.request(slot) != request:  # a repetition leaves the former result standing until it has its own
             self._forget(slot)
@@ -122,13 +139,14 @@ class EvalRunner:
         """True where every request of the slot has been answered."""
         outcome = self._outcomes.get(slot)
         answered = outcome is not None and all(min(r.canary_runs, r.live_runs) >= r.asked for r in outcome.results)
-        return answered or slot in self._proofs or slot in self._live
+        return answered or any(slot in known for known in (self._proofs, self._live, self._sounded))
 
     def _forget(self, slot: Slot) -> None:
         self._jobs.drop(slot)
         self._outcomes.pop(slot, None)
         self._proofs.pop(slot, None)
         self._live.pop(slot, None)
+        self._sounded.pop(slot, None)
 
     def _asking(self, namespace: str, release: str) -> Asking:
         lane = self._lanes.setdefault((namespace, release), Lane(asyncio.Semaphore(self._at_once)))
@@ -138,7 +156,8 @@ class EvalRunner:
 
     async def _run(self, slot: Slot, namespace: str, action: RunEvals) -> None:
         asking = self._asking(namespace, action.release)
-        turns = [(case, turn) for case in action.cases for turn in range(gating.times(case, action.repeats))]
+        asked = [case for case in action.cases if gating.is_asked(case)]
+        turns = [(case, turn) for case in asked for turn in range(gating.times(case, action.repeats))]
         turns.sort(key=lambda pair: pair[1])
         pairs = await asyncio.gather(*(self._pair(namespace, action, case, turn, asking) for case, turn in turns))
         by_case: dict[str, list[tuple[Answer, Answer]]] = {case.metadata.name: [] for case in action.cases}
@@ -177,7 +196,16 @@ class EvalRunner:
         ips = await self._live_pods.addresses(namespace, action.selector, case.spec.request.port)
         turns = range(gating.times(case, action.repeats))
         answers = await asyncio.gather(*(_turn(asking, case, ips, turn, GATEWAY_ERRORS) for turn in turns))
-        self._live[slot] = live.outcome(case, action.digest, answers)
+        self._live[slot] = live.outcome(live.claim(case, action.digest), answers)
+
+    async def _ask_again(self, slot: Slot, namespace: str, action: AskAgain) -> None:
+        """One request after the other: it is in no hurry."""
+        case, asking = action.case, self._asking(namespace, action.case.spec.release)
+        answers = []
+        for turn in range(action.times):
+            ips = await self._live_pods.addresses(namespace, action.selector, case.spec.request.port)
+            answers.append(await _turn(asking, case, ips, turn, GATEWAY_ERRORS))
+        self._sounded[slot] = live.outcome(action.claim, answers)
 
 
 async def _turn(asking: Asking, case: EvalCase, ips: Sequence[str], turn: int, transient: Container[int]) -> Answer:
@@ -191,8 +219,8 @@ def _is_of(slot: Slot, kind: str, namespace: str, case: str) -> bool:
 
 
 def _run_id(action: RunEvals) -> tuple[object, ...]:
-    """Edited cases are other cases; pods may come and go within a run."""
-    cases = tuple((case.metadata.name, case.metadata.uid, case.metadata.generation) for case in action.cases)
+    """Edited cases are other cases, and so are those that are set aside; pods may come and go within a run."""
+    cases = tuple((c.metadata.name, c.metadata.uid, c.metadata.generation, c.is_flaky) for c in action.cases)
     return action.digest, action.step, action.repeats, cases
 
 
@@ -216,5 +244,6 @@ def _result(case: EvalCase, pairs: Sequence[tuple[Answer, Answer]]) -> CaseResul
         live_runs=sum(a.fit != "no_answer" for a in live),
         worse=sum((a.fit, b.fit) == ("failed", "passed") for a, b in pairs),
         better=sum((a.fit, b.fit) == ("passed", "failed") for a, b in pairs),
+        flaky=case.is_flaky,
         message=messages[0][:512] if messages else "",
     )

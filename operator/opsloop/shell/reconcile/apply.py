@@ -15,6 +15,7 @@ from opsloop.api.meta import API_VERSION, Model
 from opsloop.api.release import ReleaseStatus
 from opsloop.core.actions import (
     Action,
+    AskAgain,
     AskLive,
     CallWebhook,
     CreateEvalCase,
@@ -189,6 +190,7 @@ def _is_act(action: Action) -> bool:
         EnsureCanary,
         RunEvals,
         AskLive,
+        AskAgain,
         StartQuarantine,
         ProbeQuarantine,
     )
@@ -255,8 +257,10 @@ async def execute(runtime: Runtime, namespace: str, obj: Object, action: Action)
             runtime.evals.start_run(namespace, action)
         case AskLive():
             runtime.evals.ask_live(namespace, action)
-        case ForgetLive():
-            runtime.evals.forget_live(namespace, action.case)
+        case AskAgain():
+            runtime.evals.ask_again(namespace, action)
+        case ForgetLive(case, again):
+            (runtime.evals.forget_sounded if again else runtime.evals.forget_live)(namespace, case)
         case StopEvals():
             runtime.evals.forget(namespace, action.release)
         case CreateIncident():

@@ -347,6 +347,7 @@ async def evalcase_facts(runtime: Runtime, namespace: str, name: str) -> EvalCas
         "outcomes": runtime.evals.proof_outcomes(namespace, name),
         "stop": runtime.stops.of(namespace),
         "live_outcome": runtime.evals.live_outcome(namespace, name),
+        "sounded": runtime.evals.sounded(namespace, name),
         "live_selector": (deployment["spec"]["selector"].get("matchLabels") or {}) if deployment else {},
     }
     current = status.observed_generation == case.metadata.generation

@@ -159,7 +159,7 @@ def _that_it_may_explain(incident: Incident, cache: Cache) -> Iterable[Incident]
 
 def _gates_anew(before: Object, after: Object) -> bool:
     """True where a status write changed what the case means to a canary. Its results do not, and there may be hundreds."""
-    facets = ("proven", "observedGeneration")
+    facets = ("proven", "observedGeneration", "steady")
     return any((before.get("status") or {}).get(f) != (after.get("status") or {}).get(f) for f in facets)
 
 
