@@ -6,7 +6,7 @@ from pydantic import ConfigDict, Field
 
 from opsloop.api.eval_expect import EvalExpect
 from opsloop.api.eval_request import EvalRequest
-from opsloop.api.meta import Condition, Model, ObjectModel, ObjectName, StatusModel, Time
+from opsloop.api.meta import Condition, Duration, Model, ObjectModel, ObjectName, StatusModel, Time
 from opsloop.api.schema import map_list, milliseconds, rules, says
 
 REGRESSION_HAS_ORIGIN = (
@@ -18,12 +18,35 @@ REGRESSION_HAS_PROOF = (
     "proof must name the bad and the good revision of a regression case, on which it fails and passes",
 )
 SHARE_OF_ENOUGH = (
-    "self.minShare >= 1.0 || (has(self.repeats) && double(self.repeats) * (1.0 - self.minShare) > 0.999999)",
+    "self.minShare >= 1.0 || has(self.load) || (has(self.repeats) && double(self.repeats) * (1.0 - self.minShare) > 0.999999)",
     "repeats must be at least 1 / (1 - minShare), for example repeats: 10 with minShare: 0.9; with fewer not one answer may be wrong",
 )
 LATENCY_IS_SEEN = (
     f"!has(self.expect.maxLatency) || double({milliseconds('self.expect.maxLatency')}) <= self.request.timeoutSeconds * 1000.0",
     "expect.maxLatency must not be longer than request.timeoutSeconds, after which nobody waits any more; for example 500ms with 5",
+)
+LOAD_IN_BOUNDS = (
+    f"{milliseconds('self.duration')} >= 1000 && {milliseconds('self.duration')} <= 60000",
+    "load.duration must be between 1s and 1m, for example 30s",
+)
+LOAD_IS_MUST_PASS = (
+    "!has(self.load) || (has(self.mustPass) && self.mustPass)",
+    "load needs mustPass: true: it is sent to dark canaries alone, so there is nothing of live to compare with",
+)
+LOAD_SAYS_HOW_OFTEN = (
+    "!has(self.load) || !has(self.repeats)",
+    "repeats must not be given beside load, which says how often the request is sent",
+)
+LOAD_OF_ENOUGH = (
+    "self.minShare >= 1.0 || !has(self.load) || self.load.requestsPerSecond"
+    f" * double({milliseconds('self.load.duration')}) * (1.0 - self.minShare) > 999.999",
+    "load.requestsPerSecond times load.duration must be at least 1 / (1 - minShare), for example 20 for 30s with minShare: 0.99;"
+    " with fewer requests not one may fail",
+)
+LOAD_UNDER_WAY = (
+    "!has(self.load) || self.load.requestsPerSecond * self.request.timeoutSeconds <= 200.0",
+    "load.requestsPerSecond times request.timeoutSeconds must not exceed 200, the requests that may be under way at once; for"
+    " example 50 with timeoutSeconds: 4",
 )
 
 NO_SECRET_IN_HEADERS = (
@@ -80,12 +103,34 @@ class ProofPair(Model):
     )
 
 
+class Load(Model):
+    """Load on one pod that serves nobody: the request is sent at this rate, whether or not earlier ones were answered."""
+
+    model_config = ConfigDict(json_schema_extra=rules(LOAD_IN_BOUNDS))
+
+    requests_per_second: float = Field(ge=1, le=50, description="Requests that are begun each second; at most 50.")
+    duration: Duration = Field(description="Time for which they are sent, from 1s to 1m.")
+
+    @property
+    def requests(self) -> int:
+        """Number of requests."""
+        return max(1, round(self.requests_per_second * self.duration.total_seconds()))
+
+
 class EvalCaseSpec(Model):
     """Expectation, written by people or, for a regression case, by the Incident reconciler."""
 
     model_config = ConfigDict(
         json_schema_extra=rules(
-            REGRESSION_HAS_ORIGIN, REGRESSION_HAS_PROOF, SHARE_OF_ENOUGH, LATENCY_IS_SEEN, NO_SECRET_IN_HEADERS
+            REGRESSION_HAS_ORIGIN,
+            REGRESSION_HAS_PROOF,
+            SHARE_OF_ENOUGH,
+            LATENCY_IS_SEEN,
+            NO_SECRET_IN_HEADERS,
+            LOAD_IS_MUST_PASS,
+            LOAD_SAYS_HOW_OFTEN,
+            LOAD_OF_ENOUGH,
+            LOAD_UNDER_WAY,
         )
     )
 
@@ -107,6 +152,12 @@ class EvalCaseSpec(Model):
         gt=0,
         le=1,
         description="Smallest share of right answers with which the case passes, for services whose answers vary.",
+    )
+    load: Load | None = Field(
+        default=None,
+        description="Makes the case a check of what no single request can show, such as latency under load: the request is sent at this"
+        " rate to one dark canary pod before the version gets users, and minShare is the smallest accepted share of good replies."
+        " Live is never loaded.",
     )
     origin: Origin = Field(default_factory=Origin, description="Origin of the case; a manual one if absent.")
     proof: ProofPair | None = Field(

@@ -258,6 +258,11 @@ class CaseResult(Model):
         default=False,
         description="Whether the case is set aside, because its answers vary on one revision: not asked, or with mustPass compared with live.",
     )
+    load: str = Field(
+        default="",
+        max_length=64,
+        description="Load under which the canary was asked while dark, such as 20/s for 30s; empty for other cases.",
+    )
     message: str = Field(default="", max_length=512, description="Message of the first failure, if any.")
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from opsloop.api.eval_expect import EvalExpect
 from opsloop.api.eval_request import EvalRequest
-from opsloop.api.evalcase import EvalCase
+from opsloop.api.evalcase import EvalCase, Load
 from opsloop.api.incident import Incident, IncidentSpec, LinkedTicket
 from opsloop.api.page import PageMessage
 from opsloop.api.release import Release
@@ -363,6 +363,7 @@ class ProbeQuarantine:
     release: str
     repeats: int = 1  # answers that the verdict rests on; a proof has three at least
     min_share: float = 1.0
+    load: Load | None = None  # the rate at which it is sent instead
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,7 @@ import pytest
 from opsloop.api.evalcase import Steadiness
 from opsloop.api.release import CaseResult
 from opsloop.api.strategy import Evals
-from opsloop.core.evalcase.gating import is_asked, judge, kept, select, times
+from opsloop.core.evalcase.gating import is_asked, judge, kept, select, times, with_loads
 from tests.builders.evalcases import T0, case, proven, release
 
 
@@ -173,3 +173,40 @@ def test_a_flaky_case_is_asked_twenty_times_where_it_is_must_pass_and_not_at_all
     assert (times(must, 1), times(other, 3), is_asked(must), is_asked(other)) == (20, 3, True, False)
     edited = case("a", kind="manual", generation=2, status=aside, must_pass=True)
     assert (times(edited, 1), is_asked(edited)) == (1, True)
+
+
+def under_load(good: int, asked: int = 600, answered: int | None = None) -> CaseResult:
+    runs = asked if answered is None else answered
+    return CaseResult(
+        case="busy",
+        must_pass=True,
+        min_share=0.99,
+        asked=asked,
+        canary_passed=good,
+        canary_runs=runs,
+        live_passed=0,
+        live_runs=0,
+        load="20/s for 30s",
+        message="first: wanted a reply within 300ms, got one after 812ms",
+    )
+
+
+def test_a_check_under_load_stops_a_canary_below_its_share_and_needs_nothing_of_live() -> None:
+    told = judge([result((1, 1)), under_load(580)], 0.0)
+    assert (told.verdict, told.reason) == ("failed", "MustPassFailed")
+    assert told.message == "busy failed 20 of 600 (6 allowed): first: wanted a reply within 300ms, got one after 812ms"
+    assert judge([result((1, 1)), under_load(300, answered=300)], 0.0).reason == "NoAnswer"
+
+
+def test_a_check_under_load_is_told_apart_and_counted_as_no_question() -> None:
+    assert judge([result((1, 1)), under_load(598)], 0.0).message == (
+        "1 eval case with 1 answer, 0 must-pass; right without must-pass: canary 100%, live 100%; busy: 598 of 600 replies good under"
+        " 20/s for 30s; faults in less than 95% of what users ask may have been missed"
+    )
+    assert judge([under_load(600)], 0.0).message == "no eval case; busy: 600 of 600 replies good under 20/s for 30s"
+
+
+def test_the_dark_phases_check_stands_beside_the_results_of_later_steps() -> None:
+    first, later = [result((1, 1), name="a"), under_load(600)], [result((0, 1), name="a")]
+    assert [(r.case, r.canary_passed) for r in with_loads(later, first)] == [("a", 0), ("busy", 600)]
+    assert with_loads([under_load(1)], first) == [under_load(1)]

@@ -95,6 +95,8 @@ def on_canary(result: CaseResult) -> Standing:
 
 def times(case: EvalCase, repeats: int) -> int:
     """How often the case is asked for one result; `repeats` is what its Release says. A flaky one is asked more often."""
+    if case.spec.load is not None:
+        return case.spec.load.requests
     return max(case.spec.repeats or repeats, FLAKY_REPEATS if case.is_flaky and case.spec.must_pass else 1)
 
 
@@ -135,7 +137,7 @@ def finding(results: Sequence[CaseResult]) -> str:
     """What the results rest on, and what they could not have shown; "" without any."""
     if not results:
         return ""
-    counted, aside = [r for r in results if not r.flaky], [r for r in results if r.flaky]
+    counted, aside = [r for r in results if not r.flaky and not r.load], [r for r in results if r.flaky]
     rest = [r for r in counted if not r.must_pass]
     answers = sum(r.canary_runs for r in counted)
     seen = (
@@ -143,7 +145,21 @@ def finding(results: Sequence[CaseResult]) -> str:
     )
     compared = f"; {_rates(rest)}" if rest else ""
     flaky = f"; set aside as flaky: {_names(aside)}" if aside else ""
-    return f"{seen}{compared}{flaky}; faults in less than {missed(len(counted)):.0%} of what users ask may have been missed"
+    loads = "".join(f"; {r.case}: {_good(r)}" for r in results if r.load)
+    if not counted:
+        return f"no eval case{flaky}{loads}"
+    return f"{seen}{compared}{flaky}{loads}; faults in less than {missed(len(counted)):.0%} of what users ask may have been missed"
+
+
+def _good(result: CaseResult) -> str:
+    """What a check saw."""
+    return f"{result.canary_passed} of {result.asked} replies good under {result.load}"
+
+
+def with_loads(results: Sequence[CaseResult], before: Sequence[CaseResult]) -> list[CaseResult]:
+    """The results of a later step beside those of the dark phase that are not asked for again: once a canary has users, it is not loaded."""
+    again = {r.case for r in results}
+    return [*results, *(r for r in before if r.load and r.case not in again)]
 
 
 def _names(aside: Sequence[CaseResult]) -> str:

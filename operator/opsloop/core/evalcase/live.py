@@ -20,6 +20,7 @@ PASSED = "Passed"  # enough of its answers were right
 FAILED = "Failed"  # too few of its answers were right
 NOT_ASKED = "NotAsked"  # no version is live alone (none, or a rollout is under way), or opsloop is stopped
 ASKING = "Asking"  # live pods are being asked
+ONLY_DARK = "OnlyDark"  # a check under load, which is sent to dark canaries alone
 
 AGAIN = timedelta(seconds=30)  # after a result without enough answers, doubled each time
 AT_LEAST = timedelta(minutes=5)  # so often is it asked again at least
@@ -67,6 +68,8 @@ def outcome(claimed: tuple[object, ...], answers: Sequence[Answer]) -> LiveOutco
 
 def next_step(facts: EvalCaseFacts, status: EvalCaseStatus, now: datetime) -> LiveStep:
     """The next step. `status` is that of the present generation."""
+    if facts.case.spec.load is not None:
+        return LiveStep({}, (None, ONLY_DARK, "a check under load is sent to dark canaries alone, never to live"))
     digest = facts.release.status.live if facts.release else ""
     if not digest or facts.release is None or not facts.live_selector:
         return LiveStep({"live": None}, (None, NOT_ASKED, "no version of its Release is live"), _forget(facts))

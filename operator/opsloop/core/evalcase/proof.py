@@ -204,6 +204,7 @@ class Attempt:
                 release=case.spec.release,
                 repeats=case.spec.repeats or 1,
                 min_share=case.spec.min_share,
+                load=case.spec.load,
             )
             for digest in asked
         )

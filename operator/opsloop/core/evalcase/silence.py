@@ -11,4 +11,5 @@ SECRET_MISSING = "SecretMissing"  # there is no such Secret, or it has no such k
 SECRET_FORBIDDEN = "SecretForbidden"  # opsloop may not get the Secret
 SECRET_UNFIT = "SecretUnfit"  # the Secret's value cannot be a header, or is too short to be kept out of messages
 CASE_INVALID = "CaseInvalid"  # the case asks for what cannot be evaluated; its message names the field
+LOAD_LATE = "LoadLate"  # opsloop itself could not send the load at its rate, so what it measured says nothing
 NO_POD = "NoPod"  # no ready pod of the Release could be asked

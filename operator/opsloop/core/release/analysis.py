@@ -3,6 +3,7 @@
 from dataclasses import replace
 from datetime import timedelta
 
+from opsloop.api.evalcase import EvalCase
 from opsloop.api.meta import format_duration
 from opsloop.api.release import CaseResult, Release, Target
 from opsloop.api.slo import Slo
@@ -12,7 +13,7 @@ from opsloop.core.evalcase.addresses import may_ask
 from opsloop.core.facts import ReleaseFacts
 from opsloop.core.readings import CanaryReading, Unknown
 from opsloop.core.release import weights
-from opsloop.core.release.outcome import Check, Hold, Outcome, Reject, Rollout
+from opsloop.core.release.outcome import DARK, Check, Hold, Outcome, Reject, Rollout
 from opsloop.core.release.untold import service_unwell, told_apart
 from opsloop.core.slo import burn_rate as slo
 from opsloop.core.slo import canary
@@ -244,19 +245,29 @@ def evals_inconclusive(rollout: Rollout) -> Outcome | None:
 
 def evals_finding(rollout: Rollout) -> str:
     """What the cases of this step showed; those of the last step where none were due."""
-    return gating.finding(_results(rollout) or rollout.target.evals)
+    results = _results(rollout)
+    return gating.finding(rollout.target.evals if results is None else gating.with_loads(results, rollout.target.evals))
 
 
 def with_passed_evals(rollout: Rollout) -> Target:
     """The target with the results of this step's run; unchanged where none was due. Assumes that the run passed."""
     if not _evals_due(rollout):
         return rollout.target
-    results = gating.kept(_results(rollout) or ())
+    results = gating.kept(gating.with_loads(_results(rollout) or (), rollout.target.evals))
     return rollout.target.model_copy(update={"evals": results, "evals_step": rollout.step})
 
 
 def _evals_due(rollout: Rollout) -> bool:
-    return rollout.facts.release.spec.evals is not None and rollout.target.evals_step != rollout.step
+    """True where this step has to run its cases; one whose cases all are checks under load has none after the dark phase."""
+    if rollout.facts.release.spec.evals is None or rollout.target.evals_step == rollout.step:
+        return False
+    return bool(_cases(rollout)) or rollout.step == DARK or not any(r.load for r in rollout.target.evals)
+
+
+def _cases(rollout: Rollout) -> tuple[EvalCase, ...]:
+    """The cases that this step asks: once a canary has users, it is not loaded."""
+    cases = gating.select(rollout.facts.cases, rollout.facts.release)
+    return cases if rollout.step == DARK else tuple(case for case in cases if case.spec.load is None)
 
 
 def _results(rollout: Rollout) -> tuple[CaseResult, ...] | None:
@@ -274,7 +285,7 @@ def _gate(rollout: Rollout) -> gating.Judgement | None:
 def _run_evals(rollout: Rollout) -> Hold:
     """A hold that asks canary pods by address and live pods by label; results of an earlier run are stored with it."""
     facts, spec, results = rollout.facts, rollout.facts.release.spec.evals, _results(rollout)
-    cases = gating.select(facts.cases, facts.release)
+    cases = _cases(rollout)
     if spec is None or not cases:
         message = "no eval case gates this Release: zero cases run is never a pass"
         return Hold(EVALS_INCONCLUSIVE, message, evals=results)

@@ -395,7 +395,9 @@ def _end(builder: ReleaseBuilder, target: Target, outcome: End) -> None:
 
 
 def _with_evals(target: Target, evals: tuple[CaseResult, ...] | None) -> Target:
-    return target if evals is None else target.model_copy(update={"evals": gating.kept(evals)})
+    if evals is None:
+        return target
+    return target.model_copy(update={"evals": gating.kept(gating.with_loads(evals, target.evals))})
 
 
 def _incident_of_failed_case(cases: tuple[EvalCase, ...], results: list[CaseResult]) -> str:

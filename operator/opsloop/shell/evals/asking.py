@@ -10,10 +10,10 @@ from dataclasses import dataclass, field
 from opsloop.api.eval_expect import EvalExpect
 from opsloop.api.eval_request import EvalRequest
 from opsloop.core.evalcase import silence
-from opsloop.core.evalcase.expectation import QUICK, Answer, answer, flaw, silent, work
+from opsloop.core.evalcase.expectation import QUICK, Answer, answer, compare, flaw, silent, work
 from opsloop.core.evalcase.hidden import hide
 from opsloop.core.facts import ProbeReply
-from opsloop.shell.evals.secret_headers import SecretReader
+from opsloop.shell.evals.secret_headers import SecretHeaders, SecretReader
 from opsloop.shell.ports import Prober
 
 
@@ -54,6 +54,19 @@ class Asking:
             if (given := await self._compared(expect, replies, transient)) is not None:
                 return given
         return silent(silence.NO_POD, "there is no ready pod to ask")
+
+    async def once(
+        self, ip: str, request: EvalRequest, expect: EvalExpect, headers: SecretHeaders
+    ) -> tuple[Answer, float]:
+        """Sends one request once, beside others that are under way: what its reply says, and the seconds that it took."""
+        clock = asyncio.get_running_loop().time
+        began = clock()
+        reply = hide(await self.prober.ask(ip, request, headers.headers), headers.values)
+        took = reply.seconds or clock() - began
+        if not self.threads or work(expect, reply) <= QUICK:
+            return compare(expect, reply), took
+        async with self.lane.apart:
+            return await asyncio.to_thread(compare, expect, reply), took
 
     async def _compared(
         self, expect: EvalExpect, replies: Sequence[ProbeReply], transient: Container[int]

@@ -10,13 +10,14 @@ from typing import Any
 from opsloop.api.evalcase import EvalCase
 from opsloop.api.release import CaseResult
 from opsloop.core.actions import AskAgain, AskLive, ProbeQuarantine, RunEvals
-from opsloop.core.evalcase import gating, live
-from opsloop.core.evalcase.expectation import GATEWAY_ERRORS, SERVER_ERRORS, TRIES, Answer
+from opsloop.core.evalcase import gating, live, loads, silence
+from opsloop.core.evalcase.expectation import GATEWAY_ERRORS, SERVER_ERRORS, TRIES, Answer, silent
 from opsloop.core.evalcase.share import standing
 from opsloop.core.facts import EvalOutcome, LiveOutcome
 from opsloop.shell.evals.asking import Asking, Lane
 from opsloop.shell.evals.jobs import Jobs, Slot
 from opsloop.shell.evals.live_pods import LivePods
+from opsloop.shell.evals.loading import Loader
 from opsloop.shell.evals.secret_headers import SecretReader
 from opsloop.shell.ports import ObjectKey, Prober, Reader
 
@@ -54,6 +55,7 @@ class EvalRunner:
         self._proofs: dict[Slot, tuple[bool, str]] = {}
         self._live: dict[Slot, LiveOutcome] = {}
         self._sounded: dict[Slot, LiveOutcome] = {}
+        self._loader = Loader()
 
     # --- evals of a rollout
 
@@ -138,7 +140,7 @@ class EvalRunner:
     def _conclusive(self, slot: Slot) -> bool:
         """True where every request of the slot has been answered."""
         outcome = self._outcomes.get(slot)
-        answered = outcome is not None and all(min(r.canary_runs, r.live_runs) >= r.asked for r in outcome.results)
+        answered = outcome is not None and all(_is_answered(result) for result in outcome.results)
         return answered or any(slot in known for known in (self._proofs, self._live, self._sounded))
 
     def _forget(self, slot: Slot) -> None:
@@ -156,15 +158,38 @@ class EvalRunner:
 
     async def _run(self, slot: Slot, namespace: str, action: RunEvals) -> None:
         asking = self._asking(namespace, action.release)
-        asked = [case for case in action.cases if gating.is_asked(case)]
+        asked = [case for case in action.cases if gating.is_asked(case) and case.spec.load is None]
         turns = [(case, turn) for case in asked for turn in range(gating.times(case, action.repeats))]
         turns.sort(key=lambda pair: pair[1])
         pairs = await asyncio.gather(*(self._pair(namespace, action, case, turn, asking) for case, turn in turns))
         by_case: dict[str, list[tuple[Answer, Answer]]] = {case.metadata.name: [] for case in action.cases}
         for (case, _), pair in zip(turns, pairs, strict=True):
             by_case[case.metadata.name].append(pair)
-        results = tuple(_result(case, by_case[case.metadata.name]) for case in action.cases)
-        self._outcomes[slot] = EvalOutcome(action.digest, action.step, results)
+        loads = [await self._load(action, case, asking) for case in action.cases if case.spec.load is not None]
+        others = [_result(case, by_case[case.metadata.name]) for case in action.cases if case.spec.load is None]
+        results = sorted((*others, *loads), key=lambda result: result.case)
+        self._outcomes[slot] = EvalOutcome(action.digest, action.step, tuple(results))
+
+    async def _load(self, action: RunEvals, case: EvalCase, asking: Asking) -> CaseResult:
+        """The check of one dark pod under load, after all that would be slower beside it."""
+        spec, load = case.spec, case.spec.load
+        assert load is not None
+        nobody = [loads.Reply(silent(silence.NO_POD, "there is no ready pod to ask"), 0.0, 0.0)]
+        ip = next(iter(action.canary_ips), "")
+        replies = await self._loader.send(asking, ip, spec.request, spec.expect, load) if ip else nobody
+        given = loads.answers(replies)
+        return CaseResult(
+            case=case.metadata.name,
+            must_pass=True,
+            min_share=spec.min_share,
+            asked=load.requests,
+            canary_passed=sum(a.fit == "passed" for a in given),
+            canary_runs=sum(a.fit != "no_answer" for a in given),
+            live_passed=0,
+            live_runs=0,
+            load=loads.words(load),
+            message=loads.message(load, replies, given, spec.min_share)[:512],
+        )
 
     async def _pair(
         self, namespace: str, action: RunEvals, case: EvalCase, turn: int, asking: Asking
@@ -180,6 +205,14 @@ class EvalRunner:
     async def _prove(self, slot: Slot, namespace: str, action: ProbeQuarantine) -> None:
         """Stores an outcome only where enough answers are there; else the decision asks again until its time-out."""
         asking, ips = self._asking(namespace, action.release), [action.pod_ip] * TRIES
+        if action.load is not None:
+            replies = await self._loader.send(asking, action.pod_ip, action.request, action.expect, action.load)
+            given = loads.answers(replies)
+            good = loads.verdict(given, action.min_share)
+            if good is not None:
+                message = loads.message(action.load, replies, given, action.min_share)
+                self._proofs[slot] = (good, "" if good else message)
+            return
         asked, passed, first = max(PROOF_ANSWERS, action.repeats), 0, ""
         for number in range(1, asked + 1):
             last = await asking.answer(ips, action.request, action.expect, SERVER_ERRORS)
@@ -216,6 +249,11 @@ async def _turn(asking: Asking, case: EvalCase, ips: Sequence[str], turn: int, t
 
 def _is_of(slot: Slot, kind: str, namespace: str, case: str) -> bool:
     return slot[:2] == (kind, namespace) and slot[3:4] == (case,)
+
+
+def _is_answered(result: CaseResult) -> bool:
+    """Live is not loaded."""
+    return (result.canary_runs if result.load else min(result.canary_runs, result.live_runs)) >= result.asked
 
 
 def _run_id(action: RunEvals) -> tuple[object, ...]:

@@ -32,6 +32,10 @@ async def replay(sources: Sources, case: EvalCase, release: Release) -> Replay:
         raise Invalid(
             f"Release {release.metadata.name} says evals.quarantine: never, so no old revision may be started"
         )
+    if case.spec.load is not None:
+        raise Invalid(
+            f"EvalCase {case.metadata.name} is a check under load, which is sent by opsloop alone: see its status"
+        )
     if case.spec.proof is None:
         raise Invalid(f"EvalCase {case.metadata.name} names no revisions that prove it")
     if quarantine.awaits_approval(case, release):
@@ -155,7 +159,12 @@ async def _remove(sources: Sources, pod: Object) -> None:
 
 
 async def live_answers(sources: Sources, case: EvalCase, release: Release) -> tuple[LiveAnswer, ...]:
-    """Ready pods of the Deployment's current template, each asked once; at most MOST_LIVE of them."""
+    """Ready pods of the Deployment's current template, each asked once; at most MOST_LIVE of them.
+
+    Raises Invalid for a check under load: no pod that serves users is loaded.
+    """
+    if case.spec.load is not None:
+        raise Invalid(f"EvalCase {case.metadata.name} is a check under load, and live pods are not loaded")
     pods = await _current_pods(sources, release)
     answers = await asyncio.gather(*(_ask(sources, pod, case) for pod in pods))
     return tuple(

@@ -1,0 +1,74 @@
+"""Checks under load: what replies that came at a rate say together.
+
+Under load a missing reply is a bad one, as soon as the pod has answered anything: that it answers no more is what the check is
+about. Where the load itself was late, or nothing was ever answered, nobody can say.
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from opsloop.api.evalcase import Load
+from opsloop.api.meta import format_duration
+from opsloop.core.evalcase import silence
+from opsloop.core.evalcase.expectation import Answer, silent
+from opsloop.core.evalcase.share import standing
+
+LATE = 0.05  # seconds after its time at which a request counts as begun late
+MOST_LATE = 0.01  # share of the requests that may be
+
+_OF_THE_POD = (silence.UNREACHABLE, silence.BROKEN_OFF, silence.TIMED_OUT)
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """What one request of a load came to: its answer, the seconds that it took, and by how many it was begun late."""
+
+    answer: Answer
+    took: float
+    late: float
+
+
+def words(load: Load) -> str:
+    """The load in few words: 20/s for 30s."""
+    return f"{load.requests_per_second:g}/s for {format_duration(load.duration)}"
+
+
+def answers(replies: Sequence[Reply]) -> list[Answer]:
+    """The answer to each request, in order."""
+    late = sum(reply.late > LATE for reply in replies)
+    if late > MOST_LATE * len(replies):
+        worst = max(reply.late for reply in replies)
+        text = f"opsloop began {late} of {len(replies)} requests late, by up to {worst * 1000:.0f} ms"
+        return [silent(silence.LOAD_LATE, text)] * len(replies)
+    if all(reply.answer.fit == "no_answer" for reply in replies):
+        return [reply.answer for reply in replies]
+    return [_bad(reply.answer) for reply in replies]
+
+
+def _bad(answer: Answer) -> Answer:
+    lost = answer.fit == "no_answer" and answer.reason in _OF_THE_POD
+    return Answer("failed", f"under load {answer.message}") if lost else answer
+
+
+def message(load: Load, replies: Sequence[Reply], given: Sequence[Answer], min_share: float) -> str:
+    """What was seen under which load, and the first reply that was not good."""
+    good, missing = sum(a.fit == "passed" for a in given), [a for a in given if a.fit == "no_answer"]
+    seen = f"{good} of {len(given)} replies good ({good / len(given):.1%}) under {words(load)}, {min_share:.1%} needed"
+    if len(missing) == len(given):
+        return missing[0].message
+    took = sorted(reply.took for reply in replies if reply.answer.fit != "no_answer")
+    times = f"; half within {_quantile(took, 0.5)} ms, 99% within {_quantile(took, 0.99)} ms" if took else ""
+    first = next((a.message for a in given if a.fit == "failed"), "") or (missing[0].message if missing else "")
+    return f"{seen}{times}{f'; first: {first}' if first else ''}"
+
+
+def _quantile(ordered: Sequence[float], share: float) -> str:
+    return f"{ordered[max(0, math.ceil(share * len(ordered)) - 1)] * 1000:.0f}"
+
+
+def verdict(given: Sequence[Answer], min_share: float) -> bool | None:
+    """True: enough replies were good; None: too few answers to say."""
+    good, answered = sum(a.fit == "passed" for a in given), sum(a.fit != "no_answer" for a in given)
+    stands = standing(good, answered, len(given), min_share)
+    return None if stands == "open" else stands == "passed"
