@@ -20,6 +20,7 @@ FIXES = (
     "opsloop.dev/fixes"  # annotation on a Release: Incident whose freeze its canaries pass, because they are its fix
 )
 ROLLBACK_SAFE = "opsloop.dev/rollback-safe"  # annotation "false" on a pod template, or on the Release that asks for it
+COMMITTED = "opsloop.dev/committed-at"  # annotation on a pod template, or on the Release that asks for it: time of its commit, for reports
 MITIGATED = "opsloop.dev/mitigated"  # annotation "true" on an Incident without a burn: the harm is over
 ACKNOWLEDGE = "opsloop.dev/acknowledge"  # annotation on an Incident, any new value: a person has taken it on
 KEEP = "opsloop.dev/keep"  # annotation "true" on an Incident: it outlives its retention

@@ -6,6 +6,7 @@ from pydantic import ConfigDict, Field
 
 from opsloop.api.eval_expect import EvalExpect
 from opsloop.api.eval_request import EvalRequest
+from opsloop.api.history import MOST_CAUGHT, Caught
 from opsloop.api.meta import Condition, Duration, Model, ObjectModel, ObjectName, StatusModel, Time
 from opsloop.api.schema import map_list, milliseconds, rules, says
 
@@ -257,6 +258,11 @@ class EvalCaseStatus(StatusModel):
     )
     steady: Literal["", "Steady", "Flaky"] = Field(
         default="", description="Flaky: set aside, its answers vary on one revision. Empty: too few answers to say."
+    )
+    caught: list[Caught] = Field(
+        default_factory=list,
+        max_length=MOST_CAUGHT,
+        description="Versions that the case kept from users, oldest first; the latest twenty.",
     )
     conditions: list[Condition] = Field(
         default_factory=list,

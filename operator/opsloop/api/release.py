@@ -5,6 +5,7 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import ConfigDict, Field
 
+from opsloop.api.history import MOST_HISTORY, HistoryEntry
 from opsloop.api.meta import (
     Condition,
     Digest,
@@ -516,6 +517,15 @@ class ReleaseStatus(StatusModel):
     )
     budget_met: int = Field(
         default=0, ge=0, description="Number of available pods that a PodDisruptionBudget wanted when it was met last."
+    )
+    history: list[HistoryEntry] = Field(
+        default_factory=list,
+        max_length=MOST_HISTORY,
+        description="What became of its versions, oldest first; `opsloop report` counts it.",
+    )
+    history_since: Time | None = Field(
+        default=None,
+        description="Time from which the history is whole: older entries were dropped, or nobody kept them.",
     )
     last_episode: int = Field(
         default=0, description="Highest Incident number observed for this Release; the next Incident gets a higher one."

@@ -158,6 +158,8 @@ NOT_JUDGED: Mapping[str, tuple[str, str]] = {
     "release.admission": (_AGAIN, "ASKED_AGAIN ASKED_SOON"),
     "release.alone": (_AGAIN, "LOOK_AGAIN"),
     "release.guard": (f"{_CLOCK}: how long unpausing by others is counted", "HOUR"),
+    "release.history": ("for reports: nothing is decided on it", "FAST_CLOCK"),
+    "slo.budget": ("for people: nothing is decided on it", "LEAST_COVERED"),
     "release.guarding": (
         "how often another's write is answered: a limit on writing, no judgement about numbers",
         "LIMIT",

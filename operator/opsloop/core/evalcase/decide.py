@@ -8,6 +8,7 @@ from opsloop.api.release import Release
 from opsloop.core import conditions
 from opsloop.core.decision import Decision, DecisionBuilder
 from opsloop.core.evalcase import gating, live, proof, steadiness
+from opsloop.core.evalcase.caught import caught
 from opsloop.core.facts import EvalCaseFacts
 
 # An edited case is a new claim: proof and result were of another one.
@@ -35,7 +36,7 @@ def decide(facts: EvalCaseFacts, now: datetime) -> Decision:
     if case.status.observed_generation != case.metadata.generation:
         builder.set(**_AS_NEW, observed_generation=case.metadata.generation)
     step = proof.next_step(facts, builder.status, now)
-    builder.set(**step.changes, **_last_result(case, facts.release, now))
+    builder.set(**step.changes, **_last_result(case, facts.release, now), **caught(case, facts.release))
     status = builder.status
     message = step.message or _standing_message(status)
     builder.condition("Proven", _PROVEN[status.proven], status.reason, message)

@@ -23,6 +23,7 @@ from opsloop.core.release import (
     compared,
     frozen,
     guard,
+    history,
     live,
     notices,
     outages,
@@ -69,6 +70,7 @@ def decide(facts: ReleaseFacts, now: datetime) -> Decision:
         builder.condition("WorkloadMissing", False, "Found", f"Deployment {workload.name} is there")
         _decide_on(builder, workload)
     _summarize(builder)
+    history.note(builder)
     notices.tell(builder)
     return builder.build()
 

@@ -30,7 +30,7 @@ def track(builder: ReleaseBuilder, workload: WorkloadFacts) -> WorkloadFacts:
     digest of its revision, which a write that was stored otherwise than decided has only from here on.
     """
     status, now = builder.status, builder.now
-    decided = _written_revisions(status)
+    decided = written_revisions(status)
     if status.live == "":
         adopted = _adopted(builder.facts.release.spec, workload, now)
         builder.set(live=workload.digest, revisions=[adopted, *remembered(builder.facts, workload, now)])
@@ -74,7 +74,7 @@ def _changed_by_hand(builder: ReleaseBuilder, workload: WorkloadFacts) -> None:
         cancel(builder, LIVE_CHANGED, f"the live Deployment was changed to {drifted.version} by hand")
 
 
-def _written_revisions(status: ReleaseStatus) -> list[Revision]:
+def written_revisions(status: ReleaseStatus) -> list[Revision]:
     """The revisions that a promotion and a rollback in progress put on the Deployment, and what a guard has it run again."""
     target, rollback = status.target, status.rollback
     promoted = target.digest if target is not None and target.state == "Promoting" else ""

@@ -6,6 +6,8 @@ from datetime import timedelta
 from opsloop.core.readings import Reading, Unknown, Value
 from opsloop.core.slo.tiers import budget_of
 
+LEAST_COVERED = 1 / 60  # of a window: two of the points at which coverage is measured
+
 
 @dataclass(frozen=True, slots=True)
 class Spent:
@@ -29,6 +31,18 @@ def spent(base: Value, since: Reading | None, objective: float) -> Spent | None:
     elif isinstance(since, Unknown) and since.reason != "NoEvents":
         return None
     return Spent(bad / total / budget_of(objective), base.coverage)
+
+
+def rate(reading: Reading | None, window: timedelta) -> float | None:
+    """Events per second of the time of a window for which there are data; None where that is too little to say for how long."""
+    if not isinstance(reading, Value) or reading.coverage < LEAST_COVERED:
+        return None
+    return reading.total / (reading.coverage * window.total_seconds())
+
+
+def share(bad: float, objective: float, rate: float, period: timedelta) -> float:
+    """The share of a period's error budget that so many bad events are, where the period has `rate` events per second (above 0)."""
+    return bad / (budget_of(objective) * rate * period.total_seconds())
 
 
 def exhausted_in(left: float, burn: float, period: timedelta) -> timedelta | None:

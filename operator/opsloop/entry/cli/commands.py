@@ -25,6 +25,7 @@ from opsloop.entry.cli import gate as cli_gate
 from opsloop.entry.cli import notify as cli_notify
 from opsloop.entry.cli import people as cli_people
 from opsloop.entry.cli import postmortems as cli_postmortems
+from opsloop.entry.cli import report as cli_report
 from opsloop.entry.cli import show as cli_show
 from opsloop.entry.cli import slo as cli_slo
 from opsloop.entry.cli import stop as cli_stop
@@ -146,6 +147,7 @@ def parser() -> argparse.ArgumentParser:
         help="Jinja2 template; default: the namespace's ConfigMap opsloop-postmortem, if any",
     )
     postmortem.set_defaults(run=cli_postmortems.postmortem)
+    cli_report.add(commands)
     timeline = reader(commands.add_parser("timeline", help="print an Incident's timeline"))
     timeline.add_argument("incident", metavar="INCIDENT")
     timeline.set_defaults(run=cli_show.timeline)
