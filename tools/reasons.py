@@ -32,7 +32,7 @@ SECTIONS = (
     (
         "Incident",
         "`status.conditions[].reason`, `status.plays[].reason`, `status.page.reason`, the timeline.",
-        ("incident.lifecycle", "incident.recovery", "incident.paging", "incident.delivery", "incident.suspicion", "incident.plays", "incident.consent", "incident.acts", "incident.errands", "incident.effect", "incident.followup", "incident.people", "incident.retention", "incident.state"),
+        ("incident.lifecycle", "incident.recovery", "incident.paging", "incident.delivery", "incident.suspicion", "incident.plays", "incident.watching", "incident.consent", "incident.acts", "incident.errands", "incident.effect", "incident.followup", "incident.people", "incident.retention", "incident.state"),
     ),
     ("Releases, Incidents and EvalCases", "`status.target.reason` and `status.rollback.reason` of a Release, `status.reason` of an EvalCase.", ("conditions",)),
     ("Emergency stop", "`Stopped` and `Shipped` of a Release, `Held`, `Acting`, `status.plays[].reason`, `status.rollback.reason`, `Ready` of a Runbook, `status.reason` of an EvalCase.", ("stop",)),

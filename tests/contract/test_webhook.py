@@ -135,7 +135,17 @@ async def test_a_host_without_an_address_and_a_closed_port_are_no_answer(server:
         await to(["127.0.0.1"]).call(HOOK, "http://hook.example.com:1/", BODY, "k")
 
 
-async def test_no_error_shows_the_query_which_may_hold_a_key(server: Server) -> None:
-    with pytest.raises(Unavailable) as failed:
-        await to(["127.0.0.1"]).call(HOOK, "http://hook.example.com:1/x?key=hunter2", BODY, "k")
+@pytest.mark.parametrize(
+    ("url", "answers"),
+    [
+        pytest.param("http://hook.example.com:1/x?key=hunter2", ["127.0.0.1"], id="nobody listens"),
+        pytest.param("http://hook.example.com:1/x?key=hunter2", ["10.0.0.1"], id="an address that is not called"),
+        pytest.param("http://hook.example.com:1/x?key=hunter2", [], id="no address"),
+        pytest.param("http://me:hunter2@hook.example.com:1/x", ["127.0.0.1"], id="a password"),
+        pytest.param("http://me:hunter2@hook.example.com:1/x", ["10.0.0.1"], id="a password, and not called"),
+    ],
+)
+async def test_no_error_shows_what_may_be_a_key(server: Server, url: str, answers: list[str]) -> None:
+    with pytest.raises((Unavailable, Forbidden), match=r"hook\.example\.com") as failed:
+        await to(answers).call(HOOK, url, BODY, "k")
     assert "hunter2" not in str(failed.value)

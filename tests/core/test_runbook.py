@@ -135,6 +135,54 @@ def test_a_limit_delays_and_then_the_play_runs(book: Runbook, free: float) -> No
     assert [(g.granted, g.not_before) for g in later.status.grants if g.incident == "answers-1"][-1:] == [(True, None)]  # type: ignore[union-attr]
 
 
+def acts_on(item: Incident, release: str = "answers", **play: Any) -> Incident:
+    """The Incident, on this Release, with its play so."""
+    spec = item.spec.model_copy(update={"release": release})
+    plays = [item.status.plays[0].model_copy(update=play)]
+    return item.model_copy(update={"spec": spec, "status": item.status.model_copy(update={"plays": plays})})
+
+
+OTHER = asking("answers-2", "restart", state="Running", book="other")
+HELD = asking("answers-2", "restart", book="other")
+
+
+@pytest.mark.parametrize(
+    ("other", "granted", "reason"),
+    [
+        pytest.param(OTHER, None, "UnderWay", id="another Incident's restart is not in effect yet"),
+        pytest.param(acts_on(OTHER, effect_at=at(995)), None, "Granted", id="it is"),
+        pytest.param(acts_on(OTHER, release="web"), None, "Granted", id="it is of another Release"),
+        pytest.param(acts_on(OTHER, type="job"), None, "Granted", id="a Job replaces no pods"),
+        pytest.param(acts_on(OTHER, state="NotProven"), None, "Granted", id="it is over"),
+        pytest.param(HELD, 2, "UnderWay", id="another Runbook has granted one that is about to begin"),
+        pytest.param(HELD, 61, "Granted", id="one that did not begin for a minute keeps nobody waiting"),
+        pytest.param(HELD, None, "Granted", id="nor does one that nobody granted"),
+    ],
+)  # fmt: skip
+def test_one_deployment_is_acted_on_by_one_incident_at_a_time(
+    other: Incident, granted: float | None, reason: str
+) -> None:
+    given = [grant(granted, "answers-2", type_="restart")] if granted is not None else []
+    book = runbook("other")
+    others = (book.model_copy(update={"status": book.status.model_copy(update={"grants": given})}),)
+    mine = asking(type_="rollback")
+    facts = RunbookFacts(runbook(cooldown="0s"), (mine,), (release(),), may(), others=others, known=(mine, other))
+    decision = decisions.decide(facts, NOW)
+    answer = decision.status.grants[-1]  # type: ignore[union-attr]
+    assert answer.reason == reason
+    if reason == "UnderWay":
+        waiting = replace(facts, runbook=facts.runbook.model_copy(update={"status": decision.status}))
+        again = decisions.decide(waiting, NOW + timedelta(seconds=20))
+        assert again.status is None and again.events == () and again.look_again == timedelta(seconds=15)
+
+
+def test_an_incident_without_a_release_has_what_needs_none_and_is_told_of_the_rest() -> None:
+    nobodys = {type_: acts_on(asking(type_=type_), release="") for type_ in ("rollback", "job")}
+    for type_, reason in (("rollback", "NoRelease"), ("job", "Granted")):
+        facts = RunbookFacts(runbook(), (nobodys[type_],), (release(),), {("jobs", ""): True}, runs_jobs=True)
+        assert [g.reason for g in decisions.decide(facts, NOW).status.grants] == [reason]  # type: ignore[union-attr]
+
+
 def test_two_incidents_at_once_do_not_slip_through_the_limit_together() -> None:
     both = answers(runbook(maxPerHour=1), asking("answers-1"), asking("answers-2"))
     assert [(g.incident, g.granted) for g in both] == [("answers-1", True), ("answers-2", False)]

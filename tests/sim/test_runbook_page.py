@@ -20,6 +20,7 @@ from opsloop.shell.ports import DEPLOYMENTS, JOBS, RELEASES, Object
 from tests.sim.operator import SETTINGS
 from tests.sim.shift import Shift, release_object, seconds
 from tests.sim.shop import NS, Shop
+from tests.sim.test_runbook_causes import alert, without_slo
 
 pytestmark = [pytest.mark.asyncio, pytest.mark.looptime]
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "runbooks.md"
@@ -70,6 +71,22 @@ async def test_every_step_that_there_is_has_a_runbook_on_the_page_and_the_models
     for book in BOOKS.values():
         read = Runbook.model_validate(book)
         assert read.model_dump(mode="json", by_alias=True, exclude_unset=True)["spec"] == book["spec"]
+
+
+async def test_a_cause_that_nobody_knows() -> None:
+    """Critical alerts, and a Release without an SLO."""
+    book = {**BOOKS["nobody-knows"], "metadata": {"name": "nobody-knows", "namespace": NS}}
+    shift = Shift(shop=Shop(without_slo(), book))
+    await seconds(shift, 5)
+    alert(shift, "firing")
+    await seconds(shift, 45)
+    assert played(shift) == [] and acts(shift) == 0
+    await shift.until("it is restarted", lambda: acts(shift) == 1, most=40)
+    await seconds(shift, 10)
+    alert(shift, "resolved")
+    await shift.until("mitigated", lambda: played(shift) == [("restart", "Helped", "AlertsResolved")])
+    assert "nobody-knows: chosen by cause unknown; mode auto" in messages(shift)
+    await shift.operator.stop()
 
 
 async def test_rollback() -> None:

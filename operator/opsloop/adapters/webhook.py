@@ -15,6 +15,7 @@ from aiohttp.abc import AbstractResolver, ResolveResult
 from yarl import URL
 
 from opsloop.core.facts import Address
+from opsloop.core.runbook.addresses import shown
 from opsloop.errors import Forbidden, Unavailable
 from opsloop.shell.ports import Object
 
@@ -102,7 +103,7 @@ class WebhookCaller:
     async def call(self, address: Address, url: str, payload: Object, key: str) -> int:
         """The status of one POST. Forbidden where the host has an address that may not be called, Unavailable without an answer."""
         target = URL(url)
-        addresses = await self._checked(address, target)
+        addresses = await self._checked(address, target, shown(url))
         connector = aiohttp.TCPConnector(resolver=_Pinned(addresses), use_dns_cache=False, force_close=True)
         headers = {"Idempotency-Key": key, "User-Agent": "opsloop"}
         try:
@@ -114,23 +115,19 @@ class WebhookCaller:
             ):
                 return answer.status
         except (aiohttp.ClientError, OSError, TimeoutError, ValueError) as error:
-            raise Unavailable(f"webhook {_shown(target)}: {type(error).__name__}: {error}") from error
+            said = str(error).replace(str(target), shown(url)).replace(url, shown(url))
+            raise Unavailable(f"webhook {shown(url)}: {type(error).__name__}: {said}") from error
 
-    async def _checked(self, address: Address, target: URL) -> Sequence[str]:
+    async def _checked(self, address: Address, target: URL, name: str) -> Sequence[str]:
         host, port = target.host or "", target.port or 443
         try:
             async with asyncio.timeout(TIMEOUT.total):
                 addresses = await self._resolve(host, port)
         except (OSError, UnicodeError, TimeoutError) as error:
-            raise Unavailable(f"webhook {_shown(target)}: {host} has no address: {error}") from error
+            raise Unavailable(f"webhook {name}: {host} has no address: {error}") from error
         for one in addresses:
             if why := self._refuses(one, address.internal):
-                raise Forbidden(f"webhook {_shown(target)}: {why}")
+                raise Forbidden(f"webhook {name}: {why}")
         if not addresses:
-            raise Unavailable(f"webhook {_shown(target)}: {host} has no address")
+            raise Unavailable(f"webhook {name}: {host} has no address")
         return addresses
-
-
-def _shown(url: URL) -> str:
-    """The URL without its query, which may hold a key."""
-    return str(url.with_query(None))

@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from opsloop.api.release import ActRecord
 from opsloop.api.runbook_step import RunbookStep
 from opsloop.core.facts import Address, Deployed
 from opsloop.core.incident.acts import Plan, plan, wanted_pods
@@ -72,6 +73,7 @@ def test_a_plan_names_what_is_written(asked: dict[str, Any], root: Any, words: s
         pytest.param(step("abortCanary"), None, FOUR, "NoCanary", id="no canary is in progress"),
         pytest.param(step("abortCanary"), service().model_copy(update={"status": service().status.model_copy(update={"target": target("Promoting")})}), FOUR, "CanaryPromoting", id="it is being promoted"),
         pytest.param(step("restart"), service(rollback=record()), FOUR, "RolloutInProgress", id="a rollback replaces the pods"),
+        pytest.param(step("restart"), service(act=ActRecord.model_validate({"incident": "answers-2", "type": "restart", "attempt": 1, "state": "Written", "at": NOW})), FOUR, "RolloutInProgress", id="another Incident restarts the pods"),
         pytest.param(step("rollback"), service(known=(BAD,)), FOUR, "NoLastGood", id="there is nothing to go back to"),
         pytest.param(step("rollback"), service(known=(ADOPTED, BAD.model_copy(update={"rollback_unsafe": True}))), FOUR, "RollbackUnsafe", id="a migration lies in between"),
     ],

@@ -129,6 +129,8 @@ def test_one_that_has_not_failed_yet_is_not_given_up_with_one_that_has() -> None
         pytest.param(facts(burnt(**open_to("oncall", "am")), routing=AM), [], id="not before somebody took it"),
         pytest.param(facts(burnt(meta=ACKNOWLEDGED, **thread_of(message(to=["am"]), message(2, "acknowledge", to=["am"], text="a person has taken it on (annotation true)"))), routing=AM), [("acknowledge", ("am",))], id="acknowledged: with those words"),
         pytest.param(facts(burnt("Resolved", **open_to("am", state="Sent")), seen=sli(0.0), routing=AM), [], id="over: no more"),
+        pytest.param(facts(burnt("Resolved", mergedInto="catalog-1", **open_to("am", state="Sent")), incidents=(incident("catalog-1"),), routing=AM), [("trigger", ("am",))], id="merged: until its alert goes on as the other one's, also after a restart"),
+        pytest.param(facts(burnt("Resolved", mergedInto="catalog-1", **open_to("am", state="Sent")), incidents=(incident("catalog-1", {"phase": "Resolved"}),), routing=AM), [], id="merged into one that is over: it ends"),
     ],
 )  # fmt: skip
 def test_what_is_repeated(seen: IncidentFacts, kept: list[tuple[str, tuple[str, ...]]]) -> None:

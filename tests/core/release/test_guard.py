@@ -241,6 +241,19 @@ def test_the_end_of_the_guard_under_a_stop_takes_the_canary_out_and_unpauses_lat
     assert condition_of(status_after(stopped), "Guarded")[1] == "Stopped"
 
 
+@pytest.mark.parametrize(
+    ("stop", "told"),
+    [
+        pytest.param(None, ["Restored"], id="what is restored is told"),
+        pytest.param(Stop("shop", "now", "fire"), [], id="under a Stop nothing is, at no look"),
+    ],
+)
+def test_pods_that_nobody_canaried(stop: Stop | None, told: list[str]) -> None:
+    strays = seen("v3", one_set("v3", 3), runs="v3", replicas=3)
+    given_ = situation(strays, at_rest(known=(ADOPTED, revision("v3", "Canaried", blocked=BLOCK))), stop=stop)
+    assert [e.reason for e in decide(given_).events if e.reason == "Restored"] == told
+
+
 def test_a_held_template_that_the_api_server_refuses_is_not_in_the_way_of_pausing() -> None:
     status = status_with(PROMOTING, live=V4, guard=Guarding(rolling=V4, since=at(90), held=V3))
     no = (Refusal("template", V3, "denied", at(110)),)

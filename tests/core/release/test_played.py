@@ -127,5 +127,34 @@ def test_pods_that_never_come_end_it_by_the_deployments_own_deadline() -> None:
     assert look(pods(6, 4), asks(), record("Written"), after=95 + 601) == ("Failed", "PodsMissing", [])
 
 
+def of(number: int, second: float, state: str = "Running") -> Incident:
+    """Incident answers-NUMBER wants a restart that it decided at this second."""
+    item = asks("restart", state=state)
+    act = item.status.act.model_copy(update={"at": at(second)})  # type: ignore[union-attr]
+    meta = item.metadata.model_copy(update={"name": f"answers-{number}"})
+    return item.model_copy(update={"metadata": meta, "status": item.status.model_copy(update={"act": act})})
+
+
+def restarted_by(*incidents: Incident, before: ActRecord | None = None) -> str:
+    """Whose restart a look begins; "" = none."""
+    status = ReleaseStatus(live=V2, revisions=[ADOPTED, BAD], target=target("Promoted", "v2"), act=before)
+    seen = replace(workload("shop:v2"), rollout=OBSERVED)
+    held = release_facts(release(version="v2", status=status), workload=seen, templates=TEMPLATES, incidents=incidents)
+    decision = decisions.decide(held, at(200))
+    found = (decision.status or status).act  # type: ignore[attr-defined]
+    return found.incident if found is not None and found != before else ""
+
+
+def test_of_two_incidents_that_act_at_once_each_acts_once() -> None:
+    """One record is kept: what it says of the second one must not let the first one begin anew."""
+    first, second = of(1, 95), of(2, 95)
+    assert restarted_by(second, first) == "answers-1"
+    done = record("Done", "restart", incident="answers-1", at=at(95))
+    assert restarted_by(first, second, before=done) == "answers-2"
+    both = record("Done", "restart", incident="answers-2", at=at(95))
+    assert restarted_by(first, second, before=both) == ""
+    assert restarted_by(of(1, 120), second, before=both) == "answers-1", "but what it decides later"
+
+
 def test_what_the_api_server_refuses_is_refused() -> None:
     assert look(pods(4, 4), asks(), record(), refusals=(REFUSED,)) == ("Refused", "WriteRefused", [])

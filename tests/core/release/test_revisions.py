@@ -5,6 +5,8 @@ from datetime import datetime
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from opsloop.api.release import Blocked, Revision
 from opsloop.core.release import revisions
@@ -206,6 +208,39 @@ def test_blocked_ones_are_bounded_too() -> None:
     known = [revision(digest_of(n), n, blocked=BLOCKED) for n in range(1, 60)]
     left = revisions.prune(known, {digest_of(1)})
     assert len(left) == 40 and left[0].number == 1 and left[-1].number == 59
+
+
+def lived(number: int, unsafe: bool = False, **more: Any) -> Revision:
+    return revision(digest_of(number), number, since=at(number), rollback_unsafe=unsafe, **more)
+
+
+def test_a_migration_is_remembered_as_long_as_a_revision_before_it_could_be_gone_back_to() -> None:
+    """However many came after it: else the rollback to last-good would cross it unseen."""
+    known = [lived(1), *(lived(n, unsafe=n == 2) for n in range(2, 60))]
+    left = revisions.prune(known, {digest_of(1), digest_of(59)})
+    unsafe = revisions.unsafe_between(left, digest_of(59), digest_of(1))
+    assert unsafe is not None and unsafe.number == 2 and len(left) == 20
+    gone = revisions.prune(known, {digest_of(40), digest_of(59)})
+    assert len(gone) == 20 and revisions.unsafe_between(gone, digest_of(59), digest_of(40)) is None
+
+
+def test_many_migrations_are_bounded_and_the_last_one_is_never_forgotten() -> None:
+    known = [lived(1), lived(2, True), *(lived(n, n < 30, blocked=BLOCKED if n > 30 else None) for n in range(3, 100))]
+    left = revisions.prune(known, {digest_of(1)})
+    assert len(left) == 40 and {1, 29} <= {r.number for r in left}
+
+
+@given(st.lists(st.booleans(), min_size=2, max_size=70), st.data())
+def test_pruning_lets_no_rollback_cross_a_migration_that_it_would_not_have_crossed(
+    marks: list[bool], data: Any
+) -> None:
+    known = [lived(n, unsafe) for n, unsafe in enumerate(marks, start=1)]
+    kept = data.draw(st.sets(st.sampled_from(range(1, len(marks) + 1)), max_size=4)) | {len(marks)}
+    left = revisions.prune(known, {digest_of(n) for n in kept})
+    for to in left:
+        before = revisions.unsafe_between(known, digest_of(len(marks)), to.digest)
+        after = revisions.unsafe_between(left, digest_of(len(marks)), to.digest)
+        assert (before is None) == (after is None)
 
 
 def test_numbers_only_go_up() -> None:

@@ -1,9 +1,11 @@
 """Addresses that Runbooks may call: by scheme, host, port and whole segments of the path, as they are read and not as they are spelled."""
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from opsloop.core.facts import Address
-from opsloop.core.runbook.addresses import allowed, problem
+from opsloop.core.runbook.addresses import allowed, problem, shown
 
 HOOKS = Address("https://hooks.example.com/opsloop/", ("shop",))
 ANY = Address("https://any.example.com")
@@ -48,3 +50,31 @@ def test_what_may_be_called(url: str, namespace: str, yes: bool) -> None:
 )
 def test_what_an_administrator_cannot_allow(url: str) -> None:
     assert problem(url)
+
+
+@pytest.mark.parametrize(
+    ("url", "text"),
+    [
+        pytest.param("https://hooks.example.com/opsloop/purge", "https://hooks.example.com/opsloop/purge", id="nothing to hide"),
+        pytest.param("https://h.example/x?key=k3y", "https://h.example/x?key=…", id="the value of a query, not its name"),
+        pytest.param("https://h.example/x?a=1&key=k3y;z=2", "https://h.example/x?a=…&key=…&z=…", id="each of them"),
+        pytest.param("https://h.example/x?k3y", "https://h.example/x?…", id="a query without a name"),
+        pytest.param("https://h.example?k3y=", "https://h.example?k3y=…", id="a name without a value"),
+        pytest.param("https://me:k3y@h.example/x", "https://…@h.example/x", id="user and password"),
+        pytest.param("https://me:k3@y@h.example/x", "https://…@h.example/x", id="a password with an @"),
+        pytest.param("https://h.example/x#k3y", "https://h.example/x#…", id="a fragment"),
+        pytest.param("https://h.example/a@b", "https://h.example/a@b", id="an @ in the path"),
+        pytest.param("no url?key=k3y", "no url?key=…", id="what is no URL"),
+    ],
+)  # fmt: skip
+def test_how_a_url_is_told(url: str, text: str) -> None:
+    assert shown(url) == text
+
+
+KEY = st.text(st.characters(min_codepoint=33, max_codepoint=126, exclude_characters="/?#&;="), min_size=1)
+
+
+@given(KEY, KEY, st.booleans())
+def test_no_key_is_ever_told(user: str, key: str, plain: bool) -> None:
+    url = f"https://{user}:{key}@h.example/p?" + (key if plain else f"token={key}")
+    assert shown(url) == "https://…@h.example/p?" + ("…" if plain else "token=…")

@@ -11,7 +11,7 @@ from opsloop.shell.reconcile import observe
 from opsloop.shell.reconcile.apply import execute
 from opsloop.shell.reconcile.reconciler import reconcile
 from opsloop.shell.watch.mapping import left_paused, requests_for_object
-from tests.builders.objects import V1, V2, release_spec, template
+from tests.builders.objects import V1, V2, incident, release_spec, template
 from tests.fakes.runtime import Bench, CountingCluster, deployment, release
 from tests.sim.shop import NS
 
@@ -161,3 +161,20 @@ def test_a_release_that_is_deleted_asks_for_its_deployment() -> None:
     assert ("Deployment", NS, "answers") not in requests_for_object("Release", item, made.runtime.cache)
     made.runtime.cache.drop("Release", NS, "answers")
     assert ("Deployment", NS, "answers") in requests_for_object("Release", item, made.runtime.cache)
+
+
+async def test_the_cause_of_an_incident_is_looked_for_in_what_runs_and_not_in_what_is_held_back() -> None:
+    def uses(item: Object, name: str) -> Object:
+        template = item["spec"]["template"]
+        template["spec"]["containers"][0]["envFrom"] = [{"configMapRef": {"name": name}}]
+        return item
+
+    made = on(uses(paused(), "held-back"), uses(one_set("shop:v1", 4), "runs"))
+    for name in ("held-back", "runs"):
+        entry = {"manager": "helm", "time": "2026-01-05T09:00:00Z", "fieldsV1": {"f:data": {}}}
+        made.cluster.seed({"kind": "ConfigMap", "metadata": {"name": name, "namespace": NS, "managedFields": [entry]}})
+    body = incident().model_dump(by_alias=True, mode="json", exclude_none=True)
+    made.seed({**body, "kind": "Incident", "status": {"phase": "Open"}})
+    facts = await observe.incident_facts(made.runtime, NS, "answers-1")
+    assert facts is not None and facts.root is not None
+    assert [change.what for change in facts.root.objects.found] == ["ConfigMap runs"]

@@ -235,6 +235,15 @@ async def test_each_right_that_a_step_needs_is_asked_for_once() -> None:
     assert facts is not None and facts.allowed == {}
 
 
+async def test_of_an_incident_without_a_release_the_rights_are_asked_for_that_need_none() -> None:
+    item, nobodys = book(), asks()
+    item["spec"]["steps"] = [{"type": "rollback"}, {"type": "job", "job": {"image": "tools:1"}}]
+    nobodys["spec"]["release"] = ""
+    facts = await observe.runbook_facts(bench(item, nobodys).runtime, NS, "bad-release")
+    assert facts is not None
+    assert facts.allowed == {("deployments", "answers"): True, ("jobs", "answers"): True, ("jobs", ""): True}
+
+
 async def test_whether_the_account_exists() -> None:
     on = bench(book())
     facts = await observe.runbook_facts(on.runtime, NS, "bad-release")

@@ -1,13 +1,32 @@
-"""Which Runbook is run for an Incident, and which were passed over and why: the most specific one that fits, then by name."""
+"""Which Runbook is run for an Incident, and which were passed over and why: the most specific one that fits, then by name.
+
+Where no SLI shows the harm and no revision is to blame, only a Runbook acts that names the cause of the Incident (also `unknown`)
+in `match.causes`: one that is for every Incident was not written for what nobody measures.
+"""
 
 from opsloop.api.incident import IncidentStatus
 from opsloop.api.runbook import Runbook
 from opsloop.core import conditions
 from opsloop.core.facts import IncidentFacts
-from opsloop.core.incident import timeline
+from opsloop.core.incident import outage_cause, timeline
 from opsloop.core.incident.state import IncidentBuilder
 
 MOST_TOLD = 8  # Runbooks that were passed over, in one entry of the timeline
+
+
+def cause_of(status: IncidentStatus) -> str:
+    """Kind of the Incident's cause, as Runbooks name it."""
+    return status.cause.kind if status.cause else "unknown"
+
+
+def must_be_named(status: IncidentStatus) -> bool:
+    """True where neither an SLI shows the harm nor a revision is to blame: alerts, telemetry, or pods say that there is one."""
+    return status.burn is None and not outage_cause.is_explained(status)
+
+
+def names(book: Runbook | None, status: IncidentStatus, kind: str) -> bool:
+    """True where this is the cause, and the Runbook was written for it."""
+    return book is not None and kind in book.spec.match.causes and cause_of(status) == kind
 
 
 def matching(facts: IncidentFacts, status: IncidentStatus) -> Runbook | None:
@@ -19,12 +38,14 @@ def matching(facts: IncidentFacts, status: IncidentStatus) -> Runbook | None:
 def misfit(facts: IncidentFacts, status: IncidentStatus, book: Runbook) -> str:
     """Why a Runbook is not for this Incident; empty where it is."""
     match = book.spec.match
-    cause = status.cause.kind if status.cause else "unknown"
+    cause = cause_of(status)
     labels = facts.root.release.metadata.labels if facts.root else {}
     if match.causes and cause not in match.causes:
         return f"it is for {' and '.join(match.causes)}, the cause is {cause}"
     if match.severities and status.severity not in match.severities:
         return f"it is for {' and '.join(match.severities)}, this is {status.severity}"
+    if must_be_named(status) and cause not in match.causes:
+        return f"no SLI shows the harm and no revision is to blame, and it does not name the cause {cause}"
     missing = [f"{k}={v}" for k, v in sorted(match.release_labels.items()) if labels.get(k) != v]
     return f"the Release has no label {', '.join(missing)}" if missing else ""
 
@@ -50,7 +71,7 @@ def _asks_for(book: Runbook) -> int:
 
 def _by(facts: IncidentFacts, status: IncidentStatus, book: Runbook) -> str:
     """What it was chosen by, with its mode, and that it cannot act as things stand."""
-    match, cause = book.spec.match, status.cause.kind if status.cause else "unknown"
+    match, cause = book.spec.match, cause_of(status)
     asked = [
         *([f"cause {cause}"] if match.causes else []),
         *([f"severity {status.severity}"] if match.severities else []),

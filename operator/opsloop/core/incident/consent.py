@@ -6,12 +6,13 @@ from opsloop.api.incident import IncidentStatus, Play
 from opsloop.api.runbook import Grant, Runbook
 from opsloop.api.runbook_step import RunbookStep
 from opsloop.core.facts import IncidentFacts
+from opsloop.core.incident import choice
 from opsloop.core.incident.cause import is_over_now, ranking
 from opsloop.core.incident.effect import ACTED, Ending, limit_of
 from opsloop.core.incident.paging import NO_RUNBOOK
 from opsloop.core.incident.state import IncidentBuilder, harmed_names
 from opsloop.core.release.silence import READ, told_in
-from opsloop.core.runbook.decide import is_void
+from opsloop.core.runbook.decide import DRY_RUN, is_void
 from opsloop.core.slo.burn_rate import TELEMETRY_UNKNOWN
 from opsloop.core.slo.merged import about
 
@@ -41,15 +42,21 @@ def grant_of(facts: IncidentFacts, current: Play) -> Grant | None:
     return grants[-1]
 
 
+def is_rehearsed(grant: Grant | None) -> bool:
+    """True for a play of a dry run: it goes the way of one that is granted, up to the act."""
+    return grant is not None and grant.reason == DRY_RUN
+
+
 def refusal(facts: IncidentFacts, status: IncidentStatus, current: Play, now: datetime) -> Ending | None:
     """Why a requested play does not run; the first check that has a reason decides. None: it runs, is delayed, or waits for
     its grant."""
     grant = grant_of(facts, current)
     if runbook_of(facts, current) is None:
         return Ending("Refused", NO_RUNBOOK, f"Runbook {current.runbook} is gone")
-    if grant is not None and not grant.granted and grant.not_before is None:
+    rehearsed = is_rehearsed(grant)
+    if grant is not None and not grant.granted and grant.not_before is None and not rehearsed:
         return Ending("Refused", grant.reason, grant.message)
-    if grant is None or not grant.granted or current.type not in ACTED:
+    if grant is None or not (grant.granted or rehearsed) or current.type not in ACTED:
         return None
     return _not_sure(facts, status, current, now)
 
@@ -68,7 +75,7 @@ def _not_sure(facts: IncidentFacts, status: IncidentStatus, current: Play, now: 
 def doubt(facts: IncidentFacts, status: IncidentStatus, current: Play) -> str:
     """Why a play that undoes something may not run by itself yet; empty where it may."""
     book, cause = runbook_of(facts, current), status.cause
-    if book is None or cause is None or book.spec.safety.mode != "auto" or not _rests_on_cause(book, current):
+    if book is None or cause is None or _asks_a_person(book) or not _rests_on_cause(book, status, current):
         return ""
     sure = book.spec.safety.min_confidence
     if cause.confidence < sure:
@@ -77,10 +84,25 @@ def doubt(facts: IncidentFacts, status: IncidentStatus, current: Play) -> str:
     return ""
 
 
-def _rests_on_cause(book: Runbook, current: Play) -> bool:
-    """True for a play that is wrong where the cause is another one. Taking a canary out only lowers."""
+def patience(book: Runbook, status: IncidentStatus, now: datetime) -> timedelta:
+    """Time for which a Runbook for unknown causes waits for the cause to be found; zero or less for any other."""
+    if not choice.names(book, status, "unknown"):
+        return timedelta(0)
+    reopened = next((e.at for e in status.timeline if e.key == f"reopened-{status.reopened}"), None)
+    return PATIENCE - (now - (reopened or status.detected_at or now))
+
+
+def _asks_a_person(book: Runbook) -> bool:
+    return book.spec.safety.mode == "approve"
+
+
+def _rests_on_cause(book: Runbook, status: IncidentStatus, current: Play) -> bool:
+    """True for a play that is wrong where the cause is another one. Taking a canary out only lowers, and what is for unknown
+    causes rests on none."""
     if current.type == "rollback":
         return True
+    if choice.names(book, status, "unknown"):
+        return False
     return bool(book.spec.match.causes) and current.type in ACTED and current.type != "abortCanary"
 
 
@@ -90,7 +112,7 @@ def blind(facts: IncidentFacts, status: IncidentStatus, current: Play) -> str:
     Harm that pods show, without a burn, needs no SLI.
     """
     book, root = runbook_of(facts, current), facts.root
-    if book is None or root is None or status.burn is None or book.spec.safety.mode != "auto":
+    if book is None or root is None or status.burn is None or _asks_a_person(book):
         return ""
     verdicts = [about(root.readings, name).verdict for name in harmed_names(status, root)]
     if any(v is not None and (v.band != "unknown" or v.reason in READ) for v in verdicts):

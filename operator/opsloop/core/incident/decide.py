@@ -26,6 +26,7 @@ from opsloop.core.incident import (
     plays,
     stopped,
     timeline,
+    watching,
 )
 from opsloop.core.incident import cause as causes
 from opsloop.core.incident.effect import ACTED, limit_of
@@ -65,6 +66,7 @@ def decide(
     people.record_acts(decision)
     if not decision.status.merged_into:
         _merge_or_act(decision, topology, grace)
+    watching.withdraw(decision)
     delivery.deliver(decision)
     bounds.fit(decision)
     pacing.pace(decision)

@@ -231,15 +231,15 @@ def _send(decision: IncidentBuilder) -> None:
 
 
 def _keep(decision: IncidentBuilder) -> None:
-    """Where an alert ends unless it is sent again, it is: the latest message of each thread that is open."""
+    """Where an alert ends unless it is sent again, it is: the latest message of each thread that is open, also of an Incident that
+    was merged, until the one that explains it goes on with its alert or its end is decided."""
     page, resent = decision.status.page, decision.facts.routing.resent
     if page is None or not resent:
         return
     for group in ("", *crowd.groups_of(page)):
-        over = decision.status.phase == "Resolved" and (not group or crowd.is_over(decision.facts, group))
         sent = [m for m in thread.messages_of(page) if m.group == group and m.state == "Sent"]
         names = [n for n in sent[-1].to if n in resent] if sent else []
-        if names and not over and thread.calls(page, group) and sent[-1].action != "resolve":
+        if names and thread.calls(page, group) and sent[-1].action != "resolve":
             decision.execute(KeepPage(request(decision, sent[-1], names)))
 
 

@@ -157,7 +157,10 @@ def harmed_before(status: IncidentStatus, play: Play) -> dict[str, Value | None]
 
 
 def judge(facts: IncidentFacts, status: IncidentStatus, play: Play) -> Literal["helped", "harmed", "unknown"]:
-    """What the SLIs say of the time since the play was in effect: it helped only if all that were harmed are better."""
+    """What the SLIs say of the time since the play was in effect: it helped only if all that were harmed are better. Of a harm
+    that no SLI showed none says anything."""
+    if status.burn is None:
+        return "unknown"
     found = set(_by_objective(facts, status, play).values())
     if "harmed" in found:
         return "harmed"
@@ -191,6 +194,8 @@ def outcome(facts: IncidentFacts, status: IncidentStatus, play: Play, left: time
             "DidNotHelp", STILL_HARMED, f"{play.type} is in effect and {_still(facts, status, play)} stays as bad"
         )
     if left <= timedelta(0):
+        if status.burn is None:
+            return Ending("NotProven", TIMED_OUT, "what the Incident is about was not over in time")
         return Ending("NotProven", TIMED_OUT, "the SLI was not surely back in time, nor surely as bad as before")
     return None
 
@@ -201,9 +206,13 @@ def _still(facts: IncidentFacts, status: IncidentStatus, play: Play) -> str:
     return label(name).removesuffix(": ") or "the SLI"
 
 
-def credited(facts: IncidentFacts, status: IncidentStatus, play: Play) -> Ending:
-    """The end of a play after which the SLI is back: it helped, unless the harm was over before the play took effect, in each
-    objective that was harmed."""
+def credited(
+    facts: IncidentFacts, status: IncidentStatus, play: Play, back: tuple[str, str] = (SLI_BACK, "")
+) -> Ending:
+    """The end of a play after which the harm is over: it helped, unless that was so before the play took effect, in each
+    objective that was harmed. `back`: reason and sentence of the recovery, which tell where no SLI does."""
+    if status.burn is None:
+        return _credited_without_sli(status, play, *back)
     before = harmed_before(status, play)
     acts = {name: seen_since(facts, play, name) for name in before}
     if all(
@@ -211,10 +220,15 @@ def credited(facts: IncidentFacts, status: IncidentStatus, play: Play) -> Ending
         for name, act in acts.items()
     ):
         return Ending("NotProven", BACK_BEFORE_EFFECT, f"the harm had ended before the {play.type} was in effect")
-    if status.burn is None:
-        return Ending("Helped", PODS_BACK, "pods are available again since")
     named = ", ".join(label(name).removesuffix(": ") for name in before if label(name))
     return Ending("Helped", SLI_BACK, f"{named or 'the SLI'} {'are' if len(before) > 1 else 'is'} back since")
+
+
+def _credited_without_sli(status: IncidentStatus, play: Play, reason: str, text: str) -> Ending:
+    """Pods come back while a rollback is rolled out; alerts that end before a step is in effect do not end by it."""
+    if play.effect_at is None and status.outage_at is None:
+        return Ending("NotProven", BACK_BEFORE_EFFECT, f"{text}, before the {play.type} was in effect")
+    return Ending("Helped", reason, f"{text} since")
 
 
 def _value(bad: float, total: float) -> Value | None:

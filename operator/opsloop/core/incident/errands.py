@@ -18,7 +18,7 @@ from opsloop.core.incident import timeline
 from opsloop.core.incident.effect import Ending
 from opsloop.core.incident.state import IncidentBuilder
 from opsloop.core.runbook import job as jobs
-from opsloop.core.runbook.addresses import allowed
+from opsloop.core.runbook.addresses import allowed, shown
 from opsloop.core.runbook.ready import ADDRESS_NOT_ALLOWED
 from opsloop.core.stop import STOPPED
 
@@ -39,9 +39,9 @@ def webhook_plan(facts: IncidentFacts, status: IncidentStatus, hook: Webhook, cu
     """The call in words, or why it must not be made."""
     namespace = facts.incident.metadata.namespace
     if allowed(facts.addresses, hook.url, namespace) is None:
-        text = f"{hook.url} is none of the addresses that opsloop's settings let Runbooks of {namespace} call"
+        text = f"{shown(hook.url)} is none of the addresses that opsloop's settings let Runbooks of {namespace} call"
         return Ending("Refused", ADDRESS_NOT_ALLOWED, text)
-    return f"POST {hook.url} {json.dumps(payload(facts.incident, status, hook, current), ensure_ascii=False)}"
+    return f"POST {shown(hook.url)} {json.dumps(payload(facts.incident, status, hook, current), ensure_ascii=False)}"
 
 
 def job_plan(facts: IncidentFacts, book: Runbook, job: Job, current: Play) -> str:
@@ -135,17 +135,21 @@ def _must_end(decision: IncidentBuilder, step: RunbookStep | None, current: Play
     """Why a Job that runs is ended; empty where it goes on."""
     if decision.facts.stop is not None:
         return f"the Job was ended: {decision.facts.stop.sentence}"
-    deadline = step.job.deadline if step is not None and step.job is not None else timedelta(0)
+    if step is None or step.job is None:
+        return "the Job was ended: its Runbook is gone, or has no such step any more"
+    deadline = step.job.deadline
     if decision.now - (current.called_at or decision.now) > deadline + OVERDUE:
         return f"the Job did not end by its deadline of {format_duration(deadline)}, nor did Kubernetes end it"
     return ""
 
 
-def end_with(decision: IncidentBuilder, current: Play) -> None:
-    """Ends the Job of a play that ends before it: no play speaks of it any more, so no Stop would reach it."""
+def end_with(decision: IncidentBuilder, current: Play) -> bool:
+    """Ends the Job of a play that ends before it: no play speaks of it any more, so no Stop would reach it. True where it runs."""
     errand = decision.facts.errand
-    if current.type == "job" and errand is not None and errand.state == "Going":
+    runs = current.type == "job" and errand is not None and errand.state == "Going"
+    if runs:
         _end_job(decision, current)
+    return runs
 
 
 def _end_job(decision: IncidentBuilder, current: Play) -> None:

@@ -11,15 +11,15 @@ from opsloop.api.meta import PAGING
 from opsloop.api.release import Revision
 from opsloop.core.conditions import ROLLBACK_UNSAFE
 from opsloop.core.facts import IncidentFacts
-from opsloop.core.incident import plays, thread, timeline
+from opsloop.core.incident import errands, plays, thread, timeline, watching
 from opsloop.core.incident import recovery as recoveries
 from opsloop.core.incident.acts import unsafe_text
 from opsloop.core.incident.delivery import MERGED
 from opsloop.core.incident.effect import rollback_pending, rollback_record
 from opsloop.core.incident.paging import REOPENED, call, escalate, with_play
-from opsloop.core.incident.plays import STANDING_GRANT
 from opsloop.core.incident.recovery import Recovery
 from opsloop.core.incident.state import CONTESTED, IncidentBuilder, is_contested
+from opsloop.core.incident.watching import STANDING_GRANT
 from opsloop.core.release import revisions
 from opsloop.core.release.giving_way import GAVE_WAY
 from opsloop.core.release.outages import OUTAGE_AFTER, outage_lasts, outage_since
@@ -159,6 +159,8 @@ def _answer_push(decision: IncidentBuilder, live: Revision) -> None:
         return
     who = f"{live.version} by {live.manager or 'an unknown manager'}"
     _open_again(decision, BLOCKED_PUSHED, f"blocked revision {who} is live again")
+    if before:
+        errands.end_with(decision, before[-1])
     decision.set(plays=_overtaken(before, now))
     granted = [p for p in before if p.type == "rollback" and p.started_at is not None]
     repushed = sum(p.reason == STANDING_GRANT for p in before)
@@ -202,7 +204,7 @@ def _repeated(facts: IncidentFacts, granted: Play, attempt: int, who: str, now: 
 def _overtaken(before: Sequence[Play], now: datetime) -> list[Play]:
     """The plays with those ended that are not over: the revision that they are about was pushed again meanwhile."""
     ending = {"state": "DidNotHelp", "message": "the blocked revision was pushed again", "ended_at": now}
-    return [p if p.state in plays.ENDED else p.model_copy(update=ending) for p in before]
+    return [p if p.state in watching.ENDED else p.model_copy(update=ending) for p in before]
 
 
 # --- mitigated, resolved, harmed again
@@ -245,7 +247,7 @@ def _mitigate(decision: IncidentBuilder, seen: Recovery) -> None:
     decision.set(back_since=status.back_since or seen.at)
     if status.phase != "Mitigated":
         decision.set(phase="Mitigated", mitigated_at=decision.status.back_since)
-        plays.end_with_sli_back(decision)
+        watching.end_with_harm(decision, seen.reason, text)
         # by time: after a relapse it is mitigated once more, and that is a second entry
         timeline.record(decision, f"mitigated-{seen.at.timestamp():.0f}", seen.at, "Mitigated", text)
         decision.event("Mitigated", text)

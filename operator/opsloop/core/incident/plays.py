@@ -4,40 +4,29 @@ A rollback is decided as `{from, to}` on the Incident's status; the Release carr
 """
 
 from collections.abc import Sequence
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Any
 
 from opsloop.api.incident import Counts, IncidentStatus, Play
-from opsloop.api.meta import PAGING
-from opsloop.api.release import ActRecord, RollbackRecord
-from opsloop.api.runbook import Runbook
+from opsloop.api.meta import PAGING, format_duration
+from opsloop.api.runbook import Grant, Runbook
 from opsloop.core.conditions import ROLLBACK_UNSAFE
 from opsloop.core.facts import IncidentFacts
-from opsloop.core.incident import acts, choice, dependencies, errands, outage_cause, suspicion, timeline
+from opsloop.core.incident import acts, choice, dependencies, errands, suspicion, timeline
 from opsloop.core.incident.acts import Plan, rollback_plan
-from opsloop.core.incident.consent import grant_of, hesitation, refusal, runbook_of, step_of
+from opsloop.core.incident.consent import grant_of, hesitation, is_rehearsed, patience, refusal, runbook_of, step_of
 from opsloop.core.incident.effect import (
     BACK_BEFORE_EFFECT,
     ERRANDS,
-    IN_EFFECT,
-    IN_PROGRESS,
-    LONGEST_WAIT,
-    NOT_IN_EFFECT,
-    SLI_BACK,
-    STILL_HARMED,
     Ending,
     counts_before,
-    credited,
-    effect_of,
     harmed_before,
     judge,
-    outcome,
-    record_of,
     seen_since,
 )
-from opsloop.core.incident.exoneration import exonerate
 from opsloop.core.incident.paging import ESCALATED, NO_RUNBOOK, call, escalate, with_play
 from opsloop.core.incident.state import IncidentBuilder, is_contested
+from opsloop.core.incident.watching import IN_PLACE, end, replaced, watch
 from opsloop.core.runbook.decide import DRY_RUN
 from opsloop.core.runbook.rights import RIGHTS
 from opsloop.core.stop import STOPPED
@@ -46,19 +35,14 @@ from opsloop.names import APPROVE
 
 # Named reasons
 DEPENDENCY_BREACHING = "DependencyBreaching"  # nothing is rolled back on a dependent while what it depends on breaches
-RELEASE_REFUSED = "ReleaseRefused"  # the Release refused the act: it was not carried out
 AWAITS_APPROVAL = "AwaitsApproval"  # safety.mode is approve: the step waits for the annotation opsloop.dev/approve
 STEP_GONE = "StepGone"  # the Runbook was edited: what was asked for is no step of it any more
-IN_PLACE = "InPlace"  # the step is in effect, and no SLI was to decide on it (verify: none, freeze)
 PAGES_NOBODY = "PagesNobody"  # its severity pages nobody, so no Runbook acts: it ends with what opened it
-LEFT_TO_A_PERSON = "LeftToAPerson"  # paged by alerts or an outage that no change explains: there is nothing to undo
-STANDING_GRANT = "StandingGrant"  # a blocked revision came back: the earlier grant of this Incident stands
+LEFT_TO_A_PERSON = "LeftToAPerson"  # no SLI shows the harm, no revision is to blame, no Runbook that fits names that
+CAUSE_OPEN = "CauseOpen"  # the Runbook is for unknown causes, and the cause may still be found: it begins a minute after the harm
 
-ENDED = ("Helped", "DidNotHelp", "NotProven", "Refused", "Done")
-# Between two looks at a rollout that takes long; its progress wakes the Incident as well.
-TAKEN_UP = timedelta(seconds=30)
 MOST_FREEZES = 8  # of status.freezes
-NO_TIMEOUT = timedelta(minutes=5)  # time that a play has whose step is gone from its Runbook
+LOOK_SOON = timedelta(seconds=5)
 
 
 # --- which play
@@ -73,17 +57,19 @@ def play(decision: IncidentBuilder, topology: Topology) -> None:
         text = f"{status.severity} pages nobody and no Runbook acts on it: it ends with what opened it"
         decision.condition("Acting", False, PAGES_NOBODY, text)
         return
-    if status.burn is None and not outage_cause.is_explained(status):
-        text = "a person was called: no SLI shows a harm that a Runbook could undo, and no change is to blame for an outage"
-        decision.condition("Acting", False, LEFT_TO_A_PERSON, text)
-        return
     current = status.plays[-1] if status.plays else None
+    begun = current is not None and current.state in ("Requested", "Running")
+    if not begun and choice.must_be_named(status) and choice.matching(facts, status) is None:
+        text = "a person was called: no SLI shows the harm, no revision is to blame, and no Runbook that fits names the cause"
+        decision.condition("Acting", False, LEFT_TO_A_PERSON, f"{text} {choice.cause_of(status)} in match.causes")
+        choice.record(decision, None)
+        return
     if current is not None and current.state == "Requested" and facts.stop is not None:
-        _end(decision, current, Ending("Refused", STOPPED, facts.stop.sentence))
+        end(decision, current, Ending("Refused", STOPPED, facts.stop.sentence))
     elif current is not None and current.state == "Requested":
         _answer(decision, current)
     elif current is not None and current.state == "Running":
-        _watch(decision, current)
+        watch(decision, current)
     elif current is not None and is_harm_gone(facts, status, current):
         decision.look_again(timedelta(seconds=30))  # the longer windows still hold the harm
     elif not is_contested(status) and not stays_with_a_person(facts, status):
@@ -154,16 +140,22 @@ def next_attempt(plays: Sequence[Play], type_: str = "rollback") -> int:
 
 def _ask_for_next(decision: IncidentBuilder, topology: Topology) -> None:
     facts, status = decision.facts, decision.status
-    if harmed := dependencies.explaining_of(facts, topology, decision.now):
-        decision.condition("Acting", False, DEPENDENCY_BREACHING, f"{harmed[0]} breaches as well and comes first")
-        decision.look_again(timedelta(seconds=5))
-        return
     book = _current_book(facts, status) or choice.matching(facts, status)
+    harmed = dependencies.explaining_of(facts, topology, decision.now)
+    if harmed and not choice.names(book, status, "dependency"):
+        decision.condition("Acting", False, DEPENDENCY_BREACHING, f"{harmed[0]} breaches as well and comes first")
+        decision.look_again(LOOK_SOON)
+        return
     index = next_step(facts, status, book) if book else 0
     type_ = book.spec.steps[index].type if book and index < len(book.spec.steps) else "escalate"
     if type_ == "escalate" and (hold := suspicion.held(facts, status, topology, decision.now)):
         decision.condition("Acting", False, hold.reason, hold.text)
         decision.look_again(hold.again)
+        return
+    if index == 0 and book is not None and (left := patience(book, status, decision.now)) > timedelta(0):
+        text = f"{book.metadata.name} is for causes that nobody knows: it begins in {format_duration(left)} unless one is found"
+        decision.condition("Acting", False, CAUSE_OPEN, text)
+        decision.look_again(min(left, LOOK_SOON))
         return
     if index == 0 or book is None:
         choice.record(decision, book)
@@ -217,37 +209,39 @@ def _answer(decision: IncidentBuilder, current: Play) -> None:
     """Starts the requested play that was granted, ends the one that was refused, or that must not be done as things stand."""
     facts, book = decision.facts, runbook_of(decision.facts, current)
     grant = grant_of(facts, current)
+    rehearsed = is_rehearsed(grant)
     if ending := refusal(facts, decision.status, current, decision.now):
-        if book is not None and ending.reason == DRY_RUN:
-            ending = _dry_run(_planned(decision, book, current))
-        _end(decision, current, ending)
-        if grant is not None and not grant.granted:
-            decision.event("PlayRefused", f"{current.type}: {ending.message}", "Warning")
+        _refuse(decision, current, ending, grant)
     elif grant is None or book is None:
         return
-    elif not grant.granted:
+    elif not grant.granted and not rehearsed:
         decision.condition("Acting", False, grant.reason, f"{current.type} is delayed: {grant.message}")
     elif isinstance(planned := _planned(decision, book, current), Ending):
-        _end(decision, current, planned)
+        _refuse(decision, current, planned, grant)
     elif (why := hesitation(decision, current)) is not None:
-        decision.condition("Acting", False, *why)
-        decision.look_again(timedelta(seconds=5))
+        reason, text = why
+        decision.condition("Acting", False, reason, f"dryRun: it would wait, as {text}" if rehearsed else text)
+        decision.look_again(LOOK_SOON)
+    elif rehearsed:
+        _refuse(decision, current, Ending("Refused", DRY_RUN, f"dryRun: would {planned.text}"), grant)
     else:
         _start(decision, book, current, planned)
 
 
-def _dry_run(planned: Plan | Ending) -> Ending:
-    """The end of a play that only says what it would do, exactly."""
-    if isinstance(planned, Plan):
-        return Ending("Refused", DRY_RUN, f"dryRun: would {planned.text}")
-    return Ending("Refused", DRY_RUN, f"dryRun: would be refused, {planned.reason}: {planned.message}")
+def _refuse(decision: IncidentBuilder, current: Play, ending: Ending, grant: Grant | None) -> None:
+    """Ends a play that does not run. A rehearsal says what would have become of it, and is refused for nothing else."""
+    if is_rehearsed(grant) and ending.reason != DRY_RUN:
+        ending = Ending("Refused", DRY_RUN, f"dryRun: would be refused, {ending.reason}: {ending.message}")
+    end(decision, current, ending)
+    if grant is not None and not grant.granted:
+        decision.event("PlayRefused", f"{current.type}: {ending.message}", "Warning")
 
 
 def _start(decision: IncidentBuilder, book: Runbook, current: Play, planned: Plan) -> None:
     """Records the granted play as running, with what the Release is to carry out."""
     called = {"called_at": decision.now} if current.type in ERRANDS else {}
     running = current.model_copy(update={"state": "Running", "started_at": decision.now, **called, **_before(decision)})
-    decision.set(plays=_replaced(decision.status.plays, running), phase="Mitigating")
+    decision.set(plays=replaced(decision.status.plays, running), phase="Mitigating")
     if planned.rollback is not None:
         _decide(decision, running, planned)
     elif planned.act is not None:
@@ -261,12 +255,12 @@ def _start(decision: IncidentBuilder, book: Runbook, current: Play, planned: Pla
     elif planned.freeze is not None:
         decision.set(freezes=[*decision.status.freezes, planned.freeze][-MOST_FREEZES:])
         _tell(decision, running, planned)
-        _end(decision, running, Ending("Done", IN_PLACE, planned.text))
+        end(decision, running, Ending("Done", IN_PLACE, planned.text))
 
 
 def _tell(decision: IncidentBuilder, running: Play, planned: Plan) -> None:
     decision.event(running.type[0].upper() + running.type[1:], planned.text, "Warning")
-    decision.look_again(timedelta(seconds=5))
+    decision.look_again(LOOK_SOON)
 
 
 def _before(decision: IncidentBuilder) -> dict[str, Any]:
@@ -288,115 +282,3 @@ def _decide(decision: IncidentBuilder, running: Play, planned: Plan) -> None:
     decision.set(rollback=planned.rollback)
     timeline.record(decision, f"rollback-{running.attempt}", decision.now, "Play", planned.text)
     _tell(decision, running, planned)
-
-
-# --- how it ends
-
-
-def time_left(facts: IncidentFacts, current: Play, now: datetime) -> timedelta:
-    """Rest of the timeout of a running play, which counts from when it was in effect; before that, until it is taken up."""
-    step = step_of(runbook_of(facts, current), current)
-    timeout = step.timeout if step is not None else NO_TIMEOUT
-    if current.effect_at is not None:
-        return timeout - (now - current.effect_at)
-    return LONGEST_WAIT - (now - (current.started_at or current.requested_at))
-
-
-def _watch(decision: IncidentBuilder, current: Play) -> None:
-    """Ends a running play by what happened since it was in effect, or because it was refused; tells of its progress."""
-    facts = decision.facts
-    record = record_of(facts, current)
-    if record is not None and record.state in ("Refused", "Failed"):
-        _end(decision, current, _not_carried_out(record))
-        return
-    if record is not None and record.done_at and current.type == "rollback":
-        key = f"rolled-back-{current.attempt}"
-        timeline.record(decision, key, record.done_at, "Rollback", "last-good is live and available")
-    current = _with_effect(decision, current)
-    left, step = time_left(facts, current, decision.now), step_of(runbook_of(facts, current), current)
-    if current.type in ERRANDS and current.effect_at is None:
-        _watch_errand(decision, current)
-        return
-    if current.effect_at is None:
-        late = record is None and left <= timedelta(0)
-        ending = Ending("NotProven", NOT_IN_EFFECT, "the Release has not taken it up") if late else None
-        replaced = record.replaced if record else 0
-        decision.condition("Acting", True, IN_PROGRESS, f"{current.type}: {replaced} % of the pods are replaced")
-    elif step is not None and not step.verified:
-        ending = Ending("Done", IN_PLACE, f"{current.type} is in effect; verify is none, so the next step follows")
-    else:
-        ending = outcome(facts, decision.status, current, left)
-        decision.condition("Acting", True, IN_EFFECT, f"{current.type} is in effect, the SLI since then decides")
-    if ending is not None:
-        _end(decision, current, ending)
-    else:
-        decision.look_again(
-            left if left > timedelta(0) else TAKEN_UP
-        )  # once taken up, the Release's own deadline counts
-
-
-def _watch_errand(decision: IncidentBuilder, current: Play) -> None:
-    """Ends a call or a Job that failed, or notes that it goes on."""
-    book = runbook_of(decision.facts, current)
-    found = errands.watch(decision, book, step_of(book, current), current)
-    if isinstance(found, Ending):
-        _end(decision, current, found)
-        return
-    decision.set(plays=_replaced(decision.status.plays, found))
-    decision.condition("Acting", True, IN_PROGRESS, f"{current.type} is under way")
-
-
-def _not_carried_out(record: RollbackRecord | ActRecord) -> Ending:
-    """The end of a play that the Release refused, which is no play that did not help, or that hangs."""
-    if record.state == "Failed":
-        return Ending("NotProven", NOT_IN_EFFECT, f"{record.reason}: {record.message}")
-    if record.reason == STOPPED:
-        return Ending("Refused", STOPPED, "opsloop was stopped before it was written")
-    said = f"{record.reason}: {record.message}" if record.message else record.reason
-    reason = ROLLBACK_UNSAFE if record.reason == ROLLBACK_UNSAFE else RELEASE_REFUSED
-    return Ending("Refused", reason, f"the Release refused it: {said}")
-
-
-def _with_effect(decision: IncidentBuilder, current: Play) -> Play:
-    """The play with the time of its effect, recorded once."""
-    effect = effect_of(decision.facts, current) if current.effect_at is None else None
-    if effect is None:
-        return current
-    current = current.model_copy(update={"effect_at": effect})
-    decision.set(plays=_replaced(decision.status.plays, current))
-    return current
-
-
-def _end(decision: IncidentBuilder, current: Play, ending: Ending) -> None:
-    done = ended(current, ending.state, ending.reason, decision.now, ending.message)
-    decision.set(plays=_replaced(decision.status.plays, done))
-    text = f"{current.type}: {ending.state}, {ending.message}"
-    timeline.record(decision, f"play-{current.type}-{current.attempt}", decision.now, "Play", text)
-    decision.condition("Acting", False, ending.reason, text)
-    if current.type == "rollback" and ending.reason in (STILL_HARMED, BACK_BEFORE_EFFECT):
-        exonerate(decision, ending)
-    decision.look_again(timedelta(0))
-
-
-def end_with_sli_back(decision: IncidentBuilder) -> None:
-    """Ends the current play because the SLI is back: a running one helped, a requested one is not needed any more."""
-    facts, status = decision.facts, decision.status
-    current = status.plays[-1] if status.plays else None
-    if current is not None and current.state == "Running":
-        current = _with_effect(decision, current)
-        errands.tell_log(decision, current)
-        errands.end_with(decision, current)
-        _end(decision, current, credited(facts, decision.status, current))
-    elif current is not None and current.state == "Requested":
-        _end(decision, current, Ending("Refused", SLI_BACK, "not needed: the SLI was back before it was granted"))
-
-
-def ended(play: Play, state: str, reason: str, now: datetime, message: str | None = None) -> Play:
-    """The play at its end. A standing grant stays its reason: rollbacks on it are counted by that."""
-    changes = {"state": state, "reason": STANDING_GRANT if play.reason == STANDING_GRANT else reason, "ended_at": now}
-    return play.model_copy(update=changes | ({} if message is None else {"message": message[:500]}))
-
-
-def _replaced(plays: Sequence[Play], new: Play) -> list[Play]:
-    key = new.step, new.attempt, new.type
-    return [new if (p.step, p.attempt, p.type) == key else p for p in plays]

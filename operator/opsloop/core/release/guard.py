@@ -50,9 +50,10 @@ def intercept(builder: ReleaseBuilder, workload: WorkloadFacts) -> bool:
         and not any(one.digest == status.live for one in guard.with_pods)
         and status.live in builder.facts.templates
     ):
-        builder.event(
-            RESTORED, "pods of a revision that was not canaried were started: live is rolled out again", "Warning"
-        )
+        if builder.facts.stop is None:  # under a Stop nothing is restored, and the condition says so
+            builder.event(
+                RESTORED, "pods of a revision that was not canaried were started: live is rolled out again", "Warning"
+            )
         _roll_again(builder, workload, guard, status.live)
         return True
     return False

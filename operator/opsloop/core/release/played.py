@@ -36,8 +36,12 @@ def carry_out(builder: ReleaseBuilder, workload: WorkloadFacts) -> None:
 
 
 def _decided(incidents: tuple[Incident, ...], record: ActRecord | None) -> tuple[Incident, ActDecision] | None:
-    """The first running play of an open Incident that has an act of its own and no record yet."""
-    recorded = (record.incident, record.type, record.attempt) if record else None
+    """The earliest running play of an open Incident that has an act of its own and was decided after the one on record.
+
+    Only the last record is kept, so an earlier decision may be one that was carried out before it: it is not looked at again, and
+    one that was overtaken on its way ends as not taken up.
+    """
+    found = []
     for incident in incidents:
         act, plays = incident.status.act, incident.status.plays
         if act is None or act.type == "abortCanary" or not incident.is_open or not plays:
@@ -45,9 +49,9 @@ def _decided(incidents: tuple[Incident, ...], record: ActRecord | None) -> tuple
         last = plays[-1]
         if (last.type, last.attempt, last.state) != (act.type, act.attempt, "Running"):
             continue
-        if recorded != (incident.metadata.name, act.type, act.attempt):
-            return incident, act
-    return None
+        if record is None or (act.at, incident.metadata.name) > (record.at, record.incident):
+            found.append((incident, act))
+    return min(found, key=lambda one: (one[1].at, one[0].metadata.name), default=None)
 
 
 def _start(builder: ReleaseBuilder, workload: WorkloadFacts, incident: Incident, act: ActDecision) -> None:

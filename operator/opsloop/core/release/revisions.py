@@ -189,11 +189,17 @@ def _live_since(revision: Revision) -> datetime:
 
 
 def prune(revisions: Sequence[Revision], keep: set[str], most: int = 20, hardest: int = 40) -> list[Revision]:
-    """At most `most` revisions: those in `keep` stay, then blocked ones (at most `hardest` in all), then the newest."""
-    free = [r for r in revisions if r.digest not in keep and r.blocked is None]
-    blocked = [r for r in revisions if r.digest not in keep and r.blocked is not None]
+    """At most `most` revisions: those in `keep` stay, then blocked ones and those that a rollback must not cross (at most `hardest`
+    in all), then the newest. Of the latter the one that was live last stays as long as an older one is left to go back to: it alone
+    refuses whatever the others would."""
+    unsafe = [r for r in revisions if r.rollback_unsafe and r.live_since is not None]
+    last = max(unsafe, key=_live_since, default=None)
+    older = last and any(r.digest in keep and r.live_since and r.live_since < _live_since(last) for r in revisions)
+    keep = keep | {last.digest} if last and older else keep
+    hard = [r for r in revisions if r.digest not in keep and (r.blocked is not None or r in unsafe)]
+    free = [r for r in revisions if r.digest not in keep and r not in hard]
     drop = _oldest(free, len(revisions) - most)
-    drop |= _oldest(blocked, len(revisions) - len(drop) - hardest)
+    drop |= _oldest(hard, len(revisions) - len(drop) - hardest)
     return [r for r in revisions if r.digest not in drop]
 
 

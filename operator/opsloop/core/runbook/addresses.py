@@ -1,10 +1,13 @@
 """Which URLs Runbooks may call: those that begin as one of the administrator's, read as a browser reads them, not as text."""
 
+import re
 from collections.abc import Iterable
 from urllib.parse import SplitResult, unquote, urlsplit
 
 from opsloop.core.facts import Address
 
+_PARTS = re.compile(r"([^?#]*)([?#]?)(.*)", re.DOTALL)
+_USER = re.compile(r"(?<=://)[^/?#\s]*@")
 PORTS = {"http": 80, "https": 443}
 
 
@@ -17,10 +20,18 @@ def problem(url: str) -> str:
     """Why an administrator's address cannot be one; empty where it can."""
     parts = _split(url)
     if parts is None:
-        return f"{url!r} is no URL; write for example https://hooks.example.com/opsloop/"
+        return f"{shown(url)!r} is no URL; write for example https://hooks.example.com/opsloop/"
     if parts.query:
-        return f"{url!r}: what follows ? is no beginning of a URL"
+        return f"{shown(url)!r}: what follows ? is no beginning of a URL"
     return ""
+
+
+def shown(url: str) -> str:
+    """The URL as people may read it wherever opsloop tells of it: without user, password and the values of its query, which may be
+    keys. Works on any text, also on what is no URL."""
+    place, mark, rest = _PARTS.fullmatch(_USER.sub("…@", url)).groups()  # type: ignore[union-attr]
+    named = (part.partition("=")[:2] for part in re.split("[&;#]", rest)) if rest else ()
+    return place + mark + "&".join(f"{name}=…" if equals else "…" for name, equals in named)
 
 
 def _is_for(address: Address, namespace: str) -> bool:

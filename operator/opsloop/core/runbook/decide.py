@@ -10,8 +10,8 @@ from opsloop.api.runbook import Grant, Runbook, RunbookStatus
 from opsloop.core import conditions
 from opsloop.core.decision import Decision, DecisionBuilder
 from opsloop.core.facts import RunbookFacts
-from opsloop.core.runbook.limits import HOUR, delay_of, step_type
-from opsloop.core.runbook.ready import FORBIDDEN, JOBS_OFF, ready
+from opsloop.core.runbook.limits import HOUR, LOOK, UNDER_WAY, delay_of, step_type, under_way
+from opsloop.core.runbook.ready import FORBIDDEN, JOBS_OFF, NO_RELEASE, ready
 from opsloop.core.runbook.rights import RIGHTS, UNLIMITED
 from opsloop.names import APPROVE
 
@@ -48,6 +48,8 @@ def decide(facts: RunbookFacts, now: datetime) -> Decision:
         if before is not None and not is_due(before, now):
             continue
         answer = _answer(facts, [g for g in grants if g is not before], incident, play, now)
+        if answer is not None and answer.reason == UNDER_WAY:
+            builder.look_again(LOOK)
         if answer is None or (before is not None and _says_the_same(before, answer)):
             continue
         grants = [*(g for g in grants if g is not before), answer]
@@ -95,7 +97,8 @@ def is_due(answer: Grant, now: datetime) -> bool:
 
 
 def _says_the_same(before: Grant, answer: Grant) -> bool:
-    return (before.granted, before.reason, before.not_before) == (answer.granted, answer.reason, answer.not_before)
+    when = before.not_before == answer.not_before or answer.reason == UNDER_WAY  # of which nobody knows the end
+    return (before.granted, before.reason) == (answer.granted, answer.reason) and when
 
 
 def _report(
@@ -137,6 +140,9 @@ def _answer(
     if limited and (delay := delay_of(facts, grants, incident, now)) is not None:
         text = f"{delay.message}; it may run from {delay.until:%H:%M:%S} UTC"
         answer = Answer(delay.reason, text, delay.until)
+    elif limited and (delay := under_way(facts, grants, incident, play, now)) is not None:
+        text = f"{delay.message}; it may run after that"
+        answer = Answer(delay.reason, text, delay.until)
     return Grant(
         incident=incident.metadata.name,
         release=incident.spec.release,
@@ -165,6 +171,8 @@ def _permission(facts: RunbookFacts, incident: Incident, play: Play, now: dateti
         return Answer(NOT_APPROVED, text) if waited >= safety.approve_within else None
     if play.type == "job" and not facts.runs_jobs:
         return Answer(JOBS_OFF, "opsloop itself may not create Jobs here (chart value runbooks.jobs)")
+    if right.is_on_object and release not in {one.metadata.name for one in facts.releases}:
+        return Answer(NO_RELEASE, f"the Incident has no Release that {play.type} could act on")
     allowed = facts.allowed.get((right.plural, release))
     if allowed is None:
         return None

@@ -4,16 +4,22 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from opsloop.api.incident import Incident
+from opsloop.api.incident import Incident, Play
 from opsloop.api.runbook import Grant
 from opsloop.core.facts import RunbookFacts
 from opsloop.core.runbook.rights import UNLIMITED
 
 # Named reasons
 COOLDOWN = "Cooldown"  # another incident's play on this Release was granted a moment ago: it waits for the time said
+UNDER_WAY = "UnderWay"  # another incident's play replaces this Release's pods at present, or is about to: it waits until that is done
 TOO_MANY = "TooManyThisHour"  # maxPerHour or maxPerHourAndRelease is reached: it waits for the time said
 
 HOUR = timedelta(hours=1)
+BEGINS = timedelta(
+    minutes=1
+)  # from its grant, a play that has not begun by then waits for something, and keeps nobody waiting
+LOOK = timedelta(seconds=15)  # at one that is under way: it ends by the Deployment's own deadline
+ON_PODS = ("rollback", "restart", "scale")  # two of them at once on one Deployment: nobody could say what either did
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +63,29 @@ def delay_of(facts: RunbookFacts, grants: Sequence[Grant], incident: Incident, n
             free = sorted(one.at for one in counted)[-most] + HOUR
             delays.append(Delay(TOO_MANY, f"{len(counted)} plays were granted within an hour {where}", free))
     return max(delays, key=lambda delay: delay.until, default=None)
+
+
+def under_way(
+    facts: RunbookFacts, grants: Sequence[Grant], incident: Incident, play: Play, now: datetime
+) -> Delay | None:
+    """The play of another Incident on the same Deployment that is not in effect yet; None where there is none."""
+    if play.type not in ON_PODS:
+        return None
+    granted = {
+        (g.incident, step_type(facts, g), g.attempt)
+        for g in (*grants, *(grant for book in facts.others for grant in book.status.grants))
+        if g.granted and now - g.at < BEGINS
+    }
+    for other in facts.known:
+        last = other.status.plays[-1] if other.status.plays else None
+        mine = other.metadata.name == incident.metadata.name or other.spec.release != incident.spec.release
+        if mine or last is None or last.type not in ON_PODS or not other.is_open:
+            continue
+        begins = last.state == "Requested" and (other.metadata.name, last.type, last.attempt) in granted
+        if begins or (last.state == "Running" and last.effect_at is None):
+            text = f"the {last.type} of {other.metadata.name} on {other.spec.release} is under way"
+            return Delay(UNDER_WAY, text, now + LOOK)
+    return None
 
 
 def _acts(facts: RunbookFacts, grants: Sequence[Grant]) -> list[Acted]:

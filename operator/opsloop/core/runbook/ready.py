@@ -3,11 +3,11 @@
 from opsloop.api.meta import PAGING
 from opsloop.api.runbook import CAUSES
 from opsloop.core.facts import RunbookFacts
-from opsloop.core.runbook.addresses import allowed
+from opsloop.core.runbook.addresses import allowed, shown
 from opsloop.core.runbook.rights import RIGHTS, concerned, rights_of
 
 # Named reasons
-NO_RELEASE = "NoRelease"  # no Release has the labels of spec.match.releaseLabels, so it never applies
+NO_RELEASE = "NoRelease"  # no Release has the labels of spec.match.releaseLabels, or the Incident has none that a step could act on
 NO_ACCOUNT = "NoAccount"  # spec.serviceAccountName names no ServiceAccount of this namespace
 UNKNOWN_CAUSE = "UnknownCause"  # spec.match.causes names only kinds of cause that opsloop never finds
 NEVER_PAGES = "NeverPages"  # spec.match.severities names none that pages, and no Runbook acts below those
@@ -53,7 +53,7 @@ def _not_provided(facts: RunbookFacts) -> Finding | None:
     urls = [step.webhook.url for step in book.spec.steps if step.webhook is not None]
     strange = [url for url in urls if allowed(facts.addresses, url, book.metadata.namespace) is None]
     if strange:
-        text = f"{strange[0]} is none of the addresses that opsloop's settings (chart value runbooks.webhooks) let this namespace call"
+        text = f"{shown(strange[0])} is none of the addresses that opsloop's settings (chart value runbooks.webhooks) let this namespace call"
         return False, ADDRESS_NOT_ALLOWED, text
     if not facts.runs_jobs and any(step.type == "job" for step in book.spec.steps):
         return False, JOBS_OFF, "opsloop may not create Jobs here: the chart value runbooks.jobs gives it the right"

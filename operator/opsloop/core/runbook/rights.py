@@ -23,6 +23,11 @@ class Right:
         return names.get(self.plural, "")
 
     @property
+    def is_on_object(self) -> bool:
+        """True where the right is on one object, False where it is on the namespace."""
+        return self.plural in (DEPLOYMENTS, RELEASES)
+
+    @property
     def sentence(self) -> str:
         """What to grant."""
         return f"{self.verb} on {self.plural}{f'.{self.group}' if self.group else ''}"

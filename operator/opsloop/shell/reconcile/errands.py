@@ -10,7 +10,7 @@ from opsloop.api.meta import parse_time
 from opsloop.core.actions import CallWebhook, EndJob, StartJob
 from opsloop.core.facts import Address, Errand
 from opsloop.core.release.rollout_state import WRITE_REFUSED
-from opsloop.core.runbook.addresses import allowed
+from opsloop.core.runbook.addresses import allowed, shown
 from opsloop.core.runbook.job import job_name
 from opsloop.core.runbook.ready import ADDRESS_NOT_ALLOWED
 from opsloop.core.stop import STOPPED
@@ -95,7 +95,9 @@ class Errands:
     async def _call(self, key: Key, action: CallWebhook) -> None:
         address = allowed(self.addresses, action.url, key[0])
         if address is None:
-            found = Errand("Refused", f"{action.url} may not be called", self.clock.now(), reason=ADDRESS_NOT_ALLOWED)
+            found = Errand(
+                "Refused", f"{shown(action.url)} may not be called", self.clock.now(), reason=ADDRESS_NOT_ALLOWED
+            )
         else:
             found = await self._answer(address, action)
         self._known[key] = found
@@ -109,9 +111,9 @@ class Errands:
         except OpsloopError as error:
             return Errand("Failed", str(error)[:500], self.clock.now())
         if 200 <= status < 300:
-            return Errand("Done", f"{action.url} answered {status}", self.clock.now())
+            return Errand("Done", f"{shown(action.url)} answered {status}", self.clock.now())
         more = ", and redirects are not followed" if 300 <= status < 400 else ""
-        return Errand("Failed", f"{action.url} answered {status}{more}", self.clock.now())
+        return Errand("Failed", f"{shown(action.url)} answered {status}{more}", self.clock.now())
 
     async def _job(self, incident: Incident, name: str) -> Errand | None:
         """What became of the Job of this name, if it is the Incident's."""

@@ -11,33 +11,39 @@ from opsloop.core.incident.changes import Used, scaling, used_by, writes
 from opsloop.errors import Forbidden, NotFound, OpsloopError
 from opsloop.shell.ports import CONFIGMAPS, SECRETS, Object
 from opsloop.shell.runtime import Runtime
+from opsloop.shell.watch.cache import SYNTHETIC
 
 EVERY = timedelta(minutes=1)
 MOST_WRITES = 200  # that are remembered for one Incident
 RESOURCES = {"ConfigMap": CONFIGMAPS, "Secret": SECRETS}
 
 
-async def with_objects(runtime: Runtime, incident: Incident, root: ReleaseView) -> ReleaseView:
-    """The root with the changes beside its template, while the Incident is open.
+async def with_objects(runtime: Runtime, incident: Incident, root: ReleaseView, runs: Object | None) -> ReleaseView:
+    """The root with the changes beside its template, while the Incident is open. `runs`: its Deployment with the template that its
+    pods run; of a guarded one that is not always the stored one, and what no pod uses harms nobody.
 
     They are read at most once a minute; of an Incident whose cause is settled once per process, so that a restart does
     not make a revision likelier than it was.
     """
     namespace, status = root.release.metadata.namespace, incident.status
     key = (namespace, incident.metadata.name)
-    stored = runtime.cache.get("Deployment", namespace, root.release.spec.workload_ref.name)
-    if status.phase == "Resolved" or status.merged_into or stored is None:
+    if not is_explained_by_objects(incident) or runs is None:
         runtime.owned.objects.pop(key, None)
         return root
     known = runtime.owned.objects.get(key)
     if known is None or (not is_settled(status) and runtime.now() - known[0] >= EVERY):
-        read = await _read(runtime, namespace, stored)
+        read = await _read(runtime, namespace, runs)
         before = known[1].found if known else ()
         kept = tuple(dict.fromkeys((*before, *read.found)))[-MOST_WRITES:]  # who writes again hides an earlier write
         known = runtime.owned.objects[key] = runtime.now(), replace(read, found=kept)
-    scaled = scaling(stored["metadata"]["name"], (stored.get("opsloop") or {}).get("scaled") or {})
+    scaled = scaling(runs["metadata"]["name"], (runs.get(SYNTHETIC) or {}).get("scaled") or {})
     read = known[1]
     return replace(root, objects=replace(read, found=(*read.found, scaled)) if scaled else read)
+
+
+def is_explained_by_objects(incident: Incident) -> bool:
+    """True while its cause may be looked for."""
+    return incident.status.phase != "Resolved" and not incident.status.merged_into
 
 
 async def _read(runtime: Runtime, namespace: str, deployment: Object) -> ObjectChanges:

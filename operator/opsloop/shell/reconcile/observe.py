@@ -41,7 +41,7 @@ from opsloop.shell.ports import ACCOUNTS, CLAIMS, CONFIGMAPS, CONTROLLERREVISION
 from opsloop.shell.reconcile import admission, guarded
 from opsloop.shell.reconcile.addresses import addresses
 from opsloop.shell.reconcile.beside import beside
-from opsloop.shell.reconcile.objects import with_objects
+from opsloop.shell.reconcile.objects import is_explained_by_objects, with_objects
 from opsloop.shell.reconcile.replica_sets import replica_sets
 from opsloop.shell.reconcile.workloads import pod, replica_failure, workload
 from opsloop.shell.runtime import Runtime
@@ -165,7 +165,9 @@ async def incident_facts(runtime: Runtime, namespace: str, name: str) -> Inciden
     page = incident.status.page
     return IncidentFacts(
         incident=incident,
-        root=await with_objects(runtime, incident, root) if root else None,
+        root=await with_objects(runtime, incident, root, await _runs(runtime, incident, root.release))
+        if root
+        else None,
         releases=views,
         incidents=tuple(i for i in runtime.cache.incidents(namespace) if i.metadata.name != name),
         runbooks=tuple(runtime.cache.runbooks(namespace)),
@@ -183,6 +185,16 @@ async def incident_facts(runtime: Runtime, namespace: str, name: str) -> Inciden
         errand=await runtime.errands.of(incident),
         addresses=runtime.errands.addresses,
     )
+
+
+async def _runs(runtime: Runtime, incident: Incident, release: Release) -> Object | None:
+    """The Release's Deployment as its pods run it, where the Incident's cause is looked for."""
+    namespace = release.metadata.namespace
+    stored = runtime.cache.get("Deployment", namespace, release.spec.workload_ref.name)
+    if stored is None or not release.spec.guard or not is_explained_by_objects(incident):
+        return stored
+    runs, _ = await guarded.seen(runtime, release, stored, await templates(runtime, namespace, release.metadata.name))
+    return runs
 
 
 def _deployed(runtime: Runtime, release: Release) -> Deployed | None:
@@ -301,12 +313,14 @@ async def runbook_facts(runtime: Runtime, namespace: str, name: str) -> RunbookF
     reviewed += [r for r in concerned(runbook, releases) if r not in reviewed][:MOST_REVIEWS]
     account = f"system:serviceaccount:{namespace}:{runbook.spec.service_account_name}"
     groups = ["system:serviceaccounts", f"system:serviceaccounts:{namespace}", "system:authenticated"]
+    needed = [(right, r.metadata.name, right.object_of(r)) for right in rights_of(runbook) for r in reviewed]
+    absent = asked - {release.metadata.name for release in releases}  # what is nobody's Deployment needs no Release
+    needed += [(right, name, "") for right in rights_of(runbook) if not right.is_on_object for name in sorted(absent)]
     allowed = {
-        (right.plural, release.metadata.name): await runtime.access.allowed(
-            account, groups, right.verb, right.group, right.plural, namespace, right.object_of(release)
+        (right.plural, name): await runtime.access.allowed(
+            account, groups, right.verb, right.group, right.plural, namespace, on
         )
-        for right in rights_of(runbook)
-        for release in reviewed
+        for right, name, on in needed
     }
     return RunbookFacts(
         runbook=runbook,
