@@ -4,7 +4,9 @@ from typing import Any
 
 import pytest
 
+from opsloop.api.incident import Incident
 from opsloop.core.reported import Alert
+from opsloop.entry.cli import commands
 from opsloop.shell.ports import EVALCASES, INCIDENTS, Object
 from tests.builders.objects import V1, V2
 from tests.sim.shift import Shift, resolved, runbook_object, seconds, story
@@ -107,6 +109,29 @@ async def test_where_the_users_example_is_not_what_is_wrong_the_next_way_is_trie
     incident = shift.incident()
     assert incident is not None and incident.status.eval_case == "answers-1-regression-evalcase"
     assert {"captured", "captured-evalcase", "proven"} <= {e.key for e in incident.status.timeline}
+
+
+@story
+async def test_a_captured_line_of_the_log_becomes_the_incidents_case(shift: Shift) -> None:
+    """Nobody wrote a ticket and no case failed: a person gives the line, and says what would have been right."""
+    await push_a_bad_one(shift)
+    said = [c.reason for c in _incident(shift).status.conditions if c.type == "RegressionCaptured"]
+    assert said == ["NoExample"]
+    line = '10.1.2.3 - - [10/Oct/2026:13:55:36 +0000] "GET /ask?q=boots HTTP/1.1" 200 21 "-" "-"'
+    argv = ["capture", "-n", NS, "answers-1", line, "--contains", "30 days", "--field", "answer"]
+    arguments = commands.parser().parse_args(argv)
+    assert await arguments.run(arguments, shift.shop.cluster) == 0
+    await shift.until("the case is proven", lambda: proven(shift, "capture") == "True Proven")
+    await shift.until("captured", lambda: shift._is("RegressionCaptured"))
+    assert _incident(shift).status.eval_case == "answers-1-regression-capture"
+    assert "captured" in {e.key.split("-")[0] for e in _incident(shift).status.timeline}
+    await the_fix_closes_the_loop(shift, "answers-1-regression-capture")
+
+
+def _incident(shift: Shift) -> Incident:
+    incident = shift.incident()
+    assert incident is not None
+    return incident
 
 
 def _failed_on(shift: Shift, name: str) -> list[Any]:

@@ -1,6 +1,7 @@
-"""The regression case that is captured from the example of a user's ticket."""
+"""The regression case that is captured from the example of a user's ticket, or from a request that the service recorded."""
 
 import json
+from typing import Any
 from urllib.parse import quote
 
 from opsloop.api.eval_expect import EvalExpect, JsonCheck
@@ -9,13 +10,12 @@ from opsloop.api.evalcase import EvalCaseSpec, Origin, ProofPair
 from opsloop.api.incident import LinkedTicket
 from opsloop.api.release import Release
 from opsloop.api.strategy import EvalAsk
+from opsloop.core.recorded.lines import LONGEST_BODY, LONGEST_PATH, Seen
 
 # Named reasons why a ticket gives no case
 NO_ASK = "NoAsk"  # spec.evals.ask of the Release does not say how to ask a pod
 NO_EXAMPLE = "NoExample"  # no ticket says what was asked and what would have been right
 TOO_LONG = "TooLong"  # the question does not fit into a path or a body
-
-LONGEST_PATH, LONGEST_BODY = 2048, 16384  # characters that a request may have
 
 
 def case_name(incident: str, way: str = "ticket") -> str:
@@ -58,6 +58,29 @@ def from_ticket(incident: str, release: Release, ticket: LinkedTicket, bad: str,
         must_pass=True,
         origin=Origin(kind="regression", incident=incident, ticket=ticket.id, by="ticket"),
         proof=ProofPair(bad=bad, good=good) if bad and good else None,
+    )
+
+
+def from_record(
+    incident: str, release: Release, seen: Seen, body: str, port: int, expect: EvalExpect, pair: ProofPair
+) -> EvalCaseSpec:
+    """The regression case of a recorded request. Raises ValidationError where an EvalCase cannot ask it."""
+    method: Any = seen.method
+    evals = release.spec.evals
+    return EvalCaseSpec(
+        release=release.metadata.name,
+        request=EvalRequest(
+            method=method,
+            path=seen.path,
+            port=port,
+            headers=seen.headers,
+            body=body,
+            tls=evals.ask.tls if evals and evals.ask else None,
+        ),
+        expect=expect,
+        must_pass=True,
+        origin=Origin(kind="regression", incident=incident, by="capture", source=f"{seen.form}: {seen.line}"[:253]),
+        proof=pair,
     )
 
 

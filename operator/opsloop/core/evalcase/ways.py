@@ -17,11 +17,12 @@ from urllib.parse import urlsplit
 from opsloop.api.eval_expect import EvalExpect
 from opsloop.api.eval_request import EvalRequest
 from opsloop.api.evalcase import EvalCase, EvalCaseSpec, Origin, ProofPair
-from opsloop.api.incident import LinkedTicket
+from opsloop.api.incident import IncidentStatus, LinkedTicket
 from opsloop.api.release import Release
 from opsloop.core.alerts.labels import name_of, service_of
 from opsloop.core.evalcase import capture, proof
 from opsloop.core.recorded import redact
+from opsloop.core.recorded.lines import LONGEST_PATH
 from opsloop.core.reported import Alert
 
 WAYS = ("ticket", "evalcase", "probe", "capture", "recorded")
@@ -44,6 +45,12 @@ class Choice:
 
     case: EvalCase | None = None
     new: Candidate | None = None
+
+
+def pair_of(status: IncidentStatus) -> ProofPair | None:
+    """The bad and the good revision of an Incident that was rolled back; None where it names no two."""
+    bad, good = status.cause.revision if status.cause else "", status.rollback.to_digest if status.rollback else ""
+    return ProofPair(bad=bad, good=good) if bad and good and bad != good else None
 
 
 def way_of(case: EvalCase) -> str:
@@ -143,7 +150,7 @@ def _of_probe(incident: str, release: Release, alert: Alert, pair: ProofPair) ->
         return None
     parts = urlsplit(url)
     path, secret = redact.target((parts.path or "/") + (f"?{parts.query}" if parts.query else ""))
-    if len(path) > capture.LONGEST_PATH or secret:  # without its credential it would be another request
+    if len(path) > LONGEST_PATH or secret:  # without its credential it would be another request
         return None
     name = name_of(alert)
     request = EvalRequest(path=path, port=evals.port, tls=evals.ask.tls if evals.ask else None)

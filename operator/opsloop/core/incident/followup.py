@@ -52,9 +52,20 @@ def _capture(decision: IncidentBuilder) -> None:
     made = ways.candidates(incident, release, decision.status.tickets, facts.eval_cases, facts.ledger.alerts, pair)
     choice = ways.choose(incident, facts.eval_cases, made)
     if choice.case is not None:
-        decision.set(eval_case=choice.case.metadata.name)
+        _take(decision, choice.case)
     elif choice.new is not None:
         _create(decision, release, choice.new)
+
+
+def _take(decision: IncidentBuilder, case: EvalCase) -> None:
+    """Follows a case that is there; one that a person gave is told in the timeline."""
+    name = case.metadata.name
+    if name != decision.status.eval_case and ways.way_of(case) == "capture":
+        text = f"EvalCase {name}, which a person wrote for this Incident" + (
+            f" from {case.spec.origin.source}" if case.spec.origin.source else ""
+        )
+        timeline.record(decision, f"captured-{name}", decision.now, "Learnt", text)
+    decision.set(eval_case=name)
 
 
 def _create(decision: IncidentBuilder, release: Release, new: ways.Candidate) -> None:
@@ -72,11 +83,9 @@ def _create(decision: IncidentBuilder, release: Release, new: ways.Candidate) ->
 
 
 def proof_pair(facts: IncidentFacts, status: IncidentStatus) -> ProofPair | None:
-    """The bad and the good revision, after the mitigation, where a rollback names the good one; else None."""
-    if status.phase not in ("Mitigated", "Resolved") or facts.root is None or status.rollback is None:
-        return None
-    bad, good = status.cause.revision if status.cause else "", status.rollback.to_digest
-    return ProofPair(bad=bad, good=good) if bad and good and bad != good else None
+    """The revisions that prove a case, after the mitigation; else None."""
+    mitigated = status.phase in ("Mitigated", "Resolved") and facts.root is not None
+    return ways.pair_of(status) if mitigated else None
 
 
 def _case(facts: IncidentFacts, name: str) -> EvalCase | None:

@@ -19,6 +19,7 @@ from pydantic import ValidationError
 
 from opsloop.adapters.kube import Kube, context_namespace
 from opsloop.core.gate.report import USAGE
+from opsloop.entry.cli import capture as cli_capture
 from opsloop.entry.cli import completion, releases
 from opsloop.entry.cli import correlate as cli_correlate
 from opsloop.entry.cli import gate as cli_gate
@@ -153,6 +154,7 @@ def parser() -> argparse.ArgumentParser:
     timeline.set_defaults(run=cli_show.timeline)
     _tickets(commands)
     _people(commands)
+    cli_capture.add_to(commands)
     _correlate(commands)
     telling = "test the receivers of notifications, and say who hears of what; run it in the operator's pod"
     cli_notify.add_to(commands.add_parser("notify", help=telling, description=telling))
