@@ -34,6 +34,7 @@ SECTIONS = (
         "`status.conditions[].reason`, `status.plays[].reason`, `status.page.reason`, the timeline.",
         ("incident.lifecycle", "incident.recovery", "incident.paging", "incident.delivery", "incident.suspicion", "incident.plays", "incident.watching", "incident.consent", "incident.acts", "incident.errands", "incident.effect", "incident.followup", "incident.people", "incident.retention", "incident.state"),
     ),
+    ("Search for a regression case", "`status.comparison.reason` and the condition `RegressionCaptured` of an Incident; those of an EvalCase's proof as well.", ("incident.comparison",)),
     ("Releases, Incidents and EvalCases", "`status.target.reason` and `status.rollback.reason` of a Release, `status.reason` of an EvalCase.", ("conditions",)),
     ("Emergency stop", "`Stopped` and `Shipped` of a Release, `Held`, `Acting`, `status.plays[].reason`, `status.rollback.reason`, `Ready` of a Runbook, `status.reason` of an EvalCase.", ("stop",)),
     ("Cause of an Incident", "`status.cause.reason`.", ("incident.cause", "incident.exoneration")),

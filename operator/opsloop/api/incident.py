@@ -353,6 +353,15 @@ class Fix(Model):
     )
 
 
+class Comparison(Model):
+    """Search for a difference between the bad and the good revision in quarantine, where no better way gave a case."""
+
+    attempts: int = Field(default=0, ge=0, description="Number of attempts.")
+    started_at: Time | None = Field(default=None, description="Start of the current attempt; absent while none runs.")
+    reason: str = Field(default="", max_length=64, description="Named reason for its state; see docs/reasons.md.")
+    message: str = Field(default="", max_length=512, description="What was asked and what came of it, in words.")
+
+
 class IncidentStatus(StatusModel):
     """Measurements and actions of an Incident; written by the Incident reconciler only."""
 
@@ -444,6 +453,9 @@ class IncidentStatus(StatusModel):
     postmortem: str = Field(default="", max_length=253, description="Name of the ConfigMap that holds the postmortem.")
     eval_case: str = Field(
         default="", max_length=253, description="Name of the regression EvalCase created from the Incident."
+    )
+    comparison: Comparison | None = Field(
+        default=None, description="Search for a regression case in quarantine; absent where a better way gave one."
     )
     fix: Fix | None = Field(
         default=None, description="Promotion of another revision since the Incident; absent while there is none."

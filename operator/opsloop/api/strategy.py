@@ -183,6 +183,32 @@ class EvalAsk(Model):
     )
 
 
+Method = Literal["GET", "HEAD", "OPTIONS", "POST", "PUT", "PATCH", "DELETE"]
+
+
+def _harmless() -> list[Method]:
+    return ["GET", "HEAD"]
+
+
+class Recorded(Model):
+    """Requests that the service recorded, by which a bad revision may be told from the good one after an Incident."""
+
+    config_map: str = Field(
+        min_length=1,
+        max_length=253,
+        pattern=r"^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$",
+        description="ConfigMap of this namespace with recorded requests under any key: lines of an access log, JSON lines, or"
+        " spans, as `opsloop capture` reads them. At most 20 requests are asked, those with a status of 500 or more first.",
+        json_schema_extra=says("write the name of a ConfigMap in the Release's namespace, without the namespace"),
+    )
+    methods: list[Method] = Field(
+        default_factory=_harmless,
+        min_length=1,
+        max_length=7,
+        description="Methods that are repeated in quarantine; others than GET, HEAD and OPTIONS may change what pods share.",
+    )
+
+
 class Evals(Model):
     """Selection of the EvalCases that gate a promotion, and access to the pods."""
 
@@ -211,6 +237,11 @@ class Evals(Model):
     ask: EvalAsk | None = Field(
         default=None,
         description="Template that turns a ticket's example into an EvalCase; without it no regression case is created.",
+    )
+    recorded: Recorded | None = Field(
+        default=None,
+        description="Recorded requests that the bad and the good revision are asked in quarantine after an Incident, where no"
+        " better way gives a regression case; what the good one alone answers becomes the case.",
     )
     quarantine: Literal["ask", "auto", "never"] = Field(
         default="ask",

@@ -367,6 +367,22 @@ class ProbeQuarantine:
 
 
 @dataclass(frozen=True, slots=True)
+class CompareQuarantine:
+    """Asks quarantined pods of a bad and of a good revision the same; what differs is a fact of a later reconcile."""
+
+    incident: str
+    subject: str  # what the pods are labelled with
+    release: str
+    attempt: int
+    requests: tuple[EvalRequest, ...]
+    cases: tuple[EvalCase, ...]  # that people wrote: each is asked before any recorded request
+    good: tuple[tuple[str, str], ...]  # (pod, IP)
+    bad: tuple[str, str]
+    good_words: tuple[str, ...]  # by which an answer may name the revision that gave it
+    bad_words: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class StopQuarantine:
     """Deletes quarantined pods; with `forget`, drops the answers of this case's pods as well."""
 
@@ -378,5 +394,5 @@ class StopQuarantine:
 Action = (
     SetTemplate | ScaleDeployment | StartJob | EndJob | CallWebhook | SetPaused | DeleteReplicaSet | EnsureRevision | EnsureCanary | DeleteCanary | SetGates | RunEvals | AskLive | AskAgain | ForgetLive | StopEvals | CreateIncident | DeleteIncident
     | FileToLedger | MoveAlerts | StoreTicketQueue | TakeTickets | NoteLooked | StoreTaught | TellAnswers | StoreExperience | DeleteInboxEntries | SendPage | KeepPage | WithdrawPage
-    | StorePostmortem | CreateEvalCase | StartQuarantine | ProbeQuarantine | StopQuarantine
+    | StorePostmortem | CreateEvalCase | StartQuarantine | ProbeQuarantine | CompareQuarantine | StopQuarantine
 )  # fmt: skip

@@ -5,6 +5,8 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, Literal
 
+from opsloop.api.eval_expect import EvalExpect
+from opsloop.api.eval_request import EvalRequest
 from opsloop.api.evalcase import EvalCase
 from opsloop.api.incident import Incident
 from opsloop.api.release import CaseResult, Release
@@ -326,6 +328,31 @@ class Address:
 
 
 @dataclass(frozen=True, slots=True)
+class Compared:
+    """What came of asking a bad and a good revision the same, in one attempt."""
+
+    attempt: int
+    failing: str = ""  # EvalCase of a person that fails on the bad revision and passes on the good one
+    request: EvalRequest | None = None  # the recorded request whose answers differ most tellingly
+    expect: EvalExpect | None = None  # what the good revision's answers have and the bad one's have not
+    text: str = ""
+    left_out: tuple[str, ...] = ()  # parts that vary among answers of one revision
+
+
+@dataclass(frozen=True, slots=True)
+class ComparisonFacts:
+    """For `core.incident.comparison`; gathered only where an Incident has no case that can be proven."""
+
+    requests: tuple[EvalRequest, ...] = ()
+    remark: str = ""  # what was recorded, or why nothing can be asked
+    cases: tuple[EvalCase, ...] = ()  # that people wrote
+    templates: Mapping[str, dict[str, Any]] = field(default_factory=dict)
+    pods: tuple[PodFacts, ...] = ()
+    service_selectors: tuple[Mapping[str, str], ...] = ()
+    outcome: Compared | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class IncidentFacts:
     """For `core.incident.decide.decide`."""
 
@@ -348,6 +375,7 @@ class IncidentFacts:
     deployed: Deployed | None = None  # the root's Deployment
     errand: Errand | None = None  # of the play that runs; None: there is none, or this process knows of none
     addresses: tuple[Address, ...] = ()  # that Runbooks may call
+    comparison: ComparisonFacts | None = None  # None: not wanted
 
 
 @dataclass(frozen=True, slots=True)

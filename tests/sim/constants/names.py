@@ -123,6 +123,10 @@ NOT_JUDGED: Mapping[str, tuple[str, str]] = {
         f"{_GUARD}; {_START}; and what is computed from RATE_RATIOS, which changes with it",
         "_NOTHING _LARGEST _SMALLEST_FLOOR UNTESTED.products UNTESTED.starts _RATIOS_AND_LOGS",
     ),
+    "incident.comparison": (
+        "how long quarantined pods are asked, and how many: a search for a case, which blames and undoes nothing",
+        "TIME_OUT ATTEMPTS GOOD_PODS MOST_CASES",
+    ),
     "slo.bursts": (_CLOCK, "A_DAY"),
     "slo.canary": (_CLOCK, "_YEAR"),
     "slo.counts": ("how many windows one query asks for: the rest is asked at the next tick", "_MOST"),

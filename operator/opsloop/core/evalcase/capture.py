@@ -61,22 +61,20 @@ def from_ticket(incident: str, release: Release, ticket: LinkedTicket, bad: str,
     )
 
 
+def request_of(release: Release, seen: Seen, body: str, port: int) -> EvalRequest:
+    """The request as a pod of this Release is asked it. Raises ValidationError where an EvalCase cannot."""
+    method: Any = seen.method
+    tls = release.spec.evals.ask.tls if release.spec.evals and release.spec.evals.ask else None
+    return EvalRequest(method=method, path=seen.path, port=port, headers=seen.headers, body=body, tls=tls)
+
+
 def from_record(
     incident: str, release: Release, seen: Seen, body: str, port: int, expect: EvalExpect, pair: ProofPair
 ) -> EvalCaseSpec:
     """The regression case of a recorded request. Raises ValidationError where an EvalCase cannot ask it."""
-    method: Any = seen.method
-    evals = release.spec.evals
     return EvalCaseSpec(
         release=release.metadata.name,
-        request=EvalRequest(
-            method=method,
-            path=seen.path,
-            port=port,
-            headers=seen.headers,
-            body=body,
-            tls=evals.ask.tls if evals and evals.ask else None,
-        ),
+        request=request_of(release, seen, body, port),
         expect=expect,
         must_pass=True,
         origin=Origin(kind="regression", incident=incident, by="capture", source=f"{seen.form}: {seen.line}"[:253]),

@@ -125,15 +125,19 @@ def _of_ticket(incident: str, release: Release, ticket: LinkedTicket, pair: Proo
 
 
 def _of_case(incident: str, release: Release, case: EvalCase, pair: ProofPair) -> Candidate | None:
+    """A person's case that failed on the bad revision while it was live."""
+    failed = any(f.digest == pair.bad for f in case.status.failed_on)
+    by_person = case.spec.origin.kind == "manual" and case.spec.release == release.metadata.name
+    if not failed or not by_person or case.is_flaky:  # a flaky one may have failed by itself
+        return None
+    return of_failed(incident, case, pair)
+
+
+def of_failed(incident: str, case: EvalCase, pair: ProofPair) -> Candidate:
     """A person's case that failed on the bad revision: with a proof it is the Incident's, and it must pass from now on.
 
     It is a copy: the person's own may be edited, deleted, or no case that gates.
     """
-    failed = next((f for f in case.status.failed_on if f.digest == pair.bad), None)
-    if case.spec.origin.kind != "manual" or case.spec.release != release.metadata.name or failed is None:
-        return None
-    if case.is_flaky:  # it may have failed by itself
-        return None
     name = case.metadata.name
     origin = Origin(kind="regression", incident=incident, by="evalcase", source=name)
     spec = case.spec.model_copy(update={"must_pass": True, "origin": origin, "proof": pair})

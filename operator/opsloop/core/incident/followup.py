@@ -12,7 +12,7 @@ from opsloop.core.evalcase import ways
 from opsloop.core.evalcase.capture import NO_EXAMPLE
 from opsloop.core.evalcase.proof import PROVEN
 from opsloop.core.facts import IncidentFacts
-from opsloop.core.incident import timeline
+from opsloop.core.incident import comparison, timeline
 from opsloop.core.incident.state import IncidentBuilder
 from opsloop.core.postmortem.subject import PostmortemSubject
 from opsloop.names import INCIDENT, RELEASE, WAIVE, postmortem_name
@@ -51,10 +51,12 @@ def _capture(decision: IncidentBuilder) -> None:
     incident, release = facts.incident.metadata.name, facts.root.release
     made = ways.candidates(incident, release, decision.status.tickets, facts.eval_cases, facts.ledger.alerts, pair)
     choice = ways.choose(incident, facts.eval_cases, made)
-    if choice.case is not None:
+    wanted = choice.new is None and (choice.case is None or ways.is_spent(choice.case))
+    new = comparison.follow(decision, pair, release, wanted) or choice.new
+    if new is not None:
+        _create(decision, release, new)
+    elif choice.case is not None:
         _take(decision, choice.case)
-    elif choice.new is not None:
-        _create(decision, release, choice.new)
 
 
 def _take(decision: IncidentBuilder, case: EvalCase) -> None:
@@ -102,7 +104,9 @@ def _follow_proof(decision: IncidentBuilder) -> None:
     if _is_waived(decision.facts):
         decision.condition("RegressionCaptured", True, WAIVED, "a person waived the regression case")
     elif case is None:
-        decision.condition("RegressionCaptured", None, NO_EXAMPLE, NO_WAY)
+        sought = decision.status.comparison
+        reason, why = (sought.reason, sought.message) if sought and sought.reason else (NO_EXAMPLE, NO_WAY)
+        decision.condition("RegressionCaptured", None, reason, why)
     elif case.status.proven == "True":
         text = f"{case.metadata.name} (by {ways.way_of(case)}) fails on the bad revision and passes on the good one"
         decision.condition("RegressionCaptured", True, PROVEN, text)

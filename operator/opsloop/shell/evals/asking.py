@@ -68,6 +68,14 @@ class Asking:
         async with self.lane.apart:
             return await asyncio.to_thread(compare, expect, reply), took
 
+    async def reply(self, ip: str, request: EvalRequest) -> ProbeReply:
+        """Sends one request once."""
+        headers = await self.secrets.of(request)
+        if isinstance(headers, Answer):
+            return ProbeReply(0, "", headers.message, headers.reason)
+        async with self.lane.requests:
+            return hide(await self.prober.ask(ip, request, headers.headers), headers.values)
+
     async def _compared(
         self, expect: EvalExpect, replies: Sequence[ProbeReply], transient: Container[int]
     ) -> Answer | None:

@@ -9,12 +9,13 @@ from typing import Any
 
 from opsloop.api.evalcase import EvalCase
 from opsloop.api.release import CaseResult
-from opsloop.core.actions import AskAgain, AskLive, ProbeQuarantine, RunEvals
+from opsloop.core.actions import AskAgain, AskLive, CompareQuarantine, ProbeQuarantine, RunEvals
 from opsloop.core.evalcase import gating, live, loads, silence
 from opsloop.core.evalcase.expectation import GATEWAY_ERRORS, SERVER_ERRORS, TRIES, Answer, silent
 from opsloop.core.evalcase.share import standing
-from opsloop.core.facts import EvalOutcome, LiveOutcome
+from opsloop.core.facts import Compared, EvalOutcome, LiveOutcome
 from opsloop.shell.evals.asking import Asking, Lane
+from opsloop.shell.evals.comparing import compare
 from opsloop.shell.evals.jobs import Jobs, Slot
 from opsloop.shell.evals.live_pods import LivePods
 from opsloop.shell.evals.loading import Loader
@@ -55,6 +56,7 @@ class EvalRunner:
         self._proofs: dict[Slot, tuple[bool, str]] = {}
         self._live: dict[Slot, LiveOutcome] = {}
         self._sounded: dict[Slot, LiveOutcome] = {}
+        self._compared: dict[Slot, Compared] = {}
         self._loader = Loader()
 
     # --- evals of a rollout
@@ -89,6 +91,24 @@ class EvalRunner:
     def forget_proof(self, namespace: str, case: str) -> None:
         """Stops and forgets the answers of this case's quarantined pods."""
         for slot in [s for s in (*self._jobs.slots(), *self._proofs) if _is_of(s, "proof", namespace, case)]:
+            self._forget(slot)
+
+    # --- a bad and a good revision side by side
+
+    def compare(self, namespace: str, action: CompareQuarantine) -> None:
+        """Begins to ask these quarantined pods, once per attempt."""
+        slot, key = ("compare", namespace, action.release, action.subject), ("Incident", namespace, action.incident)
+        self._begin(
+            slot, (action.attempt, action.good, action.bad), lambda: self._compare(slot, namespace, action), key
+        )
+
+    def compared(self, namespace: str, subject: str) -> Compared | None:
+        """What came of it."""
+        return next((out for slot, out in self._compared.items() if _is_of(slot, "compare", namespace, subject)), None)
+
+    def forget_comparison(self, namespace: str, subject: str) -> None:
+        """Stops and forgets it."""
+        for slot in [s for s in (*self._jobs.slots(), *self._compared) if _is_of(s, "compare", namespace, subject)]:
             self._forget(slot)
 
     # --- a case on live
@@ -141,7 +161,8 @@ class EvalRunner:
         """True where every request of the slot has been answered."""
         outcome = self._outcomes.get(slot)
         answered = outcome is not None and all(_is_answered(result) for result in outcome.results)
-        return answered or any(slot in known for known in (self._proofs, self._live, self._sounded))
+        kept = (self._proofs, self._live, self._sounded, self._compared)
+        return answered or any(slot in known for known in kept)
 
     def _forget(self, slot: Slot) -> None:
         self._jobs.drop(slot)
@@ -149,6 +170,7 @@ class EvalRunner:
         self._proofs.pop(slot, None)
         self._live.pop(slot, None)
         self._sounded.pop(slot, None)
+        self._compared.pop(slot, None)
 
     def _asking(self, namespace: str, release: str) -> Asking:
         lane = self._lanes.setdefault((namespace, release), Lane(asyncio.Semaphore(self._at_once)))
@@ -223,6 +245,9 @@ class EvalRunner:
             if stands != "open":
                 self._proofs[slot] = (stands == "passed", "" if stands == "passed" else first)
                 return
+
+    async def _compare(self, slot: Slot, namespace: str, action: CompareQuarantine) -> None:
+        self._compared[slot] = await compare(self._asking(namespace, action.release), action)
 
     async def _ask_live(self, slot: Slot, namespace: str, action: AskLive) -> None:
         case, asking = action.case, self._asking(namespace, action.case.spec.release)

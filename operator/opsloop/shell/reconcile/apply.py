@@ -18,6 +18,7 @@ from opsloop.core.actions import (
     AskAgain,
     AskLive,
     CallWebhook,
+    CompareQuarantine,
     CreateEvalCase,
     CreateIncident,
     DeleteCanary,
@@ -193,6 +194,7 @@ def _is_act(action: Action) -> bool:
         AskAgain,
         StartQuarantine,
         ProbeQuarantine,
+        CompareQuarantine,
     )
     return isinstance(action, acts) or _opens_gates(action) or _unpauses(action)
 
@@ -300,6 +302,8 @@ async def execute(runtime: Runtime, namespace: str, obj: Object, action: Action)
             await _start_quarantine(runtime, namespace, action)
         case ProbeQuarantine():
             runtime.evals.probe_quarantine(namespace, action)
+        case CompareQuarantine():
+            runtime.evals.compare(namespace, action)
         case StopQuarantine():
             await _stop_quarantine(runtime, namespace, action)
 
@@ -464,6 +468,7 @@ async def _stop_quarantine(runtime: Runtime, namespace: str, action: StopQuarant
     await asyncio.gather(*(runtime.writer.delete(PODS, namespace, pod) for pod in action.pods))
     if action.forget:
         runtime.evals.forget_proof(namespace, action.case)
+        runtime.evals.forget_comparison(namespace, action.case)
 
 
 async def _create_if_absent(runtime: Runtime, resource: Resource, namespace: str, body: Object) -> None:

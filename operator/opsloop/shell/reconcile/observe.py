@@ -38,7 +38,7 @@ from opsloop.core.runbook.rights import CREATE_JOBS, concerned, rights_of
 from opsloop.errors import Forbidden, NotFound
 from opsloop.names import CANARY, QUARANTINE, RELEASE, REVISION, SUBJECT, canary_name, postmortem_name
 from opsloop.shell.ports import ACCOUNTS, CLAIMS, CONFIGMAPS, CONTROLLERREVISIONS, PODS, SERVICES, Object
-from opsloop.shell.reconcile import admission, guarded
+from opsloop.shell.reconcile import admission, comparing, guarded
 from opsloop.shell.reconcile.addresses import addresses
 from opsloop.shell.reconcile.beside import beside
 from opsloop.shell.reconcile.objects import is_explained_by_objects, with_objects
@@ -184,6 +184,7 @@ async def incident_facts(runtime: Runtime, namespace: str, name: str) -> Inciden
         deployed=_deployed(runtime, root.release) if root else None,
         errand=await runtime.errands.of(incident),
         addresses=runtime.errands.addresses,
+        comparison=await comparing.facts(runtime, incident, root.release if root else None, templates),
     )
 
 
