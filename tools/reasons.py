@@ -21,7 +21,7 @@ SECTIONS = (
         "Release",
         "`status.conditions[].reason` (`Held`, `Blocked`, `Drifted`, `Available`, `WorkloadMissing`, `TiersReachable`, `StoredAsDecided`, `Shipped`, `SpecResolved`, `RolledOut`, `BudgetMet`, `CanaryFits`, `Told`, `Guarded`, `Frozen`, `Progressing`, `Promoted`, `Rejected`, `Healthy`, `Ready`), `status.target.reason`, `status.commands[].reason`, "
         "`status.revisions[].reason` and `.blocked.reason`, `status.rollback.reason`, `status.act.reason`.",
-        ("release.decide", "release.notices", "release.progress", "release.commands", "release.acts", "release.undo", "release.restart", "release.giving_way", "release.rollout_state", "release.outages", "release.live", "release.memory", "release.admission", "release.target", "release.canary", "release.spared", "release.outcome", "release.pods", "release.analysis", "release.rollback", "release.compared", "release.alone", "release.budgets", "release.played", "release.frozen", "release.guard", "release.history"),
+        ("release.decide", "release.notices", "release.progress", "release.commands", "release.acts", "release.undo", "release.restart", "release.giving_way", "release.rollout_state", "release.outages", "release.live", "release.memory", "release.admission", "release.target", "release.canary", "release.spared", "release.outcome", "release.pods", "release.analysis", "release.rollback", "release.compared", "release.alone", "release.budgets", "release.played", "release.frozen", "release.guard", "release.guarding", "release.settling", "release.history"),
     ),
     (
         "Readings of an SLI",

@@ -27,7 +27,8 @@ HEALS_EVERY = 1.0  # seconds; Argo CD's self-heal comes after five
 
 
 def guard(api: Client, name: str, seed: int) -> None:
-    """Adoption, `helm upgrade` canaried, a bad image rejected, self-heal, 0 replicas, a write while opsloop is down, what
+    """Adoption, `helm upgrade` canaried, a bad image rejected, self-heal, 0 replicas, a restart that self-heal
+    breaks off again and again, a write while opsloop is down, what
     kubectl says, the end of the guard, and an uninstall."""
     shift = story_shift(api, name, seed)
     make_empty(shift)
@@ -44,6 +45,8 @@ def guard(api: Client, name: str, seed: int) -> None:
         _bad_image(shift, ran)
         _self_heal(shift, ran)
         _to_0_and_back(shift, ran)
+        _restart_while_it_heals(shift)
+        ran.discard(BAD)  # what Kubernetes starts of it until the Deployment is paused
         _while_down(shift, ran)
         _what_kubectl_says(shift)
         _end_of_guard(shift)
@@ -97,6 +100,33 @@ def _to_0_and_back(shift: Shift, ran: set[str]) -> None:
     _kubectl(shift, "scale", f"deployment/{NAME}", "--replicas=3")
     shift.progress.wait("three pods", 60, lambda: (_ready(shift) == 3, f"{_ready(shift)} of 3"), every=0.3)
     _expect(shift, f"from 0 replicas live's pods come back: {ran}", ran == {GOOD})
+
+
+def _restart_while_it_heals(shift: Shift) -> None:
+    """A tool that heals itself at once writes the rejected template back while live restarts: no pod of it is left, and no
+    more pods are missing than the Deployment's strategy allows."""
+    before, manifest = {name for name, _ in _pods(shift)}, yaml.safe_dump(_deployment(BAD))
+    shift.api.kubectl("-n", shift.namespace, "annotate", "release", NAME, "opsloop.dev/restart=good")
+    least, said, writes, began = 3, set[str](), 0, time.monotonic()
+
+    def over() -> tuple[object, str]:
+        nonlocal least, writes
+        least = min(least, _serving(shift))
+        said.add(str(_condition(shift, "Guarded").get("reason")))
+        if _written(shift) != BAD:
+            shift.api.kubectl("-n", shift.namespace, "apply", "--server-side", "--force-conflicts", "--field-manager=argocd-controller", "-f", "-", text=manifest)  # fmt: skip
+            writes += 1
+        pods = _pods(shift)
+        new = not before & {name for name, _ in pods} and {image for _, image in pods} == {GOOD}
+        return new and _guarded(shift)[0] and _serving(shift) == 3, f"{pods}, {said}"
+
+    shift.progress.wait("every pod to be new and of good", 150, over, every=0.2)
+    _expect(shift, f"the tool wrote {writes} times, and the pods moved all the same: {said}", "RollsOutPaused" in said)
+    _expect(shift, f"at least {least} of 3 pods served at any time", least >= 2)
+    stays = _generation(shift)
+    time.sleep(3)
+    _expect(shift, f"nothing fights after {time.monotonic() - began:.0f} s", _generation(shift) == stays)
+    _expect(shift, "the template stays as the tool wrote it", _written(shift) == BAD)
 
 
 def _while_down(shift: Shift, ran: set[str]) -> None:
@@ -270,6 +300,12 @@ def _pods(shift: Shift) -> list[tuple[str, str]]:
     """(name, image) of the Deployment's own pods that are not ending."""
     pods = [p for p in _own(shift) if "deletionTimestamp" not in p["metadata"]]
     return sorted((p["metadata"]["name"], p["spec"]["containers"][0]["image"]) for p in pods)
+
+
+def _serving(shift: Shift) -> int:
+    """Ready pods that the Service selects, whoever owns them."""
+    ready = [{"type": "Ready", "status": "True"}.items() <= c.items() for p in _own(shift) for c in p["status"].get("conditions", [])]  # fmt: skip
+    return sum(ready)
 
 
 def _ready(shift: Shift) -> int:

@@ -8,7 +8,7 @@ import yaml
 from lupa.lua51 import LuaRuntime  # type: ignore[import-untyped]  # gopher-lua, which Argo CD embeds, is Lua 5.1
 
 from opsloop.api.kinds import KINDS
-from opsloop.core.release import alone, canary, compared, guard, pods, rollout_state
+from opsloop.core.release import alone, canary, compared, guard, guarding, pods, rollout_state
 from opsloop.core.stop import STOPPED
 
 FOLDER = Path(__file__).resolve().parents[2] / "docs" / "gitops"
@@ -39,7 +39,7 @@ def release(*conditions: dict[str, str], observed: int = 2, **status: Any) -> di
 
 SHIPPED = condition("Shipped", "True", compared.SHIPPED)
 SHIPPING = condition("Shipped", "False", compared.SHIPPING)
-GUARDED = condition("Guarded", "True", guard.GUARDED)
+GUARDED = condition("Guarded", "True", guarding.GUARDED)
 REJECTED = {"version": "v3", "state": "Rejected", "message": "errs more than live"}
 
 

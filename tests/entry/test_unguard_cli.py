@@ -8,7 +8,7 @@ import pytest
 
 from opsloop.entry.cli import commands
 from opsloop.errors import Conflict
-from opsloop.shell.ports import DEPLOYMENTS
+from opsloop.shell.ports import DEPLOYMENTS, PODS
 from opsloop.simulator.fakes.cluster import FakeCluster
 from tests.shell.reconcile.test_guarded import BY_OTHERS, RUNS, guards, paused
 from tests.sim.shop import NS
@@ -37,6 +37,17 @@ def test_what_is_left_paused_goes_on_with_what_runs(capsys: pytest.CaptureFixtur
     assert capsys.readouterr().out == (
         f"Deployment {NS}/answers is unpaused; the template that was held back is taken off it\n"
     )
+
+
+def test_pods_whose_replica_set_opsloop_deleted_go_with_the_guard() -> None:
+    def pod(name: str, hash_: str, **meta: Any) -> Any:
+        labels = {"app": "answers", "pod-template-hash": hash_}
+        return {"kind": "Pod", "metadata": {"name": name, "namespace": NS, "labels": labels, **meta}}
+
+    owned = {"ownerReferences": [{"kind": "ReplicaSet", "name": "other", "uid": "u"}]}
+    cluster = FakeCluster(paused(), *RUNS, pod("left", "gone"), pod("somebodys", "gone-too", **owned))
+    assert run(cluster, "unguard") == 0
+    assert cluster.find(PODS, NS, "left") is None and cluster.find(PODS, NS, "somebodys") is not None
 
 
 def test_what_a_release_guards_is_left_alone_and_named_unless_forced(capsys: pytest.CaptureFixture[str]) -> None:

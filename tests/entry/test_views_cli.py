@@ -11,7 +11,7 @@ import yaml
 from opsloop.adapters.kube import context_namespace
 from opsloop.api.incident import Incident
 from opsloop.api.meta import Condition
-from opsloop.api.release import Release, ReleaseStatus
+from opsloop.api.release import Release, ReleaseStatus, RollbackRecord
 from opsloop.entry.cli import rollout
 from opsloop.entry.cli import status as status_cli
 from opsloop.entry.cli.commands import parser
@@ -22,8 +22,8 @@ from opsloop.errors import Invalid
 from opsloop.names import GATE
 from opsloop.shell.ports import RELEASES
 from tests.builders.answering import NS, Fake, release_body
-from tests.builders.objects import V4, at, incident, template
-from tests.builders.rollouts import ADOPTED, BAD, BLOCK, record, result, revision, status_with, target
+from tests.builders.objects import V1, V4, at, incident, template
+from tests.builders.rollouts import ADOPTED, BAD, BLOCK, TRIED, record, result, revision, status_with, target
 from tests.entry.test_acts_cli import STEPPING, call
 
 NOW = at(100)
@@ -216,6 +216,16 @@ def end(
     return found and found.code
 
 
+def left(version: str) -> Any:
+    """A person had a guarded Deployment go back from v4 to v1."""
+    back = RollbackRecord(incident="", attempt=1, from_digest=V4, to_digest=V1, state="Done", at=at(50))
+    status = status_with(target("Promoted", "v1", ended_at=at(60)), ADOPTED, TRIED, rollback=back, conditions=[OVER])
+    item = release(status)
+    spec = item.spec.model_copy(update={"guard": True, "version": "", "images": {}})
+    found = rollout.end_of(item.model_copy(update={"spec": spec}), version)
+    return found and found.code
+
+
 @pytest.mark.parametrize(
     ("code", "expected"),
     [
@@ -232,6 +242,8 @@ def end(
         pytest.param(end("Rejected"), None, id="an operator that sets no such condition"),
         pytest.param(end("Rejected", OVER, TRUE["Rejected"], guard=True), 1, id="a guarded Deployment's template was rejected"),
         pytest.param(end("Rejected", OVER, TRUE["Rejected"], guard=True, version="v5"), None, id="the template of that version was not seen yet"),
+        pytest.param(left("v4"), 6, id="a guarded Deployment's version was undone: its template is taken off"),
+        pytest.param(left("v5"), None, id="that of another one, which was not undone, is waited for"),
     ],
 )  # fmt: skip
 def test_the_exit_code_says_what_happened(code: int | None, expected: int | None) -> None:

@@ -13,7 +13,6 @@ from typing import Any
 from opsloop.api.meta import format_time, parse_time
 from opsloop.core.codec import encode_entries
 from opsloop.core.facts import ProbeReply
-from opsloop.core.release import revisions
 from opsloop.core.release.availability import most_unavailable
 from opsloop.core.reported import Alert, Ticket
 from opsloop.names import CANARY, GATE, INBOX, QUARANTINE
@@ -22,11 +21,12 @@ from opsloop.simulator.answers import answer
 from opsloop.simulator.fakes.clock import FakeClock
 from opsloop.simulator.fakes.prober import Asked, FakeProber
 from opsloop.simulator.kube.cluster import WatchedCluster
-from opsloop.simulator.kube.rollout import active_or_latest
+from opsloop.simulator.kube.rollout import active_or_latest, template_hash
 from tests.builders.objects import template
 from tests.fakes.telemetry import FakeTelemetry
 
 NS = "shop"
+REVISION = "deployment.kubernetes.io/revision"
 RPS = 48
 # Share of wrong answers by version. With v3 at a fifth of the traffic the whole service stays below what pages in its short
 # windows, so that the canary's own analysis has the time that it takes.
@@ -126,7 +126,7 @@ class Shop:
     def _controllers(self) -> None:
         names = {d["metadata"]["name"] for d in self.objects("deployments")}
         for pod in self.objects("pods"):
-            if pod["metadata"]["labels"].get("deployment", "") not in ("", *names):
+            if pod["metadata"]["labels"].get("deployment", "") not in ("", *names) or self._lost_its_owner(pod):
                 self.cluster.remove(PODS, NS, pod["metadata"]["name"])
         for deployment in self.objects("deployments"):
             self._roll(deployment)
@@ -134,11 +134,26 @@ class Shop:
             self._run(pod)
         self._report_sets()
 
+    def _lost_its_owner(self, pod: Object) -> bool:
+        owners = [one["name"] for one in pod["metadata"].get("ownerReferences", ())]
+        return any(self.cluster.find(REPLICASETS, NS, name) is None for name in owners)
+
+    def _own_pods(self, deployment: str) -> list[Object]:
+        """Those that its ReplicaSets own. One that was deleted without its pods and is there again adopts them."""
+        sets = {s["metadata"]["labels"]["pod-template-hash"]: s["metadata"]["name"] for s in self._sets(deployment)}
+        for pod in self.objects("pods"):
+            labels = pod["metadata"]["labels"]
+            owner = sets.get(labels.get("pod-template-hash", ""))
+            if labels.get("deployment") == deployment and owner and not pod["metadata"].get("ownerReferences"):
+                self.cluster.seed({**pod, "metadata": {**pod["metadata"], "ownerReferences": [{"name": owner}]}})
+        pods = [p for p in self.objects("pods") if p["metadata"]["labels"].get("deployment") == deployment]
+        return [p for p in pods if p["metadata"].get("ownerReferences")]
+
     def _roll(self, deployment: Object) -> None:
         """Surge by two: new pods first, an old one goes for each new one that is ready."""
         name, spec = deployment["metadata"]["name"], deployment["spec"]
-        revision = revisions.digest(spec["template"])[:8]
-        pods = [p for p in self.objects("pods") if p["metadata"]["labels"].get("deployment") == name]
+        revision = template_hash(spec["template"])
+        pods = self._own_pods(name)
         if spec.get("paused"):
             self._scale_paused(deployment, revision, [p for p in pods if not _ended(p)])
             return
@@ -204,7 +219,7 @@ class Shop:
                 _is(p, "Ready"),
             )
             for p in self.objects("pods")
-            if not _ended(p)
+            if not _ended(p) and p["metadata"].get("ownerReferences")
         )
         for one in self.objects("replicasets"):
             of = (one["metadata"]["ownerReferences"][0]["name"], one["metadata"]["labels"]["pod-template-hash"])
@@ -241,13 +256,20 @@ class Shop:
     def _replica_set(self, deployment: Object, revision: str) -> None:
         """The ReplicaSet of the present template, as the Deployment controller makes it."""
         meta, name = deployment["metadata"], f"{deployment['metadata']['name']}-{revision}"
-        if self.cluster.find(REPLICASETS, NS, name) is not None:
+        sets = self._sets(meta["name"])
+        highest = max((int(s["metadata"]["annotations"][REVISION]) for s in sets), default=0)
+        if (found := self.cluster.find(REPLICASETS, NS, name)) is not None:
+            if found["metadata"]["annotations"][REVISION] != str(highest):
+                found["metadata"]["annotations"][REVISION] = str(highest + 1)
+                self.cluster.seed(found)
             return
         pod_template = copy.deepcopy(deployment["spec"]["template"])
         labels = pod_template["metadata"].setdefault("labels", {})
         labels["pod-template-hash"] = revision
         owner = {"apiVersion": "apps/v1", "kind": "Deployment", "name": meta["name"], "uid": meta["uid"]}
+        annotations = {REVISION: str(highest + 1)}
         metadata = {"name": name, "namespace": NS, "labels": dict(labels), "ownerReferences": [owner]}
+        metadata["annotations"] = annotations
         self.cluster.seed(
             {"kind": "ReplicaSet", "metadata": metadata, "spec": {"replicas": 0, "template": pod_template}}
         )
@@ -255,10 +277,9 @@ class Shop:
     def _start(self, deployment: str, revision: str, pod_template: Object) -> Object:
         meta = pod_template["metadata"]
         labels = {**meta.get("labels", {}), "pod-template-hash": revision, "deployment": deployment}
-        name = f"{deployment}-{revision}-{next(self._ips):05}"
-        return self.cluster.seed(
-            {"kind": "Pod", "metadata": {"name": name, "namespace": NS, "labels": labels}, "spec": pod_template["spec"]}
-        )
+        name, owners = f"{deployment}-{revision}-{next(self._ips):05}", [{"name": f"{deployment}-{revision}"}]
+        meta = {"name": name, "namespace": NS, "labels": labels, "ownerReferences": owners}
+        return self.cluster.seed({"kind": "Pod", "metadata": meta, "spec": pod_template["spec"]})
 
     def _run(self, pod: Object) -> None:
         """An address, ready containers a second later, Ready when its gates say so."""

@@ -1,6 +1,7 @@
 """Guarded Deployments in fake time, with a Deployment controller that obeys spec.paused: whatever writes a template ships it
 by a canary, and what was not canaried never runs."""
 
+import json
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -258,24 +259,165 @@ async def test_self_heal_in_the_middle_of_a_rollback_is_answered_and_ends(shift:
     assert record is not None and record.state == "Done"
 
 
-@story
-async def test_one_that_never_gives_in_is_contested_and_the_writing_stops(shift: Guarded) -> None:
-    shift.shop.start_up = 4
+async def _heals(shift: Guarded, version: str, until: Callable[[], bool], most: int = 120) -> None:
+    """A tool writes this version whenever another one has stood for a second, until that is so. In that second Kubernetes
+    has seen the other one: its controller is quicker than tools."""
+    stood = 0
+    for _ in range(most):
+        stood = stood + 1 if shift.written != version else 0
+        if stood > 1:
+            shift.shop.set_image(version, manager="argocd-controller")
+        await shift.one_second()
+        if until():
+            return
+    raise AssertionError(f"{shift.guard()}, {shift.running()}, {shift.release().status.guard}")
+
+
+async def _fought_over(shift: Guarded, start_up: int = 4) -> None:
+    """v2 was pushed past the guard and is rolled back, while a tool writes it again and again."""
+    shift.shop.start_up = start_up
     shift.shop.set_image("v2")
     shift.by_others(paused=False)
     await shift.until("v1 is being written back", lambda: ("v1", False) in shift.patches())
-    for _ in range(30):
-        if shift.written != "v2":
-            shift.shop.set_image("v2", manager="argocd-controller")
-        await shift.one_second()
-    assert shift.guard() == ("False", "GuardContested") and shift.paused
-    record = shift.release().status.rollback
-    assert record is not None and (record.state, record.reason) == ("Failed", "GuardContested")
+    await _heals(shift, "v2", lambda: shift.guard()[1] == "RollsOutPaused")
+
+
+@pytest.mark.parametrize("start_up", [2, 4, 9])
+async def test_a_rollback_that_a_tool_keeps_breaking_off_ends_all_the_same(start_up: int) -> None:
+    shift = Guarded()
+    await shift.adopt()
+    await shift.until_guarded()
+    await _fought_over(shift, start_up)
+    least = 4
     written = len(shift.patches())
-    await seconds(shift, 30)
-    assert len(shift.patches()) == written
+    for _ in range(60):
+        shift.shop.set_image("v2", manager="argocd-controller")
+        await shift.one_second()
+        least = min(least, len(shift.shop.in_traffic()))
+    assert shift.running() == {"v1"} and len(shift.pods()) == 4, "also no pod without an owner is left"
+    assert least >= 3, "not more than the Deployment's strategy allows were missing at any time"
+    assert len(shift.patches()) == written and shift.written == "v2" and shift.paused, "nothing fights"
+    assert shift.guard() == ("True", "Guarded")
+    record, guard = shift.release().status.rollback, shift.release().status.guard
+    assert record is not None and record.state == "Done"
+    assert guard is not None and (guard.rolling, guard.orphaned, guard.answered) == ("", [], 0)
+    shift.ran.clear()
+    shift.shop.change(replicas=0)
+    await shift.until("no pod is left", lambda: not shift.pods())
+    shift.shop.change(replicas=3)
+    await shift.until("they are back", lambda: len(shift.pods()) == 3)
+    assert shift.ran == {"v1"}
+    await shift.operator.stop()
+
+
+@story
+async def test_a_restart_while_a_tool_writes_its_rejected_template_gives_new_pods_of_live(shift: Guarded) -> None:
+    await rejected(shift)
+    before = set(shift.pods())
+    shift.shop.start_up = 3
+    shift.shop.annotate(RELEASES, "answers", restart="v1")
+    await shift.until("the stamp is written", lambda: ("v1", False) in shift.patches())
+    await _heals(shift, "v3", lambda: not before & set(shift.pods()) and shift.guard() == ("True", "Guarded"))
+    assert shift.running() == {"v1"} and len(shift.pods()) == 4 and shift.written == "v3"
+    stamps = {
+        json.dumps(s["spec"]["template"]["metadata"].get("annotations"))
+        for s in shift.shop.objects("replicasets")
+        if s["spec"]["replicas"]
+    }
+    assert all("restartedAt" in one for one in stamps)
+    await seconds(shift, 20)
+    assert shift.running() == {"v1"}
+
+
+@story
+async def test_a_restart_that_kubernetes_never_gets_to_see_is_said_to_have_failed(shift: Guarded) -> None:
+    await rejected(shift)
+    shift.shop.annotate(RELEASES, "answers", restart="v1")
+    for _ in range(90):
+        await shift.one_second()
+        if shift.written != "v3":
+            shift.shop.set_image("v3", manager="argocd-controller")
+    command = next(one for one in shift.release().status.commands if one.name == "restart")
+    assert command.reason == "WriteRefused" and shift.running() == {"v1"} and len(shift.pods()) == 4
+    assert shift.guard() == ("True", "Guarded") and len(shift.patches()) < 10
+
+
+@story
+async def test_a_restart_that_is_broken_off_once_goes_on_with_its_stamp(shift: Guarded) -> None:
+    await rejected(shift)
+    before = set(shift.pods())
+    shift.shop.start_up = 4
+    shift.shop.annotate(RELEASES, "answers", restart="v1")
+    await shift.until("the stamp is written", lambda: ("v1", False) in shift.patches())
+    shift.shop.set_image("v3", manager="argocd-controller")
+    await shift.until("all pods are new", lambda: not before & set(shift.pods()) and shift.running() == {"v1"})
+    await shift.until_guarded()
+    assert shift.written == "v3"
+
+
+@story
+async def test_a_promotion_that_a_tool_keeps_breaking_off_ends_and_its_template_is_canaried_afterwards(
+    shift: Guarded,
+) -> None:
+    shift.shop.start_up = 4
+    shift.shop.set_image("v4", manager="helm")
+    await shift.until("v4 is rolled out", lambda: "v4" in shift.running(), most=200)
+    await _heals(shift, "v3", lambda: shift.target() == ("v3", "Rejected"), most=200)
+    assert shift.running() == {"v4"} and shift.release().status.live == V4 and shift.paused
+
+
+@story
+async def test_what_is_finished_while_paused_never_comes_up_and_says_so(shift: Guarded) -> None:
+    shift.shop.change(progressDeadlineSeconds=30)
+    await seconds(shift, 2)
+    await _fought_over(shift)
+    shift.shop.sick["v1"] = 99
+    await _heals(shift, "v2", lambda: shift.guard()[1] == "ProgressDeadlineExceeded")
+    assert {version_of(p) for p in shift.shop.in_traffic()} == {"v2"}, "what serves goes as v1 becomes available"
+    assert len(shift.shop.in_traffic()) == 3
+    shift.shop.sick.clear()
+    await shift.until("v1 is back", lambda: shift.running() == {"v1"})
+    await shift.until_guarded()
+
+
+@story
+async def test_the_end_of_the_guard_meanwhile_leaves_no_pod_that_nobody_owns(shift: Guarded) -> None:
+    await _fought_over(shift, start_up=9)
+    shift.edit(guard=None, version="v1", images={"answers": "shop:v1"})
+    await shift.until("v1 alone runs", lambda: shift.running() == {"v1"})
+    assert (shift.paused, shift.written, len(shift.pods())) == (False, "v1", 4)
+
+
+@story
+async def test_a_release_that_is_deleted_meanwhile_leaves_no_pod_that_nobody_owns(shift: Guarded) -> None:
+    await _fought_over(shift, start_up=9)
+    shift.shop.cluster.remove(RELEASES, NS, "answers")
+    await shift.until("v1 alone runs", lambda: shift.running() == {"v1"})
+    assert (shift.paused, shift.written, len(shift.pods())) == (False, "v1", 4)
+
+
+@story
+async def test_retry_meanwhile_rolls_out_as_before(shift: Guarded) -> None:
+    await _fought_over(shift, start_up=9)
     shift.shop.annotate(RELEASES, "answers", retry="1")
     await shift.until("v1 is back", lambda: shift.running() == {"v1"})
+    await shift.until_guarded()
+    assert len(shift.pods()) == 4
+
+
+@story
+async def test_what_was_undone_comes_back_as_a_canary_when_its_template_is_written_again(shift: Guarded) -> None:
+    shift.shop.set_image("v4", manager="helm")
+    await shift.until("v4 is promoted", lambda: shift.target() == ("v4", "Promoted"), most=200)
+    await shift.until_guarded()
+    shift.shop.annotate(RELEASES, "answers", undo="v4")
+    await shift.until("v1 is back", lambda: shift.running() == {"v1"})
+    await shift.until_guarded()
+    assert shift.written == "v1" and shift.target() == ("v1", "Promoted")
+    shift.ran.clear()
+    shift.shop.set_image("v4", manager="helm")
+    await shift.until("v4 is tried again", lambda: shift.target()[0] == "v4" and bool(shift.shop.open_canaries()))
+    assert "v4" not in shift.ran
 
 
 @story
@@ -356,6 +498,24 @@ async def _rolled_back(shift: Guarded) -> None:
     await seconds(shift, 3)
 
 
+async def _fought(shift: Guarded) -> None:
+    await shift.adopt()
+    await shift.until_guarded()
+    shift.shop.start_up = 4
+    shift.shop.set_image("v2")
+    shift.by_others(paused=False)
+    healed = False
+
+    def over() -> bool:
+        nonlocal healed
+        healed = healed or shift.guard()[1] == "RollsOutPaused"
+        return healed and shift.running() == {"v1"} and shift.guard() == ("True", "Guarded")
+
+    await shift.until("v1 is being written back", lambda: ("v1", False) in shift.patches())
+    await _heals(shift, "v2", over)
+    await seconds(shift, 3)
+
+
 def _end(shift: Guarded) -> Any:
     status = shift.release().status
     blocked = sorted(r.version for r in status.revisions if r.blocked)
@@ -368,6 +528,7 @@ def _end(shift: Guarded) -> Any:
         pytest.param(_promoted, {"v1", "v4"}, id="a promotion"),
         pytest.param(_rejected_and_let_go, {"v1"}, id="a rejection, and the end of the guard"),
         pytest.param(_rolled_back, {"v1", "v2"}, id="a push past the guard, rolled back, and written again"),
+        pytest.param(_fought, {"v1", "v2"}, id="a rollback that a tool keeps breaking off"),
     ],
 )
 async def test_dying_at_any_write_it_ends_the_same(play: Callable[[Guarded], Awaitable[None]], ran: set[str]) -> None:

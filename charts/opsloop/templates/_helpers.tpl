@@ -198,10 +198,10 @@ helm.sh/hook-delete-policy: before-hook-creation,hook-succeeded
   resources: [controllerrevisions]  # stored pod templates
   verbs: [get, list, create, delete]
 - apiGroups: [apps]
-  resources: [replicasets]  # their names tell the pods of revisions apart in an SLI; delete: those without pods of a guarded Deployment
+  resources: [replicasets]  # their names tell the pods of revisions apart in an SLI; delete: those that no template of a guarded Deployment may scale up
   verbs: [list, delete]
 - apiGroups: [""]
-  resources: [pods]  # create, delete: quarantined pods that prove a regression case
+  resources: [pods]  # create, delete: quarantined pods that prove a regression case; delete: of a guarded Deployment, after their ReplicaSet
   verbs: [list, create, delete]
 - apiGroups: [""]
   resources: [pods/status]  # the readiness gate of canary pods

@@ -75,11 +75,13 @@ class Api(FakeCluster):
         """As the port."""
         return await self._sent("apply", resource, namespace, body, super().apply)
 
-    async def delete(self, resource: Resource, namespace: str, name: str, uid: str = "", version: str = "") -> None:
+    async def delete(
+        self, resource: Resource, namespace: str, name: str, uid: str = "", version: str = "", orphan: bool = False
+    ) -> None:
         """As the port."""
         self.requests[f"delete {resource.plural}"] += 1
         await asyncio.sleep(ANSWER)
-        await super().delete(resource, namespace, name, uid, version)
+        await super().delete(resource, namespace, name, uid, version, orphan)
         self.writes.clear()
 
     async def _sent(self, verb: str, resource: Resource, namespace: str, body: Object, effect: Any) -> Object:

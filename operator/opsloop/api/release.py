@@ -417,6 +417,14 @@ class Guarding(Model):
         ge=0,
         description="How often another template was written meanwhile, and answered by pausing the Deployment.",
     )
+    answered_generation: int = Field(
+        default=0, ge=0, description="Generation of the Deployment that was answered last: each write counts once."
+    )
+    orphaned: list[Annotated[str, Field(max_length=64)]] = Field(
+        default_factory=list,
+        max_length=32,
+        description="Values of pod-template-hash whose ReplicaSets were deleted while their pods go one by one.",
+    )
     resumed: int = Field(
         default=0,
         ge=0,

@@ -53,11 +53,20 @@ class SetPaused:
 
 @dataclass(frozen=True, slots=True)
 class DeleteReplicaSet:
-    """Deletes a ReplicaSet without pods, if it still is that very one as it was observed."""
+    """Deletes a ReplicaSet, if it still is that very one as it was observed. Its pods stay, without an owner (`orphan`), or
+    it has none."""
 
     name: str
     uid: str
     version: str
+    orphan: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class DeletePods:
+    """Deletes pods of the user's Deployment that have no owner any more; `pods` are their names and UIDs."""
+
+    pods: tuple[tuple[str, str], ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -392,7 +401,7 @@ class StopQuarantine:
 
 
 Action = (
-    SetTemplate | ScaleDeployment | StartJob | EndJob | CallWebhook | SetPaused | DeleteReplicaSet | EnsureRevision | EnsureCanary | DeleteCanary | SetGates | RunEvals | AskLive | AskAgain | ForgetLive | StopEvals | CreateIncident | DeleteIncident
+    SetTemplate | ScaleDeployment | StartJob | EndJob | CallWebhook | SetPaused | DeleteReplicaSet | DeletePods | EnsureRevision | EnsureCanary | DeleteCanary | SetGates | RunEvals | AskLive | AskAgain | ForgetLive | StopEvals | CreateIncident | DeleteIncident
     | FileToLedger | MoveAlerts | StoreTicketQueue | TakeTickets | NoteLooked | StoreTaught | TellAnswers | StoreExperience | DeleteInboxEntries | SendPage | KeepPage | WithdrawPage
     | StorePostmortem | CreateEvalCase | StartQuarantine | ProbeQuarantine | CompareQuarantine | StopQuarantine
 )  # fmt: skip

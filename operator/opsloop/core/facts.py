@@ -52,6 +52,17 @@ class SetFacts:
     created_at: datetime
     ready: int = 0
     available: int = 0
+    revision: int = 0  # of the Deployment: the highest is that of the template which was rolled out last
+    hash: str = ""  # pod-template-hash
+
+
+@dataclass(frozen=True, slots=True)
+class OrphanFacts:
+    """A pod whose ReplicaSet opsloop deleted without it; it serves until it is deleted as well."""
+
+    name: str
+    uid: str
+    ready: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +75,9 @@ class GuardFacts:
     paused: bool = False
     paused_by: str = ""  # field manager that paused it
     sets: tuple[SetFacts, ...] = ()  # oldest first
+    generation: int = 0  # of the Deployment: every write of its spec is another one
+    orphans: tuple[OrphanFacts, ...] = ()  # of the ReplicaSets in status.guard.orphaned that are gone
+    may_lack: int = 0  # pods that may be unavailable in a rollout, by the Deployment's strategy
 
     @property
     def ours(self) -> bool:

@@ -86,9 +86,11 @@ class Writer(Protocol):
         """Server-side apply (field manager opsloop, force) of an object that opsloop owns."""
         ...
 
-    async def delete(self, resource: Resource, namespace: str, name: str, uid: str = "", version: str = "") -> None:
+    async def delete(
+        self, resource: Resource, namespace: str, name: str, uid: str = "", version: str = "", orphan: bool = False
+    ) -> None:
         """Delete in the background; NotFound is success. With `uid`, only that very object: another one is success too.
-        With `version`, only at that resourceVersion: any other is a Conflict."""
+        With `version`, only at that resourceVersion: any other is a Conflict. `orphan`: what it owns stays."""
         ...
 
     async def json_patch(

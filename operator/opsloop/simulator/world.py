@@ -290,6 +290,8 @@ class World:
             self.controllers.touch()
         if obj["kind"] == "Pod":
             self.controllers.forget(obj["metadata"]["name"])
+        elif obj["kind"] == "ReplicaSet":
+            self.controllers.touch()
 
     # people and tools
 

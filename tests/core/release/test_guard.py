@@ -95,7 +95,8 @@ RECREATED = replace(one_set("v1", 4), template=TEMPLATES[V1])
         pytest.param(situation(seen("v3", runs="v3", paused=False, settled=False), status_with(PROMOTING, live=V4, guard=ROLLING_V4)), [(True, "", V3)], ("True", "GuardRollsOut"), id="another template meanwhile is answered by pausing"),
         pytest.param(situation(seen("v3", one_set("v1", 2), one_set("v4", 2), runs="v4", settled=False), status_with(PROMOTING, live=V4, guard=Guarding(rolling=V4, since=at(90), held=V3, answered=1))), [(False, "v4", V4)], ("True", "GuardRollsOut"), id="then what was under way goes on"),
         pytest.param(situation(seen("v4", runs="v4", paused=False), status_with(PROMOTING, live=V4, guard=Guarding(rolling=V4, since=at(90), held=V3))), [(True, "v3", V3)], ("True", "GuardRollsOut"), id="and theirs is put back by the write that pauses"),
-        pytest.param(situation(seen("v3", one_set("v1", 2), one_set("v4", 2), runs="v4", settled=False), status_with(PROMOTING, live=V4, guard=Guarding(rolling=V4, since=at(90), held=V3, answered=CONTEST))), [], ("False", "GuardContested"), id="answered too often it is contested"),
+        pytest.param(situation(seen("v3", one_set("v1", 2), one_set("v4", 2), runs="v4", settled=False), status_with(PROMOTING, live=V4, guard=Guarding(rolling=V4, since=at(90), held=V3, answered=CONTEST))), [], ("True", "RollsOutPaused"), id="answered too often it is finished while paused"),
+        pytest.param(situation(seen("v3", one_set("v1", 2), one_set("v3", 2), runs="v1", settled=False), status_with(PROMOTING, live=V4, guard=Guarding(rolling=V4, since=at(90), held=V3, answered=CONTEST))), [], ("False", "GuardContested"), id="or contested, where Kubernetes has made no ReplicaSet of it"),
         pytest.param(situation(seen("v4", one_set("v1", 2), one_set("v4", 2), runs="v4", settled=False), status_with(PROMOTING, live=V4, guard=Guarding(rolling=V4, since=at(90), held=V3, answered=CONTEST))), [(False, "", V4)], ("True", "GuardRollsOut"), id="until the other side gives in"),
         pytest.param(situation(seen("v3", one_set("v1", 2), one_set("v4", 2), runs="v4", settled=False), status_with(PROMOTING, live=V4, guard=Guarding(rolling=V4, since=at(90), held=V3, answered=CONTEST)), guarded({"retry": "2"})), [(False, "v4", V4)], ("True", "GuardRollsOut"), id="or a person says retry"),
         pytest.param(situation(seen("v4", one_set("v1", 2), one_set("v3", 2), settled=False), at_rest(known=(ADOPTED, TRIED, revision("v3", "Canaried", blocked=BLOCK)))), [(False, "v1", V1)], ("True", "GuardRollsOut"), id="pods of a rejected revision beside live's are answered at once, also with a canary on its way"),
@@ -187,7 +188,8 @@ def test_a_rollback_that_is_broken_off_goes_on_from_where_it_is(written_back: st
     given_ = situation(mixed, rolling, incidents=(incident_with_rollback(),))
     assert [(a.paused, a.digest) for a in actions_of(given_, SetPaused)] == [(False, V1)]
     contested = rolling.model_copy(update={"guard": TO_V1.model_copy(update={"answered": CONTEST})})
-    after = status_after(situation(mixed, contested, incidents=(incident_with_rollback(),)))
+    bad_only = seen(written_back, one_set("v2", 4), settled=False)
+    after = status_after(situation(bad_only, contested, incidents=(incident_with_rollback(),)))
     assert after.rollback is not None and (after.rollback.state, after.rollback.reason) == ("Failed", "GuardContested")
 
 

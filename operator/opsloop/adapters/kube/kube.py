@@ -121,10 +121,13 @@ class Kube:
         path = _path(resource, namespace, body["metadata"]["name"])
         return await self._write("patch", "PATCH", path, resource, _typed(resource, body), APPLY, {"force": "true"})
 
-    async def delete(self, resource: Resource, namespace: str, name: str, uid: str = "", version: str = "") -> None:
+    async def delete(
+        self, resource: Resource, namespace: str, name: str, uid: str = "", version: str = "", orphan: bool = False
+    ) -> None:
         """Delete in the background; NotFound is success. With `uid`, only that very object: another one there is success.
-        With `version`, only at that resourceVersion: any other is a Conflict."""
-        body: Object = {"kind": "DeleteOptions", "apiVersion": "v1", "propagationPolicy": "Background"}
+        With `version`, only at that resourceVersion: any other is a Conflict. `orphan`: what it owns stays."""
+        propagation = "Orphan" if orphan else "Background"
+        body: Object = {"kind": "DeleteOptions", "apiVersion": "v1", "propagationPolicy": propagation}
         if uid or version:
             wanted = {"uid": uid, "resourceVersion": version}
             body["preconditions"] = {field: value for field, value in wanted.items() if value}

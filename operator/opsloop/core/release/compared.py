@@ -42,16 +42,19 @@ def drift(facts: ReleaseFacts, status: ReleaseStatus) -> Finding | None:
         if live.reason == "Drifted":
             return True, CHANGED_BY_HAND, by_hand
         return False, SHIPPING, f"live is {live.version}; {asked(facts, status).version} is on its way"
-    return True, *_why_not(status, live, target, by_hand)
+    return True, *_why_not(facts, status, live, target, by_hand)
 
 
-def _why_not(status: ReleaseStatus, live: Revision, target: Target, by_hand: str) -> tuple[str, str]:
+def _why_not(
+    facts: ReleaseFacts, status: ReleaseStatus, live: Revision, target: Target, by_hand: str
+) -> tuple[str, str]:
     """(reason, message): why live is another revision than an ended target."""
     both = f"live is {live.version}, the spec asks for {target.version}"
     record = status.rollback
     if record and (record.from_digest, record.to_digest) == (target.digest, live.digest):
         if not record.incident:
-            return UNDONE, f"{both}, from which a person went back; to try it again, as a canary: opsloop.dev/retry"
+            again = "write its template again" if facts.release.spec.guard else "opsloop.dev/retry"
+            return UNDONE, f"{both}, from which a person went back; to try it again, as a canary: {again}"
         return ROLLED_BACK, f"{both}, which was rolled back for {record.incident}"
     if live.reason == "Drifted":
         return CHANGED_BY_HAND, by_hand

@@ -9,19 +9,18 @@ from datetime import timedelta
 
 from opsloop.api.release import Guarding, Revision
 from opsloop.core import conditions
-from opsloop.core.actions import DeleteReplicaSet, EnsureRevision, SetPaused, SetTemplate
+from opsloop.core.actions import DeletePods, DeleteReplicaSet, EnsureRevision, SetPaused, SetTemplate
 from opsloop.core.facts import GuardFacts, WorkloadFacts
-from opsloop.core.release import ReleaseBuilder, guarding, revisions, rollout_state, serving
+from opsloop.core.release import ReleaseBuilder, guarding, restart, revisions, rollout_state, serving, settling
 from opsloop.core.release.admission import was_stored_instead
 from opsloop.core.release.giving_way import failed
-from opsloop.core.release.guarding import LIMIT
+from opsloop.core.release.guarding import GUARDED, LIMIT
 from opsloop.core.release.pods import TICK, clear_canary
 from opsloop.core.release.rollout_state import Obstacle
 from opsloop.core.release.target import cancel, ended
 from opsloop.names import RETRY
 
 # Named reasons
-GUARDED = "Guarded"  # the Deployment is paused at rest: a changed template is canaried
 GUARD_ROLLS_OUT = "GuardRollsOut"  # the Deployment is unpaused for a revision that may run; another one would be paused
 ADOPTION_WAITS = "AdoptionWaits"  # the Deployment is paused as soon as all its pods are of one ReplicaSet
 PAUSED_BY_OTHERS = "PausedByOthers"  # somebody else had paused the Deployment: opsloop never unpauses that
@@ -69,8 +68,9 @@ def _answer(builder: ReleaseBuilder, workload: WorkloadFacts, guard: GuardFacts,
     """Another template was written while one is rolled out: paused at once; theirs is kept, to be put back afterwards."""
     builder.safety(SetPaused(workload.name, guard.own_digest, True, guard.digest))
     held = _held(builder, guard)
-    counts = guarding.is_wanted(builder.status, now.rolling)
-    builder.set(guard=now.model_copy(update={"held": held, "answered": now.answered + counts}))
+    counts = guarding.is_wanted(builder.status, now.rolling) and guard.generation != now.answered_generation
+    changes = {"held": held, "answered": now.answered + counts, "answered_generation": guard.generation}
+    builder.set(guard=now.model_copy(update=changes))
     who = workload.manager or "an unknown manager"
     text = (
         f"{who} wrote another template while {_version(builder, now.rolling)} is rolled out: the Deployment is paused"
@@ -92,6 +92,8 @@ def _let_go(builder: ReleaseBuilder, workload: WorkloadFacts, guard: GuardFacts)
         builder.condition(GUARDED, True, facts.stop.named_reason, facts.stop.sentence)
         return True
     put_back = guard.digest != workload.digest
+    if guard.orphans:  # nobody would see to them any more
+        builder.execute(DeletePods(tuple((one.name, one.uid) for one in guard.orphans)))
     builder.execute(unpaused(workload.name, guard, workload))
     text = f"the Deployment goes on with {_version(builder, workload.digest)}, which runs"
     if put_back:
@@ -126,6 +128,7 @@ def keep(builder: ReleaseBuilder, workload: WorkloadFacts) -> None:
         _paused(builder, workload, guard)
     else:
         _unpaused(builder, workload, guard)
+    settling.sweep(builder, workload, guard)
 
 
 def _with_unpausing(builder: ReleaseBuilder, workload: WorkloadFacts, guard: GuardFacts) -> None:
@@ -139,7 +142,7 @@ def _with_unpausing(builder: ReleaseBuilder, workload: WorkloadFacts, guard: Gua
         return
     if now.rolling == write.digest and now.answered > LIMIT and guard.digest != write.digest:
         builder.exchange(write)
-        _contested(builder, workload, now)
+        _finish(builder, workload, guard, write.digest)
         return
     promoted = target is not None and (target.state, target.digest) == ("Promoting", write.digest) == (
         "Promoting",
@@ -163,6 +166,8 @@ def _paused(builder: ReleaseBuilder, workload: WorkloadFacts, guard: GuardFacts)
     now, status = guarding.state(builder.status), builder.status
     if any(isinstance(a, SetPaused) for a in builder.actions):
         _told_rolling(builder, workload)
+    elif any(isinstance(a, DeleteReplicaSet) for a in builder.actions):
+        return  # it is being finished while paused
     elif now.rolling and guarding.is_wanted(status, now.rolling) and not guarding.is_done(guard, now.rolling):
         _go_on(builder, workload, guard, now)
     elif _is_mixed(builder, workload, guard):
@@ -174,18 +179,29 @@ def _paused(builder: ReleaseBuilder, workload: WorkloadFacts, guard: GuardFacts)
 
 
 def _go_on(builder: ReleaseBuilder, workload: WorkloadFacts, guard: GuardFacts, now: Guarding) -> None:
-    """The rollout that was broken off by another template goes on, at most LIMIT times, and where the other side gave in."""
+    """The rollout that was broken off by another template goes on; from the third time on without a write of the template."""
     if now.answered > LIMIT and guard.digest != now.rolling:
-        _contested(builder, workload, now)
+        _finish(builder, workload, guard, now.rolling)
     else:
         _roll_again(builder, workload, guard, now.rolling)
+
+
+def _finish(builder: ReleaseBuilder, workload: WorkloadFacts, guard: GuardFacts, to: str) -> None:
+    """While paused where that is possible; else it is contested, or tried anew for another revision than the one before."""
+    now = guarding.state(builder.status)
+    if settling.settle(builder, workload, guard, to):
+        return
+    if to != now.rolling:
+        _roll_again(builder, workload, guard, to)
+    else:
+        _contested(builder, workload, now)
 
 
 def _restore(builder: ReleaseBuilder, workload: WorkloadFacts, guard: GuardFacts, now: Guarding) -> None:
     """Pods of two revisions, or none of live's: what serves is rolled out again. A canary that is on its way ends it itself."""
     target, serves = builder.status.target, serving.serving(builder.status)
     ends_itself = target is not None and target.is_active
-    if now.answered > LIMIT and guard.digest != workload.digest:
+    if guarding.is_contested(guard, now) and not guard.orphans:
         _contested(builder, workload, now)
     elif (
         serves is None
@@ -195,6 +211,8 @@ def _restore(builder: ReleaseBuilder, workload: WorkloadFacts, guard: GuardFacts
         builder.condition(
             GUARDED, True, GUARDED, "pods are of two revisions; a changed template is canaried beside them"
         )
+    elif now.answered > LIMIT and guard.digest != serves.digest:
+        _finish(builder, workload, guard, serves.digest)
     else:
         _roll_again(builder, workload, guard, serves.digest)
 
@@ -212,7 +230,11 @@ def _roll_again(builder: ReleaseBuilder, workload: WorkloadFacts, guard: GuardFa
         return
     template, held = None, now.held
     if guard.digest != digest:
-        template, held = builder.facts.templates.get(digest), _held(builder, guard)
+        begun = guarding.rolled(guard, digest) if digest == now.rolling else None
+        template = (
+            begun.template if begun else builder.facts.templates.get(digest)
+        )  # with its stamps, where it has some
+        held = _held(builder, guard)
         if template is None:
             builder.condition(GUARDED, False, conditions.TEMPLATE_MISSING, "the template that may run is not stored")
             return
@@ -225,10 +247,14 @@ def _roll_again(builder: ReleaseBuilder, workload: WorkloadFacts, guard: GuardFa
 
 def _rest(builder: ReleaseBuilder, workload: WorkloadFacts, guard: GuardFacts, now: Guarding) -> None:
     """All pods are of one revision and the Deployment is paused: what was under way is over, a contest is not."""
-    if now.answered > LIMIT and guard.digest != now.rolling:
+    if guarding.is_contested(guard, now):
         _contested(builder, workload, now)
         return
-    builder.set(guard=Guarding(retry=now.retry, resumed=now.resumed, resumed_at=now.resumed_at))
+    if now.rolling and restart.is_under_way(builder.status):
+        _told_rolling(builder, workload)  # its count of answers stands until its stamp was seen, or it has failed
+        return
+    kept = ("retry", "resumed", "resumed_at", "orphaned")
+    builder.set(guard=Guarding(**{field: getattr(now, field) for field in kept}))
     for one in guarding.in_the_way(guard, builder.status.live):
         builder.execute(DeleteReplicaSet(one.name, one.uid, one.version))
     text = "the Deployment is paused at rest: a changed template is canaried, and no pod runs it before"
@@ -318,7 +344,7 @@ def _contested(builder: ReleaseBuilder, workload: WorkloadFacts, now: Guarding) 
 
 def _is_mixed(builder: ReleaseBuilder, workload: WorkloadFacts, guard: GuardFacts) -> bool:
     """Pods are not all of one ReplicaSet; or pods are wanted and no ReplicaSet of live is there to start them."""
-    if len(guard.with_pods) > 1:
+    if len(guard.with_pods) + bool(guard.orphans) > 1:
         return True
     gone = not any(one.digest == builder.status.live for one in guard.sets)
     return bool(workload.replicas) and not guard.with_pods and gone

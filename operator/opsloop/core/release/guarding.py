@@ -7,7 +7,12 @@ from opsloop.api.release import Guarding, ReleaseStatus
 from opsloop.core.facts import GuardFacts, ReleaseFacts, SetFacts
 from opsloop.core.release.revisions import canonical
 
-LIMIT = 2  # so many times another template is answered by pausing, and the rollout goes on; then it is contested
+# Named reasons
+GUARDED = "Guarded"  # the Deployment is paused at rest: a changed template is canaried
+
+LIMIT = (
+    2  # so many times another template is answered by pausing and writing; then the rollout is finished while paused
+)
 
 
 def state(status: ReleaseStatus) -> Guarding:
@@ -31,7 +36,19 @@ def running(sets: Sequence[SetFacts], live: str = "", rolling: str = "") -> SetF
 
 def is_done(guard: GuardFacts, digest: str) -> bool:
     """True where every pod is of this revision, by one ReplicaSet."""
-    return len(guard.with_pods) <= 1 and all(one.digest == digest for one in guard.with_pods)
+    owned = len(guard.with_pods) <= 1 and all(one.digest == digest for one in guard.with_pods)
+    return owned and not guard.orphans
+
+
+def rolled(guard: GuardFacts, digest: str) -> SetFacts | None:
+    """The ReplicaSet of this revision that Kubernetes rolled out last: of several, those with other stamps are older."""
+    own = [one for one in guard.sets if one.digest == digest]
+    return max(own, key=lambda one: (one.revision, one.created_at), default=None)
+
+
+def is_contested(guard: GuardFacts, now: Guarding) -> bool:
+    """True where another template was written too often, and no ReplicaSet is there by which the rollout could be finished."""
+    return now.answered > LIMIT and guard.digest != now.rolling and rolled(guard, now.rolling) is None
 
 
 def is_wanted(status: ReleaseStatus, digest: str) -> bool:
@@ -49,7 +66,7 @@ def is_busy(facts: ReleaseFacts, status: ReleaseStatus) -> bool:
     guard, rolling = facts.workload.guard if facts.workload else None, state(status).rolling
     if guard is None or not facts.release.spec.guard or not rolling or not is_wanted(status, rolling):
         return False
-    return not (guard.ours and is_done(guard, rolling)) and state(status).answered <= LIMIT
+    return not (guard.ours and is_done(guard, rolling)) and not is_contested(guard, state(status))
 
 
 def is_restamped(guard: GuardFacts, template: Mapping[str, Any]) -> bool:
@@ -65,9 +82,12 @@ def in_the_way(guard: GuardFacts, live: str) -> tuple[SetFacts, ...]:
     own = max(
         (one for one in guard.sets if one.digest == live), key=lambda one: (one.pods, one.created_at), default=None
     )
-    if own is None:
-        return ()
-    stands = guard.digest != live
+    return before(guard, own) if own is not None else ()
+
+
+def before(guard: GuardFacts, own: SetFacts) -> tuple[SetFacts, ...]:
+    """The ReplicaSets without pods that Kubernetes would scale up before this one."""
+    stands = guard.digest != own.digest
     return tuple(
         one
         for one in guard.sets

@@ -8,7 +8,7 @@ from datetime import timedelta
 from typing import Any
 
 from opsloop.api.meta import format_time
-from opsloop.api.release import Command
+from opsloop.api.release import Command, ReleaseStatus
 from opsloop.core.actions import SetTemplate
 from opsloop.core.facts import WorkloadFacts
 from opsloop.core.release import ReleaseBuilder, revisions
@@ -34,8 +34,14 @@ def restart(builder: ReleaseBuilder, workload: WorkloadFacts) -> None:
     if value:
         _take(builder, workload, value)
     command = find(builder.status, "restart")
-    if command is not None and command.reason == RESTARTING:
+    if command is not None and is_under_way(builder.status):
         _carry_out(builder, workload, command)
+
+
+def is_under_way(status: ReleaseStatus) -> bool:
+    """True until the stamp of the last order was seen on the Deployment, or it has failed."""
+    command = find(status, "restart")
+    return command is not None and command.reason == RESTARTING
 
 
 def _take(builder: ReleaseBuilder, workload: WorkloadFacts, value: str) -> None:
@@ -64,7 +70,9 @@ def _carry_out(builder: ReleaseBuilder, workload: WorkloadFacts, command: Comman
     refusal = refusal_of(builder.facts, "template", workload.digest)
     if refusal is not None and refusal.again_at <= command.at:
         refusal = None  # of a write before this order: it is worth another try
-    if stamp_of(workload.template) == stamp:
+    if stamp_of(workload.template) == stamp and workload.guard is not None and not workload.rollout.observed:
+        builder.look_again(TICK)  # a tool may write over it before Kubernetes has made a ReplicaSet of it
+    elif stamp_of(workload.template) == stamp:
         _end(builder, command, OBEYED, "the pods of live start anew, by the Deployment's own strategy")
         builder.event("Restarted", f"{workload.name}: its pods start anew, as ordered")
     elif workload.digest != command.digest:

@@ -1,7 +1,7 @@
 """A person's order to go back: live's template is replaced by that of an earlier revision, at once and without a canary.
 
-The revision that is left is not blocked: who undid it may be wrong about it. It comes back by a changed spec or by `retry`, and
-then as a canary. A revision that is blocked is never gone back to.
+The revision that is left is not blocked: who undid it may be wrong about it. It comes back by a changed spec or by `retry`, or
+on a guarded Deployment when its template is written again, and then as a canary. A revision that is blocked is never gone back to.
 """
 
 from opsloop.api.release import Revision, RollbackRecord

@@ -72,9 +72,13 @@ async def undo(arguments: argparse.Namespace, cluster: Cluster) -> int:
         raise Invalid(f"{arguments.release} has no live revision yet: opsloop status {arguments.release}")
     to = f"/{revision_of(release, arguments.to).digest}" if arguments.to else ""
     code = await _order(arguments, cluster, "undo", f"{status.live}{to}")
-    say(
-        f"the spec still asks for {version_asked(release)}; it comes back by a changed spec, or: opsloop retry {arguments.release}"
-    )
+    asked, target = version_asked(release), status.target
+    if release.spec.guard and (target is None or target.digest == status.live):
+        say(f"its template is taken off the Deployment; {asked} comes back, as a canary, when that is written again")
+    else:
+        what = "template that stands is still of" if release.spec.guard else "spec still asks for"
+        how = "another template" if release.spec.guard else "a changed spec"
+        say(f"the {what} {asked}; it comes back by {how}, or: opsloop retry {arguments.release}")
     return code
 
 

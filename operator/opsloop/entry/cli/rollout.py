@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from opsloop.api.release import Release
 from opsloop.core import conditions
-from opsloop.core.release import identity
+from opsloop.core.release import identity, revisions
 from opsloop.core.release.asked import version_asked
 from opsloop.core.release.outcome import WAITING_FOR_PODS
 from opsloop.core.release.target import asked_retry
@@ -71,7 +71,7 @@ def end_of(release: Release, version: str) -> End | None:
     """How the rollout of this version ended; None while it is under way, or its status is of an older spec."""
     status, target = release.status, release.status.target
     if release.spec.guard and version_asked(release) != version:
-        return None  # its template was not seen yet
+        return _left(release, version)  # else its template was not seen yet
     if not release.spec.guard and release.spec.version != version:
         return End(SUPERSEDED, f"the spec asks for {release.spec.version}, not for {version}")
     if status.observed_generation < release.metadata.generation or not _answers(release):
@@ -88,6 +88,21 @@ def end_of(release: Release, version: str) -> End | None:
             End(ROLLED_BACK, f"{version} is not live any more: {why}") if target else End(REFUSED, f"{version}: {why}")
         )
     return End(STATES.get(target.state, REFUSED), f"{version} was {target.state.lower()}: {why}")
+
+
+def _left(release: Release, version: str) -> End | None:
+    """The end of a version whose template a rollback has taken off a guarded Deployment."""
+    status, record = release.status, release.status.rollback
+    if record is None or record.state == "Refused" or status.target is None:
+        return None
+    left, to = (revisions.find(status.revisions, digest) for digest in (record.from_digest, record.to_digest))
+    if left is None or to is None or left.version != version or status.target.digest != to.digest:
+        return None
+    why = f"rolled back for {record.incident}" if record.incident else "a person had live go back"
+    text = (
+        f"{version} is not live any more: {why}, to {to.version}; it is tried again when its template is written again"
+    )
+    return End(ROLLED_BACK, text)
 
 
 async def _is_of_what_stands(cluster: Cluster, release: Release) -> bool:

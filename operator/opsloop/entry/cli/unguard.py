@@ -8,7 +8,7 @@ from opsloop.entry.cli.out import complain, say
 from opsloop.errors import Conflict, NotFound
 from opsloop.names import FIELD_MANAGER
 from opsloop.shell.evidence.sources import Cluster
-from opsloop.shell.ports import DEPLOYMENTS, RELEASES, Object
+from opsloop.shell.ports import DEPLOYMENTS, PODS, RELEASES, Object
 from opsloop.shell.reconcile import guarded
 from opsloop.shell.watch.cache import paused_manager
 
@@ -56,6 +56,8 @@ async def _let_go(cluster: Cluster, deployment: Object) -> bool:
     meta = deployment["metadata"]
     patch = await guarded.end_of_guard(cluster, deployment)
     try:
+        for pod in await guarded.without_owner(cluster, deployment):
+            await cluster.delete(PODS, meta["namespace"], pod.name, pod.uid)
         await cluster.json_patch(DEPLOYMENTS, meta["namespace"], meta["name"], patch)
     except (Conflict, NotFound) as error:
         say(f"{_name(deployment)}: {error}; it is looked at again")

@@ -24,6 +24,7 @@ from opsloop.core.actions import (
     DeleteCanary,
     DeleteInboxEntries,
     DeleteIncident,
+    DeletePods,
     DeleteReplicaSet,
     EndJob,
     EnsureCanary,
@@ -196,11 +197,15 @@ def _is_act(action: Action) -> bool:
         ProbeQuarantine,
         CompareQuarantine,
     )
-    return isinstance(action, acts) or _opens_gates(action) or _unpauses(action)
+    return isinstance(action, acts) or _opens_gates(action) or _unpauses(action) or _moves_pods(action)
 
 
 def _unpauses(action: Action) -> bool:
     return isinstance(action, SetPaused) and not action.paused
+
+
+def _moves_pods(action: Action) -> bool:
+    return isinstance(action, DeletePods) or (isinstance(action, DeleteReplicaSet) and action.orphan)
 
 
 async def _check_current(runtime: Runtime, kind: str, obj: Object) -> None:
@@ -248,7 +253,11 @@ async def execute(runtime: Runtime, namespace: str, obj: Object, action: Action)
         case SetPaused():
             await _unless_refused(runtime, obj, action, deployments.set_paused(runtime, namespace, obj, action))
         case DeleteReplicaSet():
-            await runtime.writer.delete(REPLICASETS, namespace, action.name, action.uid, action.version)
+            await runtime.writer.delete(
+                REPLICASETS, namespace, action.name, action.uid, action.version, orphan=action.orphan
+            )
+        case DeletePods():
+            await _each(runtime.writer.delete(PODS, namespace, name, uid) for name, uid in action.pods)
         case EnsureRevision():
             await _ensure_revision(runtime, namespace, action)
         case EnsureCanary():

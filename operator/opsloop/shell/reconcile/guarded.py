@@ -8,14 +8,16 @@ from typing import Any
 
 from opsloop.api.meta import parse_time
 from opsloop.api.release import Release, ReleaseStatus
-from opsloop.core.facts import GuardFacts, SetFacts
+from opsloop.core.facts import GuardFacts, OrphanFacts, SetFacts
 from opsloop.core.release import guarding, identity, revisions
-from opsloop.names import FIELD_MANAGER
-from opsloop.shell.ports import DEPLOYMENTS, RELEASES, REPLICASETS, Object, Reader
+from opsloop.core.release.availability import most_unavailable
+from opsloop.names import CANARY, FIELD_MANAGER
+from opsloop.shell.ports import DEPLOYMENTS, PODS, RELEASES, REPLICASETS, Object, Reader
 from opsloop.shell.runtime import Runtime
 from opsloop.shell.watch.cache import paused_by, paused_manager
 
 _HASH = "pod-template-hash"
+_REVISION = "deployment.kubernetes.io/revision"
 Templates = Mapping[str, Mapping[str, Any]]
 
 
@@ -24,7 +26,7 @@ async def seen(
 ) -> tuple[Object, GuardFacts | None]:
     """The Deployment as everything else shall see it, and what is written on it; (`stored`, None) of one without a guard.
 
-    ReplicaSets are listed while it is paused, once for each version of the Deployment.
+    ReplicaSets are listed while it is paused, once for each version of the Deployment, and pods while some have no owner.
     """
     by = paused_by(stored)
     paused = bool(stored["spec"].get("paused"))
@@ -33,26 +35,39 @@ async def seen(
         return stored, None
     template = stored["spec"]["template"]
     own = revisions.digest(template, release.spec.ignore_stamps)
-    sets = await _sets(runtime, release, stored) if paused and by == FIELD_MANAGER else ()
-    of = _identify(release, templates)
-    guard = GuardFacts(template, of(template), own, paused, by, tuple(_facts(one, of) for one in sets))
+    alone = guarding.state(release.status).orphaned
+    sets = await _sets(runtime, release, stored) if alone or (paused and by == FIELD_MANAGER) else ()
+    of, replicas = _identify(release, templates), stored["spec"].get("replicas", 1)
+    guard = GuardFacts(
+        template, of(template), own, paused, by, tuple(_facts(one, of) for one in sets),
+        generation=stored["metadata"].get("generation", 0),
+        orphans=tuple(await _orphans(runtime.reader, stored, sets, alone)),
+        may_lack=most_unavailable(stored["spec"].get("strategy"), replicas),
+    )  # fmt: skip
     if not guard.ours:
         return stored, guard
     return _view(stored, guard, release.status, templates), guard
 
 
-async def write_that_lets_go(reader: Reader, namespace: str, name: str) -> list[Object]:
-    """The JSON patch that ends guarding of a Deployment without a Release; empty where there is nothing to end.
+async def write_that_lets_go(reader: Reader, namespace: str, name: str) -> tuple[list[Object], list[OrphanFacts]]:
+    """The JSON patch that ends guarding of a Deployment without a Release, and the pods to delete before; empty where there
+    is nothing to end.
 
     Everything is read anew: a cache that is behind must not unpause what is guarded.
     """
     stored = await reader.get(DEPLOYMENTS, namespace, name)
     if not stored["spec"].get("paused") or paused_manager(stored).get("name") != FIELD_MANAGER:
-        return []
+        return [], []
     listed = await reader.list(RELEASES, namespace)
     if any(item["spec"]["workloadRef"]["name"] == name for item in listed):
-        return []
-    return await end_of_guard(reader, stored)
+        return [], []
+    return await end_of_guard(reader, stored), await without_owner(reader, stored)
+
+
+async def without_owner(reader: Reader, deployment: Object) -> list[OrphanFacts]:
+    """Pods of a Deployment that opsloop left paused whose ReplicaSet it deleted (`core.release.settling`): with the guard
+    nobody would see to them any more."""
+    return await _orphans(reader, deployment, await _owned(reader, deployment))
 
 
 async def end_of_guard(reader: Reader, deployment: Object) -> list[Object]:
@@ -89,6 +104,27 @@ async def _owned(reader: Reader, deployment: Object) -> list[Object]:
     return sorted(own, key=lambda one: (str(one["metadata"].get("creationTimestamp", "")), one["metadata"]["name"]))
 
 
+async def _orphans(
+    reader: Reader, deployment: Object, sets: Sequence[Object], hashes: Sequence[str] | None = None
+) -> list[OrphanFacts]:
+    """Pods of the Deployment's that no ReplicaSet owns, of these template hashes (None: of any), none of which has one."""
+    if hashes is not None and not hashes:
+        return []
+    owned = {one["metadata"].get("labels", {}).get(_HASH) for one in sets}
+    selector = deployment["spec"]["selector"].get("matchLabels") or {}
+    found = []
+    for pod in await reader.list(PODS, deployment["metadata"]["namespace"], selector):
+        meta, status = pod["metadata"], pod.get("status") or {}
+        labels = meta.get("labels") or {}
+        of = labels.get(_HASH, "")
+        nobodys = of and of not in owned and not meta.get("ownerReferences") and CANARY not in labels
+        if not nobodys or "deletionTimestamp" in meta or (hashes is not None and of not in hashes):
+            continue
+        ready = any(c["type"] == "Ready" and c["status"] == "True" for c in status.get("conditions") or ())
+        found.append(OrphanFacts(meta["name"], meta.get("uid", ""), ready))
+    return found
+
+
 def _identify(release: Release, templates: Templates) -> Any:
     """A function from a template to the digest of its revision: a known one, or its own."""
     ignored, history = release.spec.ignore_stamps, release.status.revisions
@@ -112,6 +148,8 @@ def _facts(one: Object, identify: Any) -> SetFacts:
         created_at=parse_time(meta["creationTimestamp"]),
         ready=status.get("readyReplicas", 0),
         available=status.get("availableReplicas", 0),
+        revision=int((meta.get("annotations") or {}).get(_REVISION, 0)),
+        hash=(meta.get("labels") or {}).get(_HASH, ""),
     )
 
 
@@ -128,6 +166,7 @@ def _view(stored: Object, guard: GuardFacts, live: ReleaseStatus, templates: Tem
     status = dict(stored.get("status") or {})
     template = runs.template if runs is not None else templates.get(live.live, guard.template)
     updated = runs.pods if runs is not None else 0
+    status["replicas"] = status.get("replicas", 0) + len(guard.orphans)  # they serve as well, of another revision
     conditions = [c for c in status.get("conditions") or [] if c.get("type") != "Progressing"]
     if updated == status.get("replicas", 0):  # paused after a rollout that was complete
         conditions.append({"type": "Progressing", "status": "True", "reason": "NewReplicaSetAvailable"})

@@ -17,7 +17,7 @@ from opsloop.core.incident.decide import decide as decide_incident
 from opsloop.core.release.decide import decide as decide_release
 from opsloop.core.runbook.decide import decide as decide_runbook
 from opsloop.errors import NotFound
-from opsloop.shell.ports import DEPLOYMENTS, Object, ObjectKey
+from opsloop.shell.ports import DEPLOYMENTS, PODS, Object, ObjectKey
 from opsloop.shell.reconcile import guarded, observe
 from opsloop.shell.reconcile.apply import KINDS, apply_decision
 from opsloop.shell.reconcile.garbage import collect_garbage
@@ -87,7 +87,10 @@ async def _let_go(runtime: Runtime, namespace: str, name: str) -> timedelta | No
     if await runtime.stops.stands(namespace):
         return AFTER_STOP
     with contextlib.suppress(NotFound):
-        if patch := await guarded.write_that_lets_go(runtime.reader, namespace, name):
+        patch, pods = await guarded.write_that_lets_go(runtime.reader, namespace, name)
+        for pod in pods:
+            await runtime.writer.delete(PODS, namespace, pod.name, pod.uid)
+        if patch:
             stored = await runtime.writer.json_patch(DEPLOYMENTS, namespace, name, patch)
             runtime.cache.put("Deployment", stored)
             log.info("deployment %s/%s: no Release guards it any more, it is unpaused", namespace, name)

@@ -184,18 +184,30 @@ class FakeCluster:
 
         return self._write("apply", resource, namespace, body["metadata"]["name"], body, effect)
 
-    async def delete(self, resource: Resource, namespace: str, name: str, uid: str = "", version: str = "") -> None:
+    async def delete(
+        self, resource: Resource, namespace: str, name: str, uid: str = "", version: str = "", orphan: bool = False
+    ) -> None:
         def effect() -> Object:
             key = (resource.plural, namespace, name)
             found = self._objects.get(key)
             if found and version not in ("", found["metadata"]["resourceVersion"]):
                 raise Conflict(f"{resource.plural} {namespace}/{name}: resourceVersion {version} is stale")
             if found and uid in ("", found["metadata"]["uid"]):
+                if orphan:
+                    self._orphan(namespace, name)
                 del self._objects[key]
                 self._applied.pop(key, None)
             return {}
 
         self._write("delete", resource, namespace, name, {"uid": uid}, effect)
+
+    def _orphan(self, namespace: str, owner: str) -> None:
+        """Pods of a ReplicaSet have no owner any more."""
+        for key, pod in list(self._objects.items()):
+            references = pod["metadata"].get("ownerReferences") or ()
+            if key[:2] == ("pods", namespace) and any(one["name"] == owner for one in references):
+                meta = {k: v for k, v in pod["metadata"].items() if k != "ownerReferences"}
+                self.seed({**pod, "metadata": meta})
 
     async def json_patch(
         self, resource: Resource, namespace: str, name: str, ops: Sequence[Object], dry_run: bool = False

@@ -65,9 +65,11 @@ class Gateway:
         """As the port says."""
         return await self._write(lambda: self._cluster.apply(resource, namespace, body))
 
-    async def delete(self, resource: Resource, namespace: str, name: str, uid: str = "", version: str = "") -> None:
+    async def delete(
+        self, resource: Resource, namespace: str, name: str, uid: str = "", version: str = "", orphan: bool = False
+    ) -> None:
         """As the port says."""
-        await self._write(lambda: self._cluster.delete(resource, namespace, name, uid, version))
+        await self._write(lambda: self._cluster.delete(resource, namespace, name, uid, version, orphan))
 
     async def json_patch(
         self, resource: Resource, namespace: str, name: str, ops: Sequence[Object], dry_run: bool = False

@@ -33,11 +33,13 @@ class WatchedCluster(FakeCluster):
         if before is not None:
             self.gone(before)
 
-    async def delete(self, resource: Resource, namespace: str, name: str, uid: str = "", version: str = "") -> None:
+    async def delete(
+        self, resource: Resource, namespace: str, name: str, uid: str = "", version: str = "", orphan: bool = False
+    ) -> None:
         """As the port says, and reported."""
         before = self.find(resource, namespace, name)
         try:
-            await super().delete(resource, namespace, name, uid, version)
+            await super().delete(resource, namespace, name, uid, version, orphan)
         finally:
             if before and self.find(resource, namespace, name) is None:
                 self.gone(before)

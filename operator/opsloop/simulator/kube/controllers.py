@@ -25,6 +25,7 @@ class _Life:
     born: float
     ip: str
     ready_since: float | None = None
+    left: str = ""  # the Deployment whose ReplicaSet was deleted without this pod
 
 
 class Controllers:
@@ -90,11 +91,36 @@ class Controllers:
                 self._run(pod)
             else:
                 self._stop(name)
+        self._collect(set(deployments))
         for replica_set in self._cluster.all("replicasets"):
             if replica_set["metadata"]["ownerReferences"][0]["name"] not in deployments:
                 self._cluster.remove(REPLICASETS, self._namespace, replica_set["metadata"]["name"])
         for deployment in deployments.values():
             self._sync(deployment)
+
+    def _collect(self, deployments: set[str]) -> None:
+        """Pods of a ReplicaSet that was deleted: they end with it, or live on as nobody's; a new one of the same template
+        adopts those."""
+        sets = {s["metadata"]["name"] for s in self._cluster.all("replicasets")}
+        for name, life in list(self._lives.items()):
+            if not life.hash:
+                continue
+            pod = self._cluster._objects.get((PODS.plural, self._namespace, name))
+            owned = bool(pod and pod["metadata"].get("ownerReferences"))
+            stands = f"{life.left or life.deployment}-{life.hash}" in sets
+            if life.left and stands and pod is not None:
+                life.deployment, life.left = life.left, ""
+                reference = self._reference(f"{life.deployment}-{life.hash}")
+                self._cluster.seed({**pod, "metadata": {**pod["metadata"], "ownerReferences": [reference]}})
+            elif life.deployment in deployments and not stands and owned:
+                self._stop(name)
+            elif life.deployment in deployments and not owned and not life.left:
+                life.deployment, life.left = "", life.deployment
+                self._dirty = True
+
+    @staticmethod
+    def _reference(owner: str) -> Object:
+        return {"apiVersion": "apps/v1", "kind": "ReplicaSet", "name": owner, "controller": True, "uid": owner}
 
     # pods
     def _run(self, pod: Object) -> None:
@@ -133,8 +159,12 @@ class Controllers:
         name = f"{owner}-{suffix(next(self._names))}"
         self._lives[name] = _Life(deployment["metadata"]["name"], hash_, self._now(), self._address())
         labels = {**template.get("metadata", {}).get("labels", {}), HASH: hash_}
-        reference = {"apiVersion": "apps/v1", "kind": "ReplicaSet", "name": owner, "controller": True, "uid": owner}
-        meta = {"name": name, "namespace": self._namespace, "labels": labels, "ownerReferences": [reference]}
+        meta = {
+            "name": name,
+            "namespace": self._namespace,
+            "labels": labels,
+            "ownerReferences": [self._reference(owner)],
+        }
         annotations = template.get("metadata", {}).get("annotations")
         if annotations:
             meta["annotations"] = dict(annotations)
