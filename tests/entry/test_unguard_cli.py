@@ -8,8 +8,10 @@ import pytest
 
 from opsloop.entry.cli import commands
 from opsloop.errors import Conflict
+from opsloop.names import CANARY
 from opsloop.shell.ports import DEPLOYMENTS, PODS
 from opsloop.simulator.fakes.cluster import FakeCluster
+from tests.builders.objects import template
 from tests.shell.reconcile.test_guarded import BY_OTHERS, RUNS, guards, paused
 from tests.sim.shop import NS
 
@@ -48,6 +50,26 @@ def test_pods_whose_replica_set_opsloop_deleted_go_with_the_guard() -> None:
     cluster = FakeCluster(paused(), *RUNS, pod("left", "gone"), pod("somebodys", "gone-too", **owned))
     assert run(cluster, "unguard") == 0
     assert cluster.find(PODS, NS, "left") is None and cluster.find(PODS, NS, "somebodys") is not None
+
+
+def test_canaries_go_out_of_traffic_before_they_are_deleted_and_nothing_else_does(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    mine = {CANARY: "answers"}
+    spec = {"selector": {"matchLabels": mine}, "template": template("shop:v4")}
+    canary = {
+        "kind": "Deployment",
+        "metadata": {"name": "answers-canary", "namespace": NS, "labels": mine},
+        "spec": spec,
+    }
+    pods = [{"kind": "Pod", "metadata": {"name": n, "namespace": NS, "labels": labels}, "spec": {}, "status": {"conditions": []}} for n, labels in (("c0", mine), ("l0", {"app": "answers"}))]  # fmt: skip
+    live = {"kind": "Deployment", "metadata": {"name": "other", "namespace": NS}, "spec": spec}
+    cluster = FakeCluster(canary, live, *pods)
+    assert run(cluster, "unguard", "--force") == 0 and cluster.writes == []
+    assert run(cluster, "unguard", "--force", "--canaries") == 0
+    assert [(w.verb, w.name) for w in cluster.writes] == [("patch_pod_condition", "c0"), ("delete", "answers-canary")]
+    assert "canary of Release answers" in capsys.readouterr().out
+    assert cluster.find(DEPLOYMENTS, NS, "other") is not None
 
 
 def test_what_a_release_guards_is_left_alone_and_named_unless_forced(capsys: pytest.CaptureFixture[str]) -> None:

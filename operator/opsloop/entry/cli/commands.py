@@ -241,7 +241,12 @@ def _unguard(commands: Commands) -> None:
         action="store_true",
         help="also those that a Release still guards: an operator would pause them again",
     )
-    add("--quiet", type=float, default=0.0, metavar="SECONDS", help="look again until nothing was paused for so long")
+    add(
+        "--canaries",
+        action="store_true",
+        help="also take canaries out of traffic and delete them: nobody would watch them",
+    )
+    add("--quiet", type=float, default=0.0, metavar="SECONDS", help="look again until nothing was found for so long")
     add("--kubeconfig", metavar="FILE", help="kubeconfig; default: the one that kubectl would use")
     add("--context", metavar="NAME", help="context of the kubeconfig")
     command.set_defaults(run=cli_unguard.unguard)

@@ -1,15 +1,20 @@
-"""`opsloop unguard`: unpauses Deployments that opsloop keeps paused, where no operator does it (any more)."""
+"""`opsloop unguard`: what an operator that is gone would still have to do: unpause what it keeps paused, and with
+`--canaries` take its canaries out of traffic."""
 
 import argparse
 import asyncio
+import contextlib
 import time
+from datetime import UTC, datetime
 
+from opsloop.api.meta import format_time
 from opsloop.entry.cli.out import complain, say
 from opsloop.errors import Conflict, NotFound
-from opsloop.names import FIELD_MANAGER
+from opsloop.names import CANARY, FIELD_MANAGER, GATE
 from opsloop.shell.evidence.sources import Cluster
 from opsloop.shell.ports import DEPLOYMENTS, PODS, RELEASES, Object
 from opsloop.shell.reconcile import guarded
+from opsloop.shell.reconcile.workloads import CLOSED
 from opsloop.shell.watch.cache import paused_manager
 
 PAUSE = 1.0  # seconds between two looks while an operator may still be ending
@@ -18,13 +23,17 @@ PAUSE = 1.0  # seconds between two looks while an operator may still be ending
 async def unguard(arguments: argparse.Namespace, cluster: Cluster) -> int:
     """Unpauses them with the template that runs, so that nothing moves. Exit code 2 where a Release still guards one.
 
-    `--quiet SECONDS` looks again until nothing was paused for so long: an operator that is ending may pause once more.
+    `--quiet SECONDS` looks again until nothing was found for so long: an operator that is ending may write once more.
     """
     left, quiet_since = 0, time.monotonic()
     while True:
         left, again = 0, False
         for namespace in arguments.namespace or [""]:
-            for deployment in await _paused(cluster, namespace):
+            deployments = await cluster.list(DEPLOYMENTS, namespace)
+            for canary in [d for d in deployments if arguments.canaries and _is_canary(d)]:
+                await _take_away(cluster, canary)
+                quiet_since = time.monotonic()
+            for deployment in [d for d in deployments if _is_paused(d)]:
                 if not arguments.force and (release := await _release_of(cluster, deployment)):
                     left += 1
                     complain(
@@ -38,9 +47,28 @@ async def unguard(arguments: argparse.Namespace, cluster: Cluster) -> int:
         await asyncio.sleep(PAUSE)
 
 
-async def _paused(cluster: Cluster, namespace: str) -> list[Object]:
-    listed = await cluster.list(DEPLOYMENTS, namespace)
-    return [d for d in listed if d["spec"].get("paused") and paused_manager(d).get("name") == FIELD_MANAGER]
+def _is_paused(deployment: Object) -> bool:
+    return bool(deployment["spec"].get("paused")) and paused_manager(deployment).get("name") == FIELD_MANAGER
+
+
+def _is_canary(deployment: Object) -> bool:
+    meta = deployment["metadata"]
+    return CANARY in (meta.get("labels") or {}) and "deletionTimestamp" not in meta
+
+
+async def _take_away(cluster: Cluster, canary: Object) -> None:
+    """Traffic before pods: its gates are closed, then it is deleted. Live serves on with the pods that it has."""
+    meta = canary["metadata"]
+    namespace, release = meta["namespace"], meta["labels"][CANARY]
+    closed = {"type": GATE, "status": "False", "reason": CLOSED, "message": "opsloop is being removed"}
+    closed["lastTransitionTime"] = format_time(datetime.now(UTC))
+    for pod in await cluster.list(PODS, namespace, {CANARY: release}):
+        with contextlib.suppress(NotFound):
+            await cluster.patch_pod_condition(
+                namespace, pod["metadata"]["name"], pod["metadata"].get("uid", ""), closed
+            )
+    await cluster.delete(DEPLOYMENTS, namespace, meta["name"], meta.get("uid", ""))
+    say(f"{_name(canary)} is taken out of traffic and deleted: nobody would watch this canary of Release {release}")
 
 
 async def _release_of(cluster: Cluster, deployment: Object) -> str:
