@@ -248,6 +248,7 @@ def shift(**changes: Any) -> ShiftEvidence:
         "releases": RELEASES,
         "alerts": tuple(FiredAlert(each) for each in (*OURS, CATALOG)),
         "active_alerts": (),
+        "rules": ("ServiceErrorRatioHigh",),
         "filings": filings(),
         "sent": None,
         "burns": burns(),

@@ -34,6 +34,8 @@ class ShopCluster(FakeCluster):
         self.absent: set[str] = set()  # services that there are none of
         self.own_alerts: list[Object] = []  # opsloop's pages at Alertmanager
         self.pages_sent: dict[str, float] = {}  # opsloop_pages_total by receiver
+        self.rules: list[Object] = [{"type": "alerting", "name": "ServiceErrorRatioHigh", "query": "up == 0"}]
+        self.refused: dict[str, float] = {}  # requests with tickets that the intake refused, by status
         self.pod_status: Mapping[str, Any] = READY
         self.bad_share: Callable[[float], float] = lambda second: 0.8 if 0 < second <= 39 else 0.0
         self.rate = 30.0
@@ -97,6 +99,7 @@ class ShopCluster(FakeCluster):
                 *({"labels": labels, "status": {"state": "active"}} for labels in self.active),
                 *self.own_alerts,
             ],
+            "/api/v1/rules": lambda: {"status": "success", "data": {"groups": [{"rules": self.rules}]}},
             "/pages": lambda: {"pages": self.pages},
             "/api/v1/query": lambda: self._instant(asked),
             "/api/v1/query_range": lambda: self._range(asked),
@@ -122,6 +125,8 @@ class ShopCluster(FakeCluster):
         elif "opsloop_pages_total" in query:
             sent = self.pages_sent.items()
             series = [{"metric": {"receiver": name}, "value": [when, str(number)]} for name, number in sent]
+        elif "opsloop_intake_requests_total" in query:
+            series = [{"metric": {"code": code}, "value": [when, str(n)]} for code, n in self.refused.items()]
         elif "max_over_time" in query:
             pattern = re.search(r'version=~"([^"]*)"', query)
             assert pattern is not None

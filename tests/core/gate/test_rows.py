@@ -7,12 +7,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from opsloop.core.gate import ROWS, judge
+from opsloop.core.gate import ROWS, SHORT, judge
 from opsloop.core.gate.evidence import (
     CaseRun,
     FiredAlert,
     LiveAnswer,
     Missing,
+    Options,
     OtherObjective,
     Replay,
     SentTicket,
@@ -33,6 +34,7 @@ from tests.builders.gate_shift import (
     INCIDENT,
     MITIGATED,
     NOW,
+    NS,
     OURS,
     RELEASES,
     V1,
@@ -56,6 +58,14 @@ from tests.builders.gate_shift import (
 )
 
 STORM, PAGE, TICKET, RESOLVED, RECOVERED, REGRESSION, FIX = (name for name, _ in ROWS)
+UNDELIVERED = {
+    "state": "Decided", "severity": "sev1", "dedupKey": f"{NS}/{INCIDENT}", "decidedAt": stamp(DETECTED),
+    "receivers": [{"name": "pager", "failure": "connection refused"}],
+    "messages": [{"number": 1, "action": "trigger", "reason": "Severity", "severity": "sev1", "state": "Decided", "to": ["pager"], "decidedAt": stamp(DETECTED)}],
+}  # fmt: skip
+REFUSED = {
+    "digest": V2, "version": "v3", "state": "Rejected", "startedAt": stamp(90), "reason": "EvalFailed", "message": "answers-1-regression failed",
+}  # fmt: skip
 AWAY = Missing("Prometheus: connection refused")
 
 
@@ -88,7 +98,8 @@ def fired(*alerts: dict[str, str]) -> tuple[FiredAlert, ...]:
 
 
 FAILS: list[Any] = [
-    pytest.param(STORM, {"alerts": fired(*OURS[:9])}, "9 distinct alerts", id="a drizzle is no storm"),
+    pytest.param(STORM, {"alerts": fired(*OURS[:9]), "options": Options(min_alerts=10)}, "9 distinct alerts", id="a drizzle is no storm"),
+    pytest.param(STORM, {"alerts": (), "rules": ()}, "Prometheus has no alerting rule", id="the rules were removed"),
     pytest.param(STORM, {"alerts": ()}, "0 distinct alerts", id="nothing fired although Prometheus watched"),
     pytest.param(STORM, {"filings": filings(OURS[:30])}, "only 75%", id="a quarter of the storm is somewhere else"),
     pytest.param(STORM, {"filings": filings((*OURS, CATALOG))}, "CatalogIndexStale", id="an unrelated alert was glued to it"),
@@ -98,6 +109,7 @@ FAILS: list[Any] = [
     pytest.param(PAGE, {"burns": burns(0.05)}, "no sev1 tier burned", id="the burn was below the factor at detection"),
     pytest.param(PAGE, {"burns": ()}, "no tier of severity sev1", id="the Release has no tier that pages"),
     pytest.param(PAGE, {"pages": ()}, "0 pages", id="nobody was paged"),
+    pytest.param(PAGE, {"pages": Missing("receiver: 503"), "incident": incident(page=UNDELIVERED)}, "no receiver took its page (pager: connection refused)", id="the pager was down and is down"),
     pytest.param(PAGE, {"pages": (page(), page("other"))}, "2 pages", id="two pages for one incident"),
     pytest.param(PAGE, {"pages": (page(severity="sev2"),)}, "sent as sev2", id="the page was not sev1"),
     pytest.param(PAGE, {"pages": (page(second=-300),)}, "outside the shift", id="the page is of another day"),
@@ -128,6 +140,7 @@ FAILS: list[Any] = [
     pytest.param(REGRESSION, {"case": case(proof={"bad": V2, "good": V2})}, "refused itself", id="bad and good are the same revision"),
     pytest.param(REGRESSION, {"replay": Replay(replace(BAD_RUN, digest=V1), GOOD_RUN)}, "the bad pod ran", id="the wrong pod was asked"),
     pytest.param(FIX, {"releases": (answers(promotion=None), *RELEASES[1:])}, "nothing was promoted", id="nothing was promoted"),
+    pytest.param(FIX, {"releases": (answers(promotion=None, target=REFUSED), *RELEASES[1:])}, "nothing was promoted on answers: v3 is Rejected (EvalFailed: answers-1-regression failed)", id="the fix broke it again and was kept out"),
     pytest.param(FIX, {"workload": workload(live=V1), "releases": (answers(promotion={"digest": V1, "version": "v1", "at": stamp(200)}), *RELEASES[1:])}, "from before the incident", id="last-good is still live and called a fix"),
     pytest.param(FIX, {"workload": workload(live=V2)}, "rolled back or refused", id="the bad revision is live"),
     pytest.param(FIX, {"workload": workload(ready=3)}, "3 of 4 pods", id="the fix is not on all pods"),
@@ -182,7 +195,60 @@ def test_is_inconclusive(name: str, changes: dict[str, Any], says: str) -> None:
 
 def test_where_nothing_fired_the_sentence_speaks_of_nothing_else() -> None:
     row = row_of(judge(shift(alerts=())), STORM)
-    assert row.sentence == "0 distinct alerts fired on answers's services, not 10"
+    assert row.sentence == "0 distinct alerts fired on answers's services, not 1"
+
+
+def test_a_service_without_alert_rules_needs_no_alert() -> None:
+    row = row_of(judge(shift(alerts=(), rules=(), incidents=(incident(),), options=Options(min_alerts=0))), STORM)
+    assert (row.verdict, row.sentence) == ("passed", "no alert fired, and none had to; 1 incident(s) were opened")
+
+
+def test_one_alert_is_enough() -> None:
+    row = row_of(judge(shift(alerts=fired(OURS[0]), incidents=(incident(),))), STORM)
+    assert (row.verdict, row.sentence) == ("passed", "1 distinct alerts became 1 incident(s); 1 of them are answers-1")
+
+
+def test_the_incident_of_another_fault_at_the_same_time_is_no_part_of_this_storm() -> None:
+    both = {"incidents": (incident(), incident("catalog-1", "catalog", 20, severity="sev4"))}
+    assert row_of(judge(shift(alerts=fired(OURS[0], CATALOG), **both)), STORM).verdict == "passed"
+    assert "2 incidents" in row_of(judge(shift(alerts=fired(OURS[0]), **both)), STORM).sentence
+
+
+def test_a_row_that_the_caller_waives_says_what_it_would_have_been_and_stops_no_pass() -> None:
+    report = judge(shift(filings=filings(tickets=())), waives=["ticket", "fix"])
+    assert row_of(report, FIX).verdict == "passed"
+    row = row_of(report, TICKET)
+    assert (report.exit_code, row.verdict) == (0, "waived")
+    assert "the caller (--waive ticket)" in row.sentence and "no ticket is linked" in row.sentence
+
+
+def test_waived_rows_are_no_pass_where_nothing_else_passed() -> None:
+    report = judge(shift(incident=None), waives=list(SHORT))
+    assert set(report.named("waived")) == set(SHORT.values())
+    assert report.exit_code == 3
+
+
+@given(st.sets(st.sampled_from(list(SHORT))))
+def test_a_waiver_changes_no_other_row(words: set[str]) -> None:
+    broken: dict[str, Any] = {"pages": (), "case": None, "filings": filings(())}
+    plain, with_waivers = judge(shift(**broken)), judge(shift(**broken), words)
+    for word, name in SHORT.items():
+        if word not in words:
+            assert row_of(plain, name) == row_of(with_waivers, name)
+
+
+def test_a_case_that_a_person_waived_on_the_incident_is_waived_here_and_not_asked_of_live_pods() -> None:
+    told = incident()
+    told.metadata.annotations["opsloop.dev/waive-regression"] = "true"
+    nothing = Missing("there is no EvalCase that could be asked")
+    report = judge(shift(incident=told, case=None, live=nothing, sent=(SentTicket("HD-1", "", True),)))
+    assert report.named("waived") == (REGRESSION,)
+    assert report.exit_code == 0, report
+
+
+def test_the_same_without_the_annotation_fails() -> None:
+    report = judge(shift(case=None, live=Missing("there is no EvalCase that could be asked")))
+    assert (row_of(report, REGRESSION).verdict, row_of(report, FIX).verdict) == ("failed", "inconclusive")
 
 
 def test_a_prometheus_that_was_restarted_since_is_a_gap_and_not_a_quiet_day() -> None:
@@ -266,7 +332,7 @@ def test_a_failure_outweighs_a_gap() -> None:
 
 SOURCES = [
     f.name for f in fields(ShiftEvidence)
-    if f.name not in ("now", "namespace", "sent", "served", "options", "active_alerts")
+    if f.name not in ("now", "namespace", "sent", "served", "options", "active_alerts", "rules", "refused")
 ]  # fmt: skip
 
 

@@ -46,6 +46,7 @@ def sources_of(cluster: ShopCluster, **changes: Any) -> Sources:
     sources = Sources(
         cluster=cluster,
         telemetry=Prometheus(query),
+        rules=Prometheus(query),
         prober=ProxyProber(pod, NS),
         clock=cluster.clock,
         namespace=NS,
@@ -158,6 +159,23 @@ async def test_sabotage_of_the_system_fails_its_row(change: str, row: str) -> No
     cluster = after_the_shift()
     await sabotaged(cluster, change)
     assert (await verdicts(cluster))[row].startswith("failed")
+
+
+async def test_a_rule_that_was_removed_is_named_where_nothing_fired() -> None:
+    cluster = after_the_shift()
+    cluster.alerts, cluster.rules = [], []
+    assert (await verdicts(cluster))[STORM].endswith("not 1: Prometheus has no alerting rule")
+
+
+async def test_a_lost_ticket_comes_with_what_the_intake_refused() -> None:
+    cluster = after_the_shift()
+    cluster.refused = {"401": 2.0}
+    sent = (SentTicket("HD-1", "", True), SentTicket("HD-7", "lost one", False))
+    said = (await verdicts(cluster, sent=sent))[TICKET]
+    assert (
+        said
+        == "failed: lost: HD-7; the intake refused requests with tickets: 2 with 401, a token that is missing or wrong"
+    )
 
 
 NO_REPLY = 0

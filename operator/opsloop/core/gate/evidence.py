@@ -172,13 +172,17 @@ class Served:
 class Options:
     """Options of `opsloop gate`."""
 
-    min_alerts: int = 10
+    min_alerts: int = 1
     tick: timedelta = timedelta(seconds=5)
 
 
 @dataclass(frozen=True, slots=True)
 class ShiftEvidence:
-    """Everything about one shift. `incident` None: the namespace has none. `case` None: there is no EvalCase."""
+    """Everything about one shift. `incident` None: the namespace has none. `case` None: there is no EvalCase.
+
+    `rules` are the alerting rules that Prometheus has now, by name; `refused` requests with tickets that the intake refused in
+    the shift, by HTTP status. Both only explain a failure.
+    """
 
     now: datetime
     namespace: str
@@ -187,6 +191,7 @@ class ShiftEvidence:
     releases: tuple[Release, ...] | Missing
     alerts: tuple[FiredAlert, ...] | Missing
     active_alerts: tuple[FiredAlert, ...] | Missing
+    rules: tuple[str, ...] | Missing
     filings: Filings | Missing
     sent: tuple[SentTicket, ...] | None
     burns: tuple[TierBurn, ...] | Missing
@@ -199,6 +204,7 @@ class ShiftEvidence:
     live: tuple[LiveAnswer, ...] | Missing
     served: tuple[Served, ...] = ()
     others: tuple[OtherObjective, ...] | Missing = ()
+    refused: Mapping[str, float] | Missing = field(default_factory=dict)
     options: Options = field(default_factory=Options)
 
     def filed_on(self, incident: str) -> Ledger:

@@ -1,17 +1,28 @@
 """Row 7, fix promoted: the live revision is new, complete and answers the case rightly; nothing rejected served anybody."""
 
 from opsloop.api.incident import Incident
+from opsloop.api.release import Release
 from opsloop.core.gate.evidence import Missing, ReplicaSetSeen, ShiftEvidence, WorkloadSeen
 from opsloop.core.gate.report import Findings
-from opsloop.core.gate.scope import refused_digests, root_release, version_and_digest
+from opsloop.core.gate.scope import (
+    WAIVED_BY,
+    is_case_waived,
+    refused_digests,
+    root_release,
+    version_and_digest,
+)
 
 
 def judge(evidence: ShiftEvidence, incident: Incident, findings: Findings) -> str:
     """Live digest, its ReplicaSet, the case on live pods, requests of rejected versions."""
     version = _check_promotion(evidence, incident, findings)
-    _check_answers(evidence, findings)
+    if evidence.case is None and is_case_waived(incident):
+        findings.fact("the case on live pods", "not asked: there is none", WAIVED_BY)
+    else:
+        _check_answers(evidence, findings)
     _check_rejected(evidence, findings)
-    return f"{version} is live on all pods, was made after the incident and answers the case rightly"
+    rightly = " and answers the case rightly" if evidence.case is not None else ""
+    return f"{version} is live on all pods, was made after the incident{rightly}"
 
 
 def _check_promotion(evidence: ShiftEvidence, incident: Incident, findings: Findings) -> str:
@@ -28,7 +39,9 @@ def _check_promotion(evidence: ShiftEvidence, incident: Incident, findings: Find
         f"digest of Deployment {evidence.workload.name}'s template",
     )
     if (
-        not findings.require(promotion is not None, f"nothing was promoted on {incident.spec.release}")
+        not findings.require(
+            promotion is not None, f"nothing was promoted on {incident.spec.release}{_refused_target(release)}"
+        )
         or promotion is None
     ):
         return ""
@@ -39,6 +52,15 @@ def _check_promotion(evidence: ShiftEvidence, incident: Incident, findings: Find
     _check_new(evidence, incident, live, findings)
     _check_pods(evidence.workload, incident, findings)
     return f"{promotion.version} ({live})"
+
+
+def _refused_target(release: Release | None) -> str:
+    """What became of the last target instead."""
+    target = release.status.target if release else None
+    if target is None or target.state == "Promoted":
+        return ""
+    why = f" ({target.reason}: {target.message[:160]})" if target.reason else ""
+    return f": {target.version} is {target.state}{why}"
 
 
 def _check_new(evidence: ShiftEvidence, incident: Incident, live: str, findings: Findings) -> None:

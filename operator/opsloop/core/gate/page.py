@@ -73,7 +73,18 @@ def _times(burn: float | None) -> str:
     return "no events" if burn is None else f"{burn:.1f}x"
 
 
+def _check_delivery(incident: Incident, findings: Findings) -> None:
+    """What opsloop says against itself is believed: that no receiver took the page, and what they answered instead."""
+    page = incident.status.page
+    calls = [m for m in page.messages if m.action == "trigger"] if page else []
+    if page is None or not calls or any(m.state in ("Sent", "Grouped") for m in calls):
+        return
+    answers = [f"{r.name}: {r.failure.removeprefix(f'{r.name}: ')}" for r in page.receivers if r.failure]
+    findings.require(False, f"no receiver took its page ({'; '.join(answers) or calls[-1].state})")
+
+
 def _check_pages(evidence: ShiftEvidence, incident: Incident, findings: Findings) -> None:
+    _check_delivery(incident, findings)
     if isinstance(evidence.pages, Missing):
         findings.gap(evidence.pages.why)
         return

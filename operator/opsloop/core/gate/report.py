@@ -1,13 +1,13 @@
 """The report of the gate: rows that are passed, failed or inconclusive, with a sentence and its evidence."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from opsloop.api.incident import Incident
 from opsloop.core.gate.evidence import Missing, ShiftEvidence
 
-Verdict = Literal["passed", "failed", "inconclusive"]
+Verdict = Literal["passed", "failed", "inconclusive", "waived"]
 
 PASSED, FAILED, USAGE, INCONCLUSIVE = 0, 1, 2, 3  # exit codes
 
@@ -44,10 +44,11 @@ class GateReport:
 
     @property
     def exit_code(self) -> int:
-        """0 all passed; 1 any failed; 3 none failed but some inconclusive (missing evidence is never a pass)."""
+        """0 all passed that a person did not waive; 1 any failed; 3 none failed but some inconclusive, or all are waived
+        (missing evidence is never a pass)."""
         if self.named("failed"):
             return FAILED
-        return PASSED if self.rows and len(self.named("passed")) == len(self.rows) else INCONCLUSIVE
+        return PASSED if self.named("passed") and not self.named("inconclusive") else INCONCLUSIVE
 
 
 @dataclass(slots=True)
@@ -79,6 +80,13 @@ class Findings:
         if self.gaps:
             return Row(name, "inconclusive", "; ".join(dict.fromkeys(self.gaps)), tuple(self.facts))
         return Row(name, "passed", passed, tuple(self.facts))
+
+
+def waived(row: Row, by: str) -> Row:
+    """The row, left out on a person's word: it says what it would have been. One that passed stays passed."""
+    if row.verdict == "passed":
+        return row
+    return replace(row, verdict="waived", sentence=f"waived by {by}; without that it is {row.verdict}: {row.sentence}")
 
 
 Judge = Callable[[ShiftEvidence, Incident, Findings], str]

@@ -13,7 +13,7 @@ def judge(evidence: ShiftEvidence, incident: Incident, findings: Findings) -> st
     """Phase, live revision, and the SLI before the mitigation and until it was resolved."""
     status, name = incident.status, incident.metadata.name
     findings.fact("phase", status.phase, f"Incident {name}")
-    findings.require(status.phase == "Resolved", f"{name} is {status.phase}, not Resolved")
+    findings.require(status.phase == "Resolved", f"{name} is {status.phase}, not Resolved{_last_step(incident)}")
     _check_live_revision(evidence, incident, findings)
     past = history(evidence, incident)
     if isinstance(past, Missing):
@@ -30,6 +30,15 @@ def judge(evidence: ShiftEvidence, incident: Incident, findings: Findings) -> st
     check_within_budget(past, status.mitigated_at, end, evidence.options.tick, period, findings)
     held = seconds(status.resolved_at - status.mitigated_at)
     return f"{name} is Resolved: the SLI was back for {held} before, and no refused revision is live"
+
+
+def _last_step(incident: Incident) -> str:
+    """What the Runbook did last, or why none did anything."""
+    if not incident.status.plays:
+        return ""
+    play = incident.status.plays[-1]
+    said = ", ".join(filter(None, (play.reason, play.message[:160])))
+    return f" (last step: {play.type} {play.state}{f', {said}' if said else ''})"
 
 
 def _check_live_revision(evidence: ShiftEvidence, incident: Incident, findings: Findings) -> None:

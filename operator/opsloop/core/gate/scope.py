@@ -10,6 +10,14 @@ from opsloop.core.gate.evidence import Missing, ShiftEvidence
 from opsloop.core.readings import Readings
 from opsloop.core.slo.objectives import objective_of
 from opsloop.core.topology import Topology
+from opsloop.names import WAIVE
+
+WAIVED_BY = f"a person on the Incident (annotation {WAIVE})"
+
+
+def is_case_waived(incident: Incident) -> bool:
+    """True where a person said that no EvalCase will come of this Incident."""
+    return incident.metadata.annotations.get(WAIVE) == "true"
 
 
 def root_release(evidence: ShiftEvidence, incident: Incident) -> Release | None:

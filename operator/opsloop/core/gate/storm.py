@@ -42,11 +42,20 @@ def judge(evidence: ShiftEvidence, incident: Incident, findings: Findings) -> st
         return ""
     least = evidence.options.min_alerts
     findings.require(
-        len(ours) >= least, f"{len(ours)} distinct alerts fired on {incident.spec.service}'s services, not {least}"
+        len(ours) >= least,
+        f"{len(ours)} distinct alerts fired on {incident.spec.service}'s services, not {least}{_ruled(evidence)}",
     )
     _check_filed(evidence, incident, findings, ours, services)
-    opened = _check_opened(evidence, incident, findings, len(fired))
+    others = {service for labels in fired if (service := service_of(labels, services)) not in services}
+    opened = _check_opened(evidence, incident, findings, len(fired), len(others))
+    if not fired:
+        return f"no alert fired, and none had to; {opened} incident(s) were opened"
     return f"{len(fired)} distinct alerts became {opened} incident(s); {len(ours)} of them are {incident.metadata.name}"
+
+
+def _ruled(evidence: ShiftEvidence) -> str:
+    """Why none could fire, where Prometheus has no rule that could."""
+    return ": Prometheus has no alerting rule" if evidence.rules == () else ""
 
 
 def distinct(alerts: Iterable[FiredAlert]) -> list[Labels]:
@@ -106,13 +115,16 @@ def _names(alerts: list[Labels]) -> str:
     return ", ".join(sorted({labels.get("alertname", "?") for labels in alerts}))
 
 
-def _check_opened(evidence: ShiftEvidence, incident: Incident, findings: Findings, alerts: int) -> int:
+def _check_opened(
+    evidence: ShiftEvidence, incident: Incident, findings: Findings, alerts: int, other_services: int
+) -> int:
+    """One incident for ten alerts; always one, and one for each service that this fault does not explain."""
     if isinstance(evidence.incidents, Missing):
         return 0
     start, end = shift_of(incident, evidence.now)
     opened = [i for i in evidence.incidents if start <= (i.metadata.creation_timestamp or i.spec.signal.at) <= end]
     findings.fact("incidents opened", len(opened), "Incidents created in the shift")
-    most = max(1.0, INCIDENT_SHARE * alerts)
+    most = max(1.0 + other_services, INCIDENT_SHARE * alerts)
     findings.require(
         not alerts or len(opened) <= most, f"{alerts} alerts opened {len(opened)} incidents, more than one for ten"
     )

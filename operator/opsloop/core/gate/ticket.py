@@ -12,6 +12,14 @@ from opsloop.core.alerts.corrections import by_ticket, is_out
 from opsloop.core.gate.evidence import CaseRun, Filings, Missing, SentTicket, ShiftEvidence
 from opsloop.core.gate.report import Findings
 
+REFUSALS = {
+    "400": "a body that it cannot read",
+    "401": "a token that is missing or wrong",
+    "403": "a sender that may not create tickets here",
+    "503": "not stored",
+}
+"""Statuses of the intake by what they mean to whoever sends."""
+
 Linked = dict[str, Any]  # a LinkedTicket as the ledger holds it
 
 
@@ -27,7 +35,7 @@ def judge(evidence: ShiftEvidence, incident: Incident, findings: Findings) -> st
         t for t in filed.tickets if not is_out(records.get(str(t.get("id")), ()))
     ]  # a person may have taken one out
     findings.fact("linked", ", ".join(str(t.get("id")) for t in linked) or "none", f"ConfigMap {name}-ledger")
-    if not findings.require(bool(linked), f"no ticket is linked to {name}"):
+    if not findings.require(bool(linked), f"no ticket is linked to {name}{_refused(evidence)}"):
         return ""
     unrouted = [str(t.get("id")) for t in linked if not (t.get("category") and t.get("route") and t.get("severity"))]
     findings.require(not unrouted, f"not triaged: {', '.join(unrouted)}")
@@ -61,13 +69,24 @@ def _check_sent(evidence: ShiftEvidence, filings: Filings, linked: list[Linked],
     if lost and filings.inbox:
         findings.gap(f"{', '.join(lost)} not filed yet ({filings.inbox} inbox entries wait)")
     else:
-        findings.require(not lost, f"lost: {', '.join(lost)}")
+        findings.require(not lost, f"lost: {', '.join(lost)}{_refused(evidence)}")
     wrong = [t.id or t.subject for t in evidence.sent if t.expect_link is False and _same(t, here)]
     findings.require(not wrong, f"linked although it is about something else: {', '.join(wrong)}")
     due = [t for t in evidence.sent if t.expect_link]
     unlinked = [t.id or t.subject for t in due if not _same(t, here) and t.id not in lost and t.subject not in lost]
     findings.require(not unlinked, f"not linked although it is about this fault: {', '.join(unlinked)}")
     return bool(due)
+
+
+def _refused(evidence: ShiftEvidence) -> str:
+    """What the intake answered to tickets that it did not take, as it counted them."""
+    if isinstance(evidence.refused, Missing) or not evidence.refused:
+        return ""
+    counted = [
+        f"{number:.0f} with {status}{f', {REFUSALS[status]}' if status in REFUSALS else ''}"
+        for status, number in sorted(evidence.refused.items())
+    ]
+    return f"; the intake refused requests with tickets: {'; '.join(counted)}"
 
 
 def _check_confirmed(evidence: ShiftEvidence, linked: list[Linked], findings: Findings, expected: bool) -> None:

@@ -31,6 +31,11 @@ async def active_alerts(sources: Sources) -> tuple[FiredAlert, ...]:
     )
 
 
+async def rules(sources: Sources) -> tuple[str, ...]:
+    """Names of the alerting rules that Prometheus has now."""
+    return tuple(rule.name for rule in await sources.rules.rules())
+
+
 async def _listed(sources: Sources) -> list[Mapping[str, Any]]:
     answer = await get_json(sources.cluster, sources.alertmanager, "/api/v2/alerts", {"active": "true"})
     if not isinstance(answer, list):

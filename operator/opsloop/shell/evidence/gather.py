@@ -52,6 +52,10 @@ async def gather(
     shift = _Shift(sources, incident, releases, sources.clock.now())
     await shift.read_sli_as_promql()
     case = await or_missing("EvalCase", cluster.regression_case(sources.cluster, sources.namespace, incident))
+    explaining = asyncio.gather(
+        or_missing("Prometheus", alerting.rules(sources)),
+        or_missing("Prometheus", history.refused(sources.telemetry, incident, shift.now)),
+    )
     alerts, active, filed, pages, burns, sli = await asyncio.gather(
         shift.alerts(),
         or_missing("Alertmanager", alerting.active_alerts(sources)),
@@ -60,6 +64,7 @@ async def gather(
         shift.burns(),
         shift.sli(),
     )
+    rules, refused = await explaining
     since, others, workload, again, live, served = await asyncio.gather(
         shift.since_mitigated(),
         shift.others_since_mitigated(),
@@ -76,6 +81,8 @@ async def gather(
         releases=releases,
         alerts=alerts,
         active_alerts=active,
+        rules=rules,
+        refused=refused,
         filings=filed,
         sent=sent,
         burns=burns,
@@ -109,6 +116,7 @@ def _nothing(
         releases=releases,
         alerts=none,
         active_alerts=none,
+        rules=none,
         filings=none,
         sent=sent,
         burns=none,

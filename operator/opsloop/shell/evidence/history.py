@@ -52,6 +52,18 @@ async def fired(telemetry: Telemetry, namespace: str, incident: Incident, now: d
     return tuple(FiredAlert(dict(sample.labels)) for sample in await telemetry.instant(query, end))
 
 
+async def refused(telemetry: Telemetry, incident: Incident, now: datetime) -> dict[str, float]:
+    """Requests with tickets that the intake refused in the shift, by HTTP status, where Prometheus scrapes opsloop.
+
+    The highest value less the one before the shift: a counter that appears with its first event never increases.
+    """
+    start, end = shift_of(incident, now)
+    seconds = math.ceil((end - start).total_seconds())
+    counter = 'opsloop_intake_requests_total{route="tickets",code=~"[45].."}'
+    grown = f"sum by (code) (max_over_time({counter}[{seconds}s]) - ({counter} offset {seconds}s or {counter} * 0)) > 0"
+    return {s.labels.get("code", ""): s.value for s in await telemetry.instant(grown, end)}
+
+
 async def sli_series(
     telemetry: Telemetry, sli: Sli, window: timedelta, start: datetime, end: datetime, step: float = 1.0
 ) -> SliSeries:

@@ -9,7 +9,7 @@ from pydantic import ValidationError
 
 from opsloop.core.gate.evidence import Missing, Options
 from opsloop.errors import Forbidden, Invalid, NotFound, OpsloopError, Unavailable
-from opsloop.shell.ports import Clock, Prober, Reader, Telemetry, Writer
+from opsloop.shell.ports import Clock, Prober, Reader, RuleSource, Telemetry, Writer
 
 T = TypeVar("T")
 
@@ -80,6 +80,7 @@ class Sources:
 
     cluster: Cluster
     telemetry: Telemetry
+    rules: RuleSource
     prober: Prober  # asks a pod by its name, through the API server's proxy
     clock: Clock
     namespace: str
