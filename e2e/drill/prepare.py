@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import yaml
@@ -23,11 +23,14 @@ CHART = paths.REPO / "charts" / "opsloop"
 TRIES = 3  # to find the shop quiet: on a busy machine an alert may open an Incident before anything was broken
 
 
-def prepare(shift: Shift) -> None:
-    """From nothing to a shop that meets its SLOs, its live version proven and no Incident open."""
+def prepare(shift: Shift, sabotage: Callable[[], None] = lambda: None) -> None:
+    """From nothing to a shop that meets its SLOs, its live version proven and no Incident open.
+
+    `sabotage` is called when the shop is applied, before its pods are waited for.
+    """
     apply_crds(shift.api)
     for attempt in range(1, TRIES + 1):
-        _open(shift)
+        _open(shift, sabotage)
         names = [i["metadata"]["name"] for i in shift.incidents()]
         if not names:
             return
@@ -41,11 +44,12 @@ def _titles(shift: Shift) -> str:
     return "; ".join(str(i["spec"].get("title", "")) for i in shift.incidents())
 
 
-def _open(shift: Shift) -> None:
+def _open(shift: Shift, sabotage: Callable[[], None]) -> None:
     say = shift.progress.say
     make_empty(shift)
     shift.api.kubectl("apply", "-f", "-", text=manifests(shift))
     say(f"the shop is applied to namespace {shift.namespace} (seed {shift.seed})")
+    sabotage()
     for name in ("releases.yaml", "runbook.yaml", "evalcases.yaml"):
         shift.apply(shift.objects(name))
     for deployment in SHOP:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 
 from e2e.cluster import paths
@@ -14,6 +14,8 @@ from e2e.drill.shift import Shift
 from e2e.harness.client import Object
 from e2e.harness.progress import StageFailed
 from e2e.harness.recorder import Recorder, Table
+from opsloop.api.incident import Incident
+from opsloop.core.drill import stages as awaited  # what `opsloop drill` waits for
 
 STORM = 35  # distinct alerts on answers and web that the bad deploy must raise
 WATCHED = ("sev1 Mitigating", "sev1 Mitigated", "sev1 Resolved")
@@ -111,9 +113,9 @@ def detect(shift: Shift) -> None:
 
 def _sev1(shift: Shift) -> tuple[object, str]:
     shift.look_at_alerts()
-    rows = [f"{i['metadata']['name']} {(i.get('status') or {}).get('severity')}" for i in shift.incidents()]
-    status = shift.incident()
-    return status.get("severity") == "sev1" and status.get("burn"), f"incidents {rows}, {shift.sli()}"
+    found = [Incident.model_validate(item) for item in shift.incidents()]
+    seen = awaited.detected(found, "answers", datetime.fromtimestamp(shift.broke, UTC))
+    return seen.reached, f"{seen.text}, {shift.sli()}"
 
 
 def mitigate(shift: Shift, kills: Kills) -> None:
@@ -249,9 +251,9 @@ def promote_v4(shift: Shift, kills: Kills) -> None:
 
 
 def _closed(shift: Shift) -> tuple[object, str]:
-    conditions = {c["type"]: c for c in shift.incident().get("conditions", [])}
-    closed = conditions.get("LoopClosed", {})
-    return closed.get("status") == "True", json.dumps({k: v["status"] for k, v in conditions.items()})
+    stored = shift.api.get("incidents", shift.namespace, "answers-1")
+    seen = awaited.closed(Incident.model_validate(stored))
+    return seen.reached, seen.text
 
 
 def look_around(shift: Shift) -> str:

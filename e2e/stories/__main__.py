@@ -17,7 +17,7 @@ from e2e.harness.client import Client
 from e2e.harness.pace import Pace
 from e2e.harness.progress import Progress, StageFailed
 from e2e.harness.session import REFUSED, Refused, session, wait_removed
-from e2e.stories import commands, contracts, guard, life, overlap, podinfo, replicas, shifts
+from e2e.stories import commands, contracts, drilled, guard, life, overlap, podinfo, replicas, sabotage, shifts
 
 Story = Callable[[Client, str, int], None]
 STORIES: dict[str, tuple[Story, int]] = {  # the longest first, so that none of them is left alone at the end
@@ -26,6 +26,7 @@ STORIES: dict[str, tuple[Story, int]] = {  # the longest first, so that none of 
     "contracts-5": (contracts.real_world, 5),
     "podinfo-6": (podinfo.podinfo, 6),
     "replicas-7": (replicas.replicas, 7),
+    "sabotage-14": (sabotage.sabotage, 14),
     "overlap-8": (overlap.overlap, 8),
     "guard-10": (guard.guard, 10),
     "life-9": (life.life, 9),
@@ -38,6 +39,7 @@ SOAK: dict[str, tuple[Story, int]] = {
     for seed in range(5, 10)
     for kind, story in (("shift", shifts.whole_shift), ("killed", shifts.killed_shift))
 }
+SOAK["drill-14"] = (drilled.drilled, 14)
 
 
 @dataclass(frozen=True)
@@ -55,10 +57,10 @@ def main() -> int:
     parser.add_argument("--soak", action="store_true", help="the longer list")
     parser.add_argument("--only", nargs="*", default=[], metavar="NAME", help=f"of {', '.join(STORIES)}")
     options = parser.parse_args()
-    stories = STORIES | (SOAK if options.soak else {})
+    stories = STORIES | SOAK
     if unknown := set(options.only) - set(stories):
         parser.error(f"no such story: {', '.join(sorted(unknown))}; there are {', '.join(stories)}")
-    names = options.only or list(stories)
+    names = options.only or list(stories if options.soak else STORIES)
     began = time.monotonic()
     try:
         with session(namespaces(names)) as pace:

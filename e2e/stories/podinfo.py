@@ -27,15 +27,15 @@ PAGING_SECONDS = 60.0  # from the moment that users first meet a bad release to 
 def podinfo(api: Client, name: str, seed: int) -> None:
     """Adoption, a good release as a canary, a bad one by hand (sev1, rollback, resolved), a bad one as a canary (rejected)."""
     shift = story_shift(api, name, seed)
-    _open(shift)
-    _adopt(shift)
+    open_shop(shift)
+    adopt(shift)
     _ship_a_good_one(shift)
     _push_a_bad_one(shift)
     _ship_a_bad_one(shift)
     clear(shift)
 
 
-def _open(shift: Shift) -> None:
+def open_shop(shift: Shift) -> None:
     """podinfo with its visitors and Prometheus, before anybody thought of opsloop."""
     make_empty(shift)
     apply_crds(shift.api)
@@ -54,7 +54,8 @@ def _monitoring(shift: Shift) -> str:
         "kind": "ConfigMap",
         "metadata": {"name": "alert-rules", "namespace": render.NAMESPACE},
     }
-    return f"{text}\n---\n{yaml.safe_dump(rules)}".replace(render.NAMESPACE, shift.namespace)
+    whole = f"{text}\n---\n{yaml.safe_dump(rules)}"
+    return whole.replace(render.NAMESPACE, shift.namespace).replace(render.OPERATOR_NAMESPACE, shift.ops)
 
 
 def _workloads(shift: Shift) -> str:
@@ -70,7 +71,7 @@ def _workloads(shift: Shift) -> str:
     return yaml.safe_dump_all(objects)
 
 
-def _adopt(shift: Shift) -> None:
+def adopt(shift: Shift) -> None:
     """A Release and a Runbook over what runs: nothing moves, the live revision is proven."""
     before = _live(shift)
     install_operator(shift)
@@ -117,9 +118,7 @@ def _push_a_bad_one(shift: Shift) -> None:
     )
     if detected - met > shift.api.pace.seconds(PAGING_SECONDS):
         raise StageFailed(f"sev1 only {detected - met:.0f} s after users met it")
-    shift.progress.wait(
-        "the good release to be put back", 120, lambda: (_live_image(shift) == GOOD, _live_image(shift))
-    )
+    shift.progress.wait("the good release to be put back", 120, lambda: (live_image(shift) == GOOD, live_image(shift)))
     shift.progress.say(f"rolled back {time.time() - met:.1f} s after users first met it")
     shift.progress.wait("the Incident to be resolved", 180, lambda: _incident(shift, "phase", "Resolved"))
     shift.progress.say(f"resolved {time.time() - met:.1f} s after users first met it")
@@ -173,7 +172,8 @@ def _live(shift: Shift) -> Any:
     return (shift.api.get("deployments", shift.namespace, NAME) or {})["spec"]["template"]
 
 
-def _live_image(shift: Shift) -> str:
+def live_image(shift: Shift) -> str:
+    """Image that the live Deployment asks for."""
     return str(_live(shift)["spec"]["containers"][0]["image"])
 
 

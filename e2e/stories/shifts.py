@@ -2,17 +2,12 @@
 
 from __future__ import annotations
 
-import json
-
 from e2e.drill import stages
 from e2e.drill.prepare import clear, install_operator, prepare
 from e2e.drill.shift import Shift
 from e2e.harness.client import Client
 from e2e.harness.progress import Progress, StageFailed
-from e2e.stories import checks
-
-GATE_FAILED, GATE_INCONCLUSIVE = 1, 3
-GATE_TRIES = 3  # an answer that did not come in time is no evidence, and asked for again
+from e2e.stories import checks, sabotage
 
 
 def story_shift(api: Client, name: str, seed: int) -> Shift:
@@ -29,8 +24,8 @@ def whole_shift(api: Client, name: str, seed: int) -> None:
     checks.acts_once(shift, rollbacks=2, promotions=1)
     checks.times(shift)
     checks.storm_is_on_one_incident(shift)
-    _empty_the_case(shift)
-    _must_fail(shift, "regression case catches the bad release")
+    sabotage.empty_the_case(shift)
+    sabotage.must_fail(shift, {"ticket": "does not fail on the bad revision", "case": "it catches nothing"})
     _forget(shift)
     clear(shift)
 
@@ -69,25 +64,6 @@ def _one_thread_after_reopening(shift: Shift) -> None:
     shift.progress.say(f"one thread at the pager over the reopening: {', '.join(actions)}")
 
 
-def _empty_the_case(shift: Shift) -> None:
-    """Sabotage of the system: the case still exists, but expects nothing that v2 could get wrong."""
-    patch = [{"op": "replace", "path": "/spec/expect", "value": {"status": 200}}]
-    case = ("evalcase", "answers-1-regression")
-    shift.api.kubectl("-n", shift.namespace, "patch", *case, "--type=json", "-p", json.dumps(patch))
-    shift.progress.say("sabotage: the EvalCase was emptied")
-
-
-def _must_fail(shift: Shift, row: str) -> None:
-    for _ in range(GATE_TRIES):
-        code, text = shift.gate()
-        if code != GATE_INCONCLUSIVE:
-            break
-    failed = [line for line in text.splitlines() if line.startswith("✗")]
-    if code != GATE_FAILED or not any(row in line for line in failed):
-        raise StageFailed(f"the gate should have failed on {row!r}; it ended with {code}:\n{text}")
-    shift.progress.say(f"the gate ended with {code} and named: {row}")
-
-
 def killed_shift(api: Client, name: str, seed: int) -> None:
     """The same story while the operator is killed in mid-storm, mid-rollback and mid-canary; the end is the same."""
     shift = story_shift(api, name, seed)
@@ -109,7 +85,14 @@ def no_runbook(api: Client, name: str, seed: int) -> None:
     stages.storm(shift, stages.NO_KILLS)
     stages.detect(shift)
     shift.progress.wait("the Incident to be escalated", 30, lambda: _escalated(shift))
-    _must_fail(shift, "incident resolved")
+    cannot = {
+        "resolved": "NoRunbook",
+        "recovered": "never mitigated",
+        "case": "no EvalCase",
+        "fix": "nothing was promoted",
+    }
+    # of this seed's tickets the triage links two that are about something else, while the harm lasts so long
+    sabotage.must_fail(shift, cannot, either={"ticket"})
     if not shift.live_image().endswith(":v2"):
         raise StageFailed(f"without a Runbook nothing may be rolled back, but live is {shift.live_image()}")
     shift.set_image("v1")

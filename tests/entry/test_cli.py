@@ -89,6 +89,18 @@ def test_junit_has_a_case_for_each_row_and_what_is_inconclusive_is_an_error(
     assert not broken.findall(".//skipped")
 
 
+def test_a_waived_row_is_skipped_in_junit_and_named_in_the_verdict(
+    shop: ShopCluster, capsys: pytest.CaptureFixture[str]
+) -> None:
+    shop.pages = []
+    assert run(shop, "gate", "-n", NS, "--waive", "page") == 0
+    assert capsys.readouterr().out.splitlines()[-1] == "gate passed: 6 of 7 rows; waived: page sev1 (answers-1 in shop)"
+    assert run(shop, "gate", "-n", NS, "--waive", "page", "-o", "junit") == 0
+    suite = ElementTree.fromstring(capsys.readouterr().out).find("testsuite")
+    assert suite is not None and suite.attrib["skipped"] == "1"
+    assert [case.attrib["name"] for case in suite.findall("testcase[skipped]")] == ["page sev1"]
+
+
 def test_json_has_the_rows_with_their_evidence(shop: ShopCluster, capsys: pytest.CaptureFixture[str]) -> None:
     assert run(shop, "gate", "-n", NS, "--json") == 0
     report = json.loads(capsys.readouterr().out)
@@ -106,7 +118,7 @@ def test_json_has_the_rows_with_their_evidence(shop: ShopCluster, capsys: pytest
     ("argv", "message"),
     [
         pytest.param([], "COMMAND", id="no command"),
-        pytest.param(["gate", "-n", NS, "--min-alerts", "0"], "at least 1", id="a storm of no alerts"),
+        pytest.param(["gate", "-n", NS, "--min-alerts", "-1"], "at least 0", id="fewer alerts than none"),
         pytest.param(["gate", "-n", NS, "--tick", "0"], "--tick", id="no time between ticks"),
         pytest.param(["gate", "-n", NS, "--tick", "soon"], "--tick", id="a tick that is no number"),
         pytest.param(["weather"], "invalid choice", id="a command that does not exist"),

@@ -22,6 +22,7 @@ from opsloop.core.gate.report import USAGE
 from opsloop.entry.cli import capture as cli_capture
 from opsloop.entry.cli import completion, releases
 from opsloop.entry.cli import correlate as cli_correlate
+from opsloop.entry.cli import drill as cli_drill
 from opsloop.entry.cli import gate as cli_gate
 from opsloop.entry.cli import notify as cli_notify
 from opsloop.entry.cli import people as cli_people
@@ -137,7 +138,8 @@ def parser() -> argparse.ArgumentParser:
     top = Parser(prog=program(), description="Operate, inspect and verify opsloop.")
     top.add_argument("--version", action="version", version=f"opsloop {version()}")
     commands = top.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    _gate(commands.add_parser("gate", help="verify a shift: seven rows, each recomputed from its source"))
+    cli_gate.add_to(commands)
+    cli_drill.add_to(commands)
     postmortem = reader(commands.add_parser("postmortem", help="print an Incident's postmortem (Markdown or HTML)"))
     postmortem.add_argument("incident", metavar="INCIDENT")
     add = postmortem.add_argument
@@ -265,58 +267,3 @@ def _correlate(commands: Commands) -> None:
     add("--tickets", metavar="FILE", help="users' tickets, one JSON object per line; each is judged and linked")
     add("--output", choices=("table", "json"), default="table", help="default: %(default)s")
     add("storms", nargs="+", metavar="STORM.jsonl", help="one Alertmanager webhook body per line, in order of arrival")
-
-
-def _gate(command: argparse.ArgumentParser) -> None:
-    reader(command)
-    add = command.add_argument
-    add("--incident", default="", metavar="NAME", help="Incident to judge; default: the newest of the highest severity")
-    add(
-        "--prometheus",
-        default="prometheus:9090",
-        metavar="[NS/]SVC:PORT",
-        help="the Prometheus that spec.slo.source names; default: %(default)s",
-    )
-    add(
-        "--alertmanager",
-        default="alertmanager:9093",
-        metavar="[NS/]SVC:PORT",
-        help="Alertmanager; default: %(default)s",
-    )
-    add(
-        "--pager",
-        default="",
-        metavar="[NS/]SVC:PORT",
-        help="receiver that keeps its pages; default: receiver:8080 where there is one, else what each receiver answered",
-    )
-    add("--tickets", metavar="FILE", help="JSON list of the tickets that were sent; each must be linked or queued")
-    add(
-        "--min-alerts",
-        type=cli_gate.count,
-        default=10,
-        metavar="N",
-        help="minimum number of alerts in a storm; default: %(default)s",
-    )
-    add(
-        "--tick",
-        type=cli_gate.seconds,
-        default=5.0,
-        metavar="SECONDS",
-        help="tick of the operator; default: %(default)s",
-    )
-    add(
-        "--rejected",
-        action="append",
-        default=[],
-        metavar="VERSION",
-        help="version that must have served no request; may be repeated",
-    )
-    add(
-        "--served-metric",
-        default="",
-        metavar="SELECTOR",
-        help="counter of served requests, with {{version}}; default: the one in the SLI",
-    )
-    add("-o", "--output", choices=tuple(cli_gate.FORMS), default="table", help="default: %(default)s")
-    add("--json", action="store_true", help="the same as --output json")
-    command.set_defaults(run=cli_gate.gate)

@@ -10,10 +10,11 @@ from typing import Any
 from opsloop.adapters.clock import SystemClock
 from opsloop.adapters.prober import Fetched, ProxyProber
 from opsloop.adapters.prometheus import Prometheus
-from opsloop.core.gate import judge
+from opsloop.core.gate import SHORT, judge
 from opsloop.core.gate.evidence import Options, SentTicket
 from opsloop.core.gate.report import GateReport
 from opsloop.entry.cli import table as cli_table
+from opsloop.entry.cli.options import Commands, command
 from opsloop.entry.cli.out import say_rendered
 from opsloop.errors import Invalid
 from opsloop.shell.evidence import Address, Sources, gather
@@ -27,12 +28,81 @@ FORMS: Mapping[str, Callable[[GateReport, str], str]] = {
 SLOW = 30.0  # seconds; a range query covers a whole shift
 
 
+def add_to(commands: Commands) -> None:
+    """The command and its options."""
+    made = command(commands, "gate", gate, "verify a shift: seven rows, each recomputed from its source")
+    help_ = "Incident to judge; default: the newest of the highest severity"
+    made.add_argument("--incident", default="", metavar="NAME", help=help_)
+    add_options(made)
+
+
+def add_options(made: argparse.ArgumentParser) -> None:
+    """The options of whoever runs the gate, once the Incident is known."""
+    add = made.add_argument
+    add(
+        "--prometheus",
+        default="prometheus:9090",
+        metavar="[NS/]SVC:PORT",
+        help="the Prometheus that spec.slo.source names; default: %(default)s",
+    )
+    add(
+        "--alertmanager",
+        default="alertmanager:9093",
+        metavar="[NS/]SVC:PORT",
+        help="Alertmanager; default: %(default)s",
+    )
+    add(
+        "--pager",
+        default="",
+        metavar="[NS/]SVC:PORT",
+        help="receiver that keeps its pages; default: receiver:8080 where there is one, else what each receiver answered",
+    )
+    add("--tickets", metavar="FILE", help="JSON list of the tickets that were sent; each must be linked or queued")
+    add(
+        "--min-alerts",
+        type=count,
+        default=Options().min_alerts,
+        metavar="N",
+        help="distinct alerts that must have fired at least; 0 for a service without alert rules; default: %(default)s",
+    )
+    add(
+        "--waive",
+        action="append",
+        default=[],
+        choices=tuple(SHORT),
+        metavar="ROW",
+        help=f"row that need not pass, which the report says; may be repeated: {', '.join(SHORT)}",
+    )
+    add(
+        "--tick",
+        type=seconds,
+        default=5.0,
+        metavar="SECONDS",
+        help="tick of the operator; default: %(default)s",
+    )
+    add(
+        "--rejected",
+        action="append",
+        default=[],
+        metavar="VERSION",
+        help="version that must have served no request; may be repeated",
+    )
+    add(
+        "--served-metric",
+        default="",
+        metavar="SELECTOR",
+        help="counter of served requests, with {{version}}; default: the one in the SLI",
+    )
+    add("-o", "--output", choices=tuple(FORMS), default="table", help="default: %(default)s")
+    add("--json", action="store_true", help="the same as --output json")
+
+
 async def gate(arguments: argparse.Namespace, cluster: Cluster) -> int:
     """Judges one shift, prints the seven rows and returns the exit code of the verdict."""
     sent = sent_tickets(arguments.tickets) if arguments.tickets else None
     sources = sources_of(arguments, cluster)
     evidence = await gather(sources, arguments.incident, sent, arguments.rejected, arguments.served_metric)
-    report = judge(evidence)
+    report = judge(evidence, arguments.waive)
     form = "json" if arguments.json else arguments.output
     say_rendered(FORMS[form](report, arguments.namespace))
     return report.exit_code
@@ -49,9 +119,11 @@ def sources_of(arguments: argparse.Namespace, cluster: Cluster) -> Sources:
     async def pod(method: str, path: str, headers: dict[str, str], body: bytes, timeout: float) -> Fetched:  # noqa: ASYNC109
         return await cluster.exchange(method, path, *encodable(headers, body), timeout)
 
+    telemetry = Prometheus(query)
     return Sources(
         cluster=cluster,
-        telemetry=Prometheus(query),
+        telemetry=telemetry,
+        rules=telemetry,
         prober=ProxyProber(pod, namespace),
         clock=SystemClock(),
         namespace=namespace,
@@ -99,10 +171,10 @@ def _sent(item: Mapping[str, Any], where: str) -> SentTicket:
 
 
 def count(text: str) -> int:
-    """Parses a number of at least 1, for argparse."""
+    """Parses a number of at least 0, for argparse."""
     value = int(text)
-    if value < 1:
-        raise argparse.ArgumentTypeError(f"{text} is not at least 1")
+    if value < 0:
+        raise argparse.ArgumentTypeError(f"{text} is not at least 0")
     return value
 
 

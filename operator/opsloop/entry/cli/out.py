@@ -20,6 +20,14 @@ def say_rendered(text: str) -> None:
     print(text, flush=True)  # noqa: T201
 
 
+def ask(text: str) -> str:
+    """Asks on the terminal; what was typed, without blanks around it. "" at its end."""
+    try:
+        return input(line(text)).strip()
+    except EOFError:
+        return ""
+
+
 def complain(text: str) -> None:
     """Prints one line on stderr, however many the text has."""
     print(f"opsloop: {line(' '.join(text.split()))}", file=sys.stderr)  # noqa: T201

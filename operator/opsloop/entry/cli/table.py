@@ -10,9 +10,9 @@ from xml.etree import ElementTree
 from opsloop.core.gate.report import FAILED, INCONCLUSIVE, PASSED, Fact, GateReport, Row, Verdict
 from opsloop.core.text import line
 
-_MARKS: dict[Verdict, str] = {"passed": "✓", "failed": "✗", "inconclusive": "?"}
-_PLAIN_MARKS: dict[Verdict, str] = {"passed": "+", "failed": "x", "inconclusive": "?"}
-_COLOURS: dict[Verdict, str] = {"passed": "32", "failed": "31;1", "inconclusive": "33"}
+_MARKS: dict[Verdict, str] = {"passed": "✓", "failed": "✗", "inconclusive": "?", "waived": "–"}
+_PLAIN_MARKS: dict[Verdict, str] = {"passed": "+", "failed": "x", "inconclusive": "?", "waived": "-"}
+_COLOURS: dict[Verdict, str] = {"passed": "32", "failed": "31;1", "inconclusive": "33", "waived": "36"}
 _NARROW, _WIDE = 80, 150
 
 
@@ -29,12 +29,15 @@ def verdict(report: GateReport, namespace: str) -> str:
     """Renders the verdict in one line."""
     where = f"{report.incident} in {namespace}" if report.incident else f"namespace {namespace}"
     if report.exit_code == PASSED:
-        return f"gate passed: {len(report.rows)} of {len(report.rows)} rows ({where})"
+        waived = report.named("waived")
+        tail = f"; waived: {', '.join(waived)}" if waived else ""
+        return f"gate passed: {len(report.named('passed'))} of {len(report.rows)} rows{tail} ({where})"
     if report.exit_code == FAILED:
         inconclusive = report.named("inconclusive")
         tail = f"; inconclusive: {', '.join(inconclusive)}" if inconclusive else ""
         return f"gate failed: {', '.join(report.named('failed'))}{tail} ({where})"
-    return f"gate inconclusive: {', '.join(report.named('inconclusive'))} ({where})"
+    which = ", ".join(report.named("inconclusive")) or "every row is waived"
+    return f"gate inconclusive: {which} ({where})"
 
 
 def as_json(report: GateReport, namespace: str) -> str:
@@ -60,18 +63,24 @@ def as_json(report: GateReport, namespace: str) -> str:
 
 
 def as_junit(report: GateReport, namespace: str) -> str:
-    """Renders the report as JUnit XML: a row is a test case, and one that is inconclusive is an error, never a pass."""
+    """Renders the report as JUnit XML: a row is a test case, one that is inconclusive is an error, never a pass, and one
+    that is waived is skipped."""
     failed, inconclusive = len(report.named("failed")), len(report.named("inconclusive"))
     counts = {"tests": str(len(report.rows)), "failures": str(failed), "errors": str(inconclusive)}
     suites = ElementTree.Element("testsuites", counts)
-    suite = ElementTree.SubElement(suites, "testsuite", {"name": f"opsloop gate {namespace}", **counts})
+    suite = ElementTree.SubElement(
+        suites,
+        "testsuite",
+        {"name": f"opsloop gate {namespace}", **counts, "skipped": str(len(report.named("waived")))},
+    )
     for row in report.rows:
         case = ElementTree.SubElement(
             suite, "testcase", {"classname": f"opsloop.gate.{namespace}.{report.incident or 'none'}", "name": row.name}
         )
         if row.verdict != "passed":
-            what = "failure" if row.verdict == "failed" else "error"
-            ElementTree.SubElement(case, what, {"type": row.verdict, "message": line(row.sentence)})
+            what = {"failed": "failure", "inconclusive": "error", "waived": "skipped"}[row.verdict]
+            type_ = {} if row.verdict == "waived" else {"type": row.verdict}  # as the schema of JUnit has it
+            ElementTree.SubElement(case, what, {**type_, "message": line(row.sentence)})
         said = ElementTree.SubElement(case, "system-out")
         facts = [f"{fact.name}: {fact.value} ({fact.source})" for fact in row.evidence]
         said.text = "\n".join(map(line, [row.sentence, *facts]))

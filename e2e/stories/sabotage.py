@@ -1,0 +1,135 @@
+"""Sabotage of the system, by kubectl and never of the gate's input: each makes exactly its own rows of the gate fail.
+
+Six of the seven are here. That the Runbook is deleted is a story of its own (`shifts.no_runbook`), because nothing comes after it.
+"""
+
+from __future__ import annotations
+
+import json
+import urllib.error
+import urllib.request
+from collections.abc import Collection, Mapping
+
+from e2e.drill import stages
+from e2e.drill.prepare import clear, prepare
+from e2e.drill.shift import Shift
+from e2e.harness.client import Client, Object
+from e2e.harness.progress import Progress, StageFailed
+from opsloop.core.gate import SHORT
+
+FAILED, INCONCLUSIVE = 1, 3  # exit codes of the gate
+TRIES = 3  # an answer that did not come in time is no evidence, and asked for again
+CASE = "answers-1-regression"
+
+
+def sabotage(api: Client, name: str, seed: int) -> None:
+    """Rules removed, pager down, a wrong token, a fix that re-breaks; then a case emptied; then Prometheus lost."""
+    shift = Shift(api, Progress(api.pace, f"{name:<12} "), name, f"{name}-ops", seed)
+    prepare(shift, lambda: remove_rules(shift))
+    _scale(shift, "receiver", 0)
+    shift.progress.say("sabotage: the pager is down")
+    stages.break_it(shift)
+    lost, *others = sorted(shift.sent(), key=lambda ticket: ticket["expect_link"])
+    shift.send_tickets(others)
+    _refused(shift, lost)
+    stages.detect(shift)
+    stages.mitigate(shift, stages.NO_KILLS)
+    stages.learn(shift)
+    stages.refuse_v3(shift)  # the fix that breaks it again
+    broken = {
+        "storm": "Prometheus has no alerting rule",
+        "page": "no receiver took its page",
+        "ticket": f"lost: {lost['id']}; the intake refused requests with tickets: 1 with 401",
+        "fix": "v3 is Rejected (EvalFailed",
+    }
+    must_fail(shift, broken)
+    before = empty_the_case(shift)
+    must_fail(shift, {**broken, "case": "it catches nothing"})
+    _expect(shift, before)
+    _scale(shift, "prometheus", 0)
+    shift.progress.say("sabotage: Prometheus is lost, the case is as it was")
+    must_fail(shift, {"page": broken["page"], "ticket": f"lost: {lost['id']}", "fix": broken["fix"]},
+              dict.fromkeys(("storm", "resolved", "recovered"), "prometheus"))  # fmt: skip
+    clear(shift)
+
+
+def must_fail(
+    shift: Shift, failed: Mapping[str, str], unknown: Mapping[str, str] | None = None, either: Collection[str] = ()
+) -> None:
+    """Runs the gate: exactly these rows failed, these others are inconclusive, all others passed. Each sentence holds the text.
+
+    Of the rows in `either` nothing is asked.
+    """
+    expected = {SHORT[row]: ("failed", text) for row, text in failed.items()}
+    expected |= {SHORT[row]: ("inconclusive", text) for row, text in (unknown or {}).items()}
+    for _ in range(TRIES):
+        code, text = shift.gate("--json")
+        report = json.loads(text)
+        named = {row["name"] for row in report["rows"] if row["verdict"] == "inconclusive"}
+        if named <= {SHORT[row] for row in unknown or {}}:
+            break
+    wrong = [
+        f"{row['name']} is {row['verdict']}: {row['sentence']}"
+        for row in report["rows"]
+        for verdict, text in [expected.get(row["name"], ("passed", ""))]
+        if row["name"] not in {SHORT[each] for each in either}
+        and (row["verdict"] != verdict or text not in row["sentence"])
+    ]
+    if code != (FAILED if failed else INCONCLUSIVE) or wrong:
+        raise StageFailed(f"the gate ended with {code}; expected {expected}, but {'; '.join(wrong)}")
+    for row in report["rows"]:
+        if row["verdict"] != "passed":
+            shift.progress.say(f"   gate: {row['verdict']} {row['name']}: {row['sentence'][:200]}")
+    shift.progress.say(f"the gate ended with {code} and found just that, {len(expected)} of 7 rows")
+
+
+def remove_rules(shift: Shift) -> None:
+    """The ConfigMap of the alert rules is emptied before Prometheus reads it; a pod that has read it is replaced."""
+    patch = [{"op": "replace", "path": "/data", "value": {}}]
+    what = ("configmap", "alert-rules", "--type=json", "-p", json.dumps(patch))
+    shift.api.kubectl("-n", shift.namespace, "patch", *what)
+    shift.api.kubectl("-n", shift.namespace, "delete", "pod", "-l", "app=prometheus", "--wait=false")
+    shift.progress.say("sabotage: the alert rules are removed")
+
+
+def _refused(shift: Shift, ticket: Object) -> None:
+    """Another desk sends this ticket with a token that is not for the intake. Raises StageFailed where it is taken."""
+    create = ("create", "token", "helpdesk-tickets", "--audience", "somebody-else")
+    token = shift.api.kubectl("-n", shift.namespace, *create).strip()
+
+    def look() -> tuple[object, str]:
+        with shift.api.port_forward(shift.ops, "svc/opsloop-intake", 8080) as base:
+            request = urllib.request.Request(f"{base}/v1/namespaces/{shift.namespace}/tickets", method="POST")
+            request.data = json.dumps({k: v for k, v in ticket.items() if k != "expect_link"}).encode()
+            request.add_header("Authorization", f"Bearer {token}")
+            request.add_header("Content-Type", "application/json")
+            try:
+                with urllib.request.urlopen(request, timeout=shift.api.pace.seconds(10)) as answer:
+                    raise StageFailed(f"a ticket with a wrong token was answered {answer.status}")
+            except urllib.error.HTTPError as error:
+                return error.code == 401, f"{error.code}"
+            except OSError as error:
+                return False, str(error)
+
+    shift.progress.wait("the intake to refuse a wrong token", 30, look)
+    shift.progress.say(f"sabotage: {ticket['id']} was sent with a wrong token")
+
+
+def empty_the_case(shift: Shift) -> Object:
+    """The case still exists, but expects nothing that v2 could get wrong. Returns what it expected."""
+    case = shift.api.get("evalcases", shift.namespace, CASE) or {}
+    _expect(shift, {"status": 200})
+    shift.progress.say("sabotage: the EvalCase was emptied")
+    before: Object = case["spec"]["expect"]
+    return before
+
+
+def _expect(shift: Shift, expect: Object) -> None:
+    patch = [{"op": "replace", "path": "/spec/expect", "value": expect}]
+    shift.api.kubectl("-n", shift.namespace, "patch", "evalcase", CASE, "--type=json", "-p", json.dumps(patch))
+
+
+def _scale(shift: Shift, deployment: str, replicas: int) -> None:
+    shift.api.kubectl("-n", shift.namespace, "scale", "deployment", deployment, f"--replicas={replicas}")
+    selector = ("--selector", f"app={deployment}")
+    shift.api.kubectl("-n", shift.namespace, "wait", "pod", *selector, "--for=delete", "--timeout=60s", seconds=70)

@@ -1,0 +1,100 @@
+"""Live as it was before the drill: the good template on the Deployment, and the Release's spec, whatever the drill had reached."""
+
+import copy
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Protocol
+
+from opsloop.api.release import Release
+from opsloop.core.drill.order import Order, Template
+from opsloop.core.release.revisions import digest, images_of
+from opsloop.errors import Conflict, OpsloopError, Unavailable
+from opsloop.shell.ports import DEPLOYMENTS, RELEASES, Object, Reader, Writer
+
+TRIES, PAUSE = 60, 1.0  # looks at an API server that does not answer, or while others write the same object
+
+
+class Cluster(Reader, Writer, Protocol):
+    """The API server, with the caller's own rights."""
+
+
+class NotPutBack(OpsloopError):
+    """Live could not be put back; the message says what a person must do."""
+
+
+async def put_back(
+    cluster: Cluster, order: Order, pause: Callable[[float], Awaitable[None]], say: Callable[[str], None]
+) -> None:
+    """Writes what differs, and nothing where a fix is live or somebody else has written something of their own.
+
+    Raises NotPutBack with the command for a person.
+    """
+    last: OpsloopError | None = None
+    for _ in range(TRIES):
+        try:
+            for step in (_spec_back, _template_back):
+                if told := await step(cluster, order):
+                    say(told)
+            return
+        except (Conflict, Unavailable) as error:
+            last = error
+            await pause(PAUSE)
+        except OpsloopError as error:
+            last = error
+            break
+    raise NotPutBack(
+        f"live could not be put back ({last}); do it by hand, now:"
+        f" kubectl -n {order.namespace} rollout undo deployment/{order.workload}"
+    ) from last
+
+
+async def _spec_back(cluster: Cluster, order: Order) -> str:
+    """What was done; "" where the drill had not come to the fix."""
+    release = Release.model_validate(await cluster.get(RELEASES, order.namespace, order.release))
+    version, images = order.fix
+    ours = (release.spec.version, release.spec.images) == (version, dict(images))
+    target = release.status.target
+    if not ours:
+        return ""
+    if target is not None and target.version == version and target.state in ("Promoting", "Promoted"):
+        return f"Release {order.release} stays at the fix {version}, which is {target.state.lower()}"
+    await write_spec(cluster, order, order.before)
+    return f"Release {order.release} is at {order.before[0]} again"
+
+
+async def write_spec(cluster: Cluster, order: Order, wanted: tuple[str, Mapping[str, str]]) -> None:
+    """Version and images of the Release's spec; images of other containers stay. Raises Conflict where somebody else wrote."""
+    stored = await cluster.get(RELEASES, order.namespace, order.release)
+    version, images = wanted
+    operations = [
+        {"op": "test", "path": "/metadata/resourceVersion", "value": stored["metadata"]["resourceVersion"]},
+        {"op": "replace", "path": "/spec/version", "value": version},
+        {"op": "replace", "path": "/spec/images", "value": dict(images)},
+    ]
+    await cluster.json_patch(RELEASES, order.namespace, order.release, operations)
+
+
+async def _template_back(cluster: Cluster, order: Order) -> str:
+    stored = await cluster.get(DEPLOYMENTS, order.namespace, order.workload)
+    live = stored["spec"]["template"]
+    if digest(live) == digest(order.good):
+        return f"Deployment {order.workload} runs the good template"
+    if order.fix[1].items() <= images_of(live).items():
+        return f"Deployment {order.workload} runs the fix {order.fix[0]}"
+    if not _is_ours(live, order.bad):
+        return f"Deployment {order.workload} runs neither the good nor the bad template: it is left as somebody else wrote it"
+    await write_template(cluster, order, stored, order.good)
+    return f"the good template was written to Deployment {order.workload}"
+
+
+def _is_ours(live: Template, bad: Template) -> bool:
+    """The bad template as it was sent, or as admission completed it."""
+    return digest(live) == digest(bad) or images_of(live) == images_of(bad)
+
+
+async def write_template(cluster: Cluster, order: Order, stored: Object, template: Template) -> None:
+    """The pod template, whole, where the Deployment is still as it was read. Raises Conflict where it is not."""
+    operations = [
+        {"op": "test", "path": "/metadata/resourceVersion", "value": stored["metadata"]["resourceVersion"]},
+        {"op": "replace", "path": "/spec/template", "value": copy.deepcopy(dict(template))},
+    ]
+    await cluster.json_patch(DEPLOYMENTS, order.namespace, order.workload, operations)
