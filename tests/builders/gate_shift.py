@@ -188,10 +188,11 @@ def sli(harm: Mapping[tuple[float, float], float] = HARM) -> SliSeries:
     return series_of(5, -35, NOW, harm)
 
 
-def burns(share: float = 0.2) -> tuple[TierBurn, ...]:
-    tiers = tiers_of(Slo.model_validate(SLO))[:1]
-    span = (DETECTED - 5, DETECTED + 5)
-    return tuple(TierBurn(t, series_of(60, *span, {span: share}), series_of(5, *span, {span: share})) for t in tiers)
+def burns(share: float = 0.2, severity: str = "sev1", second: float = DETECTED) -> tuple[TierBurn, ...]:
+    tiers = [tier for tier in tiers_of(Slo.model_validate(SLO)) if tier.severity == severity]
+    span = (second - 5, second + 5)
+    long, short = (series_of(window, *span, {span: share}) for window in (60, 5))
+    return tuple(TierBurn(tier, long, short, at(second)) for tier in tiers)
 
 
 def linked(id_: str = "HD-1", **changes: Any) -> dict[str, Any]:

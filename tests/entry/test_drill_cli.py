@@ -1,6 +1,9 @@
 """`opsloop drill`: what it asks before, what it refuses, and that a no writes nothing."""
 
+import asyncio
 import json
+import os
+import signal
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -13,7 +16,7 @@ from opsloop.entry.cli import commands as cli
 from opsloop.entry.cli import drill as cli_drill
 from opsloop.entry.cli import gate as cli_gate
 from opsloop.shell.drill.putting_back import NotPutBack
-from opsloop.shell.drill.run import BrokeOff
+from opsloop.shell.drill.run import BrokeOff, Drill
 from opsloop.shell.evidence.sources import Cluster
 from opsloop.shell.ports import RELEASES, Object
 from tests.builders.gate_shift import INCIDENT, NS, V1, V2, V4, revision, stamp, template
@@ -143,6 +146,33 @@ def test_a_drill_that_breaks_off_is_neither_a_pass_nor_a_failed_gate(
     monkeypatch.setattr("opsloop.entry.cli.drill.Drill.run", broken)
     assert run(shop, *BREAK, "--yes") == code
     assert str(raised) in capsys.readouterr().err
+
+
+def _signalled(leaving: bool) -> Any:
+    async def run(self: Drill) -> str:
+        self.leaving = leaving
+        os.kill(os.getpid(), signal.SIGTERM)
+        try:
+            await asyncio.sleep(0.2 if leaving else 30)
+        finally:
+            self.say("live is good")
+        raise BrokeOff("detect: not within 10m")
+
+    return run
+
+
+@pytest.mark.parametrize(
+    ("leaving", "code", "says"), [(False, 130, ""), (True, 4, "live is being put back; wait for it")]
+)
+def test_a_signal_stops_the_drill_but_not_its_putting_back(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], leaving: bool, code: int, says: str
+) -> None:
+    monkeypatch.setattr("opsloop.entry.cli.drill.Drill.run", _signalled(leaving))
+    before = signal.getsignal(signal.SIGTERM)
+    assert run(shop, *BREAK, "--yes") == code
+    printed = capsys.readouterr()
+    assert "live is good" in printed.out and says in printed.out
+    assert signal.getsignal(signal.SIGTERM) == before
 
 
 REFUSED: list[Any] = [

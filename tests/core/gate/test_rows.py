@@ -203,6 +203,31 @@ def test_a_service_without_alert_rules_needs_no_alert() -> None:
     assert (row.verdict, row.sentence) == ("passed", "no alert fired, and none had to; 1 incident(s) were opened")
 
 
+SEV2 = Options(severity="sev2")
+
+
+def test_an_incident_of_sev2_is_judged_by_its_own_tier_and_page() -> None:
+    own = {"incident": incident(severity="sev2"), "burns": burns(0.1, "sev2"), "pages": (page(severity="sev2"),)}
+    row = row_of(judge(shift(options=SEV2, **own)), PAGE)
+    assert (row.verdict, row.sentence) == (
+        "passed",
+        "burn 10.0x & 10.0x at detection, one sev2 page reached the receiver",
+    )
+    assert row_of(judge(shift(**own)), PAGE).verdict == "failed", "sev1 is what is asked for where nothing is said"
+    assert row_of(judge(shift(options=SEV2, **{**own, "pages": (page(),)})), PAGE).verdict == "failed"
+
+
+def test_harm_that_grew_is_one_thread_with_a_milder_call_before_and_the_tier_fires_when_it_grew() -> None:
+    """Detected by a slow tier; the fast one fires later."""
+    grew = {
+        "burns": (*burns(0.1), *burns(0.2, second=30)),
+        "pages": (page(severity="sev2", second=16), page(second=30)),
+    }
+    assert row_of(judge(shift(**grew)), PAGE).verdict == "passed"
+    never = {**grew, "burns": (*burns(0.1), *burns(0.1, second=30))}
+    assert "no sev1 tier burned" in row_of(judge(shift(**never)), PAGE).sentence
+
+
 def test_one_alert_is_enough() -> None:
     row = row_of(judge(shift(alerts=fired(OURS[0]), incidents=(incident(),))), STORM)
     assert (row.verdict, row.sentence) == ("passed", "1 distinct alerts became 1 incident(s); 1 of them are answers-1")

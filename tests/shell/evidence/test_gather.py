@@ -28,7 +28,7 @@ from opsloop.shell.ports import (
     Object,
     Resource,
 )
-from tests.builders.gate_shift import INCIDENT, NS, RIGHT, V2, V4, incident, stamp
+from tests.builders.gate_shift import INCIDENT, NS, RIGHT, V2, V4, at, incident, stamp
 from tests.fakes.gate_world import ShopCluster, after_the_shift, idle_with_forged_statuses, page
 
 STORM, PAGE, TICKET, RESOLVED, RECOVERED, REGRESSION, FIX = (name for name, _ in ROWS)
@@ -176,6 +176,26 @@ async def test_a_lost_ticket_comes_with_what_the_intake_refused() -> None:
         said
         == "failed: lost: HD-7; the intake refused requests with tickets: 2 with 401, a token that is missing or wrong"
     )
+
+
+async def test_the_burn_is_read_at_detection_and_when_the_first_call_of_that_severity_was_decided() -> None:
+    cluster = after_the_shift()
+    call = {"action": "trigger", "reason": "Severity", "state": "Sent", "to": ["pager"]}
+    messages = [
+        {**call, "number": n, "severity": severity, "decidedAt": stamp(second), "endedAt": stamp(second)}
+        for n, severity, second in ((1, "sev2", 15), (2, "sev1", 30), (3, "sev1", 40))
+    ]
+    page = {
+        "state": "Sent",
+        "severity": "sev1",
+        "dedupKey": f"{NS}/{INCIDENT}",
+        "decidedAt": stamp(15),
+        "messages": messages,
+    }
+    cluster.seed({"apiVersion": "opsloop.dev/v1alpha1", "kind": "Incident", **incident(page=page).dump()})
+    found = await look(cluster)
+    assert not isinstance(found.burns, Missing)
+    assert [(burn.tier.severity, burn.at) for burn in found.burns] == [("sev1", at(15)), ("sev1", at(30))]
 
 
 NO_REPLY = 0

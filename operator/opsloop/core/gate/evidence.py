@@ -8,6 +8,7 @@ pods asked again).
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from typing import Literal
 
 from opsloop.api.evalcase import EvalCase
 from opsloop.api.incident import Incident, TicketExample
@@ -68,11 +69,12 @@ class SliSeries:
 
 @dataclass(frozen=True, slots=True)
 class TierBurn:
-    """Both windows of one tier around the time of detection."""
+    """Both windows of one tier around an instant: the detection, or when it became as severe as it is."""
 
     tier: Tier
     long: SliSeries
     short: SliSeries
+    at: datetime
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,6 +175,7 @@ class Options:
     """Options of `opsloop gate`."""
 
     min_alerts: int = 1
+    severity: Literal["sev1", "sev2"] = "sev1"  # that the Incident must have been paged with
     tick: timedelta = timedelta(seconds=5)
 
 
@@ -215,6 +218,14 @@ class ShiftEvidence:
         names = [incident, *(i.metadata.name for i in others if i.status.merged_into == incident)]
         own, *merged = [self.filings.ledgers.get(n, Ledger()) for n in names]
         return pages.join(own, merged)
+
+
+def instants_of(incident: Incident, severity: str) -> list[datetime]:
+    """When the burn was detected, and when a call with this severity was decided first, if that was later."""
+    status = incident.status
+    calls = [m for m in status.page.messages if m.action == "trigger" and m.severity == severity] if status.page else []
+    found = [status.detected_at, min((m.decided_at for m in calls), default=None)]
+    return list(dict.fromkeys(at for at in found if at is not None))
 
 
 def shift_of(incident: Incident, now: datetime) -> tuple[datetime, datetime]:

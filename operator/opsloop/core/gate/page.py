@@ -1,7 +1,7 @@
 """Row 2, page sev1: the burn was really there when it was detected, and one page, not many, reached the receiver."""
 
 from collections.abc import Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from opsloop.api.incident import Incident
 from opsloop.api.meta import PAGING
@@ -13,18 +13,17 @@ from opsloop.core.slo.tiers import budget_of
 
 def judge(evidence: ShiftEvidence, incident: Incident, findings: Findings) -> str:
     """Burn recomputed, severity, exactly one page, no page for a mere victim."""
-    severity = incident.status.severity
-    findings.require(severity == "sev1", f"{incident.metadata.name} is {severity}, not sev1")
+    severity, wanted = incident.status.severity, evidence.options.severity
+    findings.require(severity == wanted, f"{incident.metadata.name} is {severity}, not {wanted}")
     burn = _check_burn(evidence, incident, findings)
     _check_pages(evidence, incident, findings)
     _check_victims(evidence, incident, findings)
-    return f"burn {burn} at detection, one sev1 page reached the receiver"
+    return f"burn {burn} at detection, one {wanted} page reached the receiver"
 
 
-def highest(series: SliSeries, budget: float, incident: Incident, tick: timedelta) -> float | None:
-    """Highest burn rate within one tick of detection; None where no events were seen."""
-    at = incident.status.detected_at
-    near = [p.ratio for p in series.points if at and abs(p.at - at) <= tick]
+def highest(series: SliSeries, budget: float, at: datetime, tick: timedelta) -> float | None:
+    """Highest burn rate within one tick of the instant; None where no events were seen."""
+    near = [p.ratio for p in series.points if abs(p.at - at) <= tick]
     known = [ratio for ratio in near if ratio is not None]
     return max(known) / budget if known else None
 
@@ -39,13 +38,14 @@ def _check_burn(evidence: ShiftEvidence, incident: Incident, findings: Findings)
         return ""
     if not findings.require(incident.status.detected_at is not None, "no time of detection is recorded"):
         return ""
-    tiers = [tier for tier in evidence.burns if tier.tier.severity == "sev1"]
-    if not findings.require(bool(tiers), f"Release {incident.spec.release} has no tier of severity sev1"):
+    wanted = evidence.options.severity
+    tiers = [tier for tier in evidence.burns if tier.tier.severity == wanted]
+    if not findings.require(bool(tiers), f"Release {incident.spec.release} has no tier of severity {wanted}"):
         return ""
-    read = [(t, *_rates(t, budget_of(root[1].objective), incident, evidence.options.tick)) for t in tiers]
+    read = [(t, *_rates(t, budget_of(root[1].objective), evidence.options.tick)) for t in tiers]
     for tier, long, short in read:
         findings.fact(
-            f"burn over {_windows(tier)}",
+            f"burn over {_windows(tier)} at {tier.at:%H:%M:%S}",
             f"{_times(long)} & {_times(short)}, factor {tier.tier.factor:g}",
             tier.long.source,
         )
@@ -56,13 +56,15 @@ def _check_burn(evidence: ShiftEvidence, incident: Incident, findings: Findings)
     ]
     if not fired and any(None in (long, short) for _, long, short in read):
         findings.gap("Prometheus has no events at the time of detection")
-    elif findings.require(bool(fired), "at the time of detection no sev1 tier burned above its factor in both windows"):
+    elif findings.require(
+        bool(fired), f"at the time of detection no {wanted} tier burned above its factor in both windows"
+    ):
         return f"{_times(fired[0][0])} & {_times(fired[0][1])}"
     return ""
 
 
-def _rates(tier: TierBurn, budget: float, incident: Incident, tick: timedelta) -> tuple[float | None, float | None]:
-    return highest(tier.long, budget, incident, tick), highest(tier.short, budget, incident, tick)
+def _rates(tier: TierBurn, budget: float, tick: timedelta) -> tuple[float | None, float | None]:
+    return highest(tier.long, budget, tier.at, tick), highest(tier.short, budget, tier.at, tick)
 
 
 def _windows(tier: TierBurn) -> str:
@@ -96,8 +98,8 @@ def _check_pages(evidence: ShiftEvidence, incident: Incident, findings: Findings
     left = [p for p in mine if p.is_open and incident.status.phase == "Resolved"]
     findings.require(not left, "its alert still fires at Alertmanager, though it is resolved")
     findings.require(len(keys) == 1, f"{len(keys)} pages for {incident.metadata.name} reached the receiver, not one")
-    wrong = sorted({page.severity for page in mine} - {"sev1"})
-    findings.require(not wrong, f"its page was sent as {', '.join(wrong)}")
+    sent = {page.severity for page in mine}  # a thread may begin with a milder call: harm grows
+    findings.require(not sent or evidence.options.severity in sent, f"its page was sent as {', '.join(sorted(sent))}")
     start, end = shift_of(incident, evidence.now)
     late = [page for page in mine if not start <= page.received_at <= end]
     findings.require(not late, "a page for it reached the receiver outside the shift")

@@ -34,7 +34,7 @@ def judge(evidence: ShiftEvidence, incident: Incident, findings: Findings) -> st
 
 def _page_factor(evidence: ShiftEvidence) -> float:
     tiers = () if isinstance(evidence.burns, Missing) else evidence.burns
-    return min((t.tier.factor for t in tiers if t.tier.severity == "sev1"), default=1.0)
+    return min((t.tier.factor for t in tiers if t.tier.severity == evidence.options.severity), default=1.0)
 
 
 def _check_recent_events(

@@ -66,6 +66,12 @@ def add_options(made: argparse.ArgumentParser) -> None:
         help="distinct alerts that must have fired at least; 0 for a service without alert rules; default: %(default)s",
     )
     add(
+        "--severity",
+        choices=("sev1", "sev2"),
+        default="sev1",
+        help="that it must have been paged with; default: %(default)s",
+    )
+    add(
         "--waive",
         action="append",
         default=[],
@@ -129,7 +135,7 @@ def sources_of(arguments: argparse.Namespace, cluster: Cluster) -> Sources:
         namespace=namespace,
         alertmanager=Address.parse(arguments.alertmanager, namespace),
         pager=Address.parse(arguments.pager, namespace) if arguments.pager else None,
-        options=Options(min_alerts=arguments.min_alerts, tick=timedelta(seconds=arguments.tick)),
+        options=Options(arguments.min_alerts, arguments.severity, timedelta(seconds=arguments.tick)),
     )
 
 

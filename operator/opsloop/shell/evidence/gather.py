@@ -21,6 +21,7 @@ from opsloop.core.gate.evidence import (
     SliSeries,
     TierBurn,
     WorkloadSeen,
+    instants_of,
     shift_of,
 )
 from opsloop.core.gate.scope import root_with_slo
@@ -187,15 +188,15 @@ class _Shift:
         return self.root if isinstance(self.root, Missing) else self.root[1]
 
     async def burns(self) -> tuple[TierBurn, ...] | Missing:
-        """Both windows at detection."""
-        slo, detected = self._slo(), self.incident.status.detected_at
+        """Both windows at detection, and when it became as severe as it is."""
+        options = self.sources.options
+        slo, instants = self._slo(), instants_of(self.incident, options.severity)
         if isinstance(slo, Missing):
             return slo
-        if detected is None:
+        if self.incident.status.detected_at is None:
             return Missing("the Incident has no time of detection")
-        return await or_missing(
-            "Prometheus", history.burns(self.sources.telemetry, slo, detected, self.sources.options.tick)
-        )
+        asking = history.burns(self.sources.telemetry, slo, instants, options.tick, options.severity)
+        return await or_missing("Prometheus", asking)
 
     async def sli(self) -> SliSeries | Missing:
         """The SLI over the shortest window, from before the onset until now."""

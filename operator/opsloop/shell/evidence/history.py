@@ -3,6 +3,7 @@
 import asyncio
 import math
 import re
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 
@@ -104,17 +105,20 @@ def head_window(slo: Slo) -> timedelta:
     return min(tier.short for tier in paging or tiers)
 
 
-async def burns(telemetry: Telemetry, slo: Slo, detected: datetime, tick: timedelta) -> tuple[TierBurn, ...]:
-    """Both windows of every sev1 tier within one tick of the detection."""
+async def burns(
+    telemetry: Telemetry, slo: Slo, instants: Sequence[datetime], tick: timedelta, severity: str
+) -> tuple[TierBurn, ...]:
+    """Both windows of every tier of this severity within one tick of each instant."""
 
-    async def both(tier: Tier) -> TierBurn:
-        span = (detected - tick, detected + tick)
+    async def both(tier: Tier, at: datetime) -> TierBurn:
+        span = (at - tick, at + tick)
         long, short = await asyncio.gather(
             sli_series(telemetry, slo.sli, tier.long, *span), sli_series(telemetry, slo.sli, tier.short, *span)
         )
-        return TierBurn(tier, long, short)
+        return TierBurn(tier, long, short, at)
 
-    return tuple(await asyncio.gather(*(both(t) for t in tiers_of(slo) if t.severity == "sev1")))
+    tiers = [tier for tier in tiers_of(slo) if tier.severity == severity]
+    return tuple(await asyncio.gather(*(both(tier, at) for tier in tiers for at in instants)))
 
 
 async def whole(telemetry: Telemetry, sli: Sli, start: datetime, end: datetime) -> SliPoint:
