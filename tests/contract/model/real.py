@@ -78,6 +78,7 @@ class Server:
     """A running server."""
 
     def __init__(self, port: int) -> None:
+        self.port = port
         self._connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
 
     def write(self, series: Iterable[Written]) -> None:

@@ -173,13 +173,13 @@ def bake(builder: ReleaseBuilder, workload: WorkloadFacts) -> None:
     left = spec.bake_time - (now - revision.live_since)
     if left > timedelta(0):
         builder.look_again(left)
-    elif _met(spec, builder.facts.readings):
+    elif met(spec, builder.facts.readings):
         proven = revision.model_copy(update={"proven_at": now})
         builder.set(revisions=revisions.put(status.revisions, proven))
         builder.event("Proven", f"{revision.version} met its SLO for the bake time: it is last-good")
 
 
-def _met(spec: Slo, readings: Readings) -> bool:
+def met(spec: Slo, readings: Readings) -> bool:
     """True where no tier burns and the bake window surely meets each objective: only known telemetry counts."""
     each = [(one, readings_of(readings, one.name)) for one in objectives(spec)]
     calm = readings.verdict is not None and readings.verdict.band == "ok"

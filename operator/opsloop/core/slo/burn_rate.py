@@ -62,7 +62,7 @@ def judge(slo: Slo, readings: Mapping[timedelta, Reading], at: datetime, bursts:
     verdicts = tuple(_judge_tier(slo, tier, readings, tier in bursts) for tier in tiers_of(slo))
     firing = min((v for v in verdicts if v.firing), key=lambda v: (v.tier.severity, -v.tier.factor), default=None)
     band, reason = _band(slo, verdicts, firing)
-    fastest = _fastest(verdicts)
+    fastest = fastest_of(verdicts)
     burning = fastest is not None and fastest.burn_short is not None and fastest.burn_short > fastest.tier.factor
     return Verdict(at, slo.objective, verdicts, band, firing, _back(slo, verdicts), reason, burning)
 
@@ -94,7 +94,7 @@ def _burn(reading: Reading, budget: float) -> float | None:
     return reading.lower / budget if isinstance(reading, Value) else None
 
 
-def _fastest(verdicts: Sequence[TierVerdict]) -> TierVerdict | None:
+def fastest_of(verdicts: Sequence[TierVerdict]) -> TierVerdict | None:
     """The paging tier with the shortest short window; without a paging tier, that of all tiers."""
     paging = [v for v in verdicts if v.tier.severity in PAGING]
     return min(paging or verdicts, key=lambda v: v.tier.short, default=None)
@@ -106,7 +106,7 @@ def _back(slo: Slo, verdicts: tuple[TierVerdict, ...]) -> bool | None:
     After a long burn the longer short windows still hold it, and their tiers would reopen an Incident just resolved. A
     service that spends three quarters of its budget is above it by chance every now and then: that is neither (None).
     """
-    fastest, budget = _fastest(verdicts), budget_of(slo.objective)
+    fastest, budget = fastest_of(verdicts), budget_of(slo.objective)
     if any(v.firing for v in verdicts if v.tier.severity in PAGING):
         return False
     if fastest is None or isinstance(fastest.short, Unknown):
@@ -125,7 +125,7 @@ def _band(
         return "slow", BURST_ONLY
     if any(_burns_slowly(slo, v) for v in verdicts):
         return "slow", BURNING
-    fastest = _fastest(verdicts)
+    fastest = fastest_of(verdicts)
     if fastest is None:
         return "unknown", NOT_READ
     if isinstance(fastest.short, Unknown):
@@ -151,13 +151,13 @@ def is_silent(verdict: Verdict) -> bool:
     """
     if verdict.firing is not None and verdict.firing.tier.severity in PAGING:
         return False
-    fastest = _fastest(verdict.tiers)
+    fastest = fastest_of(verdict.tiers)
     return verdict.band == "unknown" or fastest is None or isinstance(fastest.short, Unknown)
 
 
 def unknown_because(verdict: Verdict) -> str:
     """A sentence with the field or the error that makes a verdict unknown; empty where it is known."""
-    fastest = _fastest(verdict.tiers)
+    fastest = fastest_of(verdict.tiers)
     if verdict.band != "unknown" or fastest is None:
         return ""
     spans = ((fastest.tier.short, fastest.short), (fastest.tier.long, fastest.long))

@@ -67,7 +67,9 @@ def main(argv: Sequence[str] | None = None, connect: Connect = connect, namespac
     try:
         if arguments.command == "slo" and arguments.local(arguments):
             return int(arguments.local_run(arguments))
-        offline = getattr(arguments, "offline", False)
+        offline = getattr(arguments, "offline", False) or (
+            arguments.command == "backtest" and arguments.local(arguments)
+        )
         if getattr(arguments, "namespace", "") is None:
             arguments.namespace = "default" if offline else namespace(arguments.kubeconfig, arguments.context)
         if arguments.command == "operator":
