@@ -162,7 +162,7 @@ IMAGES = [
     Image("prom/alertmanager:v0.28.1", MONITORING / "alertmanager.Dockerfile", args={"VERSION": "v0.28.1"}, public=True),
     *(
         Image(f"opsloop/helpdesk:{version}", DEMO / "Dockerfile", folder=DEMO, args={"VERSION": version})
-        for version in ("v1", "v2", "v3", "v4")
+        for version in ("v1", "v2", "v3", "v4", "v5")
     ),
     Image(
         f"stefanprodan/podinfo:{PODINFO_VERSION}",

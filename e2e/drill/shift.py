@@ -90,7 +90,10 @@ class Shift:
 
     def served_by(self, version: str) -> int:
         """Answers that shoppers got from this version since the shift began. Raises StageFailed without an answer."""
-        query = f'sum(shop_answers_total{{service="answers",version="{version}"}})'
+        return self.counted(f'sum(shop_answers_total{{service="answers",version="{version}"}})')
+
+    def counted(self, query: str) -> int:
+        """The number that an expression gives; 0 where it gives nothing. Raises StageFailed without an answer."""
         vectors: list[list[Object]] = []
 
         def look() -> tuple[object, str]:

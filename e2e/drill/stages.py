@@ -215,7 +215,7 @@ def refuse_v3(shift: Shift) -> None:
     shift.progress.stage("ship v3", "kubectl apply of the Release at v3, a fix that still has the bug")
     live = shift.status().get("live")
     ship(shift, "v3")
-    shift.progress.wait("v3 to be rejected", 120, lambda: _target(shift, "v3", "Rejected"))
+    shift.progress.wait("v3 to be rejected", 120, lambda: target_is(shift, "v3", "Rejected"))
     target = shift.status()["target"]
     served = shift.served_by("v3")
     shift.progress.say(f"   v3 is rejected: {target['reason']}, {target['message'][:100]}")
@@ -224,7 +224,8 @@ def refuse_v3(shift: Shift) -> None:
         raise StageFailed(f"v3: reason {target['reason']}, served {served}, live {shift.status().get('live')}")
 
 
-def _target(shift: Shift, version: str, state: str) -> tuple[object, str]:
+def target_is(shift: Shift, version: str, state: str) -> tuple[object, str]:
+    """Whether the Release's target is this version in this state; says each weight that it takes."""
     status = shift.status()
     target = status.get("target") or {}
     weight = (status.get("weight") or {}).get("wanted", 0)
@@ -241,9 +242,9 @@ def promote_v4(shift: Shift, kills: Kills) -> None:
     shift.progress.stage("ship v4", "kubectl apply of the Release at v4: weight 20, 50, 100 against live")
     ship(shift, "v4")
     if kills.canary:
-        shift.progress.wait("v4 to take weight", 90, lambda: _target(shift, "v4", "Stepping"), every=0.3)
+        shift.progress.wait("v4 to take weight", 90, lambda: target_is(shift, "v4", "Stepping"), every=0.3)
         shift.kill_operator("in mid-canary")
-    shift.progress.wait("v4 to be promoted", 180, lambda: _target(shift, "v4", "Promoted"), every=0.5)
+    shift.progress.wait("v4 to be promoted", 180, lambda: target_is(shift, "v4", "Promoted"), every=0.5)
     shift.progress.say(f"   v4 is live ({shift.sli()}); weights seen: {shift.weights}")
     shift.progress.wait("LoopClosed", 30, lambda: _closed(shift))
     shift.mark("closed")

@@ -7,7 +7,7 @@ from e2e.drill.prepare import clear, install_operator, prepare
 from e2e.drill.shift import Shift
 from e2e.harness.client import Client
 from e2e.harness.progress import Progress, StageFailed
-from e2e.stories import checks, sabotage
+from e2e.stories import checks, sabotage, second
 
 
 def story_shift(api: Client, name: str, seed: int) -> Shift:
@@ -16,7 +16,7 @@ def story_shift(api: Client, name: str, seed: int) -> Shift:
 
 
 def whole_shift(api: Client, name: str, seed: int) -> None:
-    """A bad release from intake to a closed loop; then the regression case is emptied, and the gate must notice."""
+    """A bad release from intake to a closed loop, and its second time, which its case stops; then that is emptied, and the gate must notice."""
     shift = story_shift(api, name, seed)
     code = stages.run(shift)
     if code:
@@ -24,6 +24,7 @@ def whole_shift(api: Client, name: str, seed: int) -> None:
     checks.acts_once(shift, rollbacks=2, promotions=1)
     checks.times(shift)
     checks.storm_is_on_one_incident(shift)
+    second.stopped_at_the_canary(shift)
     sabotage.empty_the_case(shift)
     sabotage.must_fail(shift, {"ticket": "does not fail on the bad revision", "case": "it catches nothing"})
     _forget(shift)
