@@ -5,7 +5,8 @@ from datetime import datetime, timedelta
 
 from pydantic import BaseModel, ConfigDict
 
-from opsloop.core.readings import Interval
+from opsloop.core.readings import Interval, Reading, Value
+from opsloop.core.slo import budget
 
 MOST_POINTS = 240
 """Of one curve: a column each of the widest screen's half, and 20 KiB in the stored postmortem."""
@@ -35,17 +36,22 @@ class Curve(BaseModel):
     since: datetime
     until: datetime
     points: tuple[Point, ...]
+    usual: float | None = (
+        None  # events per second of the period before, as far as it was measured; None: too little of it was
+    )
+    measured: float = 0.0  # share of that period
 
     @classmethod
     def of(
         cls, slo: str, objective: float, period: timedelta, step: timedelta, span: tuple[datetime, datetime],
-        counted: Sequence[Interval],
+        counted: Sequence[Interval], before: Reading | None = None,
     ) -> "Curve":  # fmt: skip
-        """Of what was counted between the two times of `span`; the last MOST_POINTS intervals."""
+        """Of what was counted between the two times of `span`; the last MOST_POINTS intervals. `before`: the period up to then."""
         points = tuple(Point(at=i.end, bad=i.bad, total=i.total) for i in counted[-MOST_POINTS:])
         return cls(
             slo=slo, objective=objective, period=period.total_seconds(), step=step.total_seconds(),
-            since=span[0], until=span[1], points=points,
+            since=span[0], until=span[1], points=points, usual=budget.rate(before, period),
+            measured=before.coverage if isinstance(before, Value) else 0.0,
         )  # fmt: skip
 
     def counts(self, start: datetime, end: datetime) -> tuple[float, float] | None:
@@ -59,15 +65,14 @@ class Curve(BaseModel):
         return self.since <= start and end <= self.until
 
     def budget_spent(self, bad: float) -> float | None:
-        """The share of the period's error budget that so many bad events are, at the traffic of the curve; None without any.
+        """The share of the period's error budget that so many bad events are; None without any event.
 
-        budget = (1 − objective) × events per second × period: how burn rates are turned into budget everywhere.
+        budget = (1 − objective) × events per second × period: at the traffic of the period before where that was measured, else at
+        that of the curve.
         """
         total = sum(p.total for p in self.points)
-        if not total:
-            return None
-        rate = total / (len(self.points) * self.step)
-        return bad / ((1 - self.objective) * rate * self.period)
+        rate = self.usual or (total / (len(self.points) * self.step) if total else None)
+        return budget.share(bad, self.objective, rate, timedelta(seconds=self.period)) if rate else None
 
 
 def span_to_read(onset: datetime, resolved: datetime | None, now: datetime) -> tuple[datetime, datetime]:

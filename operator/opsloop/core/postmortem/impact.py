@@ -67,7 +67,10 @@ def _spent(subject: PostmortemSubject, curve: Curve | None, found: Numbers) -> s
     if found.budget_spent is None or curve is None:
         return f"{UNKNOWN}: {_why_not(subject)}"
     period = length(timedelta(seconds=curve.period))
-    return f"{percent(found.budget_spent)} of what {period} allow, at the traffic of this time"
+    if curve.usual is None:
+        return f"{percent(found.budget_spent)} of what {period} allow, if their traffic is that of the time shown"
+    part = "" if percent(curve.measured) == "100 %" else f", of which {percent(curve.measured)} was measured"
+    return f"{percent(found.budget_spent)} of what {period} allow, at the traffic of the {period} before{part}"
 
 
 def _why_not(subject: PostmortemSubject) -> str:

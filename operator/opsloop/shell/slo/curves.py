@@ -12,7 +12,8 @@ from opsloop.shell.slo.query import SliQuery
 async def read(
     query: SliQuery, objective: Slo, scope: Scope, span: tuple[datetime, datetime], resolution: timedelta
 ) -> Curve | None:
-    """At most MOST_POINTS intervals between the two times, by one range query; None where nothing answers or nothing happened."""
+    """At most MOST_POINTS intervals between the two times, by one range query, and the period up to then by another one, for its
+    traffic; None where nothing answers or nothing happened."""
     start, end = span
     step = timedelta(
         seconds=max(1, -(-max(INTERVAL * resolution, (end - start) / MOST_POINTS) // timedelta(seconds=1)))
@@ -21,4 +22,6 @@ async def read(
     counted = intervals(await query.series(objective, scope, start, end, step), step)
     if not counted:
         return None
-    return Curve.of(objective.name, objective.objective, objective.period, step, (start, end), counted)
+    period = objective.period
+    whole = (await query.readings(objective, scope, {period}, {}, end)).windows[period]
+    return Curve.of(objective.name, objective.objective, period, step, (start, end), counted, whole)
