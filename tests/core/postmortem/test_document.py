@@ -131,16 +131,46 @@ def test_what_has_not_happened_is_told_from_what_was_not_seen() -> None:
     assert "| Mitigated | unknown |" in rendered(unseen)
 
 
-def test_a_rejected_version_is_dark_only_while_its_canary_is_on_record() -> None:
+REJECTED = {"digest": "3ebad3ebad3ebad3", "version": "v3"}
+
+
+@pytest.mark.parametrize(
+    ("recorded", "said"),
+    [
+        pytest.param({}, "and never became live", id="no record of its canary"),
+        pytest.param(
+            {"target": {**REJECTED, "state": "Rejected", "started_at": at(100)}},
+            "before it served any user",
+            id="it was the last target, and took no traffic",
+        ),
+        pytest.param(
+            {"history": [{**REJECTED, "what": "Rejected", "at": at(100)}]},
+            "before it served any user",
+            id="the history has it, however many versions came after it",
+        ),
+        pytest.param(
+            {"history": [{**REJECTED, "what": "Rejected", "at": at(100), "served_since": at(90)}]},
+            "and never became live",
+            id="it served a share before",
+        ),
+        pytest.param(
+            {
+                "history": [
+                    {**REJECTED, "what": "Cancelled", "at": at(90), "served_since": at(80)},
+                    {**REJECTED, "what": "Rejected", "at": at(100)},
+                ]
+            },
+            "and never became live",
+            id="it served a share in an earlier try",
+        ),
+    ],
+)
+def test_whether_a_rejected_version_served_anybody(recorded: dict[str, Any], said: str) -> None:
     episode = closed_loop()
-    assert any("`v3` was rejected and never became live" in s for s in lessons.went_well(episode.subject))
     assert episode.release is not None
-    rejected = release(
-        revisions=episode.release.status.revisions,
-        target={"digest": "3ebad3ebad3ebad3", "version": "v3", "state": "Rejected", "started_at": at(100)},
-    )
-    said = lessons.went_well(Episode(episode.incident, rejected, episode.case).subject)
-    assert any("`v3` was rejected before it served any user" in s for s in said)
+    rejected = release(revisions=episode.release.status.revisions, **recorded)
+    told = lessons.went_well(Episode(episode.incident, rejected, episode.case).subject)
+    assert any(f"`v3` was rejected {said}" in sentence for sentence in told)
 
 
 def test_two_revisions_of_one_version_are_told_apart() -> None:

@@ -44,7 +44,7 @@ def _rejected_fixes(subject: PostmortemSubject) -> list[str]:
         blocked = revision.blocked
         if blocked is None or blocked.incident != subject.name or revision.digest in subject.incident.status.blocked:
             continue
-        dark = revision.digest == subject.release.rejected_dark
+        dark = revision.digest in subject.release.rejected_dark
         served = "before it served any user" if dark else "and never became live"
         if revision.live_since is None:
             sentences.append(

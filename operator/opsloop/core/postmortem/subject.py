@@ -44,7 +44,7 @@ class ReleaseRecord:
     namesakes: tuple[str, ...]  # versions that more than one revision of the Release bears
     rollback: RollbackRecord | None  # the one that was carried out for this Incident
     passed_cases: tuple[str, ...]  # eval cases that passed when the blamed revision was promoted
-    rejected_dark: str  # digest of the target whose canary is on record and took no traffic
+    rejected_dark: tuple[str, ...]  # digests of revisions whose canary took no traffic before it was rejected
     live_version: str  # while no fix is promoted
 
     @classmethod
@@ -86,13 +86,21 @@ def _concerns(revision: Revision, incident: Incident, rollback: RollbackRecord |
     return revision.digest in named or (blocked is not None and blocked.incident == incident.metadata.name)
 
 
-def _rejected_dark(release: Release, incident: Incident) -> str:
-    """The target's digest where this Incident's case kept it out of traffic, else ""."""
-    target = release.status.target
-    if target is None or target.evals_step is not None or target.digest in incident.status.blocked:
-        return ""
-    blocked = [r.blocked for r in release.status.revisions if r.digest == target.digest and r.live_since is None]
-    return target.digest if any(b is not None and b.incident == incident.metadata.name for b in blocked) else ""
+def _rejected_dark(release: Release, incident: Incident) -> tuple[str, ...]:
+    """The digests that are blocked for this Incident and that its case kept out of all traffic: by the Release's history, or by its
+    last target where that is older than the history."""
+    status, target = release.status, release.status.target
+    dark = {entry.digest for entry in status.history if entry.what == "Rejected" and entry.served_since is None}
+    served = {entry.digest for entry in status.history if entry.served_since is not None}
+    if target is not None and target.state == "Rejected" and target.evals_step is None:
+        dark.add(target.digest)
+    kept = [r.digest for r in status.revisions if r.blocked and r.live_since is None and _is_of(r, incident)]
+    return tuple(digest for digest in kept if digest in dark - served)
+
+
+def _is_of(revision: Revision, incident: Incident) -> bool:
+    by = revision.blocked.incident if revision.blocked else ""
+    return by == incident.metadata.name and revision.digest not in incident.status.blocked
 
 
 @dataclass(frozen=True, slots=True)
