@@ -3,13 +3,18 @@
 FROM debian:trixie-slim AS build
 RUN apt-get update && apt-get install -y --no-install-recommends python3 python3-venv
 COPY wheels /wheels
+# Of kubernetes the client, its configuration and its errors are used; its 124 MB of classes for each kind and each API group are
+# not (opsloop sends and reads plain JSON). Each module is loaded when it is asked for, so that the start below would miss one.
 RUN python3 -m venv /opt/opsloop \
  && /opt/opsloop/bin/pip install --quiet --no-index --no-deps --no-compile /wheels/*.whl \
+ && find /opt/opsloop/lib -path '*/kubernetes/*client/models/*.py' ! -name __init__.py -delete \
+ && find /opt/opsloop/lib -path '*/kubernetes/*client/api/*.py' ! -name __init__.py -delete \
  && python3 -m compileall -q -j 0 --invalidation-mode unchecked-hash /opt/opsloop/lib
 COPY own /own
 RUN /opt/opsloop/bin/pip install --quiet --no-index --no-deps --no-compile /own/*.whl \
  && /opt/opsloop/bin/pip check \
  && python3 -m compileall -q --invalidation-mode unchecked-hash /opt/opsloop/lib/python3.13/site-packages/opsloop \
+ && /opt/opsloop/bin/python -c "import opsloop.entry.main, opsloop.entry.cli.commands" \
  && /opt/opsloop/bin/pip uninstall --quiet --yes pip
 
 FROM debian:trixie-slim

@@ -62,8 +62,8 @@ images: cluster ## build the operator's and the demo's images and load them on t
 install: images ## the operator by its Helm chart, for all namespaces (PROMETHEUS=http://service.namespace:9090)
 	@eval "$$($(PYTHON) -m e2e.cluster tools | sed 's/^/export /')"; \
 	"$$KUBECTL" apply --server-side --force-conflicts -f crds/; \
-	"$$HELM" upgrade --install opsloop charts/opsloop --namespace opsloop-system --create-namespace --skip-crds \
-	  --set image.tag=dev $(if $(PROMETHEUS),--set "prometheus.url=$(PROMETHEUS)") --wait --timeout 120s
+	"$$HELM" upgrade --install opsloop charts/opsloop --namespace opsloop-system --create-namespace --set crds.install=false \
+	  --set image.repository=opsloop/opsloop --set image.tag=dev --set image.pullPolicy=Never $(if $(PROMETHEUS),--set "prometheus.url=$(PROMETHEUS)") --wait --timeout 120s
 
 generate: $(STAMP) ## CRDs from the models, manifests from the chart
 	@$(PY) tools/generate.py

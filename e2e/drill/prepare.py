@@ -158,14 +158,19 @@ def alert_sender(namespace: str, name: str) -> list[Object]:
 
 
 def apply_crds(api: Client) -> None:
-    """By kubectl: helm installs CRDs once and never again."""
+    """By kubectl: many installs of the chart share them here."""
     api.kubectl("apply", "--server-side", "--force-conflicts", "-f", str(CRDS))
 
 
 def install_operator(shift: Shift, **more: Any) -> None:
     """The chart, scoped to the shop's namespace; `more` are further values of it."""
     values: dict[str, Any] = {
-        "image": {"tag": "dev"},
+        "image": {
+            "repository": "opsloop/opsloop",
+            "tag": "dev",
+            "pullPolicy": "Never",
+        },  # loaded on the node; never a registry's
+        "crds": {"install": False},
         "unguardOnUninstall": False,  # seconds of each uninstall; the story of guarded Deployments has it
         "watchNamespaces": [shift.namespace],
         "prometheus": {"url": f"http://prometheus.{shift.namespace}.svc:9090", "resolution": "1s"},
@@ -173,7 +178,7 @@ def install_operator(shift: Shift, **more: Any) -> None:
         **more,
     }
     shift.api.helm(
-        "upgrade", "--install", shift.release_name, str(CHART), "--namespace", shift.ops, "--skip-crds", "--values", "-",
+        "upgrade", "--install", shift.release_name, str(CHART), "--namespace", shift.ops, "--values", "-",
         text=yaml.safe_dump(values),
     )  # fmt: skip
     try:

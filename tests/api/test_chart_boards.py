@@ -14,7 +14,7 @@ needs_helm = pytest.mark.skipif(not HELM, reason="no helm: $HELM, ~/.cache/opslo
 
 
 def rendered(*sets: str) -> list[dict[str, Any]]:
-    flags = [flag for one in sets for flag in ("--set", one)]
+    flags = [flag for one in ("image.repository=r.example/opsloop", *sets) for flag in ("--set", one)]
     command = [str(HELM), "template", "opsloop", str(generate.CHART), "-n", "ops", "--kube-version", "1.34.0", *flags]
     out = subprocess.run(command, capture_output=True, text=True, check=True).stdout
     return [one for one in yaml.safe_load_all(out) if one and "-board-" in one["metadata"]["name"]]

@@ -13,7 +13,8 @@ from tools import generate
 
 def render_with(values: dict[str, Any]) -> subprocess.CompletedProcess[str]:
     command = [str(HELM), "template", "opsloop", str(generate.CHART), "--kube-version", "1.34.0", "-f", "-"]
-    return subprocess.run(command, capture_output=True, text=True, check=False, input=json.dumps(values))
+    asked = json.dumps({"image": {"repository": "r.example/opsloop"}, "crds": {"install": False}, **values})
+    return subprocess.run(command, capture_output=True, text=True, check=False, input=asked)
 
 
 @needs_helm

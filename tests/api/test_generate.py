@@ -41,8 +41,8 @@ CRD = "opsloop.dev_releases.yaml"
         pytest.param(lambda at: append(at / "crds" / CRD), f"crds/{CRD} is stale", id="a CRD edited by hand"),
         pytest.param(lambda at: (at / "crds" / CRD).unlink(), f"crds/{CRD} is stale", id="a CRD that is missing"),
         pytest.param(
-            lambda at: append(at / "charts/opsloop/crds" / CRD),
-            f"charts/opsloop/crds/{CRD} is stale",
+            lambda at: append(at / "charts/opsloop/files/crds" / CRD),
+            f"charts/opsloop/files/crds/{CRD} is stale",
             id="the chart's copy edited by hand",
         ),
         pytest.param(

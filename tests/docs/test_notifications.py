@@ -32,7 +32,18 @@ def configured(example: str, folder: Path) -> Path:
     """The file that the chart mounts, with its Secrets below `folder` instead."""
     values = folder / "values.yaml"
     values.write_text(example)
-    command = [str(HELM), "template", "opsloop", str(generate.CHART), "--kube-version", "1.34.0", "-f", str(values)]
+    command = [
+        str(HELM),
+        "template",
+        "opsloop",
+        str(generate.CHART),
+        "--kube-version",
+        "1.34.0",
+        "--set",
+        "image.repository=r.example/opsloop,crds.install=false",
+        "-f",
+        str(values),
+    ]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     documents = [document for document in yaml.safe_load_all(done.stdout) if document]

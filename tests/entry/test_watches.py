@@ -9,11 +9,12 @@ import pytest
 
 from opsloop.adapters.kube import Kube
 from opsloop.entry import watches as entry_watches
-from opsloop.entry.watches import build_registry, kopf_settings, run_kopf
+from opsloop.entry.watches import build_registry, kopf_settings, may_scan, run_kopf
 from opsloop.errors import NotFound
 from opsloop.shell.ports import INCIDENTS, Object, Resource
 from opsloop.shell.watch.cache import Cache
 from opsloop.shell.watch.resync import WATCHED
+from opsloop.simulator.fakes.ports import FakeAccess
 
 KUBECONFIG = os.environ.get("OPSLOOP_CONTRACT_KUBECONFIG")
 NAMESPACES = Resource("v1", "Namespace", "namespaces")
@@ -90,8 +91,25 @@ def test_only_event_handlers_exist_each_with_group_and_version() -> None:
     assert [h.id for h in registry._activities.get_all_handlers()] == ["login"]
 
 
+@pytest.mark.parametrize(
+    ("namespaces", "allows", "scans"),
+    [
+        pytest.param((), False, True, id="in all namespaces kopf must list them"),
+        pytest.param(("shop",), True, True, id="in chosen ones it notices CRDs where it may"),
+        pytest.param(("shop",), False, False, id="and watches at once where it may not"),
+    ],
+)
+async def test_kopf_asks_only_for_lists_that_it_may_have(
+    namespaces: tuple[str, ...], allows: bool, scans: bool
+) -> None:
+    access = FakeAccess()
+    access.allows = allows
+    assert await may_scan(access, namespaces) is scans
+
+
 def test_kopf_writes_nothing_and_times_out() -> None:
     settings = kopf_settings()
+    assert kopf_settings(scanning=False).scanning.disabled and not settings.scanning.disabled
     assert (settings.posting.enabled, settings.peering.standalone) == (False, True)
     assert (settings.networking.connect_timeout, settings.networking.request_timeout) == (5, 20)
     assert settings.watching.inactivity_timeout == 70

@@ -14,13 +14,44 @@ app.kubernetes.io/instance: {{ .Release.Name }}
 
 {{- define "opsloop.labels" -}}
 {{ include "opsloop.selector" . }}
+{{- with .Values.commonLabels }}
+{{ toYaml . }}
+{{- end }}
 app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
 app.kubernetes.io/managed-by: {{ .Release.Service }}
 app.kubernetes.io/part-of: opsloop
 {{- end -}}
 
+{{/* No default repository: a name on a public registry could be anybody's. A digest says more than a tag, and replaces it. */}}
 {{- define "opsloop.image" -}}
-{{ .Values.image.repository }}:{{ default .Chart.AppVersion .Values.image.tag }}
+{{- $hint := "image.repository is not set: the image of opsloop that your cluster can pull, for example registry.example/team/opsloop" -}}
+{{ required $hint .Values.image.repository }}{{ with .Values.image.digest }}@{{ . }}{{ else }}:{{ default .Chart.AppVersion .Values.image.tag }}{{ end }}
+{{- end -}}
+
+{{/* Name of the operator's ServiceAccount: the policies know opsloop by it. */}}
+{{- define "opsloop.account" -}}
+{{- if .Values.serviceAccount.create -}}
+{{ default (include "opsloop.fullname" .) .Values.serviceAccount.name }}
+{{- else -}}
+{{ required "serviceAccount.name is not set: serviceAccount.create is false, so say whose account opsloop uses" .Values.serviceAccount.name }}
+{{- end -}}
+{{- end -}}
+
+{{/* Who a pod of opsloop runs as: on OpenShift its SecurityContextConstraints choose user and group, and refuse others. */}}
+{{- define "opsloop.podSecurity" -}}
+runAsNonRoot: true
+{{- if not .Values.openshift }}
+runAsUser: 65532
+runAsGroup: 65532
+fsGroup: 65532
+{{- end }}
+seccompProfile: {type: RuntimeDefault}
+{{- end -}}
+
+{{- define "opsloop.containerSecurity" -}}
+allowPrivilegeEscalation: false
+readOnlyRootFilesystem: true
+capabilities: {drop: [ALL]}
 {{- end -}}
 
 {{/* What the house says of its tickets, as JSON; nothing where it says nothing. */}}
@@ -119,7 +150,7 @@ app.kubernetes.io/part-of: opsloop
 
 {{- define "opsloop.subject" -}}
 - kind: ServiceAccount
-  name: {{ include "opsloop.fullname" . }}
+  name: {{ include "opsloop.account" . }}
   namespace: {{ .Release.Namespace }}
 {{- end -}}
 
@@ -167,6 +198,13 @@ spec:
   {{- end }}
 {{- end -}}
 
+{{/* What cannot be set together, as sentences. */}}
+{{- define "opsloop.checks" -}}
+{{- if and (not .Values.rbac.cluster) (not .Values.watchNamespaces) -}}
+{{- fail "rbac.cluster is false: name the namespaces in watchNamespaces, as a Role is all that opsloop may have" -}}
+{{- end -}}
+{{- end -}}
+
 {{/* Annotations of what is made after an uninstall and goes again: the weight. */}}
 {{- define "opsloop.afterwards" -}}
 helm.sh/hook: post-delete
@@ -209,6 +247,9 @@ helm.sh/hook-delete-policy: before-hook-creation,hook-succeeded
 - apiGroups: [""]
   resources: [services]
   verbs: [list]
+- apiGroups: [authorization.k8s.io]
+  resources: [localsubjectaccessreviews]  # may the intake's caller, or a Runbook's account, do this in its namespace?
+  verbs: [create]
 - apiGroups: [""]
   resources: [serviceaccounts]  # does the account of a Runbook exist? (metadata only)
   verbs: [get]

@@ -26,7 +26,7 @@ from opsloop.entry.notifications import Notifications, connect_receivers, load_n
 from opsloop.entry.settings import Settings, load, load_house, load_method
 from opsloop.entry.sources import SourceConfig, connect_sources, load_sources
 from opsloop.entry.telemetry import Metrics, build_app, serve, setup_logging
-from opsloop.entry.watches import build_registry, kopf_settings, run_kopf
+from opsloop.entry.watches import build_registry, kopf_settings, may_scan, run_kopf
 from opsloop.entry.wiring import Operator
 from opsloop.shell.notify.events import EventPoster
 from opsloop.shell.ports import Ports
@@ -103,7 +103,8 @@ async def operate(
             "budgets": asyncio.create_task(_read_budgets(gained, resync, operator)),
             "collector": asyncio.create_task(collect_at_rest(lambda: operator.idle)),
         }
-        code = await _watch_until_end(settings, operator, health, resync, tasks)
+        scanning = await may_scan(base, settings.namespaces)
+        code = await _watch_until_end(scanning, settings, operator, health, resync, tasks)
         greeting.cancel()
         health.leave()
         leaving = asyncio.create_task(intake.leave())  # it takes and stores what still comes
@@ -121,7 +122,12 @@ async def operate(
 
 
 async def _watch_until_end(
-    settings: Settings, operator: Operator, health: Health, resync: Resync, tasks: Mapping[str, "asyncio.Task[Any]"]
+    scanning: bool,
+    settings: Settings,
+    operator: Operator,
+    health: Health,
+    resync: Resync,
+    tasks: Mapping[str, "asyncio.Task[Any]"],
 ) -> int:
     """Runs kopf beside these tasks until one of them ends or the process is told to stop; returns the exit code.
 
@@ -136,7 +142,7 @@ async def _watch_until_end(
     stop, ready = asyncio.Event(), asyncio.Event()
     stopping = asyncio.create_task(stop.wait())
     registry = build_registry(operator.cache, operator.changed, on_event=on_event)
-    kopf = run_kopf(registry, kopf_settings(), settings.namespaces, asyncio.Event(), ready)
+    kopf = run_kopf(registry, kopf_settings(scanning), settings.namespaces, asyncio.Event(), ready)
     last = {"kopf": asyncio.create_task(kopf), "signals": asyncio.create_task(_own_signals(ready, stop))}
     return await _first_end({**tasks, "stop": stopping, **last})
 

@@ -6,16 +6,20 @@ of the settings below.
 
 import asyncio
 import dataclasses
+import logging
 import os
 from collections.abc import Callable, Sequence
 from typing import Any, cast
 
 import kopf
 
-from opsloop.shell.ports import Resource
+from opsloop.errors import OpsloopError
+from opsloop.shell.ports import Resource, Reviews
 from opsloop.shell.watch.cache import Cache
 from opsloop.shell.watch.mapping import is_echo
 from opsloop.shell.watch.resync import WATCHED, OnChange
+
+log = logging.getLogger("opsloop")
 
 OnEvent = Callable[
     [bool], None
@@ -39,8 +43,10 @@ def build_registry(
     return registry
 
 
-def kopf_settings() -> kopf.OperatorSettings:
-    """Short time-outs, no peering, no Events of kopf's.
+def kopf_settings(scanning: bool = True) -> kopf.OperatorSettings:
+    """Short time-outs, no peering, no Events of kopf's. `scanning`: may it list namespaces and CRDs, and notice new ones?
+
+    Where it may not, kopf would ask nine times in a minute before it watches the namespaces that it was given.
 
     Left at kopf's defaults on purpose: no chunks (an expired continue token ends the process), no initial streaming (it
     was slower), `watching.inactivity_timeout` 70 s (bookmarks come every 60 s), no worker limit (a slot stays taken for 5 s).
@@ -50,8 +56,26 @@ def kopf_settings() -> kopf.OperatorSettings:
     settings.networking.request_timeout = 20
     settings.posting.enabled = False
     settings.peering.standalone = True
+    settings.scanning.disabled = not scanning
     settings.process.ultimate_exiting_timeout = 20
     return settings
+
+
+async def may_scan(access: Reviews, namespaces: Sequence[str]) -> bool:
+    """Whether kopf may notice new namespaces and CRDs; where nobody can say, it finds out by itself."""
+    if not namespaces:
+        return True
+    try:
+        allowed = [
+            await access.may("list", group, plural, "")
+            for group, plural in (("", "namespaces"), ("apiextensions.k8s.io", "customresourcedefinitions"))
+        ]
+    except OpsloopError as error:
+        log.warning("whether new namespaces and CRDs may be noticed is unknown: %s", error)
+        return True
+    if not all(allowed):
+        log.info("without the right to list namespaces and CRDs, new ones are noticed at the next start")
+    return all(allowed)
 
 
 async def run_kopf(

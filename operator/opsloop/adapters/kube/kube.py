@@ -196,7 +196,7 @@ class Kube:
     async def allowed(
         self, user: str, groups: Sequence[str], verb: str, group: str, plural: str, namespace: str, name: str = ""
     ) -> bool:
-        """SubjectAccessReview; `plural` may be `releases/status`. Unavailable where nobody can say."""
+        """LocalSubjectAccessReview: the right to ask is a namespace's. `plural` may be `releases/status`. Unavailable where nobody can say."""
         resource, _, subresource = plural.partition("/")
         attributes = {
             "verb": verb,
@@ -207,8 +207,14 @@ class Kube:
             "name": name,
         }
         spec = {"user": user, "groups": list(groups), "resourceAttributes": {k: v for k, v in attributes.items() if v}}
-        body = {"apiVersion": "authorization.k8s.io/v1", "kind": "SubjectAccessReview", "spec": spec}
-        status = await self._ask("/apis/authorization.k8s.io/v1/subjectaccessreviews", "subjectaccessreviews", body)
+        body = {
+            "apiVersion": "authorization.k8s.io/v1",
+            "kind": "LocalSubjectAccessReview",
+            "metadata": {"namespace": namespace},
+            "spec": spec,
+        }
+        path = f"/apis/authorization.k8s.io/v1/namespaces/{namespace}/localsubjectaccessreviews"
+        status = await self._ask(path, "localsubjectaccessreviews", body)
         return bool(status.get("allowed"))
 
     async def may(self, verb: str, group: str, plural: str, namespace: str) -> bool:

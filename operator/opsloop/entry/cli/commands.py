@@ -28,6 +28,7 @@ from opsloop.entry.cli import notify as cli_notify
 from opsloop.entry.cli import people as cli_people
 from opsloop.entry.cli import postmortems as cli_postmortems
 from opsloop.entry.cli import report as cli_report
+from opsloop.entry.cli import selftest as cli_selftest
 from opsloop.entry.cli import show as cli_show
 from opsloop.entry.cli import slo as cli_slo
 from opsloop.entry.cli import stop as cli_stop
@@ -162,6 +163,8 @@ def parser() -> argparse.ArgumentParser:
     _correlate(commands)
     telling = "test the receivers of notifications, and say who hears of what; run it in the operator's pod"
     cli_notify.add_to(commands.add_parser("notify", help=telling, description=telling))
+    asks = "whether an install answers, asked from inside of the cluster; helm test runs it"
+    cli_selftest.add_to(commands.add_parser("selftest", help=asks, description=asks))
     releases.add(commands)
     cli_slo.add_to(commands)
     halt = "stop opsloop in a namespace, or in its own for all: it only watches, tells and lowers"
