@@ -5,6 +5,7 @@ import re
 import subprocess
 from typing import Any
 
+import promql_parser
 import pytest
 import yaml
 
@@ -182,6 +183,7 @@ def test_each_alert_about_opsloop_asks_for_metrics_that_it_has() -> None:
     for alert in ALERTS:
         asked = set(re.findall(r"opsloop_\w+", alert["expr"]))
         assert asked and all(f"`{name}`" in page for name in asked), alert["alert"]
+        assert promql_parser.parse(alert["expr"]), alert["alert"]
 
 
 def test_the_schema_knows_the_names_of_all_alerts() -> None:
