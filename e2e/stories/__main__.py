@@ -17,7 +17,7 @@ from e2e.harness.client import Client
 from e2e.harness.pace import Pace
 from e2e.harness.progress import Progress, StageFailed
 from e2e.harness.session import REFUSED, Refused, session, wait_removed
-from e2e.stories import commands, contracts, drilled, guard, life, overlap, podinfo, replicas, sabotage, shifts
+from e2e.stories import commands, contracts, drilled, guard, learn, life, overlap, podinfo, replicas, sabotage, shifts
 
 Story = Callable[[Client, str, int], None]
 STORIES: dict[str, tuple[Story, int]] = {  # the longest first, so that none of them is left alone at the end
@@ -40,6 +40,7 @@ SOAK: dict[str, tuple[Story, int]] = {
     for kind, story in (("shift", shifts.whole_shift), ("killed", shifts.killed_shift))
 }
 SOAK["drill-14"] = (drilled.drilled, 14)
+SOAK["learn-13"] = (learn.learn, 13)
 
 
 @dataclass(frozen=True)

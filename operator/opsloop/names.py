@@ -73,6 +73,11 @@ def postmortem_name(incident: str) -> str:
     return f"{incident}-postmortem"
 
 
+def requests_name(incident: str) -> str:
+    """Name of the ConfigMap with the requests that the service's own endpoint told of while the Incident burned."""
+    return f"{incident}-requests"
+
+
 def incident_name(release: str, number: int) -> str:
     """Name of the Incident with this number on a root Release."""
     return f"{release}-{number}"

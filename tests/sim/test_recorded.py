@@ -134,6 +134,40 @@ async def test_by_default_a_person_is_asked_before_the_bad_version_runs_again(sh
 
 
 @story
+async def test_a_bad_request_that_the_service_tells_of_itself_becomes_the_case(shift: Shift) -> None:
+    """v2 fails on /checkout; its endpoint tells of it while it burns, with a token that must not be kept."""
+    plain: Callable[[str, Asked], ProbeReply] = shift.shop._answer
+    told = [
+        {"method": "GET", "path": "/ask?q=laces", "status": 200},
+        {"method": "GET", "path": "/checkout?token=s3cr3t", "status": 503},
+        {"method": "GET", "path": "/checkout", "status": 503, "request": {"headers": {"Accept": "text/html", "Cookie": "c00kie"}}},
+    ]  # fmt: skip
+
+    def answer(version: str, asked: Asked) -> ProbeReply:
+        if asked.path == "/requests":
+            return ProbeReply(200, "".join(json.dumps(line) + "\n" for line in told))
+        if asked.path == "/checkout":
+            return ProbeReply(503 if version in ("v2", "v3") else 200, "")
+        return plain(version, asked)
+
+    shift.shop._answer = answer  # type: ignore[method-assign]
+    found = shift.release_object()
+    evals = {"port": 8080, "quarantine": "auto", "recorded": {"path": "/requests"}}
+    shift.shop.cluster.seed({**found, "spec": {**found["spec"], "evals": evals}})
+    await push_a_bad_one(shift)
+    await shift.until("the case is proven", lambda: proven(shift, "capture") == "True Proven")
+    stored = case_of(shift, "capture")
+    assert stored is not None
+    assert (stored["spec"]["request"]["path"], stored["spec"]["expect"]["status"]) == ("/checkout", 200)
+    incident = shift.incident()
+    assert incident is not None and incident.status.sampled is not None
+    assert (incident.status.sampled.requests, incident.status.sampled.bad) == (2, 1)
+    kept = json.dumps([shift.shop.objects(kind) for kind in ("configmaps", "evalcases", "incidents")])
+    assert "s3cr3t" not in kept and "c00kie" not in kept
+    await the_fix_closes_the_loop(shift, "answers-1-regression-capture")
+
+
+@story
 async def test_a_users_example_comes_first_and_nothing_is_compared(shift: Shift) -> None:
     record(shift)
     found = shift.release_object()

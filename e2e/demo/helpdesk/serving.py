@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import signal
 import socket
 import sys
 import time
+from collections import deque
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 
@@ -26,7 +28,9 @@ PORT = 8080
 POD = socket.gethostname()
 EVAL_HEADER = "X-Opsloop-Eval"
 LATENCY_BUCKETS = (0.01, 0.025, 0.05, 0.1, 0.2, 0.3, 0.5, 0.7, 1.0, 2.0)
-UNMEASURED = frozenset({"/metrics", "/healthz", "/readyz"})
+UNMEASURED = frozenset({"/metrics", "/healthz", "/readyz", "/requests"})
+KEPT = 50  # requests that GET /requests tells of: so many bad ones, and as many of the others
+OTHERS = 20  # of the others each 20th
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
@@ -44,6 +48,9 @@ class Service:
 
     def __post_init__(self) -> None:
         ProcessCollector(registry=self.registry)
+        self.bad: deque[str] = deque(maxlen=KEPT)
+        self.others: deque[str] = deque(maxlen=KEPT)
+        self._count = 0
         self.requests = Counter("helpdesk_requests_total", "Requests answered, without those of evals",
                                 ["route", "code", "version"], registry=self.registry)  # fmt: skip
         self.seconds = Histogram("helpdesk_request_seconds", "Time to answer, without requests of evals",
@@ -55,6 +62,7 @@ class Service:
         app.router.add_get("/metrics", self._metrics)
         app.router.add_get("/healthz", self._healthz)
         app.router.add_get("/readyz", self._readyz)
+        app.router.add_get("/requests", self._requests)
         return app
 
     @web.middleware
@@ -75,7 +83,22 @@ class Service:
         if route not in UNMEASURED and EVAL_HEADER not in request.headers:
             self.requests.labels(route, str(response.status), self.version).inc()
             self.seconds.labels(route).observe(time.perf_counter() - began)
+            self._record(request, response.status)
         return response
+
+    def _record(self, request: web.Request, status: int) -> None:
+        """Each bad request, and some of the others, without headers: nobody's cookie is kept."""
+        self._count += 1
+        line = json.dumps({"method": request.method, "path": request.path_qs, "status": status})
+        if status >= 500:
+            self.bad.append(line)
+        elif self._count % OTHERS == 1:
+            self.others.append(line)
+
+    async def _requests(self, _: web.Request) -> web.Response:
+        """One JSON object a line, the bad ones first."""
+        lines = [*self.bad, *self.others]
+        return web.Response(text="".join(f"{line}\n" for line in lines), content_type="application/x-ndjson")
 
     def json(self, body: dict[str, object], status: int = 200) -> web.Response:
         """A JSON answer that says which version in which pod gave it."""

@@ -362,6 +362,17 @@ class Comparison(Model):
     message: str = Field(default="", max_length=512, description="What was asked and what came of it, in words.")
 
 
+class Sampled(Model):
+    """Requests that the service's own endpoint told of while the Incident burned."""
+
+    at: Time = Field(description="Time at which they were taken, or given up.")
+    requests: int = Field(default=0, ge=0, description="Number of requests that are kept.")
+    bad: int = Field(
+        default=0, ge=0, description="Number of them that the service recorded with a status of 500 or more."
+    )
+    message: str = Field(default="", max_length=512, description="What there was, or why there is nothing, in words.")
+
+
 class IncidentStatus(StatusModel):
     """Measurements and actions of an Incident; written by the Incident reconciler only."""
 
@@ -456,6 +467,9 @@ class IncidentStatus(StatusModel):
     )
     comparison: Comparison | None = Field(
         default=None, description="Search for a regression case in quarantine; absent where a better way gave one."
+    )
+    sampled: Sampled | None = Field(
+        default=None, description="Requests taken from the service's own endpoint; absent until they are."
     )
     fix: Fix | None = Field(
         default=None, description="Promotion of another revision since the Incident; absent while there is none."

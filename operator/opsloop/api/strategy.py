@@ -190,16 +190,32 @@ def _harmless() -> list[Method]:
     return ["GET", "HEAD"]
 
 
+RECORDED_SOMEWHERE = (
+    "(has(self.configMap) && self.configMap != '') || (has(self.path) && self.path != '')",
+    "recorded must say where requests are recorded: configMap, the name of a ConfigMap, or path, an endpoint of the service",
+)
+
+
 class Recorded(Model):
     """Requests that the service recorded, by which a bad revision may be told from the good one after an Incident."""
 
+    model_config = ConfigDict(json_schema_extra=rules(RECORDED_SOMEWHERE))
+
     config_map: str = Field(
-        min_length=1,
+        default="",
         max_length=253,
-        pattern=r"^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$",
+        pattern=r"^([a-z0-9]([-a-z0-9.]*[a-z0-9])?)?$",
         description="ConfigMap of this namespace with recorded requests under any key: lines of an access log, JSON lines, or"
         " spans, as `opsloop capture` reads them. At most 20 requests are asked, those with a status of 500 or more first.",
         json_schema_extra=says("write the name of a ConfigMap in the Release's namespace, without the namespace"),
+    )
+    path: str = Field(
+        default="",
+        max_length=512,
+        pattern=r"^(/.*)?$",
+        description="Path of an endpoint of the service that answers with requests that it recorded lately, in the same forms;"
+        " asked once by GET of live pods when an Incident burns, and kept without credentials beside the Incident.",
+        json_schema_extra=says(PATH_SAYS),
     )
     methods: list[Method] = Field(
         default_factory=_harmless,

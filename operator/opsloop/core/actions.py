@@ -376,6 +376,24 @@ class ProbeQuarantine:
 
 
 @dataclass(frozen=True, slots=True)
+class SampleRequests:
+    """Asks live pods for the requests that they recorded; what they tell is a fact of a later reconcile."""
+
+    incident: str
+    release: str
+    request: EvalRequest
+    selector: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class StoreRequests:
+    """Creates the ConfigMap, owned by the Incident, with the requests that were taken. One that is there stays."""
+
+    name: str
+    text: str  # one JSON object a line
+
+
+@dataclass(frozen=True, slots=True)
 class CompareQuarantine:
     """Asks quarantined pods of a bad and of a good revision the same; what differs is a fact of a later reconcile."""
 
@@ -387,6 +405,7 @@ class CompareQuarantine:
     cases: tuple[EvalCase, ...]  # that people wrote: each is asked before any recorded request
     good: tuple[tuple[str, str], ...]  # (pod, IP)
     bad: tuple[str, str]
+    live_selector: Mapping[str, str]  # of live pods where they are of the good revision; else empty
     good_words: tuple[str, ...]  # by which an answer may name the revision that gave it
     bad_words: tuple[str, ...]
 
@@ -403,5 +422,5 @@ class StopQuarantine:
 Action = (
     SetTemplate | ScaleDeployment | StartJob | EndJob | CallWebhook | SetPaused | DeleteReplicaSet | DeletePods | EnsureRevision | EnsureCanary | DeleteCanary | SetGates | RunEvals | AskLive | AskAgain | ForgetLive | StopEvals | CreateIncident | DeleteIncident
     | FileToLedger | MoveAlerts | StoreTicketQueue | TakeTickets | NoteLooked | StoreTaught | TellAnswers | StoreExperience | DeleteInboxEntries | SendPage | KeepPage | WithdrawPage
-    | StorePostmortem | CreateEvalCase | StartQuarantine | ProbeQuarantine | CompareQuarantine | StopQuarantine
+    | StorePostmortem | CreateEvalCase | StartQuarantine | ProbeQuarantine | SampleRequests | StoreRequests | CompareQuarantine | StopQuarantine
 )  # fmt: skip

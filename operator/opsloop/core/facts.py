@@ -319,6 +319,7 @@ class Deployed:
     scaler: str = (
         ""  # what sets its number of pods by the scale subresource, such as an autoscaler; empty where nothing does
     )
+    selector: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -354,10 +355,21 @@ class Compared:
 
 
 @dataclass(frozen=True, slots=True)
+class Taken:
+    """Requests that live pods told of, without credentials."""
+
+    text: str = ""  # one JSON object a line
+    requests: int = 0
+    bad: int = 0
+    remark: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class ComparisonFacts:
     """For `core.incident.comparison`; gathered only where an Incident has no case that can be proven."""
 
     requests: tuple[EvalRequest, ...] = ()
+    failed: tuple[EvalRequest, ...] = ()  # of these: the service recorded that it answered 500 or more
     remark: str = ""  # what was recorded, or why nothing can be asked
     cases: tuple[EvalCase, ...] = ()  # that people wrote
     templates: Mapping[str, dict[str, Any]] = field(default_factory=dict)
@@ -390,6 +402,7 @@ class IncidentFacts:
     errand: Errand | None = None  # of the play that runs; None: there is none, or this process knows of none
     addresses: tuple[Address, ...] = ()  # that Runbooks may call
     comparison: ComparisonFacts | None = None  # None: not wanted
+    taken: Taken | None = None  # what live pods told of the requests that they recorded; None: nothing yet
 
 
 @dataclass(frozen=True, slots=True)

@@ -88,6 +88,17 @@ def test_a_persons_case_that_fails_on_the_bad_revision_is_the_better_way() -> No
     assert (made.name, made.spec["origin"]["source"]) == ("answers-1-regression-evalcase", "cart")
 
 
+FAILS = Compared(1, "", ASKED, EvalExpect(status=200), "status 200, and 503 on the bad revision")
+
+
+def test_what_the_service_recorded_as_failed_and_only_the_bad_revision_fails_is_captured() -> None:
+    known = replace(KNOWN, pods=pods(), failed=(ASKED,))
+    (made,) = acts(seeking(replace(known, outcome=FAILS), comparison=BEGUN), CreateEvalCase)
+    assert (made.name, made.spec["origin"]["by"]) == ("answers-1-regression-capture", "capture")
+    (made,) = acts(seeking(replace(known, outcome=DIFFERS), comparison=BEGUN), CreateEvalCase)
+    assert made.spec["origin"]["by"] == "recorded", "its content differs: nobody has said which one is right"
+
+
 RECORDED = evalcase("answers-1-regression-recorded", "True", origin={"kind": "regression", "incident": "answers-1", "by": "recorded"})  # fmt: skip
 FOUND = {**BEGUN, "reason": "Found"}
 UNSAFE = replace(KNOWN, templates={**KNOWN.templates, V2: {**template("shop:v2"), "spec": {"hostNetwork": True}}})

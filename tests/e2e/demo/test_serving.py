@@ -18,6 +18,7 @@ from e2e.demo.helpdesk.articles import articles
 from e2e.demo.helpdesk.calling import Caller, Reply
 from e2e.demo.helpdesk.serving import EVAL_HEADER, Service
 from e2e.demo.tickets import linked_ticket
+from opsloop.core.recorded.lines import read_all
 
 SEED = 1
 EXAMPLE = linked_ticket(SEED)["example"]
@@ -96,6 +97,19 @@ async def test_requests_of_evals_leave_every_metric_alone_all_the_way_down() -> 
         await clients[0].get("/ask", params=asked)
         counted = [line for client in clients for line in await _metric(client, "helpdesk_requests_total{")]
     assert [line.endswith("} 1.0") for line in counted] == [True, True, True]
+
+
+async def test_a_part_tells_of_bad_requests_and_of_some_others_without_headers_and_evals() -> None:
+    async with _client(web_part.application(Service(pod="w-1"), "http://127.0.0.1:9")) as front:  # nobody listens there
+        for n in range(3):
+            await front.get("/ask", params={"q": f"boots {n}"}, headers={"Cookie": "sid=1"})
+        await front.get("/ask", params={"q": "eval"}, headers={EVAL_HEADER: "1"})
+        for _ in range(30):
+            await front.get("/ask")  # refused: no question
+        seen = read_all(await (await front.get("/requests")).text())[0]
+        assert [(one.path, one.status) for one in seen[:3]] == [(f"/ask?q=boots+{n}", 502) for n in range(3)]
+        others = [(one.path, one.status) for one in seen[3:]]
+        assert others and set(others) == {("/ask", 400)} and len(others) < 5
 
 
 async def test_a_page_has_its_dedup_key_and_time_and_needs_the_token() -> None:

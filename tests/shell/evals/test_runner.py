@@ -13,7 +13,7 @@ from opsloop.api.eval_expect import EvalExpect
 from opsloop.api.eval_request import EvalRequest
 from opsloop.api.evalcase import EvalCase, Steadiness
 from opsloop.api.release import CaseResult
-from opsloop.core.actions import AskAgain, AskLive, ProbeQuarantine, RunEvals
+from opsloop.core.actions import AskAgain, AskLive, CompareQuarantine, ProbeQuarantine, RunEvals, SampleRequests
 from opsloop.core.evalcase.gating import judge
 from opsloop.core.facts import LiveOutcome, ProbeReply
 from opsloop.errors import Forbidden, Unavailable
@@ -645,3 +645,113 @@ async def test_a_long_comparison_leaves_the_event_loop(world: World) -> None:
     expect = EvalExpect.model_validate({"json": [{"path": "$[?@.n == 2999].n", "number": 2999}]})
     outcome = await world.ask_live(case("refund", kind="manual", expect=expect))
     assert (outcome.passed, outcome.asked) == (1, 1)
+
+
+# --- a bad and a good revision side by side
+
+GOOD_1, GOOD_2, BAD_1 = "10.0.2.1", "10.0.2.2", "10.0.2.3"
+
+
+def comparing(*paths: str, cases: tuple[EvalCase, ...] = (), live: bool = True) -> CompareQuarantine:
+    return CompareQuarantine(
+        incident="answers-1",
+        subject="answers-1-comparison",
+        release="answers",
+        attempt=1,
+        requests=tuple(EvalRequest(path=path, port=8080) for path in paths),
+        cases=cases,
+        good=(("good-1", GOOD_1), ("good-2", GOOD_2)),
+        bad=("bad-1", BAD_1),
+        live_selector={"app": "answers"} if live else {},
+        good_words=("v1",),
+        bad_words=("v2",),
+    )
+
+
+def counting(**fixed: Any) -> Pod:
+    """A pod that tells how often it was asked beside what it always says."""
+    asked: list[str] = []
+
+    def answer(one: Any) -> ProbeReply:
+        asked.append(one.path)
+        return ProbeReply(200, json.dumps({**fixed, "count": len(asked)}))
+
+    return answer
+
+
+async def compared(world: World, action: CompareQuarantine) -> Any:
+    world.runner.compare("shop", action)
+    await world.settled()
+    return world.runner.compared("shop", "answers-1-comparison")
+
+
+async def test_what_differs_between_two_revisions_is_found_and_what_varies_is_named() -> None:
+    world = World()
+    for ip in (GOOD_1, GOOD_2, LIVE_1, LIVE_2):
+        world.prober.pods[ip] = counting(days=30, by="v1")
+    world.prober.pods[BAD_1] = counting(days=7, by="v2")
+    found = await compared(world, comparing("/terms"))
+    assert found.expect is not None and [(c.path, c.equals) for c in found.expect.json_] == [("$.days", "30")]
+    assert found.left_out == ("$.count",) and world.done == [("Incident", "shop", "answers-1")]
+
+
+async def test_what_only_pods_that_just_started_share_is_told_by_live_pods() -> None:
+    """Both quarantined pods of the good revision say 0, the bad one 1: live ones say 900 by now."""
+    world = World()
+    for ip, served in ((GOOD_1, 0), (GOOD_2, 0), (LIVE_1, 900), (LIVE_2, 950), (BAD_1, 1)):
+        world.prober.pods[ip] = says(200, json.dumps({"served": served}))
+    assert (await compared(world, comparing("/stats"))).expect is None
+    world.runner.forget_comparison("shop", "answers-1-comparison")
+    world.done.clear()
+    assert (await compared(world, comparing("/stats", live=False))).expect is not None, "without them nobody could tell"
+
+
+async def test_the_request_that_tells_most_is_taken() -> None:
+    world = World()
+    for ip in (GOOD_1, GOOD_2, LIVE_1, LIVE_2):
+        world.prober.pods[ip] = lambda asked: ProbeReply(200, json.dumps({"path": asked.path}))
+    world.prober.pods[BAD_1] = lambda asked: ProbeReply(500 if asked.path == "/b" else 200, json.dumps({"path": "x"}))
+    found = await compared(world, comparing("/a", "/b", "/c"))
+    assert found.request is not None and found.request.path == "/b" and found.expect.status == 200
+
+
+async def test_a_case_of_a_person_comes_before_recorded_requests() -> None:
+    world = World()
+    for ip in (GOOD_1, GOOD_2):
+        world.prober.pods[ip] = says(200, RIGHT)
+    world.prober.pods[BAD_1] = says(200, WRONG)
+    found = await compared(world, comparing("/a", cases=(case("refund", "manual"),)))
+    assert (found.failing, found.expect) == ("refund", None)
+
+
+async def test_a_bad_pod_that_never_answers_is_no_difference_and_is_said() -> None:
+    world = World()
+    for ip in (GOOD_1, GOOD_2):
+        world.prober.pods[ip] = says(200, RIGHT)
+    world.prober.pods[BAD_1] = SILENT
+    found = await compared(world, comparing("/a"))
+    assert found.expect is None and "1 were not answered by both" in found.text
+
+
+async def test_live_pods_tell_what_they_recorded_and_one_that_does_not_is_no_trouble() -> None:
+    world = World()
+    line = json.dumps({"method": "GET", "path": "/cart", "status": 503})
+    world.prober.pods |= {LIVE_1: says(404), LIVE_2: says(200, f"{line}\n{line}\n")}
+    action = SampleRequests("answers-1", "answers", EvalRequest(path="/requests", port=8080), {"app": "answers"})
+    world.runner.sample("shop", action)
+    await world.settled()
+    taken = world.runner.taken("shop", "answers-1")
+    assert taken is not None and (taken.requests, taken.bad) == (1, 1)
+    assert taken.remark == "1 recorded requests of 1 pods, by /requests" and json.loads(taken.text)["path"] == "/cart"
+    world.runner.forget_sample("shop", "answers-1")
+    assert world.runner.taken("shop", "answers-1") is None
+
+
+async def test_where_no_pod_tells_it_is_said_why() -> None:
+    world = World()
+    world.prober.pods |= {LIVE_1: says(404), LIVE_2: says(404)}
+    action = SampleRequests("answers-1", "answers", EvalRequest(path="/requests", port=8080), {"app": "answers"})
+    world.runner.sample("shop", action)
+    await world.settled()
+    taken = world.runner.taken("shop", "answers-1")
+    assert taken is not None and (taken.requests, taken.remark) == (0, "/requests answers 404")

@@ -5,13 +5,17 @@ the bad revision that was never asked while it was live), then by requests that 
 that is stored before its pods are created, as in `core.evalcase.proof`.
 """
 
+import re
 from collections.abc import Sequence
 from datetime import timedelta
+from typing import Literal
 
 from opsloop import names
+from opsloop.api.eval_expect import EvalExpect
 from opsloop.api.evalcase import EvalCase, Origin, ProofPair
 from opsloop.api.incident import Comparison, Incident
 from opsloop.api.release import Release
+from opsloop.core import conditions
 from opsloop.core.actions import Action, CompareQuarantine, StartQuarantine, StopQuarantine
 from opsloop.core.conditions import TEMPLATE_MISSING
 from opsloop.core.evalcase import capture, proof, quarantine, ways
@@ -24,6 +28,7 @@ TIME_OUT = timedelta(seconds=180)  # of one attempt: pods that start, and some t
 ATTEMPTS = 2
 GOOD_PODS = 2  # what differs between two pods of one revision says nothing about revisions
 MOST_CASES = 20
+NOBODY_SAID = "recorded: nobody has said that the good revision's answer is right"
 
 # Named reasons of status.comparison
 COMPARING = "Comparing"  # quarantined pods of both revisions are asked the same
@@ -168,7 +173,7 @@ def _ask(
     pods: Sequence[PodFacts],
     attempt: int,
 ) -> Action:
-    bad = next(pod for pod in pods if pod.digest == pair.bad)
+    bad, deployed = next(pod for pod in pods if pod.digest == pair.bad), decision.facts.deployed
     return CompareQuarantine(
         incident=decision.facts.incident.metadata.name,
         subject=subject(decision.facts.incident.metadata.name),
@@ -178,17 +183,25 @@ def _ask(
         cases=facts.cases,
         good=tuple((pod.name, pod.ip) for pod in pods if pod.digest == pair.good),
         bad=(bad.name, bad.ip),
+        live_selector=deployed.selector if deployed and _serves(release, pair.good) else {},
         good_words=_words(release, pair.good),
         bad_words=_words(release, pair.bad),
     )
 
 
+def _serves(release: Release, digest: str) -> bool:
+    """True where all live pods are of this revision."""
+    return release.status.live == digest and conditions.is_true(release.status.conditions, "RolledOut")
+
+
 def _words(release: Release, digest: str) -> tuple[str, ...]:
-    """The words by which an answer may name its own revision: version label, tags of its images, digest."""
+    """The words by which an answer may name its own revision: version label and tags of its images with and without `v`, digest."""
     known = find(release.status.revisions, digest)
     images = list(known.images.values()) if known else []
     tags = [image.rpartition("/")[2].partition("@")[0].partition(":")[2] for image in images]
-    return tuple(dict.fromkeys(filter(None, [known.version if known else "", *images, *tags, digest])))
+    numbers = [word.removeprefix("v") for word in (known.version if known else "", *tags) if re.match(r"v?\d", word)]
+    spelled = [known.version if known else "", *images, *tags, *numbers, *(f"v{n}" for n in numbers), digest]
+    return tuple(dict.fromkeys(filter(None, spelled)))
 
 
 def _pods(incident: str, pair: ProofPair, attempt: int) -> dict[str, str]:
@@ -228,11 +241,15 @@ def _candidate(
     if found.request is None or found.expect is None:
         return None
     asked = f"{found.request.method} {found.request.path}"
-    origin = Origin(kind="regression", incident=incident, by="recorded", source=f"recorded {asked}"[:253])
-    spec = ways.regression(release, found.request, found.expect, pair, origin)
     left = f"; left out, as it varies by itself: {', '.join(found.left_out)}" if found.left_out else ""
-    source = f"the answers to {asked}: {found.text}{left} (recorded: nobody has said that the good revision's answer is right)"
-    return ways.Candidate("recorded", capture.case_name(incident, "recorded"), spec, source)
+    if found.request in facts.failed and found.expect == EvalExpect(status=found.expect.status):
+        way, source = "capture", f"{asked}, which the service recorded as failed: {found.text}"
+    else:
+        way, source = "recorded", f"the answers to {asked}: {found.text}{left} ({NOBODY_SAID})"
+    by: Literal["capture", "recorded"] = "capture" if way == "capture" else "recorded"
+    origin = Origin(kind="regression", incident=incident, by=by, source=f"recorded {asked}"[:253])
+    spec = ways.regression(release, found.request, found.expect, pair, origin)
+    return ways.Candidate(way, capture.case_name(incident, way), spec, source)
 
 
 def _failed(decision: IncidentBuilder, facts: ComparisonFacts, reason: str, cause: str) -> None:

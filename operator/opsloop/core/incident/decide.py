@@ -24,6 +24,7 @@ from opsloop.core.incident import (
     paging,
     people,
     plays,
+    sampling,
     stopped,
     timeline,
     watching,
@@ -95,6 +96,7 @@ def _merge_or_act(decision: IncidentBuilder, topology: Topology, grace: timedelt
         _record_affected(decision, topology)
         _record_dependency(decision, topology)
         _explain(decision, topology)
+        sampling.sample(decision)
         plays.play(decision, topology)
         lifecycle.recover(decision)
     followup.learn(decision)

@@ -43,6 +43,12 @@ class Seen:
         return f"{self.method} {self.path}" + (f" → {self.status}" if self.status is not None else "")
 
     @property
+    def is_altered(self) -> bool:
+        """True where a credential was replaced in path or body: it is another request now. Headers that are left out, as every
+        browser sends some, leave it the same one to most services, and the proof shows whether to this one."""
+        return any(not part.startswith("header ") for part in self.gone)
+
+    @property
     def is_bad(self) -> bool:
         """True where the service itself says that it failed."""
         return self.status is not None and self.status >= 500

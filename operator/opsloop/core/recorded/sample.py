@@ -1,5 +1,6 @@
 """Of all that a service recorded, the few requests that two revisions are asked: bad ones first, none twice."""
 
+import json
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 
@@ -31,9 +32,21 @@ def sample(texts: Iterable[str], methods: Collection[str]) -> Sample:
         counts[key] = counts.get(key, 0) + 1
         if key not in first or (one.is_bad and not first[key].is_bad):
             first[key] = one
-    fitting = [key for key in first if first[key].method in methods and not first[key].gone]
+    fitting = [key for key in first if first[key].method in methods and not first[key].is_altered]
     chosen = sorted(fitting, key=lambda key: (not first[key].is_bad, -counts[key] if first[key].is_bad else 0))[:MOST]
     return Sample(tuple(first[key] for key in chosen), _remark(len(chosen), len(first), len(fitting), unread, methods))
+
+
+def as_lines(requests: Iterable[Seen]) -> str:
+    """One JSON object a line, as `lines.read` reads them again."""
+    return "".join(json.dumps(_as_record(one), ensure_ascii=False) + "\n" for one in requests)
+
+
+def _as_record(one: Seen) -> dict[str, object]:
+    record: dict[str, object] = {"method": one.method, "path": one.path}
+    record |= {"status": one.status} if one.status is not None else {}
+    record |= {"request": {"headers": one.headers}} if one.headers else {}
+    return record | ({"request_body": one.body} if one.body else {})
 
 
 def _read(text: str) -> tuple[list[Seen], int]:

@@ -1,7 +1,8 @@
 """Asks quarantined pods of two revisions the same: cases that people wrote, and recorded requests.
 
 A difference is looked for only between whole answers: every request is asked ROUNDS times of each pod, over some seconds, so
-that what a clock or a counter says differs among the answers of one revision as well.
+that what a clock or a counter says differs among the answers of one revision as well. Where the good revision is live, its pods
+are asked as well what changes nothing: what depends on load or age differs between them and pods that have just started.
 """
 
 import asyncio
@@ -15,19 +16,22 @@ from opsloop.core.recorded.difference import Difference, Told, difference
 from opsloop.shell.evals.asking import Asking
 
 ROUNDS = 3
+MOST_LIVE = 2  # live pods that are asked
+SAFE = ("GET", "HEAD", "OPTIONS")  # RFC 9110: asking changes nothing
 PAUSE = 1.1  # seconds between rounds: longer than what a clock that counts seconds stands still
 
 
-async def compare(asking: Asking, action: CompareQuarantine) -> Compared:
+async def compare(asking: Asking, action: CompareQuarantine, live: Sequence[str]) -> Compared:
     """The first case of a person that fails on the bad pod alone, and the difference that tells most."""
     failing = await _failing(asking, action)
     if failing:
         return Compared(action.attempt, failing=failing)
-    answers = await _answers(asking, action)
+    answers = await _answers(asking, action, live)
     found: tuple[EvalRequest, Difference] | None = None
     silent = 0
     for request in action.requests:
         good = [t for pod in action.good for t in answers[pod[0], id(request)]]
+        good += [t for pod in _named(live) for t in answers[pod[0], id(request)] if t.reply.status]
         bad = answers[action.bad[0], id(request)]
         silent += any(t.reply.status == 0 for t in (*good, *bad))
         one = await asyncio.to_thread(difference, good, bad) if asking.threads else difference(good, bad)
@@ -54,14 +58,21 @@ async def _failing(asking: Asking, action: CompareQuarantine) -> str:
     return ""
 
 
-async def _answers(asking: Asking, action: CompareQuarantine) -> dict[tuple[str, int], list[Told]]:
+def _named(live: Sequence[str]) -> list[tuple[str, str]]:
+    """(name, IP) of live pods, whose names nobody has to know: what names them differs from what names the others."""
+    return [(f"live {ip}", ip) for ip in live]
+
+
+async def _answers(asking: Asking, action: CompareQuarantine, live: Sequence[str]) -> dict[tuple[str, int], list[Told]]:
     """(pod, request) → its answers."""
-    pods = [(*pod, action.good_words) for pod in action.good] + [(*action.bad, action.bad_words)]
+    pods = [(*pod, action.good_words) for pod in (*action.good, *_named(live))] + [(*action.bad, action.bad_words)]
     told: dict[tuple[str, int], list[Told]] = {(pod, id(r)): [] for pod, _, _ in pods for r in action.requests}
+    harmless = [r for r in action.requests if r.method in SAFE]
     for number in range(ROUNDS):
         if number:
             await asyncio.sleep(PAUSE)
-        await asyncio.gather(*(_round(asking, action.requests, pod, told) for pod in pods))
+        asked = [(harmless if pod[1] in live else action.requests, pod) for pod in pods]
+        await asyncio.gather(*(_round(asking, requests, pod, told) for requests, pod in asked))
     return told
 
 

@@ -9,16 +9,17 @@ from typing import Any
 
 from opsloop.api.evalcase import EvalCase
 from opsloop.api.release import CaseResult
-from opsloop.core.actions import AskAgain, AskLive, CompareQuarantine, ProbeQuarantine, RunEvals
+from opsloop.core.actions import AskAgain, AskLive, CompareQuarantine, ProbeQuarantine, RunEvals, SampleRequests
 from opsloop.core.evalcase import gating, live, loads, silence
 from opsloop.core.evalcase.expectation import GATEWAY_ERRORS, SERVER_ERRORS, TRIES, Answer, silent
 from opsloop.core.evalcase.share import standing
-from opsloop.core.facts import Compared, EvalOutcome, LiveOutcome
+from opsloop.core.facts import Compared, EvalOutcome, LiveOutcome, Taken
 from opsloop.shell.evals.asking import Asking, Lane
-from opsloop.shell.evals.comparing import compare
+from opsloop.shell.evals.comparing import MOST_LIVE, compare
 from opsloop.shell.evals.jobs import Jobs, Slot
 from opsloop.shell.evals.live_pods import LivePods
 from opsloop.shell.evals.loading import Loader
+from opsloop.shell.evals.sampling import take
 from opsloop.shell.evals.secret_headers import SecretReader
 from opsloop.shell.ports import ObjectKey, Prober, Reader
 
@@ -57,6 +58,7 @@ class EvalRunner:
         self._live: dict[Slot, LiveOutcome] = {}
         self._sounded: dict[Slot, LiveOutcome] = {}
         self._compared: dict[Slot, Compared] = {}
+        self._taken: dict[Slot, Taken] = {}
         self._loader = Loader()
 
     # --- evals of a rollout
@@ -111,6 +113,22 @@ class EvalRunner:
         for slot in [s for s in (*self._jobs.slots(), *self._compared) if _is_of(s, "compare", namespace, subject)]:
             self._forget(slot)
 
+    # --- requests that live pods recorded
+
+    def sample(self, namespace: str, action: SampleRequests) -> None:
+        """Begins to ask for them, once per Incident."""
+        slot, key = ("sample", namespace, action.release, action.incident), ("Incident", namespace, action.incident)
+        self._begin(slot, action.request, lambda: self._sample(slot, namespace, action), key)
+
+    def taken(self, namespace: str, incident: str) -> Taken | None:
+        """What they told."""
+        return next((out for slot, out in self._taken.items() if _is_of(slot, "sample", namespace, incident)), None)
+
+    def forget_sample(self, namespace: str, incident: str) -> None:
+        """Forgets it, once it is stored."""
+        for slot in [s for s in self._taken if _is_of(s, "sample", namespace, incident)]:
+            self._forget(slot)
+
     # --- a case on live
 
     def ask_live(self, namespace: str, action: AskLive) -> None:
@@ -161,7 +179,7 @@ class EvalRunner:
         """True where every request of the slot has been answered."""
         outcome = self._outcomes.get(slot)
         answered = outcome is not None and all(_is_answered(result) for result in outcome.results)
-        kept = (self._proofs, self._live, self._sounded, self._compared)
+        kept = (self._proofs, self._live, self._sounded, self._compared, self._taken)
         return answered or any(slot in known for known in kept)
 
     def _forget(self, slot: Slot) -> None:
@@ -171,6 +189,7 @@ class EvalRunner:
         self._live.pop(slot, None)
         self._sounded.pop(slot, None)
         self._compared.pop(slot, None)
+        self._taken.pop(slot, None)
 
     def _asking(self, namespace: str, release: str) -> Asking:
         lane = self._lanes.setdefault((namespace, release), Lane(asyncio.Semaphore(self._at_once)))
@@ -246,8 +265,15 @@ class EvalRunner:
                 self._proofs[slot] = (stands == "passed", "" if stands == "passed" else first)
                 return
 
+    async def _sample(self, slot: Slot, namespace: str, action: SampleRequests) -> None:
+        ips = await self._live_pods.addresses(namespace, action.selector, action.request.port)
+        self._taken[slot] = await take(self._asking(namespace, action.release), action.request, ips)
+
     async def _compare(self, slot: Slot, namespace: str, action: CompareQuarantine) -> None:
-        self._compared[slot] = await compare(self._asking(namespace, action.release), action)
+        live: list[str] = []
+        if action.live_selector and action.requests:
+            live = list(await self._live_pods.addresses(namespace, action.live_selector, action.requests[0].port))
+        self._compared[slot] = await compare(self._asking(namespace, action.release), action, live[:MOST_LIVE])
 
     async def _ask_live(self, slot: Slot, namespace: str, action: AskLive) -> None:
         case, asking = action.case, self._asking(namespace, action.case.spec.release)

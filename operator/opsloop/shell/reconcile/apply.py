@@ -36,6 +36,7 @@ from opsloop.core.actions import (
     NoteLooked,
     ProbeQuarantine,
     RunEvals,
+    SampleRequests,
     ScaleDeployment,
     SendPage,
     SetGates,
@@ -47,6 +48,7 @@ from opsloop.core.actions import (
     StopQuarantine,
     StoreExperience,
     StorePostmortem,
+    StoreRequests,
     StoreTaught,
     StoreTicketQueue,
     TakeTickets,
@@ -311,6 +313,12 @@ async def execute(runtime: Runtime, namespace: str, obj: Object, action: Action)
             await _start_quarantine(runtime, namespace, action)
         case ProbeQuarantine():
             runtime.evals.probe_quarantine(namespace, action)
+        case SampleRequests():
+            runtime.evals.sample(namespace, action)
+        case StoreRequests():
+            body = manifests.config_map(action.name, manifests.MANAGED, obj) | {"data": {"requests": action.text}}
+            await _create_if_absent(runtime, CONFIGMAPS, namespace, body)
+            runtime.evals.forget_sample(namespace, obj["metadata"]["name"])
         case CompareQuarantine():
             runtime.evals.compare(namespace, action)
         case StopQuarantine():

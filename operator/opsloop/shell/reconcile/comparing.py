@@ -1,6 +1,6 @@
 """The facts of a comparison in quarantine: recorded requests, stored templates, and the pods that are asked."""
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 from opsloop.api.eval_request import EvalRequest
@@ -12,7 +12,7 @@ from opsloop.core.facts import ComparisonFacts
 from opsloop.core.incident import comparison
 from opsloop.core.recorded.sample import sample
 from opsloop.errors import NotFound
-from opsloop.names import QUARANTINE
+from opsloop.names import QUARANTINE, requests_name
 from opsloop.shell.ports import CONFIGMAPS, PODS, SERVICES
 from opsloop.shell.reconcile.workloads import pod
 from opsloop.shell.runtime import Runtime
@@ -33,9 +33,10 @@ async def facts(
     subject = comparison.subject(incident.metadata.name)
     pods = await runtime.reader.list(PODS, namespace, {QUARANTINE: label_value(subject)})
     services = await runtime.reader.list(SERVICES, namespace)
-    requests, remark = await _recorded(runtime, release)
+    requests, failed, remark = await _recorded(runtime, incident, release)
     return ComparisonFacts(
         requests=requests,
+        failed=failed,
         remark=remark,
         cases=comparison.written(cases),
         templates=await templates(runtime, namespace, release.metadata.name),
@@ -45,17 +46,26 @@ async def facts(
     )
 
 
-async def _recorded(runtime: Runtime, release: Release) -> tuple[tuple[EvalRequest, ...], str]:
-    """(requests, what there was in words)."""
+async def _recorded(
+    runtime: Runtime, incident: Incident, release: Release
+) -> tuple[tuple[EvalRequest, ...], tuple[EvalRequest, ...], str]:
+    """(requests, those that were recorded as bad, what there was in words)."""
     evals = release.spec.evals
     if evals is None or evals.recorded is None:
-        return (), "no recorded requests (spec.evals.recorded)"
-    name = evals.recorded.config_map
-    try:
-        stored = await runtime.reader.get(CONFIGMAPS, release.metadata.namespace, name)
-    except NotFound:
-        return (), f"ConfigMap {name} of spec.evals.recorded does not exist"
-    texts: Sequence[str] = [text for _, text in sorted((stored.get("data") or {}).items())]
+        return (), (), "no recorded requests (spec.evals.recorded)"
+    named, taken = evals.recorded.config_map, incident.status.sampled
+    sources = [requests_name(incident.metadata.name)] if taken and taken.requests else []
+    sources += [named] if named else []
+    texts, missing = list[str](), list[str]()
+    for name in sources:
+        try:
+            stored = await runtime.reader.get(CONFIGMAPS, release.metadata.namespace, name)
+            texts += [text for _, text in sorted((stored.get("data") or {}).items())]
+        except NotFound:
+            missing.append(f"ConfigMap {name} of spec.evals.recorded does not exist")
+    if not texts:
+        return (), (), "; ".join(missing) or (taken.message if taken else f"{evals.recorded.path} was not asked yet")
     found = sample(texts, evals.recorded.methods)
-    requests = tuple(capture.request_of(release, seen, seen.body, evals.port) for seen in found.requests)
-    return requests, f"{found.remark} of ConfigMap {name}"
+    pairs = [(seen, capture.request_of(release, seen, seen.body, evals.port)) for seen in found.requests]
+    failed = tuple(request for seen, request in pairs if seen.is_bad)
+    return tuple(request for _, request in pairs), failed, f"{found.remark} of {' and '.join(sources)}"

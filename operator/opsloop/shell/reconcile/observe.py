@@ -185,6 +185,7 @@ async def incident_facts(runtime: Runtime, namespace: str, name: str) -> Inciden
         errand=await runtime.errands.of(incident),
         addresses=runtime.errands.addresses,
         comparison=await comparing.facts(runtime, incident, root.release if root else None, templates),
+        taken=runtime.evals.taken(namespace, name),
     )
 
 
@@ -204,7 +205,8 @@ def _deployed(runtime: Runtime, release: Release) -> Deployed | None:
     stored = runtime.cache.get("Deployment", release.metadata.namespace, name)
     if stored is None:
         return None
-    return Deployed(name, stored["spec"].get("replicas", 1), (stored.get(SYNTHETIC) or {}).get("scaler", ""))
+    spec, scaler = stored["spec"], (stored.get(SYNTHETIC) or {}).get("scaler", "")
+    return Deployed(name, spec.get("replicas", 1), scaler, spec["selector"].get("matchLabels") or {})
 
 
 def _writes(incident: Object) -> dict[str, FieldWrite]:
