@@ -65,7 +65,7 @@ def _evals(subject: PostmortemSubject) -> Iterator[Found]:
         cases = ", ".join(code(c) for c in subject.release.passed_cases[:10])
         yield "NotCovered", f"**No eval case covered this.** {cases} ran in the promotion and passed."
     elif subject.case is not None and subject.case.incident == subject.name:
-        said = "The question that failed became a case only through this incident."
+        said = "What failed became a case only through this incident."
         yield "NotCovered", f"**No eval case covered this.** {said}"
 
 
