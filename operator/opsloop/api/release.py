@@ -441,6 +441,11 @@ class Weight(Model):
 
     wanted: int = Field(default=0, description="Weight that the decided step asks for, in percent.")
     actual: int = Field(default=0, description="Share of canary pods among the pods in traffic, in percent.")
+    requests: int | None = Field(
+        default=None,
+        description="Share of the events that canary pods served over the analysis window, in percent, within 5; absent where the"
+        " SLI does not tell revisions apart. Clients that keep to their pod make it another one than that of the pods.",
+    )
 
 
 class ObjectiveStatus(Model):

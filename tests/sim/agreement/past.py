@@ -4,7 +4,7 @@
 alerts, so that it only watches and calls; then `opsloop backtest` reads the episode's history. With a step of the operator's tick
 both must call at the same reads; a longer step may be late by it, and may miss what is shorter. What the operator could not see
 (telemetry-gone: Prometheus did not answer; scrapes: samples came late) is in the history all the same, so that a backtest may call
-earlier than it did.
+earlier than it did; and it reads one Release alone (dependency: the operator calls for what the service depends on).
 """
 
 import argparse
@@ -31,7 +31,7 @@ from opsloop.simulator.scraping import EVERY
 from opsloop.simulator.weather import HOLDS, MAIN, Weather
 from opsloop.simulator.world import NS, STEP, World
 
-KINDS = ("bad-push", "slow-push", "slight-push", "outage", "config", "quiet", "dependency", "night")
+KINDS = ("bad-push", "slow-push", "slight-push", "outage", "config", "quiet", "night")
 """Kinds of weather in which Prometheus answers all the time and nothing comes late: the history is what the operator saw."""
 SCRAPE = timedelta(seconds=EVERY)
 LATE = timedelta(seconds=2 * STEP)  # a page is sent at the next look of the Incident, after its verdict

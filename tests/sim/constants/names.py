@@ -132,6 +132,7 @@ NOT_JUDGED: Mapping[str, tuple[str, str]] = {
     "slo.counts": ("how many windows one query asks for: the rest is asked at the next tick", "_MOST"),
     "slo.expression": ("PromQL's own precedence", "_PRECEDENCE"),
     "slo.parts": (_SIZE, "MOST_VALUES"),
+    "release.shares": (_SIZE, "NOTED"),
     "slo.pods": ("Kubernetes' own limit", "LONGEST_BASE"),
     "slo.promql": ("a placeholder, found again in an expression", "_ANY_WINDOW"),
     "slo.query_budget": (_CLOCK, "_MINUTE"),

@@ -7,7 +7,7 @@ from dataclasses import replace
 from datetime import datetime
 
 from opsloop.api.incident import Incident
-from opsloop.api.release import ObjectiveStatus, ReleaseStatus, Revision, Weight
+from opsloop.api.release import ObjectiveStatus, ReleaseStatus, Revision
 from opsloop.api.slo import Slo
 from opsloop.core import conditions
 from opsloop.core.decision import Decision
@@ -33,11 +33,11 @@ from opsloop.core.release import (
     revisions,
     rollback,
     serving,
+    shares,
     stopped,
     target,
     undo,
     unsafe,
-    weights,
 )
 from opsloop.core.release.pods import clear_canary
 from opsloop.core.slo import addresses, age, merged, tiers
@@ -126,7 +126,7 @@ def _summarize(builder: ReleaseBuilder) -> None:
     builder.set(
         observed_generation=facts.release.metadata.generation,
         version=runs.version if runs else "",
-        weight=_weight(facts, status),
+        weight=shares.weight(facts, status),
         burn_band=verdict.band if verdict else "unknown",
         incident=next((i.metadata.name for i in facts.incidents if i.is_open), ""),
         last_good=_last_good(status),
@@ -169,16 +169,6 @@ def _compare(builder: ReleaseBuilder) -> None:
             builder.look_again(alone.LOOK_AGAIN)
     if facts.workload is not None:
         builder.set(phase=_phase(facts, builder.status))
-
-
-def _weight(facts: ReleaseFacts, status: ReleaseStatus) -> Weight:
-    """Weight of the decided step, and the share that canary pods have of the pods in traffic."""
-    decided = status.target.weight if status.target and status.target.is_active else 0
-    if facts.workload is None or not decided:
-        return Weight(wanted=decided)
-    pods = facts.canary.pods if facts.canary else ()
-    serving = sum(1 for pod in pods if pod.in_traffic and pod.ready and not pod.ended)
-    return Weight(wanted=decided, actual=weights.share(serving, facts.workload.serving))
 
 
 def _number(incident: Incident) -> int:

@@ -4,7 +4,7 @@ import argparse
 from typing import Any
 
 from opsloop.api.kinds import ALL
-from opsloop.entry.cli import acts, backtests, completion, lint, listing, rollout, status, stop
+from opsloop.entry.cli import acts, backtests, completion, doctor, lint, listing, rollout, status, stop
 from opsloop.entry.cli.options import Commands, command, output, patience
 from opsloop.shell.evidence.sources import Cluster
 
@@ -16,6 +16,7 @@ def add(commands: Commands) -> None:
     """Adds these commands."""
     _views(commands)
     backtests.add_to(commands)
+    doctor.add_to(commands)
     for name, run, help_, more in (
         ("promote", acts.promote, "send the canary to its next step now", " EvalCases, readiness and a canary that is surely worse still decide."),
         ("abort", acts.abort, "take the canary out of traffic and end it", " It is not blocked; retry starts it again."),

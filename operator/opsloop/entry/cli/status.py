@@ -32,7 +32,7 @@ async def status(arguments: argparse.Namespace, cluster: Cluster) -> int:
         if arguments.output in ("json", "yaml"):
             shown = [serialized(objects, arguments.output)]
         else:
-            shown = picture(_seen(objects), datetime.now(UTC), arguments.width or _width())
+            shown = picture(_seen(objects), datetime.now(UTC), arguments.width or width())
         if shown != before:
             _show(shown, again=before is not None, watched=arguments.watch)
         if not arguments.watch:
@@ -99,5 +99,6 @@ def _seen(objects: dict[str, Any]) -> Seen:
     )
 
 
-def _width() -> int:
+def width() -> int:
+    """Columns of the terminal, 120 where there is none."""
     return shutil.get_terminal_size((120, 24)).columns

@@ -134,6 +134,8 @@ def _progress(seen: Seen, target: Target, now: datetime) -> str:
     text = f"{target.version} {target.state}"
     if target.state == "Stepping":
         text += f", step {step_of(target) + 1} of {len(steps)}: weight {target.weight}, actual {status.weight.actual}"
+        if status.weight.requests is not None:
+            text += f" by pods and {status.weight.requests} by requests"
         if target.reached_at and target.step < len(steps):
             left = steps[target.step].hold.total_seconds() - (now - target.reached_at).total_seconds()
             text += f", reached {age(target.reached_at, now)} ago" + (

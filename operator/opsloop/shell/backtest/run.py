@@ -74,7 +74,9 @@ class _Run:
         self.ahead = ReadAhead(telemetry, asking.until, bounds)
         self.query = PastQuery(self.ahead, asking.resolution)
         self.scopes: dict[str, Scope] = {}
-        self.notes: list[str] = []
+        needs = asking.release.spec.depends_on
+        told = "is read alone: in the operator a page for a dependency's harm goes to the dependency"
+        self.notes = [f"dependsOn {', '.join(needs)}: {asking.release.metadata.name} {told}"] if needs else []
 
     async def whole(self) -> Backtest:
         asking = self.asking

@@ -1,0 +1,33 @@
+"""The canary's share: wanted, by pods, and by the requests that it really served.
+
+Gates share pods. Clients that keep to the pod that they met (sessions, gRPC, HTTP/2, kept-alive connections) share requests
+otherwise, and what is judged are requests; so both shares are told.
+"""
+
+from opsloop.api.release import ReleaseStatus, Weight
+from opsloop.core.facts import ReleaseFacts
+from opsloop.core.readings import Value
+from opsloop.core.release import weights
+
+NOTED = 5  # percent: a share of requests that differs by less is not written, as it differs a little at each read
+
+
+def weight(facts: ReleaseFacts, status: ReleaseStatus) -> Weight:
+    """Weight of the decided step, and the shares that the canary has of the pods in traffic and of the requests."""
+    decided = status.target.weight if status.target and status.target.is_active else 0
+    if facts.workload is None or not decided:
+        return Weight(wanted=decided)
+    pods = facts.canary.pods if facts.canary else ()
+    serving = sum(1 for pod in pods if pod.in_traffic and pod.ready and not pod.ended)
+    actual = weights.share(serving, facts.workload.serving)
+    return Weight(wanted=decided, actual=actual, requests=_by_requests(facts, status) if serving else None)
+
+
+def _by_requests(facts: ReleaseFacts, status: ReleaseStatus) -> int | None:
+    """Share of the events of canary and live over the analysis window that the canary served; None where nobody can say."""
+    digest = status.target.digest if status.target else ""
+    own, live = (facts.readings.by_revision.get(one) for one in (digest, status.live))
+    if not isinstance(own, Value) or not isinstance(live, Value):
+        return None
+    share, said = round(100 * own.total / (own.total + live.total)), facts.release.status.weight.requests
+    return said if said is not None and abs(share - said) < NOTED else share
