@@ -47,7 +47,7 @@ _SMALL = {"m": Decimal("0.001"), "u": Decimal("0.000001"), "n": Decimal("0.00000
 def operator(release: Release) -> Row:
     """Has the operator seen the Release as it is?"""
     status, generation = release.status, release.metadata.generation
-    look = "does it run? kubectl get pods -A -l app.kubernetes.io/name=opsloop"
+    look = "kubectl get pods -A -l app.kubernetes.io/name=opsloop; docs/operator-down.md has what goes without it"
     if status.observed_generation < generation:
         text = f"the operator has not looked at generation {generation} yet (status is of {status.observed_generation})"
         return Row("operator", "problem", text, look)
