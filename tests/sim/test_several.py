@@ -105,7 +105,7 @@ async def test_a_version_that_is_slow_and_makes_no_errors_is_rolled_back_and_the
     (page, *_) = shift.operator.pager.pages
     assert "latency" in page["title"]
     assert [(p.type, p.state, [h.slo for h in p.harmed]) for p in status.plays] == [("rollback", "Helped", ["latency"])]
-    assert status.plays[0].message == "latency is back since"
+    assert status.plays[0].message == "latency is back since then"
     assert status.cause is not None and (status.cause.kind, status.cause.version) == ("bad_release", "v4")
     assert [r.version for r in shift.release().status.revisions if r.blocked] == ["v4"]
     assert standing(shift) == {"availability": "ok", "latency": "ok"}

@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from opsloop.core.postmortem import lessons
+from opsloop.api.incident import Evidence, TimelineEntry
+from opsloop.core.postmortem import causes, lessons
 from opsloop.core.postmortem.gaps import RULES, gaps
 from opsloop.core.postmortem.markdown import block, code, length, number, percent, plain, span, text
 from tests.builders.evalcases import at, case, release
@@ -223,3 +224,59 @@ def test_text_is_cut_cleaned_and_escaped() -> None:
 
 def test_a_block_of_foreign_lines_stays_a_quotation() -> None:
     assert block("# a\n1. b\n\n- c") == "> \\# a\n> 1\\. b\n>\n> \\- c"
+
+
+@pytest.mark.parametrize(
+    ("odds", "said"),
+    [
+        pytest.param(0.7, "×2", id="twice as likely"),
+        pytest.param(5.2, "×180", id="two digits are enough"),
+        pytest.param(-1.2, "÷3.3", id="a third as likely"),
+        pytest.param(0.1, "×1.1", id="hardly anything"),
+        pytest.param(12.0, "×160,000", id="thousands are told apart"),
+        pytest.param(1e9, "×490,000,000", id="no number is too large for it"),
+    ],
+)
+def test_log_odds_are_told_as_a_factor(odds: float, said: str) -> None:
+    assert causes.factor(odds) == said
+
+
+@pytest.mark.parametrize(
+    ("value", "said"),
+    [
+        pytest.param("+5.2: the harm began 4 s later", "before and after: the harm began 4 s later (×180, `error ratio`)", id="for it"),
+        pytest.param("-0.7: of 5", "before and after: of 5 (÷2, `error ratio`)", id="against it"),
+        pytest.param("+0.0: within 60 min", "before and after: within 60 min (`error ratio`)", id="it is worth nothing"),
+        pytest.param("20 %", "before and after: 20 % (`error ratio`)", id="a mere value"),
+    ],
+)  # fmt: skip
+def test_evidence_is_told_with_what_it_is_worth(value: str, said: str) -> None:
+    assert causes.said(Evidence(name="before and after", value=value, source="error ratio")) == said
+
+
+@pytest.mark.parametrize(
+    ("share", "said"),
+    [(1.0, "over 99 %"), (0.0, "under 1 %"), (0.5, "50 %"), (0.99, "99 %"), (0.01, "1 %")],
+)
+def test_a_share_claims_no_certainty(share: float, said: str) -> None:
+    assert causes.share_said(share) == said
+
+
+def test_versions_that_a_canary_stopped_are_told_apart_from_the_one_that_was_live() -> None:
+    episode = closed_loop()
+    stopped = "3ebad3ebad3ebad3"
+    both = with_status(episode, blocked=[*episode.incident.status.blocked, stopped])
+    said = lessons.went_well(both.subject)
+    assert "`v2` is blocked: it cannot be promoted again by mistake." in said
+    assert sum("`v3`" in sentence for sentence in said) == 1 and any(
+        "`v3` was rejected" in sentence for sentence in said
+    )
+
+
+def test_harm_that_came_back_says_when_it_had_been_over() -> None:
+    episode = closed_loop()
+    first = TimelineEntry(key="mitigated-1", at=at(40), type="Mitigated", actor="opsloop", message="the SLI is back")
+    timeline = sorted([*episode.incident.status.timeline, first], key=lambda e: e.at)
+    again = rendered(with_status(episode, timeline=timeline, reopened=1))
+    assert "from onset to mitigation; it had been mitigated at 10:00:40, and came back |" in again
+    assert "It came back once in between." in again

@@ -10,7 +10,7 @@ from opsloop.core.postmortem import render as rendering
 from opsloop.core.postmortem.document import Document
 from opsloop.core.postmortem.render import Form, render
 from opsloop.errors import Invalid
-from tests.builders.evalcases import ticket
+from tests.builders.evalcases import T0, ticket
 from tests.builders.postmortems import EPISODES, Episode, closed_loop, hostile
 
 
@@ -36,6 +36,13 @@ def test_what_is_stored_renders_as_what_was_made(name: str) -> None:
     again = Document.model_validate_json(made.model_dump_json())
     for form in rendering.DEFAULTS:
         assert render(again, form) == render(made, form)
+
+
+def test_what_an_older_opsloop_stored_still_renders() -> None:
+    made = closed_loop().document.model_dump(mode="json")
+    made["suspects"] = [{"name": "answers v2", "share": 0.95}]
+    made["curve"] = {"slo": "sli", "objective": 0.99, "period": 2592000, "step": 4, "since": T0.isoformat(), "until": T0.isoformat(), "points": []}  # fmt: skip
+    assert "<td>95 %</td>" in render(Document.model_validate(made), "html")
 
 
 def test_foreign_text_is_no_element_attribute_or_link_in_html() -> None:

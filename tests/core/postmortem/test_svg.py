@@ -48,6 +48,18 @@ def test_the_names_of_the_four_times_never_overlap() -> None:
     assert len({t.get("y") for t in names}) == 4
 
 
+def test_a_service_that_was_not_measured_before_does_not_shrink_its_harm() -> None:
+    """150 blank intervals before 8 with events: an eighth of these is drawn blank."""
+    drawn = svg.draw(curve(*[(0, 0)] * 150, *[(10, 50)] * 8), [("Onset", at(610))])
+    assert ">10:09:56<" in drawn and ">10:00:00<" not in drawn
+    assert drawn.count('class="none"') == 1
+
+
+def test_lines_are_drawn_before_names_so_that_none_is_struck_through() -> None:
+    drawn = svg.draw(curve(*[(1, 50)] * 30), MOMENTS)
+    assert drawn.rindex('class="moment"') < drawn.index('class="moment-name"')
+
+
 COUNTS = st.tuples(st.floats(0, 1e9), st.floats(0, 1e9)).map(lambda c: (min(c), max(c)))
 
 

@@ -74,7 +74,7 @@ def test_how_long_an_incident_took(
 @pytest.mark.parametrize(
     ("objects", "remarks"),
     [
-        pytest.param([release(since=None)], ["answers: no history of its changes is stored yet"], id="a Release of before this version"),
+        pytest.param([release(since=None)], ["answers: no history of changes is stored yet"], id="a Release of before this version"),
         pytest.param([release(since=10)], ["answers: changes are known since 2026-11-18 12:00 UTC"], id="history begins in the window"),
         pytest.param([release(since=30)], [], id="history goes as far back as the window"),
         pytest.param([release(episodes=3), incident("answers-3", 2)], ["answers: 2 of the 3 Incidents"], id="Incidents that were deleted may have been in it"),

@@ -58,6 +58,16 @@ async def test_the_curve_is_stored_with_it_and_not_read_again_once_it_holds_the_
     assert (await world.store(digest="e")).curve == first.curve and len(world.asked) == 1
 
 
+async def test_it_is_read_once_more_where_the_minutes_after_the_harm_were_still_to_come() -> None:
+    world = World()
+    world.answer = curve(*[(2, 50)] * 168, start=-600)  # until 72 s: it was stored as the Incident was resolved
+    await world.store()
+    world.answer = curve(*[(2, 50)] * 200, start=-600)
+    assert (await world.store(digest="e")).curve == world.answer
+    await world.store(digest="f")
+    assert len(world.asked) == 2, "two minutes after the end nothing more is to come"
+
+
 async def test_without_an_answer_that_is_said_and_it_is_asked_for_again() -> None:
     world = World()
     assert "the SLI over this time was not read" in (await world.store()).markdown

@@ -89,7 +89,7 @@ def _delivered(decision: IncidentBuilder, message: PageMessage) -> None:
         return
     key = "paged" if message.number == 1 else f"paged-{message.number}"
     assert message.ended_at is not None
-    text = f"a {message.severity} page was delivered: {message.reason}"
+    text = f"a {message.severity} page was delivered, reason {message.reason}"
     timeline.record(decision, key, message.ended_at, "Paged", text)
     decision.event("Paged", f"{message.severity}: {message.text or decision.status.title}")
 

@@ -221,14 +221,14 @@ def credited(
     ):
         return Ending("NotProven", BACK_BEFORE_EFFECT, f"the harm had ended before the {play.type} was in effect")
     named = ", ".join(label(name).removesuffix(": ") for name in before if label(name))
-    return Ending("Helped", SLI_BACK, f"{named or 'the SLI'} {'are' if len(before) > 1 else 'is'} back since")
+    return Ending("Helped", SLI_BACK, f"{named or 'the SLI'} {'are' if len(before) > 1 else 'is'} back since then")
 
 
 def _credited_without_sli(status: IncidentStatus, play: Play, reason: str, text: str) -> Ending:
     """Pods come back while a rollback is rolled out; alerts that end before a step is in effect do not end by it."""
     if play.effect_at is None and status.outage_at is None:
         return Ending("NotProven", BACK_BEFORE_EFFECT, f"{text}, before the {play.type} was in effect")
-    return Ending("Helped", reason, f"{text} since")
+    return Ending("Helped", reason, f"{text} since then")
 
 
 def _value(bad: float, total: float) -> Value | None:

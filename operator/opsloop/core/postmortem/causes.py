@@ -2,9 +2,10 @@
 
 import re
 from dataclasses import dataclass
+from math import exp, log10
 
 from opsloop.api.incident import Cause, Evidence
-from opsloop.core.postmortem.markdown import code, percent, text
+from opsloop.core.postmortem.markdown import code, number, percent, text
 from opsloop.core.postmortem.subject import PostmortemSubject
 
 KINDS = {
@@ -17,6 +18,7 @@ _RANKING = "ranking"  # evidence of that name holds "NAME SHARE; NAME SHARE; ...
 _PLACE = re.compile(r"(?P<name>.+) (?P<share>[01]\.\d\d)")
 _TERM = re.compile(r"(?P<odds>[+-]\d+\.\d): (?P<text>.*)", re.DOTALL)
 _NONE = "none of these"
+MOST_ODDS = 20.0  # a factor of half a billion: nobody needs a larger one
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,9 +58,24 @@ def weighed(cause: Cause | None) -> Weighed:
 
 
 def said(evidence: Evidence) -> str:
-    """A measured value with its source, in Markdown."""
-    source = f" ({code(evidence.source)})" if evidence.source else ""
-    return f"{text(evidence.name)}: {text(evidence.value)}{source}"
+    """A measured value with its source, in Markdown. Log odds, which no reader adds up, become a factor."""
+    term = _TERM.fullmatch(evidence.value)
+    worth = [factor(float(term["odds"]))] if term and float(term["odds"]) else []
+    told = ", ".join([*worth, *([code(evidence.source)] if evidence.source else [])])
+    return f"{text(evidence.name)}: {text(term['text'] if term else evidence.value)}" + (f" ({told})" if told else "")
+
+
+def factor(odds: float) -> str:
+    """How many times as likely (×), or as unlikely (÷), natural log odds make something: ×2, ÷3.3, ×180."""
+    times = exp(min(abs(odds), MOST_ODDS))
+    digits = 1 - int(log10(times))  # two of them
+    rounded = round(times, digits)
+    return f"{'×' if odds > 0 else '÷'}{number(rounded)}"
+
+
+def share_said(share: float) -> str:
+    """A share in percent; what rounds to all or to nothing is neither."""
+    return "over 99 %" if share > 0.99 else "under 1 %" if share < 0.01 else percent(share)
 
 
 def conclusion(subject: PostmortemSubject) -> str:

@@ -17,8 +17,8 @@ from opsloop.api.release import Release
 from opsloop.core.postmortem import additions, causes, impact, lessons
 from opsloop.core.postmortem.curve import Curve
 from opsloop.core.postmortem.gaps import RULES, gaps
-from opsloop.core.postmortem.markdown import block, code, plain, stamp, text
-from opsloop.core.postmortem.markup import Md, MdBlock
+from opsloop.core.postmortem.markdown import block, clock, code, day, plain, text
+from opsloop.core.postmortem.markup import Inline, Md, MdBlock
 from opsloop.core.postmortem.subject import PostmortemSubject
 from opsloop.core.postmortem.summary import summary
 
@@ -59,10 +59,12 @@ class Entry(Part):
 
 
 class Suspect(Part):
-    """A place in the ranking of causes; share: its probability among all, as far as opsloop weighed them."""
+    """A place in the ranking of causes; share: its probability among all, as far as opsloop weighed them. `said`: the same in words,
+    which claim no certainty."""
 
     name: Md
     share: float
+    said: Md = Inline("")  # of a document that an older opsloop stored
 
 
 class Gap(Part):
@@ -182,10 +184,10 @@ def _made(subject: PostmortemSubject, curve: Curve | None) -> Document:
         ttd=durations["ttd"],
         ttm=durations["ttm"],
         ttr=durations["ttr"],
-        timeline=[_entry(e) for e in sorted(status.timeline, key=lambda e: (e.at, e.key))],
+        timeline=[_entry(e) for e in sorted(status.timeline, key=lambda e: e.at)],  # at one time: as they were recorded
         folded=status.folded,
         cause=causes.conclusion(subject),
-        suspects=[Suspect(name=text(name), share=share) for name, share in causes.ranked(status.cause)],
+        suspects=[Suspect(name=text(name), share=share, said=causes.share_said(share)) for name, share in causes.ranked(status.cause)],
         supporting=weighed.supporting,
         opposing=weighed.opposing,
         evidence=weighed.other,
@@ -225,7 +227,7 @@ def _action(item: additions.Item) -> Action:
 
 def _note(at: datetime | None, words: str) -> str:
     """A note in its writer's words, without who wrote it."""
-    return f"{stamp(at)} UTC\n\n{block(words, most=4096)}" if at else block(words, most=4096)
+    return f"{day(at)} {clock(at)} UTC\n\n{block(words, most=4096)}" if at else block(words, most=4096)
 
 
 def _links(links: Iterable[str]) -> list[str]:

@@ -59,7 +59,7 @@ def _bad(subject: PostmortemSubject, found: Numbers) -> str:
         return f"{number(round(found.bad))} of {number(round(found.total))} from onset to mitigation{share}"
     if burn is None or not burn.total:
         return UNKNOWN
-    before = f"{number(burn.bad)} of {number(burn.total)} in the {code(burn.long)} before detection"
+    before = f"{number(round(burn.bad))} of {number(round(burn.total))} in the {code(burn.long)} before detection"
     return f"{before} ({percent(burn.bad / burn.total)}); from onset to mitigation {UNKNOWN}: {_why_not(subject)}"
 
 
@@ -85,7 +85,11 @@ def _harm_lasted(subject: PostmortemSubject) -> str:
     if status.mitigated_at is None:
         began = f"since {stamp(status.onset_at)} UTC" if status.onset_at else "it is not known since when"
         return f"not over; {began}"
-    return f"{span(status.onset_at, status.mitigated_at)}, from onset to mitigation"
+    ends = [e.at for e in status.timeline if e.type == "Mitigated" and e.at < status.mitigated_at]
+    before = (
+        f"; it had been mitigated at {', '.join(map(clock, ends))}, and came back" if ends and status.reopened else ""
+    )
+    return f"{span(status.onset_at, status.mitigated_at)}, from onset to mitigation{before}"
 
 
 def _alerts(subject: PostmortemSubject) -> str:

@@ -20,8 +20,9 @@ def went_well(subject: PostmortemSubject) -> list[str]:
         sentences.append(
             f"The rollback to {subject.version(done.to_digest)} was complete {span(*times)} after it was decided."
         )
-    if subject.blocked:
-        sentences.append(f"{_versions(subject, subject.blocked)} blocked: it cannot be promoted again by mistake.")
+    if ran := [digest for digest in subject.blocked if not _never_lived(subject, digest)]:
+        they = "it" if len(ran) == 1 else "they"
+        sentences.append(f"{_versions(subject, ran)} blocked: {they} cannot be promoted again by mistake.")
     sentences += _rejected_fixes(subject)
     if subject.case and subject.case.proven == "True":
         sentences.append(
@@ -42,15 +43,20 @@ def _rejected_fixes(subject: PostmortemSubject) -> list[str]:
     sentences = []
     for revision in subject.release.revisions:
         blocked = revision.blocked
-        if blocked is None or blocked.incident != subject.name or revision.digest in subject.incident.status.blocked:
+        if blocked is None or blocked.incident != subject.name or not _never_lived(subject, revision.digest):
             continue
         dark = revision.digest in subject.release.rejected_dark
         served = "before it served any user" if dark else "and never became live"
-        if revision.live_since is None:
-            sentences.append(
-                f"{subject.version(revision.digest)} was rejected {served}: {text(blocked.message) or text(blocked.reason)}."
-            )
+        sentences.append(
+            f"{subject.version(revision.digest)} was rejected {served}: {text(blocked.message) or text(blocked.reason)}."
+        )
     return sentences
+
+
+def _never_lived(subject: PostmortemSubject, digest: str) -> bool:
+    """True for a revision that its canary kept from being live."""
+    revision = subject.revision(digest)
+    return revision is not None and revision.live_since is None
 
 
 Item = tuple[str, bool, str]  # (identifier, done, what to do)

@@ -25,7 +25,7 @@ _QUOTES = {
     "Acknowledged": "a person has taken it on",
     "Stopped": "opsloop was stopped by a person",
 }
-EDITION = "3"  # raise it when the document changes its form: stored postmortems are then rendered again
+EDITION = "4"  # raise it when the document changes its form: stored postmortems are then rendered again
 
 _COPIED = (
     "phase", "severity", "title", "onset_at", "detected_at", "mitigated_at", "resolved_at", "burn", "also_burned", "affected",
@@ -99,8 +99,7 @@ def _rejected_dark(release: Release, incident: Incident) -> tuple[str, ...]:
 
 
 def _is_of(revision: Revision, incident: Incident) -> bool:
-    by = revision.blocked.incident if revision.blocked else ""
-    return by == incident.metadata.name and revision.digest not in incident.status.blocked
+    return revision.blocked is not None and revision.blocked.incident == incident.metadata.name
 
 
 @dataclass(frozen=True, slots=True)

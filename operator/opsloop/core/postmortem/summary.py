@@ -64,4 +64,6 @@ def _how_it_ended(subject: PostmortemSubject) -> str:
     parts.append(f"{'it was' if not parts else ''} mitigated {span(base, status.mitigated_at)} {of}{how}".strip())
     parts.append(f"resolved {span(base, status.resolved_at)} {of}" if status.resolved_at else "is not resolved yet")
     sentence = ", ".join(parts[:-1]) + f" and {parts[-1]}."
-    return sentence[0].upper() + sentence[1:]
+    times = "once" if status.reopened == 1 else f"{status.reopened} times"
+    again = f" It came back {times} in between." if status.reopened else ""
+    return sentence[0].upper() + sentence[1:] + again

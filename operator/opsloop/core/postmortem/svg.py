@@ -17,6 +17,7 @@ _LETTER = 6.2  # width of a letter of the small font, so that names do not overl
 _ROW = 14  # height of a line of names
 _ROWS = 4  # lines of names above the plot: one for each of the four times, so that none overlap
 _TICKS = 5
+BLANK = 1 / 8  # most of the width that may be blank before the first event, as a share of the rest
 _TOPS = (0.001, 0.002, 0.004, 0.01, 0.02, 0.04, 0.08, 0.2, 0.4, 0.6, 0.8, 1.0)  # upper ends of the scale
 
 STYLE = """
@@ -24,10 +25,11 @@ STYLE = """
 .sli .grid{stroke:#ddd}.sli .axis{stroke:#888}
 .sli .bar{fill:#c2410c}.sli .goal{stroke:#15803d;stroke-dasharray:5 3}.sli .goal-name{fill:#15803d}
 .sli .moment{stroke:#1d4ed8}.sli .moment-name{fill:#1d4ed8}.sli .none{fill:#8882}
+.sli .moment-name,.sli .goal-name{paint-order:stroke;stroke:#fff;stroke-width:4px;stroke-linejoin:round}
 @media (prefers-color-scheme:dark){
 .sli text{fill:#ccc}.sli .grid{stroke:#333}.sli .axis{stroke:#888}
 .sli .bar{fill:#fb923c}.sli .goal{stroke:#4ade80}.sli .goal-name{fill:#4ade80}
-.sli .moment{stroke:#93c5fd}.sli .moment-name{fill:#93c5fd}}
+.sli .moment{stroke:#93c5fd}.sli .moment-name{fill:#93c5fd}.sli .moment-name,.sli .goal-name{stroke:#161616}}
 """
 
 Moments = Sequence[tuple[str, datetime | None]]
@@ -69,7 +71,8 @@ class _Scale:
     def __init__(self, curve: Curve) -> None:
         worst = max((_ratio(p.bad, p.total) for p in curve.points), default=0.0)
         highest = max(worst, 1.5 * (1 - curve.objective))
-        self.since, self.until = curve.since, max(curve.until, curve.since + timedelta(seconds=1))
+        self.until = max(curve.until, curve.since + timedelta(seconds=1))
+        self.since = _beginning(curve, self.until)
         self.top = next((top for top in _TOPS if highest <= top), 1.0)
 
     def x(self, at: datetime) -> float:
@@ -78,6 +81,14 @@ class _Scale:
 
     def y(self, ratio: float) -> float:
         return HEIGHT - BOTTOM - min(ratio / self.top, 1.0) * (HEIGHT - TOP - BOTTOM)
+
+
+def _beginning(curve: Curve, until: datetime) -> datetime:
+    """Where the drawing begins: a service that was not measured before has a short grey ground in place of a long one."""
+    if not curve.points:
+        return curve.since
+    first = curve.points[0].at - timedelta(seconds=curve.step)
+    return max(curve.since, first - (until - first) * BLANK)
 
 
 def _ratio(bad: float, total: float) -> float:
@@ -138,7 +149,7 @@ def _goal(curve: Curve, scale: _Scale) -> list[str]:
 
 def _moments(moments: Moments, scale: _Scale) -> list[str]:
     """A line each, with its name above in the first row that has place; beside the line on which side it fits."""
-    parts, taken = [], [float("-inf")] * _ROWS
+    lines, names, taken = list[str](), list[str](), [float("-inf")] * _ROWS
     for name, at in sorted(((n, a) for n, a in moments if a is not None), key=lambda one: one[1]):
         x, told = scale.x(at), f"{name} {clock(at)}"
         width = len(told) * _LETTER
@@ -147,6 +158,6 @@ def _moments(moments: Moments, scale: _Scale) -> list[str]:
         row = next((r for r in range(_ROWS) if taken[r] <= start), _ROWS - 1)
         taken[row] = start + width + 6
         y = 14 + row * _ROW
-        parts.append(f'<line class="moment" x1="{x:.1f}" y1="{y - 9}" x2="{x:.1f}" y2="{HEIGHT - BOTTOM}"/>')
-        parts.append(f'<text class="moment-name" x="{start:.1f}" y="{y}">{escape(told)}</text>')
-    return parts
+        lines.append(f'<line class="moment" x1="{x:.1f}" y1="{y - 9}" x2="{x:.1f}" y2="{HEIGHT - BOTTOM}"/>')
+        names.append(f'<text class="moment-name" x="{start:.1f}" y="{y}">{escape(told)}</text>')
+    return [*lines, *names]  # no line goes through a name

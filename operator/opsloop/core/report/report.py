@@ -133,20 +133,27 @@ def _remarks(facts: ReportFacts) -> Iterable[str]:
     """What the figures do not hold, a sentence each."""
     yield from facts.unread
     window, several = facts.window, len({r.metadata.namespace for r in facts.releases}) > 1
+    said: dict[str, list[str]] = {}
     for release in sorted(facts.releases, key=lambda r: r.key):
         name = "/".join(release.key) if several else release.metadata.name
-        since = release.status.history_since
-        if since is None:
-            yield f"{name}: no history of its changes is stored yet; it begins with its next change"
-        elif since > window.since:
-            yield f"{name}: changes are known since {since:%Y-%m-%d %H:%M} UTC, those before are not counted"
-        if gone := _gone(facts, release):
-            yield f"{name}: {gone} of the {release.status.last_episode} Incidents that it had are stored no more, and not counted"
+        for sentence in _of_release(facts, release):
+            said.setdefault(sentence, []).append(name)
+    yield from (f"{', '.join(names)}: {sentence}" for sentence, names in said.items())
     if window.length > RETENTION:
         yield (
             f"Incidents are deleted {RETENTION.days} days after their end, if opsloop's setting incidentRetention is the default:"
             " those of before are missing"
         )
+
+
+def _of_release(facts: ReportFacts, release: Release) -> Iterator[str]:
+    since = release.status.history_since
+    if since is None:
+        yield "no history of changes is stored yet; it begins with the next change"
+    elif since > facts.window.since:
+        yield f"changes are known since {since:%Y-%m-%d %H:%M} UTC, those before are not counted"
+    if gone := _gone(facts, release):
+        yield f"{gone} of the {release.status.last_episode} Incidents that it had are stored no more, and not counted"
 
 
 def _gone(facts: ReportFacts, release: Release) -> int:

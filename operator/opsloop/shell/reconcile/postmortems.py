@@ -26,10 +26,12 @@ async def store(runtime: Runtime, namespace: str, obj: Object, action: StorePost
 
 
 async def _curve(runtime: Runtime, action: StorePostmortem, known: Curve | None) -> Curve | None:
-    """The stored one where it holds the whole harm, else as Prometheus answers now, else again the stored one."""
+    """The stored one where it holds the whole harm and what came after it, else as Prometheus answers now, else again the stored one."""
     status, signal = action.incident.status, action.incident.spec.signal
     burn, onset, end = status.burn or signal.burn, status.onset_at, status.resolved_at or status.mitigated_at
-    if burn is None or onset is None or action.release is None or (known and end and known.covers(onset, end)):
+    if burn is None or onset is None or action.release is None:
         return known
     span = span_to_read(onset, end, runtime.now())
+    if known and end and known.covers(onset, max(end, span[1])):
+        return known
     return await runtime.curve(action.release.key, burn.slo, span) or known
