@@ -41,6 +41,7 @@ SOAK: dict[str, tuple[Story, int]] = {
 }
 SOAK["drill-14"] = (drilled.drilled, 14)
 SOAK["learn-13"] = (learn.learn, 13)
+SOAK["shopdrill-1"] = (drilled.shop_drilled, 1)
 
 
 @dataclass(frozen=True)

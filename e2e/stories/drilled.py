@@ -10,7 +10,7 @@ from pathlib import Path
 import yaml
 
 from e2e.cluster import paths
-from e2e.drill.prepare import clear
+from e2e.drill.prepare import clear, prepare
 from e2e.drill.shift import Shift
 from e2e.harness.client import Client, Object, environment
 from e2e.harness.progress import StageFailed
@@ -34,6 +34,24 @@ def drilled(api: Client, name: str, seed: int) -> None:
     _is_stopped(shift)
     _is_whole(shift)
     _page_is_proven_by_answers(shift)
+    clear(shift)
+
+
+def shop_drilled(api: Client, name: str, seed: int) -> None:
+    """The same command in the demo's shop, with its storm and its tickets: seven rows of seven, none waived."""
+    shift = story_shift(api, name, seed)
+    prepare(shift)
+    folder = paths.CACHE / "shifts" / shift.namespace
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "sent.json").write_text(json.dumps(shift.sent()))
+    create = ("create", "token", "helpdesk-tickets", "--audience", "opsloop")
+    (folder / "token").write_text(shift.api.kubectl("-n", shift.namespace, *create))
+    program = [str(Path(paths.REPO) / ".venv" / "bin" / "opsloop"), "drill", "-n", shift.namespace, "answers"]
+    images = ["--bad-image", "opsloop/helpdesk:v2", "--fix-image", "opsloop/helpdesk:v4"]
+    with shift.api.port_forward(shift.ops, "svc/opsloop-intake", 8080) as base:
+        intake = ["--intake", base, "--intake-token", str(folder / "token"), "--tickets", str(folder / "sent.json")]
+        told = ["--min-alerts", "35", "--yes", "--kubeconfig", str(paths.KUBECONFIG)]
+        _play(shift, [*program, *images, *intake, *told])
     clear(shift)
 
 
@@ -110,16 +128,19 @@ def _quiet(shift: Shift) -> tuple[object, str]:
 
 
 def _is_whole(shift: Shift) -> None:
+    _play(shift, _command(shift, BAD))
+    if live_image(shift) != GOOD:
+        raise StageFailed(f"after the drill live is {live_image(shift)}, not the fix")
+
+
+def _play(shift: Shift, command: list[str]) -> None:
+    """Raises StageFailed where the gate at its end does not pass."""
     limit = shift.api.pace.seconds(WHOLE_SECONDS)
-    done = subprocess.run(
-        _command(shift, BAD), capture_output=True, text=True, env=environment(), timeout=limit, check=False
-    )
+    done = subprocess.run(command, capture_output=True, text=True, env=environment(), timeout=limit, check=False)
     for text in (done.stdout + done.stderr).splitlines():
         shift.progress.say(f"   {text}")
     if done.returncode:
         raise StageFailed(f"the drill ended with {done.returncode}")
-    if live_image(shift) != GOOD:
-        raise StageFailed(f"after the drill live is {live_image(shift)}, not the fix")
 
 
 def _page_is_proven_by_answers(shift: Shift) -> None:

@@ -242,8 +242,8 @@ def test_a_case_gets_the_release_s_port_and_is_tried_by_the_api_server(
     case.write_text("kind: EvalCase\nspec: {release: web, request: {path: /}, expect: {status: 200}, repeats: 9}")
     seen: list[Order] = []
 
-    async def ran(_: Any, order: Order, *__: Any) -> tuple[int, str]:
-        seen.append(order)
+    async def ran(one: Drill) -> tuple[int, str]:
+        seen.append(one.order)
         return 4, ""
 
     monkeypatch.setattr(cli_drill, "_run", ran)
@@ -252,6 +252,30 @@ def test_a_case_gets_the_release_s_port_and_is_tried_by_the_api_server(
     shop.refuses = "spec.expect: at least one expectation"
     assert run(shop, *BREAK, "--yes", "--case", str(case)) == 2
     assert "--case: spec.expect: at least one" in capsys.readouterr().err
+
+
+def test_tickets_are_sent_as_the_intake_takes_them(
+    shop: Shop, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    tickets, token = tmp_path / "sent.json", tmp_path / "token"
+    tickets.write_text(json.dumps([{"id": "HD-1", "subject": "wrong", "body": "it is", "expect_link": True}]))
+    token.write_text("s3cr3t\n")
+    seen: list[Drill] = []
+
+    async def ran(one: Drill) -> tuple[int, str]:
+        seen.append(one)
+        return 4, ""
+
+    monkeypatch.setattr(cli_drill, "_run", ran)
+    intake = ["--intake", "http://127.0.0.1:9", "--intake-token", str(token)]
+    assert run(shop, *BREAK, "--yes", *intake, "--tickets", str(tickets)) == 4
+    assert seen[0].order.tickets == ({"id": "HD-1", "subject": "wrong", "body": "it is"},)
+    assert "sends 1 tickets to the intake" in capsys.readouterr().out
+    assert run(shop, *BREAK, "--yes", *intake) == 2
+    assert "belong together" in capsys.readouterr().err
+    token.write_text("two tokens")
+    assert run(shop, *BREAK, "--yes", *intake, "--tickets", str(tickets)) == 2
+    assert "one token and nothing else" in capsys.readouterr().err
 
 
 def test_a_stop_in_the_namespace_is_named(shop: Shop, capsys: pytest.CaptureFixture[str]) -> None:

@@ -1,7 +1,8 @@
 """`opsloop drill` in fake time: a whole shift of a shop, and live put back wherever it breaks off."""
 
 import asyncio
-from collections.abc import Callable
+import json
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any
@@ -10,7 +11,8 @@ import pytest
 
 from opsloop.core.drill.order import Order
 from opsloop.core.release.revisions import with_images
-from opsloop.errors import Conflict, Unavailable
+from opsloop.core.tickets.arriving import read_ticket
+from opsloop.errors import Conflict, Forbidden, Unavailable
 from opsloop.shell.drill.putting_back import NotPutBack, put_back
 from opsloop.shell.drill.run import BrokeOff, Drill
 from opsloop.shell.ports import DEPLOYMENTS, RELEASES, RUNBOOKS
@@ -98,6 +100,43 @@ async def test_without_a_case_the_drill_says_so_and_goes_on() -> None:
     assert one.shift.live == "v4"
     assert "RegressionCaptured is Unknown, NoExample" in one.drill.remarks[0]
     assert "did not run in that promotion" in one.drill.remarks[1]
+
+
+class Desk:
+    """Sends to the shop's intake; the first `away` tries find nobody there."""
+
+    def __init__(self, shift: Shift, away: int = 0, refuses: str = "") -> None:
+        self.shift, self.away, self.refuses = shift, away, refuses
+
+    async def send(self, ticket: Mapping[str, Any]) -> None:
+        if self.away:
+            self.away -= 1
+            raise Unavailable("connection refused")
+        if ticket["id"] == self.refuses:
+            raise Forbidden("the intake answered 401: no token")
+        self.shift.shop.report(
+            str(ticket["id"]).lower(),
+            (),
+            (read_ticket(json.dumps(dict(ticket)).encode(), self.shift.shop.clock.now()).ticket,),
+        )
+
+
+TICKET = {
+    "id": "T-1",
+    "subject": "Wrong answers about returns",
+    "body": "The answers service gives wrong answers right now: it says 7 days.",
+    "example": {"asked": "how long can I return boots?", "got": "7 days", "expected": "30 days"},
+}
+
+
+async def test_a_ticket_that_is_sent_becomes_the_case_that_closes_the_loop() -> None:
+    one = await played(case=None, tickets=(TICKET, {**TICKET, "id": "T-2"}))
+    one.drill.desk = Desk(one.shift, away=2, refuses="T-2")
+    assert await one.drill.run() == "answers-1"
+    end = one.shift.end()
+    await one.shift.operator.stop()
+    assert (end["tickets"], end["conditions"]["LoopClosed"]) == (["T-1"], "True")
+    assert one.drill.remarks == ["report: ticket T-2 was not sent: the intake answered 401: no token"]
 
 
 async def test_without_a_runbook_the_drill_breaks_off_at_once_and_puts_live_back() -> None:

@@ -24,7 +24,7 @@ class Order:
 
     `before` and `fix` are version and images of the Release's spec. `deadline` is the time for which users may be harmed,
     `patience` that of each later wait, `learning` that for a case and a postmortem. `case` holds request and expect of an
-    EvalCase that the caller brings; None: opsloop captures its own.
+    EvalCase that the caller brings; None: opsloop captures its own. `tickets` are sent to the intake once the harm is detected.
     """
 
     namespace: str
@@ -38,6 +38,7 @@ class Order:
     patience: timedelta
     learning: timedelta
     case: Mapping[str, Any] | None = None
+    tickets: tuple[Mapping[str, Any], ...] = ()
 
     @property
     def changes(self) -> str:

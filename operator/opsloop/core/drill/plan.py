@@ -20,6 +20,7 @@ def plan(grounds: Grounds) -> list[str]:
         *(f"   {text}" for text in _felt(grounds)),
         f"2. it waits for one {SEVERITY} Incident and for its mitigation by {_runbooks(grounds)}, at most"
         f" {format_duration(order.deadline)} together; after that it writes the good template back itself",
+        *([f"   and sends {len(order.tickets)} tickets to the intake meanwhile"] if order.tickets else []),
         f"3. it waits until the Incident is resolved (at most {format_duration(order.patience)}), and for a postmortem and a proven"
         f" EvalCase (at most {format_duration(order.learning)}){_case(grounds)}",
         f"4. it writes Release {order.release}: spec.version {order.before[0]} → {order.fix[0]}, spec.images {order.fix_images};"

@@ -12,6 +12,7 @@ from typing import Any
 
 import yaml
 
+from opsloop.adapters.desk import Desk
 from opsloop.api.release import Release
 from opsloop.core.drill.order import Grounds, Order
 from opsloop.core.drill.plan import plan
@@ -48,6 +49,19 @@ def add_to(commands: Commands) -> None:
     case = "EvalCase of your own (YAML: request, expect, and what else its spec may have) that must tell bad and good apart"
     add("--case", metavar="FILE", help=f"{case}; default: what opsloop captures")
 
+    add(
+        "--intake",
+        default="",
+        metavar="URL",
+        help="opsloop's intake: the tickets of --tickets are sent to it once it is detected",
+    )
+    add(
+        "--intake-token",
+        default="",
+        metavar="FILE",
+        help="token of whoever sends them (kubectl create token … --audience opsloop)",
+    )
+
     def time(flag: str, default: float, help_: str) -> None:
         add(flag, type=seconds, default=default, metavar="TIME", help=f"{help_}; default: %(default)g s")
 
@@ -63,6 +77,7 @@ async def drill(arguments: argparse.Namespace, cluster: Cluster) -> int:
     """Says what it will do, does it after a yes, and returns the gate's exit code. Raises Invalid where it cannot work here."""
     release = await release_of(arguments, cluster)
     arguments.incident = ""
+    desk = _desk(arguments)
     before = await _grounds(arguments, cluster, release)
     tell = _telling(arguments)
     why_not = refusals(before)
@@ -74,7 +89,8 @@ async def drill(arguments: argparse.Namespace, cluster: Cluster) -> int:
     if arguments.dry_run:
         return 0
     await _confirm(arguments, release)
-    code, incident = await _run(cluster, before.order, gate.sources_of(arguments, cluster).clock, tell)
+    clock = gate.sources_of(arguments, cluster).clock
+    code, incident = await _run(Drill(cluster, clock, before.order, asyncio.sleep, tell, desk))
     if code:
         return code
     arguments.incident = incident
@@ -82,14 +98,13 @@ async def drill(arguments: argparse.Namespace, cluster: Cluster) -> int:
     return await gate.gate(arguments, cluster)
 
 
-async def _run(cluster: Cluster, order: Order, clock: Any, tell: Callable[[str], None]) -> tuple[int, str]:
+async def _run(one: Drill) -> tuple[int, str]:
     """(exit code, Incident): 0 where the gate may judge."""
-    one = Drill(cluster, clock, order, asyncio.sleep, tell)
     task = asyncio.ensure_future(one.run())
 
     def stop() -> None:
         if one.leaving:
-            tell("live is being put back; wait for it")
+            one.say("live is being put back; wait for it")
         else:
             task.cancel()
 
@@ -148,6 +163,16 @@ async def _confirm(arguments: argparse.Namespace, release: Release) -> None:
         raise Invalid(f"nothing was done: {name} was not typed")
 
 
+def _desk(arguments: argparse.Namespace) -> Desk | None:
+    """Raises Invalid where one of the options is there without the others."""
+    given = [name for name in ("intake", "intake_token") if getattr(arguments, name)]
+    if not given:
+        return None
+    if len(given) == 1 or not arguments.tickets:
+        raise Invalid("--intake, --intake-token and --tickets belong together: where, as whom, and what is sent")
+    return Desk(arguments.intake, arguments.intake_token, arguments.namespace)
+
+
 async def _grounds(arguments: argparse.Namespace, cluster: Cluster, release: Release) -> Grounds:
     namespace, name = arguments.namespace, release.spec.workload_ref.name
     deployment = await found(cluster, DEPLOYMENTS, namespace, name)
@@ -168,6 +193,7 @@ async def _grounds(arguments: argparse.Namespace, cluster: Cluster, release: Rel
         patience=timedelta(seconds=arguments.timeout),
         learning=timedelta(seconds=arguments.learn_within),
         case=_case(arguments.case, release) if arguments.case else None,
+        tickets=gate.ticket_bodies(arguments.tickets) if arguments.intake else (),
     )
     if order.case is not None and order.bad != order.good:
         await check_case(cluster, order)

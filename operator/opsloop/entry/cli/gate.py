@@ -25,6 +25,7 @@ FORMS: Mapping[str, Callable[[GateReport, str], str]] = {
     "json": cli_table.as_json,
     "junit": cli_table.as_junit,
 }
+EXPECTED = ("expect_link", "expectLink")  # in a ticket of --tickets: whether it belongs to the Incident
 SLOW = 30.0  # seconds; a range query covers a whole shift
 
 
@@ -154,7 +155,18 @@ def encodable(headers: dict[str, str], body: bytes) -> tuple[dict[str, str], Any
 
 
 def sent_tickets(path: str) -> tuple[SentTicket, ...]:
-    """Reads tickets from a JSON file: a list, or an object with `tickets`. Raises Invalid that names the faulty item."""
+    """Tickets of a JSON file, as the gate compares them. Raises Invalid that names the faulty item."""
+    return tuple(_sent(item, f"--tickets {path}: [{i}]") for i, item in enumerate(_tickets(path)))
+
+
+def ticket_bodies(path: str) -> tuple[dict[str, Any], ...]:
+    """The same as the intake takes them: without what is said to the gate."""
+    sent_tickets(path)
+    return tuple({k: v for k, v in item.items() if k not in EXPECTED} for item in _tickets(path))
+
+
+def _tickets(path: str) -> list[dict[str, Any]]:
+    """A list, or an object with `tickets`. Raises Invalid."""
     try:
         content = json.loads(Path(path).read_text(encoding="utf-8"))
     except OSError as error:
@@ -164,7 +176,7 @@ def sent_tickets(path: str) -> tuple[SentTicket, ...]:
     items = content.get("tickets") if isinstance(content, dict) else content
     if not isinstance(items, list) or not all(isinstance(item, dict) for item in items):
         raise Invalid(f"--tickets {path}: not a list of tickets")
-    return tuple(_sent(item, f"--tickets {path}: [{i}]") for i, item in enumerate(items))
+    return items
 
 
 def _sent(item: Mapping[str, Any], where: str) -> SentTicket:

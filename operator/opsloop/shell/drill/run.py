@@ -1,10 +1,10 @@
 """One drill, step by step: each waits on a condition with a deadline, and live is good again however it ends."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Protocol
+from typing import Any, Protocol
 
 from opsloop.api.evalcase import EvalCase
 from opsloop.api.incident import Incident
@@ -20,11 +20,20 @@ from opsloop.shell.drill import putting_back
 from opsloop.shell.ports import DEPLOYMENTS, EVALCASES, INCIDENTS, RELEASES, Clock, Reader, Writer
 
 LOOK = 1.0  # seconds between two looks
+SENDS = 5  # of one ticket, where the intake does not answer
 CLOSING = timedelta(seconds=60)  # for what follows a promotion: the Incident sees it
 
 
 class Cluster(Reader, Writer, Protocol):
     """The API server, with the caller's own rights."""
+
+
+class Desk(Protocol):
+    """Sends users' tickets."""
+
+    async def send(self, ticket: Mapping[str, Any]) -> None:
+        """Returns when the intake has stored it; else Unavailable, Forbidden or Invalid."""
+        ...
 
 
 class BrokeOff(OpsloopError):
@@ -40,6 +49,7 @@ class Drill:
     order: Order
     pause: Callable[[float], Awaitable[None]]
     say: Callable[[str], None]
+    desk: Desk | None = None
     began: datetime | None = None  # since when the bad template may be live
     incident: str = ""
     leaving: bool = False  # live is being put back: nothing may stop that
@@ -91,6 +101,7 @@ class Drill:
         found = stages.opened(await self._incidents(), order.release, began)
         assert found is not None
         self.incident = found.metadata.name
+        await self._report()
         known = (await self._release()).status.revisions
         good = identity.identify(order.good, known, {}) or digest(order.good)
 
@@ -103,6 +114,25 @@ class Drill:
             return stages.resolved(await self._incident())
 
         await self._until("resolve: the SLI stays back", self.clock.now() + order.patience, resolved)
+
+    async def _report(self) -> None:
+        """Users' tickets. One that cannot be sent is only remarked: the gate counts it as lost."""
+        for ticket in self.order.tickets if self.desk else ():
+            name = ticket.get("id") or ticket.get("subject")
+            for last in (False,) * (SENDS - 1) + (True,):
+                try:
+                    assert self.desk is not None
+                    await self.desk.send(ticket)
+                    self.say(f"report: ticket {name} is sent")
+                except Retryable as error:
+                    if last:
+                        self._remark(f"report: ticket {name} was not sent: {error}")
+                    else:
+                        await self.pause(LOOK)
+                        continue
+                except OpsloopError as error:
+                    self._remark(f"report: ticket {name} was not sent: {error}")
+                break
 
     async def _learn(self) -> None:
         if self.order.case is not None:
