@@ -32,7 +32,7 @@ SECTIONS = (
     (
         "Incident",
         "`status.conditions[].reason`, `status.plays[].reason`, `status.page.reason`, the timeline.",
-        ("incident.lifecycle", "incident.recovery", "incident.paging", "incident.delivery", "incident.suspicion", "incident.plays", "incident.watching", "incident.consent", "incident.acts", "incident.errands", "incident.effect", "incident.followup", "incident.people", "incident.retention", "incident.state"),
+        ("incident.lifecycle", "incident.recovery", "incident.paging", "incident.delivery", "incident.suspicion", "incident.plays", "incident.watching", "incident.consent", "incident.acts", "incident.errands", "incident.effect", "incident.followup", "incident.waivers", "incident.people", "incident.retention", "incident.state"),
     ),
     ("Search for a regression case", "`status.comparison.reason` and the condition `RegressionCaptured` of an Incident; those of an EvalCase's proof as well.", ("incident.comparison",)),
     ("Releases, Incidents and EvalCases", "`status.target.reason` and `status.rollback.reason` of a Release, `status.reason` of an EvalCase.", ("conditions",)),
@@ -42,6 +42,7 @@ SECTIONS = (
     ("EvalCase", "`status.reason`, for `status.proven`.", ("evalcase.proof", "evalcase.expectation")),
     ("EvalCase on live", "`status.live.reason`, the condition `PassesOnLive`.", ("evalcase.live", "evalcase.silence")),
     ("Steadiness of an EvalCase", "The condition `Steady`.", ("evalcase.steadiness",)),
+    ("Merged EvalCases", "The condition `Merged`.", ("evalcase.merging",)),
     ("Eval cases in a rollout", "The message of `Held` or of a rejected target.", ("evalcase.gating", "evalcase.capture", "evalcase.expectation", "evalcase.silence")),
     ("Corrections of tickets", "Events of the Namespace.", ("tickets.correcting",)),
     ("Where an alert was filed", "The operator's log, beside the number of alerts.", ("correlation.filing",)),

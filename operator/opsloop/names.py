@@ -24,7 +24,9 @@ COMMITTED = "opsloop.dev/committed-at"  # annotation on a pod template, or on th
 MITIGATED = "opsloop.dev/mitigated"  # annotation "true" on an Incident without a burn: the harm is over
 ACKNOWLEDGE = "opsloop.dev/acknowledge"  # annotation on an Incident, any new value: a person has taken it on
 KEEP = "opsloop.dev/keep"  # annotation "true" on an Incident: it outlives its retention
-WAIVE = "opsloop.dev/waive-regression"  # annotation "true" on an Incident: close the loop without an EvalCase
+WAIVE = (
+    "opsloop.dev/waive-regression"  # annotation "WHO: WHY" on an Incident: a person says why no EvalCase is possible
+)
 SUBJECT = "opsloop.dev/subject"  # annotation on a postmortem ConfigMap: digest of what it was rendered from
 RENDERED = (
     "opsloop.dev/rendered"  # annotation on a postmortem ConfigMap: digest of the Markdown that opsloop wrote there

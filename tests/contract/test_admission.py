@@ -280,12 +280,27 @@ def mild(kind: str) -> Object:
 
 @pytest.mark.parametrize(("kind", "decision"), DECISIONS)
 def test_a_decision_needs_the_verb_of_its_name(api: Api, guarded: str, kind: str, decision: str) -> None:
-    body = annotated(mild(kind), **{decision: "x"})
+    body = annotated(
+        mild(kind), **{decision: "lead: nothing that one request shows" if decision == "waive_regression" else "x"}
+    )
     status, answer = create(api, guarded, body, user="shipper")
     verb = decision.replace("_", "-")
     assert status == 403, answer
     assert f"annotation opsloop.dev/{verb} may only be set by somebody with the verb {verb}" in answer["message"]
     assert create(api, guarded, body, user="lead")[0] == 201
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        pytest.param("true", id="without who and why"),
+        pytest.param("alice: nothing that one request shows", id="in somebody else's name"),
+        pytest.param("lead: no", id="without a reason"),
+    ],
+)
+def test_a_waiver_says_who_and_why(api: Api, guarded: str, value: str) -> None:
+    status, answer = create(api, guarded, annotated(mild("Incident"), waive_regression=value), user="lead")
+    assert status == 403 and 'says who waives the case and why: "lead: WHY"' in answer["message"], answer
 
 
 def test_only_a_changed_decision_is_guarded(api: Api, guarded: str) -> None:

@@ -413,9 +413,20 @@ def test_a_note_is_added_to_those_that_others_write_meanwhile(callers: Callers) 
     assert (mine["text"], mine["author"]) == ("the cache was cold", "team-search") and mine["at"]
 
 
+def test_a_waiver_is_written_in_the_callers_own_name(callers: Callers) -> None:
+    assert run(callers, "waive", "-n", NS, INCIDENT, "the leak  shows after a day only") == 0
+    said = stored_incident(callers)["metadata"]["annotations"]["opsloop.dev/waive-regression"]
+    assert said == "alice@example.com: the leak shows after a day only"
+
+
 @pytest.mark.parametrize(
     ("argv", "message"),
     [
+        pytest.param(
+            ["waive", "-n", NS, INCIDENT, "no"],
+            "say in 10 at least why no case is possible",
+            id="a waiver without a reason",
+        ),
         pytest.param(["assign", "-n", NS, "nope"], "there is no Incident 'nope'", id="an Incident that is not there"),
         pytest.param(["assign", "-n", NS, INCIDENT, "bob", "--nobody"], "not both", id="somebody and nobody"),
         pytest.param(["assign", "-n", NS, INCIDENT, "b" * 129], "a name may have 128", id="a name that is too long"),

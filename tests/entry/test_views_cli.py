@@ -177,6 +177,8 @@ ENDED: dict[str, Any] = {"ended_at": at(80)}
     [
         pytest.param(status_with(target("Rejected", reason="EvalFailed", message="case x", **ENDED), conditions=[condition("Rejected", "True", "EvalFailed")]), "to try v4 again: opsloop retry answers", id="a rejected version"),
         pytest.param(status_with(target("Rejected", reason="EvalFailed", **ENDED), ADOPTED, revision("v4", "Canaried", blocked=BLOCK), conditions=[condition("Rejected", "True", "EvalFailed")]), "opsloop unblock answers", id="a blocked version"),
+        pytest.param(status_with(target(evals=[result(0).model_copy(update={"flaky": True})])), "set aside as flaky: 0 of 1 on the canary", id="a flaky case"),
+        pytest.param(status_with(target(evals=[result(0).model_copy(update={"load": "20/s for 30s", "message": ""})])), "failed: under 20/s for 30s", id="a check under load"),
         pytest.param(status_with(target(evals=[result(0)])), "failed: 0 of 1 on the canary, 1 of 1 on live", id="a failed case"),
         pytest.param(status_with(target("Promoted", **ENDED), ADOPTED, BAD, rollback=record("Written")), "v2 → v1 for answers-1: Written", id="a rollback"),
         pytest.param(status_with(target("Promoted", **ENDED), ADOPTED, BAD, rollback=record("Done", name="")), "by a person (undo): Done", id="an undo"),

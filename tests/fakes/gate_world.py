@@ -6,6 +6,7 @@ Prometheus is simulated from what happened each second, so the gate's own querie
 import json
 import re
 from collections.abc import Callable, Mapping
+from contextlib import AbstractAsyncContextManager
 from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import parse_qs
@@ -59,6 +60,10 @@ class ShopCluster(FakeCluster):
     async def create(self, resource: Resource, namespace: str, body: Object) -> Object:
         made = await super().create(resource, namespace, body)
         return self.seed({**made, "status": dict(self.pod_status)}) if resource is PODS else made
+
+    def forward(self, namespace: str, pod: str, port: int) -> AbstractAsyncContextManager[int]:
+        """No pod of it has a port of its own."""
+        raise Unavailable(f"{namespace}/{pod}:{port} is not there")
 
     async def exchange(
         self,

@@ -94,7 +94,7 @@ class Shop:
 
     def annotate(self, resource: Resource, name: str, **annotations: str) -> None:
         stored = self._get(resource, name)
-        stored["metadata"]["annotations"] = {f"opsloop.dev/{k}": v for k, v in annotations.items()}
+        stored["metadata"]["annotations"] = {f"opsloop.dev/{k.replace('_', '-')}": v for k, v in annotations.items()}
         self.cluster.seed(stored)
 
     def report(self, name: str, alerts: tuple[Alert, ...] = (), tickets: tuple[Ticket, ...] = ()) -> None:

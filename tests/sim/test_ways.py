@@ -144,3 +144,55 @@ def _asking_about_laces(shift: Shift) -> Object:
     found = shift.release_object()
     found["spec"]["evals"]["ask"] = {"path": "/ask?q=laces", "body": "{{asked}}", "method": "POST"}
     return found
+
+
+@story
+async def test_the_same_question_after_two_incidents_is_asked_once_and_passes_for_both(shift: Shift) -> None:
+    await shift.mitigate()
+    await shift.learn()
+    stored = case_of(shift, "ticket")
+    assert stored is not None
+    origin = {"kind": "regression", "incident": "answers-7", "by": "capture"}
+    meta = {"name": "answers-7-again", "namespace": NS, "generation": 1}
+    shift.shop.cluster.seed({"kind": "EvalCase", "metadata": meta, "spec": {**stored["spec"], "origin": origin}})
+
+    def status(name: str) -> dict[str, Any]:
+        found: dict[str, Any] = (shift.shop.cluster.find(EVALCASES, NS, name) or {}).get("status", {})
+        return found
+
+    first = "answers-1-regression"
+    await shift.until("merged", lambda: status("answers-7-again").get("mergedInto") == first, most=120)
+    await shift.until("it names both", lambda: status(first).get("incidents") == ["answers-1", "answers-7"])
+    shift.shop.ship("v4")
+    await shift.until("v4 is promoted", lambda: shift.target() == ("v4", "Promoted"))
+    release = shift.release().status
+    assert release.promotion is not None and release.promotion.cases == [first, "answers-7-again"]
+    assert release.target is not None and [r.case for r in release.target.evals] == [first], "asked once"
+    shift.shop.cluster.remove(EVALCASES, NS, first)
+    shift.shop.cluster.gone(stored)
+    await shift.until("it stands for itself", lambda: status("answers-7-again").get("mergedInto", "") == "")
+
+
+@story
+async def test_a_person_waives_a_case_and_the_loop_closes_without_a_pass(shift: Shift) -> None:
+    await push_a_bad_one(shift)
+    await seconds(shift, 5)
+    incident = shift.incident()
+    assert incident is not None and incident.status.eval_case == ""
+    shift.shop.annotate(INCIDENTS, "answers-1", waive_regression="alice: no request shows it, an alert on memory does")
+    await shift.until("it is stored", lambda: (i := shift.incident()) is not None and i.status.waiver is not None)
+    shift.shop.ship("v4", evals=None)
+    await shift.until("the loop is closed", lambda: shift._is("LoopClosed"))
+    incident = shift.incident()
+    assert incident is not None and incident.status.fix is not None
+    said = {c.type: (c.status, c.reason) for c in incident.status.conditions}
+    assert said["RegressionCaptured"] == ("Unknown", "Waived") and said["LoopClosed"] == ("True", "Waived")
+    assert (incident.status.fix.case_passed, incident.status.fix.waived) == (False, True)
+    name = "answers-1-postmortem"
+
+    def told() -> str:
+        stored = next((c for c in shift.shop.objects("configmaps") if c["metadata"]["name"] == name), {})
+        return str(stored.get("data", {}))
+
+    await shift.until("the postmortem tells it", lambda: "No EvalCase guards against this fault" in told(), most=60)
+    assert "an alert on memory does" in told() and "alice" not in told()

@@ -11,6 +11,7 @@ import json
 import re
 import ssl
 from collections.abc import Awaitable, Callable, Mapping
+from contextlib import AbstractAsyncContextManager
 from functools import lru_cache
 from types import SimpleNamespace
 from urllib.parse import quote, unquote, urlencode
@@ -31,6 +32,7 @@ _URL_CHARS = "!$%&'()*+,/:;=?@-._~"  # what a path and query may hold; the rest 
 _NOTHING: Mapping[str, str] = {}
 
 Fetched = tuple[int, tuple[tuple[str, str], ...], bytes]
+Forward = Callable[[str, int], AbstractAsyncContextManager[int]]
 Fetch = Callable[[str, str, dict[str, str], bytes, float], Awaitable[Fetched]]
 
 
@@ -111,22 +113,28 @@ class HttpProber:
 class ProxyProber:
     """Asks a pod by its *name* through the API server (`pods/proxy`): from where pod addresses cannot be reached."""
 
-    def __init__(self, fetch: Fetch, namespace: str) -> None:
-        """`fetch(method, path, headers, body, timeout seconds)` → (status, headers, body), with the caller's own credentials."""
+    def __init__(self, fetch: Fetch, namespace: str, forward: Forward | None = None) -> None:
+        """`fetch(method, path, headers, body, timeout seconds)` → (status, headers, body), with the caller's own credentials;
+        `forward(pod, port)`: a port of 127.0.0.1 that leads to the pod's, for what the proxy cannot do."""
         self._fetch = fetch
         self._namespace = namespace
+        self._forward = forward
 
     async def ask(self, pod_ip: str, request: EvalRequest, secrets: Mapping[str, str] = _NOTHING) -> ProbeReply:
         """Sends one request; `pod_ip` is the pod's name here. Status 0 with `error` where no reply came.
 
-        The API server takes the header Authorization for itself, and does not look at the pod's certificate.
+        The API server's proxy takes the header Authorization for itself, and does not look at the pod's certificate: such a
+        request goes straight to the pod's port.
         """
         if not is_name(pod_ip):
             return _silent(silence.UNREACHABLE, f"{pod_ip!r} is not the name of a pod")
         path, headers = target(request), _headers(request, secrets)
         if _leaves_the_pod(path):
             return _silent(silence.REQUEST_UNFIT, "a path with . or .. as a segment would leave the pod's proxy")
-        if any(name.lower() == "authorization" for name in headers):
+        own = any(name.lower() == "authorization" for name in headers)
+        if self._forward is not None and (own or (request.tls and not request.tls.insecure_skip_verify)):
+            return await _through(self._forward, pod_ip, request, secrets)
+        if own:
             return _silent(silence.REQUEST_UNFIT, "the API server's proxy keeps the header Authorization for itself")
         pod = f"https:{pod_ip}" if request.tls else pod_ip
         url = f"/api/v1/namespaces/{self._namespace}/pods/{pod}:{request.port}/proxy{path}"
@@ -144,6 +152,16 @@ class ProxyProber:
         if refused:
             return _silent(silence.UNREACHABLE, refused)
         return ProbeReply(status, text, headers=got, seconds=took, cut=len(body) > MOST_BODY)
+
+
+async def _through(forward: Forward, pod: str, request: EvalRequest, secrets: Mapping[str, str]) -> ProbeReply:
+    """Asks the pod over a connection of its own."""
+    try:
+        async with HttpProber.session() as session, forward(pod, request.port) as port:
+            local = request.model_copy(update={"port": port})
+            return await HttpProber(session, allow_loopback=True).ask("127.0.0.1", local, secrets)
+    except OpsloopError as error:
+        return _silent(silence.UNREACHABLE, _told(error))
 
 
 async def _mark_sent(_: aiohttp.ClientSession, context: SimpleNamespace, __: object) -> None:

@@ -264,10 +264,18 @@ class EvalCaseStatus(StatusModel):
         max_length=MOST_CAUGHT,
         description="Versions that the case kept from users, oldest first; the latest twenty.",
     )
+    merged_into: str = Field(
+        default="", max_length=253, description="Older EvalCase of the same fault that is asked instead of this one."
+    )
+    incidents: list[ObjectName] = Field(
+        default_factory=list,
+        max_length=50,
+        description="Incidents that this case stands for, where others left the same one.",
+    )
     conditions: list[Condition] = Field(
         default_factory=list,
         max_length=8,
-        description="Conditions of the EvalCase: Proven, PassesOnLive, Steady.",
+        description="Conditions of the EvalCase: Proven, PassesOnLive, Steady, Merged.",
         json_schema_extra=map_list("type"),
     )
 

@@ -342,6 +342,24 @@ class TimelineEntry(Model):
     evidence: list[Evidence] = Field(default_factory=list, max_length=10, description="Measurements behind the event.")
 
 
+SHORTEST_WHY = 10  # characters of a waiver's reason; the admission policy asks for as many
+
+
+class Waiver(Model):
+    """Statement of a person that no EvalCase can guard against the fault of an Incident. It is no pass."""
+
+    by: str = Field(max_length=256, description="Who waived it, as the API server knows them.")
+    why: str = Field(max_length=1000, description="Why no EvalCase is possible.")
+    at: Time = Field(description="Time at which it was seen first.")
+
+    @staticmethod
+    def said(value: str) -> tuple[str, str] | None:
+        """(who, why) of an annotation's value WHO: WHY; None where it does not say both."""
+        who, colon, why = value.partition(": ")
+        who, why = who.strip(), " ".join(why.split())
+        return (who[:256], why[:1000]) if colon and who and len(why) >= SHORTEST_WHY else None
+
+
 class Fix(Model):
     """Promotion that shipped the fix of an Incident."""
 
@@ -350,6 +368,9 @@ class Fix(Model):
     at: Time = Field(description="Time of the promotion.")
     case_passed: bool = Field(
         default=False, description="Whether the Incident's EvalCase ran and passed for the promotion."
+    )
+    waived: bool = Field(
+        default=False, description="Whether it closed the loop although no EvalCase passed, because a person waived it."
     )
 
 
@@ -462,6 +483,10 @@ class IncidentStatus(StatusModel):
         description="What was left out to keep the size bounded: number of items, by list; for alerts.byService the alerts of services that are not listed. The ConfigMap NAME-ledger holds all alerts and tickets.",
     )
     postmortem: str = Field(default="", max_length=253, description="Name of the ConfigMap that holds the postmortem.")
+    waiver: Waiver | None = Field(
+        default=None,
+        description="Statement of a person that no EvalCase is possible; from opsloop.dev/waive-regression.",
+    )
     eval_case: str = Field(
         default="", max_length=253, description="Name of the regression EvalCase created from the Incident."
     )

@@ -154,6 +154,7 @@ EVALCASE = Kind(
         AGE,
         Column("By", ".spec.origin.by", "Way by which a regression case came from its Incident.", wide=True),
         Column("Release", ".spec.release", "Release whose pods the request is sent to.", wide=True),
+        Column("Merged into", ".status.mergedInto", "Older case of the same fault that is asked instead.", wide=True),
         Column(
             "Must pass",
             ".spec.mustPass",

@@ -486,6 +486,7 @@ class EvalCaseFacts:
     stop: Stop | None = None
     live_outcome: LiveOutcome | None = None
     live_selector: Mapping[str, str] = field(default_factory=dict)
+    others: tuple[EvalCase, ...] = ()  # all cases of its Release, itself among them
     sounded: LiveOutcome | None = None  # what live pods answered when they were asked the same once more
 
 

@@ -142,7 +142,7 @@ def test_a_release_without_evals_is_gated_by_nothing() -> None:
 def test_a_comparison_says_what_it_rests_on_and_what_it_could_not_have_seen() -> None:
     said = judge([result((4, 10), (10, 10), worse=6), result((1, 1), must=True)], 0.1).message
     assert said == (
-        "right without must-pass: canary 40%, live 100%, margin 10%; of 6 pairs of answers that differ 6 speak against the canary"
+        "right without must-pass: canary 40%, live 100% over 1 eval case, margin 10%; of 6 pairs of answers that differ 6 speak against the canary"
         " (McNemar's exact test: p = 0.016)"
     )
     passed = [result((3, 3), (3, 3), name=f"c{n}") for n in range(11)] + [result((1, 1), must=True)]

@@ -2,12 +2,14 @@
 
 import pytest
 
+from opsloop.api.eval_expect import EvalExpect
 from opsloop.api.evalcase import Load
 from opsloop.core.evalcase import loads
 from opsloop.core.evalcase.expectation import Answer, silent
 from opsloop.core.evalcase.loads import Reply
 
 LOAD = Load.model_validate({"requestsPerSecond": 20, "duration": "5s"})
+EXPECT = EvalExpect.model_validate({"maxLatency": "300ms"})
 GOOD, BAD = Answer("passed"), Answer("failed", "wanted a reply within 300ms, got one after 812ms")
 LOST, UNREACHED = silent("BrokenOff", "the pod closed it"), silent("Unreachable", "refused")
 SECRET = silent("SecretMissing", "Secret robot does not exist")
@@ -29,11 +31,12 @@ def replies(*groups: tuple[int, Answer], late: float = 0.0) -> list[Reply]:
         pytest.param(replies((1, SECRET)), 0.99, None, id="a Secret that is missing is no fault of the pod"),
         pytest.param(replies((98, GOOD), (2, SECRET)), 0.99, None, id="nor while others were answered"),
         pytest.param(replies((100, BAD), late=0.2), 0.99, None, id="a load that opsloop could not send in time says nothing"),
-        pytest.param([*replies((99, GOOD)), *replies((1, BAD), late=0.2)], 0.99, True, id="one late request of a hundred is none"),
+        pytest.param([*replies((95, GOOD)), *replies((5, GOOD), late=0.2)], 0.99, True, id="five late requests of a hundred are few enough"),
+        pytest.param(replies((100, GOOD), late=0.07), 0.99, True, id="less than a quarter of maxLatency is in time"),
     ],
 )  # fmt: skip
 def test_the_verdict(seen: list[Reply], share: float, good: bool | None) -> None:
-    assert loads.verdict(loads.answers(seen), share) is good
+    assert loads.verdict(loads.answers(seen, EXPECT), share) is good
 
 
 @pytest.mark.parametrize(
@@ -60,4 +63,4 @@ def test_the_verdict(seen: list[Reply], share: float, good: bool | None) -> None
     ],
 )
 def test_the_message(seen: list[Reply], said: str) -> None:
-    assert loads.message(LOAD, seen, loads.answers(seen), 0.99) == said
+    assert loads.message(LOAD, seen, loads.answers(seen, EXPECT), 0.99) == said

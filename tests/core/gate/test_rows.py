@@ -264,7 +264,7 @@ def test_a_waiver_changes_no_other_row(words: set[str]) -> None:
 
 def test_a_case_that_a_person_waived_on_the_incident_is_waived_here_and_not_asked_of_live_pods() -> None:
     told = incident()
-    told.metadata.annotations["opsloop.dev/waive-regression"] = "true"
+    told.metadata.annotations["opsloop.dev/waive-regression"] = "alice: no request shows the leak"
     nothing = Missing("there is no EvalCase that could be asked")
     report = judge(shift(incident=told, case=None, live=nothing, sent=(SentTicket("HD-1", "", True),)))
     assert report.named("waived") == (REGRESSION,)
@@ -437,3 +437,17 @@ def test_releases_that_depend_on_each_other_end_the_search() -> None:
 def test_the_detection_may_lie_a_tick_beside_the_reading() -> None:
     late = incident(detectedAt=stamp(DETECTED + 4))
     assert row_of(judge(shift(incident=late)), PAGE).verdict == "passed"
+
+
+def test_a_waiver_says_who_and_why_and_excuses_no_case_that_is_there() -> None:
+    told = shift(case=None).incident
+    assert told is not None and not isinstance(told, Missing)
+    told.metadata.annotations["opsloop.dev/waive-regression"] = "alice: the leak shows after a day only"
+    row = row_of(judge(replace(shift(case=None), incident=told)), REGRESSION)
+    assert row.verdict == "waived" and "alice on the Incident (the leak shows after a day only)" in row.sentence
+    replayed = Replay(replace(BAD_RUN, passed=True), GOOD_RUN)
+    assert row_of(judge(replace(shift(replay=replayed), incident=told)), REGRESSION).verdict == "failed"
+    told.metadata.annotations["opsloop.dev/waive-regression"] = "true"
+    assert row_of(judge(replace(shift(case=None), incident=told)), REGRESSION).verdict == "failed", (
+        "of nobody, for no reason"
+    )

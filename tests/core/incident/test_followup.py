@@ -5,7 +5,8 @@ from typing import Any
 
 import pytest
 
-from opsloop.api.evalcase import EvalCase, ProofRun
+from opsloop.api.evalcase import EvalCase, ProofRun, Steadiness
+from opsloop.api.incident import Waiver
 from opsloop.api.release import Promotion
 from opsloop.core.actions import CreateEvalCase, StorePostmortem
 from opsloop.core.facts import IncidentFacts
@@ -95,7 +96,8 @@ def proven(how: str, reason: str = "") -> EvalCase:
     return case.model_copy(update={"status": case.status.model_copy(update={"reason": reason, "bad": bad})})
 
 
-WAIVED = {"annotations": {"opsloop.dev/waive-regression": "true"}}
+WHY = "the leak shows after a day; an alert on memory guards instead"
+WAIVED = {"annotations": {"opsloop.dev/waive-regression": f"alice@example.com: {WHY}"}}
 
 
 @pytest.mark.parametrize(
@@ -107,7 +109,10 @@ WAIVED = {"annotations": {"opsloop.dev/waive-regression": "true"}}
         pytest.param(learning(cases=(proven("Unknown", "AwaitsQuarantine"),)), ("Unknown", "AwaitsQuarantine"), id="a person is asked whether the bad revision may run again"),
         pytest.param(learning(cases=(proven("True"),)), ("True", "Proven"), id="it fails on bad and passes on good"),
         pytest.param(learning(cases=(proven("False", "PassesOnBad"),)), ("False", "PassesOnBad"), id="it does not catch the bad revision"),
-        pytest.param(learning(ticket(), meta=WAIVED), ("True", "Waived"), id="a person waived it"),
+        pytest.param(learning(ticket(), meta=WAIVED), ("Unknown", "Waived"), id="a person waived it, which is no pass"),
+        pytest.param(learning(cases=(proven("False", "PassesOnBad"),), meta=WAIVED), ("Unknown", "Waived"), id="a case that cannot be proven may be waived"),
+        pytest.param(learning(cases=(proven("True"),), meta=WAIVED), ("True", "Proven"), id="where a case is proven nothing is waived"),
+        pytest.param(learning(ticket(), meta={"annotations": {"opsloop.dev/waive-regression": "true"}}), ("Unknown", "WaiverUnfit"), id="a waiver without who and why is none"),
     ],
 )  # fmt: skip
 def test_regression_captured(seen: IncidentFacts, condition: tuple[str, str]) -> None:
@@ -131,13 +136,14 @@ CAUGHT = (proven("True"),)
         pytest.param(learning(cases=CAUGHT, promoted=promoted(when=-10)), "NoFixYet", "NoFixYet", id="a promotion from before is no fix"),
         pytest.param(learning(cases=CAUGHT, promoted=promoted(V1, "v1")), "NoFixYet", "NoFixYet", id="last-good is no fix"),
         pytest.param(learning(cases=CAUGHT, promoted=promoted(V2, "v2")), "NoFixYet", "NoFixYet", id="the bad revision is no fix"),
-        pytest.param(learning(ticket(), meta=WAIVED, promoted=promoted(cases=())), "FixPromoted", "LoopClosed", id="waived, the promotion alone closes it"),
+        pytest.param(learning(ticket(), meta=WAIVED, promoted=promoted(cases=())), "FixPromoted", "Waived", id="waived, the promotion alone closes it, and says so"),
+        pytest.param(learning(cases=CAUGHT, meta=WAIVED, promoted=promoted()), "FixPromoted", "LoopClosed", id="a case that passed closes it, waived or not"),
     ],
 )  # fmt: skip
 def test_ship(seen: IncidentFacts, shipped: str, closed: str) -> None:
     status = after(seen)
     assert condition_of(status, "FixShipped") == ("True" if shipped == "FixPromoted" else "False", shipped)
-    assert condition_of(status, "LoopClosed") == ("True" if closed == "LoopClosed" else "False", closed)
+    assert condition_of(status, "LoopClosed") == ("True" if closed in ("LoopClosed", "Waived") else "False", closed)
 
 
 def test_a_later_promotion_with_the_case_closes_what_an_earlier_one_left_open() -> None:
@@ -179,3 +185,59 @@ def test_it_is_not_written_again_while_nothing_in_it_changed() -> None:
         seen = replace(seen, incident=item, postmortem=digest)
     assert acts(seen, StorePostmortem) == []
     assert condition_of(seen.incident.status, "PostmortemWritten") == ("True", "Written")
+
+
+def test_a_waiver_is_kept_with_who_when_and_why_and_closes_the_loop_without_a_pass() -> None:
+    status = after(learning(ticket(), meta=WAIVED, promoted=promoted(cases=())))
+    assert status.waiver is not None and (status.waiver.by, status.waiver.why) == ("alice@example.com", WHY)
+    assert status.fix is not None and (status.fix.case_passed, status.fix.waived) == (False, True)
+    told = next(c for c in status.conditions if c.type == "LoopClosed")
+    assert told.message.startswith(
+        "v4 was promoted without an EvalCase for this fault, waived by alice@example.com at "
+    )
+    entry = next(e for e in status.timeline if e.type == "Waived")
+    assert (entry.actor, entry.message) == ("alice@example.com", f"no EvalCase is to guard against this fault: {WHY}")
+
+
+def test_the_time_of_a_waiver_is_that_of_its_first_sight_and_another_reason_is_another_waiver() -> None:
+    known = {"waiver": {"by": "alice@example.com", "why": WHY, "at": at(1).isoformat()}}
+    assert after(learning(ticket(), meta=WAIVED, status=known)).waiver.at == at(1)  # type: ignore[union-attr]
+    other = {"waiver": {"by": "bob", "why": "it cannot be asked of one pod", "at": at(1).isoformat()}}
+    status = after(learning(ticket(), meta=WAIVED, status=other))
+    assert status.waiver is not None and status.waiver.by == "alice@example.com" and status.waiver.at > at(1)
+
+
+def test_a_waiver_that_is_taken_back_is_none_any_more_and_the_timeline_says_so() -> None:
+    known = {"waiver": {"by": "alice@example.com", "why": WHY, "at": at(1).isoformat()}}
+    status = after(learning(ticket(), status=known))
+    assert status.waiver is None and condition_of(status, "RegressionCaptured")[1] == "NoExample"
+    assert "the waiver was taken back" in [e.message for e in status.timeline]
+
+
+def test_a_flaky_case_that_did_not_pass_says_so() -> None:
+    case = proven("True")
+    told = Steadiness(digest=V4, right=9, wrong=1, flaky_since=at(1))
+    flaky = case.model_copy(update={"status": case.status.model_copy(update={"steadiness": told})})
+    status = after(learning(cases=(flaky,), promoted=promoted(cases=())))
+    message = next(c.message for c in status.conditions if c.type == "LoopClosed")
+    assert message == f"the Incident's EvalCase did not pass in that promotion: {CASE} was set aside as flaky"
+
+
+@pytest.mark.parametrize(
+    ("value", "said"),
+    [
+        pytest.param("alice: the leak takes a day", ("alice", "the leak takes a day"), id="who and why"),
+        pytest.param(
+            "system:serviceaccount:shop:bot: the leak: a day",
+            ("system:serviceaccount:shop:bot", "the leak: a day"),
+            id="names have colons",
+        ),
+        pytest.param("alice:  two\n lines of   it", ("alice", "two lines of it"), id="white space is one blank"),
+        pytest.param("alice: short", None, id="a reason of one word"),
+        pytest.param(": nobody says so at all", None, id="nobody"),
+        pytest.param("true", None, id="what older versions took"),
+        pytest.param("", None, id="nothing"),
+    ],
+)
+def test_reading_a_waiver(value: str, said: tuple[str, str] | None) -> None:
+    assert Waiver.said(value) == said

@@ -589,6 +589,26 @@ async def test_a_case_is_asked_the_same_again_one_request_after_the_other(world:
     assert world.runner.sounded("shop", "refund") is None
 
 
+@pytest.mark.parametrize("again", [True, False], ids=["asked again", "asked for its result"])
+async def test_answers_of_two_versions_make_no_case_flaky(world: World, again: bool) -> None:
+    """Pods are replaced while they are asked: right and wrong then say nothing about one version."""
+
+    def replaced(asked: Any) -> ProbeReply:
+        world.cluster.seed(live_pod("live-3", CANARY_1))
+        return ProbeReply(200, WRONG)
+
+    world.prober.pods[LIVE_2] = replaced
+    one = case("refund", kind="manual", repeats=4)
+    if again:
+        world.runner.ask_again("shop", AskAgain(one, ("claim", 1), 4, {"app": "answers"}))
+        await world.settled()
+        found = world.runner.sounded("shop", "refund")
+    else:
+        found = await world.ask_live(one)
+    assert found is not None and (found.passed, found.answered, found.asked, found.reason) == (0, 0, 4, "NoPod")
+    assert "live pods were replaced" in found.message
+
+
 async def test_a_flaky_case_is_left_out_of_a_run_and_a_must_pass_one_asked_twenty_times(world: World) -> None:
     aside = proven(steadiness=Steadiness(digest=GOOD, right=9, wrong=1, flaky_since=T0))
     cases = (

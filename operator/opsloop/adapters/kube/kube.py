@@ -2,6 +2,7 @@
 
 import contextlib
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
 from typing import Any
 
 from opsloop import names
@@ -273,6 +274,10 @@ class Kube:
         """The same with the headers of the answer."""
         status, got, data = await self._transport.raw(method, path, None, headers, body, timeout)
         return status, tuple((str(name), str(value)) for name, value in got.items()), data
+
+    def forward(self, namespace: str, pod: str, port: int) -> AbstractAsyncContextManager[int]:
+        """A port of 127.0.0.1 that leads to this port of the pod, for one connection. Forbidden or Unavailable where there is none."""
+        return self._transport.forward(namespace, pod, port)
 
     # inside
 

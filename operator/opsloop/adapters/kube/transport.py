@@ -18,6 +18,7 @@ from kubernetes.aio.config import (
 )
 
 from opsloop.adapters.kube.failures import failure, retry_after
+from opsloop.adapters.kube.forward import Forwarder
 from opsloop.errors import Invalid, Unavailable
 
 Counter = Callable[[str, str, str], None]  # (verb, plural, status code or "error")
@@ -70,6 +71,7 @@ class Transport:
     """JSON in, JSON out. `timeout` in seconds holds for each call, waiting for a free connection included."""
 
     def __init__(self, configuration: Configuration, timeout: float = 10.0, count: Counter = _nothing) -> None:
+        self.forward = Forwarder(configuration, timeout).open
         configuration.connection_pool_maxsize = 0  # no limit: each stream holds a connection for as long as it lasts
         self._streams = ApiClient(configuration)
         configuration.connection_pool_maxsize = POOL

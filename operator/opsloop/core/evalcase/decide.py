@@ -7,7 +7,7 @@ from opsloop.api.evalcase import EvalCase, EvalCaseStatus, FailedOn, LastResult
 from opsloop.api.release import Release
 from opsloop.core import conditions
 from opsloop.core.decision import Decision, DecisionBuilder
-from opsloop.core.evalcase import gating, live, proof, steadiness
+from opsloop.core.evalcase import gating, live, merging, proof, steadiness
 from opsloop.core.evalcase.caught import caught
 from opsloop.core.facts import EvalCaseFacts
 
@@ -41,6 +41,7 @@ def decide(facts: EvalCaseFacts, now: datetime) -> Decision:
     message = step.message or _standing_message(status)
     builder.condition("Proven", _PROVEN[status.proven], status.reason, message)
     _ask_live(builder, now)
+    _merge(builder)
     for action in step.actions:
         builder.execute(action)
     if step.look_again is not None:
@@ -71,6 +72,25 @@ def _ask_live(builder: DecisionBuilder[EvalCaseFacts, EvalCaseStatus], now: date
     if value is False and (before is None or before.status != "False"):
         builder.event("FailsOnLive", message, "Warning")
     steadiness.follow(builder, builder.facts.live_outcome if step.changes.get("live") else None)
+
+
+def _merge(builder: DecisionBuilder[EvalCaseFacts, EvalCaseStatus]) -> None:
+    """Whether another case stands for this one, or it for others."""
+    facts, name = builder.facts, builder.facts.case.metadata.name
+    if facts.case.spec.origin.kind != "regression" or facts.release is None:
+        return
+    now = facts.case.model_copy(update={"status": builder.status})
+    cases = [now, *(c for c in facts.others if c.metadata.name != name)]
+    merged = merging.keepers(gating.selected_by(cases, facts.release))
+    into, before = merged.get(name, ""), builder.status.merged_into
+    builder.set(merged_into=into, incidents=merging.incidents_of(name, cases, merged)[:50])
+    if into and into != before:
+        incident = next(c.spec.origin.incident for c in cases if c.metadata.name == into)
+        text = f"asks the same as EvalCase {into} of Incident {incident}, which is asked instead and names both"
+        builder.condition("Merged", True, merging.SAME_FAULT, text)
+        builder.event("Merged", text)
+    elif before and not into:
+        builder.condition("Merged", False, merging.ON_ITS_OWN, f"EvalCase {before} asks the same no more")
 
 
 def _failed_on(status: EvalCaseStatus) -> list[FailedOn]:

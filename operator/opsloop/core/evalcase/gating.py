@@ -6,6 +6,7 @@ from typing import Literal
 
 from opsloop.api.evalcase import EvalCase
 from opsloop.api.release import CaseResult, Release
+from opsloop.core.evalcase import merging
 from opsloop.core.evalcase.expectation import NO_ANSWER
 from opsloop.core.evalcase.share import Standing, needed, standing
 from opsloop.core.slo.canary import WORSE_THAN_LIVE
@@ -125,7 +126,7 @@ def _compared(results: Sequence[CaseResult], margin: float) -> Judgement:
     worse, better = sum(r.worse for r in rest), sum(r.better for r in rest)
     chance = mcnemar(worse, better)
     said = (
-        f"{_rates(rest)}, margin {margin:.0%}; of {worse + better} pairs of answers that differ {worse} speak against the canary"
+        f"{_rates(rest)} over {_number(len(rest), 'eval case')}, margin {margin:.0%}; of {worse + better} pairs of answers that differ {worse} speak against the canary"
         f" (McNemar's exact test: p = {chance:.2g})"
     )
     if chance <= ALPHA:
@@ -198,7 +199,15 @@ def _failures(result: CaseResult) -> str:
 
 
 def select(cases: Iterable[EvalCase], release: Release) -> tuple[EvalCase, ...]:
-    """The cases that gate this Release, by name: selected by its `spec.evals`, and proven or written by a person."""
+    """The cases that gate this Release, by name: selected by its `spec.evals`, and proven or written by a person; of those that
+    ask the same after several Incidents one."""
+    selected = selected_by(cases, release)
+    merged = merging.keepers(selected)
+    return tuple(case for case in selected if case.metadata.name not in merged)
+
+
+def selected_by(cases: Iterable[EvalCase], release: Release) -> tuple[EvalCase, ...]:
+    """Those cases with the ones that another one stands for."""
     if release.spec.evals is None:
         return ()
     labels = release.spec.evals.match_labels

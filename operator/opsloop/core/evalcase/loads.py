@@ -8,14 +8,17 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from opsloop.api.eval_expect import EvalExpect
 from opsloop.api.evalcase import Load
 from opsloop.api.meta import format_duration
 from opsloop.core.evalcase import silence
 from opsloop.core.evalcase.expectation import Answer, silent
 from opsloop.core.evalcase.share import standing
 
-LATE = 0.05  # seconds after its time at which a request counts as begun late
-MOST_LATE = 0.01  # share of the requests that may be
+LATE = 0.05  # seconds after its time at which a request counts as begun late, at least
+OF_LATENCY = 0.25  # share of maxLatency that does, where that is more: so much of what is measured may be opsloop's own
+UNTIMED = 0.25  # seconds where no time is expected: the rate alone has to be right
+MOST_LATE = 0.05  # share of the requests that may be begun late
 
 _OF_THE_POD = (silence.UNREACHABLE, silence.BROKEN_OFF, silence.TIMED_OUT)
 
@@ -34,9 +37,10 @@ def words(load: Load) -> str:
     return f"{load.requests_per_second:g}/s for {format_duration(load.duration)}"
 
 
-def answers(replies: Sequence[Reply]) -> list[Answer]:
+def answers(replies: Sequence[Reply], expect: EvalExpect) -> list[Answer]:
     """The answer to each request, in order."""
-    late = sum(reply.late > LATE for reply in replies)
+    latest = UNTIMED if expect.max_latency is None else max(LATE, OF_LATENCY * expect.max_latency.total_seconds())
+    late = sum(reply.late > latest for reply in replies)
     if late > MOST_LATE * len(replies):
         worst = max(reply.late for reply in replies)
         text = f"opsloop began {late} of {len(replies)} requests late, by up to {worst * 1000:.0f} ms"

@@ -9,7 +9,7 @@ from opsloop.api.incident import Incident
 from opsloop.core.gate import fix, page, recovery, regression, resolution, storm, ticket
 from opsloop.core.gate.evidence import ShiftEvidence
 from opsloop.core.gate.report import GateReport, Judge, judge_row, waived
-from opsloop.core.gate.scope import WAIVED_BY, is_case_waived
+from opsloop.core.gate.scope import waiver_of
 
 ROWS: tuple[tuple[str, Judge], ...] = (
     ("storm reduced", storm.judge),
@@ -33,7 +33,7 @@ def judge(evidence: ShiftEvidence, waives: Collection[str] = ()) -> GateReport:
     incident = evidence.incident if isinstance(evidence.incident, Incident) else None
     rows = [judge_row(row, rule, evidence) for row, rule in ROWS]
     by = {SHORT[word]: f"the caller (--waive {word})" for word in waives}
-    if incident is not None and evidence.case is None and is_case_waived(incident):
-        by[SHORT["case"]] = WAIVED_BY
+    if incident is not None and evidence.case is None and (waiver := waiver_of(incident)):
+        by[SHORT["case"]] = waiver
     judged = tuple(waived(row, by[row.name]) if row.name in by else row for row in rows)
     return GateReport(incident.metadata.name if incident else "", judged)

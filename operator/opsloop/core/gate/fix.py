@@ -5,19 +5,18 @@ from opsloop.api.release import Release
 from opsloop.core.gate.evidence import Missing, ReplicaSetSeen, ShiftEvidence, WorkloadSeen
 from opsloop.core.gate.report import Findings
 from opsloop.core.gate.scope import (
-    WAIVED_BY,
-    is_case_waived,
     refused_digests,
     root_release,
     version_and_digest,
+    waiver_of,
 )
 
 
 def judge(evidence: ShiftEvidence, incident: Incident, findings: Findings) -> str:
     """Live digest, its ReplicaSet, the case on live pods, requests of rejected versions."""
     version = _check_promotion(evidence, incident, findings)
-    if evidence.case is None and is_case_waived(incident):
-        findings.fact("the case on live pods", "not asked: there is none", WAIVED_BY)
+    if evidence.case is None and waiver_of(incident):
+        findings.fact("the case on live pods", "not asked: there is none", waiver_of(incident))
     else:
         _check_answers(evidence, findings)
     _check_rejected(evidence, findings)

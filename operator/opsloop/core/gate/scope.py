@@ -2,7 +2,8 @@
 
 from collections.abc import Iterable
 
-from opsloop.api.incident import Incident
+from opsloop.api.incident import Incident, Waiver
+from opsloop.api.meta import format_time
 from opsloop.api.release import Release
 from opsloop.api.slo import Slo
 from opsloop.core.facts import ReleaseView
@@ -12,12 +13,14 @@ from opsloop.core.slo.objectives import objective_of
 from opsloop.core.topology import Topology
 from opsloop.names import WAIVE
 
-WAIVED_BY = f"a person on the Incident (annotation {WAIVE})"
 
-
-def is_case_waived(incident: Incident) -> bool:
-    """True where a person said that no EvalCase will come of this Incident."""
-    return incident.metadata.annotations.get(WAIVE) == "true"
+def waiver_of(incident: Incident) -> str:
+    """Who said that no EvalCase will come of this Incident, and why, as the annotation has it; when, as opsloop saw it; else ""."""
+    said, seen = Waiver.said(incident.metadata.annotations.get(WAIVE, "")), incident.status.waiver
+    if said is None:
+        return ""
+    when = f" at {format_time(seen.at)}" if seen is not None and (seen.by, seen.why) == said else ""
+    return f"{said[0]} on the Incident{when} ({said[1]})"
 
 
 def root_release(evidence: ShiftEvidence, incident: Incident) -> Release | None:

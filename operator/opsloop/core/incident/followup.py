@@ -12,14 +12,14 @@ from opsloop.core.evalcase import ways
 from opsloop.core.evalcase.capture import NO_EXAMPLE
 from opsloop.core.evalcase.proof import PROVEN
 from opsloop.core.facts import IncidentFacts
-from opsloop.core.incident import comparison, timeline
+from opsloop.core.incident import comparison, timeline, waivers
 from opsloop.core.incident.state import IncidentBuilder
+from opsloop.core.incident.waivers import WAIVED, WAIVER_UNFIT
 from opsloop.core.postmortem.subject import PostmortemSubject
-from opsloop.names import INCIDENT, RELEASE, WAIVE, postmortem_name
+from opsloop.names import INCIDENT, RELEASE, postmortem_name
 
 # Named reasons
 NOT_PROVEN_YET = "NotProvenYet"  # the EvalCase is being proven
-WAIVED = "Waived"  # a person said that no case is possible
 NO_FIX = "NoFixYet"  # nothing was promoted since
 FIX_PROMOTED = "FixPromoted"  # another revision was promoted
 CASE_DID_NOT_RUN = "CaseDidNotRun"  # it was promoted without this Incident's case
@@ -33,7 +33,7 @@ def learn(decision: IncidentBuilder) -> None:
     if status.burn is None or status.cause is None or status.cause.kind != "bad_release":
         return
     _capture(decision)
-    _follow_proof(decision)
+    _follow_proof(decision, waivers.record(decision))
     fix = _fix(facts, decision.status)
     if fix is not None:
         _close(decision, fix)
@@ -94,15 +94,15 @@ def _case(facts: IncidentFacts, name: str) -> EvalCase | None:
     return next((case for case in facts.eval_cases if case.metadata.name == name), None) if name else None
 
 
-def _is_waived(facts: IncidentFacts) -> bool:
-    return facts.incident.metadata.annotations.get(WAIVE) == "true"
-
-
-def _follow_proof(decision: IncidentBuilder) -> None:
-    """Condition RegressionCaptured."""
-    case = _case(decision.facts, decision.status.eval_case)
-    if _is_waived(decision.facts):
-        decision.condition("RegressionCaptured", True, WAIVED, "a person waived the regression case")
+def _follow_proof(decision: IncidentBuilder, waiver_fits: bool) -> None:
+    """Condition RegressionCaptured. A waiver is said where no case is proven, and makes none True."""
+    case, waiver = _case(decision.facts, decision.status.eval_case), decision.status.waiver
+    proven = case is not None and case.status.proven == "True"
+    if waiver is not None and not proven:
+        text = f"{waivers.words(waiver)}; no EvalCase guards against this fault"
+        decision.condition("RegressionCaptured", None, WAIVED, text)
+    elif not waiver_fits and not proven:
+        decision.condition("RegressionCaptured", None, WAIVER_UNFIT, f"nothing is waived: {waivers.HOW}")
     elif case is None:
         sought = decision.status.comparison
         reason, why = (sought.reason, sought.message) if sought and sought.reason else (NO_EXAMPLE, NO_WAY)
@@ -127,10 +127,11 @@ def _fix(facts: IncidentFacts, status: IncidentStatus) -> Fix | None:
         return None
     rollback = status.rollback
     known = {*status.blocked, *((rollback.from_digest, rollback.to_digest) if rollback else ())}
-    if promotion.digest in known or (status.fix is not None and status.fix.case_passed):
+    if promotion.digest in known or (status.fix is not None and (status.fix.case_passed or status.fix.waived)):
         return None
-    passed = _is_waived(facts) or (bool(status.eval_case) and status.eval_case in promotion.cases)
-    return Fix(digest=promotion.digest, version=promotion.version, at=promotion.at, case_passed=passed)
+    passed = bool(status.eval_case) and status.eval_case in promotion.cases
+    waived = status.waiver is not None and not passed
+    return Fix(digest=promotion.digest, version=promotion.version, at=promotion.at, case_passed=passed, waived=waived)
 
 
 def _close(decision: IncidentBuilder, fix: Fix) -> None:
@@ -138,14 +139,18 @@ def _close(decision: IncidentBuilder, fix: Fix) -> None:
     decision.set(fix=fix)
     timeline.record(decision, f"fix-{fix.digest}", fix.at, "Fix", f"{fix.version} was promoted")
     decision.condition("FixShipped", True, FIX_PROMOTED, f"{fix.version} was promoted")
-    if fix.case_passed:
-        case = decision.status.eval_case or "the waived case"
-        text = f"{fix.version} was promoted and {case} passed in that promotion"
-        decision.condition("LoopClosed", True, LOOP_CLOSED, text)
+    waiver = decision.status.waiver
+    if fix.case_passed or (fix.waived and waiver is not None):
+        text = f"{fix.version} was promoted and {decision.status.eval_case} passed in that promotion"
+        if not fix.case_passed and waiver is not None:
+            text = f"{fix.version} was promoted without an EvalCase for this fault, {waivers.words(waiver)}"
+        decision.condition("LoopClosed", True, LOOP_CLOSED if fix.case_passed else WAIVED, text)
         timeline.record(decision, "closed", fix.at, "Closed", text)
         decision.event("LoopClosed", text)
     else:
-        text = "the Incident's EvalCase did not run in that promotion"
+        case = _case(decision.facts, decision.status.eval_case)
+        aside = f": {case.metadata.name} was set aside as flaky" if case is not None and case.is_flaky else ""
+        text = f"the Incident's EvalCase did not pass in that promotion{aside}"
         decision.condition("LoopClosed", False, CASE_DID_NOT_RUN, text)
 
 

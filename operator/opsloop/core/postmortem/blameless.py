@@ -81,5 +81,6 @@ def people_of(incident: Incident) -> set[str]:
     spec, status = incident.spec, incident.status
     told = [_ASSIGNED.fullmatch(e.message) for e in status.timeline if e.type == "Assigned"]
     acknowledged = incident.metadata.annotations.get(ACKNOWLEDGE, "").partition(" by ")[2]
-    names = {spec.assignee, status.assignee, acknowledged, *(n.author for n in spec.notes)}
+    waived = {status.waiver.by} if status.waiver else set()
+    names = waived | {spec.assignee, status.assignee, acknowledged, *(n.author for n in spec.notes)}
     return {name for name in names | {m.group(1) for m in told if m} if name}

@@ -85,7 +85,10 @@ def actions(subject: PostmortemSubject) -> list[Item]:
 
 
 def _case_action(subject: PostmortemSubject) -> Item:
-    case = subject.case
+    case, waiver = subject.case, subject.incident.status.waiver
+    if waiver is not None and (case is None or case.proven != "True"):
+        said = f"**Waived** at {day(waiver.at)} {clock(waiver.at)} UTC by a person (`status.waiver.by`): {text(waiver.why)}."
+        return "eval-case", False, f"No EvalCase guards against this fault. {said}"
     if case is None:
         because = f" None was captured: {text(subject.no_case)}." if subject.no_case else ""
         return "eval-case", False, f"Write an EvalCase that fails on what went wrong here.{because}"
@@ -102,7 +105,9 @@ def _fix_actions(subject: PostmortemSubject) -> list[Item]:
     fix, cause = subject.incident.status.fix, subject.incident.status.cause
     if fix is not None:
         how = (
-            "with this incident's case passing" if fix.case_passed else "**without** this incident's case passing in it"
+            "with this incident's case passing"
+            if fix.case_passed
+            else f"**without** this incident's case passing in it{', which a person waived' if fix.waived else ''}"
         )
         said = f"Fix {code(fix.version)} promoted at {day(fix.at)} {clock(fix.at)} UTC, {how}."
         return [("fix", fix.case_passed, said)]

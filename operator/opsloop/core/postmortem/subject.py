@@ -29,7 +29,7 @@ EDITION = "4"  # raise it when the document changes its form: stored postmortems
 
 _COPIED = (
     "phase", "severity", "title", "onset_at", "detected_at", "mitigated_at", "resolved_at", "burn", "also_burned", "affected",
-    "cause", "page", "reopened", "blocked", "exonerated", "timeline", "folded", "fix",
+    "cause", "page", "reopened", "blocked", "exonerated", "timeline", "folded", "fix", "waiver",
 )  # fmt: skip
 
 

@@ -9,7 +9,7 @@ from opsloop.api.incident import Incident
 from opsloop.api.release import Blocked, CaseResult, Promotion, Target
 from opsloop.core import conditions
 from opsloop.core.actions import SetTemplate
-from opsloop.core.evalcase import gating
+from opsloop.core.evalcase import gating, merging
 from opsloop.core.facts import WorkloadFacts
 from opsloop.core.release import ReleaseBuilder, alone, commands, played, revisions, spared, stopped, weights
 from opsloop.core.release.admission import ADMISSION_CHANGED, without_effect
@@ -438,7 +438,8 @@ def _serves(builder: ReleaseBuilder, target: Target) -> None:
 
 
 def _finish(builder: ReleaseBuilder, target: Target) -> None:
-    passed = [r.case for r in target.evals if gating.on_canary(r) == "passed"]
+    merged = merging.keepers(gating.selected_by(builder.facts.cases, builder.facts.release))
+    passed = merging.with_merged((r.case for r in target.evals if gating.on_canary(r) == "passed"), merged)[:200]
     final = {"state": "Promoted", "reason": "Promoted", "ended_at": builder.now, "weight": 100, "pods": 0}
     promotion = Promotion(digest=target.digest, version=target.version, at=builder.now, cases=passed)
     builder.set(target=target.model_copy(update=final), promotion=promotion)

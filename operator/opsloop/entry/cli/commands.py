@@ -226,12 +226,17 @@ def _people(commands: Commands) -> None:
     ack = reader(commands.add_parser("ack", help="acknowledge an Incident: you have it, the pager stops calling"))
     assign = reader(commands.add_parser("assign", help="say who works on an Incident"))
     note = reader(commands.add_parser("note", help="add a note to an Incident, for its timeline and postmortem"))
-    for command, run in ((ack, cli_people.ack), (assign, cli_people.assign), (note, cli_people.note)):
+    waive = reader(
+        commands.add_parser("waive", help="say why no EvalCase can guard against an Incident's fault; it is no pass")
+    )
+    runs = ((ack, cli_people.ack), (assign, cli_people.assign), (note, cli_people.note), (waive, cli_people.waive))
+    for command, run in runs:
         command.add_argument("incident", metavar="INCIDENT")
         command.set_defaults(run=run)
     assign.add_argument("who", nargs="?", default="", metavar="WHO", help="person or team; default: you")
     assign.add_argument("--nobody", action="store_true", help="take the assignment away")
     note.add_argument("text", metavar="TEXT")
+    waive.add_argument("why", metavar="WHY", help="why no case is possible, and what guards instead")
     where = "section of the postmortem, for example lucky, or a title of its own; default: notes"
     note.add_argument("--section", default="", metavar="SECTION", help=where)
     note.add_argument("--author", default="", metavar="WHO", help="role or team that writes it; default: you")

@@ -131,7 +131,7 @@ def sources_of(arguments: argparse.Namespace, cluster: Cluster) -> Sources:
         cluster=cluster,
         telemetry=telemetry,
         rules=telemetry,
-        prober=ProxyProber(pod, namespace),
+        prober=ProxyProber(pod, namespace, lambda name, port: cluster.forward(namespace, name, port)),
         clock=SystemClock(),
         namespace=namespace,
         alertmanager=Address.parse(arguments.alertmanager, namespace),

@@ -1,15 +1,16 @@
-"""`opsloop ack`, `assign` and `note`: what people say about an Incident, written with their own rights."""
+"""`opsloop ack`, `assign`, `note` and `waive`: what people say about an Incident, written with their own rights."""
 
 import argparse
 import json
 from datetime import UTC, datetime
 from typing import Any
 
+from opsloop.api.incident import SHORTEST_WHY, Waiver
 from opsloop.api.meta import format_time
 from opsloop.entry.cli.found import annotated, changed
 from opsloop.entry.cli.out import say
 from opsloop.errors import Invalid, Unavailable
-from opsloop.names import ACKNOWLEDGE
+from opsloop.names import ACKNOWLEDGE, WAIVE
 from opsloop.shell.evidence.sources import Cluster
 from opsloop.shell.ports import INCIDENTS, Object
 
@@ -54,6 +55,22 @@ async def note(arguments: argparse.Namespace, cluster: Cluster) -> int:
 
     await changed(cluster, INCIDENTS, arguments.namespace, arguments.incident, change)
     say(f"noted on {arguments.incident} as {author}")
+    return 0
+
+
+async def waive(arguments: argparse.Namespace, cluster: Cluster) -> int:
+    """Says, with the caller's name, why no EvalCase can guard against the Incident's fault."""
+    value = f"{await caller(cluster)}: {' '.join(arguments.why.split())}"
+    if Waiver.said(value) is None:
+        raise Invalid(
+            f"waive: WHY has {len(arguments.why.strip())} characters; say in {SHORTEST_WHY} at least why no case is possible"
+        )
+
+    def change(incident: Object) -> list[Object]:
+        return annotated(incident, WAIVE, value)
+
+    await changed(cluster, INCIDENTS, arguments.namespace, arguments.incident, change)
+    say(f"the regression case of {arguments.incident} is waived: nothing guards against this fault")
     return 0
 
 

@@ -202,12 +202,15 @@ def _evals(seen: Seen) -> Branch | None:
     results = target.evals if target else []
     passed = sum(1 for result in results if gating.on_canary(result) == "passed")
     ran = f"{passed} of {len(results)} passed on {target.version}" if results and target else "none ran yet"
-    bad = [result for result in results if gating.on_canary(result) != "passed"]
+    bad = [result for result in results if result.flaky or gating.on_canary(result) != "passed"]
     return Branch("evals", f"{len(seen.cases)} cases; {ran}", tuple(_case(result) for result in bad[:MOST_CASES]))
 
 
 def _case(result: CaseResult) -> Branch:
-    text = f"{gating.on_canary(result)}: {result.canary_passed} of {result.canary_runs} on the canary, {result.live_passed} of {result.live_runs} on live"
+    how = "set aside as flaky" if result.flaky else gating.on_canary(result)
+    if result.load:
+        return Branch(result.case, f"{how}: {result.message or f'under {result.load}'}")
+    text = f"{how}: {result.canary_passed} of {result.canary_runs} on the canary, {result.live_passed} of {result.live_runs} on live"
     return Branch(result.case, text + (f"; {result.message}" if result.message else ""))
 
 

@@ -31,9 +31,18 @@ class LivePods:
         self._pause = pause
         self._listings: dict[tuple[str, frozenset[tuple[str, str]]], _Listing] = {}
 
-    async def addresses(self, namespace: str, selector: Mapping[str, str], port: int) -> tuple[str, ...]:
-        """Sorted addresses of those that may be asked on this port. Without a selector none: it would match every pod."""
-        pods = await self._pods(namespace, selector) if selector else ()
+    async def addresses(
+        self, namespace: str, selector: Mapping[str, str], port: int, anew: bool = False
+    ) -> tuple[str, ...]:
+        """Sorted addresses of those that may be asked on this port. Without a selector none: it would match every pod.
+
+        `anew`: as they are now, not as they were a moment ago.
+        """
+        pods = (
+            (await self._list(namespace, selector) if anew else await self._pods(namespace, selector))
+            if selector
+            else ()
+        )
         return tuple(
             sorted(str(pod["status"]["podIP"]) for pod in pods if may_ask(own_ports(pod.get("spec") or {}), port))
         )

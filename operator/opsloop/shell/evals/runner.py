@@ -218,7 +218,7 @@ class EvalRunner:
         nobody = [loads.Reply(silent(silence.NO_POD, "there is no ready pod to ask"), 0.0, 0.0)]
         ip = next(iter(action.canary_ips), "")
         replies = await self._loader.send(asking, ip, spec.request, spec.expect, load) if ip else nobody
-        given = loads.answers(replies)
+        given = loads.answers(replies, spec.expect)
         return CaseResult(
             case=case.metadata.name,
             must_pass=True,
@@ -248,7 +248,7 @@ class EvalRunner:
         asking, ips = self._asking(namespace, action.release), [action.pod_ip] * TRIES
         if action.load is not None:
             replies = await self._loader.send(asking, action.pod_ip, action.request, action.expect, action.load)
-            given = loads.answers(replies)
+            given = loads.answers(replies, action.expect)
             good = loads.verdict(given, action.min_share)
             if good is not None:
                 message = loads.message(action.load, replies, given, action.min_share)
@@ -280,16 +280,27 @@ class EvalRunner:
         ips = await self._live_pods.addresses(namespace, action.selector, case.spec.request.port)
         turns = range(gating.times(case, action.repeats))
         answers = await asyncio.gather(*(_turn(asking, case, ips, turn, GATEWAY_ERRORS) for turn in turns))
+        answers = await self._unless_replaced(namespace, case, action.selector, ips, answers)
         self._live[slot] = live.outcome(live.claim(case, action.digest), answers)
 
     async def _ask_again(self, slot: Slot, namespace: str, action: AskAgain) -> None:
         """One request after the other: it is in no hurry."""
         case, asking = action.case, self._asking(namespace, action.case.spec.release)
-        answers = []
-        for turn in range(action.times):
-            ips = await self._live_pods.addresses(namespace, action.selector, case.spec.request.port)
-            answers.append(await _turn(asking, case, ips, turn, GATEWAY_ERRORS))
+        ips = await self._live_pods.addresses(namespace, action.selector, case.spec.request.port)
+        answers = [await _turn(asking, case, ips, turn, GATEWAY_ERRORS) for turn in range(action.times)]
+        answers = await self._unless_replaced(namespace, case, action.selector, ips, answers)
         self._sounded[slot] = live.outcome(action.claim, answers)
+
+    async def _unless_replaced(
+        self, namespace: str, case: EvalCase, selector: Mapping[str, str], asked: Sequence[str], answers: list[Answer]
+    ) -> list[Answer]:
+        """The answers; none where right and wrong ones may be those of two versions, because pods were replaced meanwhile."""
+        if len({answer.fit for answer in answers} - {"no_answer"}) < 2:
+            return answers
+        now = await self._live_pods.addresses(namespace, selector, case.spec.request.port, anew=True)
+        if now == asked:
+            return answers
+        return [silent(silence.NO_POD, "live pods were replaced while they were asked")] * len(answers)
 
 
 async def _turn(asking: Asking, case: EvalCase, ips: Sequence[str], turn: int, transient: Container[int]) -> Answer:

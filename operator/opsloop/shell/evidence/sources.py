@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Awaitable, Mapping
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from typing import Any, Protocol, TypeVar
 
@@ -43,6 +44,10 @@ class Cluster(Reader, Writer, Raw, Protocol):
         timeout: float,  # noqa: ASYNC109
     ) -> tuple[int, tuple[tuple[str, str], ...], bytes]:
         """(status, headers, body). Unavailable where no answer came; `timeout` in seconds."""
+        ...
+
+    def forward(self, namespace: str, pod: str, port: int) -> AbstractAsyncContextManager[int]:
+        """A port of 127.0.0.1 that leads to this port of the pod. Forbidden or Unavailable where there is none."""
         ...
 
 

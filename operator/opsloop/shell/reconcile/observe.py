@@ -365,6 +365,9 @@ async def evalcase_facts(runtime: Runtime, namespace: str, name: str) -> EvalCas
         "stop": runtime.stops.of(namespace),
         "live_outcome": runtime.evals.live_outcome(namespace, name),
         "sounded": runtime.evals.sounded(namespace, name),
+        "others": tuple(c for c in runtime.cache.evalcases(namespace) if c.spec.release == case.spec.release)
+        if case.spec.origin.kind == "regression"
+        else (),
         "live_selector": (deployment["spec"]["selector"].get("matchLabels") or {}) if deployment else {},
     }
     current = status.observed_generation == case.metadata.generation

@@ -168,8 +168,12 @@ def _requests_for_case(case: EvalCase | None, cache: Cache, gates_anew: bool) ->
         return set()
     namespace = case.metadata.namespace
     keys = {("Incident", namespace, case.spec.origin.incident)} if case.spec.origin.incident else set()
-    active = gates_anew and _has_active_target(case, cache)
-    return keys | ({("Release", namespace, case.spec.release)} if active else set())
+    if not gates_anew:
+        return keys
+    if case.spec.origin.kind == "regression":  # the same question after another Incident
+        alike = (c for c in cache.evalcases(namespace) if c.spec.origin.kind == "regression")
+        keys |= {("EvalCase", namespace, c.metadata.name) for c in alike if c.spec.request == case.spec.request}
+    return keys | ({("Release", namespace, case.spec.release)} if _has_active_target(case, cache) else set())
 
 
 def _has_active_target(case: EvalCase, cache: Cache) -> bool:
