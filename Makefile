@@ -48,6 +48,7 @@ check: $(STAMP) ## format, lint, types, import contracts, names and words, gener
 	@$(PY) tools/generate.py --check
 
 e2e: $(STAMP) cluster images
+	@$(PYTHON) -m e2e.cluster images traefik
 	@$(PY) -m e2e.stories
 
 cluster: ## a working kind cluster, from public images or built offline
@@ -84,5 +85,6 @@ soak: $(STAMP) cluster images ## longer stories: more weathers and seeds, the op
 	@failed=0; \
 	$(PY) -m tests.sim --episodes 1000 --first 100001 || failed=1; \
 	$(PY) -m tests.poison || failed=1; \
+	$(PYTHON) -m e2e.cluster images traefik || failed=1; \
 	$(PY) -m e2e.stories --soak || failed=1; \
 	exit $$failed

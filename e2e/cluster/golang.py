@@ -26,6 +26,7 @@ PACKAGES = {
     "coredns": ["."],
     "helm": ["helm.sh/helm/v3/cmd/helm"],
     "podinfo": ["github.com/stefanprodan/podinfo/cmd/podinfo"],
+    "traefik": ["github.com/traefik/traefik/v3/cmd/traefik"],
 }
 TOOLS = {"kind": "kind", "kubectl": "kubernetes", "helm": "helm"}  # tool → module folder
 HINT = "needs Go 1.25 or newer and a Go module proxy; try again, the Go build cache keeps what was done"
@@ -54,8 +55,11 @@ def kubernetes_version() -> str:
 
 
 def ldflags(name: str) -> str:
-    """Small programs; Kubernetes must also be told its version, as its own build does."""
+    """Small programs; Kubernetes and Traefik must also be told their version, as their own builds do."""
     flags = "-s -w"
+    if name == "traefik":
+        version = pinned("traefik", "github.com/traefik/traefik/v3").removeprefix("v")
+        flags += f" -X github.com/traefik/traefik/v3/pkg/version.Version={version}"
     if name == "kubernetes":
         version = kubernetes_version()
         major, minor, _ = version.removeprefix("v").split(".", 2)
@@ -93,6 +97,12 @@ def module_dir(current: Step, name: str, module: str) -> Path:
     if not folder or not Path(folder).is_dir():
         raise current.fail(f"no sources of {module}")
     return Path(folder)
+
+
+def gateway_crds() -> Path:
+    """The folder with the CRDs of the Gateway API's standard channel, at the version that Traefik is built with."""
+    with step("Gateway API") as current:
+        return module_dir(current, "traefik", "sigs.k8s.io/gateway-api") / "config" / "crd" / "standard"
 
 
 def ensure_tools(*names: str) -> None:

@@ -17,7 +17,9 @@ DEMO = paths.REPO / "e2e" / "demo"
 PODINFO = paths.REPO / "e2e" / "podinfo"
 PODINFO_VERSION = "6.9.2"  # of the commit that go/podinfo/go.mod names; its Dockerfile checks that
 MONITORING = paths.HERE / "monitoring"
+GATEWAY = paths.HERE / "gateway"
 RECORD = "/kind/opsloop-images"  # on the node itself, so it ends with the node
+TRAEFIK_VERSION = golang.pinned("traefik", "github.com/traefik/traefik/v3")
 PYTHON = "313"  # trixie's
 LOCK = paths.REPO / "requirements.lock"
 SOURCES = [paths.REPO / name for name in ("pyproject.toml", "README.md", "operator")]
@@ -26,7 +28,9 @@ GLIBC = ("2_17", "2_28", "2_34")
 
 @dataclass(frozen=True)
 class Image:
-    """One image. `prepare` makes a context that is not simply a folder of the repository."""
+    """One image. `prepare` makes a context that is not simply a folder of the repository; `asked`: only where it is named,
+    because it takes minutes to build and few stories need it.
+    """
 
     ref: str
     dockerfile: Path
@@ -34,6 +38,7 @@ class Image:
     args: dict[str, str] = field(default_factory=dict)
     prepare: Callable[[Step, Path], Path] | None = None
     public: bool = False
+    asked: bool = False
 
 
 def context_files(folder: Path) -> list[Path]:
@@ -150,6 +155,17 @@ def podinfo_context(current: Step, dockerfile: Path) -> Path:
     return store.ensure_entry("context", "podinfo", key, make)[0]
 
 
+def traefik_context(current: Step, dockerfile: Path) -> Path:
+    """A folder with the program, from the pinned Go module, and the Dockerfile."""
+    program = golang.build("traefik") / "traefik"
+
+    def make(into: Path) -> None:
+        shutil.copy2(program, into / "traefik")
+        shutil.copy(dockerfile, into / "Dockerfile")
+
+    return store.ensure_entry("context", "traefik", store.key_of_trees([dockerfile], golang.key("traefik")), make)[0]
+
+
 def podinfo_release(tag: str, random_error: bool) -> Image:
     """What somebody who runs podinfo ships next, with podinfo's own fault flag on or off."""
     args = {"VERSION": PODINFO_VERSION, "RANDOM_ERROR": str(random_error).lower()}
@@ -174,14 +190,25 @@ IMAGES = [
     podinfo_release("good", random_error=False),
     podinfo_release("bad", random_error=True),
     podinfo_release("bad-again", random_error=True),
+    Image(
+        f"traefik:{TRAEFIK_VERSION}",
+        GATEWAY / "traefik.Dockerfile",
+        args={"VERSION": TRAEFIK_VERSION},
+        prepare=traefik_context,
+        public=True,
+        asked=True,
+    ),
     Image("opsloop/opsloop:dev", paths.REPO / "Dockerfile", prepare=operator_context),
 ]  # fmt: skip
 
 
 def ensure(only: Iterable[str] = ()) -> None:
-    """All images (or those whose name contains a word) on the node; one that fails does not stop others."""
+    """The images on the node, all but those that are made when `asked`, or those whose name contains a word.
+
+    One that fails does not stop others.
+    """
     words = list(only)
-    chosen = [image for image in IMAGES if not words or any(word in image.ref for word in words)]
+    chosen = [image for image in IMAGES if any(word in image.ref for word in words) or not (words or image.asked)]
     debian.ensure_base()
     failures: list[StepFailed] = []
     refs: list[str] = []

@@ -88,3 +88,20 @@ def test_files_named_in_dockerignore_do_not_belong_to_the_context(tmp_path: Path
 def test_a_process_that_only_has_the_recorded_pid_is_not_ours() -> None:
     assert not engine.is_ours(os.getpid(), "dockerd")
     assert os.getpid() not in engine.ours()
+
+
+def test_what_takes_minutes_to_build_is_made_where_it_is_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    made: list[str] = []
+    monkeypatch.setattr(images, "ensure_one", lambda image: made.append(image.ref))
+    monkeypatch.setattr(images, "load", lambda refs: None)
+    monkeypatch.setattr(images, "capture", lambda command: "")
+    monkeypatch.setattr(debian, "ensure_base", lambda: None)
+    images.ensure()
+    assert "opsloop/opsloop:dev" in made and not [ref for ref in made if "traefik" in ref]
+    made.clear()
+    images.ensure(["traefik"])
+    assert made == [f"traefik:{golang.pinned('traefik', 'github.com/traefik/traefik/v3')}"]
+
+
+def test_the_gateway_api_has_the_version_that_its_go_mod_names() -> None:
+    assert golang.pinned("traefik", "sigs.k8s.io/gateway-api") == "v1.4.1"
