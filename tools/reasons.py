@@ -19,9 +19,9 @@ CAMEL = re.compile(r"[A-Z][a-z]+([A-Z][a-z]*)*")
 SECTIONS = (
     (
         "Release",
-        "`status.conditions[].reason` (`Held`, `Blocked`, `Drifted`, `Available`, `WorkloadMissing`, `TiersReachable`, `StoredAsDecided`, `Shipped`, `SpecResolved`, `RolledOut`, `BudgetMet`, `CanaryFits`, `Told`, `Guarded`, `Frozen`, `Progressing`, `Promoted`, `Rejected`, `Healthy`, `Ready`), `status.target.reason`, `status.commands[].reason`, "
+        "`status.conditions[].reason` (`Held`, `Blocked`, `Drifted`, `Available`, `WorkloadMissing`, `TiersReachable`, `StoredAsDecided`, `Shipped`, `SpecResolved`, `RolledOut`, `BudgetMet`, `CanaryFits`, `RouteReady`, `Told`, `Guarded`, `Frozen`, `Progressing`, `Promoted`, `Rejected`, `Healthy`, `Ready`), `status.target.reason`, `status.commands[].reason`, "
         "`status.revisions[].reason` and `.blocked.reason`, `status.rollback.reason`, `status.act.reason`.",
-        ("release.decide", "release.notices", "release.progress", "release.commands", "release.acts", "release.undo", "release.restart", "release.giving_way", "release.rollout_state", "release.outages", "release.live", "release.memory", "release.admission", "release.target", "release.canary", "release.spared", "release.outcome", "release.pods", "release.analysis", "release.rollback", "release.compared", "release.alone", "release.budgets", "release.played", "release.frozen", "release.guard", "release.guarding", "release.settling", "release.history"),
+        ("release.decide", "release.notices", "release.progress", "release.commands", "release.acts", "release.undo", "release.restart", "release.giving_way", "release.rollout_state", "release.outages", "release.live", "release.memory", "release.admission", "release.target", "release.canary", "release.spared", "release.outcome", "release.pods", "release.analysis", "release.rollback", "release.compared", "release.alone", "release.budgets", "release.played", "release.frozen", "release.guard", "release.guarding", "release.settling", "release.history", "release.route_ready", "release.routing", "release.route_back"),
     ),
     (
         "Readings of an SLI",

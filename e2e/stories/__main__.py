@@ -17,7 +17,20 @@ from e2e.harness.client import Client
 from e2e.harness.pace import Pace
 from e2e.harness.progress import Progress, StageFailed
 from e2e.harness.session import REFUSED, Refused, session, wait_removed
-from e2e.stories import commands, contracts, drilled, guard, learn, life, overlap, podinfo, replicas, sabotage, shifts
+from e2e.stories import (
+    commands,
+    contracts,
+    drilled,
+    guard,
+    learn,
+    life,
+    overlap,
+    podinfo,
+    replicas,
+    sabotage,
+    shifts,
+    traffic,
+)
 
 Story = Callable[[Client, str, int], None]
 STORIES: dict[str, tuple[Story, int]] = {  # the longest first, so that none of them is left alone at the end
@@ -29,6 +42,7 @@ STORIES: dict[str, tuple[Story, int]] = {  # the longest first, so that none of 
     "sabotage-14": (sabotage.sabotage, 14),
     "overlap-8": (overlap.overlap, 8),
     "guard-10": (guard.guard, 10),
+    "traffic-18": (traffic.traffic, 18),
     "life-9": (life.life, 9),
     "commands-12": (commands.commands, 12),
     "norunbook-3": (shifts.no_runbook, 3),

@@ -2,7 +2,7 @@
 
 RELEASE = "opsloop.dev/release"  # label: Release of an object
 REVISION = "opsloop.dev/revision"  # label: digest of the revision of a pod or ControllerRevision
-CANARY = "opsloop.dev/canary"  # label on canary pods: Release; part of the canary's selector
+CANARY = "opsloop.dev/canary"  # label on canary pods, and on an HTTPRoute while its weights are moved: Release; the canary's selector
 QUARANTINE = "opsloop.dev/quarantine"  # label on quarantined pods: EvalCase
 INCIDENT = "opsloop.dev/incident"  # label: Incident of an object
 INBOX = "opsloop.dev/inbox"  # label "true" on a ConfigMap with intake that is not correlated yet
@@ -31,6 +31,7 @@ SUBJECT = "opsloop.dev/subject"  # annotation on a postmortem ConfigMap: digest 
 RENDERED = (
     "opsloop.dev/rendered"  # annotation on a postmortem ConfigMap: digest of the Markdown that opsloop wrote there
 )
+WEIGHTS_BEFORE = "opsloop.dev/weights-before"  # annotation on an HTTPRoute in a rollout: whose weights were moved, and how they were found
 SESSION = "opsloop.dev/session"  # annotation on the Lease: which process of the pod holds it
 GATE = "opsloop.dev/in-traffic"  # readiness gate (pod condition type) of canary pods
 EVAL_HEADER = "X-Opsloop-Eval"  # header of eval requests, so that a service can exclude them from its SLI
@@ -51,7 +52,7 @@ def revision_name(release: str, digest: str) -> str:
 
 
 def canary_name(deployment: str) -> str:
-    """Name of the canary Deployment."""
+    """Name of the canary Deployment, and of its Service where an HTTPRoute makes the weights."""
     return f"{deployment}-canary"
 
 

@@ -48,6 +48,7 @@ def annotated(body: Object, **annotations: str) -> Object:
         pytest.param(at("Release", slo__tiers=[]), id="a Release that takes the default tiers"),
         pytest.param(at("Release", slo__sli={"good": "a[{{window}}]", "total": "b[{{window}}]"}), id="good instead of bad"),
         pytest.param(at("Release", strategy__canary__steps=[{"weight": 100}]), id="one step, straight to 100"),
+        pytest.param(at("Release", strategy__traffic="httpRoute", strategy__httpRoute={"name": "shop", "service": "answers", "rules": ["ask"]}), id="weights on an HTTPRoute"),
         pytest.param(at("Release", slo__tiers__0__long="1d2h", slo__tiers__0__short="25h"), id="days against hours"),
         pytest.param(named("r" * 45, at("Release")), id="a Release with the longest name"),
         pytest.param(at("Runbook", steps=[{"type": "wait"}]), id="a Runbook that leaves escalate to us"),
@@ -105,6 +106,10 @@ REFUSED = [
     pytest.param(at("Release", **{STEPS: [{"weight": 50}, {"weight": 20}, {"weight": 100}]}), "weights must rise from step to step", id="weights that fall"),
     pytest.param(at("Release", **{STEPS: [{"weight": 50}, {"weight": 50}, {"weight": 100}]}), "weights must rise from step to step", id="weights that stay"),
     pytest.param(at("Release", **{STEPS: [{"weight": 20}, {"weight": 50}]}), "the last weight must be 100", id="a canary that never ends"),
+    pytest.param(at("Release", strategy__traffic="httpRoute"), "traffic: httpRoute and httpRoute go together", id="weights on no HTTPRoute"),
+    pytest.param(at("Release", strategy__httpRoute={"name": "shop"}), "traffic: httpRoute and httpRoute go together", id="an HTTPRoute for weights by pods"),
+    pytest.param(at("Release", strategy__traffic="httpRoute", strategy__httpRoute={"name": "shop/web"}), "write the name of the object alone", id="an HTTPRoute of another namespace"),
+    pytest.param(at("Release", strategy__traffic="mesh"), "spec.strategy.traffic", id="a way of traffic that is none"),
     pytest.param(at("Release", **{STEPS: []}), "strategy.canary.steps", id="a canary without steps"),
     pytest.param(at("Release", dependsOn=["a", "a"]), "dependsOn[1]", id="a dependency twice"),
     pytest.param(at("Release", images={}), "spec.images", id="a version without images"),
@@ -198,7 +203,12 @@ LENT = [
     {"apiGroups": ["opsloop.dev"], "resources": ["webhooks"], "verbs": ["create"]},
 ]
 PATCH_ANSWERS = {"apiGroups": ["apps"], "resources": ["deployments"], "verbs": ["patch"], "resourceNames": ["answers"]}
-
+PATCH_SHOP = {
+    "apiGroups": ["gateway.networking.k8s.io"],
+    "resources": ["httproutes"],
+    "verbs": ["patch"],
+    "resourceNames": ["shop"],
+}
 
 JOB_STEP: Object = {"type": "job", "job": {"image": "tools:1"}}
 WEBHOOK_STEP: Object = {"type": "webhook", "webhook": {"url": "https://hooks.example.com/"}}
@@ -218,6 +228,7 @@ def guarded(api: Api, namespace: str) -> Iterator[str]:
         "shipper": [EDIT, PATCH_ANSWERS],
         "on-call": on_call,
         "lead": [EDIT, PATCH_ANSWERS, *on_call],
+        "router": [EDIT, PATCH_ANSWERS, PATCH_SHOP],
         "keeper": [EDIT, {"apiGroups": [""], "resources": ["secrets"], "resourceNames": ["robot"], "verbs": ["get"]}],
         "author": [WRITE_RUNBOOKS],
         "lender": [WRITE_RUNBOOKS, *LENT],
@@ -375,6 +386,26 @@ def test_shipping_needs_the_right_to_patch_that_deployment(api: Api, guarded: st
         assert status == 403, answer
     assert "needs the right to patch its Deployment" in patch(api, guarded, paused, change, "on-call")[1]["message"]
     assert patch(api, guarded, f"{paused}?dryRun=All", change, "lead")[0] == 200
+
+
+def routed(route: str) -> Object:
+    return {"strategy": {"traffic": "httpRoute", "httpRoute": {"name": route}}}
+
+
+def test_naming_a_route_needs_the_right_to_patch_that_route(api: Api, guarded: str) -> None:
+    body = named("routed", at("Release", **routed("shop")))
+    status, answer = create(api, guarded, body, user="shipper")
+    assert status == 403 and "needs the right to patch that" in answer["message"], answer
+    assert create(api, guarded, body, dry=False, user="router")[0] == 201
+
+    def edit(spec: Object, user: str) -> int:
+        return patch(api, guarded, "releases/routed?dryRun=All", {"spec": spec}, user)[0]
+
+    assert edit({"version": "v2"}, "shipper") == 200, "the route stays the same"
+    assert edit(routed("shop"), "shipper") == 200
+    assert edit(routed("pay"), "router") == 403
+    assert edit({"strategy": {"httpRoute": {"name": "shop", "service": "web"}}}, "shipper") == 403
+    assert edit({"strategy": {"traffic": None, "httpRoute": None}}, "shipper") == 200, "weights by pods again"
 
 
 LOWERING = [

@@ -6,11 +6,13 @@ from typing import Any
 
 import pytest
 
+from opsloop.core import http_route
+from opsloop.core.http_route import Backends
 from opsloop.entry.cli import commands
 from opsloop.errors import Conflict
 from opsloop.names import CANARY
-from opsloop.shell.ports import DEPLOYMENTS, PODS
-from opsloop.simulator.fakes.cluster import FakeCluster
+from opsloop.shell.ports import DEPLOYMENTS, HTTPROUTES, PODS
+from opsloop.simulator.fakes.cluster import FakeCluster, json_patch
 from tests.builders.objects import template
 from tests.shell.reconcile.test_guarded import BY_OTHERS, RUNS, guards, paused
 from tests.sim.shop import NS
@@ -100,3 +102,27 @@ def test_one_that_changed_meanwhile_is_looked_at_again() -> None:
     cluster.json_patch = patch  # type: ignore[method-assign]
     assert run(cluster, "unguard") == 0
     assert not deployment(cluster)["spec"].get("paused")
+
+
+def moved_route(release: str) -> Any:
+    before = {"metadata": {"name": release, "namespace": NS}, "kind": "HTTPRoute"}
+    refs = [{"name": "answers", "port": 80, "weight": 3}]
+    stored = {**before, "spec": {"rules": [{"backendRefs": refs}]}}
+    return json_patch(stored, http_route.moved(stored, release, Backends("answers", "answers-canary"), 20))
+
+
+def test_routes_of_rollouts_are_put_back_where_no_release_follows_them_or_by_force(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    cluster = FakeCluster(moved_route("answers"), moved_route("gone"), guards())
+
+    def weights(name: str) -> list[int]:
+        found = cluster.find(HTTPROUTES, NS, name)
+        assert found is not None
+        return [ref["weight"] for ref in found["spec"]["rules"][0]["backendRefs"]]
+
+    assert run(cluster, "unguard") == 0
+    assert (weights("answers"), weights("gone")) == ([80, 20], [3])
+    assert capsys.readouterr().out == f"HTTPRoute {NS}/gone is as it was found\n"
+    assert run(cluster, "unguard", "--force") == 0
+    assert weights("answers") == [3]

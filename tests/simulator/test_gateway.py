@@ -1,59 +1,35 @@
-"""The way of one process to the API server, which goes wrong in ways that the real one's does."""
+"""Which pods a Gateway sends an HTTPRoute's requests to."""
 
-import asyncio
-from random import Random
 from typing import Any
 
 import pytest
 
-from opsloop.errors import Conflict, LeadershipLost, TimedOut, Unavailable
-from opsloop.shell.ports import CONFIGMAPS
-from opsloop.simulator.fakes.cluster import FakeCluster
-from opsloop.simulator.fakes.gateway import Gateway, Weak
-from opsloop.simulator.loop import LeapLoop, run
+from opsloop.simulator.kube.routes import NOBODY, receivers
+
+SERVICES = {
+    name: {"metadata": {"name": name}, "spec": {"selector": {"app": name}}} for name in ("live", "canary", "empty")
+}
 
 
-def body() -> dict[str, Any]:
-    return {"kind": "ConfigMap", "metadata": {"name": "a", "namespace": "shop"}}
+def pod(name: str, app: str, ready: str = "True") -> Any:
+    conditions = [{"type": "Ready", "status": ready}]
+    return {"metadata": {"name": name, "labels": {"app": app}}, "status": {"conditions": conditions}}
 
 
-async def written(gateway: Gateway) -> None:
-    await gateway.create(CONFIGMAPS, "shop", body())
+PODS = [pod("l1", "live"), pod("l2", "live"), pod("c1", "canary"), pod("c2", "canary", "False")]
 
 
 @pytest.mark.parametrize(
-    ("weak", "error", "stored"),
+    ("refs", "shares"),
     [
-        pytest.param(Weak(refused=1.0), Unavailable, False, id="a refused write has no effect"),
-        pytest.param(Weak(conflicts=1.0), Conflict, False, id="a write after another one's is a conflict"),
-        pytest.param(Weak(lost=1.0), TimedOut, True, id="a write whose answer is lost has taken effect"),
+        pytest.param([("live", 1)], {"l1": 0.5, "l2": 0.5}, id="one Service, all its pods alike"),
+        pytest.param([("live", 80), ("canary", 20)], {"l1": 0.4, "l2": 0.4, "c1": 0.2}, id="by weight, not by pods; one that is not ready gets none"),
+        pytest.param([("live", 90), ("empty", 10)], {"l1": 0.45, "l2": 0.45, NOBODY: 0.1}, id="a Service without pods loses its share"),
+        pytest.param([("live", 50), ("gone", 50)], {"l1": 0.25, "l2": 0.25, NOBODY: 0.5}, id="so does one that is not there"),
+        pytest.param([("live", 1), ("canary", 0)], {"l1": 0.5, "l2": 0.5}, id="weight 0 gets nothing"),
+        pytest.param([], {NOBODY: 1.0}, id="no backend at all"),
     ],
-)
-def test_a_weak_api_server(weak: Weak, error: type[Exception], stored: bool) -> None:
-    cluster = FakeCluster()
-    with pytest.raises(error):
-        asyncio.run(written(Gateway(cluster, weak, Random(1))))
-    assert (cluster.find(CONFIGMAPS, "shop", "a") is not None) == stored
-
-
-def test_a_slow_answer_comes() -> None:
-    async def play() -> float:
-        await written(Gateway(FakeCluster(), Weak(slow=1.0, delay=7.0), Random(1)))
-        return asyncio.get_running_loop().time()
-
-    assert run(play(), LeapLoop()) == 7.0
-
-
-def test_who_lost_the_lease_while_its_call_was_slow_writes_nothing() -> None:
-    cluster = FakeCluster()
-    gateway = Gateway(cluster, Weak(slow=1.0), Random(1))
-
-    async def play() -> None:
-        call = asyncio.create_task(written(gateway))
-        await asyncio.sleep(1)
-        gateway.fenced = True
-        await call
-
-    with pytest.raises(LeadershipLost):
-        run(play(), LeapLoop())
-    assert cluster.find(CONFIGMAPS, "shop", "a") is None
+)  # fmt: skip
+def test_shares(refs: list[tuple[str, int]], shares: dict[str, float]) -> None:
+    rule = {"backendRefs": [{"name": name, "weight": weight} for name, weight in refs]}
+    assert receivers(rule, SERVICES, PODS) == pytest.approx(shares)

@@ -14,7 +14,7 @@ from opsloop.simulator.loop import LeapLoop, run
 from opsloop.simulator.scraping import METRIC
 from opsloop.simulator.service import Service, Version
 from opsloop.simulator.traffic import Wave
-from opsloop.simulator.world import NS, STEP, World
+from opsloop.simulator.world import NS, STEP, World, image
 
 VERSIONS = {
     "v1": Version("v1", 0.01),
@@ -148,3 +148,31 @@ def test_pods_are_named_as_kubernetes_names_them() -> None:
         hash_ = pod["metadata"]["labels"]["pod-template-hash"]
         assert name.startswith(f"answers-{hash_}-")
         assert len(name.rpartition("-")[2]) == 5
+
+
+def canary_behind_a_route(weight: int) -> Callable[[World], None]:
+    """What opsloop makes of a canary with this share, at once."""
+
+    def do(world: World) -> None:
+        labels, meta = {"opsloop.dev/canary": "answers"}, {"name": "answers-canary", "namespace": NS}
+        template = {"metadata": {"labels": labels}, "spec": {"containers": [{"name": "answers", "image": image("v2")}]}}
+        spec = {"replicas": 2, "selector": {"matchLabels": labels}, "template": template}
+        world.cluster.seed({"kind": "Deployment", "metadata": meta, "spec": spec})
+        world.cluster.seed({"kind": "Service", "metadata": dict(meta), "spec": {"selector": labels}})
+        refs = [{"name": "answers", "weight": 100 - weight}, {"name": "answers-canary", "weight": weight}]
+        route = {"metadata": {"name": "shop", "namespace": NS}, "spec": {"rules": [{"backendRefs": refs}]}}
+        world.cluster.seed({"kind": "HTTPRoute", **route})
+
+    return do
+
+
+@pytest.mark.parametrize("weight", [10, 35])
+def test_behind_a_route_users_follow_its_weights_whatever_the_number_of_pods(weight: int) -> None:
+    world = played({60: canary_behind_a_route(weight)}, 1800)
+    since = [tally for tally in world.traffic["answers"].tallies if tally.at > 120]
+    counts = {v: sum(t.total for t in since if t.version == v) for v in ("v1", "v2")}
+    number, share = sum(counts.values()), weight / 100
+    spread = 3.3 * (number * share * (1 - share)) ** 0.5  # 99.9 % of a binomial number
+    assert abs(counts["v2"] - number * share) < spread, counts
+    lost = [tally for tally in world.traffic["answers"].tallies if tally.version == "" and tally.at > 60]
+    assert lost and max(tally.at for tally in lost) <= 85, "while its pods start nobody answers its share"

@@ -245,8 +245,13 @@ helm.sh/hook-delete-policy: before-hook-creation,hook-succeeded
   resources: [pods/status]  # the readiness gate of canary pods
   verbs: [patch]
 - apiGroups: [""]
-  resources: [services]
-  verbs: [list]
+  resources: [services]{{ if .Values.httpRoutes }}  # create, patch, delete: the canary's own, behind an HTTPRoute{{ end }}
+  verbs: [list{{ if .Values.httpRoutes }}, create, patch, delete{{ end }}]
+{{- if .Values.httpRoutes }}
+- apiGroups: [gateway.networking.k8s.io]
+  resources: [httproutes]  # patch: weights of backendRefs in a rollout
+  verbs: [get, list, patch]
+{{- end }}
 - apiGroups: [authorization.k8s.io]
   resources: [localsubjectaccessreviews]  # may the intake's caller, or a Runbook's account, do this in its namespace?
   verbs: [create]

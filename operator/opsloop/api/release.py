@@ -20,7 +20,7 @@ from opsloop.api.meta import (
 from opsloop.api.page import Notice
 from opsloop.api.schema import map_list, matches, required_without, rules, says, set_list
 from opsloop.api.slo import Slo
-from opsloop.api.strategy import Evals, Strategy
+from opsloop.api.strategy import Evals, HttpRoute, Strategy
 
 _STAMP = says(
     "write the name of an annotation, label or environment variable, for example example.com/reloaded-at, without its value"
@@ -294,6 +294,13 @@ class Target(Model):
         max_length=20,
         description="Times at which each step so far was decided; the analysis counts the canary's events from the first one.",
     )
+    route: HttpRoute | None = Field(
+        default=None,
+        description="What the spec said of the HTTPRoute when the target was recorded; absent where pods make the weight.",
+    )
+    routed: int = Field(
+        default=0, ge=0, le=100, description="Weight that was last seen as decided on the HTTPRoute, in percent."
+    )
     served: int = Field(
         default=0, ge=0, description="Number of canary pods that were in traffic when the decided weight was reached."
     )
@@ -440,7 +447,10 @@ class Weight(Model):
     """Wanted and actual weight of the canary."""
 
     wanted: int = Field(default=0, description="Weight that the decided step asks for, in percent.")
-    actual: int = Field(default=0, description="Share of canary pods among the pods in traffic, in percent.")
+    actual: int = Field(
+        default=0,
+        description="Share of canary pods among the pods in traffic, or the canary's share on the HTTPRoute, in percent.",
+    )
     requests: int | None = Field(
         default=None,
         description="Share of the events that canary pods served over the analysis window, in percent, within 5; absent where the"
@@ -486,6 +496,11 @@ class ReleaseStatus(StatusModel):
         description="Digest of the last-good revision: the live one if it is proven, else the target of a rollback.",
     )
     weight: Weight = Field(default_factory=Weight, description="Wanted and actual weight of the canary.")
+    route: str = Field(
+        default="",
+        max_length=253,
+        description="HTTPRoute whose weights are moved; empty once they are as they were found.",
+    )
     burn_band: str = Field(
         default="unknown",
         max_length=16,
@@ -546,7 +561,7 @@ class ReleaseStatus(StatusModel):
     conditions: list[Condition] = Field(
         default_factory=list,
         max_length=32,
-        description="Conditions of the Release: Progressing, Promoted, Rejected, Healthy, Ready, Available, WorkloadMissing, TelemetryKnown, RevisionsTold, TiersReachable, StoredAsDecided, Drifted, Blocked, RolledOut, Held, CanaryPodsReady, SpecResolved, Stopped, Frozen, BudgetMet, CanaryFits, Told, Guarded and Shipped.",
+        description="Conditions of the Release: Progressing, Promoted, Rejected, Healthy, Ready, Available, WorkloadMissing, TelemetryKnown, RevisionsTold, TiersReachable, StoredAsDecided, Drifted, Blocked, RolledOut, Held, CanaryPodsReady, SpecResolved, Stopped, Frozen, BudgetMet, CanaryFits, RouteReady, Told, Guarded and Shipped.",
         json_schema_extra=map_list("type"),
     )
 

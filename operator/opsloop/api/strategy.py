@@ -6,8 +6,8 @@ from typing import Literal
 from pydantic import ConfigDict, Field
 
 from opsloop.api.eval_request import HEADERS_NAMED, PATH_SAYS, Tls
-from opsloop.api.meta import Duration, Label, Model, Text
-from opsloop.api.schema import longer_than_zero, rules, says
+from opsloop.api.meta import Duration, Label, Model, ObjectName, Text
+from opsloop.api.schema import longer_than_zero, rules, says, set_list
 
 RISING = (
     "self.map(s, s.weight).isSorted() && self.all(s, self.exists_one(t, t.weight == s.weight))",
@@ -119,12 +119,45 @@ class Canary(Model):
     )
 
 
+class HttpRoute(Model):
+    """Rules of an HTTPRoute (Gateway API v1) whose weights send users to the canary."""
+
+    name: ObjectName = Field(description="Name of the HTTPRoute, in the Release's namespace.")
+    service: ObjectName | None = Field(
+        default=None,
+        description="Name of the Service of the live pods, as the rules' backendRefs have it; defaults to the Deployment's name.",
+    )
+    rules: list[ObjectName] = Field(
+        default_factory=list,
+        max_length=16,
+        description="Names of the rules whose weights are moved; empty: all that have the Service in their backendRefs.",
+        json_schema_extra=set_list(),
+    )
+
+
+ROUTE_IS_NAMED = (
+    "(has(self.traffic) && self.traffic == 'httpRoute') == has(self.httpRoute)",
+    "strategy: traffic: httpRoute and httpRoute go together, for example traffic: httpRoute, httpRoute: {name: shop};"
+    " leave both out for traffic by pods",
+)
+
+
 class Strategy(Model):
     """Rollout strategy of a new version."""
+
+    model_config = ConfigDict(json_schema_extra=rules(ROUTE_IS_NAMED))
 
     canary: Canary = Field(
         default_factory=Canary,
         description="Canary rollout: pods of the new version start dark, without traffic, then take rising weights.",
+    )
+    traffic: Literal["replicas", "httpRoute"] = Field(
+        default="replicas",
+        description="What makes the weights: the number of canary pods behind the Deployment's Services, or the weights of an"
+        " HTTPRoute, which are exact.",
+    )
+    http_route: HttpRoute | None = Field(
+        default=None, description="HTTPRoute of the service; required for traffic: httpRoute."
     )
 
 

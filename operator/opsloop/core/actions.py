@@ -12,6 +12,7 @@ from opsloop.api.incident import Incident, IncidentSpec, LinkedTicket
 from opsloop.api.page import PageMessage
 from opsloop.api.release import Release
 from opsloop.core.facts import Experience
+from opsloop.core.http_route import Backends
 from opsloop.core.notify.routing import PAGER, Kind
 from opsloop.core.reported import Alert, Answer, Correction, Looked, Moved, QueuedTicket, Taught, Ticket
 
@@ -120,6 +121,44 @@ class EnsureCanary:
     digest: str
     template: Mapping[str, Any]
     replicas: int
+    without: tuple[
+        str, ...
+    ] = ()  # labels of the template that its pods do not get, so that nothing of live's selects them
+
+
+@dataclass(frozen=True, slots=True)
+class EnsureCanaryService:
+    """Server-side apply of the Service that selects canary pods alone, with labels and ports of the live pods' Service."""
+
+    release: str
+    name: str
+    labels: Mapping[str, str]
+    ports: tuple[Mapping[str, Any], ...]
+    digest: str  # of the target that it is for; what the write is known by
+
+
+@dataclass(frozen=True, slots=True)
+class DeleteCanaryService:
+    """Deletes that Service."""
+
+    release: str
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class SetRoute:
+    """Moves the weights of an HTTPRoute's rules, and nothing else of it, by JSON patch under its resourceVersion.
+
+    0 puts them back as they were found, and waits for nothing: it may be a safety action. What raises a weight has a
+    precondition: the canary's share on the rules is still between `expect`.
+    """
+
+    release: str
+    route: str
+    backends: Backends
+    weight: int  # percent
+    expect: tuple[float, float] | None  # percent; None for a write that lowers
+    digest: str  # of the target; what the write is known by
 
 
 @dataclass(frozen=True, slots=True)
@@ -420,7 +459,7 @@ class StopQuarantine:
 
 
 Action = (
-    SetTemplate | ScaleDeployment | StartJob | EndJob | CallWebhook | SetPaused | DeleteReplicaSet | DeletePods | EnsureRevision | EnsureCanary | DeleteCanary | SetGates | RunEvals | AskLive | AskAgain | ForgetLive | StopEvals | CreateIncident | DeleteIncident
+    SetTemplate | EnsureCanaryService | DeleteCanaryService | SetRoute | ScaleDeployment | StartJob | EndJob | CallWebhook | SetPaused | DeleteReplicaSet | DeletePods | EnsureRevision | EnsureCanary | DeleteCanary | SetGates | RunEvals | AskLive | AskAgain | ForgetLive | StopEvals | CreateIncident | DeleteIncident
     | FileToLedger | MoveAlerts | StoreTicketQueue | TakeTickets | NoteLooked | StoreTaught | TellAnswers | StoreExperience | DeleteInboxEntries | SendPage | KeepPage | WithdrawPage
     | StorePostmortem | CreateEvalCase | StartQuarantine | ProbeQuarantine | SampleRequests | StoreRequests | CompareQuarantine | StopQuarantine
 )  # fmt: skip

@@ -152,13 +152,14 @@ class CanaryFacts:
     pods: tuple[PodFacts, ...] = ()
     failure: str = ""  # why its pods are not created: quota, admission
     images: Mapping[str, str] = field(default_factory=dict)  # as the API server stored them
+    labels: Mapping[str, str] = field(default_factory=dict)  # of its template
 
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
     """The API server refused a write of opsloop's: what it said, and when the same write is worth another try."""
 
-    write: Literal["canary", "template", "scale"]
+    write: Literal["canary", "template", "scale", "route", "service"]
     digest: str
     message: str
     again_at: datetime
@@ -230,8 +231,22 @@ class Budget:
 class Beside:
     """What stands beside the Deployment and sees its pods."""
 
+    selectors: tuple[
+        Mapping[str, Any], ...
+    ] = ()  # LabelSelectors of the Services and PodDisruptionBudgets that fit live pods
+    services: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)  # all of the namespace, as they are stored
     unready: tuple[str, ...] = ()  # Services that send requests to pods which are not ready, and would to a dark canary
     budgets: tuple[Budget, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class RouteFacts:
+    """An HTTPRoute that the spec or the status names, as the API server has it; None where it is not there or cannot be read."""
+
+    name: str
+    stored: Mapping[str, Any] | None = None
+    reason: str = ""  # why it is not known: a constant of core.release.routing
+    message: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -265,6 +280,9 @@ class ReleaseFacts:
         default_factory=dict
     )  # PersistentVolumeClaim of live pods → access modes
     beside: Beside | None = None  # None: it may not be read
+    routes: Mapping[str, RouteFacts] = field(
+        default_factory=dict
+    )  # by name: the spec's, and those whose weights were moved
     deliveries: Mapping[int, Mapping[str, Delivery]] = field(
         default_factory=dict
     )  # of notices, as of an Incident's messages

@@ -41,6 +41,7 @@ CONTROLLERREVISIONS = Resource("apps/v1", "ControllerRevision", "controllerrevis
 REPLICASETS = Resource("apps/v1", "ReplicaSet", "replicasets")
 PODS = Resource("v1", "Pod", "pods")
 SERVICES = Resource("v1", "Service", "services")
+HTTPROUTES = Resource("gateway.networking.k8s.io/v1", "HTTPRoute", "httproutes")
 BUDGETS = Resource("policy/v1", "PodDisruptionBudget", "poddisruptionbudgets")
 CLAIMS = Resource("v1", "PersistentVolumeClaim", "persistentvolumeclaims")
 CONFIGMAPS = Resource("v1", "ConfigMap", "configmaps")

@@ -119,11 +119,17 @@ class Traffic:
     clock: Random = field(default_factory=Random)  # its own, so that a timed service has the same requests
 
     def serve(
-        self, now: float, seconds: float, pods: Sequence[tuple[str, str]], shared: float, shared_slow: float = 0.0
+        self,
+        now: float,
+        seconds: float,
+        pods: Sequence[tuple[str, str]],
+        shared: float,
+        shared_slow: float = 0.0,
+        shares: Mapping[str, float] | None = None,
     ) -> None:
-        """The requests of the last seconds, spread over `pods` (name, version).
+        """The requests of the last seconds, spread over `pods` (name, version): evenly, or by `shares` (of all requests, by name).
 
-        `shared` is an error ratio that all have, `shared_slow` a share of slow requests that all have.
+        What the shares leave over is answered by nobody. `shared` is an error ratio that all have, `shared_slow` a share of slow requests that all have.
         """
         rate = self.service.wave.at(self.midnight + now) * self.strain
         if not pods:
@@ -132,9 +138,11 @@ class Traffic:
             if lost:
                 self.tallies.append(Tally(now, "", lost, 0, lost))
             return
-        mean = rate * seconds / len(pods)
         totals: dict[str, list[int]] = {}
+        if shares is not None and (lost := poisson(self.random, rate * seconds * max(0.0, 1 - sum(shares.values())))):
+            self.tallies.append(Tally(now, "", lost, 0, lost))
         for pod, name in pods:
+            mean = rate * seconds / len(pods) if shares is None else rate * seconds * shares[pod]
             version = self.service.versions[name]
             since = self.first_request.setdefault(name, now)
             own_ratio = version.ratio(now - since)

@@ -24,6 +24,7 @@ from opsloop.simulator.fakes.prober import Asked, FakeProber
 from opsloop.simulator.kube.cluster import WatchedCluster
 from opsloop.simulator.kube.controllers import Controllers
 from opsloop.simulator.kube.pods import Image, is_ready, is_true
+from opsloop.simulator.kube.routes import NOBODY, accept, receivers
 from opsloop.simulator.loop import LeapClock
 from opsloop.simulator.prometheus.store import Store, milliseconds
 from opsloop.simulator.prometheus.telemetry import ModelTelemetry
@@ -127,6 +128,7 @@ class World:
         self._later: list[Later] = []
         self._inbox = itertools.count(1)
         self._pods: dict[str, list[tuple[str, str]]] | None = None
+        self._shares: dict[str, dict[str, float]] = {}  # Service → pod → share, of Services behind a route
         self._build(live, begin, midnight)
 
     def _rng(self, name: str) -> Random:
@@ -196,6 +198,7 @@ class World:
             self._later.pop(0).do()
         self.shared = [fault for fault in self.shared if fault.until > now]
         self.controllers.step()
+        accept(self.cluster)
         self.scraper.scrape(now, STEP, self._processes())
         self._alert(now)
         for look in self.after_step:
@@ -209,7 +212,8 @@ class World:
                     fine, quick = (fine, quick * (1 - fault.ratio)) if fault.slow else (fine * (1 - fault.ratio), quick)
             for name in service.depends:
                 fine *= 1 - self._harm_of(name) * service.share
-            self.traffic[service.name].serve(now, STEP, ready[service.name], 1 - fine, 1 - quick)
+            shares = self._shares.get(service.name)
+            self.traffic[service.name].serve(now, STEP, ready[service.name], 1 - fine, 1 - quick, shares)
 
     def _harm_of(self, name: str) -> float:
         """What a dependency's bad answers are more than its budget."""
@@ -220,7 +224,7 @@ class World:
         """Running processes by pod, as service discovery finds them."""
         found = {}
         for pod in self.cluster.all("pods"):
-            name, service = pod["metadata"]["name"], pod["metadata"].get("labels", {}).get("app", "")
+            name, service = pod["metadata"]["name"], self._service_of(pod)
             if service in self.traffic and is_true(pod, "ContainersReady"):
                 counters = self.traffic[service].counters
                 counter = counters.get(name) or counters.setdefault(name, Counter())
@@ -240,14 +244,32 @@ class World:
     # what runs
 
     def pods_of(self, service: str) -> list[tuple[str, str]]:
-        """(name, version) of the pods in traffic."""
+        """(name, version) of the pods in traffic: those of the Service, or where an HTTPRoute has it those that it reaches."""
         if self._pods is None:
             self._pods = {name: [] for name in self.traffic}
+            self._shares = self._routed()
             for pod in self.cluster.all("pods"):
-                app = pod["metadata"].get("labels", {}).get("app", "")
-                if app in self._pods and is_ready(pod):
-                    self._pods[app].append((pod["metadata"]["name"], version_of(pod)))
+                name, app = pod["metadata"]["name"], self._service_of(pod)
+                reached = self._shares.get(app)
+                if app in self._pods and is_ready(pod) and (reached is None or name in reached):
+                    self._pods[app].append((name, version_of(pod)))
         return self._pods[service]
+
+    def _service_of(self, pod: Object) -> str:
+        """By its label; a canary behind a route does not have that, but its Deployment is named after it."""
+        app: str = pod["metadata"].get("labels", {}).get("app", "")
+        return app or self.controllers.deployment_of(pod["metadata"]["name"]).removesuffix("-canary")
+
+    def _routed(self) -> dict[str, dict[str, float]]:
+        """Service → pod → share of its requests, where an HTTPRoute's rule has the Service."""
+        services = {service["metadata"]["name"]: service for service in self.cluster.all("services")}
+        found = {}
+        for rule in (rule for route in self.cluster.all("httproutes") for rule in route["spec"]["rules"]):
+            names = {ref["name"] for ref in rule.get("backendRefs") or []}
+            for name in names & set(self.traffic):
+                shares = receivers(rule, services, self.cluster.all("pods"))
+                found[name] = {pod: share for pod, share in shares.items() if pod != NOBODY}
+        return found
 
     def _wanted(self, service: str) -> int:
         stored = self.cluster._objects[DEPLOYMENTS.plural, NS, service]
@@ -270,13 +292,13 @@ class World:
 
     def _answer(self, pod: Object, asked: Asked) -> ProbeReply:
         """A pod's reply to an eval request."""
-        app, version = pod["metadata"].get("labels", {}).get("app", ""), version_of(pod)
+        app, version = self._service_of(pod), version_of(pod)
         known = self.traffic[app].service.versions.get(version) if app in self.traffic else None
         self.asked[app, version] += 1
         return answer(asked, known is not None and known.harm, self.asked[app, version] - 1)
 
     def _stored(self, obj: Object) -> None:
-        if obj["kind"] in ("Pod", "Deployment"):
+        if obj["kind"] in ("Pod", "Deployment", "HTTPRoute", "Service"):
             self.controllers.touch()
             self._pods = None
         if obj["kind"] == "Pod":
@@ -285,7 +307,7 @@ class World:
             watcher(obj)
 
     def _deleted(self, obj: Object) -> None:
-        if obj["kind"] in ("Pod", "Deployment"):
+        if obj["kind"] in ("Pod", "Deployment", "HTTPRoute", "Service"):
             self._pods = None
             self.controllers.touch()
         if obj["kind"] == "Pod":

@@ -37,7 +37,7 @@ def refusal(facts: ReleaseFacts, workload: WorkloadFacts) -> Obstacle | None:
         instead = f"take spec.guard off (with spec.version and spec.images in), then {instead}"
     if cause := _cause(workload, facts.claims):
         return Obstacle(RUNS_ALONE, f"a canary cannot run beside the live pods: {cause}; {instead}")
-    if facts.beside is not None and facts.beside.unready:
+    if facts.beside is not None and facts.beside.unready and not _by_route(facts):
         service = facts.beside.unready[0]
         cause = f"Service {service} has publishNotReadyAddresses, so that it sends users to a dark canary"
         mend = (
@@ -53,11 +53,16 @@ def fits(facts: ReleaseFacts, workload: WorkloadFacts) -> tuple[bool | None, str
         return False, hindered.reason, hindered.message
     if facts.beside is None:
         return None, UNREADABLE, "opsloop may not list services and poddisruptionbudgets: do both fit a dark canary?"
-    if names := counts_dark_pods(facts.beside.budgets):
+    if (names := counts_dark_pods(facts.beside.budgets)) and not _by_route(facts):
         counted = f"PodDisruptionBudget {', '.join(names)} counts canary pods"
         text = f"{counted}: while they are dark it allows no eviction, so that no node is drained; a number in minAvailable does not"
         return True, BUDGET_COUNTS_CANARY, text
     return True, FITS, "a canary can run dark beside the live pods"
+
+
+def _by_route(facts: ReleaseFacts) -> bool:
+    """True where canary pods have none of the labels by which live pods are found (`hidden`): they are dark to all."""
+    return facts.release.spec.strategy.traffic == "httpRoute"
 
 
 def _cause(workload: WorkloadFacts, claims: Claims) -> str:

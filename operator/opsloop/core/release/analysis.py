@@ -153,7 +153,8 @@ def _too_little(release: Release, objective: Slo, rate: float | None, replicas: 
     if rate is None or first.weight == 100:
         return ""
     pods = weights.pods_for(first.weight, replicas)
-    share = pods / (pods + replicas)
+    by_route = release.spec.strategy.traffic == "httpRoute"
+    share = first.weight / 100 if by_route else pods / (pods + replicas)
     seconds = canary.seconds_needed(objective, analysis, rate * share)
     if seconds <= (first.hold + analysis.patience).total_seconds():
         return ""

@@ -11,7 +11,7 @@ from opsloop.core import conditions
 from opsloop.core.actions import SetTemplate
 from opsloop.core.evalcase import gating, merging
 from opsloop.core.facts import WorkloadFacts
-from opsloop.core.release import ReleaseBuilder, alone, commands, played, revisions, spared, stopped, weights
+from opsloop.core.release import ReleaseBuilder, alone, commands, played, revisions, routing, spared, stopped, weights
 from opsloop.core.release.admission import ADMISSION_CHANGED, without_effect
 from opsloop.core.release.analysis import (
     UNDECIDABLE,
@@ -103,8 +103,9 @@ def advance(builder: ReleaseBuilder, workload: WorkloadFacts) -> None:
     if not take_images(builder, target):
         return
     rollout = measured(Rollout(builder.facts, builder.status, workload, target, builder.now))
-    if surplus := surplus_in_traffic(rollout):
-        builder.safety(surplus)
+    for surplus in (routing.surplus_on_route(rollout), surplus_in_traffic(rollout)):
+        if surplus is not None:
+            builder.safety(surplus)
     builder.look_again(TICK)
     target, outcome = judge(rollout)
     outcome = stopped.instead(rollout, outcome)
@@ -129,7 +130,8 @@ def _promote_late(builder: ReleaseBuilder, workload: WorkloadFacts) -> None:
 def measured(rollout: Rollout) -> Rollout:
     """The rollout with the target as the pods are now: as many as its weight takes, less those that left the traffic."""
     as_live = dataclasses.replace(rollout, target=followed(rollout))
-    return dataclasses.replace(as_live, target=with_losses(as_live))
+    counted = dataclasses.replace(as_live, target=with_losses(as_live))
+    return dataclasses.replace(counted, target=routing.routed(counted))
 
 
 # --- checks, in the order in which they are made
@@ -254,21 +256,34 @@ def rolling_out(rollout: Rollout) -> Outcome | None:
 RECORDED: tuple[Check, ...] = (recorded_just_now, template_not_stored)
 PODS: tuple[Check, ...] = (pods_of_another_revision, other_images, pods_missing, pods_failing, pods_starting)
 GATES: tuple[Check, ...] = (weight_higher, weight_lower, weight_being_reached)
+ROUTE: tuple[Check, ...] = (routing.route_hindered, routing.route_lower, routing.route_being_reached)
 PEOPLE: tuple[Check, ...] = (paused, approval_missing)
 EVALS: tuple[Check, ...] = (evals_pending, evals_failed, evals_inconclusive)
 
 REACHING: Mapping[str, tuple[Check, ...]] = {
-    "Dark": (*RECORDED, aborted, incident_opened, seen_while_dark, weight_unreachable, *PODS),
+    "Dark": (
+        *RECORDED,
+        aborted,
+        incident_opened,
+        routing.traffic_changed,
+        seen_while_dark,
+        weight_unreachable,
+        routing.route_hindered,
+        *PODS,
+    ),
     "Stepping": (
         *RECORDED,
         aborted,
         incident_opened,
+        routing.traffic_changed,
         seen_while_dark,
         steps_became_shorter,
         analysis_failed,
         follows_live,
+        routing.route_higher,
         *PODS,
         *GATES,
+        *ROUTE,
     ),
     "Promoting": (*RECORDED, live_changed, rollout_overdue, template_not_written, rollout_hindered, rolling_out),
 }
@@ -291,12 +306,14 @@ def judge(rollout: Rollout) -> tuple[Target, Outcome]:
     if outcome := first_outcome(REACHING[state], rollout):
         return target, outcome
     if state == "Stepping":
-        target = target.model_copy(update={"reached_at": target.reached_at or rollout.now, "served": target.pods})
-    reached = dataclasses.replace(rollout, target=target)
-    leaving = ORDERED if _is_ordered(reached) else LEAVING[state]
-    if outcome := first_outcome(leaving, reached):
+        routed = target.weight if rollout.by_route else 0
+        reached = {"reached_at": target.reached_at or rollout.now, "served": target.pods, "routed": routed}
+        target = target.model_copy(update=reached)
+    measured_now = dataclasses.replace(rollout, target=target)
+    leaving = ORDERED if _is_ordered(measured_now) else LEAVING[state]
+    if outcome := first_outcome(leaving, measured_now):
         return target, outcome
-    return (target, Promoted()) if state == "Promoting" else (with_passed_evals(reached), _next_step(reached))
+    return (target, Promoted()) if state == "Promoting" else (with_passed_evals(measured_now), _next_step(measured_now))
 
 
 def _next_step(rollout: Rollout) -> Outcome:
@@ -307,9 +324,9 @@ def _next_step(rollout: Rollout) -> Outcome:
     if weight == 100:
         return Promote(index, ". ".join(text for text in (seen, evals_finding(rollout)) if text))
     limit = rollout.facts.release.spec.strategy.canary.max_canary_replicas
-    if reason := weights.refusal(weight, workload.replicas, limit):
+    if reason := weights.refusal(weight, workload.replicas, limit, rollout.by_route):
         return Reject(WEIGHT_UNREACHABLE, reason, block=False)
-    return TakeStep(index, weight, weights.pods_for(weight, workload.serving), seen)
+    return TakeStep(index, weight, weights.pods_for(weight, workload.serving, rollout.by_route), seen)
 
 
 def _is_ordered(rollout: Rollout) -> bool:
@@ -416,6 +433,8 @@ def _move(builder: ReleaseBuilder, target: Target, outcome: Move) -> None:
     match outcome:
         case TakeStep(index, weight, pods, seen):
             _serves(builder, target)
+            if target.route is not None:
+                builder.set(route=target.route.name)
             changes = {"state": "Stepping", "step": index, "weight": weight, "pods": pods, "reached_at": None}
             changes |= {"served": 0, "lost": 0, "traffic": [*target.traffic, builder.now]}
             mark_progressing(builder, HOLDING, f"weight {weight} is being reached")

@@ -10,7 +10,7 @@ from opsloop.api.incident import Incident
 from opsloop.api.release import ObjectiveStatus, ReleaseStatus, Revision
 from opsloop.api.slo import Slo
 from opsloop.core import conditions
-from opsloop.core.decision import Decision
+from opsloop.core.decision import SOONEST_LOOK, Decision
 from opsloop.core.facts import ReleaseFacts, WorkloadFacts
 from opsloop.core.readings import Readings, Verdict
 from opsloop.core.release import (
@@ -32,6 +32,8 @@ from opsloop.core.release import (
     restart,
     revisions,
     rollback,
+    route_back,
+    route_ready,
     serving,
     shares,
     stopped,
@@ -94,6 +96,7 @@ def _decide_on(builder: ReleaseBuilder, workload: WorkloadFacts) -> None:
     commands.approve_step(builder)
     acts.promote(builder)
     canary.advance(builder, workload)
+    route_ready.keep(builder, workload)
     _clean_up_canary(builder)
     guard.keep(builder, workload)
 
@@ -116,6 +119,9 @@ def _clean_up_canary(builder: ReleaseBuilder) -> None:
     last = builder.status.target
     if last is None or not last.is_active:
         target.mark_no_canary(builder)
+        if last is not None and last.state == "Promoted" and route_back.still_sends(builder, last):
+            builder.look_again(SOONEST_LOOK)
+            return
         clear_canary(builder, last.reason if last else "NoTarget")
 
 

@@ -56,6 +56,11 @@ class Rollout:
         return self.steps[self.next_index]
 
     @property
+    def by_route(self) -> bool:
+        """True where an HTTPRoute makes the weight, and canary pods only carry it."""
+        return self.target.route is not None
+
+    @property
     def pods(self) -> tuple[PodFacts, ...]:
         """Canary pods of the target, by name; pods that ended (evicted) or are being deleted do not count."""
         pods = self.facts.canary.pods if self.facts.canary else ()

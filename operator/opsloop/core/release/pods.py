@@ -6,7 +6,8 @@ from opsloop.api.release import Target
 from opsloop.core import conditions
 from opsloop.core.actions import DeleteCanary, EnsureCanary, SetGates
 from opsloop.core.facts import PodFacts
-from opsloop.core.release import ReleaseBuilder, commands, stopped, weights
+from opsloop.core.release import ReleaseBuilder, commands, route_back, stopped, weights
+from opsloop.core.release.hidden import hidden_of
 from opsloop.core.release.outcome import (
     WAITING_FOR_PODS,
     Follow,
@@ -48,7 +49,9 @@ def pods_missing(rollout: Rollout) -> Outcome | None:
     if refusal and rollout.now < refusal.again_at:
         return WaitForPods(_starting(rollout))
     template = template_of(rollout.facts, rollout.status, digest)
-    grow = EnsureCanary(name, workload.name, digest, template, count)
+    labels = (template.get("metadata") or {}).get("labels") or {}
+    hidden = hidden_of(rollout.facts, labels, workload.selector) if rollout.target.route else ()
+    grow = EnsureCanary(name, workload.name, digest, template, count, hidden)
     return WaitForPods(_starting(rollout), (grow,))
 
 
@@ -71,7 +74,7 @@ def pods_needed(rollout: Rollout) -> int:
     if rollout.target.state == "Stepping":
         return rollout.target.pods
     weight = rollout.next_step.weight
-    return 1 if weight == 100 else weights.pods_for(weight, rollout.workload.serving)
+    return 1 if weight == 100 else weights.pods_for(weight, rollout.workload.serving, rollout.by_route)
 
 
 def _started(rollout: Rollout) -> int:
@@ -118,7 +121,7 @@ def followed(rollout: Rollout) -> Target:
     if target.state != "Stepping":
         return target
     most, live = rollout.facts.release.spec.strategy.canary.max_canary_replicas, rollout.workload.serving
-    pods = min(weights.pods_for(target.weight, live), max(1, live if most is None else most))
+    pods = min(weights.pods_for(target.weight, live, rollout.by_route), max(1, live if most is None else most))
     return target.model_copy(update={"pods": pods, "served": min(target.served, pods)})
 
 
@@ -178,7 +181,8 @@ def weight_being_reached(rollout: Rollout) -> Outcome | None:
 
 
 def clear_canary(builder: ReleaseBuilder, reason: str) -> None:
-    """Closes every gate as safety and deletes the canary at once: a kept-alive connection ends only with its pod."""
+    """Puts its route back and closes every gate as safety, and deletes it at once: a kept-alive connection ends only with its pod."""
+    route_back.put_back(builder)
     canary, name = builder.facts.canary, builder.facts.release.metadata.name
     if canary is None:
         return

@@ -26,7 +26,9 @@ class Obstacle:
     message: str
 
 
-def refusal_of(facts: ReleaseFacts, write: Literal["canary", "template", "scale"], digest: str) -> Refusal | None:
+def refusal_of(
+    facts: ReleaseFacts, write: Literal["canary", "template", "scale", "route", "service"], digest: str
+) -> Refusal | None:
     """The standing refusal of this very write."""
     return next((r for r in facts.refusals if (r.write, r.digest) == (write, digest)), None)
 

@@ -1,4 +1,4 @@
-"""The canary's share: wanted, by pods, and by the requests that it really served.
+"""The canary's share: wanted, by pods or by an HTTPRoute's weights, and by the requests that it really served.
 
 Gates share pods. Clients that keep to the pod that they met (sessions, gRPC, HTTP/2, kept-alive connections) share requests
 otherwise, and what is judged are requests; so both shares are told.
@@ -7,7 +7,7 @@ otherwise, and what is judged are requests; so both shares are told.
 from opsloop.api.release import ReleaseStatus, Weight
 from opsloop.core.facts import ReleaseFacts
 from opsloop.core.readings import Value
-from opsloop.core.release import weights
+from opsloop.core.release import route_back, weights
 
 NOTED = 5  # percent: a share of requests that differs by less is not written, as it differs a little at each read
 
@@ -19,7 +19,8 @@ def weight(facts: ReleaseFacts, status: ReleaseStatus) -> Weight:
         return Weight(wanted=decided)
     pods = facts.canary.pods if facts.canary else ()
     serving = sum(1 for pod in pods if pod.in_traffic and pod.ready and not pod.ended)
-    actual = weights.share(serving, facts.workload.serving)
+    on_route = route_back.share_of(facts, status.target) if status.target else None
+    actual = weights.share(serving, facts.workload.serving) if on_route is None else on_route
     return Weight(wanted=decided, actual=actual, requests=_by_requests(facts, status) if serving else None)
 
 

@@ -26,6 +26,7 @@ from opsloop.core.release.asked import answers, asked
 from opsloop.core.release.giving_way import give_way, gives_way
 from opsloop.core.release.outcome import Cancel, Outcome, Refuse, Rollout, Wait
 from opsloop.core.release.pods import PODS_READY, TICK, clear_canary
+from opsloop.core.release.route_back import asked as asked_route
 from opsloop.core.release.wanted import Wanted, find_blocked, version_not_changed, wanted
 from opsloop.core.slo.canary import TOO_LITTLE_TRAFFIC
 from opsloop.names import RETRY
@@ -41,6 +42,7 @@ ROLLED_BACK = "RolledBack"  # an Incident had live rolled back; a canary beside 
 UNDONE = "Undone"  # a person had live go back to an earlier revision
 LIVE_CHANGED = "LiveChanged"  # a change by hand in mid-canary, or before a rollback could be written
 BASE_CHANGED = "BaseChanged"  # the live template was changed, not its images: the canary starts again with that change
+TRAFFIC_CHANGED = "TrafficChanged"  # strategy.traffic or httpRoute changed in mid-canary: it starts again with that
 WEIGHT_UNREACHABLE = "WeightUnreachable"  # a step needs more canary pods than allowed
 
 BLOCKING = (BLOCKED, EVAL_FAILED, ANALYSIS_FAILED)  # a target that ended for these has a blocked revision
@@ -114,7 +116,13 @@ def question(facts: ReleaseFacts) -> Wanted | None:
 def _new_target(facts: ReleaseFacts, digest: str, now: datetime) -> Target:
     wish, retry = asked(facts, facts.release.status), _retry(facts)
     target = Target(
-        digest=digest, version=wish.version, images=dict(wish.images), retry=retry, state="Dark", started_at=now
+        digest=digest,
+        version=wish.version,
+        images=dict(wish.images),
+        retry=retry,
+        state="Dark",
+        started_at=now,
+        route=asked_route(facts),
     )
     return target.model_copy(update={"restarts": spared.restarts_of(facts.release.status.target, target)})
 
@@ -280,7 +288,9 @@ def _base_changed(status: ReleaseStatus, target: Target) -> bool:
         return False
     record = status.rollback
     undone = record is not None and record.state in ("Written", "Done") and record.at >= target.ended_at
-    return target.reason in (BASE_CHANGED, ROLLED_BACK, NEW_TARGET) or (target.reason == LIVE_CHANGED and undone)
+    return target.reason in (BASE_CHANGED, ROLLED_BACK, NEW_TARGET, TRAFFIC_CHANGED) or (
+        target.reason == LIVE_CHANGED and undone
+    )
 
 
 def _block_lifted(facts: ReleaseFacts, status: ReleaseStatus, target: Target) -> bool:
@@ -301,7 +311,9 @@ def _in_reach_again(facts: ReleaseFacts, target: Target, workload: WorkloadFacts
 def _weights_out_of_reach(facts: ReleaseFacts, workload: WorkloadFacts) -> str:
     """The arithmetic for the first weight of the spec that canary pods cannot reach; empty where all can be reached."""
     canary = facts.release.spec.strategy.canary
-    return weights.first_refusal((s.weight for s in canary.steps), workload.replicas, canary.max_canary_replicas)
+    by_route = asked_route(facts) is not None
+    steps = (s.weight for s in canary.steps)
+    return weights.first_refusal(steps, workload.replicas, canary.max_canary_replicas, by_route)
 
 
 def weight_unreachable(rollout: Rollout) -> Outcome | None:

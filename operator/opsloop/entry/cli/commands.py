@@ -244,14 +244,17 @@ def _people(commands: Commands) -> None:
 
 def _unguard(commands: Commands) -> None:
     """For an end of opsloop: while it runs, spec.guard of the Release is the switch."""
-    what = "unpause Deployments that opsloop keeps paused, with what runs on them; for an uninstall without Helm"
+    what = (
+        "unpause Deployments that opsloop keeps paused, with what runs on them, and put HTTPRoutes of rollouts back as they were"
+        " found; for an uninstall without Helm"
+    )
     command = commands.add_parser("unguard", help=what, description=what)
     add = command.add_argument
     add("-n", "--namespace", action="append", default=[], metavar="NS", help="default: all; may be repeated")
     add(
         "--force",
         action="store_true",
-        help="also those that a Release still guards: an operator would pause them again",
+        help="also those that a Release still guards or moves: an operator would do it again",
     )
     add(
         "--canaries",

@@ -1,5 +1,5 @@
-"""`opsloop unguard`: what an operator that is gone would still have to do: unpause what it keeps paused, and with
-`--canaries` take its canaries out of traffic."""
+"""`opsloop unguard`: what an operator that is gone would still have to do: unpause what it keeps paused, put HTTPRoutes of
+rollouts back as they were found, and with `--canaries` take its canaries out of traffic."""
 
 import argparse
 import asyncio
@@ -13,7 +13,7 @@ from opsloop.errors import Conflict, NotFound
 from opsloop.names import CANARY, FIELD_MANAGER, GATE
 from opsloop.shell.evidence.sources import Cluster
 from opsloop.shell.ports import DEPLOYMENTS, PODS, RELEASES, Object
-from opsloop.shell.reconcile import guarded
+from opsloop.shell.reconcile import guarded, routes
 from opsloop.shell.reconcile.workloads import CLOSED
 from opsloop.shell.watch.cache import paused_manager
 
@@ -29,6 +29,9 @@ async def unguard(arguments: argparse.Namespace, cluster: Cluster) -> int:
     while True:
         left, again = 0, False
         for namespace in arguments.namespace or [""]:
+            for route in await _routes(cluster, namespace, forced=arguments.force or arguments.canaries):
+                again, quiet_since = True, time.monotonic()
+                say(f"HTTPRoute {route} is as it was found")
             deployments = await cluster.list(DEPLOYMENTS, namespace)
             for canary in [d for d in deployments if arguments.canaries and _is_canary(d)]:
                 await _take_away(cluster, canary)
@@ -69,6 +72,16 @@ async def _take_away(cluster: Cluster, canary: Object) -> None:
             )
     await cluster.delete(DEPLOYMENTS, namespace, meta["name"], meta.get("uid", ""))
     say(f"{_name(canary)} is taken out of traffic and deleted: nobody would watch this canary of Release {release}")
+
+
+async def _routes(cluster: Cluster, namespace: str, forced: bool) -> list[str]:
+    """Puts routes back whose rollout nobody follows any more: all where that is forced, else those of Releases that are gone."""
+    kept = set() if forced else {_key(item) for item in await cluster.list(RELEASES, namespace)}
+    return await routes.let_go(cluster, cluster, namespace, keep=kept)
+
+
+def _key(obj: Object) -> tuple[str, str]:
+    return obj["metadata"]["namespace"], obj["metadata"]["name"]
 
 
 async def _release_of(cluster: Cluster, deployment: Object) -> str:

@@ -22,12 +22,14 @@ from opsloop.core.actions import (
     CreateEvalCase,
     CreateIncident,
     DeleteCanary,
+    DeleteCanaryService,
     DeleteInboxEntries,
     DeleteIncident,
     DeletePods,
     DeleteReplicaSet,
     EndJob,
     EnsureCanary,
+    EnsureCanaryService,
     EnsureRevision,
     FileToLedger,
     ForgetLive,
@@ -41,6 +43,7 @@ from opsloop.core.actions import (
     SendPage,
     SetGates,
     SetPaused,
+    SetRoute,
     SetTemplate,
     StartJob,
     StartQuarantine,
@@ -75,7 +78,7 @@ from opsloop.shell.ports import (
     Object,
     Resource,
 )
-from opsloop.shell.reconcile import counts, deployments, manifests, postmortems
+from opsloop.shell.reconcile import counts, deployments, manifests, postmortems, routes
 from opsloop.shell.reconcile.cached import store_in_cache
 from opsloop.shell.reconcile.refusals import Refusable, kind_of
 from opsloop.shell.runtime import Runtime
@@ -102,7 +105,7 @@ async def apply_decision(runtime: Runtime, kind: str, obj: Object, decision: Dec
         wanted = [
             action
             for action in decision.actions
-            if (unsafe is None or not _opens_gates(action)) and not (stopped and _is_act(action))
+            if (unsafe is None or not _sends_users(action)) and not (stopped and _is_act(action))
         ]
         for withheld in (action for action in decision.actions if stopped and isinstance(action, CallWebhook)):
             runtime.errands.withhold(namespace, withheld)
@@ -171,15 +174,18 @@ async def _apply_safety(
     return failure
 
 
-def _opens_gates(action: Action) -> bool:
-    return isinstance(action, SetGates) and action.open
+def _sends_users(action: Action) -> bool:
+    """True if it brings users to a canary: it opens gates, or raises a weight."""
+    return (isinstance(action, SetGates) and action.open) or (
+        isinstance(action, SetRoute) and action.expect is not None
+    )
 
 
 def _raises_exposure(action: Action) -> bool:
     """True if it brings a version to users, or moves live pods. Such an action follows from a status that an earlier reconcile stored."""
     return (
         isinstance(action, SetTemplate | ScaleDeployment | StartJob | CallWebhook)
-        or _opens_gates(action)
+        or _sends_users(action)
         or _unpauses(action)
     )
 
@@ -192,6 +198,7 @@ def _is_act(action: Action) -> bool:
         CallWebhook,
         ScaleDeployment,
         EnsureCanary,
+        EnsureCanaryService,
         RunEvals,
         AskLive,
         AskAgain,
@@ -199,7 +206,7 @@ def _is_act(action: Action) -> bool:
         ProbeQuarantine,
         CompareQuarantine,
     )
-    return isinstance(action, acts) or _opens_gates(action) or _unpauses(action) or _moves_pods(action)
+    return isinstance(action, acts) or _sends_users(action) or _unpauses(action) or _moves_pods(action)
 
 
 def _unpauses(action: Action) -> bool:
@@ -264,6 +271,14 @@ async def execute(runtime: Runtime, namespace: str, obj: Object, action: Action)
             await _ensure_revision(runtime, namespace, action)
         case EnsureCanary():
             await _unless_refused(runtime, obj, action, _ensure_canary(runtime, namespace, obj, action))
+        case SetRoute(expect=None):
+            await _lowered(runtime, obj, action)
+        case SetRoute():
+            await _unless_refused(runtime, obj, action, routes.set_route(runtime, namespace, action))
+        case EnsureCanaryService():
+            await _unless_refused(runtime, obj, action, routes.ensure_service(runtime, namespace, obj, action))
+        case DeleteCanaryService():
+            await routes.delete_service(runtime, namespace, action)
         case DeleteCanary():
             await _delete_canary(runtime, namespace, obj, action)
         case RunEvals():
@@ -339,6 +354,17 @@ async def _unless_refused(runtime: Runtime, obj: Object, action: Refusable, writ
         runtime.enqueue(("Release", namespace, name))
     else:
         runtime.refusals.accepted((namespace, name), action)
+
+
+async def _lowered(runtime: Runtime, obj: Object, action: SetRoute) -> None:
+    """Lowers a weight. A refusal is told by the next look too, and it is tried again until it is done."""
+    release = (obj["metadata"]["namespace"], obj["metadata"]["name"])
+    try:
+        await routes.set_route(runtime, release[0], action)
+    except (Forbidden, Invalid) as error:
+        runtime.refusals.note(release, action, error, runtime.now())
+        raise
+    runtime.refusals.accepted(release, action)
 
 
 async def _set_gates(runtime: Runtime, namespace: str, action: SetGates) -> None:

@@ -26,6 +26,19 @@ async def beside(runtime: Runtime, release: str, deployment: Object) -> Beside |
     labels: dict[str, str] = deployment["spec"]["template"].get("metadata", {}).get("labels") or {}
     dark = {**labels, CANARY: release}
     return Beside(
+        selectors=(
+            *(
+                {"matchLabels": s["spec"]["selector"]}
+                for s in services
+                if serves(s["spec"].get("selector") or {}, labels)
+            ),
+            *(
+                b["spec"]["selector"]
+                for b in budgets
+                if b["spec"].get("selector") and selects(b["spec"]["selector"], labels)
+            ),
+        ),
+        services={s["metadata"]["name"]: s for s in services},
         unready=tuple(
             s["metadata"]["name"]
             for s in services

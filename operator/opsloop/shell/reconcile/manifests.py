@@ -5,7 +5,14 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from opsloop.api.meta import API_VERSION
-from opsloop.core.actions import CreateEvalCase, CreateIncident, EnsureCanary, EnsureRevision, StorePostmortem
+from opsloop.core.actions import (
+    CreateEvalCase,
+    CreateIncident,
+    EnsureCanary,
+    EnsureCanaryService,
+    EnsureRevision,
+    StorePostmortem,
+)
 from opsloop.core.codec import encode_ledger, encode_page, encode_queue
 from opsloop.core.reported import Ledger, Page, QueuedTicket
 from opsloop.names import (
@@ -60,13 +67,15 @@ def controller_revision(namespace: str, action: EnsureRevision) -> Object:
 def canary_deployment(release: Object, action: EnsureCanary) -> Object:
     """The canary: the target's template plus opsloop's labels and the readiness gate that keeps its pods dark.
 
-    Its pods carry the live pods' labels, so that the Service selects them once they are ready; its own selector is the
-    canary label alone, which no live pod carries.
+    Its pods carry the live pods' labels, so that the Service selects them once they are ready; behind an HTTPRoute they have
+    a Service of their own, and lack those labels by which live pods are found. Its own selector is the canary label alone,
+    which no live pod carries.
     """
     template: dict[str, Any] = copy.deepcopy(dict(action.template))
     metadata = template.setdefault("metadata", {})
     metadata.pop("creationTimestamp", None)
-    metadata["labels"] = {**(metadata.get("labels") or {}), CANARY: action.release, REVISION: action.digest}
+    labels = {key: value for key, value in (metadata.get("labels") or {}).items() if key not in action.without}
+    metadata["labels"] = {**labels, CANARY: action.release, REVISION: action.digest}
     gates = [g for g in template["spec"].get("readinessGates") or [] if g.get("conditionType") != GATE]
     template["spec"]["readinessGates"] = [*gates, {"conditionType": GATE}]
     return {
@@ -85,6 +94,18 @@ def canary_deployment(release: Object, action: EnsureCanary) -> Object:
             "template": template,
         },
     }
+
+
+def canary_service(release: Object, action: EnsureCanaryService) -> Object:
+    """The Service that selects canary pods alone, for a route's backendRefs."""
+    metadata = {
+        "name": action.name,
+        "namespace": release["metadata"]["namespace"],
+        "labels": {**action.labels, CANARY: action.release, RELEASE: action.release, **MANAGED},
+        **owner(release),
+    }
+    spec = {"type": "ClusterIP", "selector": {CANARY: action.release}, "ports": [dict(port) for port in action.ports]}
+    return {"apiVersion": "v1", "kind": "Service", "metadata": metadata, "spec": spec}
 
 
 def postmortem(incident: Object, action: StorePostmortem, contents: Mapping[str, Any], version: str) -> Object:

@@ -43,6 +43,7 @@ from opsloop.shell.reconcile.addresses import addresses
 from opsloop.shell.reconcile.beside import beside
 from opsloop.shell.reconcile.objects import is_explained_by_objects, with_objects
 from opsloop.shell.reconcile.replica_sets import replica_sets
+from opsloop.shell.reconcile.routes import routes
 from opsloop.shell.reconcile.workloads import pod, replica_failure, workload
 from opsloop.shell.runtime import Runtime
 from opsloop.shell.watch.cache import SYNTHETIC
@@ -85,6 +86,7 @@ async def release_facts(runtime: Runtime, namespace: str, name: str) -> ReleaseF
             for r in runtime.cache.releases(namespace)
         ),
         beside=await beside(runtime, name, stored) if stored else None,
+        routes=await routes(runtime, release),
         stop=runtime.stops.of(namespace),
         freezing=tuple(i for i in runtime.cache.incidents(namespace) if i.is_open and i.status.freezes),
         deliveries=runtime.pages.deliveries(release.metadata.uid or name),
@@ -137,6 +139,7 @@ async def _canary(runtime: Runtime, namespace: str, release: str, stored: Object
     pods = await runtime.reader.list(PODS, namespace, {CANARY: release})
     return CanaryFacts(
         images=revisions.images_of(stored["spec"]["template"]),
+        labels=stored["spec"]["template"]["metadata"]["labels"],
         digest=stored["spec"]["template"]["metadata"]["labels"].get(REVISION, ""),
         replicas=stored["spec"].get("replicas", 1),
         pods=tuple(pod(p) for p in pods),

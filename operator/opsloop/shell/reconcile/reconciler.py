@@ -18,7 +18,7 @@ from opsloop.core.release.decide import decide as decide_release
 from opsloop.core.runbook.decide import decide as decide_runbook
 from opsloop.errors import NotFound
 from opsloop.shell.ports import DEPLOYMENTS, PODS, Object, ObjectKey
-from opsloop.shell.reconcile import guarded, observe
+from opsloop.shell.reconcile import guarded, observe, routes
 from opsloop.shell.reconcile.apply import KINDS, apply_decision
 from opsloop.shell.reconcile.garbage import collect_garbage
 from opsloop.shell.runtime import Runtime
@@ -44,6 +44,8 @@ async def reconcile(runtime: Runtime, key: ObjectKey) -> timedelta | None:
     obj = _namespace(name) if kind == "Namespace" else runtime.cache.get(kind, namespace, name)
     if obj is None or "deletionTimestamp" in obj["metadata"]:
         if kind == "Release":
+            if put_back := await routes.let_go(runtime.reader, runtime.writer, namespace, name):
+                log.info("release %s/%s is gone: httproute %s is as it was found", namespace, name, ", ".join(put_back))
             await collect_garbage(runtime, namespace, name, listed=())
             runtime.refusals.forget((namespace, name))
             runtime.views.pop((namespace, name), None)

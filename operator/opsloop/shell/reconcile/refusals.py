@@ -7,7 +7,14 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Literal
 
-from opsloop.core.actions import EnsureCanary, ScaleDeployment, SetPaused, SetTemplate
+from opsloop.core.actions import (
+    EnsureCanary,
+    EnsureCanaryService,
+    ScaleDeployment,
+    SetPaused,
+    SetRoute,
+    SetTemplate,
+)
 from opsloop.core.facts import Refusal
 from opsloop.errors import Permanent
 from opsloop.shell.ports import NamespacedName
@@ -16,7 +23,7 @@ FIRST_PAUSE = timedelta(seconds=2)
 LONGEST_PAUSE = timedelta(seconds=60)  # a person mends the cause: it is noticed within a minute
 LONGEST_MESSAGE = 500
 
-Refusable = EnsureCanary | SetTemplate | ScaleDeployment | SetPaused
+Refusable = EnsureCanary | EnsureCanaryService | SetTemplate | SetRoute | ScaleDeployment | SetPaused
 
 
 @dataclass
@@ -48,8 +55,15 @@ class Refusals:
         self._by_release.pop(release, None)
 
 
-def kind_of(action: Refusable) -> Literal["canary", "template", "scale"]:
+def kind_of(action: Refusable) -> Literal["canary", "template", "scale", "route", "service"]:
     """What is written."""
-    if isinstance(action, ScaleDeployment):
-        return "scale"
-    return "canary" if isinstance(action, EnsureCanary) else "template"
+    match action:
+        case ScaleDeployment():
+            return "scale"
+        case EnsureCanary():
+            return "canary"
+        case EnsureCanaryService():
+            return "service"
+        case SetRoute():
+            return "route"
+    return "template"

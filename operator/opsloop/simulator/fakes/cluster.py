@@ -19,7 +19,17 @@ from opsloop.simulator.fakes.clock import FakeClock
 
 T = TypeVar("T")
 RESOURCES = {value.kind: value for value in vars(ports).values() if isinstance(value, Resource)}
-WITH_STATUS = {"releases", "incidents", "runbooks", "evalcases", "deployments", "replicasets", "pods", "services"}
+WITH_STATUS = {
+    "releases",
+    "incidents",
+    "runbooks",
+    "evalcases",
+    "deployments",
+    "replicasets",
+    "pods",
+    "services",
+    "httproutes",
+}
 
 
 class FakeDeath(BaseException):

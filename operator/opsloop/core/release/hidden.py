@@ -1,0 +1,42 @@
+"""Labels that canary pods do not get, so that nothing that selects live pods selects them.
+
+Behind an HTTPRoute the canary has a Service of its own: a canary pod that live's Services found too would have more than its
+share, one under the user's PodDisruptionBudget would hold up node drains while it is dark, and one under the Deployment's
+selector would be counted by its HorizontalPodAutoscaler.
+"""
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from opsloop.core.facts import ReleaseFacts
+from opsloop.core.selectors import selects
+
+
+def hidden_labels(labels: Mapping[str, str], selectors: Iterable[Mapping[str, Any]]) -> tuple[str, ...]:
+    """The fewest labels (found greedily) without which none of these LabelSelectors fits; those that fit in any case stay.
+
+    Each label less may be missed by something that is not seen here (a NetworkPolicy, a dashboard), hence the fewest.
+    """
+    kept, hidden = dict(labels), list[str]()
+    left = [selector for selector in selectors if selects(selector, kept)]
+    while left:
+        gains = {key: sum(not selects(s, _without(kept, key)) for s in left) for key in kept}
+        key = min(gains, key=lambda one: (-gains[one], one), default="")
+        if not key or not gains[key]:
+            break
+        del kept[key]
+        hidden.append(key)
+        left = [selector for selector in left if selects(selector, kept)]
+    return tuple(sorted(hidden))
+
+
+def hidden_of(facts: ReleaseFacts, labels: Mapping[str, str], selector: Mapping[str, str]) -> tuple[str, ...]:
+    """Labels that the canary's pods do not get. Those of a canary that is there stay as they are: its pods would be replaced."""
+    if facts.canary is not None:
+        return tuple(sorted(key for key in labels if key not in facts.canary.labels))
+    selectors = facts.beside.selectors if facts.beside is not None else ()
+    return hidden_labels(labels, [{"matchLabels": selector}, *selectors])
+
+
+def _without(labels: Mapping[str, str], key: str) -> dict[str, str]:
+    return {name: value for name, value in labels.items() if name != key}
