@@ -8,7 +8,7 @@ import pytest
 ROOT = Path(__file__).resolve().parents[2]
 PACKAGE = ROOT / "operator" / "opsloop"
 ARCHITECTURE = ROOT / "docs" / "architecture.md"
-PAGES = [ARCHITECTURE, *sorted((ROOT / "docs" / "decisions").glob("*.md"))]
+PAGES = [ARCHITECTURE, ROOT / "docs" / "accidents.md", *sorted((ROOT / "docs" / "decisions").glob("*.md"))]
 CODE = re.compile(r"`([^`\n]+)`")
 MODULE = re.compile(r"(api|core|shell|adapters|entry|simulator)((?:/[a-z_]+)+)(?:\.([A-Za-z_]+))?")
 

@@ -77,6 +77,18 @@ def test_at_no_replicas_there_is_no_traffic_to_share_and_the_version_is_set_afte
     assert new is not None and (new.state, new.weight, new.step) == ("Promoting", 100, 2)
 
 
+def test_live_that_is_scaled_to_0_in_mid_canary_takes_the_canary_with_it() -> None:
+    asleep = step(workload=workload(replicas=0), canary=canary(1, 1))
+    assert gates_closed(asleep) == {"c0"}
+    after = status_after(asleep)
+    assert after.target is not None and (after.target.state, after.target.pods) == ("Stepping", 0)
+    told = replace(asleep, canary=canary(1), release=asleep.release.model_copy(update={"status": after}))
+    assert condition_of(status_after(told), "Held") == ("True", "LiveAtZero")
+    assert len(actions_of(told, DeleteCanary)) == 1, "recorded first; whoever stopped the service stopped all of it"
+    back = replace(told, workload=workload(), canary=None)
+    assert condition_of(status_after(back), "Held") != ("True", "LiveAtZero"), "it goes on"
+
+
 @pytest.mark.parametrize(
     ("limit", "state"),
     [

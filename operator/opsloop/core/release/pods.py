@@ -27,6 +27,7 @@ from opsloop.core.release.wanted import template_of
 PODS_FAILING = "PodsFailing"  # the canary's pods do not start
 WEIGHT_LOWER = "WeightLower"  # canary pods left the traffic twice in one step, or by hand: retry goes on
 FOLLOWED = "Followed"  # the number of canary pods follows that of live pods, so that the share stays the decided one
+LIVE_AT_ZERO = "LiveAtZero"  # live was scaled to 0 in mid-canary: the canary is away until live has pods again
 PODS_READY = "CanaryPodsReady"  # condition: its transition says since when canary pods are missing
 
 TICK = timedelta(seconds=1)
@@ -120,6 +121,8 @@ def followed(rollout: Rollout) -> Target:
     target = rollout.target
     if target.state != "Stepping":
         return target
+    if not rollout.workload.replicas:  # whoever stopped the service stopped all of it
+        return target.model_copy(update={"pods": 0, "served": 0, "reached_at": None})
     most, live = rollout.facts.release.spec.strategy.canary.max_canary_replicas, rollout.workload.serving
     pods = min(weights.pods_for(target.weight, live, rollout.by_route), max(1, live if most is None else most))
     return target.model_copy(update={"pods": pods, "served": min(target.served, pods)})
@@ -146,6 +149,15 @@ def follows_live(rollout: Rollout) -> Outcome | None:
     """Follow where live pods came or went: more canary pods are recorded before their gates are opened."""
     recorded = rollout.status.target
     return None if recorded is None or recorded.pods == rollout.target.pods else Follow(rollout.target.pods)
+
+
+def live_at_0(rollout: Rollout) -> Outcome | None:
+    """Hold, without canary pods, while the Deployment is scaled to 0: a canary alone would have all of the traffic."""
+    if rollout.workload.replicas:
+        return None
+    gone = (DeleteCanary(rollout.facts.release.metadata.name),) if rollout.facts.canary is not None else ()
+    text = f"Deployment {rollout.workload.name} is scaled to 0; its canary goes on, from the dark, when live has pods again"
+    return Hold(LIVE_AT_ZERO, text, gone)
 
 
 def weight_higher(rollout: Rollout) -> Outcome | None:
