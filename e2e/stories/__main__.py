@@ -18,6 +18,7 @@ from e2e.harness.pace import Pace
 from e2e.harness.progress import Progress, StageFailed
 from e2e.harness.session import REFUSED, Refused, session, wait_removed
 from e2e.stories import (
+    accidents,
     commands,
     contracts,
     drilled,
@@ -41,6 +42,7 @@ STORIES: dict[str, tuple[Story, int]] = {  # the longest first, so that none of 
     "replicas-7": (replicas.replicas, 7),
     "sabotage-14": (sabotage.sabotage, 14),
     "overlap-8": (overlap.overlap, 8),
+    "accidents-17": (accidents.accidents, 17),
     "guard-10": (guard.guard, 10),
     "traffic-18": (traffic.traffic, 18),
     "life-9": (life.life, 9),
@@ -56,6 +58,7 @@ SOAK: dict[str, tuple[Story, int]] = {
 SOAK["drill-14"] = (drilled.drilled, 14)
 SOAK["learn-13"] = (learn.learn, 13)
 SOAK["shopdrill-1"] = (drilled.shop_drilled, 1)
+SOAK["kills-19"] = (accidents.kills, 19)
 
 
 @dataclass(frozen=True)
