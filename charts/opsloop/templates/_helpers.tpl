@@ -218,8 +218,8 @@ helm.sh/hook-delete-policy: before-hook-creation,hook-succeeded
   resources: [releases, incidents, runbooks, evalcases]
   verbs: [get, list, watch]
 - apiGroups: [opsloop.dev]
-  resources: [stops]  # the emergency stop, read at each tick and before each act
-  verbs: [list]
+  resources: [stops]  # the emergency stop, watched, and read before each act
+  verbs: [list, watch]
 - apiGroups: [opsloop.dev]
   resources: [incidents, evalcases]
   verbs: [create]

@@ -66,7 +66,14 @@ class Operator:
         )
         self.readings = ReadingStore()
         self.notices = Notices(ports.events, ports.instruments)
-        self.stops = Stops(ports.reader, settings.pod_namespace, settings.namespaces, settings.tick, self._stop_changed)
+        self.stops = Stops(
+            ports.reader,
+            ports.watcher,
+            settings.pod_namespace,
+            settings.namespaces,
+            settings.tick,
+            self._stop_changed,
+        )
         self.sources = {name: self._complete(name, one, ports.instruments) for name, one in ports.sources.items()}
         self.rules = RuleReader({name: source.rules for name, source in ports.sources.items()})
         self.runtime = Runtime(

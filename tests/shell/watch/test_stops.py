@@ -1,12 +1,15 @@
 """The switch as a process knows it: for all, for one namespace, and while it cannot be read."""
 
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
 from datetime import timedelta
 from typing import Any
 
 import pytest
 
 from opsloop.errors import Forbidden, Unavailable
-from opsloop.shell.ports import STOPS, Object
+from opsloop.shell.ports import STOPS, Object, Resource
 from opsloop.shell.watch.stops import Stops
 from opsloop.simulator.fakes.cluster import FakeCluster
 
@@ -19,7 +22,7 @@ def seed(cluster: FakeCluster, namespace: str, reason: object = "alice") -> None
 
 
 def stops(cluster: FakeCluster, *namespaces: str, changed: Any = lambda: None) -> Stops:
-    return Stops(cluster, OWN, namespaces, timedelta(seconds=5), changed)
+    return Stops(cluster, cluster, OWN, namespaces, timedelta(seconds=5), changed)
 
 
 @pytest.mark.parametrize("namespaces", [pytest.param((), id="all"), pytest.param(("shop", "billing"), id="two")])
@@ -96,3 +99,83 @@ async def test_a_change_is_told_once() -> None:
     for _ in range(2):
         await seen.refresh()
     assert len(told) == 3, "the first read, the Stop, and its end"
+
+
+@asynccontextmanager
+async def running(seen: Stops) -> AsyncIterator[None]:
+    """Reads once, as a new leader does, and follows."""
+    await seen.refresh()
+    task = asyncio.create_task(seen.run())
+    await asyncio.sleep(1)
+    try:
+        yield
+    finally:
+        task.cancel()
+        with suppress(asyncio.CancelledError):
+            await task
+
+
+class Counted(FakeCluster):
+    """Counts the reads of the switch: each is one request."""
+
+    lists = 0
+
+    async def list(self, resource: Resource, namespace: str, labels: Any = None) -> list[Object]:
+        self.lists += resource is STOPS
+        return await super().list(resource, namespace, labels)
+
+
+@pytest.mark.looptime
+async def test_at_rest_it_is_read_once_a_minute_and_a_stop_is_known_at_once_and_gone_at_a_tick() -> None:
+    cluster = Counted()
+    seen = stops(cluster)
+    async with running(seen):
+        before = cluster.lists
+        await asyncio.sleep(300)
+        assert cluster.lists - before <= 5
+        seed(cluster, "shop")
+        await asyncio.sleep(0.1)
+        assert seen.of("shop") is not None, "not a tick later"
+        cluster.remove(STOPS, "shop", "now")
+        await asyncio.sleep(6)
+        assert seen.of("shop") is None, "while one stands, all are read at each tick"
+
+
+@pytest.mark.looptime
+@pytest.mark.parametrize("ends", [pytest.param(True, id="ends"), pytest.param(False, id="is refused")])
+async def test_where_a_watch_does_not_stand_it_is_read_at_each_tick(
+    ends: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cluster = FakeCluster()
+
+    async def watch(*_: object) -> AsyncIterator[list[Object]]:
+        if not ends:
+            raise Forbidden("stops.opsloop.dev is forbidden: cannot watch")
+        yield []
+
+    monkeypatch.setattr(cluster, "watch", watch)
+    seen = stops(cluster)
+    async with running(seen):
+        seed(cluster, "shop")
+        await asyncio.sleep(6)
+        assert seen.of("shop") is not None
+
+
+@pytest.mark.looptime
+async def test_a_watch_that_hangs_delays_no_read_before_an_act(monkeypatch: pytest.MonkeyPatch) -> None:
+    cluster = FakeCluster()
+
+    async def watch(*_: object) -> AsyncIterator[list[Object]]:
+        yield []
+        await asyncio.sleep(10**6)
+
+    monkeypatch.setattr(cluster, "watch", watch)
+    seen = stops(cluster)
+    async with running(seen):
+        seed(cluster, "shop")
+        assert await seen.stands("shop"), "every act reads first"
+        cluster.remove(STOPS, "shop", "now")
+        await seen.refresh()
+        seed(cluster, "shop")
+        await asyncio.sleep(61)
+        assert seen.of("shop") is not None, "and without an act it is known within a minute"

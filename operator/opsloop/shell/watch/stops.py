@@ -1,10 +1,12 @@
-"""The emergency stop as this process knows it: read at each tick, and once more before each act.
+"""The emergency stop as this process knows it: read before each act, and when a watch tells of one.
 
-Read and not watched, so that no watch that hangs delays it, and so that the one in opsloop's own namespace needs no watch on
-a namespace that opsloop does not look after. Where a read fails, what was read last holds; what was never read stops.
+No act rests on the watch: what may move something reads first (`stands`). The watch only has the process know of a Stop at once,
+so that conditions and metrics say so and what runs is ended. While a Stop stands, or a watch does not, all are read at each tick; else
+once a minute, for a watch that hangs. Where a read fails, what was read last holds; what was never read stops.
 """
 
 import asyncio
+import contextlib
 import logging
 from collections.abc import Callable, Sequence
 from datetime import timedelta
@@ -14,9 +16,11 @@ from pydantic import ValidationError
 from opsloop.api import stop as api
 from opsloop.core.stop import Stop
 from opsloop.errors import LeadershipLost, OpsloopError
-from opsloop.shell.ports import STOPS, Object, Reader
+from opsloop.shell.ports import STOPS, Object, Reader, Watcher
 
 READ_SECONDS = 5.0  # for one read; then what was read last holds
+REREAD = 60.0  # seconds between two reads while none stands and every watch does
+REWATCH = 2.0  # seconds between two watches of a place; until then it is read at each tick
 
 log = logging.getLogger("opsloop.stop")
 
@@ -25,13 +29,21 @@ class Stops:
     """Run `run` as a task on the leader; `of` is the Stop in effect for a namespace."""
 
     def __init__(
-        self, reader: Reader, own: str, namespaces: Sequence[str], tick: timedelta, changed: Callable[[], None]
+        self,
+        reader: Reader,
+        watcher: Watcher,
+        own: str,
+        namespaces: Sequence[str],
+        tick: timedelta,
+        changed: Callable[[], None],
     ) -> None:
         """`own`: opsloop's namespace, whose Stop is for all. `namespaces`: those it looks after, empty = all.
 
         `changed` is called when a Stop begins or ends anywhere.
         """
-        self._reader, self._own, self._tick, self._changed = reader, own, tick, changed
+        self._reader, self._watcher, self._own, self._tick, self._changed = reader, watcher, own, tick, changed
+        self._told = asyncio.Event()  # a watch has something to tell
+        self._watched: set[str] = set()  # places whose watch stands
         self._places = ("",) if not namespaces else tuple(dict.fromkeys((own, *namespaces)))
         self._read: dict[str, tuple[Stop, ...]] = {}  # place → its Stops, as last read
         self._failures: dict[str, str] = {}
@@ -59,10 +71,35 @@ class Stops:
         return self.of(namespace) is not None
 
     async def run(self) -> None:
-        """Reads at each tick until cancelled."""
+        """Watches, and reads when a watch tells of a Stop or it is time, until cancelled."""
+        async with asyncio.TaskGroup() as tasks:
+            for place in self._places:
+                tasks.create_task(self._follow(place))
+            while True:
+                quiet = not self.all and not self._failures and self._watched == set(self._places)
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout(REREAD if quiet else self._tick.total_seconds()):
+                        await self._told.wait()
+                self._told.clear()
+                await self.refresh()
+
+    async def _follow(self, place: str) -> None:
+        """Says that there is something to read: of each Stop that exists, is created or changed. The end of one is read at a tick."""
         while True:
-            await asyncio.sleep(self._tick.total_seconds())
-            await self.refresh()
+            try:
+                async with contextlib.aclosing(self._watcher.watch(STOPS, place, {})) as batches:
+                    async for batch in batches:
+                        self._watched.add(place)
+                        if batch:
+                            self._told.set()
+            except LeadershipLost:
+                raise
+            except OpsloopError as error:
+                log.warning("watch of stops in %s, read at each tick meanwhile: %s", place or "all namespaces", error)
+            if place in self._watched:
+                self._watched.discard(place)
+                self._told.set()
+            await asyncio.sleep(REWATCH)
 
     async def _refresh_all(self, places: Sequence[str]) -> None:
         before = self._read.copy()
