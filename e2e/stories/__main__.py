@@ -28,6 +28,7 @@ from e2e.stories import (
     overlap,
     podinfo,
     replicas,
+    runbooks,
     sabotage,
     shifts,
     traffic,
@@ -37,6 +38,7 @@ Story = Callable[[Client, str, int], None]
 STORIES: dict[str, tuple[Story, int]] = {  # the longest first, so that none of them is left alone at the end
     "killed-2": (shifts.killed_shift, 2),
     "shift-1": (shifts.whole_shift, 1),
+    "runbooks-16": (runbooks.runbooks, 16),
     "contracts-5": (contracts.real_world, 5),
     "podinfo-6": (podinfo.podinfo, 6),
     "replicas-7": (replicas.replicas, 7),
@@ -50,6 +52,7 @@ STORIES: dict[str, tuple[Story, int]] = {  # the longest first, so that none of 
     "norunbook-3": (shifts.no_runbook, 3),
     "idle-4": (shifts.idle_forgery, 4),
 }
+BESIDE = {"runbooks-16": ("runbooks-16-tenant",)}  # further namespaces of a story
 SOAK: dict[str, tuple[Story, int]] = {
     f"{kind}-{seed}": (story, seed)
     for seed in range(5, 10)
@@ -93,7 +96,7 @@ def main() -> int:
 
 def namespaces(names: Collection[str]) -> set[str]:
     """The namespaces that these stories make."""
-    return {namespace for name in names for namespace in (name, f"{name}-ops")}
+    return {namespace for name in names for namespace in (name, f"{name}-ops", *BESIDE.get(name, ()))}
 
 
 def play(stories: dict[str, tuple[Story, int]], pace: Pace) -> list[Result]:

@@ -39,17 +39,17 @@ def life(api: Client, name: str, seed: int) -> None:
     shift = story_shift(api, name, seed)
     _open(shift)
     began = datetime.now(UTC) - timedelta(seconds=30)
-    first = [_alert(service, f"{service}-{n}", began) for service in ("checkout", "web", "search") for n in range(3)]
-    _send(shift, [first, [_alert("cart", "cart-0", began)]])
+    first = [alert(service, f"{service}-{n}", began) for service in ("checkout", "web", "search") for n in range(3)]
+    send(shift, [first, [alert("cart", "cart-0", began)]])
     shift.progress.wait("an Incident for each service", 60, lambda: _opened(shift))
     if thread := pages(shift):
         raise StageFailed(f"warnings paged somebody: {thread}")
     _page_and_people(shift, began)
-    _send(shift, [[_ended(alert) for alert in (*first[:3], _critical(began))]])
+    send(shift, [[_ended(alert) for alert in (*first[:3], _critical(began))]])
     _storm(shift, began)
     _past_the_bound(shift, began)
     shift.kill_operator("with a storm on its books")
-    _send(shift, [[_alert("cart", "cart-after", began)]])
+    send(shift, [[alert("cart", "cart-after", began)]])
     shift.progress.wait("the new process to count on", 90, lambda: _counted(shift, STORM + CROWD + 2))
     if (names := {i["metadata"]["name"] for i in shift.incidents()}) != FIRST:
         raise StageFailed(f"the restart left {sorted(names)}, not {sorted(FIRST)}")
@@ -80,7 +80,7 @@ def _release(name: str, needs: list[str]) -> Object:
 # what is sent
 
 
-def _alert(service: str, pod: str, began: datetime, **labels: str) -> Object:
+def alert(service: str, pod: str, began: datetime, **labels: str) -> Object:
     """Firing since `began`; of the storm each name and text is as long and as hard to write as the intake takes it."""
     said = {"alertname": "Errors", "service": service, "severity": "warning", "pod": pod, **labels}
     return {
@@ -94,14 +94,14 @@ def _alert(service: str, pod: str, began: datetime, **labels: str) -> Object:
 
 
 def _critical(began: datetime) -> Object:
-    return _alert("checkout", "checkout-critical", began, severity="critical")
+    return alert("checkout", "checkout-critical", began, severity="critical")
 
 
 def _ended(alert: Object) -> Object:
     return {**alert, "status": "resolved", "endsAt": datetime.now(UTC).isoformat()}
 
 
-def _send(shift: Shift, bodies: Iterable[list[Object]]) -> None:
+def send(shift: Shift, bodies: Iterable[list[Object]]) -> None:
     """Each body until it is stored, as Alertmanager sends it."""
     token = shift.api.kubectl(
         "-n", shift.namespace, "create", "token", SENDER, "--audience", "opsloop", "--duration", "1h"
@@ -150,7 +150,7 @@ def _counted(shift: Shift, wanted: int) -> tuple[object, str]:
 def _page_and_people(shift: Shift, began: datetime) -> None:
     """A critical alert makes the sev3 page; somebody takes it, is assigned and writes a note, by the commands."""
     before = shift.incident("checkout-1")["severity"]
-    _send(shift, [[_critical(began)]])
+    send(shift, [[_critical(began)]])
     shift.progress.wait("a page for checkout-1", 30, lambda: (_actions(shift) == ["trigger"], f"{_actions(shift)}"))
     for command in (["ack"], ["assign", WHO], ["note", "the card provider is down; <b>we</b> wait for it"]):
         say = [command[0], "-n", shift.namespace, "--kubeconfig", str(paths.KUBECONFIG), "checkout-1", *command[1:]]
@@ -198,8 +198,8 @@ def _check_thread(shift: Shift, wanted: list[str]) -> None:
 def _storm(shift: Shift, began: datetime) -> None:
     """Every alert counted, and the status within its bound all the while."""
     long = "<&>" * 20
-    alerts = [_alert("cart", f"cart-{n}-{long}", began, shard=f"{n}{long}") for n in range(STORM)]
-    _send(shift, [alerts[first : first + BODY] for first in range(0, STORM, BODY)])
+    alerts = [alert("cart", f"cart-{n}-{long}", began, shard=f"{n}{long}") for n in range(STORM)]
+    send(shift, [alerts[first : first + BODY] for first in range(0, STORM, BODY)])
     largest = 0
 
     def look() -> tuple[object, str]:
@@ -215,8 +215,8 @@ def _storm(shift: Shift, began: datetime) -> None:
 
 def _past_the_bound(shift: Shift, began: datetime) -> None:
     """More services and notes than the status has room for, each of them hard to write: the API server takes it, and it says what it left out."""
-    crowd = [_alert("cart", f"cart-of-{n}", began, service_name=f"{n}-{'<&>' * 40}") for n in range(CROWD)]
-    _send(shift, [crowd])
+    crowd = [alert("cart", f"cart-of-{n}", began, service_name=f"{n}-{'<&>' * 40}") for n in range(CROWD)]
+    send(shift, [crowd])
     notes = [{"author": "<&>" * 40, "text": f"{n} {'<&>' * 330}"} for n in range(NOTES)]
     patch = json.dumps({"spec": {"notes": notes}})
     shift.api.kubectl(
@@ -241,7 +241,7 @@ def _past_the_bound(shift: Shift, began: datetime) -> None:
 def _merge(shift: Shift, began: datetime) -> None:
     """It is told that web and search need db, and db fails: what was two Incidents is one."""
     shift.apply([_release("web", ["db"]), _release("search", ["db"])])
-    _send(shift, [[_alert("db", "db-0", began)]])
+    send(shift, [[alert("db", "db-0", began)]])
 
     def look() -> tuple[object, str]:
         into = {
