@@ -50,6 +50,15 @@ def test_a_job_ends_with_what_it_is_for(seen: IncidentFacts, ended: list[EndJob]
     assert not ended or decide(seen).look_again is not None
 
 
+@pytest.mark.parametrize("verify", [{}, {"verify": "none"}])
+@pytest.mark.parametrize("state", ["Done", "Failed"])
+def test_the_log_of_a_job_is_told_however_it_ended_and_whatever_follows(verify: dict[str, Any], state: str) -> None:
+    """Found on kind: a Job that was complete at the first look at its end told nothing."""
+    ended = replace(DONE, state=state)  # type: ignore[arg-type]
+    status = after(running(errand=ended, books=(book(True, steps=[{**JOB, **verify}]),)))
+    assert [e.message for e in status.timeline if e.type == "JobLog"] == ["the Job's log ends: cleared"]
+
+
 def test_the_log_of_a_job_that_ended_is_kept_also_where_its_incident_was_merged() -> None:
     assert any(e.type == "JobLog" and "cleared" in e.message for e in after(running(errand=DONE, **MERGED)).timeline)
 

@@ -102,7 +102,6 @@ def watch(decision: IncidentBuilder, book: Runbook | None, step: RunbookStep | N
     errand = decision.facts.errand
     if errand is None:
         return _unseen(decision, book, step, current)
-    tell_log(decision, current)
     if errand.state == "Refused":
         return Ending("Refused", errand.reason, errand.message)
     if errand.state == "Failed":

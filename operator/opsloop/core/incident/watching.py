@@ -59,6 +59,7 @@ def watch(decision: IncidentBuilder, current: Play) -> None:
         key = f"rolled-back-{current.attempt}"
         timeline.record(decision, key, record.done_at, "Rollback", "last-good is live and available")
     current = _with_effect(decision, current)
+    errands.tell_log(decision, current)
     left, step = time_left(facts, current, decision.now), step_of(runbook_of(facts, current), current)
     if current.type in ERRANDS and current.effect_at is None:
         _watch_errand(decision, current)
