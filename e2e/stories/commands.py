@@ -17,6 +17,7 @@ from e2e.drill import prepare
 from e2e.drill.shift import Shift
 from e2e.harness.client import Client, Object, environment
 from e2e.harness.progress import StageFailed
+from e2e.stories import down
 from e2e.stories.shifts import story_shift
 
 HOUR: list[Object] = [
@@ -66,6 +67,10 @@ def commands(api: Client, name: str, seed: int) -> None:
     person.says("and its end", ["resume"], "is deleted")
     person.fails("a name with a mistake", ["status", "catalgo"], 2, "did you mean catalog?")
     _lint(shift, person)
+    _ship(shift, "v3", HOUR)
+    person.until("v3 serves at weight 20", ["status", NAME], "weight 20, actual")
+    person.says("the doctor finds nothing to mend", ["doctor", NAME], "nothing to mend")
+    down.while_down(shift, NAME, "opsloop/helpdesk:v4", "opsloop/helpdesk:v1")
     shift.progress.say(f"{person.given} commands were given, and each was answered")
     prepare.clear(shift)
 
