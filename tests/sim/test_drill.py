@@ -99,7 +99,7 @@ async def test_without_a_case_the_drill_says_so_and_goes_on() -> None:
     await one.shift.operator.stop()
     assert one.shift.live == "v4"
     assert "RegressionCaptured is Unknown, NoExample" in one.drill.remarks[0]
-    assert "did not run in that promotion" in one.drill.remarks[1]
+    assert "did not pass in that promotion" in one.drill.remarks[1]
 
 
 class Desk:

@@ -1,6 +1,7 @@
 """The canary's share by pods, and by the requests that it served."""
 
 from dataclasses import replace
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -8,9 +9,9 @@ import pytest
 from opsloop.core.readings import Reading, Unknown, Value
 from opsloop.core.release import shares
 from tests.builders.objects import at
-from tests.builders.rollouts import canary, facts, status_with, target
+from tests.builders.rollouts import NOW, canary, facts, status_with, target
 
-STEPPING = status_with(target("Stepping", weight=20, reached_at=at(80), started_at=at(70)))
+STEPPING = status_with(target("Stepping", weight=20, reached_at=at(10), started_at=at(5)))
 LIVE, OWN = STEPPING.live, STEPPING.target.digest if STEPPING.target else ""
 
 
@@ -45,3 +46,12 @@ def test_a_share_that_differs_by_little_is_not_written_again(own: int, said: int
 
 def test_a_canary_without_an_open_gate_has_no_share() -> None:
     assert share(Value(0, 100), Value(0, 900), opened=0).requests is None
+
+
+def test_a_weight_that_stood_for_less_than_the_window_is_not_told_as_its_share() -> None:
+    begun = STEPPING.model_copy(
+        update={"target": target("Stepping", weight=20, reached_at=NOW - timedelta(seconds=9), started_at=at(5))}
+    )
+    base = facts(status=begun, canary=canary(1, 1))
+    split = {OWN: Value(0, 100), LIVE: Value(0, 900)}
+    assert shares.weight(replace(base, readings=replace(base.readings, by_revision=split)), begun).requests is None

@@ -87,7 +87,10 @@ def test_a_part_is_scraped_probed_limited_and_not_root(name: str, replicas: int)
 
 def test_prometheus_sees_only_its_own_namespace() -> None:
     config = yaml.safe_load(_one("ConfigMap", "prometheus")["data"]["prometheus.yml"])
-    (job,) = config["scrape_configs"]
+    job = next(job for job in config["scrape_configs"] if "kubernetes_sd_configs" in job)
+    assert [one["job_name"] for one in config["scrape_configs"] if one is not job] == ["opsloop"], (
+        "beside it the operator"
+    )
     assert job["kubernetes_sd_configs"] == [{"role": "pod", "namespaces": {"own_namespace": True}}]
     assert config["global"]["scrape_interval"] == config["global"]["evaluation_interval"] == "1s"
 

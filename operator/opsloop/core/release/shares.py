@@ -25,9 +25,16 @@ def weight(facts: ReleaseFacts, status: ReleaseStatus) -> Weight:
 
 
 def _by_requests(facts: ReleaseFacts, status: ReleaseStatus) -> int | None:
-    """Share of the events of canary and live over the analysis window that the canary served; None where nobody can say."""
-    digest = status.target.digest if status.target else ""
-    own, live = (facts.readings.by_revision.get(one) for one in (digest, status.live))
+    """Share of the events of canary and live over the analysis window that the canary served.
+
+    None where nobody can say: without readings, and until the weight has stood for that window, which would mix two weights.
+    """
+    target, verdict, window = status.target, facts.readings.verdict, facts.release.spec.strategy.canary.analysis.window
+    if target is None or target.state != "Stepping" or target.reached_at is None:
+        return None
+    if verdict is None or verdict.at - target.reached_at < window:
+        return None
+    own, live = (facts.readings.by_revision.get(one) for one in (target.digest, status.live))
     if not isinstance(own, Value) or not isinstance(live, Value):
         return None
     share, said = round(100 * own.total / (own.total + live.total)), facts.release.status.weight.requests
