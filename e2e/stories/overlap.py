@@ -70,7 +70,7 @@ def _shared(text: str) -> str:
             data["helpdesk.yml"] = data["helpdesk.yml"].replace("answers|web", "answers|web|quotes|portal")
         if "prometheus.yml" in data:
             config = yaml.safe_load(data["prometheus.yml"])
-            [job] = config["scrape_configs"]
+            job = next(job for job in config["scrape_configs"] if job["job_name"] == "pods")
             job["relabel_configs"].append(
                 {"source_labels": ["__meta_kubernetes_pod_label_app"], "target_label": "scraped"}
             )

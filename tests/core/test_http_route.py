@@ -194,3 +194,18 @@ def test_a_service_twice_in_a_rule_is_noticed_only_where_the_rule_counts() -> No
     both["spec"]["rules"][0]["name"] = "ask"
     assert http_route.twice(both, BACKENDS)
     assert not http_route.twice(both, Backends("answers", "answers-canary", ("ask",)))
+
+
+def test_weights_that_a_tool_wrote_in_mid_canary_are_what_is_put_back() -> None:
+    backends = Backends("answers", "answers-canary")
+
+    def of(answers: int, files: int) -> Any:
+        named = {"answers": answers, "files": files}
+        return {"rules": [{"backendRefs": [{"name": name, "port": 80, "weight": w} for name, w in named.items()]}]}
+
+    route: Any = {"metadata": {"name": "shop", "namespace": "shop"}, "spec": of(80, 20)}
+    route = json_patch(route, http_route.moved(route, "answers", backends, 20))
+    route["spec"] = of(500, 500)
+    route = json_patch(route, http_route.moved(route, "answers", backends, 20))
+    route = json_patch(route, http_route.put_back(route, backends))
+    assert route["spec"] == of(500, 500)

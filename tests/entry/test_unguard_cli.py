@@ -9,9 +9,9 @@ import pytest
 from opsloop.core import http_route
 from opsloop.core.http_route import Backends
 from opsloop.entry.cli import commands
-from opsloop.errors import Conflict
+from opsloop.errors import Conflict, Forbidden
 from opsloop.names import CANARY
-from opsloop.shell.ports import DEPLOYMENTS, HTTPROUTES, PODS
+from opsloop.shell.ports import DEPLOYMENTS, HTTPROUTES, PODS, Resource
 from opsloop.simulator.fakes.cluster import FakeCluster, json_patch
 from tests.builders.objects import template
 from tests.shell.reconcile.test_guarded import BY_OTHERS, RUNS, guards, paused
@@ -126,3 +126,27 @@ def test_routes_of_rollouts_are_put_back_where_no_release_follows_them_or_by_for
     assert capsys.readouterr().out == f"HTTPRoute {NS}/gone is as it was found\n"
     assert run(cluster, "unguard", "--force") == 0
     assert weights("answers") == [3]
+
+
+def test_a_route_that_cannot_be_written_keeps_nothing_else_from_being_let_go(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    mine = {CANARY: "answers"}
+    canary = {
+        "kind": "Deployment",
+        "metadata": {"name": "answers-canary", "namespace": NS, "labels": mine},
+        "spec": {"selector": {"matchLabels": mine}, "template": template("shop:v4")},
+    }
+    cluster = FakeCluster(paused(), *RUNS, canary, moved_route("a-locked"), moved_route("b"))
+    real = cluster.json_patch
+
+    async def refused(resource: Resource, namespace: str, name: str, *rest: Any, **more: Any) -> Any:
+        if name == "a-locked":
+            raise Forbidden("the admission webhook denied the request")
+        return await real(resource, namespace, name, *rest, **more)
+
+    monkeypatch.setattr(cluster, "json_patch", refused)
+    assert run(cluster, "unguard", "--force", "--canaries") != 0
+    assert "the admission webhook denied the request" in capsys.readouterr().err
+    assert not deployment(cluster)["spec"].get("paused")
+    assert cluster.find(DEPLOYMENTS, NS, "answers-canary") is None

@@ -1,6 +1,7 @@
 """`opsloop drill` in fake time: a whole shift of a shop, and live put back wherever it breaks off."""
 
 import asyncio
+import copy
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import replace
@@ -17,7 +18,7 @@ from opsloop.shell.drill.putting_back import NotPutBack, put_back
 from opsloop.shell.drill.run import BrokeOff, Drill
 from opsloop.shell.ports import DEPLOYMENTS, RELEASES, RUNBOOKS
 from tests.builders.objects import template
-from tests.sim.shift import Shift, release_object, runbook_object
+from tests.sim.shift import Shift, release_object, runbook_object, seconds
 from tests.sim.shop import NS, Shop
 
 pytestmark = [pytest.mark.asyncio, pytest.mark.looptime]
@@ -99,7 +100,7 @@ async def test_without_a_case_the_drill_says_so_and_goes_on() -> None:
     await one.shift.operator.stop()
     assert one.shift.live == "v4"
     assert "RegressionCaptured is Unknown, NoExample" in one.drill.remarks[0]
-    assert "did not pass in that promotion" in one.drill.remarks[1]
+    assert "there is no EvalCase of this Incident" in one.drill.remarks[1]
 
 
 class Desk:
@@ -255,3 +256,84 @@ async def test_a_deployment_that_changed_since_the_plan_is_not_broken() -> None:
     await one.shift.operator.stop()
     assert one.shift.live == "v4"
     assert one.shift.shop.cluster.find(RELEASES, NS, "answers")["spec"]["version"] == "v1"  # type: ignore[index]
+
+
+def image_of(one: Played) -> str:
+    stored = one.shift.shop.cluster.find(DEPLOYMENTS, NS, "answers")
+    assert stored is not None
+    return str(stored["spec"]["template"]["spec"]["containers"][0]["image"])
+
+
+async def test_live_is_put_back_where_the_release_is_gone() -> None:
+    one = await played(deadline=timedelta(seconds=10))
+    one.shift.shop.errors["v2"] = 0.0
+    one.at["breaking off"] = lambda: one.shift.shop.cluster.remove(RELEASES, NS, "answers")
+    with pytest.raises(BrokeOff):
+        await one.drill.run()
+    await one.shift.operator.stop()
+    assert image_of(one) == "shop:v1"
+
+
+async def test_a_bad_template_that_admission_rewrote_is_known_as_the_drills_own() -> None:
+    one = await played(deadline=timedelta(seconds=10))
+    one.shift.shop.errors["v2"] = 0.0
+    real: Any = one.shift.shop.cluster.json_patch
+
+    async def mirrored(resource: Any, namespace: str, name: str, operations: Any, *rest: Any, **more: Any) -> Any:
+        sent = copy.deepcopy(list(operations))
+        for container in (
+            c for op in sent if op["path"] == "/spec/template" for c in op["value"]["spec"]["containers"]
+        ):
+            container["image"] = f"mirror/{container['image'].removeprefix('mirror/')}"
+        return await real(resource, namespace, name, sent, *rest, **more)
+
+    one.shift.shop.cluster.json_patch = mirrored  # type: ignore[method-assign, assignment]
+    with pytest.raises(BrokeOff):
+        await one.drill.run()
+    await one.shift.operator.stop()
+    assert image_of(one).endswith("shop:v1")
+
+
+async def test_stopped_while_the_break_is_under_way_at_the_api_server_live_is_put_back_after_it() -> None:
+    one = await played()
+    real: Any = one.shift.shop.cluster.json_patch
+    under_way: list[asyncio.Future[Any]] = []
+
+    async def slow(resource: Any, *rest: Any, **more: Any) -> Any:
+        if resource is not DEPLOYMENTS or under_way:
+            return await real(resource, *rest, **more)
+
+        async def server() -> Any:  # it does not see that the client is gone
+            await asyncio.sleep(2)
+            return await real(resource, *rest, **more)
+
+        under_way.append(asyncio.ensure_future(server()))
+        return await asyncio.shield(under_way[0])
+
+    one.shift.shop.cluster.json_patch = slow  # type: ignore[method-assign]
+    task = asyncio.ensure_future(one.drill.run())
+    await asyncio.sleep(0.5)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    await asyncio.wait(under_way)
+    assert image_of(one) == "shop:v1"
+    await one.shift.operator.stop()
+
+
+async def test_the_deadline_holds_while_the_intake_swallows_tickets() -> None:
+    tickets = tuple({**TICKET, "id": f"T-{n}"} for n in range(4))
+    one = await played(case=None, deadline=timedelta(seconds=30), tickets=tickets)
+    one.shift.shop.cluster.remove(RUNBOOKS, NS, "bad-release")
+
+    class Hole:
+        async def send(self, ticket: Any) -> None:
+            await seconds(one.shift, 15)
+            raise Unavailable("the intake does not answer: TimeoutError")
+
+    one.drill.desk = Hole()
+    began = one.shift.second
+    with pytest.raises(BrokeOff):
+        await one.drill.run()
+    assert one.shift.second - began <= 60
+    await one.shift.operator.stop()

@@ -8,9 +8,10 @@ import pytest
 from opsloop.api.incident import Incident
 from opsloop.core import conditions
 from opsloop.core.reported import Alert
+from opsloop.errors import Unavailable
 from opsloop.shell.ports import INCIDENTS, Object
 from tests.sim.operator import SETTINGS
-from tests.sim.shift import Shift, release_object, seconds
+from tests.sim.shift import Shift, release_object, runbook_object, seconds
 from tests.sim.shop import NS, Shop
 from tests.sim.test_runbook_steps import book, end_jobs, patches
 
@@ -114,4 +115,42 @@ async def test_of_two_runbooks_that_are_asked_at_the_same_moment_one_act_follows
     begun = [p for p in plays if p.started_at is not None]
     assert len(patches(shift)) == len(begun) <= 2, [(p.state, p.reason, p.message) for p in plays]
     assert all(p.state not in ("Requested", "Running") for p in plays)
+    await shift.operator.stop()
+
+
+async def test_a_step_for_unknown_causes_gives_way_to_the_runbook_for_the_cause_that_is_found() -> None:
+    shift = Shift(shop=Shop(release_object(), runbook_object()))
+    shift.shop.cluster.seed(named("stuck", RESTART, mode="approve"))
+    await shift.adopt()
+    shift.shop.errors["v1"] = 0.5
+    await shift.until("a restart is asked for", lambda: bool((one := shift.incident()) and one.status.plays), most=200)
+    shift.shop.errors["v1"], shift.shop.errors["v2"] = 0.3, 1.0
+    shift.shop.set_image("v2")
+    await shift.until("v1 is back", lambda: shift.live == "v1" and len(told(shift).status.plays) == 2, most=60)
+    asked, done = told(shift).status.plays
+    assert (asked.runbook, asked.state, asked.reason) == ("stuck", "Refused", "CauseFound")
+    assert (done.type, done.runbook) == ("rollback", "bad-release")
+    await shift.operator.stop()
+
+
+async def test_a_job_whose_delete_failed_when_the_alerts_ended_is_ended_all_the_same() -> None:
+    long = {**JOB, "job": {"image": "tools:1", "deadline": "100h"}, "timeout": "200h"}
+    shift = Shift(shop=Shop(without_slo(), named("stuck", long)))
+    await seconds(shift, 5)
+    alert(shift, "firing")
+    await shift.until("the Job is there", lambda: bool(shift.shop.cluster.written("create", "jobs")), most=90)
+    await seconds(shift, 5)
+    real: Any = shift.shop.cluster.delete
+    fails = [Unavailable("connection reset")]
+
+    async def delete(resource: Any, *rest: Any, **more: Any) -> Any:
+        if resource.plural == "jobs" and fails:
+            raise fails.pop()
+        return await real(resource, *rest, **more)
+
+    shift.shop.cluster.delete = delete  # type: ignore[method-assign]
+    alert(shift, "resolved")
+    await shift.until("it is mitigated", lambda: told(shift).status.phase in ("Mitigated", "Resolved"))
+    await seconds(shift, 60)
+    assert not fails and not shift.shop.objects("jobs")
     await shift.operator.stop()

@@ -109,6 +109,12 @@ def is_moved(route: Object, release: str) -> bool:
     return (meta.get("labels") or {}).get(CANARY) == release
 
 
+def marked_by_other(route: Object, release: str) -> str:
+    """The other Release whose rollout has moved weights of the route; empty where there is none."""
+    mark = (route["metadata"].get("labels") or {}).get(CANARY, "")
+    return mark if mark != release else ""
+
+
 def moved(route: Object, release: str, backends: Backends, weight: int, lower: bool = False) -> Operations:
     """The operations after which each rule gives the canary this share (1 to 99), with the marks; none where nothing differs.
 
@@ -124,7 +130,7 @@ def moved(route: Object, release: str, backends: Backends, weight: int, lower: b
     if not found:
         return []
     meta = route["metadata"]
-    if WEIGHTS_BEFORE not in (meta.get("annotations") or {}):
+    if WEIGHTS_BEFORE not in (meta.get("annotations") or {}) or all(split.canary is None for split in found):
         before = [
             [split.weights[0], None if split.canary is None else split.weights[1]]
             if split.stable is not None

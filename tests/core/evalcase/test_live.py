@@ -10,7 +10,7 @@ from opsloop.api.evalcase import EvalCaseStatus
 from opsloop.api.release import Release
 from opsloop.api.strategy import Evals
 from opsloop.core import conditions
-from opsloop.core.actions import AskLive, ForgetLive
+from opsloop.core.actions import AskAgain, AskLive, ForgetLive
 from opsloop.core.decision import Decision
 from opsloop.core.evalcase.decide import decide
 from opsloop.core.evalcase.expectation import Answer
@@ -105,7 +105,11 @@ def test_a_result(answers: list[Answer], changes: dict[str, Any], result: str, c
     decision = decide(asked(*answers, **changes), T0)
     assert isinstance(decision.status, EvalCaseStatus) and decision.status.live is not None
     assert (decision.status.live.result, told(decision)) == (result, condition)
-    assert decision.actions == (ForgetLive(NAME),)
+    assert decision.actions[0] == ForgetLive(NAME)
+    asked_again = [action for action in decision.actions[1:] if isinstance(action, AskAgain)]
+    assert decision.actions[1:] == tuple(asked_again) and bool(asked_again) is (
+        RIGHT in answers and WRONG in answers and not changes
+    )
     assert [e.reason for e in decision.events if e.reason == "FailsOnLive"] == (
         ["FailsOnLive"] if result == "Failed" else []
     )

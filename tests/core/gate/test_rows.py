@@ -98,6 +98,7 @@ def fired(*alerts: dict[str, str]) -> tuple[FiredAlert, ...]:
 
 
 FAILS: list[Any] = [
+    pytest.param(STORM, {"alerts": (), "active_alerts": (), "filings": filings(()), "incidents": tuple(incident(f"answers-{n}") for n in range(6)), "options": Options(min_alerts=0)}, "opened 6 incidents", id="six Incidents where no alert had to fire"),
     pytest.param(STORM, {"alerts": fired(*OURS[:9]), "options": Options(min_alerts=10)}, "9 distinct alerts", id="a drizzle is no storm"),
     pytest.param(STORM, {"alerts": (), "rules": ()}, "Prometheus has no alerting rule", id="the rules were removed"),
     pytest.param(STORM, {"alerts": ()}, "0 distinct alerts", id="nothing fired although Prometheus watched"),

@@ -143,6 +143,7 @@ def test_each_situation_says_how_it_stands(seen: IncidentFacts, said: tuple[str,
         pytest.param({"rollback": None, "plays": []}, (), EVALS, False, id="no good revision is known"),
         pytest.param({"comparison": {**BEGUN, "reason": "NoDifference", "startedAt": None}}, (), EVALS, False, id="it is over"),
         pytest.param({"comparison": FOUND}, (RECORDED,), EVALS, True, id="its pods may be left"),
+        pytest.param({"comparison": BEGUN, "phase": "Mitigating"}, (), EVALS, True, id="it burns again, and its pods are left"),
         pytest.param({"comparison": {**FOUND, "startedAt": None}}, (RECORDED,), EVALS, False, id="found, and cleared away"),
         pytest.param({"cause": {"kind": "unknown", "confidence": 0.9}}, (), EVALS, False, id="no revision is to blame"),
     ],
@@ -150,7 +151,24 @@ def test_each_situation_says_how_it_stands(seen: IncidentFacts, said: tuple[str,
 def test_its_facts_are_gathered_only_where_they_are_wanted(
     status: dict[str, Any], cases: tuple[EvalCase, ...], evals: Any, wanted: bool
 ) -> None:
-    item = burnt("Resolved", **{**ROLLED_BACK, **status})
+    more = dict(status)
+    item = burnt(more.pop("phase", "Resolved"), **{**ROLLED_BACK, **more})
     assert comparison.is_wanted(item, root(evals=evals), cases) is wanted
     assert comparison.is_wanted(item, None, cases) is False
-    assert comparison.is_wanted(item, release(), cases) is False
+    pods_left = item.status.comparison is not None and item.status.comparison.started_at is not None
+    assert comparison.is_wanted(item, release(), cases) is pods_left
+
+
+@pytest.mark.parametrize(
+    "status",
+    [
+        pytest.param({"phase": "Mitigating"}, id="it burns again"),
+        pytest.param({"cause": {"kind": "unknown", "confidence": 0.95}}, id="no revision is to blame any more"),
+    ],
+)
+def test_pods_of_a_comparison_that_nobody_wants_any_more_are_ended(status: dict[str, Any]) -> None:
+    more = dict(status)
+    item = burnt(more.pop("phase", "Resolved"), **{**ROLLED_BACK, "comparison": BEGUN, **more})
+    seen = facts(item, root(evals=EVALS), sli(0.5), comparison=replace(KNOWN, pods=pods()))
+    (stop,) = acts(seen, StopQuarantine)
+    assert len(stop.pods) == 3

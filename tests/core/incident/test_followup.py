@@ -220,7 +220,7 @@ def test_a_flaky_case_that_did_not_pass_says_so() -> None:
     flaky = case.model_copy(update={"status": case.status.model_copy(update={"steadiness": told})})
     status = after(learning(cases=(flaky,), promoted=promoted(cases=())))
     message = next(c.message for c in status.conditions if c.type == "LoopClosed")
-    assert message == f"the Incident's EvalCase did not pass in that promotion: {CASE} was set aside as flaky"
+    assert message == f"{CASE} did not pass in that promotion: {CASE} was set aside as flaky"
 
 
 @pytest.mark.parametrize(
@@ -241,3 +241,9 @@ def test_a_flaky_case_that_did_not_pass_says_so() -> None:
 )
 def test_reading_a_waiver(value: str, said: tuple[str, str] | None) -> None:
     assert Waiver.said(value) == said
+
+
+def test_whoever_has_a_long_name_may_waive() -> None:
+    who = f"system:serviceaccount:{'n' * 60}:{'s' * 60}"
+    waived = after(learning(ticket(), meta={"annotations": {"opsloop.dev/waive-regression": f"{who}: {WHY}"}}))
+    assert waived.waiver is not None and waived.waiver.by == who

@@ -10,7 +10,8 @@ import pytest
 from opsloop.api.history import MOST_FAILED_CASES, MOST_HISTORY, HistoryEntry
 from opsloop.api.release import CaseResult, ReleaseStatus, Revision, RollbackRecord, Target
 from opsloop.core.decision import Decision
-from opsloop.core.release import ReleaseBuilder, history
+from opsloop.core.release import ReleaseBuilder, canary, history
+from opsloop.core.release.history import _failed_cases
 from opsloop.names import COMMITTED
 from tests.builders.objects import V1, V2, V3, at, release, release_facts, template
 
@@ -164,3 +165,22 @@ def test_the_largest_history_leaves_room_for_the_rest_of_the_status() -> None:
         update={"history": [long] * MOST_HISTORY}
     )
     assert len(every.model_dump_json(by_alias=True)) < 256 * 1024
+
+
+def test_what_kept_a_version_is_the_case_that_failed_and_not_one_that_was_set_aside() -> None:
+    failed = CaseResult(case="a", must_pass=True, asked=1, canary_passed=0, canary_runs=1, live_passed=1, live_runs=1)
+    flaky = CaseResult(
+        case="b", must_pass=True, flaky=True, asked=20, canary_passed=19, canary_runs=20, live_passed=19, live_runs=20,
+        worse=1, better=1,
+    )  # fmt: skip
+    assert _failed_cases(target("Rejected", reason="EvalFailed", evals=[failed, flaky])) == ["a"]
+
+
+def test_a_case_that_is_set_aside_did_not_pass_in_a_promotion() -> None:
+    flaky = CaseResult(
+        case="b", must_pass=True, flaky=True, asked=20, canary_passed=20, canary_runs=20, live_passed=19, live_runs=20
+    )
+    promoting = target("Promoting", evals=[flaky])
+    builder = ReleaseBuilder(release_facts(release(version="v2", status=status())), status(target=promoting), at(100))
+    canary._finish(builder, promoting)
+    assert builder.status.promotion is not None and builder.status.promotion.cases == []

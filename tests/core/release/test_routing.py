@@ -1,5 +1,6 @@
 """What is decided on the weights of an HTTPRoute: one look at a time."""
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -8,6 +9,7 @@ from opsloop.core import http_route
 from opsloop.core.actions import DeleteCanary, EnsureCanary, EnsureCanaryService, SetGates, SetRoute
 from opsloop.core.facts import Beside, Refusal, ReleaseFacts, RouteFacts
 from opsloop.core.http_route import Backends
+from opsloop.shell.reconcile import routes
 from opsloop.simulator.fakes.cluster import json_patch
 from tests.builders.objects import V4, at, release
 from tests.builders.rollouts import (
@@ -178,3 +180,29 @@ def test_a_route_that_cannot_be_put_back_is_told() -> None:
 def test_a_route_that_is_back_is_forgotten() -> None:
     done = {"state": "Cancelled", "ended_at": at(99), "routed": 20}
     assert status_after(look(target=done, canary=None)).route == ""
+
+
+def of_both() -> Any:
+    """The route, on which the canary of Release pay has half of another rule."""
+    route = stored()
+    route["spec"]["rules"].append({"backendRefs": [{"name": "pay", "port": 80, "weight": 1}]})
+    return json_patch(route, http_route.moved(route, "pay", Backends("pay", "pay-canary"), 50))
+
+
+def test_a_route_that_another_releases_canary_has_is_waited_for() -> None:
+    assert condition_of(status_after(look("Dark", route=of_both())), "Held") == ("True", "RouteTaken")
+
+
+def test_what_another_release_has_moved_is_not_put_back() -> None:
+    action = SetRoute("answers", "shop", Backends("answers", "answers-canary"), 0, None, "")
+    assert routes._operations(of_both(), action) == []
+
+
+def test_a_canary_that_was_unready_for_one_look_is_not_told_as_lowered_by_somebody() -> None:
+    one = look(route=stored(20), target={"routed": 20, "reached_at": at(90), "served": 1})
+    assert one.canary is not None
+    pods = tuple(replace(pod, ready=False, containers_ready=False) for pod in one.canary.pods)
+    status = status_after(replace(one, canary=replace(one.canary, pods=pods)))
+    again = one.release.model_copy(update={"status": status})
+    back = replace(one, routes={"shop": RouteFacts("shop", stored())}, release=again)
+    assert condition_of(status_after(back), "Held")[1] != "WeightLower"

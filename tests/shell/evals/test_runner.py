@@ -5,7 +5,7 @@ import base64
 import json
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import replace
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
@@ -17,6 +17,7 @@ from opsloop.core.actions import AskAgain, AskLive, CompareQuarantine, ProbeQuar
 from opsloop.core.evalcase.gating import judge
 from opsloop.core.facts import LiveOutcome, ProbeReply
 from opsloop.errors import Forbidden, Unavailable
+from opsloop.shell.evals.comparing import compare
 from opsloop.shell.evals.jobs import Jobs
 from opsloop.shell.evals.runner import EvalRunner
 from opsloop.shell.ports import ObjectKey
@@ -775,3 +776,25 @@ async def test_where_no_pod_tells_it_is_said_why() -> None:
     await world.settled()
     taken = world.runner.taken("shop", "answers-1")
     assert taken is not None and (taken.requests, taken.remark) == (0, "/requests answers 404")
+
+
+async def test_a_pod_that_hangs_is_asked_each_request_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("opsloop.shell.evals.comparing.PAUSE", 0)
+    hung: list[str] = []
+
+    class Hangs:
+        threads = False
+
+        async def reply(self, ip: str, request: EvalRequest) -> ProbeReply:
+            if ip != "bad":
+                return ProbeReply(200, "{}")
+            hung.append(request.path)
+            return ProbeReply(0, "", "no reply", "ReplyTimedOut")
+
+    requests = tuple(EvalRequest(path=f"/{number}", port=80) for number in range(20))
+    act = CompareQuarantine(
+        incident="i", subject="s", release="r", attempt=1, requests=requests, cases=(),
+        good=(("g", "good"), ("h", "good2")), bad=("b", "bad"), live_selector={}, good_words=(), bad_words=(),
+    )  # fmt: skip
+    await compare(cast(Any, Hangs()), act, [])
+    assert len(hung) == len(set(hung)) == 20

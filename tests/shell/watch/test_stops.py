@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from datetime import timedelta
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
@@ -179,3 +179,25 @@ async def test_a_watch_that_hangs_delays_no_read_before_an_act(monkeypatch: pyte
         seed(cluster, "shop")
         await asyncio.sleep(61)
         assert seen.of("shop") is not None, "and without an act it is known within a minute"
+
+
+async def test_an_older_answer_does_not_replace_a_newer_one() -> None:
+    answers: list[asyncio.Future[list[Object]]] = []
+
+    class Reader:
+        async def list(self, resource: Resource, namespace: str, labels: object = None) -> list[Object]:
+            answers.append(asyncio.get_running_loop().create_future())
+            return await answers[-1]
+
+    stops = Stops(cast(Any, Reader()), cast(Any, None), "opsloop", (), timedelta(seconds=2), lambda: None)
+    older = asyncio.create_task(stops.stands("shop"))
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    newer = asyncio.create_task(stops.refresh())
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    answers[1].set_result([{"metadata": {"name": "now", "namespace": "opsloop"}, "spec": {"reason": "x"}}])
+    await newer
+    answers[0].set_result([])
+    await older
+    assert stops.of("shop") is not None

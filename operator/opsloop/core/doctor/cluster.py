@@ -191,8 +191,10 @@ def quota(found: Sequence[Object] | None, template: Object, pods: int) -> Row:
         return unseen("quota", "ResourceQuotas may not be listed")
     if not found:
         return Row("quota", "ok", "no ResourceQuota")
+    if not pods:
+        return Row("quota", "ok", "no canary pod is needed")
     needs = needs_of(template, pods)
-    short = []
+    short, unsaid = [], []
     for one in found:
         hard, used = ((one.get("status") or {}).get(part) or {} for part in ("hard", "used"))
         if (one.get("spec") or {}).get("scopes") or (one.get("spec") or {}).get("scopeSelector"):
@@ -202,7 +204,7 @@ def quota(found: Sequence[Object] | None, template: Object, pods: int) -> Row:
                 continue
             room = quantity(hard[resource]) - quantity(used.get(resource, "0"))
             if need is None:
-                short.append(f"{one['metadata']['name']} wants {resource} of each pod, and the template gives none")
+                unsaid.append(f"{one['metadata']['name']} wants {resource} of each pod, and the template gives none")
             elif need > room:
                 short.append(
                     f"{one['metadata']['name']} has {_plain(room)} {resource} left, {pods} canary pods need {_plain(need)}"
@@ -214,6 +216,9 @@ def quota(found: Sequence[Object] | None, template: Object, pods: int) -> Row:
             "; ".join(short),
             "raise the quota, or lower weights or strategy.canary.maxCanaryReplicas: a canary would wait for pods",
         )
+    if unsaid:
+        hint = "a LimitRange must give it to each pod, as it does where pods run already"
+        return Row("quota", "note", "; ".join(unsaid), hint)
     return Row("quota", "ok", f"room for {pods} more pods")
 
 

@@ -168,7 +168,7 @@ def _ask(builder: Builder, told: Steadiness, release: Release) -> None:
         builder.execute(ForgetLive(case.metadata.name, again=True))  # what is under way
         return
     missing, flaky = wanted(case, evals) - told.right - told.wrong, told.flaky_since is not None
-    if known.result == "NoAnswer" or not evals.steady_repeats or not (flaky or missing > 0):
+    if known.result == "NoAnswer" or not (flaky or missing > 0):
         return
     if told.asked_at is not None and builder.now < (due := told.asked_at + (AGAIN if flaky else UNANSWERED)):
         builder.look_again(due - builder.now)

@@ -40,13 +40,13 @@ NO_REQUESTS = "NoRequests"  # spec.evals.recorded names no requests that can be 
 def is_wanted(incident: Incident, release: Release | None, cases: Sequence[EvalCase]) -> bool:
     """True where its facts are to be gathered: no better way gives a case, or pods of it may be left."""
     status = incident.status
+    if release is not None and status.comparison is not None and status.comparison.started_at is not None:
+        return True
     if status.phase not in ("Mitigated", "Resolved") or status.merged_into or ways.pair_of(status) is None:
         return False
     if status.cause is None or status.cause.kind != "bad_release" or release is None or release.spec.evals is None:
         return False
     own, asked = ways.of_incident(cases, incident.metadata.name), status.comparison
-    if asked is not None and asked.started_at is not None:
-        return True
     return (
         not _is_over(asked, own)
         and all(ways.is_spent(c) for c in own)
@@ -250,6 +250,12 @@ def _candidate(
     origin = Origin(kind="regression", incident=incident, by=by, source=f"recorded {asked}"[:253])
     spec = ways.regression(release, found.request, found.expect, pair, origin)
     return ways.Candidate(way, capture.case_name(incident, way), spec, source)
+
+
+def give_up(decision: IncidentBuilder) -> None:
+    """Ends an attempt whose Incident burns again, was merged, or blames no revision any more: no pod of it may stay."""
+    if decision.facts.comparison is not None:
+        _end(decision, decision.facts.comparison)
 
 
 def _failed(decision: IncidentBuilder, facts: ComparisonFacts, reason: str, cause: str) -> None:

@@ -30,7 +30,10 @@ LOOP_CLOSED = "LoopClosed"  # promoted, and this Incident's case ran and passed 
 def learn(decision: IncidentBuilder) -> None:
     """Captures the regression case, follows its proof and the fix; only where a revision is to blame."""
     status, facts = decision.status, decision.facts
-    if status.burn is None or status.cause is None or status.cause.kind != "bad_release":
+    blamed = status.burn is not None and status.cause is not None and status.cause.kind == "bad_release"
+    if not blamed or status.merged_into or proof_pair(facts, status) is None:
+        comparison.give_up(decision)
+    if not blamed:
         return
     _capture(decision)
     _follow_proof(decision, waivers.record(decision))
@@ -150,7 +153,12 @@ def _close(decision: IncidentBuilder, fix: Fix) -> None:
     else:
         case = _case(decision.facts, decision.status.eval_case)
         aside = f": {case.metadata.name} was set aside as flaky" if case is not None and case.is_flaky else ""
-        text = f"the Incident's EvalCase did not pass in that promotion{aside}"
+        named = decision.status.eval_case
+        text = (
+            f"{named} did not pass in that promotion{aside}"
+            if named
+            else "there is no EvalCase of this Incident, so none ran in that promotion"
+        )
         decision.condition("LoopClosed", False, CASE_DID_NOT_RUN, text)
 
 

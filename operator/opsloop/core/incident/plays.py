@@ -41,6 +41,8 @@ PAGES_NOBODY = "PagesNobody"  # its severity pages nobody, so no Runbook acts: i
 LEFT_TO_A_PERSON = "LeftToAPerson"  # no SLI shows the harm, no revision is to blame, no Runbook that fits names that
 CAUSE_OPEN = "CauseOpen"  # the Runbook is for unknown causes, and the cause may still be found: it begins a minute after the harm
 
+CAUSE_FOUND = "CauseFound"  # the step was for unknown causes and had not begun: another Runbook is for what was found
+
 MOST_FREEZES = 8  # of status.freezes
 LOOK_SOON = timedelta(seconds=5)
 
@@ -66,6 +68,9 @@ def play(decision: IncidentBuilder, topology: Topology) -> None:
         return
     if current is not None and current.state == "Requested" and facts.stop is not None:
         end(decision, current, Ending("Refused", STOPPED, facts.stop.sentence))
+    elif current is not None and current.state == "Requested" and (better := _made_for_it(facts, status, current)):
+        text = f"the cause is {choice.cause_of(status)} by now, and Runbook {better.metadata.name} is for that"
+        end(decision, current, Ending("Refused", CAUSE_FOUND, text))
     elif current is not None and current.state == "Requested":
         _answer(decision, current)
     elif current is not None and current.state == "Running":
@@ -74,6 +79,16 @@ def play(decision: IncidentBuilder, topology: Topology) -> None:
         decision.look_again(timedelta(seconds=30))  # the longer windows still hold the harm
     elif not is_contested(status) and not stays_with_a_person(facts, status):
         _ask_for_next(decision, topology)
+
+
+def _made_for_it(facts: IncidentFacts, status: IncidentStatus, current: Play) -> Runbook | None:
+    """The Runbook for the cause that was found after a step for unknown causes was asked for; None where that goes on."""
+    book = runbook_of(facts, current)
+    if book is None or choice.cause_of(status) == "unknown" or "unknown" not in book.spec.match.causes:
+        return None
+    if not choice.misfit(facts, status, book):
+        return None
+    return choice.matching(facts, status)
 
 
 def is_harm_gone(facts: IncidentFacts, status: IncidentStatus, last: Play) -> bool:

@@ -17,6 +17,8 @@ def sample(decision: IncidentBuilder) -> None:
     evals = root.release.spec.evals if root else None
     if root is None or evals is None or evals.recorded is None or not evals.recorded.path:
         return
+    if status.sampled is not None and status.sampled.requests and facts.taken is not None and facts.taken.requests:
+        decision.execute(StoreRequests(requests_name(facts.incident.metadata.name), facts.taken.text))  # not stored yet
     if status.sampled is not None or status.burn is None:
         return
     if facts.taken is not None:

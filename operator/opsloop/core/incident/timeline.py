@@ -12,7 +12,7 @@ MOST_ENTRIES = 200
 MOST_EVIDENCE = 10
 MOST_MOVES = 40  # entries about alerts that came or left
 MOST_REASONS = 3
-LONGEST_KEY, LONGEST_MESSAGE = 128, 1000
+LONGEST_KEY, LONGEST_ACTOR, LONGEST_MESSAGE = 128, 128, 1000
 # Types of entries that are added at a transition of the Incident. All others are derived from the facts at every decision,
 # so that a folded one would come back with the next decision.
 TRANSITIONS = ("Relapse", "Mitigated", "Resolved", "Reopened", "Escalated", "Assigned")

@@ -35,7 +35,14 @@ def record(decision: IncidentBuilder) -> bool:
         waiver = Waiver(by=said[0], why=said[1], at=decision.now)
         decision.set(waiver=waiver)
         text = f"no EvalCase is to guard against this fault: {waiver.why}"
-        timeline.record(decision, f"waived-{decision.now.timestamp():.0f}", decision.now, "Waived", text, waiver.by)
+        timeline.record(
+            decision,
+            f"waived-{decision.now.timestamp():.0f}",
+            decision.now,
+            "Waived",
+            text,
+            waiver.by[: timeline.LONGEST_ACTOR],
+        )
         decision.event(WAIVED, f"waived by {waiver.by}: {waiver.why}", "Warning")
     return True
 

@@ -5,6 +5,7 @@ from datetime import datetime, timedelta
 
 from opsloop.api.incident import Play
 from opsloop.api.release import ActRecord, RollbackRecord
+from opsloop.core import conditions
 from opsloop.core.conditions import ROLLBACK_UNSAFE
 from opsloop.core.facts import IncidentFacts
 from opsloop.core.incident import errands, timeline
@@ -134,7 +135,9 @@ def end_with_harm(decision: IncidentBuilder, reason: str, text: str) -> None:
     if current is not None and current.state == "Running":
         current = _with_effect(decision, current)
         errands.tell_log(decision, current)
-        errands.end_with(decision, current)
+        if errands.end_with(decision, current):  # it runs until its Job is gone: `withdraw` ends it
+            decision.look_again(errands.LOOK)
+            return
         end(decision, current, credited(facts, decision.status, current, (reason, text)))
     elif current is not None and current.state == "Requested":
         end(decision, current, Ending("Refused", reason, f"not needed: {text}, before it was granted"))
@@ -147,7 +150,7 @@ def withdraw(decision: IncidentBuilder) -> None:
     """
     status = decision.status
     current = status.plays[-1] if status.plays else None
-    if current is None or status.phase != "Resolved":
+    if current is None or status.phase not in ("Mitigated", "Resolved"):
         return
     text = f"the Incident was merged into {status.merged_into}" if status.merged_into else "the Incident is over"
     if current.state == "Requested":
@@ -157,11 +160,11 @@ def withdraw(decision: IncidentBuilder) -> None:
             decision.look_again(errands.LOOK)
             return
         errands.tell_log(decision, current)
-        end(
-            decision,
-            current,
-            Ending("NotProven", ENDED_WITH_INCIDENT, f"{text}, and its {current.type} was ended with it"),
-        )
+        ending = Ending("NotProven", ENDED_WITH_INCIDENT, f"{text}, and its {current.type} was ended with it")
+        back = conditions.get(status.conditions, "Mitigated")
+        if back is not None and back.status == "True" and not status.merged_into:
+            ending = credited(decision.facts, status, current, (back.reason, back.message))
+        end(decision, current, ending)
 
 
 def ended(play: Play, state: str, reason: str, now: datetime, message: str | None = None) -> Play:

@@ -19,6 +19,7 @@ from typing import Any
 
 from opsloop.api.eval_expect import EvalExpect, HeaderCheck, JsonCheck
 from opsloop.core.facts import ProbeReply
+from opsloop.core.recorded import redact
 
 MOST_CHECKS = 5  # values in one expectation: each may change for a good reason some day
 MOST_LEAVES = 400  # values of a document that are looked at
@@ -81,6 +82,8 @@ def _in_content(status: int, good: Sequence[Told], bad: Sequence[Told]) -> Diffe
             continue
         elif isinstance(value, str) and (_ITSELF in value or len(value) > LONGEST_VALUE):
             left_out.append(name)
+        elif any(isinstance(told, str) and redact.is_secret(name, told) for told in (value, other)):
+            left_out.append(name)  # nobody may read a credential in an EvalCase, a timeline or an Event
         elif isinstance(value, str):
             found.append((name, value))
     if found:
@@ -167,7 +170,11 @@ def _line(good: Sequence[Told], bad: Sequence[Told]) -> str | None:
     own = [_lines(t) for t in good]
     theirs = {line for t in bad for line in _lines(t)}
     shared = set.intersection(*map(set, own))
-    fits = (line for line in own[0] if line in shared and line not in theirs and _ITSELF not in line)
+    fits = (
+        line
+        for line in own[0]
+        if line in shared and line not in theirs and _ITSELF not in line and not redact.is_secret("", line)
+    )
     return next((line for line in fits if SHORTEST_LINE <= len(line) <= LONGEST_LINE), None)
 
 

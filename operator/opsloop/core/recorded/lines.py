@@ -18,9 +18,10 @@ METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
 LONGEST_PATH, LONGEST_BODY = 2048, 16384  # of the request of an EvalCase
 LONGEST_LINE = 64 * 1024
 
-_QUOTED = re.compile(r'"((?:[^"\\]|\\.)*)"(?:\s+([1-5][0-9]{2})\b)?')
+# Each begins where the one before ended, and one that is not closed goes to the end: so both take a time that is linear in the line
+_QUOTED = re.compile(r'"((?:[^"\\]|\\.)*+)(?:(")(?:\s+([1-5][0-9]{2})\b)?|\\?\Z)', re.DOTALL)
 _REQUEST = re.compile(r"^([A-Z]{3,10}) (\S+)(?: HTTP/[0-9.]+)?$")
-_LOGFMT = re.compile(r'([A-Za-z_][\w.-]*)=(?:"((?:[^"\\]|\\.)*)"|(\S*))')
+_LOGFMT = re.compile(r'(?<![\w.-])([A-Za-z_][\w.-]*+)=(?:"((?:[^"\\]|\\.)*+)"|(\S*+))')
 _ESCAPED = re.compile(r"\\x([0-9A-Fa-f]{2})")  # how nginx and Apache write what is no plain letter
 
 
@@ -118,9 +119,9 @@ def _json(text: str) -> Any:
 def _of_quoted(text: str) -> Seen | None:
     """The first request in quotation marks, in an access log of any order; None where there is none."""
     for match in _QUOTED.finditer(text):
-        request = _REQUEST.match(match[1])
+        request = _REQUEST.match(match[1]) if match[2] else None
         if request:
-            status = int(match[2]) if match[2] else None
+            status = int(match[3]) if match[3] else None
             return _seen(request[1], request[2], "access log line", status)
     if re.search(r'\] "-" [0-9]{3} ', text):
         raise Invalid('the line says "-" for the request: the client sent none, so there is nothing to repeat')
@@ -199,7 +200,14 @@ def _seen(
     """Redacted, and checked against what an EvalCase may ask."""
     if method not in METHODS:
         raise Invalid(f"the request's method is {method}: an EvalCase can ask {', '.join(METHODS)}")
-    path, gone = redact.target(_path(target))
+    target = _path(target)
+    for what, value, most in (
+        ("path", target, LONGEST_PATH),
+        ("body", body, LONGEST_BODY),
+    ):  # first: what follows takes time
+        if len(value) > most:
+            raise Invalid(f"the request's {what} has {len(value)} characters; an EvalCase takes {most}")
+    path, gone = redact.target(target)
     kept, headers_gone = redact.headers(headers or {})
     text, body_gone = redact.body(body) if body else ("", [])
     if len(path) > LONGEST_PATH:

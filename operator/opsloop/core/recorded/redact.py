@@ -11,6 +11,7 @@ from typing import Any
 from urllib.parse import parse_qsl, quote, urlencode
 
 INSTEAD = "redacted"
+LONGEST_HEADER = 1024  # of an EvalCase
 KEPT_HEADERS = frozenset({"accept", "accept-language", "content-type"})
 
 _WORDS = re.compile(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])|[0-9]+")
@@ -19,8 +20,16 @@ _SECRET_WORDS = {
     "signature", "sig", "session", "sessionid", "sid", "jwt", "credential", "credentials", "otp", "pin", "apikey",
     "accesskey", "key", "bearer", "cookie", "csrf", "xsrf", "nonce",
 }  # fmt: skip
+_SECRET_ENDS = (
+    "token", "secret", "password", "passwd", "passcode", "signature", "sessionid", "sessid", "apikey", "accesskey", "privatekey", "jwt",
+)  # fmt: skip
+_NESTED = re.compile(r"(?:^|[?&;#])([^=&;?#]+)=")  # parameters within a value, and those that ; divides
+_MATRIX = re.compile(r";([^=;/]+)=([^;/]+)")
+_FIELD = re.compile(
+    r'"((?:[^"\\]|\\.)*+)(?:(")(\s*:\s*)("(?:[^"\\]|\\.)*+(?:"|\\?\Z)|[^\s,"{}\[\]]+))?+(?:"|\\?\Z)?', re.DOTALL
+)
 _SECRET_VALUES = re.compile(
-    r"eyJ[\w-]{8,}\.[\w-]+\.?[\w-]*"  # a JSON Web Token
+    r"(?<![A-Za-z0-9])eyJ[\w-]{8,}+\.[\w-]++\.?[\w-]*+"  # a JSON Web Token
     r"|(?i:bearer|basic)(?: |%20|\+)[\w.~+/=-]{8,}"
     r"|\b(?:AKIA|ASIA)[A-Z0-9]{16}\b|\bgh[opsu]_\w{20,}|\bxox[abp]-[\w-]{10,}|\bsk-[\w-]{16,}"
 )
@@ -29,18 +38,21 @@ _SECRET_VALUES = re.compile(
 def is_secret_name(name: str) -> bool:
     """True for a name of a parameter or field that holds a credential by its name: `api_key`, `X-Amz-Signature`, `accessToken`."""
     words = [word.lower() for word in _WORDS.findall(name)]
-    return any(word in _SECRET_WORDS for word in words)
+    return any(word in _SECRET_WORDS or word.endswith(_SECRET_ENDS) for word in words)
 
 
 def target(path: str) -> tuple[str, list[str]]:
     """(path and query without credentials, names of what was replaced). A parameter stays, with another value."""
     where, mark, query = path.partition("?")
+    matrix = [name for name, _ in _MATRIX.findall(where) if is_secret_name(name)]
+    where = _MATRIX.sub(lambda m: f";{m[1]}={INSTEAD}" if is_secret_name(m[1]) else m[0], where)
     cleaned, found = _SECRET_VALUES.subn(INSTEAD, where)
+    found += len(matrix)
     gone = ["a part of the path"] if found else []
     if not mark:
         return cleaned, gone
     pairs = parse_qsl(query, keep_blank_values=True)
-    secret = [name for name, value in pairs if value and (is_secret_name(name) or _SECRET_VALUES.search(value))]
+    secret = [name for name, value in pairs if value and is_secret(name, value)]
     if not secret:
         return f"{cleaned}?{query}", gone
     kept = [(name, INSTEAD if name in secret else value) for name, value in pairs]
@@ -50,9 +62,20 @@ def target(path: str) -> tuple[str, list[str]]:
     ]
 
 
+def is_secret(name: str, value: str) -> bool:
+    """True where a value is a credential, by the name that it has or by its own form."""
+    return (
+        is_secret_name(name) or bool(_SECRET_VALUES.search(value)) or any(map(is_secret_name, _NESTED.findall(value)))
+    )
+
+
 def headers(given: Mapping[str, str]) -> tuple[dict[str, str], list[str]]:
     """(headers that say what was asked for, names of those that were left out)."""
-    kept = {n: v for n, v in given.items() if n.lower() in KEPT_HEADERS and not _SECRET_VALUES.search(v)}
+    kept = {
+        n: v
+        for n, v in given.items()
+        if n.lower() in KEPT_HEADERS and len(v) <= LONGEST_HEADER and not _SECRET_VALUES.search(v)
+    }
     return kept, [f"header {name}" for name in given if name not in kept]
 
 
@@ -71,11 +94,19 @@ def body(text: str) -> tuple[str, list[str]]:
 
 
 def _plain(text: str) -> tuple[str, list[str]]:
-    if re.fullmatch(r"[\w.~%+*-]+=[^\s&=]*(&[\w.~%+*-]+=[^\s&=]*)*", text):
-        cleaned, gone = target(f"?{text}")
+    if re.fullmatch(r"[^\s=&\"{<]+=[^\s&]*(&[^\s=&]+=[^\s&]*)*", text.strip()):
+        cleaned, gone = target(f"?{text.strip()}")
         return cleaned[1:], [name.replace("query parameter", "field") for name in gone]
-    text, found = _SECRET_VALUES.subn(INSTEAD, text)
-    return text, ["a value of the body"] if found else []
+    gone = list[str]()  # of JSON that was cut
+
+    def without(field: re.Match[str]) -> str:
+        if not field[4] or not is_secret_name(field[1]):
+            return field[0]
+        gone.append(f"field {field[1]}")
+        return f'"{field[1]}"{field[3]}"{INSTEAD}"'
+
+    text, found = _SECRET_VALUES.subn(INSTEAD, _FIELD.sub(without, text))
+    return text, [*dict.fromkeys(gone), *(["a value of the body"] if found else [])]
 
 
 def _within(value: Any, gone: list[str]) -> Any:

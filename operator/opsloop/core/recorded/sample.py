@@ -32,9 +32,16 @@ def sample(texts: Iterable[str], methods: Collection[str]) -> Sample:
         counts[key] = counts.get(key, 0) + 1
         if key not in first or (one.is_bad and not first[key].is_bad):
             first[key] = one
-    fitting = [key for key in first if first[key].method in methods and not first[key].is_altered]
+    fitting = [
+        key for key in first if first[key].method in methods and not first[key].is_altered and not _unfit(first[key])
+    ]
     chosen = sorted(fitting, key=lambda key: (not first[key].is_bad, -counts[key] if first[key].is_bad else 0))[:MOST]
     return Sample(tuple(first[key] for key in chosen), _remark(len(chosen), len(first), len(fitting), unread, methods))
+
+
+def _unfit(one: Seen) -> bool:
+    """True for a body that an EvalCase has no method for."""
+    return bool(one.body) and one.method in ("GET", "HEAD")
 
 
 def as_lines(requests: Iterable[Seen]) -> str:

@@ -11,7 +11,18 @@ from opsloop.core import conditions
 from opsloop.core.actions import SetTemplate
 from opsloop.core.evalcase import gating, merging
 from opsloop.core.facts import WorkloadFacts
-from opsloop.core.release import ReleaseBuilder, alone, commands, played, revisions, routing, spared, stopped, weights
+from opsloop.core.release import (
+    ReleaseBuilder,
+    alone,
+    commands,
+    played,
+    revisions,
+    route_back,
+    routing,
+    spared,
+    stopped,
+    weights,
+)
 from opsloop.core.release.admission import ADMISSION_CHANGED, without_effect
 from opsloop.core.release.analysis import (
     UNDECIDABLE,
@@ -104,6 +115,9 @@ def advance(builder: ReleaseBuilder, workload: WorkloadFacts) -> None:
     if not take_images(builder, target):
         return
     rollout = measured(Rollout(builder.facts, builder.status, workload, target, builder.now))
+    if builder.status.route and not route_back.is_of(target, builder.status.route):
+        route_back.put_back(builder)  # of an earlier target, whose route could not be put back at its end
+        rollout = dataclasses.replace(rollout, status=builder.status)
     for surplus in (routing.surplus_on_route(rollout), surplus_in_traffic(rollout)):
         if surplus is not None:
             builder.safety(surplus)
@@ -269,6 +283,7 @@ REACHING: Mapping[str, tuple[Check, ...]] = {
         routing.traffic_changed,
         seen_while_dark,
         weight_unreachable,
+        routing.earlier_route,
         routing.route_hindered,
         *PODS,
     ),
@@ -366,6 +381,7 @@ def _stay(builder: ReleaseBuilder, target: Target, outcome: Stay) -> None:
             builder.event(FOLLOWED, f"{target.version}: {pods} canary pods now make weight {target.weight}")
         case Lower():
             mark_pods_ready(builder, True)
+            builder.set(target=target)
         case Progress(message, reason):
             if target.state != "Promoting":
                 mark_pods_ready(builder, True)
@@ -460,7 +476,9 @@ def _serves(builder: ReleaseBuilder, target: Target) -> None:
 
 def _finish(builder: ReleaseBuilder, target: Target) -> None:
     merged = merging.keepers(gating.selected_by(builder.facts.cases, builder.facts.release))
-    passed = merging.with_merged((r.case for r in target.evals if gating.on_canary(r) == "passed"), merged)[:200]
+    passed = merging.with_merged(
+        (r.case for r in target.evals if gating.on_canary(r) == "passed" and not r.flaky), merged
+    )[:200]
     final = {"state": "Promoted", "reason": "Promoted", "ended_at": builder.now, "weight": 100, "pods": 0}
     promotion = Promotion(digest=target.digest, version=target.version, at=builder.now, cases=passed)
     builder.set(target=target.model_copy(update=final), promotion=promotion)

@@ -59,7 +59,8 @@ def _failed_cases(target: Target) -> list[str]:
     """Names of the EvalCases that a target was rejected for; of those that are not must-pass the ones that the canary answered worse."""
     if (target.state, target.reason) != ("Rejected", EVAL_FAILED):
         return []
-    must = [r.case for r in target.evals if r.must_pass and gating.on_canary(r) == "failed"]
+    failed = [r for r in target.evals if r.must_pass and gating.on_canary(r) == "failed"]
+    must = [r.case for r in failed if not r.flaky] or [r.case for r in failed if r.worse > r.better]
     return (must or [r.case for r in target.evals if not r.must_pass and r.worse > r.better])[:MOST_FAILED_CASES]
 
 

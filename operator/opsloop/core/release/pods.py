@@ -22,6 +22,7 @@ from opsloop.core.release.outcome import (
 )
 from opsloop.core.release.rollout_state import refusal_of, trouble_of
 from opsloop.core.release.wanted import template_of
+from opsloop.core.selectors import serves
 
 # Named reasons
 PODS_FAILING = "PodsFailing"  # the canary's pods do not start
@@ -35,9 +36,14 @@ LOSSES = 2  # so many times in one step pods leave the traffic before it is a ho
 
 
 def pods_of_another_revision(rollout: Rollout) -> Outcome | None:
-    """ReplacePods while the canary Deployment still has the template of an earlier target."""
-    canary = rollout.facts.canary
-    return ReplacePods() if canary is not None and canary.digest != rollout.target.digest else None
+    """ReplacePods while the canary Deployment still has the template of an earlier target, or its labels: behind a route no
+    Service of live may select it, and without one they must."""
+    canary, selector = rollout.facts.canary, rollout.workload.selector
+    if canary is None:
+        return None
+    as_live = bool(selector and canary.labels) and serves(selector, canary.labels)
+    other = bool(selector and canary.labels) and as_live == (rollout.target.route is not None)
+    return ReplacePods() if canary.digest != rollout.target.digest or other else None
 
 
 def pods_missing(rollout: Rollout) -> Outcome | None:

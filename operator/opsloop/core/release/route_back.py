@@ -1,6 +1,8 @@
 """The HTTPRoute of a rollout is put back as it was found: at the end of each canary, before its gates close and its pods end."""
 
+from collections.abc import Mapping
 from datetime import timedelta
+from typing import Any
 
 from opsloop.api.release import Target
 from opsloop.api.strategy import HttpRoute
@@ -44,18 +46,30 @@ def put_back(builder: ReleaseBuilder) -> bool:
     facts, name, target = builder.facts, builder.status.route, builder.status.target
     if not name:
         return False
-    found = facts.routes.get(name)
+    found, own = facts.routes.get(name), target is not None and target.is_active and is_of(target, name)
     if found is None:
         builder.look_again(SOONEST_LOOK)  # recorded by this very pass; the next one sees the route
         return True
     route = target.route if target is not None and target.route is not None and target.route.name == name else None
     backends = backends_of(facts, route or HttpRoute(name=name))
-    if found.reason == ROUTE_MISSING or (found.stored is not None and not http_route.put_back(found.stored, backends)):
-        builder.set(route="")
+    if found.reason == ROUTE_MISSING or (found.stored is not None and _is_back(facts, found.stored, backends)):
+        if not own:  # else its weight is written again when its pods are back, and has to be put back again
+            builder.set(route="")
         return False
     builder.safety(SetRoute(facts.release.metadata.name, name, backends, 0, None, target.digest if target else ""))
     builder.look_again(SOONEST_LOOK)
     return True
+
+
+def is_of(target: Target, name: str) -> bool:
+    """True where the target's weights are on the route of this name."""
+    return target.route is not None and target.route.name == name
+
+
+def _is_back(facts: ReleaseFacts, stored: Mapping[str, Any], backends: Backends) -> bool:
+    """True where nothing of this Release's rollout is left on the route; what another Release's has moved is not its own."""
+    others = http_route.marked_by_other(stored, facts.release.metadata.name)
+    return bool(others) or not http_route.put_back(stored, backends)
 
 
 def still_sends(builder: ReleaseBuilder, target: Target) -> bool:

@@ -18,6 +18,7 @@ from opsloop.names import CANARY, RELEASE, canary_name
 
 # Named reasons
 ROUTE_FORBIDDEN = "RouteForbidden"  # opsloop may not read HTTPRoutes
+ROUTE_TAKEN = "RouteTaken"  # another Release's canary has weights on the HTTPRoute: one after the other
 RULE_MISSING = "RuleMissing"  # no rule of the HTTPRoute sends anything to the Service
 RULE_AMBIGUOUS = "RuleAmbiguous"  # a rule has the Service twice: whose weight is to be moved?
 SERVICE_MISSING = "ServiceMissing"  # the Service does not exist, or does not select the live pods
@@ -42,6 +43,9 @@ def hindered(facts: ReleaseFacts, workload: WorkloadFacts, route: HttpRoute) -> 
     )
     if found.stored is None:
         return Obstacle(found.reason, found.message or _missing(route.name))
+    if other := http_route.marked_by_other(found.stored, facts.release.metadata.name):
+        text = f"the canary of Release {other} has weights on HTTPRoute {route.name}; this one waits until it is over"
+        return Obstacle(ROUTE_TAKEN, text)
     if http_route.twice(found.stored, backends):
         text = f"a rule of HTTPRoute {route.name} has Service {backends.stable} in two backendRefs: make it one"
         return Obstacle(RULE_AMBIGUOUS, text)

@@ -17,7 +17,7 @@ from opsloop.core.release import commands
 from opsloop.core.release.outcome import Cancel, Hold, Lower, Outcome, Progress, Rollout
 from opsloop.core.release.pods import WEIGHT_LOWER
 from opsloop.core.release.rollout_state import WRITE_REFUSED, refusal_of
-from opsloop.core.release.route_back import asked, backends_of
+from opsloop.core.release.route_back import asked, backends_of, is_of
 from opsloop.core.release.route_ready import hindered
 from opsloop.core.release.target import TRAFFIC_CHANGED
 
@@ -33,6 +33,14 @@ def traffic_changed(rollout: Rollout) -> Outcome | None:
     if rollout.target.state == "Promoting" or rollout.target.route == asked(rollout.facts):
         return None
     return Cancel(TRAFFIC_CHANGED, "strategy.traffic or strategy.httpRoute changed; the canary starts again with it")
+
+
+def earlier_route(rollout: Rollout) -> Outcome | None:
+    """Hold while an earlier target's route is not put back: users of it would be sent to this target's pods."""
+    name = rollout.status.route
+    if not name or is_of(rollout.target, name):
+        return None
+    return Hold(WRITE_REFUSED, f"the weights of HTTPRoute {name} are not put back yet; it is tried again and again")
 
 
 def route_hindered(rollout: Rollout) -> Outcome | None:

@@ -6,7 +6,7 @@ from datetime import timedelta
 from opsloop.core.readings import Reading, Unknown, Value
 from opsloop.core.slo.tiers import budget_of
 
-LEAST_COVERED = 1 / 60  # of a window: two of the points at which coverage is measured
+LEAST_COVERED = 1 / 12  # of a window: coverage is measured in 120ths of it, so that a share of time is known to a tenth
 
 
 @dataclass(frozen=True, slots=True)

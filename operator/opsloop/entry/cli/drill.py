@@ -17,13 +17,14 @@ from opsloop.api.release import Release
 from opsloop.core.drill.order import Grounds, Order
 from opsloop.core.drill.plan import plan
 from opsloop.core.drill.refusals import refusals
+from opsloop.core.gate.report import INCONCLUSIVE
 from opsloop.core.release.revisions import images_of, version_of
 from opsloop.entry.cli import completion, gate
 from opsloop.entry.cli.acts import release_of
 from opsloop.entry.cli.found import found
 from opsloop.entry.cli.options import Commands, command, seconds
 from opsloop.entry.cli.out import ask, complain, say
-from opsloop.errors import Invalid
+from opsloop.errors import Invalid, OpsloopError
 from opsloop.shell.drill.look import bad_template, check_case, grounds
 from opsloop.shell.drill.putting_back import NotPutBack
 from opsloop.shell.drill.run import BrokeOff, Drill
@@ -95,7 +96,11 @@ async def drill(arguments: argparse.Namespace, cluster: Cluster) -> int:
         return code
     arguments.incident = incident
     tell(f"gate: opsloop gate -n {arguments.namespace} --incident {incident}")
-    return await gate.gate(arguments, cluster)
+    try:
+        return await gate.gate(arguments, cluster)
+    except OpsloopError as error:  # not 2, which says that nothing was written
+        complain(f"the drill was played, and the gate could not judge it: {error}")
+        return INCONCLUSIVE
 
 
 async def _run(one: Drill) -> tuple[int, str]:

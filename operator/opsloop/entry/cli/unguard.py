@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 
 from opsloop.api.meta import format_time
 from opsloop.entry.cli.out import complain, say
-from opsloop.errors import Conflict, NotFound
+from opsloop.errors import Conflict, NotFound, OpsloopError
 from opsloop.names import CANARY, FIELD_MANAGER, GATE
 from opsloop.shell.evidence.sources import Cluster
 from opsloop.shell.ports import DEPLOYMENTS, PODS, RELEASES, Object
@@ -29,9 +29,13 @@ async def unguard(arguments: argparse.Namespace, cluster: Cluster) -> int:
     while True:
         left, again = 0, False
         for namespace in arguments.namespace or [""]:
-            for route in await _routes(cluster, namespace, forced=arguments.force or arguments.canaries):
-                again, quiet_since = True, time.monotonic()
-                say(f"HTTPRoute {route} is as it was found")
+            try:
+                for route in await _routes(cluster, namespace, forced=arguments.force or arguments.canaries):
+                    again, quiet_since = True, time.monotonic()
+                    say(f"HTTPRoute {route} is as it was found")
+            except OpsloopError as error:  # it keeps nothing else from being let go
+                left += 1
+                complain(f"an HTTPRoute could not be put back: {error}")
             deployments = await cluster.list(DEPLOYMENTS, namespace)
             for canary in [d for d in deployments if arguments.canaries and _is_canary(d)]:
                 await _take_away(cluster, canary)

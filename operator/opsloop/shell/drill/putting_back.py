@@ -4,10 +4,12 @@ import copy
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Protocol
 
+from pydantic import ValidationError
+
 from opsloop.api.release import Release
 from opsloop.core.drill.order import Order, Template
 from opsloop.core.release.revisions import digest, images_of
-from opsloop.errors import Conflict, OpsloopError, Unavailable
+from opsloop.errors import Conflict, NotFound, OpsloopError, Unavailable
 from opsloop.shell.ports import DEPLOYMENTS, RELEASES, Object, Reader, Writer
 
 TRIES, PAUSE = 60, 1.0  # looks at an API server that does not answer, or while others write the same object
@@ -28,19 +30,22 @@ async def put_back(
 
     Raises NotPutBack with the command for a person.
     """
-    last: OpsloopError | None = None
-    for _ in range(TRIES):
-        try:
-            for step in (_spec_back, _template_back):
+    last: Exception | None = None
+    for step in (_template_back, _spec_back):  # users first; neither waits for the other
+        for number in range(TRIES):
+            try:
                 if told := await step(cluster, order):
                     say(told)
-            return
-        except (Conflict, Unavailable) as error:
-            last = error
-            await pause(PAUSE)
-        except OpsloopError as error:
-            last = error
-            break
+                break
+            except (Conflict, Unavailable) as error:
+                if number == TRIES - 1:
+                    last = error
+                await pause(PAUSE)
+            except (OpsloopError, ValidationError) as error:
+                last = error
+                break
+    if last is None:
+        return
     raise NotPutBack(
         f"live could not be put back ({last}); do it by hand, now:"
         f" kubectl -n {order.namespace} rollout undo deployment/{order.workload}"
@@ -49,7 +54,10 @@ async def put_back(
 
 async def _spec_back(cluster: Cluster, order: Order) -> str:
     """What was done; "" where the drill had not come to the fix."""
-    release = Release.model_validate(await cluster.get(RELEASES, order.namespace, order.release))
+    try:
+        release = Release.model_validate(await cluster.get(RELEASES, order.namespace, order.release))
+    except NotFound:
+        return ""  # nothing asks for the fix any more
     version, images = order.fix
     ours = (release.spec.version, release.spec.images) == (version, dict(images))
     target = release.status.target
@@ -91,10 +99,12 @@ def _is_ours(live: Template, bad: Template) -> bool:
     return digest(live) == digest(bad) or images_of(live) == images_of(bad)
 
 
-async def write_template(cluster: Cluster, order: Order, stored: Object, template: Template) -> None:
-    """The pod template, whole, where the Deployment is still as it was read. Raises Conflict where it is not."""
+async def write_template(cluster: Cluster, order: Order, stored: Object, template: Template) -> Template:
+    """The pod template, whole, where the Deployment is still as it was read; as it is stored. Raises Conflict where it is not."""
     operations = [
         {"op": "test", "path": "/metadata/resourceVersion", "value": stored["metadata"]["resourceVersion"]},
         {"op": "replace", "path": "/spec/template", "value": copy.deepcopy(dict(template))},
     ]
-    await cluster.json_patch(DEPLOYMENTS, order.namespace, order.workload, operations)
+    answer = await cluster.json_patch(DEPLOYMENTS, order.namespace, order.workload, operations)
+    found: Template = answer["spec"]["template"]
+    return found

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any, Protocol
 
@@ -87,7 +87,15 @@ class Drill:
         stored = await self.cluster.get(DEPLOYMENTS, order.namespace, order.workload)
         if digest(stored["spec"]["template"]) != digest(order.good):
             raise BrokeOff(f"somebody else has changed Deployment {order.workload} since the plan was made")
-        await putting_back.write_template(self.cluster, order, stored, order.bad)
+        writing = asyncio.ensure_future(putting_back.write_template(self.cluster, order, stored, order.bad))
+        try:
+            await asyncio.shield(writing)
+        except asyncio.CancelledError:  # a write under way arrives all the same: what is put back must come after it
+            await asyncio.wait({writing})
+            raise
+        finally:
+            if writing.done() and not writing.cancelled() and writing.exception() is None:
+                self.order = replace(order, bad=writing.result())  # as admission made it
 
     async def _mitigated(self) -> None:
         """Until live is good again; the deadline counts from the break, because users are harmed since then."""
@@ -101,9 +109,10 @@ class Drill:
         found = stages.opened(await self._incidents(), order.release, began)
         assert found is not None
         self.incident = found.metadata.name
-        await self._report()
-        known = (await self._release()).status.revisions
-        good = identity.identify(order.good, known, {}) or digest(order.good)
+        await self._report(ends)
+        release = await self._release()
+        stamps = release.spec.ignore_stamps
+        good = identity.identify(order.good, release.status.revisions, {}, stamps) or digest(order.good, stamps)
 
         async def mitigated() -> Seen:
             return stages.mitigated(await self._incident(), await self._release(), good)
@@ -115,11 +124,15 @@ class Drill:
 
         await self._until("resolve: the SLI stays back", self.clock.now() + order.patience, resolved)
 
-    async def _report(self) -> None:
+    async def _report(self, ends: datetime) -> None:
         """Users' tickets. One that cannot be sent is only remarked: the gate counts it as lost."""
         for ticket in self.order.tickets if self.desk else ():
             name = ticket.get("id") or ticket.get("subject")
+            if self.clock.now() >= ends:
+                self._remark(f"report: ticket {name} was not sent: the deadline came first")
+                continue
             for last in (False,) * (SENDS - 1) + (True,):
+                last = last or self.clock.now() >= ends
                 try:
                     assert self.desk is not None
                     await self.desk.send(ticket)

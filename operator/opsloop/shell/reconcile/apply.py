@@ -205,6 +205,7 @@ def _is_act(action: Action) -> bool:
         StartQuarantine,
         ProbeQuarantine,
         CompareQuarantine,
+        SampleRequests,
     )
     return isinstance(action, acts) or _sends_users(action) or _unpauses(action) or _moves_pods(action)
 

@@ -10,7 +10,7 @@ from opsloop.core.actions import DeleteCanaryService, EnsureCanaryService, SetRo
 from opsloop.core.facts import RouteFacts
 from opsloop.core.release.route_back import ROUTE_MISSING
 from opsloop.core.release.route_ready import ROUTE_FORBIDDEN
-from opsloop.errors import Conflict, Forbidden, Invalid, NotFound, OpsloopError
+from opsloop.errors import Conflict, Forbidden, Invalid, LeadershipLost, NotFound, OpsloopError
 from opsloop.names import CANARY
 from opsloop.shell.ports import HTTPROUTES, SERVICES, NamespacedName, Object, ObjectKey, Reader, Resource
 from opsloop.shell.reconcile import manifests
@@ -72,6 +72,10 @@ async def set_route(runtime: Runtime, namespace: str, action: SetRoute) -> None:
 
 
 def _operations(live: Object, action: SetRoute) -> list[dict[str, Any]]:
+    if other := http_route.marked_by_other(live, action.release):
+        if action.expect is None:
+            return []  # its own weights are not on it
+        raise Conflict(f"the canary of Release {other} has weights on HTTPRoute {action.route}")
     if action.weight == 0:
         return http_route.put_back(live, action.backends)
     if action.expect is not None and http_route.shares(live, action.backends) != action.expect:
@@ -103,12 +107,21 @@ async def let_go(
     except (NotFound, Forbidden) as error:
         log.debug("httproutes of %s: %s", namespace or "all namespaces", error)
         return []
-    done = []
+    done, failure = [], None
     for route in found:
         marked = (route["metadata"].get("labels") or {}).get(CANARY)
         if marked is not None and (route["metadata"]["namespace"], marked) not in keep:
-            await _put_back(reader, writer, route)
-            done.append(f"{route['metadata']['namespace']}/{route['metadata']['name']}")
+            name = f"{route['metadata']['namespace']}/{route['metadata']['name']}"
+            try:
+                await _put_back(reader, writer, route)
+                done.append(name)
+            except LeadershipLost:
+                raise
+            except OpsloopError as error:  # it keeps no other route from being put back
+                log.warning("httproute %s is not put back: %s", name, error)
+                failure = failure or error
+    if failure is not None:
+        raise failure
     return done
 
 

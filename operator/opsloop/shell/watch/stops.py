@@ -46,6 +46,7 @@ class Stops:
         self._watched: set[str] = set()  # places whose watch stands
         self._places = ("",) if not namespaces else tuple(dict.fromkeys((own, *namespaces)))
         self._read: dict[str, tuple[Stop, ...]] = {}  # place → its Stops, as last read
+        self._asked, self._newest = 0, dict[str, int]()  # lists that were asked for; place → of which one it is told
         self._failures: dict[str, str] = {}
 
     @property
@@ -108,6 +109,8 @@ class Stops:
             self._changed()
 
     async def _refresh(self, place: str) -> None:
+        self._asked += 1
+        number = self._asked
         try:
             async with asyncio.timeout(READ_SECONDS):
                 listed = await self._reader.list(STOPS, place)
@@ -120,7 +123,9 @@ class Stops:
             self._failures[place] = text
             return
         self._failures.pop(place, None)
-        self.put(place, listed)
+        if number >= self._newest.get(place, 0):  # an older answer that comes late knows less
+            self._newest[place] = number
+            self.put(place, listed)
 
     def put(self, place: str, listed: Sequence[Object]) -> None:
         """What was listed in a namespace, or with "" in all of them."""
