@@ -128,8 +128,9 @@ def test_routes_of_rollouts_are_put_back_where_no_release_follows_them_or_by_for
     assert weights("answers") == [3]
 
 
-def test_a_route_that_cannot_be_written_keeps_nothing_else_from_being_let_go(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+@pytest.mark.parametrize("locked", ["a-locked", "answers"])
+def test_what_cannot_be_written_keeps_nothing_else_from_being_let_go(
+    locked: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     mine = {CANARY: "answers"}
     canary = {
@@ -141,12 +142,12 @@ def test_a_route_that_cannot_be_written_keeps_nothing_else_from_being_let_go(
     real = cluster.json_patch
 
     async def refused(resource: Resource, namespace: str, name: str, *rest: Any, **more: Any) -> Any:
-        if name == "a-locked":
+        if name == locked:
             raise Forbidden("the admission webhook denied the request")
         return await real(resource, namespace, name, *rest, **more)
 
     monkeypatch.setattr(cluster, "json_patch", refused)
     assert run(cluster, "unguard", "--force", "--canaries") != 0
     assert "the admission webhook denied the request" in capsys.readouterr().err
-    assert not deployment(cluster)["spec"].get("paused")
+    assert bool(deployment(cluster)["spec"].get("paused")) is (locked == "answers")
     assert cluster.find(DEPLOYMENTS, NS, "answers-canary") is None

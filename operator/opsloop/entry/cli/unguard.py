@@ -38,17 +38,25 @@ async def unguard(arguments: argparse.Namespace, cluster: Cluster) -> int:
                 complain(f"an HTTPRoute could not be put back: {error}")
             deployments = await cluster.list(DEPLOYMENTS, namespace)
             for canary in [d for d in deployments if arguments.canaries and _is_canary(d)]:
-                await _take_away(cluster, canary)
-                quiet_since = time.monotonic()
+                try:
+                    await _take_away(cluster, canary)
+                    quiet_since = time.monotonic()
+                except OpsloopError as error:
+                    left += 1
+                    complain(f"{_name(canary)} could not be taken away: {error}")
             for deployment in [d for d in deployments if _is_paused(d)]:
                 if not arguments.force and (release := await _release_of(cluster, deployment)):
                     left += 1
                     complain(
                         f"{_name(deployment)} is guarded by Release {release}: set its spec.guard to false instead, or use --force"
                     )
-                else:
+                    continue
+                try:
                     again |= not await _let_go(cluster, deployment)
                     quiet_since = time.monotonic()
+                except OpsloopError as error:
+                    left += 1
+                    complain(f"{_name(deployment)} could not be unpaused: {error}")
         if not again and time.monotonic() - quiet_since >= arguments.quiet:
             return 2 if left else 0
         await asyncio.sleep(PAUSE)
