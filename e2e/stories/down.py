@@ -76,7 +76,7 @@ def _runs(shift: Shift, name: str, image: str) -> tuple[object, str]:
 
 def _at_rest(shift: Shift, name: str) -> tuple[object, str]:
     """The Release has seen it: no canary is on its way."""
-    release = shift.api.get("releases.opsloop.dev", shift.namespace, name) or {}
+    release = shift.api.get("releases", shift.namespace, name) or {}
     status = release.get("status", {})
     target = status.get("target") or {}
     over = target.get("state") not in ("Dark", "Stepping", "Promoting")

@@ -188,3 +188,20 @@ def test_alerts_of_a_service_without_a_release_explain_its_caller() -> None:
     catalog = incident("catalog-1", "alerts", FIRING, release="", severity="sev1")
     status, decision = look(None, catalog)
     assert (status.merged_into, calls(decision)) == ("catalog-1", 0)
+
+
+@pytest.mark.parametrize(
+    ("state", "called"),
+    [
+        pytest.param("Requested", 0, id="a step that is only asked for ends no wait"),
+        pytest.param("Refused", 0, id="nor one that was refused"),
+        pytest.param("Running", 1, id="one that runs does: people hear of what is done"),
+    ],
+)
+def test_the_call_waits_on_while_a_step_is_asked_for(state: str, called: int) -> None:
+    play = {"runbook": "bad-release", "type": "rollback", "step": 0, "state": state, "requestedAt": at(1).isoformat()}
+    own = incident("web-1", burn=BURN.dump(), phase="Open", detectedAt=at(0).isoformat(), plays=[play])
+    _, decision = look(
+        view("catalog"), incident("catalog-1", alerts={"count": 1, "firing": 1, "firstAt": at(-5).isoformat()}), own=own
+    )
+    assert calls(decision) == called

@@ -68,8 +68,10 @@ def _for_root(facts: IncidentFacts, status: IncidentStatus, topology: Topology, 
     root, detected = facts.root, status.detected_at
     if root is None or status.burn is None or detected is None:
         return None
-    if status.phase != "Open" or not merging.is_mergeable(status):
-        return None
+    if status.phase != "Open" or any(
+        play.type != "escalate" and play.state not in ("Requested", "Refused") for play in status.plays
+    ):
+        return None  # something is done for it: people hear of that. A step that is only asked for is not
     until = _since(facts, detected) + min(SCRAPES * root.readings.scrape, MOST_HELD)
     breach = breach_of(root, status.severity)
     if now >= until or breach is None:
