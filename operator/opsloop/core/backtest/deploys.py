@@ -11,12 +11,12 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from typing import Protocol
 
 from opsloop.api.release import Release, ReleaseStatus, Revision
 from opsloop.api.slo import Sli
 from opsloop.core.release.revisions import version_of
 from opsloop.core.slo import promql
+from opsloop.core.slo.counts import Points
 from opsloop.core.slo.pods import Scope, joined, matcher
 
 LABEL = "opsloop"
@@ -27,20 +27,6 @@ MOST_DEPLOYS = 200  # the latest ones are told
 MOST_REVISIONS = 50  # that a Release knows of
 GONE = timedelta(minutes=5)  # Prometheus shows a series for so long after its last sample
 _PLACED = r"([a-zA-Z_][a-zA-Z0-9_]*)\s*=~\s*(?:\"[^\"]*|'[^']*|`[^`]*)\{\{\s*NAME\s*\}\}"
-
-
-class Points(Protocol):
-    """One series of a range query's answer (`shell.ports.Series`)."""
-
-    @property
-    def labels(self) -> Mapping[str, str]:
-        """Label name → value."""
-        ...
-
-    @property
-    def points(self) -> Sequence[tuple[datetime, float]]:
-        """(time, number), oldest first."""
-        ...
 
 
 @dataclass(frozen=True, slots=True)
