@@ -32,6 +32,7 @@ from e2e.stories import (
     sabotage,
     shifts,
     traffic,
+    underload,
 )
 
 Story = Callable[[Client, str, int], None]
@@ -61,6 +62,7 @@ SOAK: dict[str, tuple[Story, int]] = {
 SOAK["drill-14"] = (drilled.drilled, 14)
 SOAK["learn-13"] = (learn.learn, 13)
 SOAK["shopdrill-1"] = (drilled.shop_drilled, 1)
+SOAK["underload-21"] = (underload.underload, 21)
 SOAK["kills-19"] = (accidents.kills, 19)
 
 

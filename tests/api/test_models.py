@@ -1,6 +1,7 @@
 """The models read and write objects without loss and ignore fields of a newer operator."""
 
 from datetime import UTC, datetime, timedelta, timezone
+from decimal import Decimal
 from typing import Any
 
 import pytest
@@ -11,7 +12,7 @@ from pydantic import ValidationError
 from opsloop.api.evalcase import EvalCase
 from opsloop.api.incident import Incident
 from opsloop.api.kinds import KINDS, Kind
-from opsloop.api.meta import Duration, Model, Time, format_duration, format_time, parse_duration
+from opsloop.api.meta import Duration, Model, Time, format_duration, format_time, parse_duration, quantity
 from opsloop.api.release import Release
 from opsloop.api.runbook import Runbook
 from opsloop.api.slo import Tier
@@ -162,3 +163,24 @@ def test_times_of_an_incident_are_read() -> None:
     incident = Incident.model_validate({"metadata": META, "spec": SMALLEST["Incident"]})
     assert incident.spec.signal.at == datetime(2026, 11, 23, 14, tzinfo=UTC)
     assert incident.status.phase == "Open"
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("100m", "0.1"),
+        ("2", "2"),
+        ("1.5Gi", "1610612736"),
+        ("3k", "3000"),
+        ("1e3", "1000"),
+        ("5M", "5000000"),
+        ("250u", "0.00025"),
+    ],
+)
+def test_a_quantity(text: str, expected: str) -> None:
+    assert quantity(text) == Decimal(expected)
+
+
+def test_no_quantity() -> None:
+    with pytest.raises(ValueError, match="is no quantity"):
+        quantity("much")

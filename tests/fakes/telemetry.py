@@ -6,7 +6,7 @@ replies to any other query only what it was told in `scripted`.
 
 import asyncio
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
@@ -56,6 +56,7 @@ class FakeTelemetry:
     refused: dict[str, OpsloopError] = field(default_factory=dict)
     slow: dict[str, float] = field(default_factory=dict)
     scripted: dict[str, Sequence[Sample | Series] | OpsloopError] = field(default_factory=dict)
+    others: Callable[[str, datetime], list[Sample]] | None = None  # answers queries that are none of opsloop's own
     instants: list[str] = field(default_factory=list)
     ranges: list[tuple[str, datetime, datetime, float]] = field(default_factory=list)
     moments: list[float] = field(default_factory=list)  # the loop's time of each instant query
@@ -79,6 +80,8 @@ class FakeTelemetry:
         if query in self.scripted:
             return [one for one in self._script(query) if isinstance(one, Sample)]
         assert at is not None, "opsloop always says of which second it asks"
+        if self.others is not None and not self.asked(query):
+            return self.others(query, at)
         numbers = [(part, self._number(part, at)) for part in self.asked(query)]
         return [Sample({"opsloop": part}, value, at) for part, value in numbers if value is not None]
 

@@ -2,16 +2,17 @@
 
 import json
 from collections import Counter
+from datetime import datetime
 from typing import Any
 
 import pytest
 
 from opsloop.core import conditions
 from opsloop.core.facts import ProbeReply
-from opsloop.shell.ports import EVALCASES
+from opsloop.shell.ports import EVALCASES, PODS, Sample
 from opsloop.simulator.fakes.prober import Asked
 from tests.sim.shift import Shift, seconds, story
-from tests.sim.shop import NS
+from tests.sim.shop import NS, version_of
 from tests.sim.test_evals import add_case, write_case
 
 pytestmark = [pytest.mark.asyncio, pytest.mark.looptime]
@@ -100,6 +101,83 @@ async def test_a_pod_that_never_answers_holds_the_version_and_is_no_failure(shif
     held = conditions.get(shift.release().status.conditions, "Held")
     assert held is not None and (held.status, held.reason) == ("True", "EvalsInconclusive")
     assert "no answer to busy (0 of 600: no answer (Unreachable): refused)" in held.message
+
+
+class Leak:
+    """Prometheus, to which pods of `versions` show a memory of 350Mi after a load, and all others 90Mi; `lost`: it shows none."""
+
+    def __init__(self, shift: Shift, *versions: str) -> None:
+        self.shift, self.versions, self.lost = shift, versions, False
+        shift.shop.telemetry.others = self
+
+    def __call__(self, query: str, at: datetime) -> list[Sample]:
+        assert "container_memory" in query and "{{" not in query
+        version = version_of(
+            self.shift.shop.cluster.find(PODS, NS, query.partition('pod="')[2].partition('"')[0]) or {}
+        )
+        size = (350 if version in self.versions else 90) * 2**20
+        return [] if self.lost else [Sample({}, size, at)]
+
+
+HUNGRY: dict[str, Any] = BUSY | {
+    "load": BUSY["load"]
+    | {
+        "measured": [
+            {
+                "name": "memory",
+                "query": 'max(max_over_time(container_memory_working_set_bytes{pod="{{pod}}"}[{{window}}]))',
+                "max": "200Mi",
+            }
+        ]
+    }
+}
+
+
+@story
+async def test_a_version_whose_memory_grows_under_load_serves_nobody_though_each_reply_is_right(shift: Shift) -> None:
+    Busy(shift)
+    Leak(shift, "v4")
+    write_case(shift, "hungry", HUNGRY)
+    shift.shop.ship("v4", evals={"port": 8080})
+    await shift.until("v4 is rejected", lambda: shift.target() == ("v4", "Rejected"), most=120)
+    target = shift.release().status.target
+    assert target is not None and target.reason == "EvalFailed" and "v4" not in shift.shop.served
+    assert "hungry failed: under load memory 350Mi of at most 200Mi; 600 of 600 replies good" in target.message
+
+
+@story
+async def test_memory_that_prometheus_does_not_tell_holds_the_version_until_it_does(shift: Shift) -> None:
+    Busy(shift)
+    leak = Leak(shift)
+    leak.lost = True
+    write_case(shift, "hungry", HUNGRY)
+    shift.shop.ship("v4", evals={"port": 8080})
+    await seconds(shift, 150)
+    held = conditions.get(shift.release().status.conditions, "Held")
+    assert held is not None and (held.status, held.reason) == ("True", "EvalsInconclusive")
+    assert "no answer to hungry (600 of 600: memory: no sample of pod" in held.message
+    leak.lost = False
+    await shift.until("v4 is promoted", lambda: shift.target() == ("v4", "Promoted"), most=240)
+    target = shift.release().status.target
+    assert target is not None and "under 20/s for 30s, and the pod within its bounds" in target.message
+
+
+@story
+async def test_a_leak_of_an_incident_is_proven_by_memory_in_quarantine(shift: Shift) -> None:
+    busy = Busy(shift)
+    Leak(shift, "v2")
+    await shift.mitigate()
+    incident = shift.incident()
+    assert incident is not None and incident.status.rollback is not None
+    rollback = incident.status.rollback
+    pair = {"bad": rollback.from_digest, "good": rollback.to_digest}
+    origin = {"kind": "regression", "incident": "answers-1"}
+    patient = {"expect": {"status": 200}, "minShare": 0.5}  # it is slow as well, which is not what this asks
+    write_case(shift, "answers-1-hungry", {**HUNGRY, **patient, "origin": origin, "proof": pair})
+    await shift.until("it is proven", lambda: told(shift, "answers-1-hungry", "Proven")[0] == "True", most=240)
+    message = told(shift, "answers-1-hungry", "Proven")[2]
+    assert "fails: under load memory 350Mi of at most 200Mi" in message and message.endswith("it passes")
+    assert busy.asked == {"v1": 600, "v2": 600}
 
 
 @story

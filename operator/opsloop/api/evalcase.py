@@ -7,7 +7,7 @@ from pydantic import ConfigDict, Field
 from opsloop.api.eval_expect import EvalExpect
 from opsloop.api.eval_request import EvalRequest
 from opsloop.api.history import MOST_CAUGHT, Caught
-from opsloop.api.meta import Condition, Duration, Model, ObjectModel, ObjectName, StatusModel, Time
+from opsloop.api.meta import Condition, Duration, Model, ObjectModel, ObjectName, StatusModel, Time, quantity
 from opsloop.api.schema import map_list, milliseconds, rules, says
 
 REGRESSION_HAS_ORIGIN = (
@@ -49,6 +49,17 @@ LOAD_UNDER_WAY = (
     "load.requestsPerSecond times request.timeoutSeconds must not exceed 200, the requests that may be under way at once; for"
     " example 50 with timeoutSeconds: 4",
 )
+OF_THE_POD = (
+    "self.contains('{{pod}}')",
+    'query must name the loaded pod by {{pod}}, for example container_memory_working_set_bytes{pod="{{pod}}"}',
+)
+OVER_THE_LOAD = (
+    "self.contains('[{{window}}]')",
+    "query must contain [{{window}}], so that no sample from before the load counts, for example"
+    ' max(max_over_time(container_memory_working_set_bytes{pod="{{pod}}"}[{{window}}]))',
+)
+Quantity = r"^[0-9]+(\.[0-9]+)?(m|k|M|G|T|Ki|Mi|Gi|Ti)?$"
+QUANTITY = says("a quantity is a number with or without a unit, for example 200Mi or 0.5")
 
 NO_SECRET_IN_HEADERS = (
     "self.origin.kind == 'regression' || !has(self.request.headers) || self.request.headers.all(name, !(name.lowerAscii() in"
@@ -104,6 +115,30 @@ class ProofPair(Model):
     )
 
 
+class Measured(Model):
+    """Number that Prometheus shows of the loaded pod, and its threshold."""
+
+    name: ObjectName = Field(description="What it is, such as memory, for messages.")
+    query: str = Field(
+        min_length=1,
+        max_length=2048,
+        description="PromQL expression that gives one number, read from the source that spec.slo.source of the Release names."
+        " {{pod}} is the name of the loaded pod, {{window}} the time since the load began.",
+        json_schema_extra=rules(OF_THE_POD, OVER_THE_LOAD),
+    )
+    max: str = Field(
+        max_length=24,
+        pattern=Quantity,
+        description="Largest accepted number, such as 200Mi or 0.5.",
+        json_schema_extra=QUANTITY,
+    )
+
+    @property
+    def most(self) -> float:
+        """The largest accepted number."""
+        return float(quantity(self.max))
+
+
 class Load(Model):
     """Load on one pod that serves nobody: the request is sent at this rate, whether or not earlier ones were answered."""
 
@@ -111,6 +146,13 @@ class Load(Model):
 
     requests_per_second: float = Field(ge=1, le=50, description="Requests that are begun each second; at most 50.")
     duration: Duration = Field(description="Time for which they are sent, from 1s to 1m.")
+    measured: list[Measured] = Field(
+        default_factory=list,
+        max_length=5,
+        description="What the loaded pod may not exceed, as Prometheus shows it, such as memory. Each needs samples from after the load;"
+        " without them the check has no answer.",
+        json_schema_extra=map_list("name"),
+    )
 
     @property
     def requests(self) -> int:

@@ -2,6 +2,7 @@
 
 import re
 from datetime import UTC, datetime, timedelta
+from decimal import Decimal, InvalidOperation
 from functools import lru_cache
 from typing import Annotated, Any, Literal
 
@@ -24,6 +25,25 @@ _DURATION = re.compile(r"(\d+)(ms|s|m|h|d|w)")
 # Digits are limited so that subtracting any duration from a present date stays within datetime's range.
 DURATION_PATTERN = r"^([0-9]{1,6}(ms|s|m)|[0-9]{1,5}h|[0-9]{1,4}d|[0-9]{1,3}w)+$"
 DURATION_SAYS = "a duration is a whole number and ms, s, m, h, d or w without blanks, for example 30s, 5m, 1h30m or 30d"
+
+
+_DECIMAL = {"": 1, "k": 10**3, "M": 10**6, "G": 10**9, "T": 10**12, "P": 10**15, "E": 10**18}
+_BINARY = {f"{letter}i": 2 ** (10 * n) for n, letter in enumerate("KMGTPE", start=1)}
+_SMALL = {"m": Decimal("0.001"), "u": Decimal("0.000001"), "n": Decimal("0.000000001")}
+
+
+def quantity(text: Any) -> Decimal:
+    """A quantity of Kubernetes: 100m, 1.5Gi, 2e3. Raises ValueError."""
+    plain = str(text)
+    factor: Decimal | int = 1
+    for unit, value in (*_BINARY.items(), *_SMALL.items(), *_DECIMAL.items()):
+        if unit and plain.endswith(unit):
+            plain, factor = plain[: -len(unit)], value
+            break
+    try:
+        return Decimal(plain) * factor
+    except InvalidOperation:
+        raise ValueError(f"{text!r} is no quantity") from None
 
 
 def parse_duration(text: Any) -> timedelta:

@@ -264,6 +264,11 @@ class CaseResult(Model):
         max_length=64,
         description="Load under which the canary was asked while dark, such as 20/s for 30s; empty for other cases.",
     )
+    pod: Literal["", "Passed", "Failed", "NoAnswer"] = Field(
+        default="",
+        description="How the loaded pod itself fared: Failed where a container ended, or what was measured is above its threshold;"
+        " NoAnswer where Prometheus did not tell; empty where nothing is measured.",
+    )
     message: str = Field(default="", max_length=512, description="Message of the first failure, if any.")
 
 

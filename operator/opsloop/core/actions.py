@@ -189,6 +189,7 @@ class RunEvals:
     repeats: int
     canary_ips: tuple[str, ...]
     live_selector: Mapping[str, str]
+    loaded: str = ""  # name of the pod at the first address, which gets what is sent under load
 
 
 @dataclass(frozen=True, slots=True)
@@ -412,6 +413,7 @@ class ProbeQuarantine:
     repeats: int = 1  # answers that the verdict rests on; a proof has three at least
     min_share: float = 1.0
     load: Load | None = None  # the rate at which it is sent instead
+    pod: str = ""  # its name, by which it is watched under load
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,6 +7,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 
 from opsloop.api.release import Release
+from opsloop.api.slo import DEFAULT_SOURCE
 from opsloop.core.correlation.method import Method
 from opsloop.core.incident.effect import Act, act_of
 from opsloop.core.intake import Received
@@ -14,6 +15,7 @@ from opsloop.core.readings import Verdict
 from opsloop.core.reported import HouseWords
 from opsloop.entry.settings import Settings
 from opsloop.shell.apart import Apart
+from opsloop.shell.evals.measuring import Meter, measured_by
 from opsloop.shell.evals.runner import EvalRunner
 from opsloop.shell.intake.arrivals import Arrivals
 from opsloop.shell.intake.experience_store import experience_store, taught_store
@@ -75,6 +77,7 @@ class Operator:
             self._stop_changed,
         )
         self.sources = {name: self._complete(name, one, ports.instruments) for name, one in ports.sources.items()}
+        meter = Meter(ports.reader, ports.clock, measured_by(self.sources, self._source_of))
         self.rules = RuleReader({name: source.rules for name, source in ports.sources.items()})
         self.runtime = Runtime(
             reader=ports.reader,
@@ -86,7 +89,7 @@ class Operator:
             inbox=InboxReader(ports.reader, ports.watcher, ports.clock, self.notices.tell),
             ledgers=LedgerStore(ports.reader, ports.writer, self.notices.tell, apart),
             apart=apart,
-            evals=EvalRunner(ports.reader, ports.prober, self.queue.enqueue, threads=threads),
+            evals=EvalRunner(ports.reader, ports.prober, self.queue.enqueue, meter, threads=threads),
             errands=Errands(
                 ports.reader, ports.writer, ports.logs, ports.caller, ports.clock, self.queue.enqueue, settings.webhooks
             ),
@@ -178,6 +181,11 @@ class Operator:
         await self.runtime.evals.close()
         await self.runtime.pages.close()
         await self.runtime.errands.close()
+
+    def _source_of(self, namespace: str, release: str) -> str:
+        """Name of the source that a Release's SLO is read from; the default one without an SLO."""
+        found = next((one for one in self.cache.releases(namespace) if one.metadata.name == release), None)
+        return found.spec.slo.source if found is not None and found.spec.slo is not None else DEFAULT_SOURCE
 
     def _complete(self, name: str, source: Source, instruments: Instruments) -> Source:
         """The source, counted, with what the settings say where it does not."""

@@ -67,6 +67,13 @@ def case(**changes: Any) -> Object:
     return at("EvalCase", **changes)
 
 
+def measured(**changes: Any) -> Object:
+    """A check under load with a measure; a change of None leaves the field out."""
+    whole = {"name": "memory", "query": 'max(max_over_time(rss{pod="{{pod}}"}[{{window}}]))', "max": "200Mi"}
+    one = {name: value for name, value in (whole | changes).items() if value is not None}
+    return case(mustPass=True, load={"requestsPerSecond": 20, "duration": "30s", "measured": [one]})
+
+
 def incident(**changes: Any) -> Object:
     return at("Incident", **changes)
 
@@ -287,6 +294,10 @@ EXPECTATIONS = [
     Mistake("a load in requests per minute", case(mustPass=True, load={"requestsPerSecond": 1200, "duration": "30s"}), "spec.load.requestsPerSecond", "should be less than or equal to 50"),
     Mistake("a load of half an hour", case(mustPass=True, load={"requestsPerSecond": 20, "duration": "30m"}), "load.duration", "between 1s and 1m, for example 30s"),
     Mistake("a load of which one request may fail", case(mustPass=True, minShare=0.99, load={"requestsPerSecond": 2, "duration": "10s"}), "load.requestsPerSecond", "for example 20 for 30s with minShare: 0.99"),
+    Mistake("memory of any pod", measured(query="max(rss[{{window}}])"), "load.measured[0].query", 'must name the loaded pod by {{pod}}'),
+    Mistake("memory of any time", measured(query='rss{pod="{{pod}}"}'), "load.measured[0].query", "must contain [{{window}}]"),
+    Mistake("a threshold in words", measured(max="200 MB"), "load.measured[0].max", "a quantity is a number with or without a unit"),
+    Mistake("memory without its threshold", measured(max=None), "load.measured[0].max", "Required value"),
     Mistake("a load that is no must", case(mustPass=False, load={"requestsPerSecond": 20, "duration": "30s"}), "load", "needs mustPass: true"),
     Mistake("a regression from nowhere", case(origin={"kind": "regression"}), "origin.incident", "must name the Incident that a regression case comes from"),
     Mistake("a regression without proof", case(proof=None), "proof", "must name the bad and the good revision"),

@@ -1,6 +1,5 @@
 """What the cluster's objects say to a Release."""
 
-from decimal import Decimal
 from typing import Any
 
 import pytest
@@ -153,27 +152,6 @@ def quota(hard: dict[str, str], used: dict[str, str], **spec: Any) -> dict[str, 
 )  # fmt: skip
 def test_quotas(found: Any, verdict: str, text: str) -> None:
     assert said(cluster.quota(found, POD, 4), verdict, text)
-
-
-@pytest.mark.parametrize(
-    ("text", "expected"),
-    [
-        ("100m", "0.1"),
-        ("2", "2"),
-        ("1.5Gi", "1610612736"),
-        ("3k", "3000"),
-        ("1e3", "1000"),
-        ("5M", "5000000"),
-        ("250u", "0.00025"),
-    ],
-)
-def test_a_quantity(text: str, expected: str) -> None:
-    assert cluster.quantity(text) == Decimal(expected)
-
-
-def test_no_quantity() -> None:
-    with pytest.raises(ValueError, match="is no quantity"):
-        cluster.quantity("much")
 
 
 @pytest.mark.parametrize(

@@ -77,7 +77,7 @@ def test_a_ready_pod_is_asked_what_the_case_says() -> None:
     before = running(pods=(pod(BAD, ip="10.0.0.1"), pod(GOOD, ready=False)))
     spec = before.case.spec
     assert decide(before, at(10)).actions == (
-        ProbeQuarantine(CASE, BAD, "10.0.0.1", spec.request, spec.expect, "answers"),
+        ProbeQuarantine(CASE, BAD, "10.0.0.1", spec.request, spec.expect, "answers", pod=f"{CASE}-{BAD}-1"),
     )
 
 

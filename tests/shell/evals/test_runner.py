@@ -19,13 +19,16 @@ from opsloop.core.facts import LiveOutcome, ProbeReply
 from opsloop.errors import Forbidden, Unavailable
 from opsloop.shell.evals.comparing import compare
 from opsloop.shell.evals.jobs import Jobs
+from opsloop.shell.evals.measuring import Meter, measured_by
 from opsloop.shell.evals.runner import EvalRunner
 from opsloop.shell.ports import ObjectKey
+from opsloop.simulator.fakes.clock import FakeClock
 from opsloop.simulator.fakes.cluster import FakeCluster
 from opsloop.simulator.fakes.prober import SILENT, FakeProber, Pod, in_turn, says
 from tests.builders.evalcases import BAD, CASE, GOOD, T0, case, proven
 
 RIGHT, WRONG = '{"answer": "After 14 days."}', '{"answer": "In June."}'
+METER = Meter(FakeCluster(), FakeClock(), measured_by({}, lambda namespace, release: "default"))
 CANARY_1, CANARY_2, LIVE_1, LIVE_2 = "10.0.0.1", "10.0.0.2", "10.0.1.1", "10.0.1.2"
 
 
@@ -50,7 +53,7 @@ class World:
         )
         self.done: list[ObjectKey] = []
         self._woken = asyncio.Event()
-        self.runner = EvalRunner(self.cluster, self.prober, self.wake, at_once=4, pause=0, again_after=0)
+        self.runner = EvalRunner(self.cluster, self.prober, self.wake, METER, at_once=4, pause=0, again_after=0)
 
     def wake(self, key: ObjectKey) -> None:
         self.done.append(key)
@@ -117,7 +120,7 @@ async def test_canary_and_live_are_counted_and_the_release_is_woken(world: World
 
 
 async def test_canary_and_live_take_turns_and_take_turns_in_being_first(world: World) -> None:
-    world.runner = EvalRunner(world.cluster, world.prober, world.wake, at_once=1, pause=0)
+    world.runner = EvalRunner(world.cluster, world.prober, world.wake, METER, at_once=1, pause=0)
     await world.run(run_evals(repeats=2))
     assert sorted(a.pod for a in world.prober.asked) == [CANARY_1, CANARY_2, LIVE_1, LIVE_2]
     by_turn = {CANARY_1: 0, LIVE_1: 0, CANARY_2: 1, LIVE_2: 1}
@@ -281,7 +284,7 @@ async def test_not_more_requests_are_under_way_than_allowed(world: World) -> Non
             under_way -= 1
             return await super().ask(pod_ip, request)
 
-    world.runner = EvalRunner(world.cluster, Slow(world.prober.pods), world.wake, at_once=3, pause=0)
+    world.runner = EvalRunner(world.cluster, Slow(world.prober.pods), world.wake, METER, at_once=3, pause=0)
     await world.run(run_evals(*(case(f"c{n}", kind="manual") for n in range(10)), repeats=4))
     assert most == 3
 
@@ -295,7 +298,7 @@ async def test_pods_of_one_release_that_hang_keep_no_other_release_waiting(world
                 await hang.wait()
             return await super().ask(pod_ip, request)
 
-    world.runner = EvalRunner(world.cluster, Hanging(world.prober.pods), world.wake, at_once=3, pause=0)
+    world.runner = EvalRunner(world.cluster, Hanging(world.prober.pods), world.wake, METER, at_once=3, pause=0)
     request = {"path": "/hang", "port": 8080}
     world.runner.start_run("team-a", run_evals(*(case(f"c{n}", kind="manual", request=request) for n in range(10))))
     await world.run(run_evals())
@@ -468,7 +471,7 @@ async def test_there_are_not_more_jobs_than_allowed() -> None:
 
 
 async def test_a_run_with_unanswered_cases_is_not_repeated_at_once(world: World) -> None:
-    world.runner = EvalRunner(world.cluster, world.prober, world.wake, pause=0, again_after=60)
+    world.runner = EvalRunner(world.cluster, world.prober, world.wake, METER, pause=0, again_after=60)
     world.prober.pods[CANARY_1] = world.prober.pods[CANARY_2] = SILENT
     await world.run(run_evals())
     asked = len(world.prober.asked)
@@ -649,7 +652,7 @@ async def test_a_pod_on_its_nodes_address_is_asked_on_its_own_ports_only(
     world: World, spec: dict[str, Any], asked: bool
 ) -> None:
     world.cluster = FakeCluster({**live_pod("live-1", LIVE_1), "spec": spec})
-    world.runner = EvalRunner(world.cluster, world.prober, world.wake, pause=0)
+    world.runner = EvalRunner(world.cluster, world.prober, world.wake, METER, pause=0)
     outcome = await world.ask_live(case("refund", kind="manual"))
     assert (outcome.answered, outcome.reason) == ((1, "") if asked else (0, "NoPod"))
 
@@ -662,7 +665,7 @@ async def test_a_case_that_cannot_be_evaluated_is_not_sent(world: World) -> None
 async def test_a_long_comparison_leaves_the_event_loop(world: World) -> None:
     body = json.dumps([{"n": n} for n in range(3000)])
     world.prober.pods[LIVE_1] = world.prober.pods[LIVE_2] = says(200, body)
-    world.runner = EvalRunner(world.cluster, world.prober, world.wake, pause=0, threads=True)
+    world.runner = EvalRunner(world.cluster, world.prober, world.wake, METER, pause=0, threads=True)
     expect = EvalExpect.model_validate({"json": [{"path": "$[?@.n == 2999].n", "number": 2999}]})
     outcome = await world.ask_live(case("refund", kind="manual", expect=expect))
     assert (outcome.passed, outcome.asked) == (1, 1)

@@ -1,9 +1,10 @@
 """What the cluster's objects say to a Release: the operator, its rights, budgets, autoscalers, quotas, connections, and who deploys."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 from typing import Any
 
+from opsloop.api.meta import quantity
 from opsloop.api.release import Release
 from opsloop.core import conditions
 from opsloop.core.doctor.row import Row, unseen
@@ -39,9 +40,6 @@ RIGHTS: Sequence[tuple[str, str, str, str]] = (
     ("policy", "poddisruptionbudgets", "list", "budgets"),
 )
 """(group, resource with subresource, verb, what for) of the operator in a Release's namespace."""
-_UNITS = {"": 1, "k": 10**3, "M": 10**6, "G": 10**9, "T": 10**12, "P": 10**15, "E": 10**18}
-_BINARY = {f"{letter}i": 2 ** (10 * n) for n, letter in enumerate("KMGTPE", start=1)}
-_SMALL = {"m": Decimal("0.001"), "u": Decimal("0.000001"), "n": Decimal("0.000000001")}
 
 
 def operator(release: Release) -> Row:
@@ -246,20 +244,6 @@ def _of(container: Object, kind: str, resource: str) -> str | None:
     resources = container.get("resources") or {}
     found = (resources.get(kind) or {}).get(resource)
     return found if found is not None or kind == "limits" else (resources.get("limits") or {}).get(resource)
-
-
-def quantity(text: Any) -> Decimal:
-    """A quantity of Kubernetes: 100m, 1.5Gi, 2e3. Raises ValueError."""
-    plain = str(text)
-    factor: Decimal | int = 1
-    for unit, value in (*_BINARY.items(), *_SMALL.items(), *_UNITS.items()):
-        if unit and plain.endswith(unit):
-            plain, factor = plain[: -len(unit)], value
-            break
-    try:
-        return Decimal(plain) * factor
-    except InvalidOperation:
-        raise ValueError(f"{text!r} is no quantity") from None
 
 
 def _plain(number: Decimal) -> str:

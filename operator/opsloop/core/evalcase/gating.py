@@ -8,6 +8,7 @@ from opsloop.api.evalcase import EvalCase
 from opsloop.api.release import CaseResult, Release
 from opsloop.core.evalcase import merging
 from opsloop.core.evalcase.expectation import NO_ANSWER
+from opsloop.core.evalcase.loads import with_pod
 from opsloop.core.evalcase.share import Standing, needed, standing
 from opsloop.core.slo.canary import WORSE_THAN_LIVE
 from opsloop.core.statistics.paired import mcnemar, missed
@@ -85,13 +86,14 @@ def _unanswered(result: CaseResult) -> str:
     asked, alone = max(result.asked, 1), result.must_pass and not result.flaky
     answers = result.canary_runs if alone else min(result.canary_runs, result.live_runs)
     enough = on_canary(result) != "open" if alone else answers >= asked
-    why = f": {result.message}" if result.message and answers == 0 else ""
+    why = f": {result.message}" if result.message and (answers == 0 or result.pod == "NoAnswer") else ""
     return "" if enough else f"{result.case} ({answers} of {asked}{why})"
 
 
 def on_canary(result: CaseResult) -> Standing:
     """Where the case stands on the canary."""
-    return standing(result.canary_passed, result.canary_runs, result.asked, result.min_share)
+    by_replies = standing(result.canary_passed, result.canary_runs, result.asked, result.min_share)
+    return with_pod(by_replies, result.pod)
 
 
 def times(case: EvalCase, repeats: int) -> int:
@@ -154,7 +156,8 @@ def finding(results: Sequence[CaseResult]) -> str:
 
 def _good(result: CaseResult) -> str:
     """What a check saw."""
-    return f"{result.canary_passed} of {result.asked} replies good under {result.load}"
+    pod = ", and the pod within its bounds" if result.pod == "Passed" else ""
+    return f"{result.canary_passed} of {result.asked} replies good under {result.load}{pod}"
 
 
 def with_loads(results: Sequence[CaseResult], before: Sequence[CaseResult]) -> list[CaseResult]:
@@ -191,6 +194,8 @@ def _mean_rate(counts: Sequence[tuple[int, int]]) -> float:
 
 
 def _failures(result: CaseResult) -> str:
+    if result.pod == "Failed":
+        return f"{result.case} failed: {result.message}"
     failures = result.canary_runs - result.canary_passed
     message = f": {result.message}" if result.message else ""
     most = max(result.asked, 1) - needed(max(result.asked, 1), result.min_share)

@@ -13,13 +13,15 @@ from opsloop.api.evalcase import Load
 from opsloop.api.meta import format_duration
 from opsloop.core.evalcase import silence
 from opsloop.core.evalcase.expectation import Answer, silent
-from opsloop.core.evalcase.share import standing
+from opsloop.core.evalcase.measured import Fate, Seen
+from opsloop.core.evalcase.share import Standing, standing
 
 LATE = 0.05  # seconds after its time at which a request counts as begun late, at least
 OF_LATENCY = 0.25  # share of maxLatency that does, where that is more: so much of what is measured may be opsloop's own
 UNTIMED = 0.25  # seconds where no time is expected: the rate alone has to be right
 MOST_LATE = 0.05  # share of the requests that may be begun late
 
+_UNSEEN = Seen()
 _OF_THE_POD = (silence.UNREACHABLE, silence.BROKEN_OFF, silence.TIMED_OUT)
 
 
@@ -55,8 +57,15 @@ def _bad(answer: Answer) -> Answer:
     return Answer("failed", f"under load {answer.message}") if lost else answer
 
 
-def message(load: Load, replies: Sequence[Reply], given: Sequence[Answer], min_share: float) -> str:
-    """What was seen under which load, and the first reply that was not good."""
+def message(
+    load: Load, replies: Sequence[Reply], given: Sequence[Answer], min_share: float, pod: Seen = _UNSEEN
+) -> str:
+    """What was seen under which load: first of the pod where that decides, then of the replies, with the first that was not good."""
+    seen = _of_replies(load, replies, given, min_share)
+    return "; ".join((seen, pod.message) if pod.fate == "Passed" else filter(None, (pod.message, seen)))
+
+
+def _of_replies(load: Load, replies: Sequence[Reply], given: Sequence[Answer], min_share: float) -> str:
     good, missing = sum(a.fit == "passed" for a in given), [a for a in given if a.fit == "no_answer"]
     seen = f"{good} of {len(given)} replies good ({good / len(given):.1%}) under {words(load)}, {min_share:.1%} needed"
     if len(missing) == len(given):
@@ -71,8 +80,15 @@ def _quantile(ordered: Sequence[float], share: float) -> str:
     return f"{ordered[max(0, math.ceil(share * len(ordered)) - 1)] * 1000:.0f}"
 
 
-def verdict(given: Sequence[Answer], min_share: float) -> bool | None:
-    """True: enough replies were good; None: too few answers to say."""
+def verdict(given: Sequence[Answer], min_share: float, pod: Seen = _UNSEEN) -> bool | None:
+    """True: enough replies were good, and so was the pod; None: too few answers to say."""
     good, answered = sum(a.fit == "passed" for a in given), sum(a.fit != "no_answer" for a in given)
-    stands = standing(good, answered, len(given), min_share)
+    stands = with_pod(standing(good, answered, len(given), min_share), pod.fate)
     return None if stands == "open" else stands == "passed"
+
+
+def with_pod(stands: Standing, fate: Fate) -> Standing:
+    """Where a check stands by its replies and by how the pod fared: either fails it, and it passes by both alone."""
+    if fate == "Failed":
+        return "failed"
+    return "open" if fate == "NoAnswer" and stands == "passed" else stands

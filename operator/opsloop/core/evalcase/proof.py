@@ -20,6 +20,7 @@ from opsloop.core.actions import Action, ProbeQuarantine, StartQuarantine, StopQ
 from opsloop.core.conditions import TEMPLATE_MISSING
 from opsloop.core.evalcase import quarantine
 from opsloop.core.evalcase.expectation import NO_ANSWER
+from opsloop.core.evalcase.measured import longest
 from opsloop.core.facts import EvalCaseFacts, PodFacts
 from opsloop.core.stop import Stop
 
@@ -162,6 +163,12 @@ class Attempt:
         return self.pair.bad, self.pair.good
 
     @property
+    def end(self) -> datetime:
+        """When it is given up. A load takes its own time."""
+        load = self.facts.case.spec.load
+        return self.started_at + TIME_OUT + (longest(load) if load else timedelta(0))
+
+    @property
     def unanswered(self) -> tuple[str, ...]:
         """Digests of the revisions that have not answered yet."""
         return tuple(digest for digest in self.digests if digest not in self.facts.outcomes)
@@ -205,6 +212,7 @@ class Attempt:
                 repeats=case.spec.repeats or 1,
                 min_share=case.spec.min_share,
                 load=case.spec.load,
+                pod=pods[digest].name,
             )
             for digest in asked
         )
@@ -217,7 +225,7 @@ class Attempt:
 
     def lateness(self) -> tuple[str, str]:
         """(reason, sentence): the first pod that was never ready, else the first one that never answered."""
-        seconds, pods = int(TIME_OUT.total_seconds()), self.pods
+        seconds, pods = int((self.end - self.started_at).total_seconds()), self.pods
         for digest in self.unanswered:
             if digest not in pods or not _can_be_asked(pods[digest]):
                 return POD_NOT_READY, f"pod {self.pod_name(digest)} was not ready within {seconds} s"
@@ -231,10 +239,12 @@ def _can_be_asked(pod: PodFacts) -> bool:
 def _running(attempt: Attempt, now: datetime) -> ProofStep:
     if not attempt.unanswered:
         return _verdict(attempt, now)
-    failing = next((pod for pod in attempt.pods.values() if pod.failing), None)
-    if failing is not None:
+    failing, end = next((pod for pod in attempt.pods.values() if pod.failing), None), attempt.end
+    may_answer = (
+        attempt.facts.case.spec.load is not None and now < end
+    )  # a pod that ends under load has failed the check
+    if failing is not None and not may_answer:
         return _failed(attempt, POD_FAILING, f"pod {failing.name}: {failing.failing}")
-    end = attempt.started_at + TIME_OUT
     if now >= end:
         return _failed(attempt, *attempt.lateness())
     actions = (*attempt.stop_others(), *attempt.start(), *attempt.ask())

@@ -290,17 +290,19 @@ def _run_evals(rollout: Rollout) -> Hold:
     if spec is None or not cases:
         message = "no eval case gates this Release: zero cases run is never a pass"
         return Hold(EVALS_INCONCLUSIVE, message, evals=results)
+    asked = [
+        pod
+        for pod in rollout.pods
+        if pod.containers_ready and pod.ip and all(may_ask(pod.own_ports, case.spec.request.port) for case in cases)
+    ]
     run = RunEvals(
         release=facts.release.metadata.name,
         digest=rollout.target.digest,
         step=rollout.step,
         cases=cases,
         repeats=spec.repeats,
-        canary_ips=tuple(
-            pod.ip
-            for pod in rollout.pods
-            if pod.containers_ready and pod.ip and all(may_ask(pod.own_ports, case.spec.request.port) for case in cases)
-        ),
+        canary_ips=tuple(pod.ip for pod in asked),
         live_selector=rollout.workload.selector,
+        loaded=asked[0].name if asked else "",
     )
     return Hold(WAITING_FOR_EVALS, f"{len(cases)} eval cases run against canary and live", (run,), results)

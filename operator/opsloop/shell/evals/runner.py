@@ -10,7 +10,7 @@ from typing import Any
 from opsloop.api.evalcase import EvalCase
 from opsloop.api.release import CaseResult
 from opsloop.core.actions import AskAgain, AskLive, CompareQuarantine, ProbeQuarantine, RunEvals, SampleRequests
-from opsloop.core.evalcase import gating, live, loads, silence
+from opsloop.core.evalcase import gating, live, silence
 from opsloop.core.evalcase.expectation import GATEWAY_ERRORS, SERVER_ERRORS, TRIES, Answer, silent
 from opsloop.core.evalcase.share import standing
 from opsloop.core.facts import Compared, EvalOutcome, LiveOutcome, Taken
@@ -18,7 +18,8 @@ from opsloop.shell.evals.asking import Asking, Lane
 from opsloop.shell.evals.comparing import MOST_LIVE, compare
 from opsloop.shell.evals.jobs import Jobs, Slot
 from opsloop.shell.evals.live_pods import LivePods
-from opsloop.shell.evals.loading import Loader
+from opsloop.shell.evals.loading import Loaded, Loader
+from opsloop.shell.evals.measuring import Meter
 from opsloop.shell.evals.sampling import take
 from opsloop.shell.evals.secret_headers import SecretReader
 from opsloop.shell.ports import ObjectKey, Prober, Reader
@@ -36,13 +37,14 @@ class EvalRunner:
         reader: Reader,
         prober: Prober,
         on_done: Callable[[ObjectKey], None],
+        meter: Meter,
         *,
         at_once: int = 8,
         pause: float = 0.5,
         again_after: float = 5.0,
         threads: bool = False,
     ) -> None:
-        """`at_once`: requests under way of one Release, so that nobody waits for pods of others that hang; `pause`: seconds
+        """`meter`: measures pods under load; `at_once`: requests under way of one Release, so that nobody waits for pods of others that hang; `pause`: seconds
         between tries; `again_after`: seconds until a run with unanswered cases may be repeated; `threads`: may comparing a
         long reply leave the event loop?"""
         self._reader = reader
@@ -59,7 +61,7 @@ class EvalRunner:
         self._sounded: dict[Slot, LiveOutcome] = {}
         self._compared: dict[Slot, Compared] = {}
         self._taken: dict[Slot, Taken] = {}
-        self._loader = Loader()
+        self._loader = Loader(meter)
 
     # --- evals of a rollout
 
@@ -206,31 +208,15 @@ class EvalRunner:
         by_case: dict[str, list[tuple[Answer, Answer]]] = {case.metadata.name: [] for case in action.cases}
         for (case, _), pair in zip(turns, pairs, strict=True):
             by_case[case.metadata.name].append(pair)
-        loads = [await self._load(action, case, asking) for case in action.cases if case.spec.load is not None]
+        pod = Loaded(namespace, action.release, action.loaded, next(iter(action.canary_ips), ""))
+        loads = []  # one after the other, and after all that would be slower beside them
+        for case in action.cases:
+            if (load := case.spec.load) is not None:
+                check = await self._loader.check(asking, pod, case.spec.request, case.spec.expect, load)
+                loads.append(check.result(case.metadata.name, case.spec.min_share))
         others = [_result(case, by_case[case.metadata.name]) for case in action.cases if case.spec.load is None]
         results = sorted((*others, *loads), key=lambda result: result.case)
         self._outcomes[slot] = EvalOutcome(action.digest, action.step, tuple(results))
-
-    async def _load(self, action: RunEvals, case: EvalCase, asking: Asking) -> CaseResult:
-        """The check of one dark pod under load, after all that would be slower beside it."""
-        spec, load = case.spec, case.spec.load
-        assert load is not None
-        nobody = [loads.Reply(silent(silence.NO_POD, "there is no ready pod to ask"), 0.0, 0.0)]
-        ip = next(iter(action.canary_ips), "")
-        replies = await self._loader.send(asking, ip, spec.request, spec.expect, load) if ip else nobody
-        given = loads.answers(replies, spec.expect)
-        return CaseResult(
-            case=case.metadata.name,
-            must_pass=True,
-            min_share=spec.min_share,
-            asked=load.requests,
-            canary_passed=sum(a.fit == "passed" for a in given),
-            canary_runs=sum(a.fit != "no_answer" for a in given),
-            live_passed=0,
-            live_runs=0,
-            load=loads.words(load),
-            message=loads.message(load, replies, given, spec.min_share)[:512],
-        )
 
     async def _pair(
         self, namespace: str, action: RunEvals, case: EvalCase, turn: int, asking: Asking
@@ -247,12 +233,10 @@ class EvalRunner:
         """Stores an outcome only where enough answers are there; else the decision asks again until its time-out."""
         asking, ips = self._asking(namespace, action.release), [action.pod_ip] * TRIES
         if action.load is not None:
-            replies = await self._loader.send(asking, action.pod_ip, action.request, action.expect, action.load)
-            given = loads.answers(replies, action.expect)
-            good = loads.verdict(given, action.min_share)
-            if good is not None:
-                message = loads.message(action.load, replies, given, action.min_share)
-                self._proofs[slot] = (good, "" if good else message)
+            pod = Loaded(namespace, action.release, action.pod, action.pod_ip)
+            check = await self._loader.check(asking, pod, action.request, action.expect, action.load)
+            if (good := check.verdict(action.min_share)) is not None:
+                self._proofs[slot] = (good, "" if good else check.message(action.min_share))
             return
         asked, passed, first = max(PROOF_ANSWERS, action.repeats), 0, ""
         for number in range(1, asked + 1):
@@ -315,7 +299,8 @@ def _is_of(slot: Slot, kind: str, namespace: str, case: str) -> bool:
 
 def _is_answered(result: CaseResult) -> bool:
     """Live is not loaded."""
-    return (result.canary_runs if result.load else min(result.canary_runs, result.live_runs)) >= result.asked
+    runs = result.canary_runs if result.load else min(result.canary_runs, result.live_runs)
+    return runs >= result.asked and result.pod != "NoAnswer"
 
 
 def _run_id(action: RunEvals) -> tuple[object, ...]:

@@ -1,0 +1,1 @@
+"""A search that answers each single request rightly and may fail under load."""
