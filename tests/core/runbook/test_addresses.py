@@ -63,8 +63,11 @@ def test_what_an_administrator_cannot_allow(url: str) -> None:
         pytest.param("https://me:k3y@h.example/x", "https://…@h.example/x", id="user and password"),
         pytest.param("https://me:k3@y@h.example/x", "https://…@h.example/x", id="a password with an @"),
         pytest.param("https://h.example/x#k3y", "https://h.example/x#…", id="a fragment"),
-        pytest.param("https://h.example/a@b", "https://h.example/a@b", id="an @ in the path"),
+        pytest.param("https://h.example/a@b", "https://h.example/…", id="an @ in the path is no user"),
         pytest.param("no url?key=k3y", "no url?key=…", id="what is no URL"),
+        pytest.param("https://hooks.slack.com/services/T024BE7LD/B0QX/aBcD1234efgh", "https://hooks.slack.com/services/…/…/…", id="keys in the path"),
+        pytest.param("https://h.example:8443/v1/restart-search/42/", "https://h.example:8443/v1/restart-search/…/", id="words and versions are told, numbers are not"),
+        pytest.param("h.example/S3CRET", "h.example/…", id="in what is no URL as well"),
     ],
 )  # fmt: skip
 def test_how_a_url_is_told(url: str, text: str) -> None:
@@ -78,3 +81,8 @@ KEY = st.text(st.characters(min_codepoint=33, max_codepoint=126, exclude_charact
 def test_no_key_is_ever_told(user: str, key: str, plain: bool) -> None:
     url = f"https://{user}:{key}@h.example/p?" + (key if plain else f"token={key}")
     assert shown(url) == "https://…@h.example/p?" + ("…" if plain else "token=…")
+
+
+@given(st.text(st.characters(min_codepoint=33, max_codepoint=126, exclude_characters="/?#@"), min_size=1))
+def test_a_segment_that_is_no_word_is_never_told(key: str) -> None:
+    assert shown(f"https://h.example/a/1{key}/b") == "https://h.example/a/…/b"

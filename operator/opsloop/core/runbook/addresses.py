@@ -8,6 +8,7 @@ from opsloop.core.facts import Address
 
 _PARTS = re.compile(r"([^?#]*)([?#]?)(.*)", re.DOTALL)
 _USER = re.compile(r"(?<=://)[^/?#\s]*@")
+_WORD = re.compile(r"[a-z]{1,20}(?:[-_.][a-z]{1,20}){0,3}|v[0-9]{1,2}")
 PORTS = {"http": 80, "https": 443}
 
 
@@ -27,9 +28,13 @@ def problem(url: str) -> str:
 
 
 def shown(url: str) -> str:
-    """The URL as people may read it wherever opsloop tells of it: without user, password and the values of its query, which may be
-    keys. Works on any text, also on what is no URL."""
+    """The URL as people may read it wherever opsloop tells of it: without what may be a key, that is user, password, the values of
+    its query, and segments of its path that are no plain words. Works on any text, also on what is no URL."""
     place, mark, rest = _PARTS.fullmatch(_USER.sub("…@", url)).groups()  # type: ignore[union-attr]
+    start = place.find("/", place.find("://") + 3 if "://" in place else 0)
+    if start >= 0:
+        segments = place[start + 1 :].split("/")
+        place = "/".join([place[:start], *(one if not one or _WORD.fullmatch(one) else "…" for one in segments)])
     named = (part.partition("=")[:2] for part in re.split("[&;#]", rest)) if rest else ()
     return place + mark + "&".join(f"{name}=…" if equals else "…" for name, equals in named)
 
