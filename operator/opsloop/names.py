@@ -10,6 +10,7 @@ LEDGER = "opsloop.dev/ledger"  # label on a ledger ConfigMap: Incident
 LEDGER_PAGE = "opsloop.dev/ledger-page"  # label on a ConfigMap with further alerts of a ledger: Incident
 TICKETS = "opsloop.dev/tickets"  # label "true" on a ConfigMap with tickets that are linked to no Incident
 APPROVE = "opsloop.dev/approve"  # annotation: VERSION/WEIGHT on a Release, PLAY (for example rollback-1) or the bad revision's digest on an Incident, that digest on an EvalCase
+DRILL = "opsloop.dev/drill"  # annotation that `opsloop drill` adds and removes at once, so that a late write of its own is refused
 UNBLOCK = "opsloop.dev/unblock"  # annotation on a Release: digest to allow again
 PROMOTE = "opsloop.dev/promote"  # annotation on a Release: VERSION (the next step now) or VERSION/WEIGHT (100: all)
 ABORT = "opsloop.dev/abort"  # annotation on a Release: VERSION of the canary to take out

@@ -13,7 +13,7 @@ import pytest
 from opsloop.core.drill.order import Order
 from opsloop.core.release.revisions import with_images
 from opsloop.core.tickets.arriving import read_ticket
-from opsloop.errors import Conflict, Forbidden, Unavailable
+from opsloop.errors import Conflict, Forbidden, TimedOut, Unavailable
 from opsloop.shell.drill.putting_back import NotPutBack, put_back
 from opsloop.shell.drill.run import BrokeOff, Drill
 from opsloop.shell.ports import DEPLOYMENTS, RELEASES, RUNBOOKS
@@ -318,6 +318,31 @@ async def test_stopped_while_the_break_is_under_way_at_the_api_server_live_is_pu
         await task
     await asyncio.wait(under_way)
     assert image_of(one) == "shop:v1"
+    await one.shift.operator.stop()
+
+
+@pytest.mark.parametrize("resource", [DEPLOYMENTS, RELEASES], ids=["the bad template", "the fix"])
+async def test_a_write_that_had_no_answer_arrives_in_vain_after_live_was_put_back(resource: Any) -> None:
+    one = await played()
+    real: Any = one.shift.shop.cluster.json_patch
+    late: list[tuple[Any, ...]] = []
+
+    async def lost(asked: Any, *rest: Any, **more: Any) -> Any:
+        if asked is not resource or late or one.drill.leaving:
+            return await real(asked, *rest, **more)
+        if resource is RELEASES and not any(op["path"] == "/spec/images" for op in rest[2]):
+            return await real(asked, *rest, **more)
+        late.append((asked, *rest))  # on its way, while the client gives up
+        raise TimedOut("no answer within 10 s")
+
+    one.shift.shop.cluster.json_patch = lost  # type: ignore[method-assign]
+    with pytest.raises(BrokeOff, match="no answer within 10 s"):
+        await one.drill.run()
+    with pytest.raises(Conflict):
+        await real(*late[0])
+    assert (image_of(one), one.spec_version()) == ("shop:v1", "v1")
+    stored = one.shift.shop.cluster.find(resource, NS, "answers") or {}
+    assert "opsloop.dev/drill" not in (stored["metadata"].get("annotations") or {})
     await one.shift.operator.stop()
 
 

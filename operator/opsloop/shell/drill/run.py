@@ -15,7 +15,7 @@ from opsloop.core.drill.order import Order, own_case
 from opsloop.core.drill.stages import Seen
 from opsloop.core.release import identity
 from opsloop.core.release.revisions import digest
-from opsloop.errors import AlreadyExists, NotFound, OpsloopError, Retryable
+from opsloop.errors import AlreadyExists, NotFound, OpsloopError, Retryable, Unavailable
 from opsloop.shell.drill import putting_back
 from opsloop.shell.ports import DEPLOYMENTS, EVALCASES, INCIDENTS, RELEASES, Clock, Reader, Writer
 
@@ -53,6 +53,8 @@ class Drill:
     began: datetime | None = None  # since when the bad template may be live
     incident: str = ""
     leaving: bool = False  # live is being put back: nothing may stop that
+    unheard: set[str] = field(default_factory=set)
+    """resourceVersions under which a write had no answer: it may still arrive."""
     remarks: list[str] = field(
         default_factory=list
     )  # what did not come about, and does not keep the drill from going on
@@ -76,7 +78,7 @@ class Drill:
     async def _leave(self, why: str) -> None:
         self.leaving = True
         self.say(f"breaking off: {why}")
-        await asyncio.shield(putting_back.put_back(self.cluster, self.order, self.pause, self.say))
+        await asyncio.shield(putting_back.put_back(self.cluster, self.order, self.pause, self.say, self.unheard))
 
     # the stages
 
@@ -94,7 +96,10 @@ class Drill:
             await asyncio.wait({writing})
             raise
         finally:
-            if writing.done() and not writing.cancelled() and writing.exception() is None:
+            ended = writing.done() and not writing.cancelled()
+            if ended and isinstance(writing.exception(), Unavailable):
+                self.unheard.add(stored["metadata"]["resourceVersion"])
+            elif ended and writing.exception() is None:
                 self.order = replace(order, bad=writing.result())  # as admission made it
 
     async def _mitigated(self) -> None:
@@ -176,7 +181,12 @@ class Drill:
     async def _ship(self) -> None:
         version, _ = self.order.fix
         self.say(f"ship: Release {self.order.release} at {version}, {self.order.fix_images}")
-        await putting_back.write_spec(self.cluster, self.order, self.order.fix)
+        stored = await self.cluster.get(RELEASES, self.order.namespace, self.order.release)
+        try:
+            await putting_back.write_spec(self.cluster, self.order, stored, self.order.fix)
+        except (Unavailable, asyncio.CancelledError):
+            self.unheard.add(stored["metadata"]["resourceVersion"])
+            raise
 
         async def promoted() -> Seen:
             return stages.promoted(await self._release(), version)
