@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from opsloop.core.facts import ProbeReply
-from opsloop.shell.ports import EVALCASES, INCIDENTS
+from opsloop.shell.ports import EVALCASES, INCIDENTS, RELEASES
 from opsloop.simulator.fakes.prober import Asked
 from tests.builders.objects import V1, V2
 from tests.sim.shift import Shift, resolved, seconds, story
@@ -94,6 +94,28 @@ async def test_a_persons_case_that_was_never_asked_of_the_bad_version_is_asked_i
     await shift.until("captured", lambda: shift._is("RegressionCaptured"))
     assert comparison(shift)[0] == "Found"
     await shift.until("all is quiet", shift.quiet)
+
+
+@story
+async def test_pods_of_a_release_that_is_deleted_meanwhile_go_at_once(shift: Shift) -> None:
+    record(shift)
+    recorded(shift)
+    shift.shop.set_image("v2")
+    await shift.until("its pods run", lambda: comparison(shift)[0] == "Comparing" and bool(shift.shop.quarantined()))
+    shift.shop.cluster.remove(RELEASES, NS, "answers")
+    await shift.until("they are gone", lambda: not shift.shop.quarantined(), most=15)
+    incident = shift.incident()
+    assert incident is not None and incident.status.comparison is not None
+    await shift.until("nothing is looked for", lambda: _not_started(shift), most=15)
+
+
+def _not_started(shift: Shift) -> bool:
+    incident = shift.incident()
+    return (
+        incident is not None
+        and incident.status.comparison is not None
+        and incident.status.comparison.started_at is None
+    )
 
 
 @story

@@ -40,7 +40,7 @@ NO_REQUESTS = "NoRequests"  # spec.evals.recorded names no requests that can be 
 def is_wanted(incident: Incident, release: Release | None, cases: Sequence[EvalCase]) -> bool:
     """True where its facts are to be gathered: no better way gives a case, or pods of it may be left."""
     status = incident.status
-    if release is not None and status.comparison is not None and status.comparison.started_at is not None:
+    if status.comparison is not None and status.comparison.started_at is not None:
         return True
     if status.phase not in ("Mitigated", "Resolved") or status.merged_into or ways.pair_of(status) is None:
         return False

@@ -28,10 +28,12 @@ async def facts(
     """None where no comparison is wanted: nothing is read or listed then."""
     namespace = incident.metadata.namespace
     cases = [c for c in runtime.cache.evalcases(namespace) if c.spec.release == incident.spec.release]
-    if release is None or not comparison.is_wanted(incident, release, cases):
+    if not comparison.is_wanted(incident, release, cases):
         return None
     subject = comparison.subject(incident.metadata.name)
     pods = await runtime.reader.list(PODS, namespace, {QUARANTINE: label_value(subject)})
+    if release is None:  # deleted meanwhile: what was started for it must go
+        return ComparisonFacts(pods=tuple(pod(p) for p in pods), outcome=runtime.evals.compared(namespace, subject))
     services = await runtime.reader.list(SERVICES, namespace)
     requests, failed, remark = await _recorded(runtime, incident, release)
     return ComparisonFacts(
