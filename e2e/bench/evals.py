@@ -23,10 +23,12 @@ from typing import Any
 
 from aiohttp import web
 
+from opsloop.adapters.clock import SystemClock
 from opsloop.adapters.prober import HttpProber
 from opsloop.api.evalcase import EvalCase
 from opsloop.core.actions import RunEvals
 from opsloop.errors import NotFound
+from opsloop.shell.evals.measuring import Meter, measured_by
 from opsloop.shell.evals.runner import EvalRunner
 from opsloop.shell.ports import Object, ObjectKey, Resource
 
@@ -160,7 +162,10 @@ async def timed(specs: list[dict[str, Any]], beside: list[dict[str, Any]]) -> tu
             longest = max(longest, time.perf_counter() - before - 0.01)
 
     async with HttpProber.session() as session:
-        runner = EvalRunner(OnePod(), HttpProber(session, allow_loopback=True), wake, threads=True)
+        meter = Meter(
+            OnePod(), SystemClock(), measured_by({}, lambda namespace, release: "default")
+        )  # no case has a load
+        runner = EvalRunner(OnePod(), HttpProber(session, allow_loopback=True), wake, meter, threads=True)
         if beside:
             runner.start_run("theirs", run_of("theirs", beside))
             await asyncio.sleep(1)

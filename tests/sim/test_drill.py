@@ -335,7 +335,7 @@ async def test_a_write_that_had_no_answer_arrives_in_vain_after_live_was_put_bac
         late.append((asked, *rest))  # on its way, while the client gives up
         raise TimedOut("no answer within 10 s")
 
-    one.shift.shop.cluster.json_patch = lost  # type: ignore[method-assign]
+    one.shift.shop.cluster.json_patch = lost  # type: ignore[method-assign, assignment]
     with pytest.raises(BrokeOff, match="no answer within 10 s"):
         await one.drill.run()
     with pytest.raises(Conflict):
