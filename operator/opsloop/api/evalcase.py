@@ -309,10 +309,15 @@ class EvalCaseStatus(StatusModel):
     merged_into: str = Field(
         default="", max_length=253, description="Older EvalCase of the same fault that is asked instead of this one."
     )
+    same_fault_as: str = Field(
+        default="",
+        max_length=253,
+        description="Oldest EvalCase that shows the same fault by another question; both are asked.",
+    )
     incidents: list[ObjectName] = Field(
         default_factory=list,
         max_length=50,
-        description="Incidents that this case stands for, where others left the same one.",
+        description="Incidents that this case stands for, where others left one of the same fault.",
     )
     conditions: list[Condition] = Field(
         default_factory=list,

@@ -156,6 +156,12 @@ EVALCASE = Kind(
         Column("Release", ".spec.release", "Release whose pods the request is sent to.", wide=True),
         Column("Merged into", ".status.mergedInto", "Older case of the same fault that is asked instead.", wide=True),
         Column(
+            "Same fault as",
+            ".status.sameFaultAs",
+            "Oldest case that shows the same fault by another question.",
+            wide=True,
+        ),
+        Column(
             "Must pass",
             ".spec.mustPass",
             "Whether a single failure on a canary rejects its version.",

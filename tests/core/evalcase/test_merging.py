@@ -5,11 +5,11 @@ from typing import Any
 
 import pytest
 
-from opsloop.api.evalcase import EvalCase, EvalCaseStatus, Origin
+from opsloop.api.evalcase import EvalCase, EvalCaseStatus, FailedOn, Origin, ProofPair
 from opsloop.core import conditions
 from opsloop.core.evalcase.decide import decide
 from opsloop.core.evalcase.gating import select
-from opsloop.core.evalcase.merging import incidents_of, keepers, with_merged
+from opsloop.core.evalcase.merging import incidents_of, keepers, linked, with_merged
 from tests.builders.evalcases import T0, case, facts, proven, release
 
 
@@ -74,3 +74,45 @@ def test_it_stands_for_itself_again_once_the_other_is_gone() -> None:
 
 def test_incidents_without_another_name_nobody() -> None:
     assert incidents_of(FIRST, [of(1)], {}) == []
+
+
+OTHER = {"request": {"path": "/other", "port": 8080}}
+THIRD_QUESTION = {"request": {"path": "/third", "port": 8080}}
+LATER = ProofPair(bad="c" * 16, good="d" * 16)
+
+
+def failing_on(digest: str) -> EvalCaseStatus:
+    return proven(failed_on=[FailedOn(digest=digest, message="7 days", at=T0)])
+
+
+@pytest.mark.parametrize(
+    ("cases", "found"),
+    [
+        pytest.param([of(1), of(2, **OTHER)], {SECOND: FIRST}, id="proven on the same bad revision"),
+        pytest.param([of(1), of(2, **OTHER, proof=LATER)], {}, id="on another one, of which the older says nothing"),
+        pytest.param([of(1, status=failing_on(LATER.bad)), of(2, **OTHER, proof=LATER)], {SECOND: FIRST}, id="the older failed on it while it was live"),
+        pytest.param([of(1, status=failing_on(LATER.bad)), of(2, **OTHER, proof=LATER), of(3, **THIRD_QUESTION, proof=LATER)], {SECOND: FIRST, THIRD: FIRST}, id="a third is linked with the oldest"),
+        pytest.param([of(1), of(2)], {}, id="the same question is merged, not linked"),
+        pytest.param([of(1), of(2, **OTHER, status=EvalCaseStatus())], {}, id="one that is not proven shows no fault"),
+    ],
+)  # fmt: skip
+def test_which_are_linked(cases: list[EvalCase], found: dict[str, str]) -> None:
+    merged = keepers(cases)
+    assert linked(cases, merged) == found
+    asked = [c.metadata.name for c in select(cases, release())]
+    assert set(found) <= set(asked), "no evidence is lost: both are asked"
+
+
+def test_linked_ones_say_so_and_the_oldest_names_both_incidents() -> None:
+    both = (of(1), of(2, **OTHER))
+    first, second = decide(facts(case=both[0], others=both), T0), decide(facts(case=both[1], others=both), T0)
+    assert isinstance(first.status, EvalCaseStatus) and isinstance(second.status, EvalCaseStatus)
+    assert (first.status.incidents, first.status.same_fault_as) == (["answers-1", "answers-2"], "")
+    assert (second.status.incidents, second.status.same_fault_as, second.status.merged_into) == ([], FIRST, "")
+    (event,) = [e for e in second.events if e.reason == "Linked"]
+    assert (
+        event.message
+        == f"shows the same fault as EvalCase {FIRST} of Incident answers-1 by another question: both are asked"
+    )
+    again = both[1].model_copy(update={"status": second.status})
+    assert "Linked" not in [e.reason for e in decide(facts(case=again, others=(both[0], again)), T0).events]

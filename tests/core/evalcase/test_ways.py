@@ -21,6 +21,14 @@ def failing(name: str = "order-total", digest: str = BAD, kind: str = "manual") 
     return case(name, kind, status=EvalCaseStatus(observed_generation=1, failed_on=[failed]), must_pass=False)
 
 
+def learnt_before(proven: str = "True") -> EvalCase:
+    """A regression case of an earlier Incident, which failed on this one's bad revision while it was live."""
+    one = failing("answers-0-regression", kind="regression")
+    origin = one.spec.origin.model_copy(update={"incident": "answers-0"})
+    spec = one.spec.model_copy(update={"origin": origin})
+    return one.model_copy(update={"spec": spec, "status": one.status.model_copy(update={"proven": proven})})
+
+
 def flaky(one: EvalCase) -> EvalCase:
     told = Steadiness(digest=BAD, right=9, wrong=1, flaky_since=at(10))
     return one.model_copy(update={"status": one.status.model_copy(update={"steadiness": told})})
@@ -50,11 +58,18 @@ def test_a_failing_case_becomes_a_must_pass_copy_with_a_proof() -> None:
     assert one.spec.must_pass and one.spec.proof == PAIR and one.spec.request == failing().spec.request
 
 
+def test_a_proven_case_of_an_earlier_incident_that_failed_on_it_is_taken_and_will_merge() -> None:
+    (one,) = made(cases=[learnt_before()])
+    assert (one.name, one.spec.origin.source) == ("answers-1-regression-evalcase", "answers-0-regression")
+    assert (one.spec.request, one.spec.expect, one.spec.proof) == (failing().spec.request, failing().spec.expect, PAIR)
+
+
 @pytest.mark.parametrize(
     "other",
     [
         pytest.param(failing(digest=GOOD), id="it failed on another revision"),
-        pytest.param(failing(kind="regression"), id="it is some Incident's own already"),
+        pytest.param(failing(kind="regression"), id="it is this Incident's own already"),
+        pytest.param(learnt_before(proven="Unknown"), id="it is another Incident's, and not proven"),
         pytest.param(case("order-total", "manual"), id="it never failed"),
         pytest.param(flaky(failing()), id="it is flaky, and may have failed by itself"),
     ],

@@ -52,6 +52,19 @@ def test_a_shift_in_figures() -> None:
     assert told.remarks == ()
 
 
+def test_a_version_that_two_cases_of_one_fault_caught_is_counted_once() -> None:
+    first, second = case("answers-1-regression", ("v3", 2)), case("answers-2-regression", ("v3", 2), ("v5", 1))
+    linked = second.model_copy(
+        update={"status": second.status.model_copy(update={"same_fault_as": "answers-1-regression"})}
+    )
+    told = made(release(*SHIFT), first, linked)
+    assert [(one.case, one.version) for one in told.caught] == [
+        ("answers-1-regression", "v3"),
+        ("answers-2-regression", "v5"),
+    ]
+    assert told.whole.caught == 2
+
+
 @pytest.mark.parametrize(
     ("changed", "detect", "mitigate", "restore"),
     [

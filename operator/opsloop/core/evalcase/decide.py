@@ -1,5 +1,6 @@
 """The EvalCase's decision: the next step of its proof, and a copy of its result in the last rollout."""
 
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
@@ -83,7 +84,9 @@ def _merge(builder: DecisionBuilder[EvalCaseFacts, EvalCaseStatus]) -> None:
     cases = [now, *(c for c in facts.others if c.metadata.name != name)]
     merged = merging.keepers(gating.selected_by(cases, facts.release))
     into, before = merged.get(name, ""), builder.status.merged_into
-    builder.set(merged_into=into, incidents=merging.incidents_of(name, cases, merged)[:50])
+    linked = merging.linked([c for c in cases if c.spec.release == facts.case.spec.release], merged)
+    _link(builder, linked.get(name, ""), cases)
+    builder.set(merged_into=into, incidents=merging.incidents_of(name, cases, {**linked, **merged})[:50])
     if into and into != before:
         incident = next(c.spec.origin.incident for c in cases if c.metadata.name == into)
         text = f"asks the same as EvalCase {into} of Incident {incident}, which is asked instead and names both"
@@ -91,6 +94,15 @@ def _merge(builder: DecisionBuilder[EvalCaseFacts, EvalCaseStatus]) -> None:
         builder.event("Merged", text)
     elif before and not into:
         builder.condition("Merged", False, merging.ON_ITS_OWN, f"EvalCase {before} asks the same no more")
+
+
+def _link(builder: DecisionBuilder[EvalCaseFacts, EvalCaseStatus], to: str, cases: Sequence[EvalCase]) -> None:
+    """Names the oldest case of the same fault, where that asks something else."""
+    if to and to != builder.status.same_fault_as:
+        incident = next(c.spec.origin.incident for c in cases if c.metadata.name == to)
+        text = f"shows the same fault as EvalCase {to} of Incident {incident} by another question: both are asked"
+        builder.event(merging.LINKED, text)
+    builder.set(same_fault_as=to)
 
 
 def _failed_on(status: EvalCaseStatus) -> list[FailedOn]:

@@ -1,6 +1,9 @@
-"""Regression cases of the same fault: two Incidents that left the same question become one case that names both.
+"""Regression cases of the same fault.
 
-Each keeps its own proof, for it is another pair of revisions. What is asked, and counted, is the oldest that is proven.
+Two Incidents that left the same question become one case that names both: each keeps its own proof, for it is another pair of
+revisions; what is asked, and counted, is the oldest that is proven. Cases of one fault that ask different questions are linked and all
+asked: each is evidence that the other is not, and to lose it is worse than to ask twice. That they are of one fault is known where
+they are proven on the same bad revision, or where one failed on the other's bad revision while that was live.
 """
 
 from collections.abc import Iterable, Mapping
@@ -9,6 +12,7 @@ from opsloop.api.evalcase import EvalCase
 
 # Named reasons of the condition Merged
 SAME_FAULT = "SameFault"  # an older proven case asks and expects the same: it is asked instead
+LINKED = "Linked"  # an older proven case shows the same fault by another question: both are asked
 ON_ITS_OWN = "OnItsOwn"  # that case is gone, or asks something else now
 
 
@@ -22,10 +26,36 @@ def keepers(cases: Iterable[EvalCase]) -> dict[str, str]:
     return merged
 
 
+def linked(cases: Iterable[EvalCase], merged: Mapping[str, str]) -> dict[str, str]:
+    """Name of each proven regression case that shows the fault of an older one by another question → name of the oldest of that fault."""
+    asked = sorted((c for c in cases if _is_proven(c) and c.metadata.name not in merged), key=_age)
+    first = dict[str, str]()
+    for number, case in enumerate(asked):
+        earlier = next((one for one in asked[:number] if _of_one_fault(one, case)), None)
+        if earlier is not None:
+            first[case.metadata.name] = first.get(earlier.metadata.name, earlier.metadata.name)
+    return first
+
+
+def _of_one_fault(one: EvalCase, other: EvalCase) -> bool:
+    if one.spec.proof is None or other.spec.proof is None:
+        return False
+    bad = one.spec.proof.bad, other.spec.proof.bad
+    return bad[0] == bad[1] or _failed_on(one, bad[1]) or _failed_on(other, bad[0])
+
+
+def _failed_on(case: EvalCase, digest: str) -> bool:
+    """A flaky one may have failed by itself."""
+    return not case.is_flaky and any(failed.digest == digest for failed in case.status.failed_on)
+
+
 def incidents_of(name: str, cases: Iterable[EvalCase], merged: Mapping[str, str]) -> list[str]:
-    """The Incidents that this case stands for, its own first."""
+    """The Incidents that this case stands for, its own first; `merged`: other cases by the one that stands for them."""
     by_name = {c.metadata.name: c.spec.origin.incident for c in cases}
-    own, others = by_name.get(name, ""), sorted(by_name[m] for m, keeper in merged.items() if keeper == name)
+    own, others = (
+        by_name.get(name, ""),
+        sorted({by_name[m] for m, keeper in merged.items() if keeper == name} - {by_name.get(name)}),
+    )
     return list(dict.fromkeys([own, *others])) if own and others else []
 
 

@@ -125,10 +125,14 @@ def _of_ticket(incident: str, release: Release, ticket: LinkedTicket, pair: Proo
 
 
 def _of_case(incident: str, release: Release, case: EvalCase, pair: ProofPair) -> Candidate | None:
-    """A person's case that failed on the bad revision while it was live."""
+    """A person's case, or one that another Incident left, that failed on the bad revision while it was live.
+
+    A copy of the latter asks the same: proven, the two become one that names both Incidents.
+    """
     failed = any(f.digest == pair.bad for f in case.status.failed_on)
-    by_person = case.spec.origin.kind == "manual" and case.spec.release == release.metadata.name
-    if not failed or not by_person or case.is_flaky:  # a flaky one may have failed by itself
+    stands = case.spec.origin.kind == "manual" or (is_proven(case) and case.spec.origin.incident != incident)
+    ours = stands and case.spec.release == release.metadata.name
+    if not failed or not ours or case.is_flaky:  # a flaky one may have failed by itself
         return None
     return of_failed(incident, case, pair)
 

@@ -122,9 +122,12 @@ def _beside(facts: ReportFacts, release: Release) -> list[Incident]:
 
 
 def _caught(facts: ReportFacts) -> Iterator[CaughtVersion]:
+    """A version that several cases of one fault rejected is told once, by the oldest."""
+    told = {(*case.key, one.digest, one.at) for case in facts.cases for one in case.status.caught}
     for case in facts.cases:
+        oldest = (case.metadata.namespace, case.status.same_fault_as)
         for one in case.status.caught:
-            if facts.window.holds(one.at):
+            if facts.window.holds(one.at) and (*oldest, one.digest, one.at) not in told:
                 origin = case.spec.origin.incident
                 yield CaughtVersion(*case.key, origin, one.release, one.version, one.at, one.dark)
 
