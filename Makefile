@@ -3,6 +3,9 @@ SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
 
+# Compiled once, not by each of the many processes that tests start.
+unexport PYTHONDONTWRITEBYTECODE
+
 PYTHON ?= python3
 SEED ?= 1
 EPISODES ?= 400
@@ -35,7 +38,7 @@ test: check unit weathers e2e ## check, unit, a fixed part of the simulator and 
 unit: $(STAMP) ## unit, property and contract tests against the fakes, on all cores: no cluster, two minutes
 	@$(PY) -m pytest -n auto --dist worksteal -m "not simulation" tests
 
-weathers: $(STAMP) ## a fixed part of `make sim` and of the laws, with the goals asserted: no cluster, a minute
+weathers: $(STAMP) ## a fixed part of `make sim`, the long laws, deaths at any write: no cluster, some minutes
 	@$(PY) -m pytest -n auto --dist worksteal -m simulation tests
 
 check: $(STAMP) ## format, lint, types, import contracts, names and words, generated files

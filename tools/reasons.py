@@ -10,6 +10,7 @@ import tokenize
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 CORE = Path(__file__).resolve().parent.parent / "operator" / "opsloop" / "core"
@@ -72,9 +73,10 @@ class Reason:
     sentence: str
 
 
-def reasons() -> list[Reason]:
+@cache
+def reasons() -> tuple[Reason, ...]:
     """Returns all named reasons of core, in the order of the files."""
-    return [reason for path in sorted(CORE.rglob("*.py")) for reason in _of(path)]
+    return tuple(reason for path in sorted(CORE.rglob("*.py")) for reason in _of(path))
 
 
 def _of(path: Path) -> Iterator[Reason]:

@@ -11,11 +11,20 @@ from tools import generate
 FOLDERS = ("crds", "charts", "manifests", "docs")
 
 
+@pytest.fixture(scope="module")
+def made() -> dict[str, generate.Generated]:
+    """What is made from the code: seconds of work, and the same for each damage."""
+    return {name: getattr(generate, name)() for name in ("crd_files", "doc_files")}
+
+
 @pytest.fixture
-def copy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def copy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, made: dict[str, generate.Generated]) -> Path:
     """A copy of the generated folders on a machine without helm."""
     for name in FOLDERS:
         shutil.copytree(generate.ROOT / name, tmp_path / name)
+    for name, files in made.items():
+        moved = generate.Generated({tmp_path / path.relative_to(generate.ROOT): text for path, text in files.items()})
+        monkeypatch.setattr(generate, name, lambda moved=moved: generate.Generated(moved))
     monkeypatch.setattr(generate, "ROOT", tmp_path)
     monkeypatch.setattr(generate, "CHART", tmp_path / "charts" / "opsloop")
     monkeypatch.setattr(generate, "MANIFESTS", tmp_path / "manifests")

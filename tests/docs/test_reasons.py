@@ -3,6 +3,7 @@
 import ast
 import re
 from dataclasses import fields
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -32,6 +33,7 @@ DECISIONS = (
 )
 
 
+@cache
 def calls_of_condition() -> list[tuple[str, ast.Call]]:
     """File and call of each `….condition(type, status, reason, message)` in core."""
     return [

@@ -203,6 +203,7 @@ CHANGES = st.tuples(
 )
 
 
+@pytest.mark.simulation
 @given(st.lists(CHANGES, min_size=2, max_size=7))
 @example(  # harm that begins long after people were called is another one: both call, each in its own alert
     changes=[
@@ -275,6 +276,7 @@ def _all_needs(name: str) -> set[str]:
     return set(NEEDS[name]).union(*map(_all_needs, NEEDS[name]))
 
 
+@pytest.mark.simulation
 @given(st.permutations(["web", "shop", "answers", "catalog"]), st.lists(st.integers(0, 120), min_size=4, max_size=4))
 @example(order=["web", "shop", "answers", "catalog"], waits=[0, 1, 0, 0])  # by way of one that called nobody
 @settings(deadline=None, max_examples=50)

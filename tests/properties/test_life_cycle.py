@@ -4,6 +4,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 
+import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -63,6 +64,7 @@ def _second(loop: DecisionStore, known: bool) -> None:
         loop.reconcile(kind)
 
 
+@pytest.mark.simulation
 @settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
 @given(HAPPENINGS, st.booleans())
 def test_it_comes_to_rest_within_ten_rounds_and_survives_storage(story: list[Any], evals: bool) -> None:
@@ -76,6 +78,7 @@ def test_it_comes_to_rest_within_ten_rounds_and_survives_storage(story: list[Any
         assert IncidentStatus.model_validate(item.status.dump()) == item.status
 
 
+@pytest.mark.simulation
 @settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
 @given(HAPPENINGS)
 def test_with_known_telemetry_it_ends_healthy_or_escalated(story: list[Any]) -> None:

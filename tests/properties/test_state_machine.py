@@ -6,6 +6,7 @@ from collections import Counter
 from datetime import timedelta
 from typing import Any
 
+import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, initialize, invariant, precondition, rule
@@ -264,3 +265,4 @@ Loop.TestCase.settings = settings(
     print_blob=True,
 )
 TestLoop = Loop.TestCase
+TestLoop.pytestmark = [pytest.mark.simulation]  # type: ignore[attr-defined]

@@ -84,6 +84,7 @@ def test_a_smoulder_is_not_the_beginning_however_long_and_high_it_is(minutes: in
     assert began.index(max(began)) in (44 + minutes, 45 + minutes)
 
 
+@pytest.mark.simulation
 @given(minutes=st.integers(20, 45), usual=st.integers(0, 5), bad=st.integers(200, 1000))
 def test_what_rises_evenly_until_now_is_explained_by_the_change_with_which_it_began(
     minutes: int, usual: int, bad: int

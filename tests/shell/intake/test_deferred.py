@@ -78,6 +78,7 @@ async def test_what_waits_is_in_the_inbox_and_what_is_new_is_filed_at_once() -> 
     assert inbox_left(process.cluster) == 0
 
 
+@pytest.mark.simulation
 async def test_dying_at_any_write_of_a_storm_ends_with_every_alert_filed_once() -> None:
     untouched, _ = await live(10_000)
     expected = {name: ledger.alerts for name, ledger in stored(untouched).items()}

@@ -6,6 +6,7 @@ The contract suite (tests/contract/test_kube.py) runs the same tests on this and
 import asyncio
 import itertools
 import json
+import marshal
 from collections.abc import AsyncGenerator, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
@@ -349,10 +350,9 @@ class FakeCluster:
 
 
 def clone(value: T) -> T:
-    """A deep copy of JSON, several times faster than copy.deepcopy."""
-    if isinstance(value, dict):
-        return {key: clone(inner) for key, inner in value.items()}  # type: ignore[return-value]
-    return [clone(inner) for inner in value] if isinstance(value, list) else value  # type: ignore[return-value]
+    """A deep copy of JSON. marshal is far faster than copy.deepcopy; its version 2 knows no references, so that nothing stays shared."""
+    copied: T = marshal.loads(marshal.dumps(value, 2))
+    return copied
 
 
 def _keep(new: Object, source: Object, field: str) -> None:
