@@ -351,7 +351,7 @@ class FakeCluster:
 
 def clone(value: T) -> T:
     """A deep copy of JSON. marshal is far faster than copy.deepcopy; its version 2 knows no references, so that nothing stays shared."""
-    copied: T = marshal.loads(marshal.dumps(value, 2))
+    copied: T = marshal.loads(marshal.dumps(value, 2))  # type: ignore[arg-type]
     return copied
 
 
