@@ -20,9 +20,9 @@ CAMEL = re.compile(r"[A-Z][a-z]+([A-Z][a-z]*)*")
 SECTIONS = (
     (
         "Release",
-        "`status.conditions[].reason` (`Held`, `Blocked`, `Drifted`, `Available`, `WorkloadMissing`, `TiersReachable`, `StoredAsDecided`, `Shipped`, `SpecResolved`, `RolledOut`, `BudgetMet`, `CanaryFits`, `RouteReady`, `Told`, `Guarded`, `Frozen`, `Progressing`, `Promoted`, `Rejected`, `Healthy`, `Ready`), `status.target.reason`, `status.commands[].reason`, "
+        "`status.conditions[].reason` (`Held`, `Blocked`, `Drifted`, `Available`, `WorkloadMissing`, `TiersReachable`, `StoredAsDecided`, `Shipped`, `SpecResolved`, `RolledOut`, `BudgetMet`, `CanaryFits`, `RouteReady`, `Told`, `Guarded`, `Frozen`, `Progressing`, `Promoted`, `Rejected`, `Healthy`, `Ready`), `status.target.reason`, `status.target.checks[].reason`, `status.commands[].reason`, "
         "`status.revisions[].reason` and `.blocked.reason`, `status.rollback.reason`, `status.act.reason`.",
-        ("release.decide", "release.notices", "release.progress", "release.commands", "release.acts", "release.undo", "release.restart", "release.giving_way", "release.rollout_state", "release.outages", "release.live", "release.memory", "release.admission", "release.target", "release.canary", "release.spared", "release.outcome", "release.pods", "release.analysis", "release.rollback", "release.compared", "release.alone", "release.budgets", "release.played", "release.frozen", "release.guard", "release.guarding", "release.settling", "release.history", "release.route_ready", "release.routing", "release.route_back"),
+        ("release.decide", "release.notices", "release.progress", "release.commands", "release.acts", "release.undo", "release.restart", "release.giving_way", "release.rollout_state", "release.outages", "release.live", "release.memory", "release.admission", "release.target", "release.canary", "release.spared", "release.outcome", "release.pods", "release.analysis", "release.checks", "release.rollback", "release.compared", "release.alone", "release.budgets", "release.played", "release.frozen", "release.guard", "release.guarding", "release.settling", "release.history", "release.route_ready", "release.routing", "release.route_back"),
     ),
     (
         "Readings of an SLI",
@@ -39,7 +39,7 @@ SECTIONS = (
     ("Releases, Incidents and EvalCases", "`status.target.reason` and `status.rollback.reason` of a Release, `status.reason` of an EvalCase.", ("conditions",)),
     ("Emergency stop", "`Stopped` and `Shipped` of a Release, `Held`, `Acting`, `status.plays[].reason`, `status.rollback.reason`, `Ready` of a Runbook, `status.reason` of an EvalCase.", ("stop",)),
     ("Cause of an Incident", "`status.cause.reason`.", ("incident.cause", "incident.exoneration")),
-    ("Runbook", "`Ready` and `status.grants[].reason` of the Runbook, `status.plays[].reason` of the Incident.", ("runbook.decide", "runbook.limits", "runbook.ready")),
+    ("Runbook", "`Ready` and `status.grants[].reason` of the Runbook, `status.plays[].reason` of the Incident; for checks of a rollout `Held` and `status.target.checks[].reason` of the Release.", ("runbook.decide", "runbook.limits", "runbook.ready")),
     ("EvalCase", "`status.reason`, for `status.proven`.", ("evalcase.proof", "evalcase.expectation")),
     ("EvalCase on live", "`status.live.reason`, the condition `PassesOnLive`.", ("evalcase.live", "evalcase.silence")),
     ("Steadiness of an EvalCase", "The condition `Steady`.", ("evalcase.steadiness",)),

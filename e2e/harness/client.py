@@ -24,7 +24,7 @@ from e2e.harness.pace import Pace
 
 Object = dict[str, Any]
 KINDS = {"releases": "opsloop.dev/v1alpha1", "incidents": "opsloop.dev/v1alpha1", "evalcases": "opsloop.dev/v1alpha1",
-         "runbooks": "opsloop.dev/v1alpha1", "deployments": "apps/v1", "replicasets": "apps/v1",
+         "runbooks": "opsloop.dev/v1alpha1", "deployments": "apps/v1", "replicasets": "apps/v1", "jobs": "batch/v1",
          "endpointslices": "discovery.k8s.io/v1", "poddisruptionbudgets": "policy/v1"}  # fmt: skip
 MARK = "OPSLOOP_E2E"  # in the environment of child processes: the run that started them
 ANSWER_SECONDS = 20.0  # that the API server (and Prometheus, looked at afterwards) may take to answer at all

@@ -19,6 +19,7 @@ from e2e.harness.progress import Progress, StageFailed
 from e2e.harness.session import REFUSED, Refused, session, wait_removed
 from e2e.stories import (
     accidents,
+    checked,
     commands,
     contracts,
     drilled,
@@ -49,6 +50,7 @@ STORIES: dict[str, tuple[Story, int]] = {  # the longest first, so that none of 
     "guard-10": (guard.guard, 10),
     "traffic-18": (traffic.traffic, 18),
     "life-9": (life.life, 9),
+    "checked-20": (checked.checked, 20),
     "commands-12": (commands.commands, 12),
     "norunbook-3": (shifts.no_runbook, 3),
     "idle-4": (shifts.idle_forgery, 4),

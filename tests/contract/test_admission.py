@@ -237,7 +237,7 @@ def guarded(api: Api, namespace: str) -> Iterator[str]:
     for user, rules in users.items():
         grant(api, namespace, user, rules)
     own = [found for found in documents if found["kind"].startswith("ValidatingAdmissionPolicy")]
-    assert len(own) == 16
+    assert len(own) == 18
     where = {"matchLabels": {"kubernetes.io/metadata.name": namespace}}
     for found in own:
         found["metadata"]["name"] = f"{namespace}{found['metadata']['name'].removeprefix('opsloop-opsloop-system')}"
@@ -609,6 +609,32 @@ def test_of_two_installs_for_one_namespace_each_is_refused_by_the_name_of_the_ot
         for found in second:
             api.call("DELETE", f"{POLICIES}/{POLICY_PLURALS[found['kind']]}/{found['metadata']['name']}")
     until(lambda: keep(api, guarded, record("in", {"opsloop.dev/inbox": "true"}), OPERATOR)[0] == 201)
+
+
+@pytest.mark.parametrize(
+    ("check", "right"),
+    [
+        pytest.param({"name": "load", "job": {"image": "k6:1"}}, "batch/jobs", id="job"),
+        pytest.param({"name": "ask", "webhook": {"url": "https://hooks.example.com/"}}, "webhooks.opsloop.dev", id="webhook"),
+    ],
+)  # fmt: skip
+def test_a_check_that_opsloop_lends_its_rights_to_takes_the_same_right_of_who_writes_it(
+    api: Api, guarded: str, check: Object, right: str
+) -> None:
+    strategy = {"canary": {"checks": [check]}}
+    body = named(f"checked-{check['name']}", at("Release", serviceAccountName="checks", strategy=strategy))
+    until(lambda: create(api, guarded, body, user="shipper")[0] == 403)
+    assert right in create(api, guarded, body, user="shipper")[1]["message"]
+    assert create(api, guarded, body, dry=False)[0] == 201
+    path = f"releases/{body['metadata']['name']}"
+    assert patch(api, guarded, path, {"spec": {"serviceAccountName": "admin"}}, "shipper")[0] == 403
+    other = {**check, "at": [20]}
+    steps = {"steps": [{"weight": 20}, {"weight": 100}], "checks": [other]}
+    assert patch(api, guarded, path, {"spec": {"strategy": {"canary": steps}}}, "shipper")[0] == 403
+    assert patch(api, guarded, path, {"spec": {"dependsOn": ["catalog"]}}, "shipper")[0] == 200, "it may stay"
+    assert patch(api, guarded, path, {"spec": {"strategy": {"canary": {"checks": []}}}}, "shipper")[0] == 200, (
+        "it may be taken out"
+    )
 
 
 @pytest.mark.parametrize(

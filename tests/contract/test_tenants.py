@@ -18,12 +18,13 @@ import yaml
 from opsloop.adapters.clock import SystemClock
 from opsloop.adapters.kube import Kube
 from opsloop.adapters.webhook import WebhookCaller
+from opsloop.api.errand import Job
 from opsloop.api.incident import Incident
 from opsloop.api.release import Release
-from opsloop.api.runbook_step import Job
 from opsloop.core.actions import CallWebhook, EndJob, StartJob
+from opsloop.core.errands.job import job_name
 from opsloop.core.facts import Address, Errand
-from opsloop.core.runbook.job import job_name, manifest
+from opsloop.core.incident.errands import manifest
 from opsloop.core.runbook.rights import RIGHTS
 from opsloop.shell.ports import INCIDENTS, JOBS, PODS, Object, Resource
 from opsloop.shell.reconcile.errands import Errands
@@ -151,8 +152,10 @@ async def run(tenant: Tenant, job: dict[str, Any]) -> tuple[Errand, Object]:
     asked = Job.model_validate({"image": IMAGE, "command": ["python3", "-c", PROBE], "deadline": "1m", **job})
     variables = {"OTHER": tenant.other, "HOST": "kubernetes.default.svc", "PORT": "443"}
     body = manifest(name, tenant.incident, "runbook", asked, variables)
-    await tenant.errands.start(tenant.own, StartJob("answers-1", 1, body))
-    await tenant.errands.start(tenant.own, StartJob("answers-1", 1, body))  # as after a crash: nothing
+    await tenant.errands.start(tenant.own, StartJob("Incident", "answers-1", "job-1", body))
+    await tenant.errands.start(
+        tenant.own, StartJob("Incident", "answers-1", "job-1", body)
+    )  # as after a crash: nothing
     ended = await tenant.outcome("job")
     (pod,) = await tenant.kube.list(PODS, tenant.own, {"batch.kubernetes.io/job-name": name})
     return ended, pod
@@ -201,7 +204,7 @@ async def test_a_webhook_into_the_cluster_is_never_called(tenant: Tenant, allowe
     service = await tenant.kube.get(Resource("v1", "Service", "services"), "default", "kubernetes")
     url = f"https://{service['spec']['clusterIP']}/version"
     tenant.errands.addresses = (Address(url),) if allowed else (Address("https://hooks.example.com/"),)
-    tenant.errands.call(tenant.own, CallWebhook("answers-1", 1, url, {}, "k"))
+    tenant.errands.call(tenant.own, CallWebhook("Incident", "answers-1", "webhook-1", url, {}, "k"))
     ended = await tenant.outcome("webhook")
     assert (ended.state, ended.reason) == ("Refused", "AddressNotAllowed")
     assert ("private address" in ended.message) == allowed

@@ -119,13 +119,17 @@ RUNBOOK = {
 async def test_with_a_cluster_rules_and_rights_are_asked(tmp_path: Path, capsys: Any) -> None:
     path = tmp_path / "all.yaml"
     account = {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": "robot", "namespace": NS}}
-    path.write_text(yaml.safe_dump_all([release_body(), DEPLOYMENT, RUNBOOK, account]))
+    checks = [{"name": "load", "job": {"image": "k6:1"}}]
+    asked = release_body()
+    asked["spec"] |= {"serviceAccountName": "robot", "strategy": {"canary": {"checks": checks}}}
+    path.write_text(yaml.safe_dump_all([asked, DEPLOYMENT, RUNBOOK, account]))
     server = Server(allowed=False)
     assert await call(server, "lint", str(path)) == 1
     out = capsys.readouterr().out
     assert "Release/answers: the API server says 422: weights must rise" in out
     assert "Runbook/bad: spec.serviceAccountName: robot may not patch Deployment answers" in out
-    assert out.splitlines()[-1] == "2 objects checked and by a dry run: 2 to correct"
+    assert "Release/answers: spec.serviceAccountName: robot lacks create on jobs.batch, which checks need" in out
+    assert out.splitlines()[-1] == "2 objects checked and by a dry run: 3 to correct"
 
 
 @pytest.mark.parametrize(

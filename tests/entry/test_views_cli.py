@@ -170,6 +170,10 @@ def test_a_hostile_text_does_not_act_on_the_terminal() -> None:
 
 
 ENDED: dict[str, Any] = {"ended_at": at(80)}
+CHECK = {
+    "name": "load", "weight": 0, "id": "0123456789", "result": "Failed", "dry_run": True, "attempt": 2, "since": at(60),
+    "ended_at": at(90), "message": "p95 900 ms",
+}  # fmt: skip
 
 
 @pytest.mark.parametrize(
@@ -179,6 +183,7 @@ ENDED: dict[str, Any] = {"ended_at": at(80)}
         pytest.param(status_with(target("Rejected", reason="EvalFailed", **ENDED), ADOPTED, revision("v4", "Canaried", blocked=BLOCK), conditions=[condition("Rejected", "True", "EvalFailed")]), "opsloop unblock answers", id="a blocked version"),
         pytest.param(status_with(target(evals=[result(0).model_copy(update={"flaky": True})])), "set aside as flaky: 0 of 1 on the canary", id="a flaky case"),
         pytest.param(status_with(target(evals=[result(0).model_copy(update={"load": "20/s for 30s", "message": ""})])), "failed: under 20/s for 30s", id="a check under load"),
+        pytest.param(status_with(target(checks=[CHECK])), "load Failed in the dark, 10s ago, only watched, attempt 2: p95 900 ms", id="a check of the rollout"),
         pytest.param(status_with(target(evals=[result(0)])), "failed: 0 of 1 on the canary, 1 of 1 on live", id="a failed case"),
         pytest.param(status_with(target("Promoted", **ENDED), ADOPTED, BAD, rollback=record("Written")), "v2 → v1 for answers-1: Written", id="a rollback"),
         pytest.param(status_with(target("Promoted", **ENDED), ADOPTED, BAD, rollback=record("Done", name="")), "by a person (undo): Done", id="an undo"),

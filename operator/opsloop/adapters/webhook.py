@@ -14,8 +14,8 @@ import aiohttp
 from aiohttp.abc import AbstractResolver, ResolveResult
 from yarl import URL
 
+from opsloop.core.errands.addresses import shown
 from opsloop.core.facts import Address
-from opsloop.core.runbook.addresses import shown
 from opsloop.errors import Forbidden, Unavailable
 from opsloop.shell.ports import Object
 

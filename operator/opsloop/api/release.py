@@ -5,6 +5,7 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import ConfigDict, Field
 
+from opsloop.api.check import MOST_RESULTS, CheckResult
 from opsloop.api.history import MOST_HISTORY, HistoryEntry
 from opsloop.api.meta import (
     Condition,
@@ -18,7 +19,7 @@ from opsloop.api.meta import (
     Time,
 )
 from opsloop.api.page import Notice
-from opsloop.api.schema import map_list, matches, required_without, rules, says, set_list
+from opsloop.api.schema import all_rules, map_list, matches, required_without, rules, says, set_list
 from opsloop.api.slo import Slo
 from opsloop.api.strategy import Evals, HttpRoute, Strategy
 
@@ -49,6 +50,14 @@ ONE_WORD_EACH = (
 )
 
 
+CHECKS_HAVE_AN_ACCOUNT = (
+    "has(self.serviceAccountName) || !has(self.strategy) || !has(self.strategy.canary) || !has(self.strategy.canary.checks)"
+    " || size(self.strategy.canary.checks) == 0",
+    "serviceAccountName is required where strategy.canary.checks has checks: name the ServiceAccount of this namespace on whose"
+    " behalf they are made, for example serviceAccountName: rollout-checks",
+)
+
+
 class WorkloadRef(Model):
     """Reference to the Deployment of a Release, in the same namespace."""
 
@@ -64,7 +73,9 @@ class WorkloadRef(Model):
 class ReleaseSpec(Model):
     """Wanted state of a Release, written by people."""
 
-    model_config = ConfigDict(json_schema_extra=required_without("guard", "version", "images"))
+    model_config = ConfigDict(
+        json_schema_extra=all_rules(required_without("guard", "version", "images"), rules(CHECKS_HAVE_AN_ACCOUNT))
+    )
 
     workload_ref: WorkloadRef = Field(description="Deployment that the Release manages.")
     version: str = Field(
@@ -87,6 +98,11 @@ class ReleaseSpec(Model):
         " GitOps tool) is shipped by a canary. The Release then has no version and no images: the template says both.",
     )
     strategy: Strategy = Field(default_factory=Strategy, description="Rollout strategy of a new version.")
+    service_account_name: ObjectName | None = Field(
+        default=None,
+        description="ServiceAccount of this namespace on whose behalf checks of the canary are made: it must be allowed to create"
+        " Jobs for a job, and webhooks.opsloop.dev for a webhook. Required with checks.",
+    )
     slo: Slo | None = Field(
         default=None,
         description="Service level objective. Without it nothing is judged and each canary step waits only for its hold.",
@@ -333,6 +349,12 @@ class Target(Model):
     )
     evals_step: int | None = Field(
         default=None, description="Index of the step for which the EvalCases passed; -1 is the dark phase."
+    )
+    checks: list[CheckResult] = Field(
+        default_factory=list,
+        max_length=MOST_RESULTS,
+        description="Results of the checks, one per check and weight; of more than 24 the latest.",
+        json_schema_extra=map_list("name", "weight"),
     )
 
     @property

@@ -5,8 +5,9 @@ from typing import Literal
 
 from pydantic import ConfigDict, Field
 
-from opsloop.api.meta import Duration, Model, Text
-from opsloop.api.schema import longer_than_zero, map_list, no_default, rules, says
+from opsloop.api.errand import Job, Webhook
+from opsloop.api.meta import Duration, Model
+from opsloop.api.schema import longer_than_zero, no_default, rules
 
 StepType = Literal["rollback", "abortCanary", "scale", "restart", "freeze", "webhook", "job", "wait", "escalate"]
 Next = Literal["next", "escalate"]
@@ -58,71 +59,6 @@ class Freeze(Model):
     scope: Literal["release", "namespace"] = Field(
         default="release",
         description="Whose canaries wait: those of the root Release, or of all Releases of the namespace.",
-    )
-
-
-class Webhook(Model):
-    """Call of an address that the administrator allowed."""
-
-    url: str = Field(
-        max_length=1024,
-        pattern=r"^https?://[^\s@#/]+(/[^\s@#]*)?$",
-        description="URL that is called once by POST, with the Incident as JSON; opsloop's settings must allow it. No redirect is followed.",
-        json_schema_extra=says(
-            "write a URL such as https://hooks.example.com/restart, without a user name and without #"
-        ),
-    )
-    message: str = Field(default="", max_length=512, description="Text that is sent along.")
-
-
-class Variable(Model):
-    """Environment variable of a Job."""
-
-    name: str = Field(
-        max_length=128,
-        pattern=r"^[A-Za-z_][A-Za-z0-9_]*$",
-        description="Name of the variable.",
-        json_schema_extra=says("a name has letters, digits and _ and does not begin with a digit, for example REGION"),
-    )
-    value: str = Field(
-        default="",
-        max_length=1024,
-        description="Value of the variable; no secret, since everybody sees it who may read Runbooks.",
-    )
-
-
-Quantity = r"^[0-9]+(\.[0-9]+)?(m|k|M|G|Ki|Mi|Gi)?$"
-QUANTITY = says("a quantity is a number with or without a unit, for example 500m or 256Mi")
-
-
-class Job(Model):
-    """Job that runs once in the Runbook's namespace, restricted, with the Runbook's own ServiceAccount or none at all."""
-
-    image: str = Field(min_length=1, max_length=1024, description="Image of the one container.")
-    command: list[Text] = Field(
-        default_factory=list, max_length=32, description="Entry point; the image's own if empty."
-    )
-    args: list[Text] = Field(default_factory=list, max_length=64, description="Arguments of the entry point.")
-    env: list[Variable] = Field(
-        default_factory=list,
-        max_length=32,
-        description="Variables beside OPSLOOP_INCIDENT, OPSLOOP_RELEASE, OPSLOOP_SERVICE, OPSLOOP_SEVERITY and OPSLOOP_CAUSE.",
-        json_schema_extra=map_list("name"),
-    )
-    deadline: Duration = Field(
-        default=timedelta(minutes=5),
-        description="Time after which the Job is ended, and has failed.",
-        json_schema_extra=longer_than_zero("deadline"),
-    )
-    token: bool = Field(
-        default=False,
-        description="Whether the Job has the token of the Runbook's ServiceAccount. Without it, it runs as that account and can show nobody.",
-    )
-    cpu: str = Field(
-        default="500m", max_length=16, pattern=Quantity, description="Limit of processors.", json_schema_extra=QUANTITY
-    )
-    memory: str = Field(
-        default="256Mi", max_length=16, pattern=Quantity, description="Limit of memory.", json_schema_extra=QUANTITY
     )
 
 

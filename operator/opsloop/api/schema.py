@@ -19,6 +19,11 @@ def rules(*pairs: tuple[str, str]) -> dict[str, Any]:
     return {RULES: [{"rule": expression, "message": message} for expression, message in pairs]}
 
 
+def all_rules(*schemas: dict[str, Any]) -> dict[str, Any]:
+    """Joins additions that have rules and nothing else."""
+    return {RULES: [rule for schema in schemas for rule in schema[RULES]]}
+
+
 def says(sentence: str, pattern: str = "") -> dict[str, Any]:
     """The sentence for a text that does not match the field's pattern: the server's own message shows the pattern alone.
 

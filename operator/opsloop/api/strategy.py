@@ -5,9 +5,10 @@ from typing import Literal
 
 from pydantic import ConfigDict, Field
 
+from opsloop.api.check import MOST_CHECKS, RolloutCheck
 from opsloop.api.eval_request import HEADERS_NAMED, PATH_SAYS, Tls
 from opsloop.api.meta import Duration, Label, Model, ObjectName, Text
-from opsloop.api.schema import longer_than_zero, rules, says, set_list
+from opsloop.api.schema import longer_than_zero, map_list, rules, says, set_list
 
 RISING = (
     "self.map(s, s.weight).isSorted() && self.all(s, self.exists_one(t, t.weight == s.weight))",
@@ -101,8 +102,16 @@ class Analysis(Model):
     )
 
 
+CHECKS_AT_STEPS = (
+    "!has(self.checks) || self.checks.all(c, c.at.all(w, w == 0 || self.steps.exists(s, s.weight == w)))",
+    "checks: at has weights of strategy.canary.steps below 100, or 0 for the dark phase, for example at: [0, 20] with a step of weight 20",
+)
+
+
 class Canary(Model):
     """Canary rollout: a dark phase without traffic, then rising weights."""
+
+    model_config = ConfigDict(json_schema_extra=rules(CHECKS_AT_STEPS))
 
     steps: list[Step] = Field(
         default_factory=lambda: [Step(weight=20), Step(weight=50), Step(weight=100)],
@@ -116,6 +125,12 @@ class Canary(Model):
     )
     analysis: Analysis = Field(
         default_factory=Analysis, description="Comparison of canary and live while the canary takes traffic."
+    )
+    checks: list[RolloutCheck] = Field(
+        default_factory=list,
+        max_length=MOST_CHECKS,
+        description="Jobs and webhooks that the canary has to pass before it goes on from a weight, such as a load test or a confirmation.",
+        json_schema_extra=map_list("name"),
     )
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any
+from typing import Any, Literal
 
 from opsloop.api.eval_expect import EvalExpect
 from opsloop.api.eval_request import EvalRequest
@@ -15,6 +15,9 @@ from opsloop.core.facts import Experience
 from opsloop.core.http_route import Backends
 from opsloop.core.notify.routing import PAGER, Kind
 from opsloop.core.reported import Alert, Answer, Correction, Looked, Moved, QueuedTicket, Taught, Ticket
+
+Asker = Literal["Incident", "Release"]
+"""Kind of the object that an errand is for: a play of a Runbook is its Incident's, a check its Release's."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,18 +75,19 @@ class DeletePods:
 
 @dataclass(frozen=True, slots=True)
 class StartJob:
-    """Creates the Job of a play, once: a Job of that name stays as it is. What refuses it is a fact of the next look."""
+    """Creates the Job of a play or a check, once: a Job of that name stays as it is. What refuses it is a fact of the next look."""
 
-    incident: str
-    attempt: int
+    kind: Asker
+    name: str  # of who asks for it
+    errand: str  # what it is called among theirs
     body: Mapping[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
 class EndJob:
-    """Deletes the Job of a play with its pod."""
+    """Deletes the Job of a play or a check with its pod."""
 
-    incident: str
+    owner: str  # the Incident or Release
     name: str
 
 
@@ -91,11 +95,13 @@ class EndJob:
 class CallWebhook:
     """Calls an address once; what came of it is a fact of a later reconcile of this process, and of no other."""
 
-    incident: str
-    attempt: int
+    kind: Asker
+    name: str  # of who asks for it
+    errand: str  # what it is called among theirs
     url: str
     payload: Mapping[str, Any]
     key: str  # by which a receiver tells a repeat
+    again: bool = False  # also where this process has called it before, and has an answer
 
 
 @dataclass(frozen=True, slots=True)

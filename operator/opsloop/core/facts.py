@@ -153,6 +153,7 @@ class CanaryFacts:
     failure: str = ""  # why its pods are not created: quota, admission
     images: Mapping[str, str] = field(default_factory=dict)  # as the API server stored them
     labels: Mapping[str, str] = field(default_factory=dict)  # of its template
+    uid: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -259,6 +260,38 @@ class Delivery:
 
 
 @dataclass(frozen=True, slots=True)
+class Errand:
+    """What is known of a webhook's call, or of a Job."""
+
+    state: Literal["Going", "Done", "Failed", "Refused"]
+    message: str = ""
+    at: datetime | None = None  # of its end
+    tail: str = ""  # the end of the Job's log
+    reason: str = ""  # of a refusal
+    code: int | None = None  # the status that was answered, or the code with which the Job's container itself ended
+
+
+@dataclass(frozen=True, slots=True)
+class Address:
+    """What the administrator lets Runbooks call: all URLs that begin so, from these namespaces (none: from all)."""
+
+    url: str
+    namespaces: tuple[str, ...] = ()
+    internal: bool = False  # it may have a private address, for example that of a Service
+
+
+@dataclass(frozen=True, slots=True)
+class CheckFacts:
+    """What is known of a Release's checks; rights are asked for only where one is due."""
+
+    errands: Mapping[str, Errand] = field(default_factory=dict)  # of those that run, by name
+    addresses: tuple[Address, ...] = ()  # that may be called
+    allowed: Mapping[str, bool] = field(default_factory=dict)  # by plural of the right, for the Release's account
+    account_exists: bool | None = None  # None: not known
+    runs_jobs: bool = True  # opsloop itself may create Jobs
+
+
+@dataclass(frozen=True, slots=True)
 class ReleaseFacts:
     """For `core.release.decide.decide`."""
 
@@ -289,6 +322,7 @@ class ReleaseFacts:
     routing: Routing = field(default_factory=Routing)
     stop: Stop | None = None  # in effect for the namespace
     freezing: tuple[Incident, ...] = ()  # open Incidents of the namespace that froze something
+    checks: CheckFacts = field(default_factory=CheckFacts)
 
 
 @dataclass(frozen=True, slots=True)
@@ -338,26 +372,6 @@ class Deployed:
         ""  # what sets its number of pods by the scale subresource, such as an autoscaler; empty where nothing does
     )
     selector: Mapping[str, str] = field(default_factory=dict)
-
-
-@dataclass(frozen=True, slots=True)
-class Errand:
-    """What is known of a webhook's call, or of a Job, of the play that runs."""
-
-    state: Literal["Going", "Done", "Failed", "Refused"]
-    message: str = ""
-    at: datetime | None = None  # of its end
-    tail: str = ""  # the end of the Job's log
-    reason: str = ""  # of a refusal
-
-
-@dataclass(frozen=True, slots=True)
-class Address:
-    """What the administrator lets Runbooks call: all URLs that begin so, from these namespaces (none: from all)."""
-
-    url: str
-    namespaces: tuple[str, ...] = ()
-    internal: bool = False  # it may have a private address, for example that of a Service
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,9 +12,9 @@ from typing import Any
 from opsloop.api.incident import REOPEN_GRACE
 from opsloop.api.meta import parse_duration
 from opsloop.core.correlation.method import Method, read_method
+from opsloop.core.errands.addresses import problem
 from opsloop.core.facts import Address
 from opsloop.core.incident.retention import RETENTION
-from opsloop.core.runbook.addresses import problem
 from opsloop.core.slo.query_budget import QueryBudget
 from opsloop.core.tickets.house import House, read_house
 from opsloop.errors import Invalid

@@ -154,6 +154,9 @@ class Metrics:
             buckets=ROLLOUT_BUCKETS,
             registry=r,
         )
+        self._checks = Counter(
+            "opsloop_checks", "Checks of a rollout that ended.", ["namespace", "check", "result"], registry=r
+        )
         self._rollbacks = Counter(
             "opsloop_rollbacks", "Rollbacks that ended.", ["namespace", "release", "result"], registry=r
         )
@@ -291,6 +294,10 @@ class Metrics:
         self._rollbacks.labels(namespace, release, result).inc()
         if seconds is not None:
             self._rollback_seconds.labels(namespace, result).observe(seconds)
+
+    def check_ended(self, namespace: str, check: str, result: str) -> None:
+        """Counts one check of a rollout that ended."""
+        self._checks.labels(namespace, check, result).inc()
 
     def hold_ended(self, namespace: str, reason: str, seconds: float) -> None:
         """Counts one hold that is over, and its duration."""

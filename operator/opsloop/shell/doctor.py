@@ -7,12 +7,13 @@ from datetime import datetime, timedelta
 
 from opsloop.api.release import Release
 from opsloop.api.slo import Slo
-from opsloop.core.doctor import cluster, telemetry
+from opsloop.core.doctor import cluster, rollout_checks, telemetry
 from opsloop.core.doctor.row import Row, unseen
 from opsloop.core.doctor.telemetry import Looked, Selected
 from opsloop.core.facts import Budget
 from opsloop.core.readings import Unknown, Value
 from opsloop.core.release import revisions
+from opsloop.core.release.check_rights import right_of
 from opsloop.core.selectors import selects
 from opsloop.core.slo import parts, promql, telling
 from opsloop.core.slo.objectives import objectives
@@ -22,7 +23,7 @@ from opsloop.core.slo.tiers import windows_of
 from opsloop.errors import Forbidden, NotFound, OpsloopError
 from opsloop.names import canary_name
 from opsloop.shell.evidence.sources import Cluster
-from opsloop.shell.ports import BUDGETS, DEPLOYMENTS, SERVICES, Object, Resource, Source
+from opsloop.shell.ports import ACCOUNTS, BUDGETS, DEPLOYMENTS, SERVICES, Object, Resource, Source
 from opsloop.shell.slo.parts import guilty, number
 from opsloop.shell.slo.query import SliQuery
 from opsloop.shell.watch.cache import scaler, template_manager
@@ -43,6 +44,8 @@ async def examine(reader: Cluster, release: Release, source: Source | None, now:
     except NotFound:
         deployment = None
     rows = [cluster.operator(release), await _rights(reader, namespace), cluster.workload(release, deployment)]
+    if release.spec.strategy.canary.checks:
+        rows.append(await _checks(reader, release))
     live = int((deployment or {}).get("spec", {}).get("replicas", 1)) if deployment is not None else 0
     rows += await _telemetry(source, release, live, now) if source is not None else telemetry.as_said(release)
     if deployment is None:
@@ -89,13 +92,32 @@ def _labels(deployment: Object) -> Mapping[str, str]:
     return labels
 
 
-async def _rights(reader: Cluster, namespace: str) -> Row:
-    """Whether the operator's account may do in this namespace what a canary needs."""
+async def _checks(reader: Cluster, release: Release) -> Row:
+    """What the checks of a rollout need: their account, its rights, and opsloop's own to create Jobs."""
+    namespace, account = release.metadata.namespace, release.spec.service_account_name or ""
+    accounts = await _listed(reader, ACCOUNTS, namespace)
+    exists = None if accounts is None else account in {one["metadata"]["name"] for one in accounts}
+    allowed: dict[str, bool | None] = {}
+    for right in dict.fromkeys(right_of(check) for check in release.spec.strategy.canary.checks):
+        asked = (right.group, right.plural, right.verb)
+        allowed[right.plural] = await _may(reader, namespace, namespace, account, asked)
+    own = await _own_account(reader, namespace)
+    runs_jobs = await _may(reader, namespace, *own, ("batch", "jobs", "create")) if own is not None else None
+    return rollout_checks.row(release, exists, allowed, runs_jobs)
+
+
+async def _own_account(reader: Cluster, namespace: str) -> tuple[str, str] | None:
+    """The account of the operator that looks after this namespace, with its own."""
     try:
         found = await reader.list(DEPLOYMENTS, "", OWN)
     except (Forbidden, NotFound):
         found = []
-    if (own := cluster.account_of(found, namespace)) is None:
+    return cluster.account_of(found, namespace)
+
+
+async def _rights(reader: Cluster, namespace: str) -> Row:
+    """Whether the operator's account may do in this namespace what a canary needs."""
+    if (own := await _own_account(reader, namespace)) is None:
         return cluster.rights({}, "")
     space, account = own
     answers: dict[str, bool | None] = {}

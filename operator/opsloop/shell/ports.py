@@ -291,6 +291,10 @@ class Instruments(Protocol):
         """Counts one rollback that is over; `result` is done, failed or refused (`seconds` may be None)."""
         ...
 
+    def check_ended(self, namespace: str, check: str, result: str) -> None:
+        """Counts one check of a rollout that ended: passed, failed or unknown."""
+        ...
+
     def hold_ended(self, namespace: str, reason: str, seconds: float) -> None:
         """Counts one hold of a canary that is over, by the reason that it had last."""
         ...

@@ -45,6 +45,9 @@ class OwnedObjects:
     claims: dict[NamespacedName, tuple[str, ...]] = field(
         default_factory=dict
     )  # access modes of claims, which never change
+    rights: dict[NamespacedName, tuple[Any, datetime, tuple[dict[str, bool], bool | None, bool]]] = field(
+        default_factory=dict
+    )  # Release: what was asked of the account of its checks, when, and the answer
 
     def forget(self, kind: str, namespace: str, name: str) -> None:
         """Drops everything that belongs to this object, which was deleted."""
@@ -52,6 +55,7 @@ class OwnedObjects:
             self.templates.pop((namespace, name), None)
             self.written.pop((namespace, name), None)
             self.answers.pop((namespace, name), None)
+            self.rights.pop((namespace, name), None)
         if kind == "Incident":
             self.postmortems.pop((namespace, name), None)
             self.objects.pop((namespace, name), None)

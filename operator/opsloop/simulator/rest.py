@@ -14,7 +14,7 @@ from opsloop.simulator.owed import can_ship, fired_within, seen
 from opsloop.simulator.weather import Weather
 from opsloop.simulator.world import NS, World
 
-MACHINES = frozenset({"WaitingForPods", "WaitingForEvals", "Holding", ""})
+MACHINES = frozenset({"WaitingForPods", "WaitingForEvals", "WaitingForChecks", "Holding", ""})
 """Reasons of a hold that name what opsloop waits for, and nothing that a person can do."""
 
 RESOLVES: Final = 720.0

@@ -55,8 +55,15 @@ SLI, TIER, STEPS, ANALYSIS = (
 )
 
 
+CHECK, LOAD = "spec.strategy.canary.checks[0]", {"name": "load", "job": {"image": "k6:1"}}
+
+
 def release(**changes: Any) -> Object:
     return at("Release", **changes)
+
+
+def checked(**check: Any) -> Object:
+    return release(serviceAccountName="checks", strategy={"canary": {"checks": [check]}})
 
 
 def runbook(**changes: Any) -> Object:
@@ -122,6 +129,17 @@ RELEASES = [
     Mistake("paused as a word", release(paused="yes"), "spec.paused", "must be of type boolean"),
     Mistake("a field of another kind", release(replicas=3), 'unknown field "spec.replicas"', "", Grade.FIELD),
     Mistake("a field written wrong", release(slo__objectiv=0.9), 'unknown field "spec.slo.objectiv"', "", Grade.FIELD),
+    Mistake("a check without an account", release(strategy={"canary": {"checks": [LOAD]}}), "spec", "serviceAccountName is required where strategy.canary.checks has checks"),
+    Mistake("a check that is a job and a webhook", checked(**LOAD, webhook={"url": "https://a/"}), CHECK, "a check is either a job"),
+    Mistake("a check that asks nothing", checked(name="load"), CHECK, "a check is either a job"),
+    Mistake("a check at a weight that no step has", checked(**LOAD, at=[33]), "spec.strategy.canary", "at has weights of strategy.canary.steps below 100"),
+    Mistake("a check at the promotion", checked(**LOAD, at=[100]), f"{CHECK}.at[0]", "should be less than or equal to 99"),
+    Mistake("a check at a percentage", checked(**LOAD, at=["20%"]), f"{CHECK}.at[0]", "must be of type integer"),
+    Mistake("a check's name in upper case", checked(name="Load", job=LOAD["job"]), f"{CHECK}.name", "for example load-test"),
+    Mistake("two checks of one name", release(serviceAccountName="checks", strategy={"canary": {"checks": [LOAD, LOAD]}}), "spec.strategy.canary.checks[1]", "Duplicate value"),
+    Mistake("a check's deadline in words", checked(name="load", job={"image": "k6:1", "deadline": "2 min"}), f"{CHECK}.job.deadline", DURATION),
+    Mistake("a check's webhook with a user name", checked(name="ask", webhook={"url": "https://me@hooks/"}), f"{CHECK}.webhook.url", "write a URL such as"),
+    Mistake("a check with a failure limit", checked(**LOAD, failureLimit=1), f'unknown field "{CHECK}.failureLimit"', "", Grade.FIELD),
     Mistake("no version", release(version=None), "spec.version", "Required value"),
     Mistake("no Deployment", release(workloadRef=None), "spec.workloadRef", "Required value"),
 ]  # fmt: skip

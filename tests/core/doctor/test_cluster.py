@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from opsloop.api.release import Release
-from opsloop.core.doctor import cluster
+from opsloop.core.doctor import cluster, rollout_checks
 from opsloop.core.doctor.row import Row
 from opsloop.core.facts import Budget
 
@@ -61,6 +61,25 @@ def test_the_operator(item: Release, verdict: str, text: str) -> None:
 )  # fmt: skip
 def test_its_rights(answers: dict[str, bool | None], account: str, verdict: str, text: str) -> None:
     assert said(cluster.rights(answers, account), verdict, text)
+
+
+LOAD, ASK = {"name": "load", "job": {"image": "k6:1"}}, {"name": "ask", "webhook": {"url": "https://a.example.com/"}}
+
+
+@pytest.mark.parametrize(
+    ("checks", "known", "verdict", "text"),
+    [
+        pytest.param([LOAD], (True, {"jobs": True}, True), "ok", "has the rights to load", id="it has all"),
+        pytest.param([LOAD, ASK], (True, {"jobs": True, "webhooks": True}, True), "ok", "allows the address of ask", id="addresses are the administrator's"),
+        pytest.param([LOAD], (False, {"jobs": True}, True), "problem", "no ServiceAccount robot", id="no such account"),
+        pytest.param([LOAD, ASK], (True, {"jobs": True, "webhooks": False}, True), "problem", "lacks create on webhooks.opsloop.dev", id="a right is missing"),
+        pytest.param([LOAD], (True, {"jobs": True}, False), "problem", "may not create Jobs", id="opsloop itself may not"),
+        pytest.param([LOAD], (None, {"jobs": None}, None), "unknown", "may not see", id="nobody may be asked"),
+    ],
+)  # fmt: skip
+def test_what_its_checks_need(checks: Any, known: Any, verdict: str, text: str) -> None:
+    item = release(serviceAccountName="robot", strategy={"canary": {"checks": checks}})
+    assert said(rollout_checks.row(item, *known), verdict, text)
 
 
 def install(space: str, watched: str | None) -> dict[str, Any]:

@@ -163,6 +163,10 @@ NOT_JUDGED: Mapping[str, tuple[str, str]] = {
     "incident.timeline": (_SIZE, "MOST_ENTRIES MOST_EVIDENCE MOST_MOVES MOST_REASONS"),
     "release.admission": (_AGAIN, "ASKED_AGAIN ASKED_SOON"),
     "release.alone": (_AGAIN, "LOOK_AGAIN"),
+    "release.checks": (
+        f"{_AGAIN}; {_SIZE}; the rest is what an HTTP status says",
+        "AGAIN OVERDUE LONGEST NOT_YET NO",
+    ),
     "release.guard": (f"{_CLOCK}: how long unpausing by others is counted", "HOUR"),
     "release.history": ("for reports: nothing is decided on it", "FAST_CLOCK"),
     "slo.budget": ("for people: nothing is decided on it", "LEAST_COVERED"),

@@ -5,22 +5,25 @@ could find, so one that may have been made is never made again.
 """
 
 import json
+from collections.abc import Mapping
 from datetime import timedelta
 from typing import Any
 
+from opsloop.api.errand import Job, Webhook
 from opsloop.api.incident import Incident, IncidentStatus, Play
-from opsloop.api.meta import format_duration
+from opsloop.api.meta import API_VERSION, format_duration
 from opsloop.api.runbook import Runbook
-from opsloop.api.runbook_step import Job, RunbookStep, Webhook
+from opsloop.api.runbook_step import RunbookStep
 from opsloop.core.actions import CallWebhook, EndJob, StartJob
+from opsloop.core.errands import job as jobs
+from opsloop.core.errands.addresses import allowed, shown
 from opsloop.core.facts import IncidentFacts
 from opsloop.core.incident import timeline
 from opsloop.core.incident.effect import Ending
 from opsloop.core.incident.state import IncidentBuilder
-from opsloop.core.runbook import job as jobs
-from opsloop.core.runbook.addresses import allowed, shown
 from opsloop.core.runbook.ready import ADDRESS_NOT_ALLOWED
 from opsloop.core.stop import STOPPED
+from opsloop.names import INCIDENT
 
 # Named reasons
 OUTCOME_UNKNOWN = "OutcomeUnknown"  # opsloop ended in the middle of a call: it may have been heard, and is not repeated
@@ -78,7 +81,7 @@ def begin(decision: IncidentBuilder, book: Runbook, step: RunbookStep, running: 
     if step.webhook is not None:
         key = f"{meta.uid or meta.name}-{running.type}-{running.attempt}"
         body = payload(incident, status, step.webhook, running)
-        decision.execute(CallWebhook(meta.name, running.attempt, step.webhook.url, body, key))
+        decision.execute(CallWebhook("Incident", meta.name, errand_of(running), step.webhook.url, body, key))
     if step.job is not None:
         decision.execute(_start(incident, status, book, step.job, running))
     decision.look_again(LOOK)
@@ -93,8 +96,21 @@ def _start(incident: Incident, status: IncidentStatus, book: Runbook, job: Job, 
         "OPSLOOP_SEVERITY": status.severity,
         "OPSLOOP_CAUSE": status.cause.kind if status.cause else "unknown",
     }
-    body = jobs.manifest(name, incident, book.spec.service_account_name, job, variables)
-    return StartJob(incident.metadata.name, play.attempt, body)
+    body = manifest(name, incident, book.spec.service_account_name, job, variables)
+    return StartJob("Incident", incident.metadata.name, errand_of(play), body)
+
+
+def errand_of(play: Play) -> str:
+    """What the errand of a play is called among those of its Incident."""
+    return f"{play.type}-{play.attempt}"
+
+
+def manifest(name: str, incident: Incident, account: str, job: Job, variables: Mapping[str, str]) -> dict[str, Any]:
+    """The Job of a play, owned by its Incident."""
+    meta = incident.metadata
+    labels = {INCIDENT: meta.name[:63].rstrip("-.")}
+    owner = jobs.owned_by(API_VERSION, "Incident", meta)
+    return jobs.manifest({"name": name, "namespace": meta.namespace, "labels": labels}, owner, account, job, variables)
 
 
 def watch(decision: IncidentBuilder, book: Runbook | None, step: RunbookStep | None, current: Play) -> Play | Ending:

@@ -14,6 +14,8 @@ from opsloop.core.facts import WorkloadFacts
 from opsloop.core.release import (
     ReleaseBuilder,
     alone,
+    checking,
+    checks,
     commands,
     played,
     revisions,
@@ -124,6 +126,7 @@ def advance(builder: ReleaseBuilder, workload: WorkloadFacts) -> None:
     builder.look_again(TICK)
     target, outcome = judge(rollout)
     outcome = stopped.instead(rollout, outcome)
+    target = checking.advance(builder, dataclasses.replace(rollout, target=target), outcome)
     match outcome:
         case TakeStep() | Promote() | Promoted():
             _move(builder, target, outcome)
@@ -146,7 +149,8 @@ def measured(rollout: Rollout) -> Rollout:
     """The rollout with the target as the pods are now: as many as its weight takes, less those that left the traffic."""
     as_live = dataclasses.replace(rollout, target=followed(rollout))
     counted = dataclasses.replace(as_live, target=with_losses(as_live))
-    return dataclasses.replace(counted, target=routing.routed(counted))
+    checked = dataclasses.replace(counted, target=checks.seen(counted))
+    return dataclasses.replace(checked, target=routing.routed(checked))
 
 
 # --- checks, in the order in which they are made
@@ -285,6 +289,7 @@ REACHING: Mapping[str, tuple[Check, ...]] = {
         weight_unreachable,
         routing.earlier_route,
         routing.route_hindered,
+        checks.failed,
         *PODS,
     ),
     "Stepping": (
@@ -295,6 +300,7 @@ REACHING: Mapping[str, tuple[Check, ...]] = {
         seen_while_dark,
         steps_became_shorter,
         analysis_failed,
+        checks.failed,
         follows_live,
         routing.route_higher,
         live_at_0,
@@ -308,13 +314,15 @@ REACHING: Mapping[str, tuple[Check, ...]] = {
 
 LEAVING: Mapping[str, tuple[Check, ...]] = {
     "Dark": (*PEOPLE, *EVALS),
-    "Stepping": (hold_not_over, telemetry_unknown, analysis_inconclusive, *PEOPLE, *EVALS),
+    "Stepping": (hold_not_over, telemetry_unknown, analysis_inconclusive, checks.pending, *PEOPLE, *EVALS),
     "Promoting": (),
 }
-"""By state of the target: the checks before the next step is decided."""
+"""By state of the target: the checks before the next step is decided. A Job or a webhook that the spec asks for does not run beside
+EvalCases, since the load of one may be the failure of the other: in the dark phase it comes after them, later before them."""
 
 ORDERED: tuple[Check, ...] = (paused, *EVALS)
-"""In place of LEAVING, where a person ordered the next steps (`acts.promote`): what waits for time is skipped, EvalCases are not."""
+"""In place of LEAVING, where a person ordered the next steps (`acts.promote`): what waits for time or for somebody's word is skipped,
+EvalCases are not, nor is a Job or a webhook that said no."""
 
 
 def judge(rollout: Rollout) -> tuple[Target, Outcome]:
@@ -330,7 +338,13 @@ def judge(rollout: Rollout) -> tuple[Target, Outcome]:
     leaving = ORDERED if _is_ordered(measured_now) else LEAVING[state]
     if outcome := first_outcome(leaving, measured_now):
         return target, outcome
-    return (target, Promoted()) if state == "Promoting" else (with_passed_evals(measured_now), _next_step(measured_now))
+    if state == "Promoting":
+        return target, Promoted()
+    target = with_passed_evals(measured_now)
+    passed = dataclasses.replace(measured_now, target=target)
+    if state == "Dark" and leaving is not ORDERED and (outcome := checks.pending(passed)):
+        return target, outcome
+    return target, _next_step(passed)
 
 
 def _next_step(rollout: Rollout) -> Outcome:
@@ -397,7 +411,9 @@ def _stay(builder: ReleaseBuilder, target: Target, outcome: Stay) -> None:
 def mark_held(builder: ReleaseBuilder, target: Target, reason: str, message: str) -> None:
     """Sets Held to True; an Event tells of each reason that waits for somebody."""
     held = conditions.get(builder.status.conditions, "Held")
-    if reason not in (WAITING_FOR_PODS, WAITING_FOR_EVALS) and (held is None or held.reason != reason):
+    if reason not in (WAITING_FOR_PODS, WAITING_FOR_EVALS, checks.WAITING_FOR_CHECKS) and (
+        held is None or held.reason != reason
+    ):
         builder.event(
             "Held",
             f"{target.version}: {reason}, {message}",

@@ -46,6 +46,13 @@ def rolled_back(before: ReleaseStatus, after: ReleaseStatus) -> Ended | None:
     return Ended(new.state.lower(), new.done_at - new.at if new.done_at is not None else None)
 
 
+def checked(before: ReleaseStatus, after: ReleaseStatus) -> list[tuple[str, str]]:
+    """Name and result of each check of a rollout that ended with this write."""
+    old, new = before.target.checks if before.target else [], after.target.checks if after.target else []
+    known = {(result.id, result.ended_at) for result in old}
+    return [(r.name, r.result.lower()) for r in new if r.ended_at is not None and (r.id, r.ended_at) not in known]
+
+
 def let_go(before: ReleaseStatus, after: ReleaseStatus) -> tuple[str, timedelta] | None:
     """The reason and the duration of a hold of the canary that ended with this write."""
     old, new = conditions.get(before.conditions, "Held"), conditions.get(after.conditions, "Held")

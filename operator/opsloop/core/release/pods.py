@@ -6,7 +6,7 @@ from opsloop.api.release import Target
 from opsloop.core import conditions
 from opsloop.core.actions import DeleteCanary, EnsureCanary, SetGates
 from opsloop.core.facts import PodFacts
-from opsloop.core.release import ReleaseBuilder, commands, route_back, stopped, weights
+from opsloop.core.release import ReleaseBuilder, checking, commands, route_back, stopped, weights
 from opsloop.core.release.hidden import hidden_of
 from opsloop.core.release.outcome import (
     WAITING_FOR_PODS,
@@ -207,6 +207,7 @@ def clear_canary(builder: ReleaseBuilder, reason: str) -> None:
     serving = tuple(pod.name for pod in canary.pods if pod.in_traffic and not pod.deleting and not pod.ended)
     if serving:
         builder.safety(SetGates(name, serving, open=False, reason=reason))
+    checking.end_all(builder)
     builder.execute(DeleteCanary(name))
     builder.look_again(TICK)
 

@@ -13,6 +13,7 @@ from opsloop.core.release import (
     ReleaseBuilder,
     admission,
     alone,
+    checks,
     commands,
     frozen,
     guarding,
@@ -45,7 +46,12 @@ BASE_CHANGED = "BaseChanged"  # the live template was changed, not its images: t
 TRAFFIC_CHANGED = "TrafficChanged"  # strategy.traffic or httpRoute changed in mid-canary: it starts again with that
 WEIGHT_UNREACHABLE = "WeightUnreachable"  # a step needs more canary pods than allowed
 
-BLOCKING = (BLOCKED, EVAL_FAILED, ANALYSIS_FAILED)  # a target that ended for these has a blocked revision
+BLOCKING = (
+    BLOCKED,
+    EVAL_FAILED,
+    ANALYSIS_FAILED,
+    checks.CHECK_FAILED,
+)  # a target that ended for these has a blocked revision
 LONGEST_MESSAGE = 1000  # characters
 LONGEST_RETRY = 128  # characters; a longer value is cut
 
@@ -408,7 +414,7 @@ def ended(
 ) -> Target:
     """The target in a final state, with no pods in traffic."""
     changes = {"state": state, "reason": reason, "message": message[:LONGEST_MESSAGE], "ended_at": now}
-    return target.model_copy(update={**changes, "weight": 0, "pods": 0})
+    return target.model_copy(update={**changes, "weight": 0, "pods": 0, "checks": checks.closed(target)})
 
 
 def cancel(builder: ReleaseBuilder, reason: str, message: str) -> None:

@@ -2,8 +2,8 @@
 
 from opsloop.api.meta import PAGING
 from opsloop.api.runbook import CAUSES
+from opsloop.core.errands.addresses import allowed, shown
 from opsloop.core.facts import RunbookFacts
-from opsloop.core.runbook.addresses import allowed, shown
 from opsloop.core.runbook.rights import RIGHTS, concerned, rights_of
 
 # Named reasons

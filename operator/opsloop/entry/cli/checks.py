@@ -183,6 +183,8 @@ def _references(document: Document, spec: Mapping[str, Any]) -> Iterator[tuple[s
     if document.kind == "Release":
         if has_workload(document):
             yield "spec.workloadRef.name", "Deployment", str(spec["workloadRef"]["name"])
+        if spec.get("serviceAccountName"):
+            yield "spec.serviceAccountName", "ServiceAccount", str(spec["serviceAccountName"])
         for name in spec.get("dependsOn") or []:
             yield "spec.dependsOn", "Release", str(name)
     if document.kind == "EvalCase" and spec.get("release"):

@@ -17,6 +17,8 @@ import yaml
 
 from opsloop.api.kinds import ALL
 from opsloop.api.meta import API_VERSION, GROUP
+from opsloop.api.release import Release
+from opsloop.core.release.check_rights import right_of
 from opsloop.entry.cli import checks
 from opsloop.entry.cli.checks import Document, Finding
 from opsloop.entry.cli.out import say
@@ -48,6 +50,7 @@ async def lint(arguments: argparse.Namespace, cluster: Cluster | None) -> int:
         for found in await asyncio.gather(*(_dry_run(cluster, d, arguments.namespace) for d in sound)):
             findings += found
         findings += await _accounts(cluster, sound, documents, arguments.namespace)
+        findings += await _accounts_of_checks(cluster, sound, arguments.namespace)
     for finding in findings:
         say(f"{finding.place}: {'' if finding.fatal else 'note: '}{finding.text}")
     wrong = sum(1 for finding in findings if finding.fatal)
@@ -163,9 +166,28 @@ async def _accounts(
     return findings
 
 
+async def _accounts_of_checks(cluster: Cluster, sound: Sequence[Document], namespace: str) -> list[Finding]:
+    """Whether the account of each Release's checks may create what they are."""
+    findings: list[Finding] = []
+    for document in (d for d in sound if d.kind == "Release"):
+        release, space = Release.model_validate(document.body), document.namespace(namespace)
+        account = release.spec.service_account_name or ""
+        for right in dict.fromkeys(right_of(check) for check in release.spec.strategy.canary.checks):
+            asked = {"verb": right.verb, "group": right.group, "resource": right.plural, "namespace": space}
+            if await _may(cluster, space, account, asked) is False:
+                text = f"spec.serviceAccountName: {account} lacks {right.sentence}, which checks need; give it that right (docs/examples/release-checks.yaml)"
+                findings.append(Finding(document.place, text))
+    return findings
+
+
 async def _may_patch(cluster: Cluster, namespace: str, account: str, workload: str) -> bool | None:
     """None where the caller may not ask."""
     attributes = {"verb": "patch", "group": "apps", "resource": "deployments", "namespace": namespace, "name": workload}
+    return await _may(cluster, namespace, account, attributes)
+
+
+async def _may(cluster: Cluster, namespace: str, account: str, attributes: Object) -> bool | None:
+    """None where the caller may not ask."""
     spec = {
         "user": f"system:serviceaccount:{namespace}:{account}",
         "groups": ["system:serviceaccounts", f"system:serviceaccounts:{namespace}", "system:authenticated"],

@@ -5,6 +5,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from opsloop.api.check import CheckResult
 from opsloop.api.evalcase import EvalCase
 from opsloop.api.incident import Incident
 from opsloop.api.meta import format_duration
@@ -69,6 +70,7 @@ def _branches(seen: Seen, now: datetime) -> Iterator[Branch | None]:
     yield _rollback(seen, now)
     yield _sli(seen.release)
     yield _evals(seen)
+    yield _checks(seen, now)
     yield _incident(seen, now)
     told = {status.live, status.target.digest if status.target and status.target.is_active else ""}
     rest = sorted((r for r in status.revisions if r.digest not in told), key=lambda r: -r.number)
@@ -204,6 +206,26 @@ def _evals(seen: Seen) -> Branch | None:
     ran = f"{passed} of {len(results)} passed on {target.version}" if results and target else "none ran yet"
     bad = [result for result in results if result.flaky or gating.on_canary(result) != "passed"]
     return Branch("evals", f"{len(seen.cases)} cases; {ran}", tuple(_case(result) for result in bad[:MOST_CASES]))
+
+
+def _checks(seen: Seen, now: datetime) -> Branch | None:
+    spec, target = seen.release.spec, seen.release.status.target
+    ran = target.checks if target else []
+    if not spec.strategy.canary.checks and not ran:
+        return None
+    passed = sum(1 for result in ran if result.result == "Passed")
+    told = f"{passed} of {len(ran)} passed on {target.version}" if ran and target else "none ran yet"
+    return Branch(
+        "checks", f"{len(spec.strategy.canary.checks)} of the spec; {told}", tuple(_check(r, now) for r in ran)
+    )
+
+
+def _check(result: CheckResult, now: datetime) -> Branch:
+    where = f"at weight {result.weight}" if result.weight else "in the dark"
+    since = age(result.ended_at or result.since, now)
+    text = f"{result.result} {where}, {since} ago{', only watched' if result.dry_run else ''}"
+    text += f", attempt {result.attempt}" if result.attempt > 1 else ""
+    return Branch(result.name, f"{text}: {result.message}" if result.message else text)
 
 
 def _case(result: CaseResult) -> Branch:

@@ -19,6 +19,8 @@ def count(runtime: Runtime, before: Object, after: ReleaseStatus) -> None:
     if back := counted.rolled_back(observed, after):
         took = back.took.total_seconds() if back.took is not None else None
         instruments.rollback_ended(meta["namespace"], meta["name"], back.result, took)
+    for check, result in counted.checked(observed, after):
+        instruments.check_ended(meta["namespace"], check, result)
     if hold := counted.let_go(observed, after):
         instruments.hold_ended(meta["namespace"], hold[0], hold[1].total_seconds())
     for command, reason in counted.answered(observed, after):

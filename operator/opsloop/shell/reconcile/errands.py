@@ -1,17 +1,20 @@
-"""Webhooks and Jobs of Runbooks: makes them, and sees what came of them."""
+"""Webhooks and Jobs of plays and checks: makes them, and sees what came of them."""
 
 import asyncio
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime, timedelta
 
 from opsloop.api.incident import Incident
 from opsloop.api.meta import parse_time
+from opsloop.api.release import Release
 from opsloop.core.actions import CallWebhook, EndJob, StartJob
+from opsloop.core.errands.addresses import allowed, shown
+from opsloop.core.errands.job import job_name
 from opsloop.core.facts import Address, Errand
+from opsloop.core.incident.errands import errand_of
 from opsloop.core.release.rollout_state import WRITE_REFUSED
-from opsloop.core.runbook.addresses import allowed, shown
-from opsloop.core.runbook.job import job_name
 from opsloop.core.runbook.ready import ADDRESS_NOT_ALLOWED
 from opsloop.core.stop import STOPPED
 from opsloop.errors import AlreadyExists, Forbidden, Invalid, NotFound, OpsloopError
@@ -21,8 +24,10 @@ log = logging.getLogger(__name__)
 
 LINES = 20  # of a Job's log
 LONGEST = 2000  # characters of them
-Key = tuple[str, str, str, int]
-"""(namespace, Incident, type of the play, attempt)"""
+ENDED_BY_OTHERS = frozenset({128 + 9, 128 + 15})  # exit codes of SIGKILL and SIGTERM: a drained node, a limit of memory
+LOOK = timedelta(seconds=5)  # a Job is not watched
+Key = tuple[str, str, str, str]
+"""(kind, namespace and name of who asked for it, the errand)"""
 
 
 @dataclass
@@ -35,8 +40,9 @@ class Errands:
     caller: Caller
     clock: Clock
     on_change: Callable[[ObjectKey], None]
-    addresses: tuple[Address, ...] = ()  # that Runbooks may call
+    addresses: tuple[Address, ...] = ()  # that may be called
     _known: dict[Key, Errand] = field(default_factory=dict)
+    _looked: dict[Key, datetime] = field(default_factory=dict)  # when a check's Job was last seen going on
     _tasks: set["asyncio.Task[None]"] = field(default_factory=set)
 
     async def of(self, incident: Incident) -> Errand | None:
@@ -44,26 +50,48 @@ class Errands:
         meta, last = incident.metadata, incident.status.plays[-1] if incident.status.plays else None
         if last is None or last.state != "Running" or last.type not in ("webhook", "job"):
             return None
-        known = self._known.get((meta.namespace, meta.name, last.type, last.attempt))
+        known = self._known.get(("Incident", meta.namespace, meta.name, errand_of(last)))
         if known is not None or last.type == "webhook":
             return known
-        return await self._job(incident, job_name(meta.name, last.step, last.attempt))
+        return await self._job(meta.namespace, meta.uid, job_name(meta.name, last.step, last.attempt))
+
+    async def of_checks(self, release: Release, running: Mapping[str, str], owner: str) -> dict[str, Errand]:
+        """What is known of a Release's running errands, by errand; `running` has the names of their Jobs, empty for a webhook, and
+        `owner` is the UID of their Jobs' owner. What was known of its other errands is forgotten. A Job that goes on is looked at
+        every five seconds."""
+        (namespace, name), found = release.key, dict[str, Errand]()
+        self._drop(lambda key: key[:3] == ("Release", namespace, name) and key[3] not in running)
+        for errand, job in running.items():
+            key = ("Release", namespace, name, errand)
+            known, looked = self._known.get(key), self._looked.get(key)
+            if known is None and job and not (looked and self.clock.now() - looked < LOOK):
+                known = await self._job(namespace, owner, job)
+                if known is not None and known.state == "Going":
+                    self._looked[key] = self.clock.now()
+                elif known is not None:
+                    self._known[key] = known
+            elif known is None and job:
+                known = Errand("Going")
+            if known is not None:
+                found[errand] = known
+        return found
 
     def call(self, namespace: str, action: CallWebhook) -> None:
         """Begins the call; returns at once."""
-        key = (namespace, action.incident, "webhook", action.attempt)
-        if key in self._known:
+        key = (action.kind, namespace, action.name, action.errand)
+        before = self._known.get(key)
+        if before is not None and (before.state == "Going" or not action.again):
             return
         self._known[key] = Errand("Going")
-        task = asyncio.create_task(self._call(key, action), name=f"webhook-{action.incident}")
+        task = asyncio.create_task(self._call(key, action), name=f"webhook-{action.name}")
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
     def withhold(self, namespace: str, action: CallWebhook) -> None:
         """Notes that a Stop came before the call: it was surely not heard."""
         refused = Errand("Refused", "opsloop was stopped before it was called", self.clock.now(), reason=STOPPED)
-        self._known.setdefault((namespace, action.incident, "webhook", action.attempt), refused)
-        self.on_change(("Incident", namespace, action.incident))
+        self._known.setdefault((action.kind, namespace, action.name, action.errand), refused)
+        self.on_change((action.kind, namespace, action.name))
 
     async def start(self, namespace: str, action: StartJob) -> None:
         """Creates the Job; one that is there stays. What the API server refuses for good is a fact of the next look."""
@@ -72,19 +100,24 @@ class Errands:
         except AlreadyExists:
             return
         except (Forbidden, Invalid) as error:
-            log.warning("incident %s/%s: the Job was refused: %s", namespace, action.incident, error)
+            kind = action.kind.lower()
+            log.warning("%s %s/%s: the Job was refused: %s", kind, namespace, action.name, error)
             refused = Errand("Refused", f"the Job was refused: {error}"[:500], self.clock.now(), reason=WRITE_REFUSED)
-            self._known[namespace, action.incident, "job", action.attempt] = refused
-        self.on_change(("Incident", namespace, action.incident))
+            self._known[action.kind, namespace, action.name, action.errand] = refused
+        self.on_change((action.kind, namespace, action.name))
 
     async def end(self, namespace: str, action: EndJob) -> None:
         """Deletes the Job with its pod; nothing where it is gone."""
         await self.writer.delete(JOBS, namespace, action.name)
 
-    def forget(self, namespace: str, incident: str) -> None:
-        """Forgets an Incident that was deleted."""
-        for key in [key for key in self._known if key[:2] == (namespace, incident)]:
-            del self._known[key]
+    def forget(self, kind: str, namespace: str, name: str) -> None:
+        """Forgets an Incident or a Release that was deleted."""
+        self._drop(lambda key: key[:3] == (kind, namespace, name))
+
+    def _drop(self, is_of: Callable[[Key], bool]) -> None:
+        for known in (self._known, self._looked):
+            for key in [key for key in known if is_of(key)]:
+                del known[key]
 
     async def close(self) -> None:
         """Cancels the calls under way."""
@@ -93,7 +126,7 @@ class Errands:
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
     async def _call(self, key: Key, action: CallWebhook) -> None:
-        address = allowed(self.addresses, action.url, key[0])
+        address = allowed(self.addresses, action.url, key[1])
         if address is None:
             found = Errand(
                 "Refused", f"{shown(action.url)} may not be called", self.clock.now(), reason=ADDRESS_NOT_ALLOWED
@@ -101,7 +134,7 @@ class Errands:
         else:
             found = await self._answer(address, action)
         self._known[key] = found
-        self.on_change(("Incident", *key[:2]))
+        self.on_change(key[:3])
 
     async def _answer(self, address: Address, action: CallWebhook) -> Errand:
         try:
@@ -111,21 +144,19 @@ class Errands:
         except OpsloopError as error:
             return Errand("Failed", str(error)[:500], self.clock.now())
         if 200 <= status < 300:
-            return Errand("Done", f"{shown(action.url)} answered {status}", self.clock.now())
+            return Errand("Done", f"{shown(action.url)} answered {status}", self.clock.now(), code=status)
         more = ", and redirects are not followed" if 300 <= status < 400 else ""
-        return Errand("Failed", f"{shown(action.url)} answered {status}{more}", self.clock.now())
+        return Errand("Failed", f"{shown(action.url)} answered {status}{more}", self.clock.now(), code=status)
 
-    async def _job(self, incident: Incident, name: str) -> Errand | None:
-        """What became of the Job of this name, if it is the Incident's."""
-        namespace = incident.metadata.namespace
+    async def _job(self, namespace: str, owner: str, name: str) -> Errand | None:
+        """What became of the Job of this name, if it is its owner's (a UID)."""
         try:
             job = await self.reader.get(JOBS, namespace, name)
         except NotFound:
             return None
         except Forbidden as error:  # the right was taken away meanwhile: that must not keep the Incident from going on
             return Errand("Failed", f"Job {name} cannot be read: {error}"[:500], self.clock.now())
-        owners = {owner.get("uid") for owner in job["metadata"].get("ownerReferences") or []}
-        if incident.metadata.uid not in owners:
+        if owner not in {one.get("uid") for one in job["metadata"].get("ownerReferences") or []}:
             text = f"Job {name} is somebody else's: it was there before opsloop's"
             return Errand("Refused", text, self.clock.now(), reason=WRITE_REFUSED)
         for condition in job.get("status", {}).get("conditions") or []:
@@ -141,7 +172,7 @@ class Errands:
         if condition["type"] == "Complete":
             return Errand("Done", f"Job {name} is complete", at, tail)
         why = _why(pods) or condition.get("message") or condition.get("reason") or "it says no reason"
-        return Errand("Failed", f"Job {name} failed: {why}"[:500], at, tail)
+        return Errand("Failed", f"Job {name} failed: {why}"[:500], at, tail, code=_exit_code(pods))
 
     async def _pods(self, namespace: str, name: str) -> list[Object]:
         return await self.reader.list(PODS, namespace, {"batch.kubernetes.io/job-name": name})
@@ -164,8 +195,24 @@ def _why(pods: Sequence[Object]) -> str:
     status: Object = (pods[0].get("status") or {}) if pods else {}
     if status.get("phase") == "Failed" and status.get("reason"):
         return str(status.get("message") or status["reason"])
-    for container in status.get("containerStatuses") or []:
-        ended = (container.get("state") or {}).get("terminated") or {}
-        if ended.get("exitCode"):
-            return f"exit code {ended['exitCode']}"
-    return ""
+    ended = _terminated(status)
+    if not ended.get("exitCode"):
+        return ""
+    said = ended.get("reason") or ""
+    return f"exit code {ended['exitCode']}{f', {said}' if said not in ('', 'Error') else ''}"
+
+
+def _exit_code(pods: Sequence[Object]) -> int | None:
+    """The code with which the Job's container itself ended; None where something else ended it: a deadline, an eviction, a signal,
+    a limit of memory, or that it could not be started."""
+    status: Object = (pods[0].get("status") or {}) if pods else {}
+    ended = _terminated(status)
+    code = int(ended.get("exitCode") or 0)
+    itself = ended.get("reason", "Error") == "Error" and code not in ENDED_BY_OTHERS and not status.get("reason")
+    return code if code and itself else None
+
+
+def _terminated(status: Object) -> Object:
+    """How the pod's container ended; empty where it did not."""
+    found = ((one.get("state") or {}).get("terminated") or {} for one in status.get("containerStatuses") or [])
+    return next((ended for ended in found if ended.get("exitCode")), {})

@@ -37,10 +37,12 @@ from opsloop.core.reported import Asked, InboxEntry, Ledger, Looked, Taught
 from opsloop.core.runbook.rights import CREATE_JOBS, concerned, rights_of
 from opsloop.errors import Forbidden, NotFound
 from opsloop.names import CANARY, QUARANTINE, RELEASE, REVISION, SUBJECT, canary_name, postmortem_name
-from opsloop.shell.ports import ACCOUNTS, CLAIMS, CONFIGMAPS, CONTROLLERREVISIONS, PODS, SERVICES, Object
+from opsloop.shell.ports import CLAIMS, CONFIGMAPS, CONTROLLERREVISIONS, PODS, SERVICES, Object
 from opsloop.shell.reconcile import admission, comparing, guarded
 from opsloop.shell.reconcile.addresses import addresses
 from opsloop.shell.reconcile.beside import beside
+from opsloop.shell.reconcile.checks import account_exists
+from opsloop.shell.reconcile.checks import facts as check_facts
 from opsloop.shell.reconcile.objects import is_explained_by_objects, with_objects
 from opsloop.shell.reconcile.replica_sets import replica_sets
 from opsloop.shell.reconcile.routes import routes
@@ -67,10 +69,11 @@ async def release_facts(runtime: Runtime, namespace: str, name: str) -> ReleaseF
     stored, guard = await guarded.seen(runtime, release, stored, known) if stored else (None, None)
     seen = await _workload(runtime, release, stored, guard) if stored else None
     sets = await replica_sets(runtime, release, stored, canary)
+    canary_facts = await _canary(runtime, namespace, name, canary) if canary else None
     facts = ReleaseFacts(
         release=release,
         workload=await admission.identified(runtime, release, known, seen) if seen else None,
-        canary=await _canary(runtime, namespace, name, canary) if canary else None,
+        canary=canary_facts,
         templates=known,
         incidents=tuple(i for i in runtime.cache.incidents(namespace) if i.spec.release == name),
         readings=runtime.readings.of((namespace, name)),
@@ -91,6 +94,7 @@ async def release_facts(runtime: Runtime, namespace: str, name: str) -> ReleaseF
         freezing=tuple(i for i in runtime.cache.incidents(namespace) if i.is_open and i.status.freezes),
         deliveries=runtime.pages.deliveries(release.metadata.uid or name),
         routing=runtime.routing,
+        checks=await check_facts(runtime, release, canary_facts),
     )
     return replace(facts, answers=await admission.answers(runtime, facts))
 
@@ -144,6 +148,7 @@ async def _canary(runtime: Runtime, namespace: str, release: str, stored: Object
         replicas=stored["spec"].get("replicas", 1),
         pods=tuple(pod(p) for p in pods),
         failure=replica_failure(stored.get("status", {})),
+        uid=stored["metadata"].get("uid", ""),
     )
 
 
@@ -339,19 +344,8 @@ async def runbook_facts(runtime: Runtime, namespace: str, name: str) -> RunbookF
         addresses=runtime.errands.addresses,
         runs_jobs=CREATE_JOBS not in rights_of(runbook)
         or await runtime.access.may("create", "batch", "jobs", namespace),
-        account_exists=await _account_exists(runtime, namespace, runbook.spec.service_account_name),
+        account_exists=await account_exists(runtime, namespace, runbook.spec.service_account_name),
     )
-
-
-async def _account_exists(runtime: Runtime, namespace: str, name: str) -> bool | None:
-    """Whether there is such a ServiceAccount; None where opsloop may not ask."""
-    try:
-        await runtime.reader.metadata(ACCOUNTS, namespace, name)
-    except NotFound:
-        return False
-    except Forbidden:
-        return None
-    return True
 
 
 async def evalcase_facts(runtime: Runtime, namespace: str, name: str) -> EvalCaseFacts | None:

@@ -54,7 +54,7 @@ async def reconcile(runtime: Runtime, key: ObjectKey) -> timedelta | None:
         if kind == "Incident":
             runtime.ledgers.forget(namespace, name)
             runtime.pages.end(namespace, name)
-            runtime.errands.forget(namespace, name)
+        runtime.errands.forget(kind, namespace, name)
         runtime.owned.forget(kind, namespace, name)
         return None
     async with runtime.one_at_a_time(kind, namespace):

@@ -90,6 +90,7 @@ class FakeInstruments:
         self.entries_filed: list[float] = []
         self.rollbacks: Counter[tuple[str, str]] = Counter()
         self.holds: Counter[str] = Counter()
+        self.checks: Counter[tuple[str, str]] = Counter()
         self.incidents: Counter[tuple[str, str]] = Counter()
         self.reached: list[tuple[str, float]] = []
 
@@ -122,6 +123,9 @@ class FakeInstruments:
 
     def rollback_ended(self, namespace: str, release: str, result: str, seconds: float | None) -> None:
         self.rollbacks[release, result] += 1
+
+    def check_ended(self, namespace: str, check: str, result: str) -> None:
+        self.checks[check, result] += 1
 
     def hold_ended(self, namespace: str, reason: str, seconds: float) -> None:
         self.holds[reason] += 1

@@ -5,8 +5,9 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from opsloop.api.runbook_step import Job
-from opsloop.core.runbook.job import LONGEST_NAME, job_name, manifest
+from opsloop.api.errand import Job
+from opsloop.core.errands.job import LONGEST_NAME, job_name
+from opsloop.core.incident.errands import manifest
 from tests.builders.objects import incident
 
 texts = st.text(max_size=20)

@@ -1,16 +1,14 @@
-"""The Job of a step: one container, restricted as the Pod Security Standard "restricted" asks, run once and ended by a deadline.
+"""The Job of an errand: one container, restricted as the Pod Security Standard "restricted" asks, run once and ended by a deadline.
 
-There is no field for a volume, a host's namespace, a capability or another ServiceAccount, so no Runbook can ask for one.
+There is no field for a volume, a host's namespace, a capability or another ServiceAccount, so nobody who writes one can ask for it.
 """
 
 import hashlib
 from collections.abc import Mapping
 from typing import Any
 
-from opsloop.api.incident import Incident
-from opsloop.api.meta import API_VERSION
-from opsloop.api.runbook_step import Job
-from opsloop.names import INCIDENT
+from opsloop.api.errand import Job
+from opsloop.api.meta import ObjectMeta
 
 NOBODY = 65534  # user and group of the container, whatever its image says
 KEPT = 24 * 3600  # seconds for which a Job that ended is kept for people to look at
@@ -21,23 +19,32 @@ SCRATCH = "64Mi"  # of /tmp, the one place that can be written
 
 def job_name(incident: str, step: int, attempt: int) -> str:
     """Name of a play's Job, the same in every process that computes it; at most 63 characters."""
-    tail = f"-step-{step}-{attempt}"
-    if len(incident) + len(tail) <= LONGEST_NAME and "." not in incident:
-        return incident + tail
-    mark = hashlib.sha256(incident.encode()).hexdigest()[:8]
-    head = incident.replace(".", "-")[: LONGEST_NAME - len(tail) - 9].rstrip("-")
-    return f"{head}-{mark}{tail}"
+    return named(incident, f"-step-{step}-{attempt}")
 
 
-def manifest(name: str, incident: Incident, account: str, job: Job, variables: Mapping[str, str]) -> dict[str, Any]:
-    """The Job, owned by its Incident."""
-    meta = incident.metadata
-    owner = {"apiVersion": API_VERSION, "kind": "Incident", "name": meta.name, "uid": meta.uid}
-    labels = {INCIDENT: meta.name[:63].rstrip("-."), "app.kubernetes.io/managed-by": "opsloop"}
+def named(head: str, tail: str) -> str:
+    """A name of at most 63 characters that ends with `tail`; a head that does not fit is cut, and marked by its hash."""
+    if len(head) + len(tail) <= LONGEST_NAME and "." not in head:
+        return head + tail
+    mark = hashlib.sha256(head.encode()).hexdigest()[:8]
+    short = head.replace(".", "-")[: LONGEST_NAME - len(tail) - 9].rstrip("-")
+    return f"{short}-{mark}{tail}"
+
+
+def owned_by(api_version: str, kind: str, meta: ObjectMeta) -> dict[str, Any]:
+    """Reference to the owner of a Job, with which it is deleted."""
+    return {"apiVersion": api_version, "kind": kind, "name": meta.name, "uid": meta.uid}
+
+
+def manifest(
+    meta: Mapping[str, Any], owner: Mapping[str, Any], account: str, job: Job, variables: Mapping[str, str]
+) -> dict[str, Any]:
+    """The Job; `meta` has its name, namespace and labels, which its pod has as well."""
+    labels = {**meta["labels"], "app.kubernetes.io/managed-by": "opsloop"}
     return {
         "apiVersion": "batch/v1",
         "kind": "Job",
-        "metadata": {"name": name, "namespace": meta.namespace, "labels": labels, "ownerReferences": [owner]},
+        "metadata": {**meta, "labels": labels, "ownerReferences": [dict(owner)]},
         "spec": {
             "backoffLimit": 0,
             "completions": 1,

@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from opsloop.core.errands.addresses import allowed, problem, shown
 from opsloop.core.facts import Address
-from opsloop.core.runbook.addresses import allowed, problem, shown
 
 HOOKS = Address("https://hooks.example.com/opsloop/", ("shop",))
 ANY = Address("https://any.example.com")
