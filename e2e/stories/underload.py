@@ -29,6 +29,7 @@ def underload(api: Client, name: str, seed: int) -> None:
     """A flaky case is found; a slow, a hungry and a killed version serve nobody; a good one is promoted without the flaky case."""
     shift = story_shift(api, name, seed)
     _open(shift)
+    _shown_on_live(shift)
     _flaky_is_found(shift)
     _rejected(shift, "queue", {"FAULT": "queue"}, "busy failed", "wanted a reply within 1s")
     _rejected(shift, "hoard", {"FAULT": "hoard"}, "hungry failed: under load memory ", f"of at most 120Mi; {ALL_GOOD}")
@@ -93,6 +94,18 @@ def _cases(shift: Shift) -> list[Object]:
         {**meta, "metadata": {"name": name}, "spec": {"release": NAME, "mustPass": True, **spec}}
         for name, spec in specs.items()
     ]
+
+
+def _shown_on_live(shift: Shift) -> None:
+    """`kubectl apply` of a case shows its result on live within a minute, by the command that a pipeline waits with."""
+    began = time.monotonic()
+    asked = {"path": "/search?q=boots", "port": 8080}
+    spec = {"release": NAME, "request": asked, "expect": {"json": [{"path": "$.hits", "equals": "3"}]}}
+    case = {"apiVersion": "opsloop.dev/v1alpha1", "kind": "EvalCase", "metadata": {"name": "finds-three"}, "spec": spec}
+    shift.api.kubectl("-n", shift.namespace, "apply", "-f", "-", text=yaml.safe_dump(case))
+    waiting = ("wait", "--for=condition=PassesOnLive", "evalcase/finds-three", "--timeout=60s")
+    shift.api.kubectl("-n", shift.namespace, *waiting, seconds=70)
+    shift.progress.say(f"an applied case passes on live after {time.monotonic() - began:.1f} s")
 
 
 def _flaky_is_found(shift: Shift) -> None:
