@@ -63,6 +63,20 @@ def test_promql_that_is_wrong(item: Document, text: str) -> None:
     assert any(text in finding.text for finding in of_expressions(item)), of_expressions(item)
 
 
+@pytest.mark.parametrize(
+    ("query", "said"),
+    [
+        pytest.param('max(max_over_time(rss{pod="{{pod}}"}[{{window}}]))', [], id="a measure under load"),
+        pytest.param('max(max_over_time(rss{pod="{{pod}}"[{{window}}]))', ["spec.load.measured[0].query: is no PromQL"], id="a brace that is not closed"),
+    ],
+)  # fmt: skip
+def test_a_measure_under_load(query: str, said: list[str]) -> None:
+    load = {"requestsPerSecond": 20, "duration": "5s", "measured": [{"name": "memory", "query": query, "max": "1Gi"}]}
+    spec = {"release": "answers", "request": {"path": "/", "port": 80}, "expect": {}, "mustPass": True, "load": load}
+    found = of_expressions(Document("x", {"kind": "EvalCase", "metadata": {"name": "busy"}, "spec": spec}))
+    assert [finding.text[: len(text)] for finding, text in zip(found, said, strict=True)] == said
+
+
 def test_references_are_notes_without_a_cluster_and_mistakes_with_one() -> None:
     item = document(dependsOn=["catalog"])
     alone = of_references([item], None, NS)

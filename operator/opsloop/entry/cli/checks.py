@@ -12,9 +12,11 @@ import promql_parser
 from pydantic import ValidationError
 
 from opsloop.api.crd import object_schema
+from opsloop.api.evalcase import EvalCase, Load
 from opsloop.api.kinds import ALL, Kind
 from opsloop.api.meta import API_VERSION
 from opsloop.api.release import Release
+from opsloop.core.evalcase.measured import expression
 from opsloop.core.release import revisions
 from opsloop.core.slo import promql
 from opsloop.core.slo.objectives import objectives
@@ -126,10 +128,14 @@ def _unknown(value: Any, schema: Mapping[str, Any], path: str) -> Iterator[str]:
 
 
 def of_expressions(document: Document) -> list[Finding]:
-    """What a parser says to the PromQL of each objective, and what cannot be a count of events."""
-    if document.kind != "Release":
-        return []
+    """What a parser says to the PromQL of each objective and of each measure under load, and what cannot be a count of events."""
     try:
+        if document.kind == "EvalCase":
+            return [
+                Finding(document.place, text) for text in _of_load(EvalCase.model_validate(document.body).spec.load)
+            ]
+        if document.kind != "Release":
+            return []
         release = Release.model_validate(document.body)
     except ValidationError as error:
         first = error.errors()[0]
@@ -139,15 +145,24 @@ def of_expressions(document: Document) -> list[Finding]:
     return [Finding(document.place, text) for one in objectives(release.spec.slo) for text in _mistakes(one.sli)]
 
 
+def _of_load(load: Load | None) -> Iterator[str]:
+    for number, one in enumerate(load.measured if load else ()):
+        yield from _parsed(f"spec.load.measured[{number}].query", expression(one, "pod", ANY_WINDOW))
+
+
 def _mistakes(sli: Any) -> Iterator[str]:
     if (problem := promql.problem(sli)) is not None:
         yield f"{problem.reason}: {problem.detail}"
         return
     for field, query in promql.single_queries(sli, ANY_WINDOW).items():
-        try:
-            promql_parser.parse(query)
-        except ValueError as error:
-            yield f"{field}: is no PromQL: {' '.join(str(error).split())[:LONGEST]}"
+        yield from _parsed(field, query)
+
+
+def _parsed(field: str, query: str) -> Iterator[str]:
+    try:
+        promql_parser.parse(query)
+    except ValueError as error:
+        yield f"{field}: is no PromQL: {' '.join(str(error).split())[:LONGEST]}"
 
 
 # --- references
