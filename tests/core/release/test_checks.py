@@ -167,6 +167,10 @@ def test_a_job_finds_the_canary_by_its_variables_and_ends_with_it() -> None:
     assert spec["serviceAccountName"] == "checks" and not spec["automountServiceAccountToken"]
 
 
+def test_no_job_is_created_while_the_canary_that_would_own_it_is_not_there() -> None:
+    assert not actions_of(run(JOB, None, canary=None), StartJob) and actions_of(run(JOB, None), StartJob)
+
+
 def test_a_webhook_learns_what_it_is_asked_about_and_nobody_learns_its_key() -> None:
     seen = situation(asking(HOOK))
     (call,) = actions_of(seen, CallWebhook)

@@ -78,7 +78,7 @@ def _acts(rollout: Rollout, target: Target, result: CheckResult) -> Iterator[Act
         return
     if now < result.since:
         return
-    if check.job is not None and errand is None:
+    if check.job is not None and errand is None and facts.canary is not None:  # which owns it
         yield _start(rollout, target, check, result)
     elif check.webhook is not None and (errand is None or _asks_again(rollout, errand.at)):
         yield _call(rollout, target, check, result)
@@ -105,9 +105,9 @@ def _job_name(release: Release, result: CheckResult) -> str:
 
 def _start(rollout: Rollout, target: Target, check: RolloutCheck, result: CheckResult) -> StartJob:
     release, canary = rollout.facts.release, rollout.facts.canary
-    assert check.job is not None
+    assert check.job is not None and canary is not None
     name, namespace = release.metadata.name, release.metadata.namespace
-    owner = ObjectMeta(name=canary_name(rollout.workload.name), uid=canary.uid if canary is not None else "")
+    owner = ObjectMeta(name=canary_name(rollout.workload.name), uid=canary.uid)
     hosts = _hosts(rollout)
     variables = {
         "OPSLOOP_RELEASE": name,
