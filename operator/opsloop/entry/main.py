@@ -18,8 +18,11 @@ from opsloop.core.correlation.method import Method
 from opsloop.core.tickets.house import House
 from opsloop.entry import openapi
 from opsloop.entry.collector import collect_at_rest, keep_responsive
+from opsloop.entry.console.http import Console
+from opsloop.entry.console.leader import Leader
+from opsloop.entry.console.sight import Parts, Sight
 from opsloop.entry.health import Health
-from opsloop.entry.http_server import in_json, listen
+from opsloop.entry.http_server import Listening, in_json, listen
 from opsloop.entry.intake_http import intake_routes
 from opsloop.entry.leader_election import Elector, identity_of
 from opsloop.entry.notifications import Notifications, connect_receivers, load_notifications
@@ -94,6 +97,7 @@ async def operate(
         health = Health(elector.alive, resync.done.is_set, metrics)
         telling = await serve(build_app(metrics, health), settings.metrics_port)
         intake = await listen(_intake(settings, house, base, operator, metrics), settings.intake_port)
+        console = await _console(settings, base, operator, elector, session)
         tasks = {
             "elector": asyncio.create_task(elector.run()),
             "queue": asyncio.create_task(operator.queue.run()),
@@ -115,6 +119,8 @@ async def operate(
         await elector.release()
         await leaving
         await intake.cleanup()
+        if console is not None:
+            await console.cleanup()
         await telling.cleanup()
         log.info("stopped with code %d", code)
         logging.shutdown()
@@ -166,6 +172,29 @@ def _intake(settings: Settings, house: House, kube: Kube, operator: Operator, me
         )
     )
     return app
+
+
+async def _console(
+    settings: Settings, kube: Kube, operator: Operator, elector: Elector, session: aiohttp.ClientSession
+) -> Listening | None:
+    """The console, where it is on."""
+    if settings.console_port is None:
+        return None
+    parts = Parts(
+        cache=operator.cache,
+        reader=kube,
+        clock=operator.runtime.clock,
+        leads=lambda: elector.leading,
+        verdict=lambda key: operator.readings.of(key).verdict,
+        budget=operator.budgets.of,
+        curve=operator.poller.curve,
+        stops=lambda: operator.stops.all,
+    )
+    leader = Leader(
+        kube, session, settings.pod_namespace, settings.console_port, lambda: elector.leading, lambda: elector.holder
+    )
+    console = Console(kube, Sight(parts), settings.console_audience, leader)
+    return await listen(console.app(), settings.console_port)
 
 
 async def _lead(gained: asyncio.Event, resync: Resync, operator: Operator) -> None:

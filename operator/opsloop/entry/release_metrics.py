@@ -8,13 +8,13 @@ from prometheus_client.registry import Collector
 
 from opsloop.api.evalcase import EvalCase
 from opsloop.api.incident import Incident
-from opsloop.api.meta import format_duration
 from opsloop.api.release import Release
 from opsloop.api.runbook import Runbook
-from opsloop.core.readings import Reading, Value, Verdict
+from opsloop.core.readings import Verdict
 from opsloop.core.slo.budget import Spent, exhausted_in
 from opsloop.core.slo.merged import verdicts
 from opsloop.core.slo.objectives import objectives
+from opsloop.core.slo.standing import present_burn, values
 from opsloop.core.stop import Stop
 from opsloop.shell.ports import NamespacedName
 
@@ -72,12 +72,12 @@ class ReleaseCollector(Collector):
                 left.add_metric((*release.key, name), spent.left)
                 covered.add_metric((*release.key, name), spent.coverage)
                 own = next((one for one in verdicts(verdict) if one.name == name), None) if verdict else None
-                if (rate := _present_burn(own) if own else None) is not None:
+                if (rate := present_burn(own) if own else None) is not None:
                     time = exhausted_in(spent.left, rate, period)
                     gone.add_metric((*release.key, name), float("inf") if time is None else time.total_seconds())
             for one in verdicts(verdict) if verdict else ():
                 known.add_metric((*release.key, one.name), float(one.band != "unknown"))
-                for window, (value, budget) in _values(one).items():
+                for window, (value, budget) in values(one).items():
                     burn.add_metric((*release.key, one.name, window), value.error_ratio / budget)
                     sli.add_metric((*release.key, one.name, window), 1 - value.error_ratio)
             for condition in release.status.conditions:
@@ -134,21 +134,3 @@ class StopCollector(Collector):
 def _periods(release: Release) -> dict[str, timedelta]:
     """Objective → period."""
     return {slo.name: slo.period for slo in objectives(release.spec.slo)} if release.spec.slo else {}
-
-
-def _present_burn(verdict: Verdict) -> float | None:
-    """The burn rate over the long window of the tier that is the quickest to fire; None while it is unknown."""
-    fastest = min(verdict.tiers, key=lambda one: one.tier.short, default=None)
-    if fastest is None or not isinstance(fastest.long, Value):
-        return None
-    return fastest.long.error_ratio / (1 - verdict.objective)
-
-
-def _values(verdict: Verdict) -> dict[str, tuple[Value, float]]:
-    """Window → (reading, budget), of the readings that are known."""
-    readings: dict[str, tuple[Reading, float]] = {}
-    budget = 1 - verdict.objective
-    for tier in verdict.tiers:
-        readings[format_duration(tier.tier.long)] = (tier.long, budget)
-        readings[format_duration(tier.tier.short)] = (tier.short, budget)
-    return {window: (value, budget) for window, (value, budget) in readings.items() if isinstance(value, Value)}

@@ -124,6 +124,10 @@ class Settings:
     notifications_file: str = ""  # JSON: receivers, routes and links (entry.notifications); empty: the pager above
     intake_port: int = 8080  # 0: any free one
     metrics_port: int = 8081  # 0: any free one
+    console_port: int | None = None  # None: no console; 0: any free one
+    console_audience: str = (
+        ""  # of tokens that the console accepts; empty: the API server's own, as of people's OIDC tokens
+    )
     token_audience: str = "opsloop"  # of tokens that the intake accepts
     workers: int = 4  # objects reconciled at the same time
     lease_name: str = "opsloop"
@@ -151,6 +155,8 @@ _PARSERS: Mapping[str, Callable[[str], Any]] = {
     "notifications_file": str,
     "intake_port": _between(0, 65535),
     "metrics_port": _between(0, 65535),
+    "console_port": lambda text: _between(0, 65535)(text) if text else None,
+    "console_audience": str,
     "token_audience": str,
     "workers": _between(1, 64),
     "lease_name": _label,

@@ -136,13 +136,14 @@ class Access(Protocol):
     """Who is calling, and may they?"""
 
     async def review_token(self, token: str, audience: str) -> tuple[str, tuple[str, ...]] | None:
-        """(user name, groups) of a valid token, else None. Unavailable where the API server cannot say."""
+        """(user name, groups) of a token that is valid for the audience ("": the API server's own), else None. Unavailable where the API
+        server cannot say."""
         ...
 
     async def allowed(
         self, user: str, groups: Sequence[str], verb: str, group: str, plural: str, namespace: str, name: str = ""
     ) -> bool:
-        """SubjectAccessReview."""
+        """SubjectAccessReview; namespace "" = in all namespaces."""
         ...
 
 

@@ -182,14 +182,14 @@ class Kube:
     # Access (asks, stores nothing: no fence)
 
     async def review_token(self, token: str, audience: str) -> tuple[str, tuple[str, ...]] | None:
-        """(user name, groups) of a token that is valid for the audience, else None. Unavailable where nobody can say."""
+        """(user name, groups) of a token that is valid for the audience ("": the API server's own), else None. Unavailable where nobody can say."""
         body = {
             "apiVersion": "authentication.k8s.io/v1",
             "kind": "TokenReview",
-            "spec": {"token": token, "audiences": [audience]},
+            "spec": {"token": token, **({"audiences": [audience]} if audience else {})},
         }
         status = await self._ask("/apis/authentication.k8s.io/v1/tokenreviews", "tokenreviews", body)
-        if not status.get("authenticated") or audience not in (status.get("audiences") or []):
+        if not status.get("authenticated") or (audience and audience not in (status.get("audiences") or [])):
             return None
         user = status.get("user") or {}
         return user.get("username", ""), tuple(user.get("groups") or ())
@@ -197,7 +197,8 @@ class Kube:
     async def allowed(
         self, user: str, groups: Sequence[str], verb: str, group: str, plural: str, namespace: str, name: str = ""
     ) -> bool:
-        """LocalSubjectAccessReview: the right to ask is a namespace's. `plural` may be `releases/status`. Unavailable where nobody can say."""
+        """LocalSubjectAccessReview: the right to ask is a namespace's; SubjectAccessReview for "" = all namespaces. `plural` may be `releases/status`.
+        Unavailable where nobody can say."""
         resource, _, subresource = plural.partition("/")
         attributes = {
             "verb": verb,
@@ -208,14 +209,15 @@ class Kube:
             "name": name,
         }
         spec = {"user": user, "groups": list(groups), "resourceAttributes": {k: v for k, v in attributes.items() if v}}
+        kind = "LocalSubjectAccessReview" if namespace else "SubjectAccessReview"
         body = {
             "apiVersion": "authorization.k8s.io/v1",
-            "kind": "LocalSubjectAccessReview",
-            "metadata": {"namespace": namespace},
+            "kind": kind,
+            "metadata": {"namespace": namespace} if namespace else {},
             "spec": spec,
         }
-        path = f"/apis/authorization.k8s.io/v1/namespaces/{namespace}/localsubjectaccessreviews"
-        status = await self._ask(path, "localsubjectaccessreviews", body)
+        plurals, within = f"{kind.lower()}s", f"namespaces/{namespace}/" if namespace else ""
+        status = await self._ask(f"/apis/authorization.k8s.io/v1/{within}{plurals}", plurals, body)
         return bool(status.get("allowed"))
 
     async def may(self, verb: str, group: str, plural: str, namespace: str) -> bool:

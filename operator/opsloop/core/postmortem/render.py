@@ -27,6 +27,7 @@ MOST_TEMPLATE = 128 * 1024  # characters of a team's template
 MOST_OUTPUT = 4 * 1024 * 1024  # characters of what it makes
 MOST_RANGE = 1000  # numbers of one range()
 DEFAULTS: dict[Form, str] = {"md": "default.md", "html": "default.html"}
+_PART = """{% extends "default.html" %}{% block page %}{{ self.body() }}{% endblock %}"""
 _FORBIDDEN_FILTERS = ("safe", "xmlattr")  # they would print foreign text as markup, or as attributes
 
 
@@ -58,6 +59,12 @@ def render(document: Document, form: Form, template: str | None = None, name: st
         raise Invalid(f"{name}, line {_line(error, name)}: {said}") from error
 
 
+def part(document: Document) -> str:
+    """The default HTML without its head, for a page that has the styles itself."""
+    made = _own(_environment("html"), _PART, "part")
+    return _collected(made.generate(**_context(document, styled=False)), "part")
+
+
 def _own(environment: ImmutableSandboxedEnvironment, source: str, name: str) -> Any:
     for node in environment.parse(source, name).find_all(nodes.ScopedEvalContextModifier):
         raise Invalid(
@@ -82,10 +89,11 @@ def _collected(parts: Any, name: str) -> str:
     return "".join(collected)
 
 
-def _context(document: Document) -> dict[str, Any]:
+def _context(document: Document, styled: bool = True) -> dict[str, Any]:
     """The document as mappings and lists, whose Markdown is still known as such; and the drawing, where there is a curve."""
     moments = [(moment.what, moment.at) for moment in document.times]
-    chart = Markup(svg.draw(document.curve, moments)) if document.curve and document.curve.points else None
+    curve = document.curve
+    chart = Markup(svg.draw(curve, moments, styled=styled)) if curve and curve.points else None
     return {**document.model_dump(), "chart": chart}
 
 

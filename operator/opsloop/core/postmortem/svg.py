@@ -35,16 +35,16 @@ STYLE = """
 Moments = Sequence[tuple[str, datetime | None]]
 
 
-def draw(curve: Curve, moments: Moments) -> str:
-    """The drawing; moments outside of the curve's time are left out."""
+def draw(curve: Curve, moments: Moments, name: str = "sli", styled: bool = True) -> str:
+    """The drawing; moments outside of the curve's time are left out. `name` begins the ids of its parts. Not `styled`: the page has STYLE."""
     scale = _Scale(curve)
     inside = [(name, at) for name, at in moments if at is not None and scale.since <= at <= scale.until]
     parts = [
-        f'<svg class="sli" viewBox="0 0 {WIDTH} {HEIGHT}" role="img" aria-labelledby="sli-title sli-desc"'
+        f'<svg class="sli" viewBox="0 0 {WIDTH} {HEIGHT}" role="img" aria-labelledby="{name}-title {name}-desc"'
         ' xmlns="http://www.w3.org/2000/svg">',
-        f'<title id="sli-title">{escape(_title(curve))}</title>',
-        f'<desc id="sli-desc">{escape(described(curve, inside))}</desc>',
-        f"<style>{STYLE}</style>",
+        f'<title id="{name}-title">{escape(_title(curve))}</title>',
+        f'<desc id="{name}-desc">{escape(described(curve, inside))}</desc>',
+        *([f"<style>{STYLE}</style>"] if styled else []),
         *_axes(scale),
         *_bars(curve, scale),
         *_goal(curve, scale),

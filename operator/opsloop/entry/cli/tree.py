@@ -13,6 +13,7 @@ from opsloop.api.release import CaseResult, Release, Revision, Target
 from opsloop.core import conditions
 from opsloop.core.evalcase import gating
 from opsloop.core.release import revisions
+from opsloop.core.release.advice import advice
 from opsloop.core.release.asked import version_asked
 from opsloop.core.release.outcome import step_of
 from opsloop.core.text import line
@@ -51,7 +52,7 @@ def picture(seen: Seen, now: datetime, width: int) -> list[str]:
     head = f"{release.metadata.name}  Release in {release.metadata.namespace}, {status.phase}"
     lines = [head, *_wrapped("", f"wants {_wants(release)}", width)]
     lines += list(_tree([b for b in _branches(seen, now) if b is not None], "", width))
-    for text in _next(seen):
+    for text in advice(release):
         lines += _wrapped("→ ", text, width)
     return [line(text) for text in lines]
 
@@ -246,33 +247,6 @@ def _incident(seen: Seen, now: datetime) -> Branch | None:
     leaves = [Branch("cause", f"{status.cause.kind} {status.cause.version}".strip())] if status.cause else []
     leaves += [Branch("play", f"{p.type} {p.state}{f', {p.reason}' if p.reason else ''}") for p in status.plays[-3:]]
     return Branch("incident", text, tuple(leaves))
-
-
-def _next(seen: Seen) -> Iterator[str]:
-    """What a person may want to do, by what the Release waits for."""
-    release, status, name = seen.release, seen.release.status, seen.release.metadata.name
-    target = status.target
-    held = conditions.get(status.conditions, "Held")
-    reason = held.reason if held is not None and held.status == "True" else ""
-    stopped = conditions.get(status.conditions, "Stopped")
-    if stopped is not None and stopped.status == "True":
-        yield f"{stopped.message}; to go on: opsloop resume"
-    elif (frozen := conditions.get(status.conditions, "Frozen")) is not None and frozen.status == "True":
-        yield frozen.message
-    elif reason == "WaitingForApproval":
-        yield f"to go on: opsloop approve {name}; to end it: opsloop abort {name}"
-    elif reason == "Paused":
-        yield f"to go on: opsloop resume {name}; to end it: opsloop abort {name}"
-    elif target is not None and target.is_active and reason:
-        yield f"without more waiting: opsloop promote {name}; to end it: opsloop abort {name}"
-    elif conditions.is_true(status.conditions, "Rejected") and target is not None and not target.is_active:
-        live = revisions.find(status.revisions, target.digest)
-        blocked = live is not None and live.blocked is not None
-        yield f"to try {target.version} again: opsloop {'unblock' if blocked else 'retry'} {name}"
-    if conditions.is_true(status.conditions, "Drifted") and (drift := conditions.get(status.conditions, "Drifted")):
-        yield drift.message
-    if release.spec.evals is not None and reason == "WaitingForEvals":
-        yield "EvalCases run"
 
 
 def _tree(branches: Iterable[Branch], indent: str, width: int) -> Iterator[str]:

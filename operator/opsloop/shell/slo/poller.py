@@ -196,14 +196,17 @@ class Poller:
                 if turn.task is not None:
                     turn.task.cancel()
 
-    async def curve(self, key: NamespacedName, name: str, span: tuple[datetime, datetime]) -> Curve | None:
-        """One objective of a Release between two times, for its postmortem; None where nothing answers or it has no such objective."""
+    async def curve(
+        self, key: NamespacedName, name: str, span: tuple[datetime, datetime], usual: bool = True
+    ) -> Curve | None:
+        """One objective of a Release between two times; None where nothing answers or it has no such objective. `usual`: with the traffic
+        of the period before, which is the costliest question, for a postmortem."""
         turn = self._turns.get((key, name))
         release = next((r for r in self._releases() if r.key == key), None)
         lane = self._lanes.get(turn.history.slo.source) if turn else None
         if turn is None or release is None or lane is None:
             return None
-        return await lane.reader.curve(release_for(release, turn.history.slo), turn.history, span)
+        return await lane.reader.curve(release_for(release, turn.history.slo), turn.history, span, usual)
 
     def scope(self, key: NamespacedName, name: str) -> Scope | None:
         """Where the series of an objective are; None where it was not read yet, or its labels are not found."""

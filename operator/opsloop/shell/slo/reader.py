@@ -217,12 +217,14 @@ class SliReader:
             remarks=self._remarks(history),
         )
 
-    async def curve(self, release: Release, history: History, span: tuple[datetime, datetime]) -> Curve | None:
-        """The objective between two times; None where nothing answers."""
+    async def curve(
+        self, release: Release, history: History, span: tuple[datetime, datetime], usual: bool
+    ) -> Curve | None:
+        """The objective between two times; `usual`: with the traffic of the period before. None where nothing answers."""
         scope = await self._scope(release, history, span[1])
         if isinstance(scope, Unknown):
             return None
-        return await curves.read(self._query, history.slo, scope, span, self._resolution)
+        return await curves.read(self._query, history.slo, scope, span, self._resolution, usual)
 
     async def _scope(self, release: Release, history: History, at: datetime) -> Scope | Unknown:
         """Where the Release's series are. The labels of a structured SLI are looked for until they are found."""
