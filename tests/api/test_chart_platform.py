@@ -257,6 +257,7 @@ prometheus: {tokenSecret: {name: t}}
 notifications: {receivers: {am: {format: json, url: "http://am"}}}
 runbooks: {webhooks: [{url: "https://hooks.example/"}]}
 correlation: {lags: {error: 3}}
+console: {enabled: true}
 tickets: {routes: {billing: accounts}}
 """
     set_ = {item["name"] for item in pod_of(with_values(text))["containers"][0]["env"]}
@@ -278,3 +279,27 @@ def test_the_readme_has_a_row_for_each_value() -> None:
         assert any(leaf == name or leaf.startswith(f"{name}.") for name in told), leaf
     for link in re.findall(r"\]\(([^)#]+)", page):
         assert (generate.CHART / link).exists(), link
+
+
+@needs_helm
+def test_the_console_is_off_and_where_it_is_on_it_has_its_service_and_the_rights_to_ask() -> None:
+    off, on = with_values("networkPolicy: {enabled: true}"), with_values("console: {enabled: true}")
+    assert not [o for o in off if "console" in yaml.safe_dump(o)]
+    port = one([o for o in on if o["metadata"]["name"] == "opsloop-console"], "Service")["spec"]["ports"][0]
+    container = pod_of(on)["containers"][0]
+    assert {"name": "console", "containerPort": 8082} in container["ports"] and port["targetPort"] == "console"
+    env = {variable["name"]: variable.get("value") for variable in container["env"]}
+    assert (env["OPSLOOP_CONSOLE_PORT"], env["OPSLOOP_CONSOLE_AUDIENCE"]) == ("8082", "opsloop-console")
+    reviews = next(o for o in of_kind(on, "ClusterRole") if o["metadata"]["name"].endswith("-reviews"))
+    assert "subjectaccessreviews" in {resource for rule in reviews["rules"] for resource in rule["resources"]}
+    own = next(o for o in of_kind(on, "Role") if o["metadata"]["name"] == "opsloop-lease")
+    assert {"apiGroups": [""], "resources": ["pods"], "verbs": ["get"]} in own["rules"]
+
+
+@needs_helm
+def test_a_network_policy_lets_the_replicas_reach_each_others_console() -> None:
+    on = with_values("console: {enabled: true}\nnetworkPolicy: {enabled: true, consoleFrom: [{podSelector: {}}]}")
+    rule = next(r for r in one(on, "NetworkPolicy")["spec"]["ingress"] if r["ports"] == [{"port": "console"}])
+    pod = one(on, "Deployment")["spec"]["template"]["metadata"]["labels"]
+    wanted = rule["from"][1]["podSelector"]["matchLabels"]
+    assert rule["from"][0] == {"podSelector": {}} and wanted.items() <= pod.items()
