@@ -364,3 +364,23 @@ async def test_a_watch_holds_none_of_the_connections_of_calls(server: Server, ku
     for task in tasks:
         task.cancel()
     await asyncio.gather(*tasks, return_exceptions=True)
+
+
+async def test_a_right_in_all_namespaces_is_asked_of_the_cluster_and_one_in_a_namespace_of_that(
+    server: Server, kube: Kube
+) -> None:
+    for namespace in ("", "shop"):
+        server.script.append((201, {"status": {"allowed": True}}, {}))
+        assert await kube.allowed("u", [], "list", "opsloop.dev", "releases", namespace)
+    cluster, local = server.asked
+    assert cluster[1] == "/apis/authorization.k8s.io/v1/subjectaccessreviews"
+    assert local[1] == "/apis/authorization.k8s.io/v1/namespaces/shop/localsubjectaccessreviews"
+    asked = json.loads(cluster[3])
+    assert asked["kind"] == "SubjectAccessReview" and asked["metadata"] == {}
+    assert asked["spec"]["resourceAttributes"] == {"verb": "list", "group": "opsloop.dev", "resource": "releases"}
+
+
+async def test_a_token_for_the_api_servers_own_audience_is_asked_for_without_one(server: Server, kube: Kube) -> None:
+    server.script.append((201, {"status": {"authenticated": True, "user": {"username": "u"}}}, {}))
+    assert await kube.review_token("t", "") == ("u", ())
+    assert json.loads(server.asked[0][3])["spec"] == {"token": "t"}
