@@ -25,7 +25,7 @@ from tests.builders import postmortems
 from tests.builders.evalcases import BAD as BAD_DIGEST
 from tests.builders.evalcases import revision
 from tests.builders.objects import T0, release, verdict
-from tests.builders.rollouts import ADOPTED, BAD, TRIED, status_with, target
+from tests.builders.rollouts import ADOPTED, BAD, BLOCK, TRIED, status_with, target
 
 NASTY = "<script>alert(1)</script><img src=x onerror=alert(2)>\" onmouseover='alert(3)'"
 NOW = T0 + timedelta(minutes=5)
@@ -178,6 +178,24 @@ def shop() -> World:
     world.put(answers())
     world.put(hostile())
     world.put(answers("bank", "ledger"))
+    return world
+
+
+def calm() -> World:
+    """A shop as the drill leaves it in mid-shift, for pictures: a canary in traffic, an Incident that is mitigated, two services at rest."""
+    world = World()
+    status = status_with(target("Stepping", version="v4", step=1, weight=50, pods=2), ADOPTED, BAD.model_copy(update={"blocked": BLOCK}), TRIED, phase="Stepping", version="v1", burn_band="slow", incident="answers-1", weight={"wanted": 50, "actual": 50})  # fmt: skip
+    world.put(release("answers", version="v4", status=status))
+    for name in ("catalog", "web"):
+        world.put(release(name, status=status_with(None, ADOPTED, phase="Healthy", version="v1", burn_band="ok")))
+    episode = postmortems.closed_loop().incident
+    open_still = {
+        "phase": "Mitigated",
+        "resolved_at": None,
+        "title": "answers: wrong answers",
+        "postmortem": "answers-1-postmortem",
+    }
+    world.put(episode.model_copy(update={"status": episode.status.model_copy(update=open_still)}))
     return world
 
 
