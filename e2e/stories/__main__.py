@@ -21,7 +21,6 @@ from e2e.stories import (
     accidents,
     checked,
     commands,
-    console,
     contracts,
     drilled,
     guard,
@@ -65,7 +64,6 @@ SOAK["drill-14"] = (drilled.drilled, 14)
 SOAK["learn-13"] = (learn.learn, 13)
 SOAK["shopdrill-1"] = (drilled.shop_drilled, 1)
 SOAK["underload-21"] = (underload.underload, 21)
-SOAK["console-20"] = (console.console, 20)
 SOAK["kills-19"] = (accidents.kills, 19)
 SOAK["checked-20"] = (checked.checked, 20)
 

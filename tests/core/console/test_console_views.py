@@ -56,7 +56,7 @@ def test_incidents_are_open_or_over_and_a_merged_one_is_told_where_it_went_only(
         ("nothing is spent", verdict(0.0), SPENT, "0.0×", "75 %", "not being spent"),
         ("at burn 3 a quarter of the period is left", verdict(0.03), SPENT, "3.0×", "75 %", "8 days"),
         ("all is spent", verdict(0.2), Spent(1.2, 1.0), "20×", "−20 %", "spent"),
-        ("little of the period is known", verdict(0.0), Spent(0.004, 0.5), "0.0×", "99.6 % (of the 50 % of the period that is known)", "not being spent"),
+        ("little of the period is known", verdict(0.0), Spent(0.004, 0.5), "0.0×", "99.6 % (50 % of the period known)", "not being spent"),
     ],
 )  # fmt: skip
 def test_an_objective_is_told_as_it_was_read(

@@ -64,9 +64,7 @@ def left(one: Standing) -> str:
     """What is left of the error budget; with the share of the period that is known, where that is not nearly all."""
     if one.spent is None:
         return UNKNOWN
-    covered = (
-        f" (of the {percent(one.spent.coverage)} of the period that is known)" if one.spent.coverage < 0.95 else ""
-    )
+    covered = f" ({percent(one.spent.coverage)} of the period known)" if one.spent.coverage < 0.95 else ""
     return percent(one.spent.left) + covered
 
 
