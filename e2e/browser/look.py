@@ -17,7 +17,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from playwright.sync_api import BrowserContext, Page, sync_playwright
+from playwright.sync_api import BrowserContext, Dialog, Page, sync_playwright
 
 RULES = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
 AXE = f"axe.run(document, {{runOnly: {json.dumps(RULES)}}})"
@@ -46,7 +46,12 @@ class Look:
             lambda m: self.say(f"{where}: console {m.type}: {m.text}") if m.type in ("error", "warning") else None,
         )
         page.on("pageerror", lambda error: self.say(f"{where}: {error}"))
-        page.on("dialog", lambda dialog: (self.say(f"{where}: dialog {dialog.message}"), dialog.dismiss()))
+
+        def dismiss(dialog: Dialog) -> None:
+            self.say(f"{where}: dialog {dialog.message}")
+            dialog.dismiss()
+
+        page.on("dialog", dismiss)
         return page
 
     def sign_in(self, page: Page) -> None:
