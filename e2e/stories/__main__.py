@@ -50,6 +50,7 @@ STORIES: dict[str, tuple[Story, int]] = {  # the longest first, so that none of 
     "guard-10": (guard.guard, 10),
     "traffic-18": (traffic.traffic, 18),
     "life-9": (life.life, 9),
+    "checked-20": (checked.checked, 20),
     "commands-12": (commands.commands, 12),
     "norunbook-3": (shifts.no_runbook, 3),
     "idle-4": (shifts.idle_forgery, 4),
@@ -65,7 +66,6 @@ SOAK["learn-13"] = (learn.learn, 13)
 SOAK["shopdrill-1"] = (drilled.shop_drilled, 1)
 SOAK["underload-21"] = (underload.underload, 21)
 SOAK["kills-19"] = (accidents.kills, 19)
-SOAK["checked-20"] = (checked.checked, 20)
 
 
 @dataclass(frozen=True)
