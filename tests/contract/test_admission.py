@@ -198,6 +198,7 @@ WRITE_RUNBOOKS = {
     "resources": ["runbooks"],
     "verbs": ["get", "create", "patch", "update"],
 }
+WRITE_RELEASES = {**WRITE_RUNBOOKS, "resources": ["releases"]}  # and no webhooks, which a * would have
 LENT = [
     {"apiGroups": ["batch"], "resources": ["jobs"], "verbs": ["create"]},
     {"apiGroups": ["opsloop.dev"], "resources": ["webhooks"], "verbs": ["create"]},
@@ -232,6 +233,7 @@ def guarded(api: Api, namespace: str) -> Iterator[str]:
         "keeper": [EDIT, {"apiGroups": [""], "resources": ["secrets"], "resourceNames": ["robot"], "verbs": ["get"]}],
         "author": [WRITE_RUNBOOKS],
         "lender": [WRITE_RUNBOOKS, *LENT],
+        "releaser": [WRITE_RELEASES, PATCH_ANSWERS],
         OPERATOR: [EDIT, WRITE_CONFIGMAPS],
     }
     for user, rules in users.items():
@@ -623,16 +625,16 @@ def test_a_check_that_opsloop_lends_its_rights_to_takes_the_same_right_of_who_wr
 ) -> None:
     strategy = {"canary": {"checks": [check]}}
     body = named(f"checked-{check['name']}", at("Release", serviceAccountName="checks", strategy=strategy))
-    until(lambda: create(api, guarded, body, user="shipper")[0] == 403)
-    assert right in create(api, guarded, body, user="shipper")[1]["message"]
+    until(lambda: create(api, guarded, body, user="releaser")[0] == 403)
+    assert right in create(api, guarded, body, user="releaser")[1]["message"]
     assert create(api, guarded, body, dry=False)[0] == 201
     path = f"releases/{body['metadata']['name']}"
-    assert patch(api, guarded, path, {"spec": {"serviceAccountName": "admin"}}, "shipper")[0] == 403
+    assert patch(api, guarded, path, {"spec": {"serviceAccountName": "admin"}}, "releaser")[0] == 403
     other = {**check, "at": [20]}
     steps = {"steps": [{"weight": 20}, {"weight": 100}], "checks": [other]}
-    assert patch(api, guarded, path, {"spec": {"strategy": {"canary": steps}}}, "shipper")[0] == 403
-    assert patch(api, guarded, path, {"spec": {"dependsOn": ["catalog"]}}, "shipper")[0] == 200, "it may stay"
-    assert patch(api, guarded, path, {"spec": {"strategy": {"canary": {"checks": []}}}}, "shipper")[0] == 200, (
+    assert patch(api, guarded, path, {"spec": {"strategy": {"canary": steps}}}, "releaser")[0] == 403
+    assert patch(api, guarded, path, {"spec": {"dependsOn": ["catalog"]}}, "releaser")[0] == 200, "it may stay"
+    assert patch(api, guarded, path, {"spec": {"strategy": {"canary": {"checks": []}}}}, "releaser")[0] == 200, (
         "it may be taken out"
     )
 
