@@ -1,4 +1,4 @@
-"""`python3 -m e2e.cluster up|images|down|tools|status`."""
+"""`python3 -m e2e.cluster up|images|context|down|tools|status`."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import time
 from pathlib import Path
 
 from . import docker, engine, golang, images, lifecycle, paths, store
-from .report import StepFailed, capture, say
+from .report import StepFailed, capture, say, step
 
 
 def make_images(only: list[str]) -> None:
@@ -21,6 +21,12 @@ def make_tools() -> None:
     """Host tools, and the lines that tell a shell where they are."""
     golang.ensure_tools()
     print(golang.shell_lines())
+
+
+def make_context() -> None:
+    """The build context of the operator's image, for the processor of this machine; prints the folder. Needs no container engine."""
+    with step("context of the operator's image") as current:
+        print(images.operator_context(current, paths.REPO / "Dockerfile"))
 
 
 def size(path: Path) -> str:
@@ -57,7 +63,7 @@ def status() -> str:
 def main() -> int:
     """Run one command under the lock; 1 when a step failed, with what to do about it."""
     parser = argparse.ArgumentParser(prog="python3 -m e2e.cluster", description=__doc__)
-    parser.add_argument("command", choices=["up", "images", "down", "tools", "status"])
+    parser.add_argument("command", choices=["up", "images", "context", "down", "tools", "status"])
     parser.add_argument("only", nargs="*", help="images: only those whose name contains one of these words")
     options = parser.parse_args()
     started = time.monotonic()
@@ -73,6 +79,8 @@ def main() -> int:
                 lifecycle.up()
             elif options.command == "images":
                 make_images(options.only)
+            elif options.command == "context":
+                make_context()
             elif options.command == "down":
                 lifecycle.down()
             else:

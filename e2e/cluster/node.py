@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
 import subprocess
@@ -11,10 +12,11 @@ from pathlib import Path
 
 from . import debian, golang, paths, store
 from .docker import LABEL, build, docker, image_id, image_key, online
-from .report import Step, capture, step
+from .report import Step, StepFailed, capture, step
 
 # The 1.34 image in the release notes of the kind version we pin; kind asks for its images by digest.
 PUBLIC = "kindest/node:v1.34.11@sha256:44e222ee2132dab25ff87301682f89eb82c7880ea3a1bf543bfe9708fd08d67d"
+VARIABLE = "OPSLOOP_NODE_IMAGE"  # another public image, for example of another Kubernetes version
 SOURCES = paths.HERE / "node"
 BASE_IMAGE = "opsloop/node-base:dev"
 BUILDER = "opsloop-node-build"
@@ -38,15 +40,22 @@ def image() -> str:
 
 def ensure() -> str:
     """Make sure that the node image exists; its name."""
+    named = os.environ.get(VARIABLE, "")
     if not online():
+        if named:
+            raise StepFailed(
+                f"{VARIABLE} is {named}",
+                hint="offline one version is built, from e2e/cluster/go/kubernetes: leave it unset",
+            )
         make()
         return image()
+    public = named or PUBLIC
     with step("node image", "force the other way with OPSLOOP_MODE=offline") as current:
         current.outcome = "cached"
-        if image_id(PUBLIC) is None:
-            current.run(docker("pull", PUBLIC))
+        if image_id(public) is None:
+            current.run(docker("pull", public))
             current.outcome = "pulled"
-    return PUBLIC
+    return public
 
 
 def make() -> None:

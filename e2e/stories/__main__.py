@@ -19,6 +19,7 @@ from e2e.harness.progress import Progress, StageFailed
 from e2e.harness.session import REFUSED, Refused, session, wait_removed
 from e2e.stories import (
     accidents,
+    chart,
     checked,
     commands,
     contracts,
@@ -48,6 +49,7 @@ STORIES: dict[str, tuple[Story, int]] = {  # the longest first, so that none of 
     "overlap-8": (overlap.overlap, 8),
     "accidents-17": (accidents.accidents, 17),
     "guard-10": (guard.guard, 10),
+    "chart-20": (chart.chart, 20),
     "traffic-18": (traffic.traffic, 18),
     "life-9": (life.life, 9),
     "checked-20": (checked.checked, 20),
@@ -55,7 +57,7 @@ STORIES: dict[str, tuple[Story, int]] = {  # the longest first, so that none of 
     "norunbook-3": (shifts.no_runbook, 3),
     "idle-4": (shifts.idle_forgery, 4),
 }
-BESIDE = {"runbooks-16": ("runbooks-16-tenant",)}  # further namespaces of a story
+BESIDE = {"runbooks-16": ("runbooks-16-tenant",), "chart-20": (chart.SECOND,)}  # further namespaces of a story
 SOAK: dict[str, tuple[Story, int]] = {
     f"{kind}-{seed}": (story, seed)
     for seed in range(5, 10)

@@ -156,14 +156,16 @@ capabilities: {drop: [ALL]}
 
 {{/*
 Refuses to be rendered beside another install that looks after one of the same namespaces: both would act on the same objects, and
-each one's policies refuse what the other writes. Asks the cluster; without one (helm template) nothing is known.
+each one's policies refuse what the other writes. Asks the cluster for the others' policies and Roles; without one (helm template)
+nothing is known. Who installs with rbac.cluster: false may have no rights on the cluster: only Roles of watchNamespaces are looked at.
 */}}
 {{- define "opsloop.onlyInstall" -}}
-{{- $own := printf "%s-records" (include "opsloop.clusterName" .) -}}
+{{- $own := include "opsloop.clusterName" . -}}
 {{- $ours := .Values.watchNamespaces -}}
+{{- if .Values.rbac.cluster -}}
 {{- range $binding := (lookup "admissionregistration.k8s.io/v1" "ValidatingAdmissionPolicyBinding" "" "").items -}}
 {{- $labels := default dict $binding.metadata.labels -}}
-{{- if and (eq (dig "app.kubernetes.io/name" "" $labels) "opsloop") (hasSuffix "-records" $binding.metadata.name) (ne $binding.metadata.name $own) -}}
+{{- if and (eq (dig "app.kubernetes.io/name" "" $labels) "opsloop") (hasSuffix "-records" $binding.metadata.name) (ne $binding.metadata.name (printf "%s-records" $own)) -}}
 {{- $selector := dig "matchResources" "namespaceSelector" dict $binding.spec -}}
 {{- $theirs := list -}}
 {{- range dig "matchExpressions" list $selector -}}{{- $theirs = concat $theirs (default list .values) -}}{{- end -}}
@@ -172,10 +174,25 @@ each one's policies refuse what the other writes. Asks the cluster; without one 
 {{- range $theirs -}}{{- if or (not $ours) (has . $ours) -}}{{- $both = append $both . -}}{{- end -}}{{- end -}}
 {{- if not $theirs -}}{{- $both = default (list "all namespaces") $ours -}}{{- end -}}
 {{- if $both -}}
-{{- fail (printf "another install of opsloop, %s, looks after %s too: uninstall one of both, or give each other watchNamespaces" (trimSuffix "-records" $binding.metadata.name) (join ", " $both)) -}}
+{{- include "opsloop.notAlone" (list (trimSuffix "-records" $binding.metadata.name) (join ", " $both)) -}}
 {{- end -}}
 {{- end -}}
 {{- end -}}
+{{- end -}}
+{{- range $namespace := default (.Values.rbac.cluster | ternary (list "") list) $ours -}}
+{{- range $role := (lookup "rbac.authorization.k8s.io/v1" "Role" $namespace "").items -}}
+{{- $labels := default dict $role.metadata.labels -}}
+{{- $acts := false -}}
+{{- range $role.rules -}}{{- if has "releases/status" (default list .resources) -}}{{- $acts = true -}}{{- end -}}{{- end -}}
+{{- if and $acts (eq (dig "app.kubernetes.io/name" "" $labels) "opsloop") (ne $role.metadata.name $own) -}}
+{{- include "opsloop.notAlone" (list $role.metadata.name $role.metadata.namespace) -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
+
+{{- define "opsloop.notAlone" -}}
+{{- fail (printf "another install of opsloop, %s, looks after %s too: uninstall one of both, or give each other watchNamespaces" (index . 0) (index . 1)) -}}
 {{- end -}}
 
 {{/* Binds an admission policy, in the namespaces that the operator looks after: dict "name" NAME "root" $ ("action" Warn; else Deny) */}}
