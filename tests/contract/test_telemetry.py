@@ -320,6 +320,6 @@ async def test_over_http_posts_a_form_below_the_base_url_with_the_headers() -> N
         await prometheus.instant("up", AT + SECOND / 4)
         await prometheus.instant("up")
     assert seen == [
-        ("/prom/api/v1/query", {"query": "up", "time": "1767603600.250"}, "shop"),
-        ("/prom/api/v1/query", {"query": "up"}, "shop"),
+        ("/prom/api/v1/query", {"query": "up", "time": "1767603600.250", "nocache": "1"}, "shop"),
+        ("/prom/api/v1/query", {"query": "up", "nocache": "1"}, "shop"),
     ]

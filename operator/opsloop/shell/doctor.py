@@ -1,6 +1,5 @@
 """Looks at everything that a Release needs, with the caller's rights: the cluster's objects, and Prometheus where one is given."""
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -22,6 +21,7 @@ from opsloop.core.slo.splits import scope_of, split_of
 from opsloop.core.slo.tiers import windows_of
 from opsloop.errors import Forbidden, NotFound, OpsloopError
 from opsloop.names import canary_name
+from opsloop.shell.evidence.may import may
 from opsloop.shell.evidence.sources import Cluster
 from opsloop.shell.ports import ACCOUNTS, BUDGETS, DEPLOYMENTS, SERVICES, Object, Resource, Source
 from opsloop.shell.slo.parts import guilty, number
@@ -30,7 +30,6 @@ from opsloop.shell.watch.cache import scaler, template_manager
 
 AUTOSCALERS = Resource("autoscaling/v2", "HorizontalPodAutoscaler", "horizontalpodautoscalers")
 QUOTAS = Resource("v1", "ResourceQuota", "resourcequotas")
-REVIEWS = "/apis/authorization.k8s.io/v1/subjectaccessreviews"
 OWN = {"app.kubernetes.io/name": "opsloop"}
 PATIENCE = timedelta(seconds=30)  # of one query
 DAY = timedelta(days=1)
@@ -122,32 +121,8 @@ async def _rights(reader: Cluster, namespace: str) -> Row:
     space, account = own
     answers: dict[str, bool | None] = {}
     for group, resource, verb, what in cluster.RIGHTS:
-        answers[f"{verb} {resource} ({what})"] = await _may(reader, namespace, space, account, (group, resource, verb))
+        answers[f"{verb} {resource} ({what})"] = await may(reader, namespace, own, (group, resource, verb))
     return cluster.rights(answers, f"ServiceAccount {space}/{account}")
-
-
-async def _may(reader: Cluster, namespace: str, space: str, account: str, right: tuple[str, str, str]) -> bool | None:
-    """None where the caller may not ask."""
-    group, resource, verb = right
-    plural, _, sub = resource.partition("/")
-    attributes = {
-        "verb": verb,
-        "group": group,
-        "resource": plural,
-        "namespace": namespace,
-        **({"subresource": sub} if sub else {}),
-    }
-    spec = {
-        "user": f"system:serviceaccount:{space}:{account}",
-        "groups": ["system:serviceaccounts", f"system:serviceaccounts:{space}", "system:authenticated"],
-        "resourceAttributes": attributes,
-    }
-    review = {"apiVersion": "authorization.k8s.io/v1", "kind": "SubjectAccessReview", "spec": spec}
-    try:
-        code, answer = await reader.raw("POST", REVIEWS, None, None, review)
-    except OpsloopError:
-        return None
-    return bool(json.loads(answer).get("status", {}).get("allowed")) if 200 <= code < 300 else None
 
 
 # --- Prometheus

@@ -126,19 +126,25 @@ class Server:
         return answer.status, answer.read()
 
 
-@contextmanager
-def running(server: Path, rules: str = "") -> Iterator[Server]:
-    """Start a server with an empty database, stop it and delete its data at the end. `rules`: a file of rules, as YAML."""
-    with tempfile.TemporaryDirectory(prefix="opsloop-prometheus-") as folder, socket.socket() as taken:
+def free_port() -> int:
+    """A port of loopback that nobody has now."""
+    with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
-        port = taken.getsockname()[1]
-        taken.close()
+        return int(taken.getsockname()[1])
+
+
+@contextmanager
+def running(server: Path, rules: str = "", config: str = "", data: Path | None = None) -> Iterator[Server]:
+    """Start a server with an empty database, stop it and delete its data at the end. `rules`: a file of rules, as YAML; `config`: more
+    lines of its configuration; `data`: where its database is, else it is a folder of its own."""
+    with tempfile.TemporaryDirectory(prefix="opsloop-prometheus-") as folder:
+        port = free_port()
         (Path(folder) / "rules.yml").write_text(rules)
-        (Path(folder) / "prometheus.yml").write_text(CONFIG + ("rule_files: [rules.yml]\n" if rules else ""))
+        (Path(folder) / "prometheus.yml").write_text(CONFIG + config + ("rule_files: [rules.yml]\n" if rules else ""))
         command = [
             str(server),
             f"--config.file={folder}/prometheus.yml",
-            f"--storage.tsdb.path={folder}/data",
+            f"--storage.tsdb.path={data or f'{folder}/data'}",
             "--storage.tsdb.retention.time=100y",
             f"--web.listen-address=127.0.0.1:{port}",
             "--web.enable-remote-write-receiver",

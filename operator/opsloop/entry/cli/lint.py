@@ -22,8 +22,9 @@ from opsloop.core.release.check_rights import right_of
 from opsloop.entry.cli import checks
 from opsloop.entry.cli.checks import Document, Finding
 from opsloop.entry.cli.out import say
-from opsloop.errors import Invalid, NotFound, OpsloopError
+from opsloop.errors import Invalid, OpsloopError
 from opsloop.names import CLI_MANAGER
+from opsloop.shell.evidence.may import may
 from opsloop.shell.evidence.sources import Cluster
 from opsloop.shell.ports import DEPLOYMENTS, EVALCASES, RELEASES, Object, Resource
 
@@ -31,7 +32,7 @@ ENDINGS = (".yaml", ".yml", ".json")
 FAILED = 1  # exit code: something is wrong
 MOST_DOCUMENTS = 2000
 ACCOUNTS = Resource("v1", "ServiceAccount", "serviceaccounts")
-REVIEWS = "/apis/authorization.k8s.io/v1/subjectaccessreviews"
+PATCH = ("apps", "deployments", "patch")
 
 
 async def lint(arguments: argparse.Namespace, cluster: Cluster | None) -> int:
@@ -150,13 +151,13 @@ async def _accounts(
         for workload in sorted(
             {str(d.body["spec"]["workloadRef"]["name"]) for d in releases if checks.has_workload(d)}
         ):
-            allowed = await _may_patch(cluster, space, account, workload)
+            allowed = await may(cluster, space, (space, account), PATCH, workload)
             if allowed is None:
                 return [
                     *findings,
                     Finding(
                         runbook.place,
-                        "who asks may create no SubjectAccessReview: the rights of its account are not checked",
+                        "the API server does not say what its account may do: whoever asks needs the right to create SubjectAccessReviews",
                         fatal=False,
                     ),
                 ]
@@ -173,29 +174,7 @@ async def _accounts_of_checks(cluster: Cluster, sound: Sequence[Document], names
         release, space = Release.model_validate(document.body), document.namespace(namespace)
         account = release.spec.service_account_name or ""
         for right in dict.fromkeys(right_of(check) for check in release.spec.strategy.canary.checks):
-            asked = {"verb": right.verb, "group": right.group, "resource": right.plural, "namespace": space}
-            if await _may(cluster, space, account, asked) is False:
+            if await may(cluster, space, (space, account), (right.group, right.plural, right.verb)) is False:
                 text = f"spec.serviceAccountName: {account} lacks {right.sentence}, which checks need; give it that right (docs/examples/release-checks.yaml)"
                 findings.append(Finding(document.place, text))
     return findings
-
-
-async def _may_patch(cluster: Cluster, namespace: str, account: str, workload: str) -> bool | None:
-    """None where the caller may not ask."""
-    attributes = {"verb": "patch", "group": "apps", "resource": "deployments", "namespace": namespace, "name": workload}
-    return await _may(cluster, namespace, account, attributes)
-
-
-async def _may(cluster: Cluster, namespace: str, account: str, attributes: Object) -> bool | None:
-    """None where the caller may not ask."""
-    spec = {
-        "user": f"system:serviceaccount:{namespace}:{account}",
-        "groups": ["system:serviceaccounts", f"system:serviceaccounts:{namespace}", "system:authenticated"],
-        "resourceAttributes": attributes,
-    }
-    review = {"apiVersion": "authorization.k8s.io/v1", "kind": "SubjectAccessReview", "spec": spec}
-    try:
-        code, answer = await cluster.raw("POST", REVIEWS, None, None, review)
-    except NotFound:
-        return None
-    return bool(json.loads(answer).get("status", {}).get("allowed")) if 200 <= code < 300 else None
