@@ -1,7 +1,7 @@
 """What Thanos, Mimir and VictoriaMetrics answer where it differs from Prometheus, imitated by a local server.
 
 The bodies are written after the servers' sources and integration tests (Mimir: integration tests of its query limits, dskit's
-`user.ErrNoOrgID`; VictoriaMetrics: `query_response.qtpl` and vmauth; Thanos: `pkg/api` and its proxy store). None of these servers ran here.
+`user.ErrNoOrgID`; VictoriaMetrics: `query_response.qtpl` and vmauth; Thanos: `pkg/api` and its proxy store). VictoriaMetrics itself is in test_backends_real.py.
 """
 
 from collections.abc import Mapping

@@ -48,28 +48,33 @@ def ask(objects: Sequence[Object]) -> Answer:
     return Answer(said["crds"], said["objects"])
 
 
-@lru_cache(maxsize=1)
 def binary() -> Path:
     """The program, built where it is not there yet. Raises NotHere."""
     if named := os.environ.get(BINARY_VARIABLE):
         return Path(named)
+    return built("admission", HERE / "go")
+
+
+@lru_cache
+def built(name: str, sources: Path) -> Path:
+    """A program of a Go module in this repository, built where it is not there yet. Raises NotHere."""
     try:
         go = golang.go()
     except StepFailed as failure:
         raise NotHere(f"{failure}; or name a binary in {BINARY_VARIABLE}") from failure
 
     def make(into: Path) -> None:
-        command = [go, "build", "-trimpath", "-ldflags", "-s -w", "-o", str(into / "admission"), "."]
+        command = [go, "build", "-trimpath", "-ldflags", "-s -w", "-o", str(into / name), "."]
         environment = {**os.environ, "CGO_ENABLED": "0"}
         done = subprocess.run(
-            command, cwd=HERE / "go", env=environment, capture_output=True, text=True, timeout=MOST_SECONDS, check=False
+            command, cwd=sources, env=environment, capture_output=True, text=True, timeout=MOST_SECONDS, check=False
         )
         if done.returncode:
-            raise NotHere(f"the validator does not build here: {done.stderr.strip()[-300:]}")
+            raise NotHere(f"{name} does not build here: {done.stderr.strip()[-300:]}")
 
     paths.CACHE.mkdir(parents=True, exist_ok=True)
-    with (paths.CACHE / "admission.lock").open("w") as lock:  # test processes start at once
+    with (paths.CACHE / f"{name}.lock").open("w") as lock:  # test processes start at once
         fcntl.flock(lock, fcntl.LOCK_EX)
-        key = store.key_of_trees([HERE / "go"], capture([go, "env", "GOVERSION"]) or "none")
-        entry, _ = store.ensure_entry("go", "admission", key, make)
-    return entry / "admission"
+        key = store.key_of_trees([sources], capture([go, "env", "GOVERSION"]) or "none")
+        entry, _ = store.ensure_entry("go", name, key, make)
+    return entry / name

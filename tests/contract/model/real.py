@@ -134,9 +134,11 @@ def free_port() -> int:
 
 
 @contextmanager
-def running(server: Path, rules: str = "", config: str = "", data: Path | None = None) -> Iterator[Server]:
+def running(
+    server: Path, rules: str = "", config: str = "", data: Path | None = None, web: Path | None = None
+) -> Iterator[Server]:
     """Start a server with an empty database, stop it and delete its data at the end. `rules`: a file of rules, as YAML; `config`: more
-    lines of its configuration; `data`: where its database is, else it is a folder of its own."""
+    lines of its configuration; `data`: where its database is, else it is a folder of its own; `web`: file of its TLS and users."""
     with tempfile.TemporaryDirectory(prefix="opsloop-prometheus-") as folder:
         port = free_port()
         (Path(folder) / "rules.yml").write_text(rules)
@@ -149,12 +151,13 @@ def running(server: Path, rules: str = "", config: str = "", data: Path | None =
             f"--web.listen-address=127.0.0.1:{port}",
             "--web.enable-remote-write-receiver",
             "--log.level=error",
+            *([f"--web.config.file={web}"] if web else []),
         ]
         with (Path(folder) / "log").open("wb") as log:
             process = subprocess.Popen(command, stdout=log, stderr=log)
         client = Server(port)
         try:
-            _await(client, process, Path(folder) / "log")
+            _await(client, process, Path(folder) / "log", web is not None)
             yield client
         finally:
             client.close()
@@ -162,12 +165,19 @@ def running(server: Path, rules: str = "", config: str = "", data: Path | None =
             process.wait(30)
 
 
-def _await(client: Server, process: subprocess.Popen[bytes], log: Path) -> None:
+def _await(client: Server, process: subprocess.Popen[bytes], log: Path, secured: bool) -> None:
+    """Until it answers; of one that wants credentials, until it listens (it does that with its data read)."""
     deadline = time.monotonic() + READY
-    while not client.ready():
+    while not (listens(client.port) if secured else client.ready()):
         if process.poll() is not None or time.monotonic() > deadline:
             raise RuntimeError(f"prometheus does not start: {log.read_text(errors='replace')[-1000:]}")
         time.sleep(0.05)
+
+
+def listens(port: int) -> bool:
+    """Does somebody listen at this port of loopback?"""
+    with socket.socket() as tried:
+        return tried.connect_ex(("127.0.0.1", port)) == 0
 
 
 # remote write: prometheus.WriteRequest, by hand
