@@ -29,7 +29,6 @@ PACKAGES = {
     "traefik": ["github.com/traefik/traefik/v3/cmd/traefik"],
     # for tests/contract/test_backends_real.py, which runs where they were built before
     "victoriametrics": ["github.com/VictoriaMetrics/VictoriaMetrics/app/victoria-metrics"],
-    "thanos": ["github.com/thanos-io/thanos/cmd/thanos"],
 }
 TOOLS = {"kind": "kind", "kubectl": "kubernetes", "helm": "helm"}  # tool → module folder
 HINT = "needs Go 1.25 or newer and a Go module proxy; try again, the Go build cache keeps what was done"

@@ -1,7 +1,7 @@
-"""VictoriaMetrics and Thanos themselves: a Release's readings, a canary's counts, raw samples and a whole backtest are what Prometheus says.
+"""VictoriaMetrics itself: a Release's readings, a canary's counts, raw samples and a whole backtest are what Prometheus says.
 
-They run where these were built before (tests/contract/model/backends.py). What they cannot be brought to say here (a node of the cluster
-that is away, a tenant's limit) is imitated in test_backends.py.
+It runs where it was built before (tests/contract/model/backends.py). What it cannot be brought to say here (a node of the cluster that is
+away), and what Thanos and Mimir say, is imitated in test_backends.py.
 """
 
 import asyncio
@@ -32,21 +32,16 @@ SCRAPE = timedelta(seconds=15)
 EVERYTHING = bool(os.environ.get("OPSLOOP_ALL_QUESTIONS"))
 
 
-@pytest.fixture(scope="module", params=backends.NAMES)
-def server(request: pytest.FixtureRequest) -> Iterator[real.Server]:
+@pytest.fixture(scope="module")
+def server() -> Iterator[real.Server]:
     """One that has the history."""
-    program, prometheus = backends.binary(request.param), real.binary()
-    if program is None or prometheus is None:
-        pytest.skip(f"{request.param} was not built here: python -m tests.contract.model.backends")
-    if request.param == "thanos":
-        with backends.thanos(program, prometheus) as (written, asked):
-            written.write(history(ERAS, MINUTES))
-            yield asked
-    else:
-        with backends.victoria_metrics(program) as one:
-            one.write(history(ERAS, MINUTES))
-            backends.visible(one)
-            yield one
+    program = backends.binary()
+    if program is None:
+        pytest.skip("it was not built here: python -m tests.contract.model.backends")
+    with backends.victoria_metrics(program) as one:
+        one.write(history(ERAS, MINUTES))
+        backends.visible(one)
+        yield one
 
 
 @asynccontextmanager
@@ -97,7 +92,7 @@ async def test_raw_samples_have_their_own_times(server: real.Server) -> None:
         assert gaps == {15.0}
 
 
-@pytest.mark.skipif(not EVERYTHING, reason="half a minute each; OPSLOOP_ALL_QUESTIONS=1 runs it")
+@pytest.mark.skipif(not EVERYTHING, reason="half a minute; OPSLOOP_ALL_QUESTIONS=1 runs it")
 async def test_a_backtest_finds_what_it_finds_in_prometheus(server: real.Server) -> None:
     """Who was paged and when, for how long, what would have been stopped, and the deploys."""
     async with asking(server) as there:

@@ -45,7 +45,7 @@ def test_the_prometheus_operators_types_know_every_field() -> None:
 @pytest.mark.parametrize(
     ("number", "path", "says"),
     [
-        pytest.param(0, ("endpoints", 0, "scrapeTimeouts"), 'unknown field "scrapeTimeOut"', id="a field written wrong"),
+        pytest.param(0, ("endpoints", 0, "scrapeTimeouts"), 'unknown field "scrapeTimeouts"', id="a field written wrong"),
         pytest.param(1, ("endpoints",), 'unknown field "endpoints"', id="a field of the other monitor"),
         pytest.param(2, ("groups", 0, "rules", 0, "for"), "cannot unmarshal", id="a duration that is a list"),
     ],

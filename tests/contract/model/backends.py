@@ -1,7 +1,8 @@
-"""Real servers that answer as Prometheus does: VictoriaMetrics (single), and Thanos Query over a sidecar of a real Prometheus.
+"""A real VictoriaMetrics (single), which answers nearly as Prometheus does.
 
-`python -m tests.contract.model.backends` builds both from their Go modules (e2e/cluster/go/victoriametrics, …/thanos; some 8 CPU-minutes);
-tests run where that was done. Grafana Mimir is not among them: it is under the AGPL, and its module is not to be had here.
+`python -m tests.contract.model.backends` builds it from its Go module (e2e/cluster/go/victoriametrics, a minute); tests run where that was
+done. Not here: Grafana Mimir, which is under the AGPL; Thanos, whose modules (0.40.1, 0.42.4) build with Go 1.26, but whose sidecar panics at
+its first answer.
 """
 
 import http.client
@@ -15,13 +16,13 @@ from pathlib import Path
 from e2e.cluster import golang, paths, store
 from tests.contract.model import real
 
-NAMES = ("victoriametrics", "thanos")
+NAME = "victoriametrics"
 
 
-def binary(name: str) -> Path | None:
+def binary() -> Path | None:
     """Where it was built before, from the modules that are pinned now; None where it was not."""
-    entry = paths.CACHE / "go" / f"{name}-{golang.key(name)}"
-    return entry / name if (entry / store.MARKER).is_file() else None
+    entry = paths.CACHE / "go" / f"{NAME}-{golang.key(NAME)}"
+    return entry / NAME if (entry / store.MARKER).is_file() else None
 
 
 @contextmanager
@@ -29,7 +30,7 @@ def victoria_metrics(program: Path) -> Iterator[real.Server]:
     """An empty one; `written` makes what was written visible."""
     with tempfile.TemporaryDirectory(prefix="opsloop-victoria-") as folder:
         port = real.free_port()
-        command = [program, f"-storageDataPath={folder}/data", f"-httpListenAddr=127.0.0.1:{port}", "-retentionPeriod=100y", "-loggerLevel=ERROR"]  # fmt: skip
+        command: list[str | Path] = [program, f"-storageDataPath={folder}/data", f"-httpListenAddr=127.0.0.1:{port}", "-retentionPeriod=100y", "-loggerLevel=ERROR"]  # fmt: skip
         with _started(Path(folder), command, port, "/health"):
             server = real.Server(port)
             yield server
@@ -39,35 +40,6 @@ def victoria_metrics(program: Path) -> Iterator[real.Server]:
 def visible(server: real.Server) -> None:
     """VictoriaMetrics shows samples a moment after it took them; this ends the moment."""
     answered(server.port, "/internal/force_flush")
-
-
-@contextmanager
-def thanos(program: Path, prometheus: Path) -> Iterator[tuple[real.Server, real.Server]]:
-    """(Prometheus to write to, Query to ask), with a sidecar between them."""
-    with tempfile.TemporaryDirectory(prefix="opsloop-thanos-") as folder:
-        where, data = Path(folder), Path(folder) / "data"
-        labels = "global: {external_labels: {prometheus: one}}\n"
-        with real.running(prometheus, config=labels, data=data) as server:
-            grpc, http, query = (real.free_port() for _ in range(3))
-            sidecar = [program, "sidecar", f"--prometheus.url=http://127.0.0.1:{server.port}", f"--tsdb.path={data}", f"--grpc-address=127.0.0.1:{grpc}", f"--http-address=127.0.0.1:{http}", "--log.level=warn"]  # fmt: skip
-            asks = [program, "query", f"--endpoint=127.0.0.1:{grpc}", f"--http-address=127.0.0.1:{query}", f"--grpc-address=127.0.0.1:{real.free_port()}", "--log.level=warn"]  # fmt: skip
-            with (
-                _started(where, sidecar, http, "/-/ready"),
-                _started(where, asks, query, "/-/ready"),
-            ):
-                one = real.Server(query)
-                _await_store(query)
-                yield server, one
-                one.close()
-
-
-def _await_store(port: int) -> None:
-    """Query is ready before it knows a store."""
-    deadline = time.monotonic() + real.READY
-    while b'"sidecar":[' not in answered(port, "/api/v1/stores"):
-        if time.monotonic() > deadline:
-            raise RuntimeError(f"Thanos Query finds no sidecar: {answered(port, '/api/v1/stores')[:500]!r}")
-        time.sleep(0.1)
 
 
 def answered(port: int, path: str) -> bytes:
@@ -102,5 +74,4 @@ def _started(folder: Path, command: Sequence[str | Path], port: int, ready: str)
 
 
 if __name__ == "__main__":
-    for each in NAMES:
-        print(golang.build(each) / each)
+    print(golang.build(NAME) / NAME)
