@@ -49,7 +49,6 @@ STORIES: dict[str, tuple[Story, int]] = {  # the longest first, so that none of 
     "overlap-8": (overlap.overlap, 8),
     "accidents-17": (accidents.accidents, 17),
     "guard-10": (guard.guard, 10),
-    "chart-20": (chart.chart, 20),
     "traffic-18": (traffic.traffic, 18),
     "life-9": (life.life, 9),
     "checked-20": (checked.checked, 20),
@@ -68,6 +67,7 @@ SOAK["learn-13"] = (learn.learn, 13)
 SOAK["shopdrill-1"] = (drilled.shop_drilled, 1)
 SOAK["underload-21"] = (underload.underload, 21)
 SOAK["kills-19"] = (accidents.kills, 19)
+SOAK["chart-20"] = (chart.chart, 20)
 
 
 @dataclass(frozen=True)
