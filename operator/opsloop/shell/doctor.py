@@ -99,9 +99,9 @@ async def _checks(reader: Cluster, release: Release) -> Row:
     allowed: dict[str, bool | None] = {}
     for right in dict.fromkeys(right_of(check) for check in release.spec.strategy.canary.checks):
         asked = (right.group, right.plural, right.verb)
-        allowed[right.plural] = await _may(reader, namespace, namespace, account, asked)
+        allowed[right.plural] = await may(reader, namespace, (namespace, account), asked)
     own = await _own_account(reader, namespace)
-    runs_jobs = await _may(reader, namespace, *own, ("batch", "jobs", "create")) if own is not None else None
+    runs_jobs = await may(reader, namespace, own, ("batch", "jobs", "create")) if own is not None else None
     return rollout_checks.row(release, exists, allowed, runs_jobs)
 
 
