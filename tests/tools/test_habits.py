@@ -33,7 +33,7 @@ def test_pre_commit_runs_the_checks_of_make_check_and_downloads_nothing() -> Non
 def test_actions_are_pinned_by_commit_with_their_tag(workflow: Path) -> None:
     uses = re.findall(r"uses: (.*)", workflow.read_text())
     assert uses
-    assert [use for use in uses if not re.fullmatch(r"[\w-]+/[\w-]+@[0-9a-f]{40}  # v\d+(\.\d+)*", use)] == []
+    assert [use for use in uses if not re.fullmatch(r"[\w-]+(/[\w-]+)+@[0-9a-f]{40}  # v\d+(\.\d+)*", use)] == []
 
 
 def test_dependabot_looks_into_folders_that_exist() -> None:
