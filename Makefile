@@ -13,9 +13,12 @@ TICKET ?=
 PROMETHEUS ?=
 VENV := .venv
 PY := $(VENV)/bin/python
+DOCS := build/docs-venv
+DOCS_LOCK := docs/site/requirements.lock
+DOCS_STAMP := $(DOCS)/.ready-$(shell cat $(DOCS_LOCK) 2>/dev/null | cksum | cut -d' ' -f1)
 STAMP := $(VENV)/.ready-$(shell cat requirements-dev.lock pyproject.toml 2>/dev/null | cksum | cut -d' ' -f1)
 
-.PHONY: help drill demo test unit weathers check cluster cluster-delete images install generate bench sim soak e2e
+.PHONY: help drill demo test unit weathers check cluster cluster-delete images install generate docs bench sim soak e2e
 
 help: ## this list
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-15s %s\n", $$1, $$2}'
@@ -71,6 +74,14 @@ install: images ## the operator by its Helm chart, for all namespaces (PROMETHEU
 
 generate: $(STAMP) ## CRDs from the models, manifests from the chart
 	@$(PY) tools/generate.py
+
+$(DOCS_STAMP): $(DOCS_LOCK)
+	@$(PYTHON) -m venv $(DOCS)
+	@$(DOCS)/bin/pip install --quiet --disable-pip-version-check --require-hashes -r $(DOCS_LOCK)
+	@rm -f $(DOCS)/.ready-* && touch $(DOCS_STAMP)
+
+docs: $(DOCS_STAMP) ## the documentation site, in out/docs/site; fails on a link or an anchor that leads nowhere
+	@$(PYTHON) tools/docs_site.py --generator $(CURDIR)/$(DOCS)/bin/zensical
 
 bench: $(STAMP) cluster images ## reaction, requests and memory over one shift; a heavy load on the deployed intake and without a cluster; placing storms; a long ticket queue
 	@failed=0; \

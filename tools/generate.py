@@ -3,6 +3,9 @@
     models (operator/opsloop/api)  ->  crds/  =  charts/opsloop/files/crds/
     charts/opsloop                 ->  manifests/   (helm template; for `kubectl apply -k manifests`)
     operator/opsloop/core          ->  docs/reasons.md
+    operator/opsloop/api           ->  docs/resources.md
+    operator/opsloop/entry         ->  docs/metrics.md
+    tools/figures                  ->  docs/figures/
     tools/boards                   ->  charts/opsloop/dashboards/
     operator/opsloop/entry/openapi ->  docs/openapi.yaml
     charts/opsloop/values*.        ->  charts/opsloop/README.md
@@ -30,6 +33,9 @@ from tools import (  # noqa: E402
     boards,
     chart_readme,
     commands_page,
+    crd_page,
+    figures,
+    metrics_page,
     reasons,
 )
 
@@ -74,6 +80,9 @@ def doc_files() -> Generated:
             ROOT / "docs" / "reasons.md": reasons.page(),
             ROOT / "docs" / "openapi.yaml": dump(openapi.document()),
             ROOT / "docs" / "commands.md": commands_page.page(),
+            ROOT / "docs" / "resources.md": crd_page.page(),
+            ROOT / "docs" / "metrics.md": metrics_page.page(),
+            **{ROOT / "docs" / "figures" / name: text for name, text in figures.figures().items()},
             CHART / "README.md": chart_readme.page(CHART),
             **boards_of_chart,
         }

@@ -1,8 +1,15 @@
-"""podinfo: a Deployment that nobody here wrote, from adoption to a rollback, with two structured SLIs and no label for a version."""
+"""podinfo: a Deployment that nobody here wrote, from adoption to a rollback, with two structured SLIs and no label for a version.
+
+The reader of docs/tutorial.md does it: its files are applied and its commands run as they stand there; between them is looked
+whether the page says the truth.
+"""
 
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from datetime import datetime
 from typing import Any
 
@@ -13,10 +20,12 @@ from e2e.demo import render
 from e2e.drill.prepare import apply_crds, clear, install_operator, make_empty, wait_available
 from e2e.drill.shift import Shift
 from e2e.harness.client import Client, Object
+from e2e.harness.page import Page
 from e2e.harness.progress import StageFailed
 from e2e.stories.shifts import story_shift
 
 HOME = paths.REPO / "e2e" / "podinfo"
+TUTORIAL, THIS = paths.REPO / "docs" / "tutorial.md", "e2e/stories/podinfo.py"
 NAME, INCIDENT = "podinfo", "podinfo-1"
 OBJECTIVES = {"availability", "latency"}
 MONITORING = ("prometheus.yaml", "receiver.yaml")  # the demo's: they know nothing of what they scrape and receive
@@ -28,10 +37,12 @@ def podinfo(api: Client, name: str, seed: int) -> None:
     """Adoption, a good release as a canary, a bad one by hand (sev1, rollback, resolved), a bad one as a canary (rejected)."""
     shift = story_shift(api, name, seed)
     open_shop(shift)
-    adopt(shift)
-    _ship_a_good_one(shift)
-    _push_a_bad_one(shift)
-    _ship_a_bad_one(shift)
+    page = Page(TUTORIAL, THIS, {"shop": shift.namespace}, api.pace.seconds(420))
+    adopt(shift, page)
+    _ship_a_good_one(shift, page)
+    _push_a_bad_one(shift, page)
+    _ship_a_bad_one(shift, page)
+    page.close()
     clear(shift)
 
 
@@ -71,13 +82,16 @@ def _workloads(shift: Shift) -> str:
     return yaml.safe_dump_all(objects)
 
 
-def adopt(shift: Shift) -> None:
+def adopt(shift: Shift, page: Page | None = None) -> None:
     """A Release and a Runbook over what runs: nothing moves, the live revision is proven."""
     before = _live(shift)
     install_operator(shift)
     began = time.monotonic()
-    _apply(shift, "runbook.yaml")
-    _apply(shift, "release.yaml")
+    if page:
+        page.run("adopt")
+    else:
+        _apply(shift, "runbook.yaml")
+        _apply(shift, "release.yaml")
     shift.progress.wait("podinfo to be adopted and proven last-good", 120, lambda: _proven(shift))
     shift.progress.say(f"adopted and last-good after {time.monotonic() - began:.0f} s")
     if _live(shift) != before:
@@ -90,10 +104,19 @@ def adopt(shift: Shift) -> None:
         raise StageFailed(f"objectives {bands}, where each of {sorted(OBJECTIVES)} must be read")
 
 
-def _ship_a_good_one(shift: Shift) -> None:
+@contextmanager
+def _reading(page: Page, name: str) -> Iterator[None]:
+    """The reader runs a block of the page meanwhile; at the end it has to have ended well."""
+    with ThreadPoolExecutor(1) as pool:
+        running = pool.submit(page.run, name)
+        yield
+        running.result()
+
+
+def _ship_a_good_one(shift: Shift, page: Page) -> None:
     began = time.monotonic()
-    _ship(shift, "good", GOOD)
-    shift.progress.wait("the good release to be promoted", 240, lambda: _target(shift, "good", "Promoted"))
+    with _reading(page, "good"):
+        shift.progress.wait("the good release to be promoted", 240, lambda: _target(shift, "good", "Promoted"))
     shift.progress.say(
         f"a good release is promoted after {time.monotonic() - began:.0f} s; weights seen: {shift.weights}"
     )
@@ -102,11 +125,11 @@ def _ship_a_good_one(shift: Shift) -> None:
     shift.progress.wait("the good release to be proven last-good", 120, lambda: _proven(shift))
 
 
-def _push_a_bad_one(shift: Shift) -> None:
+def _push_a_bad_one(shift: Shift, page: Page) -> None:
     """What somebody does by hand: a third of all requests fail, a ninth with a 5xx."""
     pushed = time.time()
     good = shift.status(NAME)["live"]
-    shift.api.kubectl("-n", shift.namespace, "set", "image", f"deployment/{NAME}", f"{NAME}={BAD}")
+    page.run("by-hand")
     shift.progress.say("a bad release is pushed by hand (kubectl set image)")
     met = _first_bad(shift, pushed)
     status = _incident_at(shift, "sev1")
@@ -122,6 +145,7 @@ def _push_a_bad_one(shift: Shift) -> None:
     shift.progress.say(f"rolled back {time.time() - met:.1f} s after users first met it")
     shift.progress.wait("the Incident to be resolved", 180, lambda: _incident(shift, "phase", "Resolved"))
     shift.progress.say(f"resolved {time.time() - met:.1f} s after users first met it")
+    page.run("rolled-back")
     wait_available(shift.api, shift.progress, shift.namespace, NAME, 120)
     blocked = [r["images"][NAME] for r in shift.status(NAME)["revisions"] if r.get("blocked")]
     incident = shift.incident(INCIDENT)
@@ -132,11 +156,11 @@ def _push_a_bad_one(shift: Shift) -> None:
         raise StageFailed(f"blocked {blocked}, cause {cause}, live {shift.status(NAME)['live']} instead of {good}")
 
 
-def _ship_a_bad_one(shift: Shift) -> None:
+def _ship_a_bad_one(shift: Shift, page: Page) -> None:
     """The same fault by Release: the canary is rejected, live stays."""
     live, began = shift.status(NAME)["live"], time.monotonic()
-    _ship(shift, "bad-again", BAD_AGAIN)
-    shift.progress.wait("the bad release to be rejected", 240, lambda: _target(shift, "bad-again", "Rejected"))
+    with _reading(page, "rejected"):
+        shift.progress.wait("the bad release to be rejected", 240, lambda: _target(shift, "bad-again", "Rejected"))
     target = shift.status(NAME)["target"]
     shift.progress.say(
         f"rejected after {time.monotonic() - began:.0f} s at weight {target.get('weight')}: {target['reason']}, "
@@ -147,6 +171,7 @@ def _ship_a_bad_one(shift: Shift) -> None:
     incidents = sorted(i["metadata"]["name"] for i in shift.incidents() if not i.get("status", {}).get("mergedInto"))
     if shift.status(NAME)["live"] != live or incidents != [INCIDENT]:
         raise StageFailed(f"live {shift.status(NAME)['live']} instead of {live}; Incidents {incidents}")
+    page.run("read")
 
 
 # what is written and looked at
@@ -158,14 +183,6 @@ def _objects(name: str) -> list[Object]:
 
 def _apply(shift: Shift, name: str) -> None:
     shift.apply(_objects(name))
-
-
-def _ship(shift: Shift, version: str, image: str) -> None:
-    """kubectl apply of the Release at another version."""
-    (release,) = _objects("release.yaml")
-    release["spec"] |= {"version": version, "images": {NAME: image}}
-    shift.apply([release])
-    shift.progress.say(f"version {version} is shipped by its Release")
 
 
 def _live(shift: Shift) -> Any:

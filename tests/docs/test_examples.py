@@ -37,9 +37,25 @@ def test_the_readme_shows_an_example_word_for_word_or_links_it(path: Path) -> No
     readme = (ROOT / "README.md").read_text()
     shown = path.read_text() in BLOCK.findall(readme)
     assert shown == (path.stem == INLINE)
-    assert shown or f"({path.relative_to(ROOT)})" in readme
+    assert (
+        shown
+        or f"({path.relative_to(ROOT)})" in readme
+        or path.read_text() in (ROOT / "docs" / "strategies.md").read_text()
+    )
 
 
 def test_the_readme_shows_no_other_object_of_ours() -> None:
     shown = [block for block in BLOCK.findall((ROOT / "README.md").read_text()) if API_VERSION in block]
     assert shown == [p.read_text() for p in EXAMPLES if p.stem == INLINE]
+
+
+def test_every_strategy_of_the_page_is_an_example_that_is_played() -> None:
+    """And the other way round: tests/sim/test_strategies.py plays each of them."""
+    shown = BLOCK.findall((ROOT / "docs" / "strategies.md").read_text())
+    played = re.findall(r'"(release[\w-]*)":', (ROOT / "tests" / "sim" / "test_strategies.py").read_text())
+    examples = {
+        path.stem: path.read_text()
+        for path in EXAMPLES
+        if path.stem.startswith("release") and path.stem != "release-checks"
+    }  # tests/sim/test_checks.py
+    assert sorted(played) == sorted(examples) and sorted(shown) == sorted(examples.values())
