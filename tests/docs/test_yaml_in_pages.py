@@ -50,6 +50,8 @@ def objects(document: Any) -> Iterator[Object]:
         yield _release(document)
     elif set(document) == {"sli"}:
         yield _release({"slo": {"objective": 0.99, **document}})
+    elif set(document) == {"load"}:
+        yield at("EvalCase", **document)
     elif set(document) == {"ask"}:
         yield _release({"evals": {"port": 8080, **document}})
 

@@ -27,10 +27,12 @@ def unevaluated() -> Shift:
     return Shift(shop=Shop(release, runbook_object()))
 
 
-STRATEGIES = {
-    path.stem: yaml.safe_load(path.read_text())["spec"].get("strategy", {}) for path in EXAMPLES.glob("release*.yaml")
-}
 KINDS = {"release": unevaluated, "release-route": Routed, "release-guarded": Guarded}
+
+
+def strategy_of(example: str) -> dict[str, Any]:
+    strategy: dict[str, Any] = yaml.safe_load((EXAMPLES / f"{example}.yaml").read_text())["spec"]["strategy"]
+    return strategy
 
 
 def quickened(strategy: dict[str, Any]) -> dict[str, Any]:
@@ -55,7 +57,7 @@ def approve(shift: Shift, words: str) -> None:
 
 @pytest.mark.parametrize("example", KINDS)
 async def test_an_example_is_promoted_by_its_steps_and_rejected_where_it_serves_badly(example: str) -> None:
-    strategy = quickened(STRATEGIES[example])
+    strategy = quickened(strategy_of(example))
     shift = KINDS[example]()
     stored = shift.release_object()
     stored["spec"]["strategy"] = strategy
