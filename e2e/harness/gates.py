@@ -12,6 +12,7 @@ stored before said. It does not follow that the decision was right (that is for 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -21,7 +22,10 @@ from e2e.harness.recorder import Version
 from opsloop import names
 from opsloop.api.release import ACTIVE
 
-Decided = Sequence[tuple[float, int]]  # (from this instant on, so many canary pods may be in traffic)
+Decided = Sequence[tuple[float, int]]  # (from this instant on, so many pods may be in traffic)
+WARM = re.compile(
+    r"-warm-[a-z0-9]+-[a-z0-9]{5}$"
+)  # the end of the name of a pod that is kept warm: it has a number of its own
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,8 +47,11 @@ def closings(requests: Iterable[Request], namespace: str = "") -> list[Request]:
     return [r for r in gate_patches(requests, namespace) if r.field_manager == names.GATE_CLOSE]
 
 
-def undecided_openings(requests: Iterable[Request], decided: Decided, namespace: str = "") -> list[Undecided]:
-    """Openings that exceeded the number of pods decided before they were received; [] is the promise kept.
+def undecided_openings(
+    requests: Iterable[Request], decided: Decided, namespace: str = "", warm: Decided = ()
+) -> list[Undecided]:
+    """Openings that exceeded the number of pods decided before they were received; [] is the promise kept. `warm`: the number
+    for pods of last-good that are kept warm, which are counted apart.
 
     `found`: requests of the operator; with those of all users, pods that others deleted count as out of traffic too
     (without them they count as in traffic, which may accuse and cannot acquit). One Release per namespace is assumed.
@@ -59,10 +66,17 @@ def undecided_openings(requests: Iterable[Request], decided: Decided, namespace:
             opened = {pod for pod in opened if not pod.startswith(f"{request.name}-")}
         elif request.verb == "patch" and request.target == "pods/status" and request.ok and not _kubelet(request):
             opened.add(request.name)
-            allowed = _at(decided, request.time)
-            if len(opened) > allowed:
-                wrong.append(Undecided(request, len(opened), allowed))
+            kept = is_warm(request.name)
+            alike = sum(is_warm(pod) == kept for pod in opened)
+            allowed = _at(warm if kept else decided, request.time)
+            if alike > allowed:
+                wrong.append(Undecided(request, alike, allowed))
     return wrong
+
+
+def is_warm(pod: str) -> bool:
+    """True for the name of a pod of last-good that is kept warm."""
+    return WARM.search(pod) is not None
 
 
 def _leaves(request: Request) -> bool:
@@ -82,9 +96,9 @@ def _at(decided: Decided, instant: float) -> int:
 
 
 def decided_by_status(
-    versions: Iterable[Version], requests: Iterable[Request], namespace: str, release: str
+    versions: Iterable[Version], requests: Iterable[Request], namespace: str, release: str, warm: bool = False
 ) -> Decided:
-    """The number of pods that each stored status allows, from the instant at which its PUT was answered.
+    """The number of canary pods (or `warm` ones) that each stored status allows, from the instant at which its PUT was answered.
 
     `versions` are of a `Recorder` of releases that ran through the whole canary. What a watch showed had been stored by
     the last status PUT received before it; if a later PUT slipped in between, the time comes out late: it may accuse
@@ -93,7 +107,8 @@ def decided_by_status(
     puts = select(requests, "update", "releases/status", namespace, release)
     decided: list[tuple[float, int]] = []
     for version in versions:
-        pods = _pods(version.status) if version.name == release else None
+        count = _warm if warm else _pods
+        pods = count(version.status) if version.name == release else None
         if pods is not None and (not decided or decided[-1][1] != pods):
             stored = max((p.done for p in puts if p.time <= version.at), default=version.at)
             decided.append((min(stored, version.at), pods))
@@ -103,3 +118,7 @@ def decided_by_status(
 def _pods(status: dict[str, Any]) -> int:
     target = status.get("target") or {}
     return int(target.get("pods", 0)) if target.get("state") in ACTIVE else 0
+
+
+def _warm(status: dict[str, Any]) -> int:
+    return int((status.get("warm") or {}).get("pods", 0))

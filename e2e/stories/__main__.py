@@ -19,6 +19,7 @@ from e2e.harness.progress import Progress, StageFailed
 from e2e.harness.session import REFUSED, Refused, session, wait_removed
 from e2e.stories import (
     accidents,
+    back,
     chart,
     checked,
     commands,
@@ -66,6 +67,7 @@ SOAK["drill-14"] = (drilled.drilled, 14)
 SOAK["learn-13"] = (learn.learn, 13)
 SOAK["shopdrill-1"] = (drilled.shop_drilled, 1)
 SOAK["underload-21"] = (underload.underload, 21)
+SOAK["back-20"] = (back.back, 20)
 SOAK["kills-19"] = (accidents.kills, 19)
 SOAK["chart-20"] = (chart.chart, 20)
 

@@ -25,7 +25,8 @@ def acts_once(shift: Shift, rollbacks: int, promotions: int) -> None:
     if len(writes) != rollbacks + promotions:
         raise StageFailed(f"{len(writes)} template writes in the audit log, not {rollbacks} + {promotions}: {writes}")
     decided = gates.decided_by_status(shift.versions, requests, shift.namespace, "answers")
-    wrong = gates.undecided_openings(audit.requests(since=shift.began, until=until), decided, shift.namespace)
+    warm = gates.decided_by_status(shift.versions, requests, shift.namespace, "answers", warm=True)
+    wrong = gates.undecided_openings(audit.requests(since=shift.began, until=until), decided, shift.namespace, warm)
     if wrong or not decided:
         raise StageFailed(f"gates were opened that no recorded step had decided: {wrong}; decided were {decided}")
     forbidden = audit.forbidden(requests)

@@ -3,6 +3,7 @@
 RELEASE = "opsloop.dev/release"  # label: Release of an object
 REVISION = "opsloop.dev/revision"  # label: digest of the revision of a pod or ControllerRevision
 CANARY = "opsloop.dev/canary"  # label on canary pods, and on an HTTPRoute while its weights are moved: Release; the canary's selector
+WARM = "opsloop.dev/warm"  # label on pods that are kept warm, their Deployment and its Service: Release; the selector of both
 QUARANTINE = "opsloop.dev/quarantine"  # label on quarantined pods: EvalCase
 INCIDENT = "opsloop.dev/incident"  # label: Incident of an object
 INBOX = "opsloop.dev/inbox"  # label "true" on a ConfigMap with intake that is not correlated yet
@@ -55,6 +56,11 @@ def revision_name(release: str, digest: str) -> str:
 def canary_name(deployment: str) -> str:
     """Name of the canary Deployment, and of its Service where an HTTPRoute makes the weights."""
     return f"{deployment}-canary"
+
+
+def warm_name(deployment: str) -> str:
+    """Name of the Deployment with pods of last-good that are kept warm, and of its Service where an HTTPRoute makes the weights."""
+    return f"{deployment}-warm"
 
 
 def ledger_name(incident: str) -> str:

@@ -1,7 +1,7 @@
 """`opsloop get`, `status`, `rollout wait`, completion, and the namespace of the context: what a person sees."""
 
 import json
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +12,7 @@ from opsloop.adapters.kube import context_namespace
 from opsloop.api.incident import Incident
 from opsloop.api.meta import Condition
 from opsloop.api.release import Release, ReleaseStatus, RollbackRecord
+from opsloop.api.warm import WarmPods
 from opsloop.entry.cli import rollout
 from opsloop.entry.cli import status as status_cli
 from opsloop.entry.cli.commands import parser
@@ -176,6 +177,12 @@ CHECK = {
 }  # fmt: skip
 
 
+KEPT = WarmPods(
+    digest=ADOPTED.digest, version="v1", beside=TRIED.digest, state="Warm", replicas=2, since=NOW, until=NOW + timedelta(seconds=10),
+    message="2 pods of v1 are ready and without traffic",
+)  # fmt: skip
+
+
 @pytest.mark.parametrize(
     ("status", "part"),
     [
@@ -187,6 +194,7 @@ CHECK = {
         pytest.param(status_with(target(evals=[result(0)])), "failed: 0 of 1 on the canary, 1 of 1 on live", id="a failed case"),
         pytest.param(status_with(target("Promoted", **ENDED), ADOPTED, BAD, rollback=record("Written")), "v2 → v1 for answers-1: Written", id="a rollback"),
         pytest.param(status_with(target("Promoted", **ENDED), ADOPTED, BAD, rollback=record("Done", name="")), "by a person (undo): Done", id="an undo"),
+        pytest.param(status_with(target("Promoted", **ENDED), ADOPTED, warm=KEPT), "v1 Warm: 2 pods of v1 are ready and without traffic, for 10s more", id="last-good kept warm"),
         pytest.param(ReleaseStatus(conditions=[condition("WorkloadMissing", "True", "WorkloadMissing", "there is no Deployment answers")]), "there is no Deployment answers", id="no Deployment"),
         pytest.param(STEPPING.model_copy(update={"conditions": [condition("Stopped", "True", "Stopped", "opsloop is stopped by alice")]}), "opsloop is stopped by alice; to go on: opsloop resume", id="an emergency stop"),
         pytest.param(STEPPING.model_copy(update={"conditions": [condition("Frozen", "True", "Frozen", "web-1 lets no new canary start")]}), "→ web-1 lets no new canary start", id="a freeze"),
@@ -202,7 +210,7 @@ async def test_status_is_a_tree_or_all_that_it_is_made_of(capsys: Any) -> None:
     assert "└─" in capsys.readouterr().out
     assert await call(Fake(stored()), "status", "rel/answers", "-o", "json") == 0
     body = json.loads(capsys.readouterr().out)
-    assert set(body) == {"release", "deployment", "canaryPods", "incident", "evalCases"}
+    assert set(body) == {"release", "deployment", "canaryPods", "warmPods", "incident", "evalCases"}
 
 
 # --- rollout wait

@@ -8,7 +8,7 @@ from opsloop.api.release import Release
 from opsloop.core import conditions
 from opsloop.core.reported import Alert, Ticket
 from opsloop.entry.settings import Settings
-from opsloop.names import GATE
+from opsloop.names import GATE, WARM
 from opsloop.shell.ports import DEPLOYMENTS, EVALCASES, INCIDENTS, RELEASES, Object
 from tests.builders.objects import V1, release_spec
 from tests.sim.operator import SETTINGS, OperatorProcess
@@ -62,7 +62,13 @@ class Shift:
 
     def _assert_laws(self, stored: Object) -> None:
         """Asserts at every single store that no gate is open beyond the decided number of pods; follows the live version."""
-        if stored["kind"] == "Pod" and GATE in str(stored.get("status", {}).get("conditions", "")):
+        if stored["kind"] == "Pod" and WARM in stored["metadata"].get("labels", {}):
+            warm = self.release().status.warm if self._find(RELEASES, "answers") else None
+            opened = self.shop.open_warm()
+            if GATE in str(stored.get("status", {}).get("conditions", "")) and self._opening(stored):
+                assert warm is not None and warm.state == "Serving"
+                assert len(opened) <= warm.pods, f"{len(opened)} warm pods in traffic, {warm.pods} decided"
+        elif stored["kind"] == "Pod" and GATE in str(stored.get("status", {}).get("conditions", "")):
             target = (self.release().status.target if self._find(RELEASES, "answers") else None) or None
             opened = self.shop.open_canaries()
             if self._opening(stored):
@@ -169,7 +175,7 @@ class Shift:
         return (target.version, target.state) if target else ("", "")
 
     def quiet(self) -> bool:
-        left = self.shop.quarantined() + self.shop.open_canaries()
+        left = self.shop.quarantined() + self.shop.open_canaries() + self.shop.open_warm()
         return not left and self._find(DEPLOYMENTS, "answers-canary") is None
 
     def _state(self) -> str:

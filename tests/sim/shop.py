@@ -15,7 +15,7 @@ from opsloop.core.codec import encode_entries
 from opsloop.core.facts import ProbeReply
 from opsloop.core.release.availability import most_unavailable
 from opsloop.core.reported import Alert, Ticket
-from opsloop.names import CANARY, GATE, INBOX, QUARANTINE
+from opsloop.names import CANARY, GATE, INBOX, QUARANTINE, WARM
 from opsloop.shell.ports import DEPLOYMENTS, PODS, RELEASES, REPLICASETS, Object, Resource
 from opsloop.simulator.answers import answer
 from opsloop.simulator.fakes.clock import FakeClock
@@ -345,6 +345,10 @@ class Shop:
     def open_canaries(self) -> list[Object]:
         canaries = [p for p in self.objects("pods") if CANARY in p["metadata"]["labels"]]
         return [p for p in canaries if _is(p, GATE) and not _ended(p)]
+
+    def open_warm(self) -> list[Object]:
+        warm = [p for p in self.objects("pods") if WARM in p["metadata"]["labels"]]
+        return [p for p in warm if _is(p, GATE) and not _ended(p)]
 
     def quarantined(self) -> list[Object]:
         return [p for p in self.objects("pods") if QUARANTINE in p["metadata"]["labels"]]

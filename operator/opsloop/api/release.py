@@ -22,6 +22,7 @@ from opsloop.api.page import Notice
 from opsloop.api.schema import all_rules, map_list, matches, required_without, rules, says, set_list
 from opsloop.api.slo import Slo
 from opsloop.api.strategy import Evals, HttpRoute, Strategy
+from opsloop.api.warm import WarmPods
 
 _STAMP = says(
     "write the name of an annotation, label or environment variable, for example example.com/reloaded-at, without its value"
@@ -335,6 +336,10 @@ class Target(Model):
         ge=0,
         description="How often it started again by itself, after it was taken out for harm that live had as well.",
     )
+    back: bool = Field(
+        default=False,
+        description="Whether it was proven live within strategy.backWithin, so that it takes no steps, and no EvalCase is run.",
+    )
     started_at: Time = Field(description="Time at which the target was recorded.")
     ended_at: Time | None = Field(
         default=None, description="Time at which the target was promoted, rejected, cancelled or refused."
@@ -387,6 +392,12 @@ class RollbackRecord(Model):
     effect_at: Time | None = Field(
         default=None, description="Time from which no pod of the former template was left: the rollback is in effect."
     )
+    warm: int = Field(
+        default=0,
+        ge=0,
+        description="Number of warm pods of the restored revision that took traffic before its Deployment did.",
+    )
+    warm_at: Time | None = Field(default=None, description="Time at which all of these were seen in traffic.")
     done_at: Time | None = Field(
         default=None, description="Time at which the Deployment was updated and available again."
     )
@@ -555,6 +566,9 @@ class ReleaseStatus(StatusModel):
         default=None, description="Latest act other than a rollback that was carried out or refused for an Incident."
     )
     promotion: Promotion | None = Field(default=None, description="Latest promotion.")
+    warm: WarmPods | None = Field(
+        default=None, description="Pods of last-good that are kept warm, or were last; absent where none ever were."
+    )
     guard: Guarding | None = Field(
         default=None, description="What is under way on a guarded Deployment; absent without spec.guard."
     )
@@ -588,7 +602,7 @@ class ReleaseStatus(StatusModel):
     conditions: list[Condition] = Field(
         default_factory=list,
         max_length=32,
-        description="Conditions of the Release: Progressing, Promoted, Rejected, Healthy, Ready, Available, WorkloadMissing, TelemetryKnown, RevisionsTold, TiersReachable, StoredAsDecided, Drifted, Blocked, RolledOut, Held, CanaryPodsReady, SpecResolved, Stopped, Frozen, BudgetMet, CanaryFits, RouteReady, Told, Guarded and Shipped.",
+        description="Conditions of the Release: Progressing, Promoted, Rejected, Healthy, Ready, Available, WorkloadMissing, TelemetryKnown, RevisionsTold, TiersReachable, StoredAsDecided, Drifted, Blocked, RolledOut, Held, CanaryPodsReady, SpecResolved, Stopped, Frozen, BudgetMet, CanaryFits, RouteReady, Told, Guarded, Shipped and LastGoodWarm.",
         json_schema_extra=map_list("type"),
     )
 

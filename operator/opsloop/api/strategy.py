@@ -7,6 +7,7 @@ from pydantic import ConfigDict, Field
 
 from opsloop.api.check import MOST_CHECKS, RolloutCheck
 from opsloop.api.eval_request import HEADERS_NAMED, PATH_SAYS, Tls
+from opsloop.api.keep_warm import KeepWarm
 from opsloop.api.meta import Duration, Label, Model, ObjectName, Text
 from opsloop.api.schema import longer_than_zero, map_list, rules, says, set_list
 
@@ -173,6 +174,17 @@ class Strategy(Model):
     )
     http_route: HttpRoute | None = Field(
         default=None, description="HTTPRoute of the service; required for traffic: httpRoute."
+    )
+    back_within: Duration | None = Field(
+        default=None,
+        description="Time for which a version that was proven live may be gone back to without steps: where the spec asks for it"
+        " again, the Deployment gets its template at once. Absent: it takes the steps of any version. A blocked one stays refused.",
+        json_schema_extra=longer_than_zero("strategy.backWithin"),
+    )
+    keep_warm: KeepWarm | None = Field(
+        default=None,
+        description="Pods of last-good that are kept after each promotion, ready and without traffic: a rollback sends users to"
+        " them at once. They need room beside the live pods; absent: none are kept.",
     )
 
 

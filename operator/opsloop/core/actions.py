@@ -15,6 +15,7 @@ from opsloop.core.facts import Experience
 from opsloop.core.http_route import Backends
 from opsloop.core.notify.routing import PAGER, Kind
 from opsloop.core.reported import Alert, Answer, Correction, Looked, Moved, QueuedTicket, Taught, Ticket
+from opsloop.names import CANARY
 
 Asker = Literal["Incident", "Release"]
 """Kind of the object that an errand is for: a play of a Runbook is its Incident's, a check its Release's."""
@@ -133,14 +134,47 @@ class EnsureCanary:
 
 
 @dataclass(frozen=True, slots=True)
+class EnsureWarm:
+    """Server-side apply of the Deployment with pods of last-good that are kept warm, dark until `SetWarm` opens them."""
+
+    release: str
+    deployment: str
+    digest: str
+    template: Mapping[str, Any]
+    replicas: int
+    without: tuple[str, ...] = ()  # labels of the template that its pods do not get while they are dark
+
+
+@dataclass(frozen=True, slots=True)
+class DeleteWarm:
+    """Deletes that Deployment with its pods."""
+
+    release: str
+
+
+@dataclass(frozen=True, slots=True)
+class SetWarm:
+    """Brings pods that are kept warm into traffic (labels, then gate), or takes them out (gate, then labels). Taking out may
+    be a safety action."""
+
+    release: str
+    pods: tuple[str, ...]
+    open: bool
+    labels: Mapping[str, str]  # by which live pods are found, and which a dark pod lacks
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
 class EnsureCanaryService:
-    """Server-side apply of the Service that selects canary pods alone, with labels and ports of the live pods' Service."""
+    """Server-side apply of the Service that selects canary pods alone, with labels and ports of the live pods' Service; or,
+    with the other `key`, pods that are kept warm."""
 
     release: str
     name: str
     labels: Mapping[str, str]
     ports: tuple[Mapping[str, Any], ...]
     digest: str  # of the target that it is for; what the write is known by
+    key: str = CANARY  # label by which it selects pods
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,6 +183,7 @@ class DeleteCanaryService:
 
     release: str
     name: str
+    key: str = CANARY
 
 
 @dataclass(frozen=True, slots=True)
@@ -467,7 +502,7 @@ class StopQuarantine:
 
 
 Action = (
-    SetTemplate | EnsureCanaryService | DeleteCanaryService | SetRoute | ScaleDeployment | StartJob | EndJob | CallWebhook | SetPaused | DeleteReplicaSet | DeletePods | EnsureRevision | EnsureCanary | DeleteCanary | SetGates | RunEvals | AskLive | AskAgain | ForgetLive | StopEvals | CreateIncident | DeleteIncident
+    SetTemplate | EnsureCanaryService | DeleteCanaryService | SetRoute | ScaleDeployment | StartJob | EndJob | CallWebhook | SetPaused | DeleteReplicaSet | DeletePods | EnsureRevision | EnsureCanary | DeleteCanary | EnsureWarm | DeleteWarm | SetWarm | SetGates | RunEvals | AskLive | AskAgain | ForgetLive | StopEvals | CreateIncident | DeleteIncident
     | FileToLedger | MoveAlerts | StoreTicketQueue | TakeTickets | NoteLooked | StoreTaught | TellAnswers | StoreExperience | DeleteInboxEntries | SendPage | KeepPage | WithdrawPage
     | StorePostmortem | CreateEvalCase | StartQuarantine | ProbeQuarantine | SampleRequests | StoreRequests | CompareQuarantine | StopQuarantine
 )  # fmt: skip

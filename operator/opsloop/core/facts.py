@@ -33,6 +33,7 @@ class RolloutState:
     trouble: str = (
         ""  # what keeps the first pod that does not start, in its own words; read while a rollout is waited for
     )
+    unscheduled: str = ""  # why a pod of it fits no node; read while a rollout is waited for, or pods are kept warm
     stalled: str = ""  # Progressing is False: no progress within the deadline
     stalled_at: datetime | None = None
     progressed_at: datetime | None = None
@@ -145,7 +146,7 @@ class PodFacts:
 
 @dataclass(frozen=True, slots=True)
 class CanaryFacts:
-    """The canary Deployment that opsloop owns."""
+    """A Deployment that opsloop owns: the canary, or the pods that are kept warm."""
 
     digest: str
     replicas: int
@@ -160,7 +161,7 @@ class CanaryFacts:
 class Refusal:
     """The API server refused a write of opsloop's: what it said, and when the same write is worth another try."""
 
-    write: Literal["canary", "template", "scale", "route", "service"]
+    write: Literal["canary", "warm", "template", "scale", "route", "service"]
     digest: str
     message: str
     again_at: datetime
@@ -316,6 +317,7 @@ class ReleaseFacts:
     routes: Mapping[str, RouteFacts] = field(
         default_factory=dict
     )  # by name: the spec's, and those whose weights were moved
+    warm: CanaryFacts | None = None  # the Deployment with pods of last-good that are kept warm
     deliveries: Mapping[int, Mapping[str, Delivery]] = field(
         default_factory=dict
     )  # of notices, as of an Incident's messages

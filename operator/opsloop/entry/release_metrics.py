@@ -65,7 +65,14 @@ class ReleaseCollector(Collector):
             "Time until the error budget is gone at the burn rate of the fastest tier's long window; infinite while it is not spent.",
             labels=SLO,
         )
+        warm = GaugeMetricFamily(
+            "opsloop_release_warm_pods",
+            "Pods of last-good that are kept warm beside a promoted version, by state; absent without any.",
+            labels=("namespace", "release", "state"),
+        )
         for release, verdict in self._seen():
+            if (kept := release.status.warm) is not None and kept.state != "Over":
+                warm.add_metric((*release.key, kept.state.lower()), kept.replicas)
             for name, period in _periods(release).items():
                 if (spent := self._budget(release.key, name)) is None:
                     continue
@@ -82,7 +89,7 @@ class ReleaseCollector(Collector):
                     sli.add_metric((*release.key, one.name, window), 1 - value.error_ratio)
             for condition in release.status.conditions:
                 told.add_metric((*release.key, condition.type, condition.status, condition.reason), 1)
-        yield from (burn, sli, known, left, covered, gone, told)
+        yield from (burn, sli, known, left, covered, gone, warm, told)
 
 
 class ConditionCollector(Collector):

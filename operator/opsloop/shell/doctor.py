@@ -20,7 +20,7 @@ from opsloop.core.slo.pods import Labels, Scope
 from opsloop.core.slo.splits import scope_of, split_of
 from opsloop.core.slo.tiers import windows_of
 from opsloop.errors import Forbidden, NotFound, OpsloopError
-from opsloop.names import canary_name
+from opsloop.names import canary_name, warm_name
 from opsloop.shell.evidence.may import may
 from opsloop.shell.evidence.sources import Cluster
 from opsloop.shell.ports import ACCOUNTS, BUDGETS, DEPLOYMENTS, SERVICES, Object, Resource, Source
@@ -75,7 +75,7 @@ async def _budgets(reader: Cluster, namespace: str, deployment: Object) -> Seque
     if found is None:
         return None
     name, labels = deployment["metadata"]["name"], _labels(deployment)
-    rest = [_labels(o) for o in others or () if o["metadata"]["name"] not in (name, canary_name(name))]
+    rest = [_labels(o) for o in others or () if o["metadata"]["name"] not in (name, canary_name(name), warm_name(name))]
     return [
         Budget(
             one["metadata"]["name"], one["spec"].get("minAvailable"), one["spec"].get("maxUnavailable"),

@@ -74,6 +74,15 @@ def test_openings_and_closings_are_told_apart() -> None:
     assert [r.time for r in gates.closings(requests)] == [2]
 
 
+def test_warm_pods_have_a_number_of_their_own() -> None:
+    kept = [gate(11, "a"), replace(gate(12, "b"), name="answers-warm-5d9f8c6b5d-x7k2p")]
+    assert [u.request.time for u in gates.undecided_openings(kept, DECIDED, "shop")] == [12]
+    assert gates.undecided_openings(kept, DECIDED, "shop", warm=[(0.0, 0), (11.5, 1)]) == []
+    stored = [Version(1, "answers", {"status": {"warm": {"pods": 2}}}), Version(2, "answers", {"status": {}})]
+    decided = gates.decided_by_status(stored, [put(0.9), put(1.9)], "shop", "answers", warm=True)
+    assert decided == [(0.91, 2), (1.91, 0)]
+
+
 def version(at: float, pods: int, state: str = "Stepping", name: str = "answers") -> Version:
     return Version(at, name, {"status": {"target": {"pods": pods, "state": state}}})
 

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from decimal import Decimal
 from typing import Any
 
-from opsloop.api.meta import quantity
+from opsloop.api.meta import format_duration, quantity
 from opsloop.api.release import Release
 from opsloop.core import conditions
 from opsloop.core.doctor.row import Row, unseen
@@ -12,6 +12,7 @@ from opsloop.core.facts import Budget
 from opsloop.core.incident.changes import is_own
 from opsloop.core.release import weights
 from opsloop.core.release.budgets import counts_dark_pods, strictest
+from opsloop.core.release.warm.start import warm_pods
 from opsloop.core.selectors import serves
 
 Object = Mapping[str, Any]
@@ -36,6 +37,7 @@ RIGHTS: Sequence[tuple[str, str, str, str]] = (
     ("apps", "replicasets", "list", "pods of revisions"),
     ("", "pods", "list", "pods of the canary"),
     ("", "pods/status", "patch", "gates of canary pods"),
+    ("", "pods", "patch", "labels of warm pods"),
     ("", "services", "list", "is a dark canary dark"),
     ("policy", "poddisruptionbudgets", "list", "budgets"),
 )
@@ -115,7 +117,28 @@ def workload(release: Release, deployment: Object | None) -> Row:
     return Row(
         "workload",
         "ok",
-        f"{wanted} pods; a canary adds up to {most} more" + (f"; by pods, weight {shares}" if shares else ""),
+        f"{wanted} pods; a canary adds up to {most} more"
+        + (f"; by pods, weight {shares}" if shares else "")
+        + _kept_warm(release, deployment),
+    )
+
+
+def _kept_warm(release: Release, deployment: Object) -> str:
+    """What pods that are kept warm need: quotas and nodes must have that room, else they are the first to go."""
+    keep = release.spec.strategy.keep_warm
+    if keep is None:
+        return ""
+    count = warm_pods(keep, deployment["spec"].get("replicas", 1))
+    containers = deployment["spec"]["template"]["spec"].get("containers") or ()
+    asked = [(c.get("resources") or {}).get("requests") or {} for c in containers]
+    each = ", ".join(
+        f"{what} {' + '.join(str(r[what]) for r in asked if what in r)}"
+        for what in ("cpu", "memory")
+        if any(what in r for r in asked)
+    )
+    return (
+        f"; keepWarm adds {count} more for {format_duration(keep.keep_for)} after each promotion"
+        f" ({f'{each} each' if each else 'without requests'}), which quota and nodes must have room for"
     )
 
 

@@ -26,6 +26,7 @@ from opsloop.core.incident.effect import (
 )
 from opsloop.core.incident.exoneration import exonerate
 from opsloop.core.incident.state import IncidentBuilder
+from opsloop.core.release import revisions
 from opsloop.core.stop import STOPPED
 
 # Named reasons
@@ -56,6 +57,11 @@ def watch(decision: IncidentBuilder, current: Play) -> None:
     if record is not None and record.state in ("Refused", "Failed"):
         end(decision, current, _not_carried_out(record))
         return
+    if isinstance(record, RollbackRecord) and record.warm_at is not None:
+        root = facts.root.release.status.revisions if facts.root else []
+        kept = revisions.find(root, record.to_digest)
+        text = f"{record.warm} warm pods of {kept.version if kept else record.to_digest} take traffic"
+        timeline.record(decision, f"warm-{current.attempt}", record.warm_at, "Rollback", text)
     if record is not None and record.done_at and current.type == "rollback":
         key = f"rolled-back-{current.attempt}"
         timeline.record(decision, key, record.done_at, "Rollback", "last-good is live and available")

@@ -95,6 +95,7 @@ from opsloop.core.release.target import (
     weight_unreachable,
 )
 from opsloop.core.release.wanted import template_of
+from opsloop.core.release.warm import start as warm
 
 # Named reasons
 PAUSED = "Paused"  # spec.paused
@@ -251,7 +252,7 @@ def rollout_overdue(rollout: Rollout) -> Outcome | None:
     """Reject a promotion that made no progress within the Deployment's own deadline. The revision is not blocked."""
     if rollout.facts.stop is not None:
         return None
-    since = stopped.deadline_start(rollout.status, rollout.target.reached_at or rollout.target.started_at)
+    since = stopped.deadline_start(rollout.status, warm.write_due(rollout))
     late = overdue(rollout.facts, rollout.workload, rollout.target.digest, since, rollout.now)
     return Reject(late.reason, f"the promotion hangs: {late.message}", block=False) if late else None
 
@@ -308,7 +309,15 @@ REACHING: Mapping[str, tuple[Check, ...]] = {
         *GATES,
         *ROUTE,
     ),
-    "Promoting": (*RECORDED, live_changed, rollout_overdue, template_not_written, rollout_hindered, rolling_out),
+    "Promoting": (
+        *RECORDED,
+        live_changed,
+        warm.starting,
+        rollout_overdue,
+        template_not_written,
+        rollout_hindered,
+        rolling_out,
+    ),
 }
 """By state of the target: the checks until it has what was decided (pods, weight, the Deployment's template)."""
 
@@ -320,6 +329,9 @@ LEAVING: Mapping[str, tuple[Check, ...]] = {
 """By state of the target: the checks before the next step is decided. A Job or a webhook that the spec asks for does not run beside
 EvalCases, since the load of one may be the failure of the other: in the dark phase it comes after them, later before them."""
 
+BACK: tuple[Check, ...] = (*RECORDED, aborted, paused)
+"""In place of all checks of the dark phase, where the target was proven live not long ago (`back`): it takes no steps."""
+
 ORDERED: tuple[Check, ...] = (paused, *EVALS)
 """In place of LEAVING, where a person ordered the next steps (`acts.promote`): what waits for time or for somebody's word is skipped,
 EvalCases are not, nor is a Job or a webhook that said no."""
@@ -328,6 +340,9 @@ EvalCases are not, nor is a Job or a webhook that said no."""
 def judge(rollout: Rollout) -> tuple[Target, Outcome]:
     """The outcome for the active target, and the target as it was measured: the time its weight was reached, its evals."""
     state, target = rollout.target.state, rollout.target
+    if target.back and state == "Dark":
+        no_steps = Promote(len(rollout.steps) - 1, "it was proven live within strategy.backWithin and takes no steps")
+        return target, first_outcome(BACK, rollout) or no_steps
     if outcome := first_outcome(REACHING[state], rollout):
         return target, outcome
     if state == "Stepping":
@@ -498,4 +513,5 @@ def _finish(builder: ReleaseBuilder, target: Target) -> None:
     final = {"state": "Promoted", "reason": "Promoted", "ended_at": builder.now, "weight": 100, "pods": 0}
     promotion = Promotion(digest=target.digest, version=target.version, at=builder.now, cases=passed)
     builder.set(target=target.model_copy(update=final), promotion=promotion)
-    builder.event("Promoted", f"{target.version} is live, proven on {len(passed)} eval cases")
+    proof = "as it was before" if target.back else f"proven on {len(passed)} eval cases"
+    builder.event("Promoted", f"{target.version} is live, {proof}")

@@ -42,6 +42,8 @@ from opsloop.core.release import (
     unsafe,
 )
 from opsloop.core.release.pods import clear_canary
+from opsloop.core.release.rollout_state import Obstacle
+from opsloop.core.release.warm import keep as warm
 from opsloop.core.slo import addresses, age, merged, tiers
 from opsloop.core.slo import burn_rate as slo
 from opsloop.core.slo.objectives import label, objectives
@@ -67,6 +69,7 @@ def decide(facts: ReleaseFacts, now: datetime) -> Decision:
         _workload_missing(builder)
     elif compared.taken_by(facts):
         clear_canary(builder, compared.WORKLOAD_TAKEN)
+        warm.clear(builder, Obstacle(compared.WORKLOAD_TAKEN, "another Release has the Deployment"))
         builder.set(phase="Pending")
     else:
         builder.condition("WorkloadMissing", False, "Found", f"Deployment {workload.name} is there")
@@ -78,7 +81,7 @@ def decide(facts: ReleaseFacts, now: datetime) -> Decision:
 
 
 def _decide_on(builder: ReleaseBuilder, workload: WorkloadFacts) -> None:
-    """Live, rollback, target, canary, in this order; around them the guard."""
+    """Live, rollback, target, canary, warm pods, in this order; around them the guard."""
     if guard.intercept(builder, workload):
         return
     workload = live.track(builder, workload)
@@ -98,6 +101,7 @@ def _decide_on(builder: ReleaseBuilder, workload: WorkloadFacts) -> None:
     canary.advance(builder, workload)
     route_ready.keep(builder, workload)
     _clean_up_canary(builder)
+    warm.keep(builder, workload)
     guard.keep(builder, workload)
 
 
@@ -107,6 +111,7 @@ def _workload_missing(builder: ReleaseBuilder) -> None:
     builder.condition("WorkloadMissing", True, compared.WORKLOAD_MISSING, message)
     builder.set(phase="Pending")
     clear_canary(builder, compared.WORKLOAD_MISSING)
+    warm.clear(builder, Obstacle(compared.WORKLOAD_MISSING, message))
     failed = {"state": "Failed", "reason": compared.WORKLOAD_MISSING, "message": message}
     for field in ("act", "rollback"):
         record = getattr(builder.status, field)

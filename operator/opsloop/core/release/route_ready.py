@@ -26,6 +26,7 @@ CANARY_SERVICE_MISSING = "CanaryServiceMissing"  # the canary's own Service is n
 ROUTE_NOT_ACCEPTED = "RouteNotAccepted"  # no Gateway has accepted the HTTPRoute
 REFS_NOT_RESOLVED = "RefsNotResolved"  # a Gateway does not find what the HTTPRoute refers to
 ROUTE_UNREACHABLE = "RouteWeightUnreachable"  # whole numbers cannot say a weight beside the rule's other backends
+WARM_ON_ROUTE = "WarmOnRoute"  # warm pods have the HTTPRoute's traffic until the Deployment is available
 ROUTE_READY = "RouteReady"  # the weights of the HTTPRoute can be moved
 BY_PODS = "ByPods"  # the number of canary pods makes the weights, no HTTPRoute
 
@@ -37,6 +38,10 @@ FIELDS = ("name", "port", "protocol", "targetPort", "appProtocol")
 
 def hindered(facts: ReleaseFacts, workload: WorkloadFacts, route: HttpRoute) -> Obstacle | None:
     """Why the weights of the route cannot be moved, with what to do; None where they can."""
+    if (warm := facts.release.status.warm) is not None and warm.routed:
+        return Obstacle(
+            WARM_ON_ROUTE, f"the warm pods of {warm.version} have its traffic until their Deployment is available"
+        )
     found, backends = (
         facts.routes.get(route.name, RouteFacts(route.name, None, ROUTE_MISSING)),
         backends_of(facts, route),
@@ -79,7 +84,7 @@ def _services(facts: ReleaseFacts, workload: WorkloadFacts, backends: Backends) 
         return Obstacle(SERVICE_MISSING, f"{text}; correct strategy.httpRoute.service")
     if refusal := refusal_of(facts, "service", ""):
         return Obstacle(WRITE_REFUSED, f"Service {backends.canary} is refused: {refusal.message}")
-    if not _is_own(facts.beside.services.get(backends.canary), facts):
+    if not has_own(facts, backends.canary):
         return Obstacle(CANARY_SERVICE_MISSING, f"Service {backends.canary} is being made")
     return None
 
@@ -97,20 +102,21 @@ def _labels(workload: WorkloadFacts) -> dict[str, str]:
     return (workload.template.get("metadata") or {}).get("labels") or {}
 
 
-def _is_own(service: Mapping[str, Any] | None, facts: ReleaseFacts) -> bool:
+def has_own(facts: ReleaseFacts, name: str, key: str = CANARY) -> bool:
+    """True where the Service is there and this Release's; `key` is the label by which it selects pods."""
+    service = facts.beside.services.get(name) if facts.beside is not None else None
     labels = ((service or {}).get("metadata") or {}).get("labels") or {}
-    return bool(labels.get(CANARY) == facts.release.metadata.name)
+    return bool(labels.get(key) == facts.release.metadata.name)
 
 
 def keep(builder: ReleaseBuilder, workload: WorkloadFacts) -> None:
     """Condition RouteReady, and the canary's own Service: there while the spec names a route, so that a ref to it resolves."""
     facts, route = builder.facts, asked(builder.facts)
     canary = canary_name(facts.release.spec.workload_ref.name)
-    services = facts.beside.services if facts.beside is not None else {}
     if route is None:
         if conditions.get(builder.status.conditions, "RouteReady") is not None:
             builder.condition("RouteReady", None, BY_PODS, "the number of canary pods makes the weights")
-        if _is_own(services.get(canary), facts) and not builder.status.route:
+        if has_own(facts, canary) and not builder.status.route:
             builder.execute(DeleteCanaryService(facts.release.metadata.name, canary))
         return
     if wanted := _service(facts, route):
@@ -138,20 +144,23 @@ def _refused(builder: ReleaseBuilder) -> Obstacle | None:
 
 
 def _service(facts: ReleaseFacts, route: HttpRoute) -> EnsureCanaryService | None:
-    """The canary's Service as it should be; None where it is so, or nobody knows."""
     backends = backends_of(facts, route)
+    return service_of(facts, backends.stable, backends.canary)
+
+
+def service_of(facts: ReleaseFacts, stable: str, name: str, key: str = CANARY) -> EnsureCanaryService | None:
+    """A Service of opsloop's own as it should be, like that of the live pods (`stable`); None where it is so, or nobody knows."""
     services = facts.beside.services if facts.beside is not None else {}
-    stable, own = services.get(backends.stable), services.get(backends.canary)
-    if stable is None:
+    live, own, added = services.get(stable), services.get(name), (*OWN_LABELS, key)
+    if live is None:
         return None
-    ports = _ports(stable)
-    labels = {k: v for k, v in (stable["metadata"].get("labels") or {}).items() if k not in OWN_LABELS}
-    name = facts.release.metadata.name
-    if own is not None and _is_own(own, facts):
-        kept = {key: value for key, value in own["metadata"]["labels"].items() if key not in OWN_LABELS}
+    ports = _ports(live)
+    labels = {k: v for k, v in (live["metadata"].get("labels") or {}).items() if k not in added}
+    if own is not None and has_own(facts, name, key):
+        kept = {label: value for label, value in own["metadata"]["labels"].items() if label not in added}
         if _ports(own) == ports and kept == labels:
             return None
-    return EnsureCanaryService(name, backends.canary, labels, ports, "")
+    return EnsureCanaryService(facts.release.metadata.name, name, labels, ports, "", key)
 
 
 def _ports(service: Mapping[str, Any]) -> tuple[dict[str, Any], ...]:

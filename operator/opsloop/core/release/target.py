@@ -13,6 +13,7 @@ from opsloop.core.release import (
     ReleaseBuilder,
     admission,
     alone,
+    back,
     checks,
     commands,
     frozen,
@@ -182,6 +183,7 @@ def _take(builder: ReleaseBuilder, wish: Wanted, target: Target, answer: Admissi
             reason="Canaried",
             first_seen=builder.now,
         )
+        target = target.model_copy(update={"back": back.takes_no_steps(facts, status, digest, builder.now)})
         _start(builder, target, template, revisions.find(status.revisions, digest) or new)
 
 
@@ -386,7 +388,7 @@ def _obeyed_before(status: ReleaseStatus, digest: str) -> str:
 def _start(builder: ReleaseBuilder, target: Target, template: dict[str, Any], revision: Revision) -> None:
     """Ends the target before, records this one and has its template stored. Its pods start at a later look."""
     workload = builder.facts.workload
-    message = too_little_traffic(builder.facts, workload.replicas) if workload else ""
+    message = too_little_traffic(builder.facts, workload.replicas) if workload and not target.back else ""
     target = target.model_copy(update={"message": message[:LONGEST_MESSAGE]})
     give_way(builder)
     cancel(builder, NEW_TARGET, f"the spec asks for {target.version}")
@@ -399,7 +401,11 @@ def _start(builder: ReleaseBuilder, target: Target, template: dict[str, Any], re
     if target.digest not in builder.facts.templates:
         name = builder.facts.release.metadata.name
         builder.execute(EnsureRevision(name, target.digest, revision.number, template))
-    builder.event("CanaryStarted", f"{target.version} starts dark: no Service sends it anything")
+    if target.back:
+        text = f"{target.version} was proven live within strategy.backWithin: it takes no steps"
+        builder.event(back.PROVEN_BEFORE, text)
+    else:
+        builder.event("CanaryStarted", f"{target.version} starts dark: no Service sends it anything")
     if target.message:
         builder.event(TOO_LITTLE_TRAFFIC, f"{target.version}: {target.message}", "Warning")
     builder.look_again(TICK)

@@ -9,7 +9,7 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from opsloop.names import canary_name
+from opsloop.names import canary_name, warm_name
 
 POD_LABELS = ("pod", "kubernetes_pod_name", "exported_pod", "k8s_pod_name")
 NAMESPACE_LABELS = ("namespace", "kubernetes_namespace", "exported_namespace", "k8s_namespace_name")
@@ -54,7 +54,7 @@ class Scope:
 
     @property
     def pods(self) -> str:
-        """A pattern for the pods of the Deployment and of its canary, whatever their revision."""
+        """A pattern for the pods of the Deployment, of its canary and of those kept warm, whatever their revision."""
         return hosts(self.addresses) if self.by_address else self.names
 
     @property
@@ -62,7 +62,9 @@ class Scope:
         """A pattern for the names of these pods."""
         if not self.workload:
             return ANYTHING
-        names = "|".join(_escaped(name) for name in (self.workload, canary_name(self.workload)))
+        names = "|".join(
+            _escaped(name) for name in (self.workload, canary_name(self.workload), warm_name(self.workload))
+        )
         return f"({names})-{_HASH}-{_RANDOM}"
 
 

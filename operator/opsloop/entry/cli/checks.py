@@ -124,6 +124,18 @@ def _unknown(value: Any, schema: Mapping[str, Any], path: str) -> Iterator[str]:
             yield f"{where}: there is no such field; {hint}"
 
 
+def of_room(document: Document) -> list[Finding]:
+    """A note where pods are to be kept warm: what they need is asked of quotas and nodes when a promotion comes."""
+    spec = document.body.get("spec")
+    strategy = spec.get("strategy") if isinstance(spec, dict) else None
+    keep = strategy.get("keepWarm") if isinstance(strategy, dict) else None
+    if document.kind != "Release" or not isinstance(keep, dict):
+        return []
+    count = f"{keep['replicas']} pods" if "replicas" in keep else "half as many pods as live has"
+    text = f"strategy.keepWarm: {count} more for {keep.get('for', '30m')} after each promotion; the quota of the namespace must have room for them"
+    return [Finding(document.place, text, fatal=False)]
+
+
 # --- PromQL
 
 

@@ -16,7 +16,7 @@ from opsloop.entry.cli.listing import serialized
 from opsloop.entry.cli.out import say, say_rendered
 from opsloop.entry.cli.tree import Seen, picture
 from opsloop.errors import Forbidden, NotFound, OpsloopError
-from opsloop.names import CANARY
+from opsloop.names import CANARY, WARM
 from opsloop.shell.evidence.sources import Cluster
 from opsloop.shell.ports import DEPLOYMENTS, EVALCASES, INCIDENTS, PODS, RELEASES, Object
 
@@ -63,9 +63,14 @@ async def _gathered(cluster: Cluster, namespace: str, name: str) -> dict[str, An
         "release": release,
         "deployment": await _one(cluster, DEPLOYMENTS, namespace, workload),
         "canaryPods": await _some(cluster, PODS, namespace, {CANARY: name}),
+        "warmPods": await _some(cluster, PODS, namespace, {WARM: name}) if _keeps_warm(state) else [],
         "incident": await _one(cluster, INCIDENTS, namespace, incident) if incident else None,
         "evalCases": await _cases(cluster, namespace, name),
     }
+
+
+def _keeps_warm(status: Object) -> bool:
+    return bool((status.get("warm") or {}).get("state", "Over") != "Over")
 
 
 async def _one(cluster: Cluster, resource: Any, namespace: str, name: str) -> Object | None:
@@ -90,10 +95,12 @@ async def _cases(cluster: Cluster, namespace: str, name: str) -> list[Object] | 
 
 def _seen(objects: dict[str, Any]) -> Seen:
     pods, cases, incident = objects["canaryPods"], objects["evalCases"], objects["incident"]
+    warm = objects["warmPods"]
     return Seen(
         release=Release.model_validate(objects["release"]),
         deployment=objects["deployment"],
         pods=pods if isinstance(pods, str) else tuple(pods),
+        warm=warm if isinstance(warm, str) else tuple(warm),
         incident=Incident.model_validate(incident) if incident else None,
         cases=cases if isinstance(cases, str) else tuple(EvalCase.model_validate(case) for case in cases),
     )

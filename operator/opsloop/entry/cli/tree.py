@@ -34,6 +34,7 @@ class Seen:
     pods: tuple[Object, ...] | str = ()
     incident: Incident | None = None
     cases: tuple[EvalCase, ...] | str = ()
+    warm: tuple[Object, ...] | str = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +69,7 @@ def _branches(seen: Seen, now: datetime) -> Iterator[Branch | None]:
     status = seen.release.status
     yield _live(seen, now)
     yield _canary(seen, now)
+    yield _warm(seen, now)
     yield _rollback(seen, now)
     yield _sli(seen.release)
     yield _evals(seen)
@@ -129,7 +131,7 @@ def _canary(seen: Seen, now: datetime) -> Branch | None:
             "canary",
             f"{target.version} {target.state}{over}: {target.reason}{f', {target.message}' if target.message else ''}",
         )
-    return Branch("canary", _progress(seen, target, now), tuple(_pods(seen)))
+    return Branch("canary", _progress(seen, target, now), tuple(_pods(seen.pods)))
 
 
 def _progress(seen: Seen, target: Target, now: datetime) -> str:
@@ -150,16 +152,16 @@ def _progress(seen: Seen, target: Target, now: datetime) -> str:
     return f"{text}; started {age(target.started_at, now)} ago"
 
 
-def _pods(seen: Seen) -> Iterator[Branch]:
-    if isinstance(seen.pods, str):
-        yield Branch("pods", f"cannot be read: {seen.pods}")
+def _pods(pods: tuple[Object, ...] | str) -> Iterator[Branch]:
+    if isinstance(pods, str):
+        yield Branch("pods", f"cannot be read: {pods}")
         return
-    for pod in seen.pods[:MOST_PODS]:
+    for pod in pods[:MOST_PODS]:
         told = {c.get("type"): c.get("status") for c in (pod.get("status") or {}).get("conditions") or ()}
         ready = "ready" if told.get("ContainersReady") == "True" else _waiting(pod)
         yield Branch(pod["metadata"]["name"], f"{'in traffic' if told.get(GATE) == 'True' else 'dark'}, {ready}")
-    if len(seen.pods) > MOST_PODS:
-        yield Branch("…", f"{len(seen.pods) - MOST_PODS} more")
+    if len(pods) > MOST_PODS:
+        yield Branch("…", f"{len(pods) - MOST_PODS} more")
 
 
 def _waiting(pod: Object) -> str:
@@ -168,6 +170,17 @@ def _waiting(pod: Object) -> str:
         if reason := ((container.get("state") or {}).get("waiting") or {}).get("reason"):
             return str(reason)
     return f"not ready ({status.get('phase', 'Unknown')})"
+
+
+def _warm(seen: Seen, now: datetime) -> Branch | None:
+    """Pods of last-good that are kept warm, or served lately."""
+    record = seen.release.status.warm
+    if record is None or (record.state == "Over" and record.beside != seen.release.status.live):
+        return None
+    text = f"{record.version} {record.state}: {record.message or record.reason}"
+    if record.state == "Warm" and record.until is not None:
+        text += f", for {format_duration(timedelta(seconds=max(0, int((record.until - now).total_seconds()))))} more"
+    return Branch("warm", text, tuple(_pods(seen.warm)))
 
 
 def _rollback(seen: Seen, now: datetime) -> Branch | None:

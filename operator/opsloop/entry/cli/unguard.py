@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from opsloop.api.meta import format_time
 from opsloop.entry.cli.out import complain, say
 from opsloop.errors import Conflict, NotFound, OpsloopError
-from opsloop.names import CANARY, FIELD_MANAGER, GATE
+from opsloop.names import CANARY, FIELD_MANAGER, GATE, WARM
 from opsloop.shell.evidence.sources import Cluster
 from opsloop.shell.ports import DEPLOYMENTS, PODS, RELEASES, Object
 from opsloop.shell.reconcile import guarded, routes
@@ -67,23 +67,29 @@ def _is_paused(deployment: Object) -> bool:
 
 
 def _is_canary(deployment: Object) -> bool:
+    """True for a canary, and for pods that are kept warm for a rollback that nobody would decide."""
     meta = deployment["metadata"]
-    return CANARY in (meta.get("labels") or {}) and "deletionTimestamp" not in meta
+    return _key_of(deployment) in (meta.get("labels") or {}) and "deletionTimestamp" not in meta
+
+
+def _key_of(deployment: Object) -> str:
+    return WARM if WARM in (deployment["metadata"].get("labels") or {}) else CANARY
 
 
 async def _take_away(cluster: Cluster, canary: Object) -> None:
     """Traffic before pods: its gates are closed, then it is deleted. Live serves on with the pods that it has."""
-    meta = canary["metadata"]
-    namespace, release = meta["namespace"], meta["labels"][CANARY]
+    meta, key = canary["metadata"], _key_of(canary)
+    namespace, release = meta["namespace"], meta["labels"][key]
     closed = {"type": GATE, "status": "False", "reason": CLOSED, "message": "opsloop is being removed"}
     closed["lastTransitionTime"] = format_time(datetime.now(UTC))
-    for pod in await cluster.list(PODS, namespace, {CANARY: release}):
+    for pod in await cluster.list(PODS, namespace, {key: release}):
         with contextlib.suppress(NotFound):
             await cluster.patch_pod_condition(
                 namespace, pod["metadata"]["name"], pod["metadata"].get("uid", ""), closed
             )
     await cluster.delete(DEPLOYMENTS, namespace, meta["name"], meta.get("uid", ""))
-    say(f"{_name(canary)} is taken out of traffic and deleted: nobody would watch this canary of Release {release}")
+    what = "these warm pods" if key == WARM else "this canary"
+    say(f"{_name(canary)} is taken out of traffic and deleted: nobody would watch {what} of Release {release}")
 
 
 async def _routes(cluster: Cluster, namespace: str, forced: bool) -> list[str]:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from opsloop.core.evalcase.addresses import may_ask, own_ports
 from opsloop.errors import OpsloopError
-from opsloop.names import CANARY
+from opsloop.names import CANARY, WARM
 from opsloop.shell.ports import PODS, Object, Reader
 
 log = logging.getLogger(__name__)
@@ -76,8 +76,8 @@ class LivePods:
 
 
 def is_live(pod: Object) -> bool:
-    """True for a Ready pod of the user's Deployment: no canary, not on its way out, with an address."""
+    """True for a Ready pod of the user's Deployment: no canary, none that is kept warm, not on its way out, with an address."""
     metadata, status = pod.get("metadata") or {}, pod.get("status") or {}
     ready = any(c.get("type") == "Ready" and c.get("status") == "True" for c in status.get("conditions") or [])
-    labelled = CANARY in (metadata.get("labels") or {})
+    labelled = not {CANARY, WARM}.isdisjoint(metadata.get("labels") or {})
     return ready and bool(status.get("podIP")) and not labelled and not metadata.get("deletionTimestamp")

@@ -27,10 +27,12 @@ from opsloop.core.actions import (
     DeleteIncident,
     DeletePods,
     DeleteReplicaSet,
+    DeleteWarm,
     EndJob,
     EnsureCanary,
     EnsureCanaryService,
     EnsureRevision,
+    EnsureWarm,
     FileToLedger,
     ForgetLive,
     KeepPage,
@@ -45,6 +47,7 @@ from opsloop.core.actions import (
     SetPaused,
     SetRoute,
     SetTemplate,
+    SetWarm,
     StartJob,
     StartQuarantine,
     StopEvals,
@@ -78,7 +81,7 @@ from opsloop.shell.ports import (
     Object,
     Resource,
 )
-from opsloop.shell.reconcile import counts, deployments, manifests, postmortems, routes
+from opsloop.shell.reconcile import counts, deployments, manifests, postmortems, routes, warm
 from opsloop.shell.reconcile.cached import store_in_cache
 from opsloop.shell.reconcile.refusals import Refusable, kind_of
 from opsloop.shell.runtime import Runtime
@@ -175,8 +178,8 @@ async def _apply_safety(
 
 
 def _sends_users(action: Action) -> bool:
-    """True if it brings users to a canary: it opens gates, or raises a weight."""
-    return (isinstance(action, SetGates) and action.open) or (
+    """True if it brings users to a canary or to warm pods: it opens gates, or raises a weight."""
+    return (isinstance(action, SetGates | SetWarm) and action.open) or (
         isinstance(action, SetRoute) and action.expect is not None
     )
 
@@ -198,6 +201,7 @@ def _is_act(action: Action) -> bool:
         CallWebhook,
         ScaleDeployment,
         EnsureCanary,
+        EnsureWarm,
         EnsureCanaryService,
         RunEvals,
         AskLive,
@@ -272,6 +276,12 @@ async def execute(runtime: Runtime, namespace: str, obj: Object, action: Action)
             await _ensure_revision(runtime, namespace, action)
         case EnsureCanary():
             await _unless_refused(runtime, obj, action, _ensure_canary(runtime, namespace, obj, action))
+        case EnsureWarm():
+            await _unless_refused(runtime, obj, action, warm.ensure(runtime, namespace, obj, action))
+        case DeleteWarm():
+            await warm.delete(runtime, namespace, obj, action)
+        case SetWarm():
+            await warm.set_traffic(runtime, namespace, action)
         case SetRoute(expect=None):
             await _lowered(runtime, obj, action)
         case SetRoute():

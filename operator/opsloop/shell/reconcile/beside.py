@@ -7,7 +7,7 @@ from typing import Any
 from opsloop.core.facts import Beside, Budget
 from opsloop.core.selectors import selects, serves
 from opsloop.errors import Forbidden, NotFound
-from opsloop.names import CANARY, canary_name
+from opsloop.names import CANARY, canary_name, warm_name
 from opsloop.shell.ports import BUDGETS, SERVICES, Object
 from opsloop.shell.runtime import Runtime
 
@@ -74,7 +74,7 @@ def _is_shared(runtime: Runtime, namespace: str, deployment: str, selector: Any)
     """True where the budget is for pods of another Deployment as well."""
     for other in runtime.cache.list("Deployment", namespace):
         name, labels = other["metadata"]["name"], other["spec"]["template"].get("metadata", {}).get("labels") or {}
-        if name not in (deployment, canary_name(deployment)) and selects(selector, labels):
+        if name not in (deployment, canary_name(deployment), warm_name(deployment)) and selects(selector, labels):
             return True
     return False
 

@@ -11,6 +11,7 @@ from opsloop.core.actions import (
     EnsureCanary,
     EnsureCanaryService,
     EnsureRevision,
+    EnsureWarm,
     StorePostmortem,
 )
 from opsloop.core.codec import encode_ledger, encode_page, encode_queue
@@ -26,11 +27,13 @@ from opsloop.names import (
     REVISION,
     SUBJECT,
     TICKETS,
+    WARM,
     canary_name,
     ledger_name,
     page_name,
     queue_name,
     revision_name,
+    warm_name,
 )
 from opsloop.shell.ports import Object
 
@@ -71,40 +74,54 @@ def canary_deployment(release: Object, action: EnsureCanary) -> Object:
     a Service of their own, and lack those labels by which live pods are found. Its own selector is the canary label alone,
     which no live pod carries.
     """
+    return _gated(release, action, canary_name(action.deployment), CANARY)
+
+
+def warm_deployment(release: Object, action: EnsureWarm) -> Object:
+    """Pods of last-good that are kept warm: its template as above, without the labels by which live pods are found."""
+    return _gated(release, action, warm_name(action.deployment), WARM)
+
+
+def _gated(release: Object, action: EnsureCanary | EnsureWarm, name: str, key: str) -> Object:
+    """A Deployment of opsloop's own, whose pods a gate keeps dark; `key` is the label that it selects them by."""
     template: dict[str, Any] = copy.deepcopy(dict(action.template))
     metadata = template.setdefault("metadata", {})
     metadata.pop("creationTimestamp", None)
-    labels = {key: value for key, value in (metadata.get("labels") or {}).items() if key not in action.without}
-    metadata["labels"] = {**labels, CANARY: action.release, REVISION: action.digest}
+    labels = {label: value for label, value in (metadata.get("labels") or {}).items() if label not in action.without}
+    metadata["labels"] = {**labels, key: action.release, REVISION: action.digest}
     gates = [g for g in template["spec"].get("readinessGates") or [] if g.get("conditionType") != GATE]
     template["spec"]["readinessGates"] = [*gates, {"conditionType": GATE}]
     return {
         "apiVersion": "apps/v1",
         "kind": "Deployment",
         "metadata": {
-            "name": canary_name(action.deployment),
+            "name": name,
             "namespace": release["metadata"]["namespace"],
-            "labels": {CANARY: action.release, RELEASE: action.release, **MANAGED},
+            "labels": {key: action.release, RELEASE: action.release, **MANAGED},
             **owner(release),
         },
         "spec": {
             "replicas": action.replicas,
             "revisionHistoryLimit": 0,
-            "selector": {"matchLabels": {CANARY: action.release}},
+            "selector": {"matchLabels": {key: action.release}},
             "template": template,
         },
     }
 
 
 def canary_service(release: Object, action: EnsureCanaryService) -> Object:
-    """The Service that selects canary pods alone, for a route's backendRefs."""
+    """The Service that selects pods of opsloop's own alone, for a route's backendRefs."""
     metadata = {
         "name": action.name,
         "namespace": release["metadata"]["namespace"],
-        "labels": {**action.labels, CANARY: action.release, RELEASE: action.release, **MANAGED},
+        "labels": {**action.labels, action.key: action.release, RELEASE: action.release, **MANAGED},
         **owner(release),
     }
-    spec = {"type": "ClusterIP", "selector": {CANARY: action.release}, "ports": [dict(port) for port in action.ports]}
+    spec = {
+        "type": "ClusterIP",
+        "selector": {action.key: action.release},
+        "ports": [dict(port) for port in action.ports],
+    }
     return {"apiVersion": "v1", "kind": "Service", "metadata": metadata, "spec": spec}
 
 

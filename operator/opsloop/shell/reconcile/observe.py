@@ -36,9 +36,9 @@ from opsloop.core.release.rollout_state import trouble_of
 from opsloop.core.reported import Asked, InboxEntry, Ledger, Looked, Taught
 from opsloop.core.runbook.rights import CREATE_JOBS, concerned, rights_of
 from opsloop.errors import Forbidden, NotFound
-from opsloop.names import CANARY, QUARANTINE, RELEASE, REVISION, SUBJECT, canary_name, postmortem_name
+from opsloop.names import CANARY, QUARANTINE, RELEASE, REVISION, SUBJECT, WARM, canary_name, postmortem_name
 from opsloop.shell.ports import CLAIMS, CONFIGMAPS, CONTROLLERREVISIONS, PODS, SERVICES, Object
-from opsloop.shell.reconcile import admission, comparing, guarded
+from opsloop.shell.reconcile import admission, comparing, guarded, warm
 from opsloop.shell.reconcile.addresses import addresses
 from opsloop.shell.reconcile.beside import beside
 from opsloop.shell.reconcile.checks import account_exists
@@ -68,12 +68,14 @@ async def release_facts(runtime: Runtime, namespace: str, name: str) -> ReleaseF
     known = await templates(runtime, namespace, name)
     stored, guard = await guarded.seen(runtime, release, stored, known) if stored else (None, None)
     seen = await _workload(runtime, release, stored, guard) if stored else None
-    sets = await replica_sets(runtime, release, stored, canary)
-    canary_facts = await _canary(runtime, namespace, name, canary) if canary else None
+    kept = warm.own(runtime, namespace, name, deployment)
+    sets = await replica_sets(runtime, release, stored, canary, kept)
+    canary_facts = await _own(runtime, namespace, {CANARY: name}, canary) if canary else None
     facts = ReleaseFacts(
         release=release,
         workload=await admission.identified(runtime, release, known, seen) if seen else None,
         canary=canary_facts,
+        warm=await _own(runtime, namespace, {WARM: name}, kept) if kept else None,
         templates=known,
         incidents=tuple(i for i in runtime.cache.incidents(namespace) if i.spec.release == name),
         readings=runtime.readings.of((namespace, name)),
@@ -100,15 +102,18 @@ async def release_facts(runtime: Runtime, namespace: str, name: str) -> ReleaseF
 
 
 async def _workload(runtime: Runtime, release: Release, stored: Object, guard: GuardFacts | None) -> WorkloadFacts:
-    """The Deployment; while a promotion or a rollback waits for it, with what keeps its pods from starting."""
+    """The Deployment; while a promotion or a rollback waits for it, or pods are kept warm that might make room, with what keeps
+    its pods from starting."""
     facts, status = replace(workload(stored, release.spec.ignore_stamps), guard=guard), release.status
     promoting = status.target is not None and status.target.state == "Promoting"
     waited_for = promoting or (status.rollback is not None and status.rollback.is_active)
+    waited_for |= status.warm is not None and status.warm.state != "Over"
     if facts.settled or not waited_for or not facts.selector:
         return facts
     pods = await runtime.reader.list(PODS, release.metadata.namespace, facts.selector)
-    own = [pod(p) for p in pods if CANARY not in p["metadata"].get("labels", {})]
-    return replace(facts, rollout=replace(facts.rollout, trouble=trouble_of(own)))
+    own = [pod(p) for p in pods if not {CANARY, WARM} & set(p["metadata"].get("labels", {}))]
+    unscheduled = next((p.unschedulable for p in own if p.unschedulable and not p.deleting), "")
+    return replace(facts, rollout=replace(facts.rollout, trouble=trouble_of(own), unscheduled=unscheduled))
 
 
 async def _claims(runtime: Runtime, namespace: str, template: Object) -> dict[str, tuple[str, ...]]:
@@ -139,8 +144,8 @@ def _own_canary(runtime: Runtime, namespace: str, release: str, deployment: str)
     return stored if mine else None
 
 
-async def _canary(runtime: Runtime, namespace: str, release: str, stored: Object) -> CanaryFacts:
-    pods = await runtime.reader.list(PODS, namespace, {CANARY: release})
+async def _own(runtime: Runtime, namespace: str, labels: dict[str, str], stored: Object) -> CanaryFacts:
+    pods = await runtime.reader.list(PODS, namespace, labels)
     return CanaryFacts(
         images=revisions.images_of(stored["spec"]["template"]),
         labels=stored["spec"]["template"]["metadata"]["labels"],

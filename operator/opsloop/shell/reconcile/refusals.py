@@ -10,6 +10,7 @@ from typing import Literal
 from opsloop.core.actions import (
     EnsureCanary,
     EnsureCanaryService,
+    EnsureWarm,
     ScaleDeployment,
     SetPaused,
     SetRoute,
@@ -23,7 +24,7 @@ FIRST_PAUSE = timedelta(seconds=2)
 LONGEST_PAUSE = timedelta(seconds=60)  # a person mends the cause: it is noticed within a minute
 LONGEST_MESSAGE = 500
 
-Refusable = EnsureCanary | EnsureCanaryService | SetTemplate | SetRoute | ScaleDeployment | SetPaused
+Refusable = EnsureCanary | EnsureWarm | EnsureCanaryService | SetTemplate | SetRoute | ScaleDeployment | SetPaused
 
 
 @dataclass
@@ -55,13 +56,15 @@ class Refusals:
         self._by_release.pop(release, None)
 
 
-def kind_of(action: Refusable) -> Literal["canary", "template", "scale", "route", "service"]:
+def kind_of(action: Refusable) -> Literal["canary", "warm", "template", "scale", "route", "service"]:
     """What is written."""
     match action:
         case ScaleDeployment():
             return "scale"
         case EnsureCanary():
             return "canary"
+        case EnsureWarm():
+            return "warm"
         case EnsureCanaryService():
             return "service"
         case SetRoute():

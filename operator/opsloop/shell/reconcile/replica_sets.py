@@ -6,7 +6,7 @@ from opsloop.api.release import Release
 from opsloop.core.release import identity, revisions
 from opsloop.core.slo import promql
 from opsloop.core.slo.objectives import objectives
-from opsloop.names import CANARY, REVISION
+from opsloop.names import CANARY, REVISION, WARM
 from opsloop.shell.ports import REPLICASETS, Object
 from opsloop.shell.runtime import Runtime
 
@@ -14,9 +14,9 @@ _HASH = "pod-template-hash"
 
 
 async def replica_sets(
-    runtime: Runtime, release: Release, deployment: Object | None, canary: Object | None
+    runtime: Runtime, release: Release, deployment: Object | None, canary: Object | None, warm: Object | None = None
 ) -> Mapping[str, tuple[str, ...]]:
-    """Digest → names of the ReplicaSets of the Deployment and of its canary, oldest first.
+    """Digest → names of the ReplicaSets of the Deployment, of its canary and of its warm pods, oldest first.
 
     Listed where the SLI is told by pods, when a Deployment has changed, and until those of both templates are there.
     """
@@ -24,24 +24,25 @@ async def replica_sets(
     if slo is None or deployment is None or not any(promql.wants_pods(one.sli) for one in objectives(slo)):
         return {}
     ignored = release.spec.ignore_stamps
-    key = (_generation(deployment), _generation(canary), tuple(ignored))
+    key = (_generation(deployment), _generation(canary), _generation(warm), tuple(ignored))
     wanted = {_revision_of(deployment["spec"]["template"], release)}
-    wanted |= {_recorded(canary)} if canary else set()
+    wanted |= {_recorded(one) for one in (canary, warm) if one}
     before, found = runtime.replica_sets.get(release.key, (None, {}))
     if before != key or not wanted <= set(found):
-        found = await _listed(runtime, release, deployment, canary)
+        found = await _listed(runtime, release, deployment, {CANARY: canary, WARM: warm})
         runtime.replica_sets[release.key] = (key, found)
     return found
 
 
 async def _listed(
-    runtime: Runtime, release: Release, deployment: Object, canary: Object | None
+    runtime: Runtime, release: Release, deployment: Object, others: Mapping[str, Object | None]
 ) -> dict[str, tuple[str, ...]]:
     namespace, name = release.key
     own = await runtime.reader.list(REPLICASETS, namespace, deployment["spec"]["selector"].get("matchLabels", {}))
-    ours = await runtime.reader.list(REPLICASETS, namespace, {CANARY: name}) if canary else []
     pairs = [(_digest(one, release), one) for one in own if _is_of(one, deployment)]
-    pairs += [(_recorded(one), one) for one in ours if canary and _is_of(one, canary)]
+    for key, other in others.items():
+        ours = await runtime.reader.list(REPLICASETS, namespace, {key: name}) if other else []
+        pairs += [(_recorded(one), one) for one in ours if other and _is_of(one, other)]
     found: dict[str, tuple[str, ...]] = {}
     for digest, one in sorted(pairs, key=lambda pair: str(pair[1]["metadata"].get("creationTimestamp", ""))):
         found[digest] = (*found.get(digest, ()), one["metadata"]["name"])

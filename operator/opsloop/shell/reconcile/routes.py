@@ -31,10 +31,12 @@ class Patcher(Protocol):
 
 
 async def routes(runtime: Runtime, release: Release) -> dict[str, RouteFacts]:
-    """By name: the HTTPRoute that the spec names, that of the rollout in progress, and the one whose weights were moved last."""
+    """By name: the HTTPRoute that the spec names, those of the rollout in progress and of warm pods, and the one whose weights
+    were moved last."""
     strategy, status = release.spec.strategy, release.status
     under_way = status.target.route if status.target is not None and status.target.is_active else None
-    named = [route.name for route in (strategy.http_route, under_way) if route is not None]
+    warm = status.warm.route if status.warm is not None else None
+    named = [route.name for route in (strategy.http_route, under_way, warm) if route is not None]
     return {
         name: await _route(runtime, release.metadata.namespace, name) for name in sorted({*named, status.route} - {""})
     }
@@ -165,9 +167,9 @@ async def ensure_service(runtime: Runtime, namespace: str, obj: Object, action: 
     """Applies the canary's Service. Invalid where somebody else's Service has its name: an apply by force would take it over."""
     services = await runtime.reader.list(SERVICES, namespace)
     present = next((s for s in services if s["metadata"]["name"] == action.name), None)
-    if present is not None and not _is_of(present, action.release):
+    if present is not None and not _is_of(present, action):
         raise Invalid(
-            f"Service {namespace}/{action.name} is not opsloop's; rename it, the canary of {action.release} needs the name"
+            f"Service {namespace}/{action.name} is not opsloop's; rename it, Release {action.release} needs the name"
         )
     await runtime.writer.apply(SERVICES, namespace, manifests.canary_service(obj, action))
     runtime.owned.beside.pop(namespace, None)
@@ -177,10 +179,10 @@ async def delete_service(runtime: Runtime, namespace: str, action: DeleteCanaryS
     """Deletes that very Service; a user's Service of the same name stays."""
     services = await runtime.reader.list(SERVICES, namespace)
     present = next((s for s in services if s["metadata"]["name"] == action.name), None)
-    if present is not None and _is_of(present, action.release):
+    if present is not None and _is_of(present, action):
         await runtime.writer.delete(SERVICES, namespace, action.name, present["metadata"].get("uid", ""))
     runtime.owned.beside.pop(namespace, None)
 
 
-def _is_of(service: Object, release: str) -> bool:
-    return bool((service["metadata"].get("labels") or {}).get(CANARY) == release)
+def _is_of(service: Object, action: EnsureCanaryService | DeleteCanaryService) -> bool:
+    return bool((service["metadata"].get("labels") or {}).get(action.key) == action.release)

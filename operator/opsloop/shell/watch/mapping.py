@@ -185,7 +185,7 @@ def _requests_for_deployment(namespace: str, deployment: str, cache: Cache) -> s
     releases = (
         r
         for r in cache.releases(namespace)
-        if deployment in (r.spec.workload_ref.name, names.canary_name(r.spec.workload_ref.name))
+        if deployment in (own := r.spec.workload_ref.name, names.canary_name(own), names.warm_name(own))
     )
     return {("Release", namespace, r.metadata.name) for r in releases}
 
