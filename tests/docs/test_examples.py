@@ -49,6 +49,14 @@ def test_the_readme_shows_no_other_object_of_ours() -> None:
     assert shown == [p.read_text() for p in EXAMPLES if p.stem == INLINE]
 
 
+PLAYED_ELSEWHERE = {
+    "release-checks": "tests/sim/test_checks.py",
+    "release-direct": "tests/sim/test_direct.py",
+    "release-patch": "tests/sim/test_template_patch.py",
+    "release-warm": "tests/sim/test_warm.py",
+}
+
+
 def test_every_strategy_of_the_page_is_an_example_that_is_played() -> None:
     """And the other way round: tests/sim/test_strategies.py plays each of them."""
     shown = BLOCK.findall((ROOT / "docs" / "strategies.md").read_text())
@@ -56,6 +64,12 @@ def test_every_strategy_of_the_page_is_an_example_that_is_played() -> None:
     examples = {
         path.stem: path.read_text()
         for path in EXAMPLES
-        if path.stem.startswith("release") and path.stem != "release-checks"
-    }  # tests/sim/test_checks.py
+        if path.stem.startswith("release") and path.stem not in PLAYED_ELSEWHERE
+    }
     assert sorted(played) == sorted(examples) and sorted(shown) == sorted(examples.values())
+
+
+def test_a_page_shows_an_example_as_it_is() -> None:
+    page = (ROOT / "docs" / "target.md").read_text()
+    shown = [block for block in BLOCK.findall(page) if block.startswith("# docs/examples/")]
+    assert shown and all(block == (ROOT / block.split()[1]).read_text() for block in shown)

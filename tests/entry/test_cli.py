@@ -360,7 +360,9 @@ class Callers(ShopCluster):
             return 201, json.dumps({"status": status}).encode()
         return await super().raw(method, path, *args, **kwargs)
 
-    async def json_patch(self, resource: Any, namespace: str, name: str, ops: Any, dry_run: bool = False) -> Any:
+    async def json_patch(
+        self, resource: Any, namespace: str, name: str, ops: Any, dry_run: bool = False, strict: bool = False
+    ) -> Any:
         if self.rivals:
             self.rivals -= 1
             stored = self.find(INCIDENTS, namespace, name)

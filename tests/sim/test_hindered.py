@@ -248,7 +248,7 @@ async def test_a_canary_beside_a_volume_for_one_is_refused_with_the_way_out(shif
     await seconds(shift, 5)
     target = shift.release().status.target
     assert target is not None and (target.state, target.reason) == ("Refused", "RunsAlone")
-    assert "data is ReadWriteOncePod" in target.message and "kubectl set image" in target.message
+    assert "data is ReadWriteOncePod" in target.message and "strategy: {type: direct}" in target.message
     assert shift.shop.cluster.find(DEPLOYMENTS, NS, "answers-canary") is None and "Refused" in posted(shift)
 
 

@@ -1,7 +1,7 @@
 """Release: the wanted version of one Deployment, its rollout strategy and its SLO."""
 
 from datetime import datetime
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import ConfigDict, Field
 
@@ -19,7 +19,7 @@ from opsloop.api.meta import (
     Time,
 )
 from opsloop.api.page import Notice
-from opsloop.api.schema import all_rules, map_list, matches, required_without, rules, says, set_list
+from opsloop.api.schema import all_rules, free_form, map_list, matches, required_without, rules, says, set_list
 from opsloop.api.slo import Slo
 from opsloop.api.strategy import Evals, HttpRoute, Strategy
 from opsloop.api.warm import WarmPods
@@ -71,11 +71,28 @@ class WorkloadRef(Model):
     )
 
 
+class TemplatePatch(Model):
+    """Part of a pod template, with the directives of a strategic merge patch."""
+
+    metadata: dict[str, Any] = Field(
+        default_factory=dict,
+        description="Labels and annotations of the pods; null takes one away.",
+        json_schema_extra=free_form,
+    )
+    spec: dict[str, Any] = Field(
+        default_factory=dict,
+        description="Pod spec. Lists such as containers and env are merged by name; $patch: delete takes an item out, null a field.",
+        json_schema_extra=free_form,
+    )
+
+
 class ReleaseSpec(Model):
     """Wanted state of a Release, written by people."""
 
     model_config = ConfigDict(
-        json_schema_extra=all_rules(required_without("guard", "version", "images"), rules(CHECKS_HAVE_AN_ACCOUNT))
+        json_schema_extra=all_rules(
+            required_without("guard", "version", "images|templatePatch"), rules(CHECKS_HAVE_AN_ACCOUNT)
+        )
     )
 
     workload_ref: WorkloadRef = Field(description="Deployment that the Release manages.")
@@ -90,8 +107,14 @@ class ReleaseSpec(Model):
         min_length=1,
         max_length=32,
         description="Images of the wanted version, by container name; init containers and native sidecars as well."
-        " Required, except with guard.",
+        " This or templatePatch is required, except with guard.",
         json_schema_extra=rules(CONTAINERS, IMAGES),
+    )
+    template_patch: TemplatePatch | None = Field(
+        default=None,
+        description="Strategic merge patch of the pod template, as kubectl patch takes one: other changes of the wanted version than"
+        " images. Merged into the base, which is the template at adoption or after the last change by hand, so that fields of a"
+        " patch that is dropped go with it; images are set after it.",
     )
     guard: bool = Field(
         default=False,
@@ -185,6 +208,12 @@ class Revision(Model):
         max_length=64,
         description="Images that containers had before opsloop set them, by container name; the next target starts from these.",
     )
+    base: str = Field(
+        default="",
+        max_length=64,
+        description="Digest of the revision whose template a templatePatch was merged into; the next target starts from it.",
+    )
+    patch: str = Field(default="", max_length=64, description="Digest of that templatePatch; empty without one.")
     replica_sets: list[Name] = Field(
         default_factory=list,
         max_length=8,
@@ -196,7 +225,9 @@ class Revision(Model):
         description="Addresses of its pods, noted where no label of the SLI names a pod: they tell its events apart by the label instance.",
         json_schema_extra=map_list("ip"),
     )
-    reason: str = Field(max_length=32, description="Origin of the revision: Adopted, Canaried, Drifted or Remembered.")
+    reason: str = Field(
+        max_length=32, description="Origin of the revision: Adopted, Canaried, Direct, Drifted or Remembered."
+    )
     manager: str = Field(
         default="", max_length=128, description="Field manager that wrote the template, if it was not opsloop."
     )
@@ -302,6 +333,9 @@ class Target(Model):
         max_length=32,
         description="Images in the spec when the target was recorded; the same images do not start a second canary.",
     )
+    patch: str = Field(
+        default="", max_length=64, description="Digest of spec.templatePatch when the target was recorded."
+    )
     retry: str = Field(
         default="", max_length=128, description="Value of the annotation opsloop.dev/retry that this attempt answers."
     )
@@ -315,6 +349,9 @@ class Target(Model):
         default_factory=list,
         max_length=20,
         description="Times at which each step so far was decided; the analysis counts the canary's events from the first one.",
+    )
+    direct: bool = Field(
+        default=False, description="Whether strategy.type was direct when the target was recorded: it has no canary."
     )
     route: HttpRoute | None = Field(
         default=None,
@@ -377,6 +414,11 @@ class RollbackRecord(Model):
     """Rollback that the Release carried out or refused for an Incident, or that a person ordered (undo)."""
 
     incident: str = Field(max_length=253, description="Incident that decided the rollback; empty for a person's undo.")
+    case: str = Field(
+        default="",
+        max_length=253,
+        description="EvalCase that failed on a version after it was shipped directly, if that was why.",
+    )
     attempt: int = Field(ge=1, description="Attempt number within the Incident.")
     from_digest: Digest = Field(description="Digest that was live before.")
     to_digest: Digest = Field(description="Digest that was restored.")

@@ -84,21 +84,25 @@ def milliseconds(field: str) -> str:
 
 
 def required_without(flag: str, *fields: str) -> dict[str, Any]:
-    """Requires these fields of an object where its boolean `flag` is not true, and forbids them where it is."""
-    flagged = f"has(self.{flag}) && self.{flag}"
-    found = [
-        {
-            "rule": f"has(self.{field}) || ({flagged})",
-            "message": f"{field} is required, except with {flag}: true",
-            "reason": "FieldValueRequired",
-            "fieldPath": f".{field}",
-        }
-        for field in fields
-    ]
-    none = " && ".join(f"!has(self.{field})" for field in fields)
+    """Requires these fields of an object where its boolean `flag` is not true, and forbids them where it is; `one|other`: either."""
+    flagged, found = f"has(self.{flag}) && self.{flag}", []
+    for either in (field.split("|") for field in fields):
+        said = (
+            f"{' or '.join(either)} is required" if len(either) == 1 else f"{' or '.join(either)} (or both) is required"
+        )
+        found.append(
+            {
+                "rule": f"{' || '.join(f'has(self.{name})' for name in either)} || ({flagged})",
+                "message": f"{said}, except with {flag}: true",
+                "reason": "FieldValueRequired",
+                "fieldPath": f".{either[0]}",
+            }
+        )
+    names = [name for field in fields for name in field.split("|")]
+    none = " && ".join(f"!has(self.{name})" for name in names)
     forbidden = {
         "rule": f"!({flagged}) || ({none})",
-        "message": f"with {flag}: true leave {' and '.join(fields)} out: what stands on the Deployment says it",
+        "message": f"with {flag}: true leave {', '.join(names[:-1])} and {names[-1]} out: what stands on the Deployment says it",
         "reason": "FieldValueForbidden",
         "fieldPath": f".{flag}",
     }

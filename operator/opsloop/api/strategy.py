@@ -133,6 +133,11 @@ class Canary(Model):
         description="Jobs and webhooks that the canary has to pass before it goes on from a weight, such as a load test or a confirmation.",
         json_schema_extra=map_list("name"),
     )
+    without_service: bool = Field(
+        default=False,
+        description="Consent to a canary of a Deployment that no Service selects: its pods work as soon as they start (a queue"
+        " worker), so that none is dark, and weights count pods and move no requests.",
+    )
 
 
 class HttpRoute(Model):
@@ -156,13 +161,22 @@ ROUTE_IS_NAMED = (
     "strategy: traffic: httpRoute and httpRoute go together, for example traffic: httpRoute, httpRoute: {name: shop};"
     " leave both out for traffic by pods",
 )
+DIRECT_HAS_NO_WEIGHTS = (
+    "!has(self.type) || self.type != 'direct' || !has(self.traffic) || self.traffic != 'httpRoute'",
+    "strategy: type: direct moves no weights; leave traffic and httpRoute out, or write type: canary",
+)
 
 
 class Strategy(Model):
     """Rollout strategy of a new version."""
 
-    model_config = ConfigDict(json_schema_extra=rules(ROUTE_IS_NAMED))
+    model_config = ConfigDict(json_schema_extra=rules(ROUTE_IS_NAMED, DIRECT_HAS_NO_WEIGHTS))
 
+    type: Literal["canary", "direct"] = Field(
+        default="canary",
+        description="canary: beside live, with rising weights. direct: the template is written at once, for Deployments of which only one"
+        " pod may exist or whose pods pull their work; watched by the same SLO and rolled back by the same Runbook. canary has no effect then.",
+    )
     canary: Canary = Field(
         default_factory=Canary,
         description="Canary rollout: pods of the new version start dark, without traffic, then take rising weights.",
@@ -186,6 +200,11 @@ class Strategy(Model):
         description="Pods of last-good that are kept after each promotion, ready and without traffic: a rollback sends users to"
         " them at once. They need room beside the live pods; absent: none are kept.",
     )
+
+    @property
+    def steps(self) -> list[Step]:
+        """The steps of a new version: of a direct one the promotion alone."""
+        return [Step(weight=100)] if self.type == "direct" else self.canary.steps
 
 
 ASKS_SOMETHING = (

@@ -95,9 +95,16 @@ class Writer(Protocol):
         ...
 
     async def json_patch(
-        self, resource: Resource, namespace: str, name: str, ops: Sequence[Object], dry_run: bool = False
+        self,
+        resource: Resource,
+        namespace: str,
+        name: str,
+        ops: Sequence[Object],
+        dry_run: bool = False,
+        strict: bool = False,
     ) -> Object:
-        """JSON patch; a failed `test` is a Conflict. `dry_run`: the answer is what would be stored, and nothing is."""
+        """JSON patch; a failed `test` is a Conflict. `dry_run`: the answer is what would be stored, and nothing is.
+        `strict`: a field that the API server does not know is Invalid, and not left out."""
         ...
 
     async def replace(self, resource: Resource, namespace: str, body: Object) -> Object:

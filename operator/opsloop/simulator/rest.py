@@ -58,7 +58,7 @@ def _is_in_hold(release: Release, now: datetime) -> bool:
     target = release.status.target
     if target is None or target.reached_at is None:
         return False
-    return now < target.reached_at + release.spec.strategy.canary.steps[target.step].hold
+    return now < target.reached_at + release.spec.strategy.steps[target.step].hold
 
 
 def of_incident(incident: Incident, weather: Weather, users: Sequence[tuple[Counts, float]], now: float) -> str:

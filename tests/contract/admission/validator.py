@@ -40,12 +40,24 @@ class Answer:
 def ask(objects: Sequence[Object]) -> Answer:
     """Whether the CRDs would be taken, and the objects under them. Raises NotHere."""
     documents = [yaml.safe_load(path.read_text()) for path in sorted(CRDS.glob("*.yaml"))]
-    question = json.dumps({"crds": documents, "objects": list(objects)})
-    done = subprocess.run([binary()], input=question, capture_output=True, text=True, timeout=120, check=False)
+    said = _answer({"crds": documents, "objects": list(objects)})
+    return Answer(said["crds"], said["objects"])
+
+
+def merge(asked: Sequence[tuple[Object, Object]]) -> list[Object]:
+    """What the server makes of (pod template, strategic merge patch): {"merged": …} or {"error": …}. Raises NotHere."""
+    merges: list[Object] = _answer({"merges": [{"template": one, "patch": patch} for one, patch in asked]})["merges"]
+    return merges
+
+
+def _answer(question: Object) -> Object:
+    done = subprocess.run(
+        [binary()], input=json.dumps(question), capture_output=True, text=True, timeout=120, check=False
+    )
     if done.returncode:
         raise RuntimeError(done.stderr)
-    said = json.loads(done.stdout)
-    return Answer(said["crds"], said["objects"])
+    said: Object = json.loads(done.stdout)
+    return said
 
 
 def binary() -> Path:

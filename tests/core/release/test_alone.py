@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from opsloop.api.strategy import Strategy
 from opsloop.core.facts import Beside, Budget, WorkloadFacts
 from opsloop.core.release.alone import fits, refusal
 from tests.builders.objects import at, workload
@@ -41,15 +42,34 @@ PORTS = [{"name": "answers", "image": "shop:v1", "ports": [{"containerPort": 80,
 def test_a_canary_beside_it(live: WorkloadFacts, claims: dict[str, Any], cause: str) -> None:
     said = refusal(facts(workload=live, claims=claims), live)
     assert (said is None) == (not cause)
-    assert said is None or (cause in said.message and "kubectl set image deployment/answers" in said.message)
+    assert said is None or (cause in said.message and "strategy: {type: direct}" in said.message)
 
 
-def test_a_guarded_deployment_holds_every_image_so_the_guard_is_to_be_taken_off_first() -> None:
-    live = replace(workload(), strategy="Recreate")
-    release = release_asking()
-    guarded = release.model_copy(update={"spec": release.spec.model_copy(update={"guard": True})})
-    said = refusal(facts(guarded, workload=live), live)
-    assert said is not None and "take spec.guard off" in said.message and "kubectl set image" in said.message
+SERVED = Beside(services={"answers": {"spec": {"selector": {"app": "answers"}}}})
+DIRECT = {"type": "direct"}
+WITHOUT = {"canary": {"withoutService": True}}
+OTHER = Beside(services={"other": {"spec": {"selector": {"app": "other"}}}, "manual": {"spec": {}}})
+
+
+@pytest.mark.parametrize(
+    ("strategy", "beside", "reason"),
+    [
+        pytest.param({}, OTHER, "NoService", id="a queue worker: no Service selects its pods"),
+        pytest.param(WITHOUT, OTHER, "", id="one whose owner consents to a canary"),
+        pytest.param(DIRECT, OTHER, "", id="one that is shipped directly"),
+        pytest.param({"traffic": "httpRoute", "httpRoute": {"name": "shop"}}, OTHER, "", id="a route names its Service, and says if that is missing"),
+        pytest.param({}, None, "", id="opsloop may not look"),
+        pytest.param({}, replace(OTHER, services=SERVED.services), "", id="a Service selects them"),
+    ],
+)  # fmt: skip
+def test_pods_that_no_service_selects_are_never_dark(strategy: Any, beside: Beside | None, reason: str) -> None:
+    asking = release_asking("v4")
+    asking = asking.model_copy(
+        update={"spec": asking.spec.model_copy(update={"strategy": Strategy.model_validate(strategy)})}
+    )
+    said = refusal(facts(asking, beside=beside), workload())
+    assert (said.reason if said else "") == reason
+    assert said is None or "withoutService: true" in said.message
 
 
 def test_the_target_is_refused_and_goes_on_by_itself_when_the_deployment_is_changed() -> None:
@@ -61,18 +81,18 @@ def test_the_target_is_refused_and_goes_on_by_itself_when_the_deployment_is_chan
     assert end_of(facts(release_asking(), refused)) == ("Dark", "")
 
 
-EXPOSED = Beside(unready=("peers",))
+EXPOSED = replace(SERVED, unready=("peers",))
 
 
 @pytest.mark.parametrize(
     ("beside", "expected"),
     [
-        pytest.param(Beside(), (True, "Fits"), id="nothing stands beside it"),
+        pytest.param(SERVED, (True, "Fits"), id="nothing stands beside it"),
         pytest.param(None, (None, "Unreadable"), id="opsloop may not look"),
         pytest.param(EXPOSED, (False, "PublishesUnready"), id="a Service that does not wait for readiness"),
-        pytest.param(Beside(budgets=(Budget("web", 3),)), (True, "Fits"), id="a budget by a number of pods that stay"),
-        pytest.param(Beside(budgets=(Budget("web", "80%"),)), (True, "BudgetCountsCanary"), id="a budget by a share"),
-        pytest.param(Beside(budgets=(Budget("web", None, 1),)), (True, "BudgetCountsCanary"), id="a budget by what may be missing"),
+        pytest.param(replace(SERVED, budgets=(Budget("web", 3),)), (True, "Fits"), id="a budget by a number of pods that stay"),
+        pytest.param(replace(SERVED, budgets=(Budget("web", "80%"),)), (True, "BudgetCountsCanary"), id="a budget by a share"),
+        pytest.param(replace(SERVED, budgets=(Budget("web", None, 1),)), (True, "BudgetCountsCanary"), id="a budget by what may be missing"),
     ],
 )  # fmt: skip
 def test_what_stands_beside_a_canary_is_said_at_adoption(beside: Beside | None, expected: tuple[Any, str]) -> None:
@@ -91,4 +111,4 @@ def test_a_target_that_no_gate_could_keep_dark_is_refused_and_goes_on_when_the_s
     assert end_of(facts(release_asking(), status, beside=EXPOSED)) == ("Refused", "PublishesUnready")
     refused = status_with(target("Refused", reason="PublishesUnready", ended_at=at(80)), ADOPTED)
     assert end_of(facts(release_asking(), refused, beside=EXPOSED)) == ("Refused", "PublishesUnready")
-    assert end_of(facts(release_asking(), refused, beside=Beside())) == ("Dark", "")
+    assert end_of(facts(release_asking(), refused, beside=SERVED)) == ("Dark", "")

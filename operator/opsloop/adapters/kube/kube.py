@@ -144,13 +144,21 @@ class Kube:
                 raise
 
     async def json_patch(
-        self, resource: Resource, namespace: str, name: str, ops: Sequence[Object], dry_run: bool = False
+        self,
+        resource: Resource,
+        namespace: str,
+        name: str,
+        ops: Sequence[Object],
+        dry_run: bool = False,
+        strict: bool = False,
     ) -> Object:
         """JSON patch; a failed `test` (or a path that is not there any more) is a Conflict.
 
         `dry_run`: defaults and admission are applied as in a write, and nothing is stored. Invalid where a webhook has side effects.
+        `strict`: a field that the API server does not know is Invalid, and not left out.
         """
-        query, path = ({"dryRun": "All"} if dry_run else None), _path(resource, namespace, name)
+        query = {**({"dryRun": "All"} if dry_run else {}), **({"fieldValidation": "Strict"} if strict else {})}
+        path = _path(resource, namespace, name)
         return await self._write("patch", "PATCH", path, resource, list(ops), JSON_PATCH, query)
 
     async def replace(self, resource: Resource, namespace: str, body: Object) -> Object:

@@ -80,7 +80,7 @@ def _notes(grounds: Grounds) -> Iterator[str]:
     release, name = grounds.release, grounds.order.release
     if any(book.spec.safety.mode == "approve" for book in _fitting(grounds)):
         yield "Note: a Runbook is in mode approve: somebody must approve the rollback on the Incident before the deadline."
-    if any(step.approve for step in release.spec.strategy.canary.steps):
+    if any(step.approve for step in release.spec.strategy.steps):
         yield f"Note: a step wants an approval: opsloop approve {name}"
     if grounds.appliers:
         who = " and ".join(grounds.appliers)

@@ -42,6 +42,11 @@ def _shipping(subject: PostmortemSubject) -> Iterator[Found]:
             f"**Shipped without a canary.** {subject.blamed_version} was written straight onto the Deployment{by},"
             " so all users met it at once and no eval ran on it. Nothing in the cluster stood in the way.",
         )
+    elif blamed and blamed.reason == "Direct":
+        yield (
+            "ShippedWithoutCanary",
+            f"**Shipped without a canary.** The Release has `strategy.type: direct`, so all users met {subject.blamed_version} at once.",
+        )
     elif blamed and blamed.reason == "Canaried":
         yield (
             "PassedItsCanary",

@@ -26,7 +26,7 @@ def promote(builder: ReleaseBuilder) -> None:
     if not value:
         return
     facts, target = builder.facts, builder.status.target
-    step = _ordered_step(order(value), target, facts.release.spec.strategy.canary.steps)
+    step = _ordered_step(order(value), target, facts.release.spec.strategy.steps)
     if target is None or step is None:
         refuse(
             builder, "promote", value, NOTHING_TO_PROMOTE, _nothing(order(value), target, "VERSION or VERSION/WEIGHT")

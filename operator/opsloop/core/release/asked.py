@@ -5,16 +5,17 @@ from dataclasses import dataclass
 
 from opsloop.api.release import Release, ReleaseStatus, Target
 from opsloop.core.facts import ReleaseFacts
-from opsloop.core.release import revisions
+from opsloop.core.release import patched, revisions
 
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """A version and its images, by container; `digest` is of the revision where a template asks, else empty."""
+    """A version with its images, by container, and the digest of its patch; `digest` is of the revision where a template asks."""
 
     version: str
     images: Mapping[str, str]
     digest: str = ""
+    patch: str = ""
 
 
 def asked(facts: ReleaseFacts, status: ReleaseStatus) -> Asked:
@@ -22,7 +23,7 @@ def asked(facts: ReleaseFacts, status: ReleaseStatus) -> Asked:
     spec = facts.release.spec
     guard = facts.workload.guard if facts.workload else None
     if not spec.guard or guard is None:
-        return Asked(spec.version, spec.images)
+        return Asked(spec.version, spec.images, patch=patched.digest_of(spec))
     images, known = revisions.images_of(guard.template), revisions.find(status.revisions, guard.digest)
     version = known.version if known else revisions.version_of(images, {}, "")
     return Asked(version, images, guard.digest)
@@ -38,4 +39,4 @@ def answers(target: Target, wish: Asked) -> bool:
     """True where this target was recorded for what is asked for now."""
     if wish.digest:
         return target.digest == wish.digest
-    return (target.version, target.images) == (wish.version, wish.images)
+    return (target.version, target.images, target.patch) == (wish.version, wish.images, wish.patch)

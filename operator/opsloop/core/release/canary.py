@@ -17,6 +17,7 @@ from opsloop.core.release import (
     checking,
     checks,
     commands,
+    direct,
     played,
     revisions,
     route_back,
@@ -133,6 +134,8 @@ def advance(builder: ReleaseBuilder, workload: WorkloadFacts) -> None:
             _move(builder, target, outcome)
         case Reject() | Refuse() | Cancel():
             _end(builder, target, outcome)
+            if isinstance(outcome, Reject) and outcome.block and builder.status.target is not None:
+                direct.go_back(builder, workload, builder.status.target)
         case _:
             _stay(builder, target, outcome)
 
@@ -269,7 +272,8 @@ def rolling_out(rollout: Rollout) -> Outcome | None:
     if workload.settled and workload.digest == target.digest:
         return None
     left = time_left(workload, target.reached_at or target.started_at, rollout.now)
-    message = with_trouble(workload, "the Deployment rolls out; the canary serves meanwhile")
+    meanwhile = "" if target.direct else "; the canary serves meanwhile"
+    message = with_trouble(workload, f"the Deployment rolls out{meanwhile}")
     return Progress(message, WAITING_FOR_PODS, look_again=min(left, TICK))
 
 
@@ -285,6 +289,7 @@ REACHING: Mapping[str, tuple[Check, ...]] = {
         *RECORDED,
         aborted,
         incident_opened,
+        direct.strategy_changed,
         routing.traffic_changed,
         seen_while_dark,
         weight_unreachable,
@@ -297,6 +302,7 @@ REACHING: Mapping[str, tuple[Check, ...]] = {
         *RECORDED,
         aborted,
         incident_opened,
+        direct.strategy_changed,
         routing.traffic_changed,
         seen_while_dark,
         steps_became_shorter,
@@ -321,10 +327,13 @@ REACHING: Mapping[str, tuple[Check, ...]] = {
 }
 """By state of the target: the checks until it has what was decided (pods, weight, the Deployment's template)."""
 
+ALONE: tuple[Check, ...] = (*RECORDED, aborted, incident_opened, direct.strategy_changed)
+"""In place of those of the dark phase, for a direct target that starts no pod beside live."""
+
 LEAVING: Mapping[str, tuple[Check, ...]] = {
     "Dark": (*PEOPLE, *EVALS),
     "Stepping": (hold_not_over, telemetry_unknown, analysis_inconclusive, checks.pending, *PEOPLE, *EVALS),
-    "Promoting": (),
+    "Promoting": (direct.answers_missing,),
 }
 """By state of the target: the checks before the next step is decided. A Job or a webhook that the spec asks for does not run beside
 EvalCases, since the load of one may be the failure of the other: in the dark phase it comes after them, later before them."""
@@ -340,11 +349,14 @@ EvalCases are not, nor is a Job or a webhook that said no."""
 def judge(rollout: Rollout) -> tuple[Target, Outcome]:
     """The outcome for the active target, and the target as it was measured: the time its weight was reached, its evals."""
     state, target = rollout.target.state, rollout.target
-    if target.back and state == "Dark":
+    without = state == "Dark" and not direct.needs_pods(rollout)
+    if target.back and state == "Dark" and not target.direct:
         no_steps = Promote(len(rollout.steps) - 1, "it was proven live within strategy.backWithin and takes no steps")
         return target, first_outcome(BACK, rollout) or no_steps
-    if outcome := first_outcome(REACHING[state], rollout):
+    if outcome := first_outcome(ALONE if without else REACHING[state], rollout):
         return target, outcome
+    if without:
+        return target, paused(rollout) or _next_step(rollout)
     if state == "Stepping":
         routed = target.weight if rollout.by_route else 0
         reached = {"reached_at": target.reached_at or rollout.now, "served": target.pods, "routed": routed}
@@ -354,10 +366,10 @@ def judge(rollout: Rollout) -> tuple[Target, Outcome]:
     if outcome := first_outcome(leaving, measured_now):
         return target, outcome
     if state == "Promoting":
-        return target, Promoted()
+        return direct.with_answers(measured_now), Promoted()
     target = with_passed_evals(measured_now)
     passed = dataclasses.replace(measured_now, target=target)
-    if state == "Dark" and leaving is not ORDERED and (outcome := checks.pending(passed)):
+    if state == "Dark" and not target.direct and leaving is not ORDERED and (outcome := checks.pending(passed)):
         return target, outcome
     return target, _next_step(passed)
 

@@ -47,7 +47,7 @@ def approve_step(builder: ReleaseBuilder) -> None:
     value = new_value(builder, "approve")
     if not value:
         return
-    target, steps = builder.status.target, builder.facts.release.spec.strategy.canary.steps
+    target, steps = builder.status.target, builder.facts.release.spec.strategy.steps
     step = _approved_step(order(value), target, steps)
     if target is None or step is None:
         text = f"no step that wants approval fits {order(value)}; a valid value is VERSION/WEIGHT of the canary in progress"

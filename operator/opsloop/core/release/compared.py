@@ -2,7 +2,7 @@
 
 from opsloop.api.release import ReleaseStatus, Revision, Target
 from opsloop.core.facts import ReleaseFacts, WorkloadFacts
-from opsloop.core.release import revisions, rollout_state
+from opsloop.core.release import patched, revisions, rollout_state
 from opsloop.core.release.asked import answers, asked
 from opsloop.core.release.target import BLOCKED, ROLLED_BACK, UNDONE, blocked_message
 from opsloop.core.stop import STOPPED
@@ -52,6 +52,8 @@ def _why_not(
     both = f"live is {live.version}, the spec asks for {target.version}"
     record = status.rollback
     if record and (record.from_digest, record.to_digest) == (target.digest, live.digest):
+        if record.case:
+            return ROLLED_BACK, f"{both}, which was rolled back because {record.case} fails on it"
         if not record.incident:
             again = "write its template again" if facts.release.spec.guard else "opsloop.dev/retry"
             return UNDONE, f"{both}, from which a person went back; to try it again, as a canary: {again}"
@@ -129,8 +131,10 @@ def resolved(facts: ReleaseFacts) -> Finding:
             WORKLOAD_TAKEN,
             f"Release {owner} manages Deployment {spec.workload_ref.name}; delete one of the two",
         )
+    if refused := patched.refused_now(facts, facts.release.status):
+        return False, *refused
     containers = revisions.images_of(workload.template) if workload else spec.images
-    if unknown := sorted(set(spec.images) - set(containers)):
+    if unknown := sorted(set(spec.images) - set(containers) - patched.containers(patched.patch_of(spec))):
         there = ", ".join(sorted(containers))
         return (
             False,

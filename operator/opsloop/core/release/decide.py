@@ -176,7 +176,7 @@ def _compare(builder: ReleaseBuilder) -> None:
     if facts.workload is not None:
         stands, reason, message = alone.fits(facts, facts.workload)
         builder.condition("CanaryFits", stands, reason, message)
-        if reason == alone.PUBLISHES_UNREADY:
+        if reason in alone.LOOKED_AT_AGAIN:
             builder.look_again(alone.LOOK_AGAIN)
     if facts.workload is not None:
         builder.set(phase=_phase(facts, builder.status))
@@ -198,10 +198,11 @@ def _last_good(status: ReleaseStatus) -> str:
 def _pruned(status: ReleaseStatus) -> list[Revision]:
     """The list of revisions within its bound; revisions that the status refers to stay."""
     base = revisions.base(status.revisions, status.live)
+    bases = {r.base for r in status.revisions if r.base and r.blocked is None}
     named = {status.live, status.last_good}
     named |= {status.target.digest} if status.target else set()
     named |= {status.rollback.from_digest, status.rollback.to_digest} if status.rollback else set()
-    return revisions.prune(status.revisions, named | ({base.digest} if base else set()))
+    return revisions.prune(status.revisions, named | bases | ({base.digest} if base else set()))
 
 
 def _telemetry(verdict: Verdict | None, readings: Readings) -> compared.Finding:

@@ -86,7 +86,7 @@ def _rolled_back(before: ReleaseStatus, after: ReleaseStatus) -> Iterator[Histor
         return
     left = revisions.find(after.revisions, record.from_digest)
     yield HistoryEntry(
-        what="RolledBack" if record.incident else "Undone",
+        what="RolledBack" if record.incident or record.case else "Undone",
         at=record.done_at or record.effect_at or record.at,
         version=left.version if left else "",
         digest=record.from_digest,

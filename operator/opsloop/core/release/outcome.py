@@ -37,8 +37,8 @@ class Rollout:
 
     @property
     def steps(self) -> list[Step]:
-        """The steps of the spec."""
-        return self.facts.release.spec.strategy.canary.steps
+        """The steps of the spec; of a direct target the promotion alone."""
+        return self.facts.release.spec.strategy.steps
 
     @property
     def step(self) -> int:

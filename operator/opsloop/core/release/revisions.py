@@ -12,6 +12,11 @@ from opsloop.core.release.stamps import unstamped
 
 LONGEST_VERSION = 128
 MOST_REPLICA_SETS = 8
+RAN_AS_WANTED = (
+    "Adopted",
+    "Canaried",
+    "Direct",
+)  # reasons of revisions that nobody put on the Deployment past the spec
 
 
 def digest(template: Mapping[str, Any], ignored: Iterable[str] = ()) -> str:
@@ -116,15 +121,15 @@ def unblock(revisions: Sequence[Revision], digest_: str) -> list[Revision]:
 def rollback_target(revisions: Sequence[Revision], live: str) -> tuple[Revision, bool] | None:
     """The revision that a rollback from `live` goes to, and whether it is proven: the newest last-good, else what served longest.
 
-    Never one with the images of `live`: harm that came with those images would stay. A service with too few events to prove
-    anything within its bake time is rolled back to what was adopted or passed a canary, and was live for the longest time.
+    Never one with the images of `live`, unless a templatePatch sets the two apart: harm that came with those images would stay. A service with too few events to prove
+    anything within its bake time is rolled back to what was adopted or shipped by the spec, and was live for the longest time.
     """
     fled = find(revisions, live)
-    others = [r for r in revisions if r.digest != live and r.blocked is None and not _has_images_of(r, fled)]
+    others = [r for r in revisions if r.digest != live and r.blocked is None and not _as_bad_as(r, fled)]
     proven = [r for r in others if r.proven_at is not None and r.live_since is not None]
     if proven:
         return max(proven, key=_live_since), True
-    ran = [r for r in others if r.live_since is not None and not r.never_ran and r.reason in ("Adopted", "Canaried")]
+    ran = [r for r in others if r.live_since is not None and not r.never_ran and r.reason in RAN_AS_WANTED]
     return (max(ran, key=lambda r: (_served(r, revisions), r.reason == "Adopted")), False) if ran else None
 
 
@@ -145,16 +150,20 @@ def _served(revision: Revision, revisions: Sequence[Revision]) -> timedelta:
     return min(later) - since if later else timedelta.max
 
 
-def _has_images_of(revision: Revision, other: Revision | None) -> bool:
-    return other is not None and bool(other.images) and revision.images == other.images
+def _as_bad_as(revision: Revision, other: Revision | None) -> bool:
+    return other is not None and bool(other.images) and (revision.images, revision.patch) == (other.images, other.patch)
 
 
 def blocked_images(revisions: Sequence[Revision], images: Mapping[str, str]) -> Revision | None:
-    """The blocked revision with these images, whatever else its template says; None where they also proved themselves."""
+    """The blocked revision with these images, whatever else its template says; None where they also proved themselves.
+
+    A templatePatch answers for itself where its images ran, unblocked, without it.
+    """
     same = [r for r in revisions if images and r.images == images]
     if any(r.proven_at is not None and r.blocked is None for r in same):
         return None
-    return next((r for r in same if r.blocked is not None), None)
+    ran = {r.patch for r in same if r.blocked is None and r.live_since is not None}
+    return next((r for r in same if r.blocked is not None and not (r.patch and ran - {r.patch})), None)
 
 
 def base(revisions: Sequence[Revision], live: str) -> Revision | None:

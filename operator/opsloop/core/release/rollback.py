@@ -190,7 +190,7 @@ def clear_exonerated(builder: ReleaseBuilder) -> None:
 
 
 def _whose(record: RollbackRecord) -> str:
-    return record.incident or "a person's undo"
+    return record.incident or (f"EvalCase {record.case}" if record.case else "a person's undo")
 
 
 def _version(history: list[Revision], digest: str) -> str:

@@ -61,7 +61,7 @@ def hindered(facts: ReleaseFacts, workload: WorkloadFacts, route: HttpRoute) -> 
             " Service of the live pods in strategy.httpRoute.service"
         )
         return Obstacle(RULE_MISSING, text)
-    steps = (step.weight for step in facts.release.spec.strategy.canary.steps if step.weight < 100)
+    steps = (step.weight for step in facts.release.spec.strategy.steps if step.weight < 100)
     if text := http_route.unreachable(found.stored, backends, steps):
         return Obstacle(ROUTE_UNREACHABLE, f"HTTPRoute {route.name}: {text}")
     return _services(facts, workload, backends) or _not_taken_in(found.stored, route)

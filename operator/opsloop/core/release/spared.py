@@ -43,7 +43,8 @@ def starts_again(facts: ReleaseFacts, target: Target) -> bool:
 
 def restarts_of(before: Target | None, again: Target) -> int:
     """How often a target has started again: counted on over tries of one version and one retry."""
-    if before is None or (before.version, before.images, before.retry) != (again.version, again.images, again.retry):
+    same = ("version", "images", "patch", "retry")
+    if before is None or any(getattr(before, field) != getattr(again, field) for field in same):
         return 0
     return before.restarts + (before.reason == NOT_THE_CANARY)
 

@@ -27,16 +27,16 @@ from opsloop.core.release.analysis import ANALYSIS_FAILED, EVAL_FAILED, too_litt
 from opsloop.core.release.asked import answers, asked
 from opsloop.core.release.giving_way import give_way, gives_way
 from opsloop.core.release.outcome import Cancel, Outcome, Refuse, Rollout, Wait
+from opsloop.core.release.patched import BASE_MISSING, PATCH_INVALID
 from opsloop.core.release.pods import PODS_READY, TICK, clear_canary
 from opsloop.core.release.route_back import asked as asked_route
-from opsloop.core.release.wanted import Wanted, find_blocked, version_not_changed, wanted
+from opsloop.core.release.wanted import UNKNOWN_CONTAINER, Wanted, find_blocked, version_not_changed, wanted
 from opsloop.core.slo.canary import TOO_LITTLE_TRAFFIC
 from opsloop.names import RETRY
 
 # Named reasons
 BLOCKED = "Blocked"  # the wanted revision was rolled back or rejected before
 NEEDS_CANARY = "NeedsCanary"  # it was rolled back, but was not the cause: it may go again, as a canary only
-UNKNOWN_CONTAINER = "UnknownContainer"  # spec.images names a container that the Deployment does not have
 VERSION_NOT_CHANGED = "VersionNotChanged"  # the images changed, the label by which the SLI tells versions apart did not
 SPEC_BACK_TO_LIVE = "SpecBackToLive"  # the spec asks for what is live: a clean cancel
 NEW_TARGET = "NewTarget"  # the spec asks for a third revision: weight 0, from the first step
@@ -74,9 +74,8 @@ def follow_spec(builder: ReleaseBuilder, workload: WorkloadFacts) -> None:
     if wish is None:
         return  # stored by this very pass; the next one sees it
     target = _new_target(facts, wish.digest, builder.now)
-    if wish.unknown:
-        message = f"spec.images names {', '.join(wish.unknown)}, which the Deployment does not have"
-        _refuse(builder, target, UNKNOWN_CONTAINER, message)
+    if wish.problem:
+        _refuse(builder, target, *wish.problem)
     elif wish.digest == status.live:
         record_live(builder, target)
     elif blocked := _standing_block(status, wish.digest, wish.template):
@@ -112,7 +111,7 @@ def question(facts: ReleaseFacts) -> Wanted | None:
     wish = wanted(facts, status)
     if (
         wish is None
-        or wish.unknown
+        or wish.problem
         or wish.digest == status.live
         or _standing_block(status, wish.digest, wish.template)
     ):
@@ -126,7 +125,9 @@ def _new_target(facts: ReleaseFacts, digest: str, now: datetime) -> Target:
         digest=digest,
         version=wish.version,
         images=dict(wish.images),
+        patch=wish.patch,
         retry=retry,
+        direct=facts.release.spec.strategy.type == "direct",
         state="Dark",
         started_at=now,
         route=asked_route(facts),
@@ -179,8 +180,10 @@ def _take(builder: ReleaseBuilder, wish: Wanted, target: Target, answer: Admissi
             version=target.version,
             images=revisions.images_of(template),
             base_images=wish.base_images,
+            base=wish.base,
+            patch=target.patch,
             left_out=list(answer.unstable),
-            reason="Canaried",
+            reason="Direct" if target.direct else "Canaried",
             first_seen=builder.now,
         )
         target = target.model_copy(update={"back": back.takes_no_steps(facts, status, digest, builder.now)})
@@ -233,7 +236,7 @@ def _mark_answer(builder: ReleaseBuilder, answer: AdmissionAnswer) -> None:
 def _refuse(builder: ReleaseBuilder, target: Target, reason: str, message: str) -> None:
     """Records the refusal, once: said again it is no news."""
     before, refused = builder.status.target, ended(target, "Refused", reason, message, builder.now)
-    told = ("version", "images", "retry", "state", "reason", "message")
+    told = ("version", "images", "patch", "retry", "state", "reason", "message")
     if before is not None and all(getattr(before, f) == getattr(refused, f) for f in told):
         return
     builder.set(target=refused)
@@ -261,7 +264,7 @@ def _is_answered(facts: ReleaseFacts, status: ReleaseStatus, workload: WorkloadF
         or _in_reach_again(facts, target, workload)
         or _base_changed(status, target)
     )
-    again = again or _containers_found(target, workload) or _not_alone_any_more(facts, target, workload)
+    again = again or _fits_now(facts, status, target) or _not_alone_any_more(facts, target, workload)
     again = again or spared.starts_again(facts, target)
     return not again and not _admitted_again(facts, status, target)
 
@@ -272,10 +275,11 @@ def _not_alone_any_more(facts: ReleaseFacts, target: Target, workload: WorkloadF
     return refused and alone.refusal(facts, workload) is None
 
 
-def _containers_found(target: Target, workload: WorkloadFacts) -> bool:
-    """The target was refused for a container that the Deployment did not have, and has now."""
-    refused = (target.state, target.reason) == ("Refused", UNKNOWN_CONTAINER)
-    return refused and set(target.images) <= set(revisions.images_of(workload.template))
+def _fits_now(facts: ReleaseFacts, status: ReleaseStatus, target: Target) -> bool:
+    """The target was refused because the Deployment's template did not fit images or patch, and it does now."""
+    refused = target.state == "Refused" and target.reason in (UNKNOWN_CONTAINER, PATCH_INVALID, BASE_MISSING)
+    wish = wanted(facts, status) if refused else None
+    return wish is not None and wish.problem is None
 
 
 def _refused_by_admission(target: Target | None) -> bool:
@@ -320,7 +324,7 @@ def _weights_out_of_reach(facts: ReleaseFacts, workload: WorkloadFacts) -> str:
     """The arithmetic for the first weight of the spec that canary pods cannot reach; empty where all can be reached."""
     canary = facts.release.spec.strategy.canary
     by_route = asked_route(facts) is not None
-    steps = (s.weight for s in canary.steps)
+    steps = (s.weight for s in facts.release.spec.strategy.steps)
     return weights.first_refusal(steps, workload.replicas, canary.max_canary_replicas, by_route)
 
 
@@ -388,7 +392,7 @@ def _obeyed_before(status: ReleaseStatus, digest: str) -> str:
 def _start(builder: ReleaseBuilder, target: Target, template: dict[str, Any], revision: Revision) -> None:
     """Ends the target before, records this one and has its template stored. Its pods start at a later look."""
     workload = builder.facts.workload
-    message = too_little_traffic(builder.facts, workload.replicas) if workload and not target.back else ""
+    message = too_little_traffic(builder.facts, workload.replicas) if workload and not (target.back or target.direct) else ""
     target = target.model_copy(update={"message": message[:LONGEST_MESSAGE]})
     give_way(builder)
     cancel(builder, NEW_TARGET, f"the spec asks for {target.version}")
@@ -401,7 +405,9 @@ def _start(builder: ReleaseBuilder, target: Target, template: dict[str, Any], re
     if target.digest not in builder.facts.templates:
         name = builder.facts.release.metadata.name
         builder.execute(EnsureRevision(name, target.digest, revision.number, template))
-    if target.back:
+    if target.direct:
+        builder.event("DirectStarted", f"{target.version} is shipped without a canary: strategy.type is direct")
+    elif target.back:
         text = f"{target.version} was proven live within strategy.backWithin: it takes no steps"
         builder.event(back.PROVEN_BEFORE, text)
     else:

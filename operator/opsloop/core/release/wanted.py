@@ -1,4 +1,4 @@
-"""What is asked for: live's template with the spec's images, before the API server says what it makes of it; or a guarded one."""
+"""What is asked for: the base with the spec's patch and images, before the API server says what it makes of it; or a guarded one."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -6,20 +6,24 @@ from typing import Any
 
 from opsloop.api.release import ReleaseStatus, Revision
 from opsloop.core.facts import ReleaseFacts
-from opsloop.core.release import revisions
+from opsloop.core.release import patched, revisions
 from opsloop.core.release.asked import asked
 from opsloop.core.slo import promql
 from opsloop.core.slo.objectives import objectives
 
+# Named reasons
+UNKNOWN_CONTAINER = "UnknownContainer"  # spec.images names a container that the Deployment does not have
+
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """A template, its digest, what it remembers of its base, and container names of the spec that it does not have."""
+    """A template, its digest, what it remembers of its base, and why it cannot be a target: a reason with its message."""
 
     template: dict[str, Any]
     digest: str
     base_images: dict[str, str]
-    unknown: list[str]
+    base: str = ""  # digest of the revision that a patch was merged into
+    problem: tuple[str, str] | None = None
 
 
 def wanted(facts: ReleaseFacts, status: ReleaseStatus) -> Wanted | None:
@@ -29,15 +33,24 @@ def wanted(facts: ReleaseFacts, status: ReleaseStatus) -> Wanted | None:
     """
     spec, guard = facts.release.spec, facts.workload.guard if facts.workload else None
     if spec.guard:
-        return Wanted(dict(guard.template), guard.digest, {}, []) if guard else None
-    base = revisions.base(status.revisions, status.live)
-    stored = facts.templates.get(base.digest) if base else None
-    if base is None or stored is None:
+        return Wanted(dict(guard.template), guard.digest, {}) if guard else None
+    beside = revisions.base(status.revisions, status.live)
+    stored = facts.templates.get(beside.digest) if beside else None
+    if beside is None or stored is None:
         return None
-    start = revisions.without_own_images(stored, base)
-    template, unknown = revisions.with_images(start, spec.images)
-    own_images = revisions.base_images(start, spec.images)
-    return Wanted(template, revisions.digest(template, spec.ignore_stamps), own_images, unknown)
+    start, problem = patched.start_of(status, facts.templates, beside), None
+    if start is None:
+        start, problem = stored, (patched.BASE_MISSING, patched.base_missing(beside, spec.workload_ref.name))
+    merged, refused = patched.apply(start, patched.patch_of(spec))
+    template, unknown = revisions.with_images(merged, spec.images)
+    if refused:
+        problem = problem or (patched.PATCH_INVALID, refused)
+    elif unknown:
+        text = f"spec.images names {', '.join(unknown)}, which the Deployment does not have"
+        problem = problem or (UNKNOWN_CONTAINER, text)
+    own = {**revisions.base_images(start, spec.images), **patched.changed_images(start, template)}
+    base = (beside.base or beside.digest) if patched.digest_of(spec) else ""
+    return Wanted(template, revisions.digest(template, spec.ignore_stamps), own, base, problem)
 
 
 def template_of(facts: ReleaseFacts, status: ReleaseStatus, digest: str) -> dict[str, Any]:
@@ -66,7 +79,8 @@ def version_not_changed(facts: ReleaseFacts, status: ReleaseStatus) -> str:
             f"the image's tag is still {wish.version}, which the SLI reads as live's: canary and live would be one series. "
             "Give the image another tag, or have the SLI tell revisions by their pods (docs/sli.md)"
         )
+    changed = "spec.templatePatch" if live.images == {**live.images, **spec.images} else "spec.images"
     return (
-        f"spec.images changed and spec.version is still {spec.version}, which the SLI reads as live's: canary and live "
+        f"{changed} changed and spec.version is still {spec.version}, which the SLI reads as live's: canary and live "
         "would be one series. Write the new version, as its pods report it in the label of {{version}}, into spec.version"
     )

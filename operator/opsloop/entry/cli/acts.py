@@ -38,7 +38,7 @@ async def promote(arguments: argparse.Namespace, cluster: Cluster) -> int:
         raise Invalid(f"{target.version} is being promoted already: opsloop rollout wait {arguments.release}")
     if release.spec.paused:
         raise Invalid(f"{arguments.release} is paused: opsloop resume {arguments.release}, then promote")
-    step = release.spec.strategy.canary.steps[step_of(target) + 1 :][:1]
+    step = release.spec.strategy.steps[step_of(target) + 1 :][:1]
     weight = 100 if arguments.full or not step else step[0].weight
     return await _order(arguments, cluster, "promote", f"{target.digest}/{weight}")
 
@@ -53,7 +53,7 @@ async def approve(arguments: argparse.Namespace, cluster: Cluster) -> int:
     """Approves the next step of the canary that wants it, or the one of the given weight."""
     release = await release_of(arguments, cluster)
     target = _active(release)
-    coming = [step for step in release.spec.strategy.canary.steps[step_of(target) + 1 :] if step.approve]
+    coming = [step for step in release.spec.strategy.steps[step_of(target) + 1 :] if step.approve]
     if arguments.weight is not None:
         coming = [step for step in coming if step.weight == arguments.weight]
     if not coming:

@@ -17,7 +17,7 @@ from opsloop.api.kinds import ALL, Kind
 from opsloop.api.meta import API_VERSION
 from opsloop.api.release import Release
 from opsloop.core.evalcase.measured import expression
-from opsloop.core.release import revisions
+from opsloop.core.release import patched, revisions
 from opsloop.core.slo import promql
 from opsloop.core.slo.objectives import objectives
 from opsloop.shell.ports import Object
@@ -245,8 +245,13 @@ def _known(
 def _containers(
     document: Document, spec: Mapping[str, Any], documents: Sequence[Document], there: There | None, namespace: str
 ) -> list[Finding]:
-    """Containers of spec.images that the Deployment does not have."""
-    if document.kind != "Release" or not has_workload(document) or not isinstance(spec.get("images"), dict):
+    """A patch that does not fit the Deployment's template, and containers of spec.images that it does not have."""
+    images, patch = spec.get("images") or {}, spec.get("templatePatch") or {}
+    if (
+        document.kind != "Release"
+        or not has_workload(document)
+        or not all(isinstance(f, dict) for f in (images, patch))
+    ):
         return []
     known = _known(documents, there, "Deployment", document.namespace(namespace), namespace) or {}
     deployment = known.get(str(spec["workloadRef"]["name"]))
@@ -254,8 +259,10 @@ def _containers(
     if not isinstance(template, dict):
         return []
     names = list(revisions.images_of(template))
-    return [
+    _, problem = patched.apply(template, patch)
+    unfit = [Finding(document.place, problem)] if problem else []
+    return unfit + [
         Finding(document.place, f"spec.images.{name}: the Deployment has no such container, but {', '.join(names)}")
-        for name in spec["images"]
-        if name not in names
+        for name in images
+        if name not in (*names, *patched.containers(patch))
     ]

@@ -98,7 +98,8 @@ def _left(release: Release, version: str) -> End | None:
     left, to = (revisions.find(status.revisions, digest) for digest in (record.from_digest, record.to_digest))
     if left is None or to is None or left.version != version or status.target.digest != to.digest:
         return None
-    why = f"rolled back for {record.incident}" if record.incident else "a person had live go back"
+    alone = f"rolled back because {record.case} failed" if record.case else "a person had live go back"
+    why = f"rolled back for {record.incident}" if record.incident else alone
     text = (
         f"{version} is not live any more: {why}, to {to.version}; it is tried again when its template is written again"
     )

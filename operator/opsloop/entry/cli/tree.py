@@ -60,8 +60,10 @@ def picture(seen: Seen, now: datetime, width: int) -> list[str]:
 
 def _wants(release: Release) -> str:
     spec = release.spec
-    steps = " → ".join(str(step.weight) + ("?" if step.approve else "") for step in spec.strategy.canary.steps)
-    asks = " (? wants an approval)" if any(step.approve for step in spec.strategy.canary.steps) else ""
+    steps = " → ".join(str(step.weight) + ("?" if step.approve else "") for step in spec.strategy.steps)
+    if spec.strategy.type == "direct":
+        steps = "none, shipped directly"
+    asks = " (? wants an approval)" if any(step.approve for step in spec.strategy.steps) else ""
     return f"{version_asked(release)}{', written on the guarded Deployment' if spec.guard else ''}; steps {steps}{asks}{'; paused' if spec.paused else ''}"
 
 
@@ -108,6 +110,7 @@ def _revision(revision: Revision, now: datetime) -> str:
     origin = {
         "Adopted": "adopted",
         "Canaried": "by a canary",
+        "Direct": "directly, without a canary",
         "Drifted": "put there by hand",
         "Remembered": "remembered",
     }
@@ -135,7 +138,7 @@ def _canary(seen: Seen, now: datetime) -> Branch | None:
 
 
 def _progress(seen: Seen, target: Target, now: datetime) -> str:
-    steps, status = seen.release.spec.strategy.canary.steps, seen.release.status
+    steps, status = seen.release.spec.strategy.steps, seen.release.status
     text = f"{target.version} {target.state}"
     if target.state == "Stepping":
         text += f", step {step_of(target) + 1} of {len(steps)}: weight {target.weight}, actual {status.weight.actual}"
@@ -188,7 +191,8 @@ def _rollback(seen: Seen, now: datetime) -> Branch | None:
     if record is None or (not record.is_active and record.to_digest != status.live):
         return None
     known = {r.digest: r.version for r in status.revisions}
-    why = f"for {record.incident}" if record.incident else "by a person (undo)"
+    cause = f"because {record.case} failed" if record.case else "by a person (undo)"
+    why = f"for {record.incident}" if record.incident else cause
     ways = f"{known.get(record.from_digest, record.from_digest)} → {known.get(record.to_digest, record.to_digest)}"
     part = f", {record.replaced} % of the pods replaced" if record.is_active else ""
     return Branch("rollback", f"{ways} {why}: {record.state}{part}, {age(record.at, now)} ago")

@@ -107,7 +107,9 @@ async def write_spec(cluster: Cluster, order: Order, stored: Object, wanted: tup
     operations = [
         {"op": "test", "path": "/metadata/resourceVersion", "value": stored["metadata"]["resourceVersion"]},
         {"op": "replace", "path": "/spec/version", "value": version},
-        {"op": "replace", "path": "/spec/images", "value": dict(images)},
+        {"op": "add", "path": "/spec/images", "value": dict(images)}  # a Release may have had a templatePatch alone
+        if images
+        else {"op": "remove", "path": "/spec/images"},
     ]
     await cluster.json_patch(RELEASES, order.namespace, order.release, operations)
 

@@ -79,26 +79,35 @@ async def answers(runtime: Runtime, facts: ReleaseFacts) -> dict[str, AdmissionA
     if wish is None or workload is None:
         return {}
     key = facts.release.key
-    return {wish.digest: await _answer(runtime, key, workload.name, wish.digest, wish.template)}
+    strict = facts.release.spec.template_patch is not None  # a misspelt field would be left out without a word
+    return {wish.digest: await _answer(runtime, key, workload.name, wish.digest, wish.template, strict)}
 
 
 async def _answer(
-    runtime: Runtime, release: NamespacedName, deployment: str, digest: str, template: Mapping[str, Any]
+    runtime: Runtime,
+    release: NamespacedName,
+    deployment: str,
+    digest: str,
+    template: Mapping[str, Any],
+    strict: bool = False,
 ) -> AdmissionAnswer:
     kept, now = runtime.owned.answers.setdefault(release, {}), runtime.now()
     for asked, (at, known) in list(kept.items()):
         if now - at >= (ASKED_SOON if known.reason == ADMISSION_UNAVAILABLE else ASKED_AGAIN) - SLACK:
             del kept[asked]
     if digest not in kept:
-        kept[digest] = (now, await _ask(runtime, release[0], deployment, template))
+        kept[digest] = (now, await _ask(runtime, release[0], deployment, template, strict))
     return kept[digest][1]
 
 
-async def _ask(runtime: Runtime, namespace: str, deployment: str, template: Mapping[str, Any]) -> AdmissionAnswer:
+async def _ask(
+    runtime: Runtime, namespace: str, deployment: str, template: Mapping[str, Any], strict: bool
+) -> AdmissionAnswer:
     """Two answers at once. Raises LeadershipLost, as a write does."""
     try:
         async with asyncio.timeout(PATIENCE):
-            one, other = await asyncio.gather(*(_dry_run(runtime, namespace, deployment, template) for _ in range(2)))
+            asked = (_dry_run(runtime, namespace, deployment, template, strict) for _ in range(2))
+            one, other = await asyncio.gather(*asked)
     except (Invalid, Forbidden) as error:
         without = _NO_DRY_RUN.search(str(error))
         reason = DRY_RUN_REFUSED if without else ADMISSION_REFUSED
@@ -113,8 +122,10 @@ async def _ask(runtime: Runtime, namespace: str, deployment: str, template: Mapp
     return AdmissionAnswer(template=one, unstable=unstable)
 
 
-async def _dry_run(runtime: Runtime, namespace: str, deployment: str, template: Mapping[str, Any]) -> Object:
-    replace_template = {"op": "replace", "path": "/spec/template", "value": template}
-    answer = await runtime.writer.json_patch(DEPLOYMENTS, namespace, deployment, [replace_template], dry_run=True)
+async def _dry_run(
+    runtime: Runtime, namespace: str, deployment: str, template: Mapping[str, Any], strict: bool
+) -> Object:
+    write = [{"op": "replace", "path": "/spec/template", "value": template}]
+    answer = await runtime.writer.json_patch(DEPLOYMENTS, namespace, deployment, write, dry_run=True, strict=strict)
     stored: Object = answer["spec"]["template"]
     return stored

@@ -221,7 +221,13 @@ class FakeCluster:
                 self.seed({**pod, "metadata": meta})
 
     async def json_patch(
-        self, resource: Resource, namespace: str, name: str, ops: Sequence[Object], dry_run: bool = False
+        self,
+        resource: Resource,
+        namespace: str,
+        name: str,
+        ops: Sequence[Object],
+        dry_run: bool = False,
+        strict: bool = False,
     ) -> Object:
         def effect() -> Object:
             return self._store(resource, namespace, self._patched(resource, namespace, name, ops))

@@ -72,10 +72,16 @@ class Gateway:
         await self._write(lambda: self._cluster.delete(resource, namespace, name, uid, version, orphan))
 
     async def json_patch(
-        self, resource: Resource, namespace: str, name: str, ops: Sequence[Object], dry_run: bool = False
+        self,
+        resource: Resource,
+        namespace: str,
+        name: str,
+        ops: Sequence[Object],
+        dry_run: bool = False,
+        strict: bool = False,
     ) -> Object:
         """As the port says."""
-        return await self._write(lambda: self._cluster.json_patch(resource, namespace, name, ops, dry_run))
+        return await self._write(lambda: self._cluster.json_patch(resource, namespace, name, ops, dry_run, strict))
 
     async def replace(self, resource: Resource, namespace: str, body: Object) -> Object:
         """As the port says."""

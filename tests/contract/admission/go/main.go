@@ -1,7 +1,8 @@
 // Command admission says of each object what an API server says of it: it runs the very packages with which the server
 // validates CustomResourceDefinitions (with the estimated cost of their CEL rules) and custom resources (unknown fields,
-// defaults, types and bounds, lists, CEL with its budget, metadata). Reads {"crds": [...], "objects": [...]} from stdin and
-// writes {"crds": {name: [error]}, "objects": [[error]]}. Admission policies, rights and stored objects are not here.
+// defaults, types and bounds, lists, CEL with its budget, metadata), and merges patches into pod templates. Reads
+// {"crds": [...], "objects": [...], "merges": [{"template": …, "patch": …}]} from stdin and writes {"crds": {name: [error]},
+// "objects": [[error]], "merges": [{"merged": …, "error": …}]}. Admission policies, rights and stored objects are not here.
 package main
 
 import (
@@ -27,11 +28,13 @@ import (
 type question struct {
 	CRDs    []json.RawMessage `json:"crds"`
 	Objects []json.RawMessage `json:"objects"`
+	Merges  []merge           `json:"merges"`
 }
 
 type answer struct {
 	CRDs    map[string][]string `json:"crds"`
 	Objects [][]string          `json:"objects"`
+	Merges  []merged            `json:"merges"`
 }
 
 type served struct {
@@ -52,6 +55,9 @@ func main() {
 	}
 	for _, raw := range asked.Objects {
 		told.Objects = append(told.Objects, create(kinds, raw))
+	}
+	for _, one := range asked.Merges {
+		told.Merges = append(told.Merges, one.carryOut())
 	}
 	if err := json.NewEncoder(os.Stdout).Encode(told); err != nil {
 		log.Fatal(err)
