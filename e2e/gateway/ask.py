@@ -1,6 +1,7 @@
 """Asks an address many times and prints as JSON who answered: {"canary": n, "live": n, "failed": {reason: n}}.
 
-`ask.py HOST[:PORT] PATH NUMBER [--until FILE]`: with a file, it goes on until that is there, and NUMBER is ignored.
+`ask.py HOST[:PORT] PATH NUMBER [--until FILE] [--header "NAME: VALUE"]`: with a file, it goes on until that is there, and
+NUMBER is ignored.
 Connections are kept alive: behind a Gateway each request is routed by itself.
 """
 
@@ -14,10 +15,10 @@ from collections import Counter
 PAUSE = 0.02  # seconds between requests that go on until a file is there
 
 
-def who(host: str, connection: http.client.HTTPConnection, path: str) -> str:
+def who(headers: dict[str, str], connection: http.client.HTTPConnection, path: str) -> str:
     """`canary`, `live`, or `failed: WHY`; podinfo says the name of its pod."""
     try:
-        connection.request("GET", path, headers={"Host": host})
+        connection.request("GET", path, headers=headers)
         answer = connection.getresponse()
         body = answer.read()
     except (OSError, http.client.HTTPException) as error:
@@ -28,12 +29,15 @@ def who(host: str, connection: http.client.HTTPConnection, path: str) -> str:
     return "canary" if "-canary-" in json.loads(body)["hostname"] else "live"
 
 
-def main(host: str, path: str, number: int, until: str = "") -> None:
+def main(host: str, path: str, number: int, *more: str) -> None:
     """Asks, counts, prints."""
+    options = dict(zip(more[::2], more[1::2], strict=True))
+    name, _, value = options.get("--header", "").partition(": ")
+    headers, until = {"Host": host} | ({name: value} if name else {}), options.get("--until", "")
     connection = http.client.HTTPConnection(host, timeout=5)
     found: Counter[str] = Counter()
     while not pathlib.Path(until).exists() if until else found.total() < number:
-        found[who(host, connection, path)] += 1
+        found[who(headers, connection, path)] += 1
         if until:
             time.sleep(PAUSE)
     failed = {key.partition(": ")[2]: count for key, count in found.items() if key.startswith("failed")}
@@ -41,4 +45,4 @@ def main(host: str, path: str, number: int, until: str = "") -> None:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1], sys.argv[2], int(sys.argv[3]), *sys.argv[5:])
+    main(sys.argv[1], sys.argv[2], int(sys.argv[3]), *sys.argv[4:])

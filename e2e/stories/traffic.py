@@ -46,13 +46,15 @@ RULES: list[Object] = [
 
 
 def traffic(api: Client, name: str, seed: int) -> None:
-    """Share at 10 and 30, an abort, a GitOps tool's reset, a promotion under load; the Release deleted, and opsloop uninstalled, in
+    """Mirroring refused, testers alone, the share at 10 and 30, an abort, a GitOps tool's reset, a promotion under load; the Release deleted, and opsloop uninstalled, in
     mid-canary."""
     shift = story_shift(api, name, seed)
     _open(shift)
     found = _rules(shift)
     with _asking(shift) as asked:
+        _mirror_is_not_tried(shift, found)
         _ship(shift, "good", "opsloop/podinfo:good")
+        _testers(shift)
         _at(shift, 10)
         _measure(shift, 10)
         _nobody_else(shift)
@@ -60,6 +62,7 @@ def traffic(api: Client, name: str, seed: int) -> None:
         _abort(shift, found)
         _promote(shift, found)
     _expect(shift, f"no request failed through abort and promotion: {asked[0]}", not asked[0]["failed"])
+    _dark_by_pods(shift)
     _deleted(shift, found)
     _uninstalled(shift, found)
     _clear(shift)
@@ -113,8 +116,16 @@ def _routed() -> list[Object]:
     return [other, route, budget]
 
 
-def _release(version: str, image: str) -> Object:
-    steps = [{"weight": 10, "hold": "1s"}, {"weight": 30, "approve": True}, {"weight": 100, "approve": True}]
+TESTERS = {"match": {"headers": [{"name": "x-canary", "value": "yes"}]}, "hold": "1h"}
+
+
+def _release(version: str, image: str, first: Object | None = None) -> Object:
+    steps = [
+        *([first] if first else []),
+        {"weight": 10, "hold": "1s"},
+        {"weight": 30, "approve": True},
+        {"weight": 100, "approve": True},
+    ]
     strategy = {"traffic": "httpRoute", "httpRoute": {"name": ROUTE}, "canary": {"steps": steps}}
     spec = {"workloadRef": {"name": NAME}, "version": version, "images": {NAME: image}, "strategy": strategy}
     return {"apiVersion": "opsloop.dev/v1alpha1", "kind": "Release", "metadata": {"name": NAME}, "spec": spec}
@@ -125,6 +136,37 @@ def _measure(shift: Shift, weight: int) -> None:
     found = _ask(shift, "edge", "/front", REQUESTS)
     share = f"{found['canary']} of {REQUESTS} requests at weight {weight} ({low} to {high} is the interval)"
     _expect(shift, share, low <= found["canary"] <= high and not found["failed"])
+
+
+def _mirror_is_not_tried(shift: Shift, found: list[Object]) -> None:
+    """Traefik lists no mirroring, and would answer such a rule by errors: said at rest, and the route is not touched."""
+    _apply(shift, _release("6.9.2", "stefanprodan/podinfo:6.9.2", {"mirror": {"percent": 10}, "hold": "1s"}))
+    shift.progress.wait("mirroring to be refused", 60, lambda: _condition(shift, "RouteReady", "False"), every=0.3)
+    said = _condition_of(shift, "RouteReady")
+    shift.progress.say(f"   {said['reason']}: {said['message']}")
+    refused = said["reason"] == "MirrorUnsupported" and "HTTPRouteRequestMirror" in said["message"]
+    _expect(shift, "the route is as it was", refused and _is_back(shift, found))
+    _apply(shift, _release("6.9.2", "stefanprodan/podinfo:6.9.2", TESTERS))
+    shift.progress.wait("the route to be ready", 60, lambda: _condition(shift, "RouteReady", "True"), every=0.3)
+
+
+def _testers(shift: Shift) -> None:
+    """Requests with the header reach the canary and no others do; with its hold over, it goes on."""
+
+    def shown() -> tuple[object, str]:
+        target = shift.status(NAME).get("target") or {}
+        held = _condition_of(shift, "Held")
+        return target.get("shown"), f"{target.get('state')}: {held.get('message')}"
+
+    shift.progress.wait("the testers' rule to be taken", 90, shown, every=0.3)
+    users, testers = _ask(shift, "edge", "/front", 500), _ask(shift, "edge", "/front", 300, header="x-canary: yes")
+    _expect(shift, f"users reach nothing of the canary: {users}", (users["canary"], users["live"]) == (0, 500))
+    _expect(shift, f"testers reach it alone: {testers}", (testers["canary"], testers["live"]) == (300, 0))
+    other = _ask(shift, "edge", "/other", 100, header="x-canary: yes")
+    _expect(
+        shift, f"another rule is as it was, with the header too: {other}", (other["canary"], other["live"]) == (0, 100)
+    )
+    _apply(shift, _release("good", "opsloop/podinfo:good", {**TESTERS, "hold": "1s"}))
 
 
 def _nobody_else(shift: Shift) -> None:
@@ -171,6 +213,34 @@ def _promote(shift: Shift, found: list[Object]) -> None:
     shift.progress.wait("good to be promoted", 120, lambda: _target(shift, "good", "Promoted"))
     shift.progress.wait("the route to be as it was", 30, lambda: (_is_back(shift, found), "other rules"), every=0.3)
     shift.progress.wait("the canary to go", 30, lambda: (shift.api.get("deployments", shift.namespace, f"{NAME}-canary") is None, ""))  # fmt: skip
+
+
+def _dark_by_pods(shift: Shift) -> None:
+    """Without the route: a dark pod holds up no eviction under maxUnavailable, and has live's labels only while it serves."""
+    steps = [{"weight": 25, "approve": True}, {"weight": 100, "approve": True}]
+    spec = {"strategy": {"traffic": "replicas", "httpRoute": None, "canary": {"steps": steps}}}
+    shift.api.kubectl("-n", shift.namespace, "patch", "release", NAME, "--type=merge", "-p", json.dumps({"spec": spec}))
+    _ship(shift, "again", "opsloop/podinfo:bad-again")
+    shift.progress.wait("the canary to be held dark", 90, lambda: _held(shift, "WaitingForApproval"), every=0.3)
+    _drains_and_scalers(shift)
+    live = shift.api.items("pods", shift.namespace, f"app={NAME}")[0]["metadata"]["name"]
+    body = {"apiVersion": "policy/v1", "kind": "Eviction", "metadata": {"name": live, "namespace": shift.namespace}}
+    path = f"/api/v1/namespaces/{shift.namespace}/pods/{live}/eviction"
+    shift.api.kubectl("create", "--raw", path, "-f", "-", text=json.dumps(body))
+    shift.progress.say(f"   {live} was evicted beside a dark canary, as a node's drain would")
+    wait_available(shift.api, shift.progress, shift.namespace, NAME, 60)
+    _annotate(shift, "approve=again/25")
+    shift.progress.wait("a canary pod to serve", 60, lambda: (len(_counted(shift)) == 4, _counted(shift)), every=0.3)
+    _annotate(shift, "abort=again")
+    shift.progress.wait("the canary to go", 30, lambda: (shift.api.get("deployments", shift.namespace, f"{NAME}-canary") is None, ""))  # fmt: skip
+    back = {"spec": {**_release("good", "opsloop/podinfo:good")["spec"]}}
+    shift.api.kubectl("-n", shift.namespace, "patch", "release", NAME, "--type=merge", "-p", json.dumps(back))
+    shift.progress.wait("the route to be ready", 60, lambda: _condition(shift, "RouteReady", "True"))
+
+
+def _counted(shift: Shift) -> list[str]:
+    """Pods that a budget or an autoscaler of live's finds, and no dark one among them."""
+    return [p["metadata"]["name"] for p in shift.api.items("pods", shift.namespace, f"app={NAME}")]
 
 
 def _deleted(shift: Shift, found: list[Object]) -> None:
@@ -231,8 +301,10 @@ def _asking(shift: Shift) -> Iterator[list[dict[str, Any]]]:
         thread.join(timeout=20)
 
 
-def _ask(shift: Shift, host: str, path: str, number: int, until: str = "", seconds: float = 60) -> dict[str, Any]:
-    more = ["--until", until] if until else []
+def _ask(
+    shift: Shift, host: str, path: str, number: int, until: str = "", seconds: float = 60, header: str = ""
+) -> dict[str, Any]:
+    more = [*(["--until", until] if until else []), *(["--header", header] if header else [])]
     said = _exec(shift, "python3", "/client/ask.py", host, path, str(number), *more, seconds=seconds)
     found: dict[str, Any] = json.loads(said)
     return found

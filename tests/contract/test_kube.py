@@ -348,6 +348,16 @@ async def test_a_pod_condition_is_set_and_changed_beside_the_others(subject: Sub
     assert ours == {"opsloop.dev/in-traffic": "False", "example.com/other": "False"}
 
 
+async def test_labels_come_and_go_in_the_write_of_a_pod_condition(subject: Subject) -> None:
+    await subject.api.create(PODS, subject.namespace, pod())
+    before = (await subject.api.get(PODS, subject.namespace, "p"))["metadata"].get("labels") or {}
+    for status, value in (("True", "answers"), ("False", None)):
+        condition = {"type": "opsloop.dev/in-traffic", "status": status}
+        await subject.api.patch_pod_condition(subject.namespace, "p", "", condition, {"counted": value})
+        read = await subject.api.get(PODS, subject.namespace, "p")
+        assert (read["metadata"].get("labels") or {}) == before | ({"counted": value} if value else {})
+
+
 async def test_a_pod_condition_for_another_pod_of_that_name_is_a_conflict(subject: Subject) -> None:
     await subject.api.create(PODS, subject.namespace, pod())
     with pytest.raises(Conflict):

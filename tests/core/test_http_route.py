@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from opsloop.core import http_route
+from opsloop.core import gateways, http_route
 from opsloop.core.http_route import Backends
 from opsloop.names import CANARY, WEIGHTS_BEFORE
 from opsloop.simulator.fakes.cluster import json_patch
@@ -185,8 +185,8 @@ def parent(accepted: str = "True", resolved: str = "True", generation: int = 2) 
 )  # fmt: skip
 def test_what_gateways_say(parents: list[Object], kinds: list[str], taken: bool) -> None:
     told = {**route([ref()]), "status": {"parents": parents}}
-    assert [kind for kind, _ in http_route.refusals(told)] == kinds
-    assert http_route.is_taken(told) == taken
+    assert [kind for kind, _ in gateways.refusals(told)] == kinds
+    assert gateways.is_taken(told) == taken
 
 
 def test_a_service_twice_in_a_rule_is_noticed_only_where_the_rule_counts() -> None:

@@ -9,7 +9,7 @@ from typing import Any
 from opsloop.core import conditions
 from opsloop.names import CANARY
 from opsloop.shell.ports import HTTPROUTES, SERVICES, Object
-from opsloop.simulator.kube.routes import NOBODY, accept, receivers
+from opsloop.simulator.kube.routes import NOBODY, accept, chosen, copied, receivers
 from tests.sim.shift import Shift, release_object, runbook_object
 from tests.sim.shop import NS, Shop, version_of
 
@@ -30,10 +30,15 @@ PORTS = [{"name": "http", "port": 80, "protocol": "TCP", "targetPort": 8080}]
 
 
 class RoutedShop(Shop):
-    """Its users come through the route's first rule. `unserved` counts the requests that no pod answered."""
+    """Its users come through the rule that takes GET /ask. `unserved` counts the requests that no pod answered.
+
+    Testers send `testers` requests per second with x-canary: yes; whom these and copied requests reached is in `tested` and
+    `copied`, by version.
+    """
 
     def __init__(self, release: Object, rules: list[Object] | None = None) -> None:
-        self.unserved = 0.0
+        self.unserved, self.testers = 0.0, 0.0
+        self.tested, self.copied = Counter[str](), Counter[str]()
         self.accepts = True  # the Gateway's controller works
         super().__init__(release, runbook_object())
         service = self._get(SERVICES, "answers")
@@ -73,8 +78,16 @@ class RoutedShop(Shop):
         route = self.cluster.find(HTTPROUTES, NS, "shop")
         pods = {p["metadata"]["name"]: p for p in self.objects("pods")}
         services = {s["metadata"]["name"]: s for s in self.objects("services")}
-        found = receivers(route["spec"]["rules"][0], services, pods.values()) if route else {NOBODY: 1.0}
+        taken = chosen(route, "/ask") if route else None
+        found = receivers(taken, services, pods.values()) if taken else {NOBODY: 1.0}
         self.unserved += found.pop(NOBODY, 0.0) * self.rps * seconds
+        if taken:
+            for service, share in copied(taken).items():
+                copies = {"backendRefs": [{"name": service}]}
+                self._count(self.copied, receivers(copies, services, pods.values()), self.rps * share, seconds)
+        if self.testers and route:
+            own = chosen(route, "/ask", headers={"x-canary": "yes"})
+            self._count(self.tested, receivers(own or {}, services, pods.values()), self.testers, seconds)
         shares: Counter[str] = Counter()
         for pod, share in found.items():
             shares[version_of(pods[pod])] += share  # type: ignore[assignment]
@@ -83,6 +96,16 @@ class RoutedShop(Shop):
             self.served.add(version)
             if not self.silent:
                 self.telemetry.serve(start, seconds, self.rps * share, self.errors[version], version)
+
+    def _count(self, into: Counter[str], found: dict[str, float], rps: float, seconds: float) -> None:
+        """Requests beside those of users: the SLI has them as well."""
+        pods = {p["metadata"]["name"]: p for p in self.objects("pods")}
+        start = self.clock.now() - timedelta(seconds=seconds)
+        for pod, share in found.items():
+            version = version_of(pods[pod]) if pod != NOBODY else NOBODY
+            into[version] += share * rps * seconds  # type: ignore[assignment]
+            if version and not self.silent:
+                self.telemetry.serve(start, seconds, rps * share, self.errors[version], version)
 
 
 class Routed(Shift):
@@ -112,7 +135,11 @@ class Routed(Shift):
     def _assert_route(self, stored: Object) -> None:
         """Other rules, filters and refs are as they were; the canary's share is at most the decided weight."""
         target = self.release().status.target if self._find_release() else None
-        for rule, before in zip(stored["spec"]["rules"], self.rules, strict=True):
+        found = stored["spec"]["rules"]
+        own = [rule for rule in found if rule.get("name", "").startswith("opsloop-canary-")]
+        assert found[len(found) - len(own) :] == own, "they stand last"
+        assert not own or (target is not None and target.state == "Stepping" and target.by_rules), target
+        for rule, before in zip(found[: len(found) - len(own)], self.rules, strict=True):
             assert {k: v for k, v in rule.items() if k != "backendRefs"} == {
                 k: v for k, v in before.items() if k != "backendRefs"
             }

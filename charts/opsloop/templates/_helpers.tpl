@@ -266,8 +266,11 @@ helm.sh/hook-delete-policy: before-hook-creation,hook-succeeded
   verbs: [list{{ if .Values.httpRoutes }}, create, patch, delete{{ end }}]
 {{- if .Values.httpRoutes }}
 - apiGroups: [gateway.networking.k8s.io]
-  resources: [httproutes]  # patch: weights of backendRefs in a rollout
-  verbs: [get, list, patch]
+  resources: [httproutes]  # patch: weights of backendRefs in a rollout, rules for testers and copies
+  verbs: [get, list, watch, patch]
+- apiGroups: [gateway.networking.k8s.io]
+  resources: [gateways]  # which class has it: can it copy requests?
+  verbs: [get]
 {{- end }}
 - apiGroups: [authorization.k8s.io]
   resources: [localsubjectaccessreviews]  # may the intake's caller, or a Runbook's account, do this in its namespace?

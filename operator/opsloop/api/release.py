@@ -21,7 +21,7 @@ from opsloop.api.meta import (
 from opsloop.api.page import Notice
 from opsloop.api.schema import all_rules, free_form, map_list, matches, required_without, rules, says, set_list
 from opsloop.api.slo import Slo
-from opsloop.api.strategy import Evals, HttpRoute, Strategy
+from opsloop.api.strategy import Evals, HttpRoute, Match, Mirror, Strategy, words_of
 from opsloop.api.warm import WarmPods
 
 _STAMP = says(
@@ -344,11 +344,18 @@ class Target(Model):
     )
     step: int = Field(default=0, ge=0, description="Index of the decided step, from 0.")
     weight: int = Field(default=0, ge=0, le=100, description="Decided weight, in percent.")
+    match: Match | None = Field(
+        default=None, description="Requests that the canary gets at the decided step, where it has no weight."
+    )
+    mirror: Mirror | None = Field(
+        default=None, description="Requests that are copied to the canary at the decided step, where it has no weight."
+    )
     pods: int = Field(default=0, ge=0, description="Number of canary pods in traffic at the decided step.")
     traffic: list[Time] = Field(
         default_factory=list,
         max_length=20,
-        description="Times at which each step so far was decided; the analysis counts the canary's events from the first one.",
+        description="Times at which each step so far was decided; the analysis counts the canary's events from the first one."
+        " The first weight after match or mirror begins the list anew: it is judged by what users send.",
     )
     direct: bool = Field(
         default=False, description="Whether strategy.type was direct when the target was recorded: it has no canary."
@@ -359,6 +366,14 @@ class Target(Model):
     )
     routed: int = Field(
         default=0, ge=0, le=100, description="Weight that was last seen as decided on the HTTPRoute, in percent."
+    )
+    meddled: int = Field(
+        default=0,
+        ge=0,
+        description="How often somebody else has changed what was reached on the HTTPRoute in this try.",
+    )
+    shown: bool = Field(
+        default=False, description="Whether the rules of match or mirror were last seen as decided on the HTTPRoute."
     )
     served: int = Field(
         default=0, ge=0, description="Number of canary pods that were in traffic when the decided weight was reached."
@@ -403,6 +418,21 @@ class Target(Model):
     def is_active(self) -> bool:
         """True while the canary of this target is in progress."""
         return self.state in ACTIVE
+
+    @property
+    def by_rules(self) -> bool:
+        """True while the decided step sends it requests by rules of their own, testers' or copies, and no share."""
+        return self.match is not None or self.mirror is not None
+
+    @property
+    def load(self) -> int:
+        """Share of the requests that its pods have to carry at the decided step, in percent; 0 for testers' requests."""
+        return self.weight or (self.mirror.percent if self.mirror else 0)
+
+    @property
+    def step_words(self) -> str:
+        """What the decided step sends to the canary, for a person."""
+        return words_of(self.weight, self.match, self.mirror)
 
     @property
     def traffic_since(self) -> datetime | None:

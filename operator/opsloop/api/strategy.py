@@ -12,8 +12,8 @@ from opsloop.api.meta import Duration, Label, Model, ObjectName, Text
 from opsloop.api.schema import longer_than_zero, map_list, rules, says, set_list
 
 RISING = (
-    "self.map(s, s.weight).isSorted() && self.all(s, self.exists_one(t, t.weight == s.weight))",
-    "strategy.canary.steps: weights must rise from step to step, for example 20, 50, 100",
+    "self.map(s, s.weight).isSorted() && self.all(s, s.weight == 0 || self.exists_one(t, t.weight == s.weight))",
+    "strategy.canary.steps: weights must rise from step to step, for example 20, 50, 100; steps with match or mirror come first",
 )
 LAST_IS_100 = (
     "self[size(self) - 1].weight == 100",
@@ -28,20 +28,111 @@ FLOOR_ABOVE_WHAT_IS_IGNORED = (
 )
 
 
+ONE_KIND = (
+    "(self.weight > 0 ? 1 : 0) + (has(self.match) ? 1 : 0) + (has(self.mirror) ? 1 : 0) == 1",
+    "strategy.canary.steps: a step has one of weight (1 to 100), match and mirror, for example {weight: 20, hold: 10m}",
+)
+APPROVED_BY_WEIGHT = (
+    "!has(self.approve) || !self.approve || self.weight > 0",
+    "strategy.canary.steps: approve belongs to a step with a weight, such as the first one after match or mirror",
+)
+NAMED_ONCE = (
+    "self.all(h, self.exists_one(o, o.name.lowerAscii() == h.name.lowerAscii()))",
+    "strategy.canary.steps: match.headers has each header once, in upper or lower case",
+)
+HEADER_NAME = "write the name of a header, for example x-canary"
+
+Method = Literal["GET", "HEAD", "OPTIONS", "POST", "PUT", "PATCH", "DELETE"]
+
+
+def _harmless() -> list[Method]:
+    return ["GET", "HEAD"]
+
+
+class HeaderMatch(Model):
+    """Header that a request must have, with exactly this value."""
+
+    name: str = Field(
+        min_length=1,
+        max_length=256,
+        pattern=r"^[A-Za-z0-9!#$%&'*+.^_`|~-]+$",
+        description="Name of the header, in upper or lower case, for example x-canary.",
+        json_schema_extra=says(HEADER_NAME),
+    )
+    value: str = Field(min_length=1, max_length=256, description="Value of the header.")
+
+
+class Match(Model):
+    """Requests that the canary gets, and no others."""
+
+    headers: list[HeaderMatch] = Field(
+        min_length=1,
+        max_length=8,
+        description="Headers that a request must have, all of them.",
+        json_schema_extra=rules(NAMED_ONCE),
+    )
+
+
+class Mirror(Model):
+    """Requests of users that are sent to the canary as well; its answers are thrown away."""
+
+    percent: int = Field(default=100, ge=1, le=100, description="Share of the requests that is copied, in percent.")
+    methods: list[Method] = Field(
+        default_factory=_harmless,
+        min_length=1,
+        max_length=7,
+        description="Methods that are copied. What a request does is done twice, by live and by the canary, so name others than"
+        " GET, HEAD and OPTIONS only where that harms nobody.",
+        json_schema_extra=set_list(),
+    )
+
+
 class Step(Model):
-    """One step of a canary."""
+    """One step of a canary: a share of the traffic, or before that, behind an HTTPRoute, testers' or copied requests."""
+
+    model_config = ConfigDict(json_schema_extra=rules(ONE_KIND, APPROVED_BY_WEIGHT))
 
     weight: int = Field(
-        ge=1,
+        default=0,
+        ge=0,
         le=100,
-        description="Share of traffic for the canary, in percent; the last step must be 100, which promotes the version.",
+        description="Share of traffic for the canary, in percent; the last step must be 100, which promotes the version. 0 with"
+        " match or mirror.",
+    )
+    match: Match | None = Field(
+        default=None,
+        description="Requests that the canary gets at this step, such as those of testers; nobody else reaches it. With traffic:"
+        " httpRoute.",
+    )
+    mirror: Mirror | None = Field(
+        default=None,
+        description="Requests that are copied to the canary at this step; live answers them. With traffic: httpRoute, and where"
+        " the Gateway can copy requests.",
     )
     hold: Duration = Field(
-        default=timedelta(0), description="Minimum time at this step, counted from when its weight is reached."
+        default=timedelta(0),
+        description="Minimum time at this step, counted from when its weight, or its rule, is reached.",
     )
     approve: bool = Field(
         default=False, description="Wait for the annotation opsloop.dev/approve=VERSION/WEIGHT before this step."
     )
+
+    @property
+    def load(self) -> int:
+        """Share of the requests that the canary has to carry, in percent; 0 for those of testers, which nobody knows."""
+        return self.weight or (self.mirror.percent if self.mirror else 0)
+
+    @property
+    def words(self) -> str:
+        """What the step sends to the canary, for a person: `weight 20`, `testers (x-canary: yes)`, `mirror 10 %`."""
+        return words_of(self.weight, self.match, self.mirror)
+
+
+def words_of(weight: int, match: Match | None, mirror: Mirror | None) -> str:
+    """What a step of this kind sends to the canary, for a person."""
+    if match is not None:
+        return f"testers ({', '.join(f'{h.name}: {h.value}' for h in match.headers)})"
+    return f"mirror {mirror.percent} %" if mirror is not None else f"weight {weight}"
 
 
 class Analysis(Model):
@@ -118,7 +209,7 @@ class Canary(Model):
         default_factory=lambda: [Step(weight=20), Step(weight=50), Step(weight=100)],
         min_length=1,
         max_length=20,
-        description="Steps of the canary, with rising weights; the last weight is 100.",
+        description="Steps of the canary: first those with match or mirror, then rising weights; the last weight is 100.",
         json_schema_extra=rules(RISING, LAST_IS_100),
     )
     max_canary_replicas: int | None = Field(
@@ -166,11 +257,18 @@ DIRECT_HAS_NO_WEIGHTS = (
     "strategy: type: direct moves no weights; leave traffic and httpRoute out, or write type: canary",
 )
 
+RULES_NEED_A_ROUTE = (
+    "(has(self.traffic) && self.traffic == 'httpRoute') || !has(self.canary) || !has(self.canary.steps)"
+    " || self.canary.steps.all(s, !has(s.match) && !has(s.mirror))",
+    "strategy: steps with match or mirror need an HTTPRoute that tells requests apart; add traffic: httpRoute and httpRoute:"
+    " {name: shop}, or begin with a weight",
+)
+
 
 class Strategy(Model):
     """Rollout strategy of a new version."""
 
-    model_config = ConfigDict(json_schema_extra=rules(ROUTE_IS_NAMED, DIRECT_HAS_NO_WEIGHTS))
+    model_config = ConfigDict(json_schema_extra=rules(ROUTE_IS_NAMED, DIRECT_HAS_NO_WEIGHTS, RULES_NEED_A_ROUTE))
 
     type: Literal["canary", "direct"] = Field(
         default="canary",
@@ -260,13 +358,6 @@ class EvalAsk(Model):
         description="JSONPath (RFC 9535) of the answer, for example $.choices[0].text; takes the place of answerField.",
         json_schema_extra=says("a JSONPath begins with $, for example $.choices[0].text"),
     )
-
-
-Method = Literal["GET", "HEAD", "OPTIONS", "POST", "PUT", "PATCH", "DELETE"]
-
-
-def _harmless() -> list[Method]:
-    return ["GET", "HEAD"]
 
 
 RECORDED_SOMEWHERE = (

@@ -13,6 +13,7 @@ from opsloop.api.page import PageMessage
 from opsloop.api.release import Release
 from opsloop.core.facts import Experience
 from opsloop.core.http_route import Backends
+from opsloop.core.http_rules import Extra
 from opsloop.core.notify.routing import PAGER, Kind
 from opsloop.core.reported import Alert, Answer, Correction, Looked, Moved, QueuedTicket, Taught, Ticket
 from opsloop.names import CANARY
@@ -188,9 +189,10 @@ class DeleteCanaryService:
 
 @dataclass(frozen=True, slots=True)
 class SetRoute:
-    """Moves the weights of an HTTPRoute's rules, and nothing else of it, by JSON patch under its resourceVersion.
+    """Moves the weights of an HTTPRoute's rules, or adds those of a step without a weight (`extra`), and changes nothing else of
+    it, by JSON patch under its resourceVersion.
 
-    0 puts them back as they were found, and waits for nothing: it may be a safety action. What raises a weight has a
+    0 without an extra puts it back as it was found, and waits for nothing: it may be a safety action. What raises has a
     precondition: the canary's share on the rules is still between `expect`.
     """
 
@@ -200,6 +202,7 @@ class SetRoute:
     weight: int  # percent
     expect: tuple[float, float] | None  # percent; None for a write that lowers
     digest: str  # of the target; what the write is known by
+    extra: Extra | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -211,12 +214,16 @@ class DeleteCanary:
 
 @dataclass(frozen=True, slots=True)
 class SetGates:
-    """Opens or closes the readiness gate of these canary pods. Closing may be a safety action, ahead of the status."""
+    """Opens or closes the readiness gate of these canary pods. Closing may be a safety action, ahead of the status.
+
+    The labels come on in the write that opens, and go in the one that closes.
+    """
 
     release: str
     pods: tuple[str, ...]
     open: bool
     reason: str
+    labels: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

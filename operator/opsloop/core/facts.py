@@ -112,6 +112,7 @@ class WorkloadFacts:
     rollout: RolloutState = field(default_factory=RolloutState)
     stored_as: str = ""  # digest of the template itself, where `digest` is of the revision that it spells otherwise
     guard: GuardFacts | None = None  # where the Release guards it, or opsloop still has it paused
+    scaler: str = ""  # what sets its number of pods by the scale subresource, such as an autoscaler
 
     @property
     def serving(self) -> int:
@@ -249,6 +250,8 @@ class RouteFacts:
     stored: Mapping[str, Any] | None = None
     reason: str = ""  # why it is not known: a constant of core.release.routing
     message: str = ""
+    features: Mapping[str, frozenset[str] | None] = field(default_factory=dict)
+    """Gateway → what its class says that it can do; read where a step mirrors. None: it cannot be read."""
 
 
 @dataclass(frozen=True, slots=True)

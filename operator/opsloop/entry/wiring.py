@@ -37,6 +37,7 @@ from opsloop.shell.slo.sources import CountedTelemetry
 from opsloop.shell.watch.cache import Cache
 from opsloop.shell.watch.mapping import is_urgent, left_paused, requests_for_object, requests_for_reading
 from opsloop.shell.watch.resync import resync
+from opsloop.shell.watch.routes import RouteWatch
 from opsloop.shell.watch.stops import Stops
 from opsloop.shell.watch.throttle import Throttle
 from opsloop.shell.watch.workqueue import Queue
@@ -119,6 +120,7 @@ class Operator:
         self.runtime.curve = self.poller.curve
         self.inbox = Inbox(ports.intake, self.intake_stored, apart=Apart(threads))
         self.arrivals = Arrivals(ports.watcher, settings.namespaces, self.intake_stored)
+        self.route_watch = RouteWatch(ports.watcher, self.cache, settings.namespaces, self.queue.enqueue)
 
     @property
     def idle(self) -> bool:
@@ -174,6 +176,7 @@ class Operator:
             tasks.create_task(self.stops.run())
             tasks.create_task(self.arrivals.run())
             tasks.create_task(self.rules.run())
+            tasks.create_task(self.route_watch.run())
             await self.poller.run()
 
     async def close(self) -> None:

@@ -16,6 +16,8 @@ from opsloop.core.facts import Address, ProbeReply
 from opsloop.core.notify.routing import Routing
 
 Object = dict[str, Any]
+Labels = Mapping[str, str | None]
+"""Labels to set; None takes one off."""
 ObjectKey = tuple[str, str, str]
 """(kind, namespace, name): one item of the work queue. ("Namespace", ns, ns) is the correlator's."""
 NamespacedName = tuple[str, str]
@@ -41,6 +43,8 @@ CONTROLLERREVISIONS = Resource("apps/v1", "ControllerRevision", "controllerrevis
 REPLICASETS = Resource("apps/v1", "ReplicaSet", "replicasets")
 PODS = Resource("v1", "Pod", "pods")
 SERVICES = Resource("v1", "Service", "services")
+GATEWAYS = Resource("gateway.networking.k8s.io/v1", "Gateway", "gateways")
+GATEWAYCLASSES = Resource("gateway.networking.k8s.io/v1", "GatewayClass", "gatewayclasses")
 HTTPROUTES = Resource("gateway.networking.k8s.io/v1", "HTTPRoute", "httproutes")
 BUDGETS = Resource("policy/v1", "PodDisruptionBudget", "poddisruptionbudgets")
 CLAIMS = Resource("v1", "PersistentVolumeClaim", "persistentvolumeclaims")
@@ -115,8 +119,10 @@ class Writer(Protocol):
         """PUT of /status; the resourceVersion in its metadata makes a stale one a Conflict. Returns the stored object."""
         ...
 
-    async def patch_pod_condition(self, namespace: str, pod: str, uid: str, condition: Object) -> Object:
-        """Strategic merge of one status condition of that very pod (`uid` may be empty)."""
+    async def patch_pod_condition(
+        self, namespace: str, pod: str, uid: str, condition: Object, labels: Labels | None = None
+    ) -> Object:
+        """Strategic merge of one status condition of that very pod (`uid` may be empty), with labels in the same write."""
         ...
 
 

@@ -40,6 +40,8 @@ class OwnedObjects:
     """Release: what the API server would store, by digest of what was asked, with the time of the answer."""
     beside: dict[str, tuple[datetime, tuple[list[Object], list[Object]] | None]] = field(default_factory=dict)
     """Services and PodDisruptionBudgets by namespace, with the time at which they were listed."""
+    features: dict[NamespacedName, tuple[datetime, frozenset[str] | None]] = field(default_factory=dict)
+    """Gateway: what its class says that it can do, with the time at which it was read."""
     objects: dict[NamespacedName, tuple[datetime, ObjectChanges]] = field(default_factory=dict)
     """Incident: the last writes of what the root's pods use, with the time at which they were read."""
     claims: dict[NamespacedName, tuple[str, ...]] = field(

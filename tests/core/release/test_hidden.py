@@ -1,13 +1,16 @@
 """Labels that a canary behind an HTTPRoute does not get."""
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from opsloop.core.release.hidden import hidden_labels
+from opsloop.core.facts import Beside, Budget, CanaryFacts
+from opsloop.core.release.hidden import hidden_labels, is_counted, missing_labels
 from opsloop.core.selectors import selects
+from tests.builders.rollouts import facts
 
 
 def plain(**labels: str) -> dict[str, Any]:
@@ -28,6 +31,31 @@ def plain(**labels: str) -> dict[str, Any]:
 )  # fmt: skip
 def test_the_fewest_are_left_out(labels: dict[str, str], selectors: list[Any], hidden: tuple[str, ...]) -> None:
     assert hidden_labels(labels, selectors) == hidden
+
+
+@pytest.mark.parametrize(
+    ("budgets", "scaler", "counted"),
+    [
+        pytest.param((), "", False, id="nothing counts pods"),
+        pytest.param((Budget("b", max_unavailable=1),), "", True, id="a budget by what may be missing"),
+        pytest.param((Budget("b", "50%"),), "", True, id="a budget in percent"),
+        pytest.param((Budget("b", 2),), "", False, id="a budget with a number, which a dark pod changes nothing of"),
+        pytest.param((), "kube-controller-manager", True, id="an autoscaler"),
+    ],
+)
+def test_whether_something_counts_dark_pods(budgets: tuple[Budget, ...], scaler: str, counted: bool) -> None:
+    found = facts(beside=Beside(budgets=budgets))
+    assert found.workload is not None
+    assert is_counted(found, replace(found.workload, scaler=scaler)) == counted
+
+
+def test_what_pods_start_without_comes_with_the_traffic() -> None:
+    template = {"metadata": {"labels": {"app": "a", "tier": "web"}}}
+    assert missing_labels(CanaryFacts("d", 1, labels={"tier": "web", "opsloop.dev/canary": "a"}), template) == {
+        "app": "a"
+    }
+    assert missing_labels(CanaryFacts("d", 1, labels={"app": "a", "tier": "web"}), template) == {}
+    assert missing_labels(None, template) == missing_labels(CanaryFacts("d", 1, labels={"x": "y"}), None) == {}
 
 
 keys = st.sampled_from("abcd")

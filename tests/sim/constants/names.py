@@ -179,7 +179,10 @@ NOT_JUDGED: Mapping[str, tuple[str, str]] = {
     "release.restart": (_AGAIN, "WRITTEN_WITHIN"),
     "release.revisions": (_SIZE, "LONGEST_VERSION MOST_REPLICA_SETS"),
     "release.route_back": ("how long pods of a promoted canary wait for Gateways before they end", "DRAINS"),
-    "release.routing": (f"{_GUARD}; and when a wait is called one", "EXACT TAKES"),
+    "release.routing": (
+        f"{_GUARD}; when a wait is called one, and how often somebody is written over",
+        "EXACT TAKES MOST_MEDDLED",
+    ),
     "release.silence": (_SIZE, "MOST_ALONE"),
     "release.target": (_SIZE, "LONGEST_MESSAGE LONGEST_RETRY"),
 }

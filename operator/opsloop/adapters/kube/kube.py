@@ -9,7 +9,7 @@ from opsloop import names
 from opsloop.adapters.kube.failures import failure
 from opsloop.adapters.kube.transport import JSON_PATCH, Counter, Transport, _nothing, load, load_in_cluster
 from opsloop.errors import Conflict, Forbidden, Invalid, NotFound, Unavailable
-from opsloop.shell.ports import PODS, Object, Resource
+from opsloop.shell.ports import PODS, Labels, Object, Resource
 
 APPLY = "application/apply-patch+yaml"  # JSON is YAML
 STRATEGIC = "application/strategic-merge-patch+json"
@@ -172,12 +172,17 @@ class Kube:
         path = _path(resource, namespace, body["metadata"]["name"]) + "/status"
         return await self._write("update", "PUT", path, resource, _typed(resource, body))
 
-    async def patch_pod_condition(self, namespace: str, pod: str, uid: str, condition: Object) -> Object:
+    async def patch_pod_condition(
+        self, namespace: str, pod: str, uid: str, condition: Object, labels: Labels | None = None
+    ) -> Object:
         """Strategic merge of one status condition of that very pod (`uid` may be empty); another pod there is a Conflict.
+
+        Labels come (None: go) in the same write: the API server takes metadata of pods by their subresource as well.
 
         The field manager says whether it opens or closes, so that an audit log at level Metadata tells them apart.
         """
-        body: Object = {"status": {"conditions": [condition]}, **({"metadata": {"uid": uid}} if uid else {})}
+        metadata = {**({"uid": uid} if uid else {}), **({"labels": dict(labels)} if labels else {})}
+        body: Object = {"status": {"conditions": [condition]}, **({"metadata": metadata} if metadata else {})}
         manager = {"fieldManager": names.GATE_OPEN if condition.get("status") == "True" else names.GATE_CLOSE}
         path = _path(PODS, namespace, pod) + "/status"
         try:

@@ -17,6 +17,7 @@ from typing import Literal
 from opsloop.api.meta import format_duration
 from opsloop.api.release import Release
 from opsloop.api.slo import Slo
+from opsloop.api.strategy import Step
 from opsloop.core.release import weights
 from opsloop.core.slo import canary, counts
 from opsloop.core.slo.jointly import rejected_for
@@ -56,7 +57,7 @@ class _Played:
 
     def __init__(self, release: Release, every: Sequence[Slo], pods: int) -> None:
         self.release, self.every, self.pods = release, every, pods
-        self.steps = release.spec.strategy.canary.steps
+        self.steps = weighted(release)
         self.alpha = release.spec.strategy.canary.analysis.false_rejects
         self.evidence = {
             one.name: Evidence(
@@ -137,6 +138,11 @@ class _Played:
         )  # fmt: skip
 
 
+def weighted(release: Release) -> list[Step]:
+    """The steps with a weight: of testers' and copied requests a history of users' says nothing."""
+    return [step for step in release.spec.strategy.canary.steps if step.weight]
+
+
 def share_of(weight: int, pods: int) -> float:
     """The share of the traffic that canary pods get at a weight below 100, beside so many pods; as asked where these are not known."""
     if not pods:
@@ -148,7 +154,7 @@ def share_of(weight: int, pods: int) -> float:
 def needed(release: Release, rate: float, pods: int) -> tuple[float, float]:
     """(seconds that the first step needs for enough events at this rate of events per second, seconds that it has in hold and
     patience), by the objective that needs most. The first is infinite without traffic; both are 0 where nothing is tried."""
-    spec, first = release.spec.slo, release.spec.strategy.canary.steps[0]
+    spec, first = release.spec.slo, weighted(release)[0]
     if spec is None or first.weight == 100:
         return 0.0, 0.0
     patience = release.spec.strategy.canary.analysis.patience

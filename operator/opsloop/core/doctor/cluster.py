@@ -106,11 +106,15 @@ def workload(release: Release, deployment: Object | None) -> Row:
         return Row("workload", "problem", f"{there} of {wanted} pods of Deployment {name} are available")
     most = most_pods(release, wanted)
     if refused := weights.first_refusal(
-        (s.weight for s in release.spec.strategy.steps), wanted, release.spec.strategy.canary.max_canary_replicas
+        (s.weight for s in release.spec.strategy.steps if s.weight),
+        wanted,
+        release.spec.strategy.canary.max_canary_replicas,
     ):
         return Row("workload", "problem", refused)
     shares = ", ".join(
-        f"{s.weight} is {_share(s.weight, wanted)} %" for s in release.spec.strategy.steps if s.weight < 100 and wanted
+        f"{s.weight} is {_share(s.weight, wanted)} %"
+        for s in release.spec.strategy.steps
+        if 0 < s.weight < 100 and wanted
     )
     return Row(
         "workload",
@@ -146,7 +150,7 @@ def _share(weight: int, live: int) -> int:
 
 def most_pods(release: Release, live: int) -> int:
     """The most canary pods that a step asks for."""
-    return max((weights.pods_for(s.weight, live) for s in release.spec.strategy.steps if s.weight < 100), default=0)
+    return max((weights.pods_for(s.weight, live) for s in release.spec.strategy.steps if 0 < s.weight < 100), default=0)
 
 
 def budgets(found: Sequence[Budget] | None, replicas: int) -> Row:

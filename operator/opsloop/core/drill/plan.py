@@ -71,7 +71,9 @@ def _case(grounds: Grounds) -> str:
 
 def _steps(grounds: Grounds) -> str:
     canary = grounds.release.spec.strategy.canary
-    steps = [f"{s.weight} %{' after an approval' if s.approve else ''}" for s in canary.steps]
+    steps = [
+        f"{f'{s.weight} %' if s.weight else s.words}{' after an approval' if s.approve else ''}" for s in canary.steps
+    ]
     return f" ({', '.join(steps)})"
 
 

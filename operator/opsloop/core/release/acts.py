@@ -21,7 +21,7 @@ ABORTED = "Aborted"  # a person took the canary out; retry, or a changed spec, s
 
 
 def promote(builder: ReleaseBuilder) -> None:
-    """Records to which step opsloop.dev/promote=VERSION (the next one) or VERSION/WEIGHT has the present canary go."""
+    """Records to which step opsloop.dev/promote=VERSION (the next one with a weight) or VERSION/WEIGHT has the present canary go."""
     value = new_value(builder, "promote")
     if not value:
         return
@@ -47,7 +47,7 @@ def _ordered_step(asked: str, target: Target | None, steps: list[Step]) -> Step 
     """The coming step that this names; with the version (or digest) alone the next one."""
     if target is None or not target.is_active or target.state == "Promoting":
         return None
-    coming = steps[step_of(target) + 1 :]
+    coming = [step for step in steps[step_of(target) + 1 :] if step.weight]
     if asked in (target.version, target.digest):
         return next(iter(coming), None)
     named = {f"{target.version}/{step.weight}": step for step in coming}

@@ -12,7 +12,7 @@ from opsloop.core.selectors import serves
 # Named reasons
 RUNS_ALONE = "RunsAlone"  # no canary may run beside the live pods: Recreate, a volume for one, a port of the node
 PUBLISHES_UNREADY = "PublishesUnready"  # a Service sends requests to unready pods: no canary could be dark
-BUDGET_COUNTS_CANARY = "BudgetCountsCanary"  # a dark canary has a budget allow no eviction of live pods
+BUDGET_COUNTS_CANARY = "BudgetCountsCanary"  # a budget counts canary pods in traffic: fewer evictions as a step starts
 UNREADABLE = "Unreadable"  # opsloop may not list Services and PodDisruptionBudgets
 NO_SERVICE = "NoService"  # no Service selects the pods: they pull their work, and a canary would not be dark
 DIRECT = "Direct"  # strategy.type is direct: there is no canary
@@ -76,8 +76,8 @@ def fits(facts: ReleaseFacts, workload: WorkloadFacts) -> tuple[bool | None, str
     if facts.beside is None:
         return None, UNREADABLE, "opsloop may not list services and poddisruptionbudgets: do both fit a dark canary?"
     if (names := counts_dark_pods(facts.beside.budgets)) and not _by_route(facts):
-        counted = f"PodDisruptionBudget {', '.join(names)} counts canary pods"
-        text = f"{counted}: while they are dark it allows no eviction, so that no node is drained; a number in minAvailable does not"
+        counted = f"PodDisruptionBudget {', '.join(names)} counts canary pods in traffic"
+        text = f"{counted}, not dark ones: while pods of a further step start it may allow no eviction; a number in minAvailable does not"
         return True, BUDGET_COUNTS_CANARY, text
     return True, FITS, "a canary can run dark beside the live pods"
 

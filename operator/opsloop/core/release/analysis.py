@@ -149,7 +149,7 @@ def too_little_traffic(facts: ReleaseFacts, replicas: int) -> str:
 
 def _too_little(release: Release, objective: Slo, rate: float | None, replicas: int) -> str:
     strategy = release.spec.strategy.canary
-    first, analysis = strategy.steps[0], strategy.analysis
+    first, analysis = next(step for step in strategy.steps if step.weight), strategy.analysis
     if rate is None or first.weight == 100:
         return ""
     pods = weights.pods_for(first.weight, replicas)

@@ -2,11 +2,12 @@
 
 import dataclasses
 from collections.abc import Mapping
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from opsloop.api.evalcase import EvalCase
 from opsloop.api.incident import Incident
 from opsloop.api.release import Blocked, CaseResult, Promotion, Target
+from opsloop.api.strategy import words_of
 from opsloop.core import conditions
 from opsloop.core.actions import SetTemplate
 from opsloop.core.evalcase import gating, merging
@@ -101,6 +102,8 @@ from opsloop.core.release.warm import start as warm
 # Named reasons
 PAUSED = "Paused"  # spec.paused
 WAITING_FOR_APPROVAL = "WaitingForApproval"  # the step wants annotation opsloop.dev/approve=VERSION/WEIGHT
+TESTERS = "Testers"  # requests with the step's headers go to the canary, and no others
+MIRRORING = "Mirroring"  # requests are copied to the canary, which answers nobody
 
 TEMPLATE_GOES = "the Deployment gets the promoted template"
 
@@ -154,7 +157,8 @@ def measured(rollout: Rollout) -> Rollout:
     as_live = dataclasses.replace(rollout, target=followed(rollout))
     counted = dataclasses.replace(as_live, target=with_losses(as_live))
     checked = dataclasses.replace(counted, target=checks.seen(counted))
-    return dataclasses.replace(checked, target=routing.routed(checked))
+    on_route = dataclasses.replace(checked, target=routing.routed(checked))
+    return dataclasses.replace(on_route, target=routing.with_meddling(on_route))
 
 
 # --- checks, in the order in which they are made
@@ -209,7 +213,7 @@ def hold_not_over(rollout: Rollout) -> Outcome | None:
     left = hold - (rollout.now - (target.reached_at or rollout.now))
     if left <= timedelta(0):
         return None
-    return Progress(f"weight {target.weight} is held for {hold.total_seconds():.0f} s", look_again=left)
+    return Progress(f"{target.step_words} is held for {hold.total_seconds():.0f} s", look_again=left)
 
 
 def paused(rollout: Rollout) -> Outcome | None:
@@ -308,7 +312,9 @@ REACHING: Mapping[str, tuple[Check, ...]] = {
         steps_became_shorter,
         analysis_failed,
         checks.failed,
+        routing.contested,
         follows_live,
+        routing.rules_refused,
         routing.route_higher,
         live_at_0,
         *PODS,
@@ -341,6 +347,10 @@ EvalCases, since the load of one may be the failure of the other: in the dark ph
 BACK: tuple[Check, ...] = (*RECORDED, aborted, paused)
 """In place of all checks of the dark phase, where the target was proven live not long ago (`back`): it takes no steps."""
 
+LEAVING_RULES: tuple[Check, ...] = (hold_not_over, *PEOPLE, *EVALS)
+"""In place of LEAVING at a step without a weight. A canary that is surely worse is rejected there as well, but few or no
+events keep it from nothing: testers send what they send, copies may be counted nowhere, and the first weight is small."""
+
 ORDERED: tuple[Check, ...] = (paused, *EVALS)
 """In place of LEAVING, where a person ordered the next steps (`acts.promote`): what waits for time or for somebody's word is skipped,
 EvalCases are not, nor is a Job or a webhook that said no."""
@@ -360,9 +370,11 @@ def judge(rollout: Rollout) -> tuple[Target, Outcome]:
     if state == "Stepping":
         routed = target.weight if rollout.by_route else 0
         reached = {"reached_at": target.reached_at or rollout.now, "served": target.pods, "routed": routed}
+        reached |= {"shown": target.by_rules}
         target = target.model_copy(update=reached)
     measured_now = dataclasses.replace(rollout, target=target)
-    leaving = ORDERED if _is_ordered(measured_now) else LEAVING[state]
+    leaving = LEAVING_RULES if target.by_rules else LEAVING[state]
+    leaving = ORDERED if _is_ordered(measured_now) else leaving
     if outcome := first_outcome(leaving, measured_now):
         return target, outcome
     if state == "Promoting":
@@ -381,7 +393,10 @@ def _next_step(rollout: Rollout) -> Outcome:
     seen = finding(rollout) if rollout.target.state == "Stepping" else ""
     if weight == 100:
         return Promote(index, ". ".join(text for text in (seen, evals_finding(rollout)) if text))
-    limit = rollout.facts.release.spec.strategy.canary.max_canary_replicas
+    limit, step = rollout.facts.release.spec.strategy.canary.max_canary_replicas, rollout.steps[index]
+    if not weight:
+        pods = weights.pods_for(step.load, workload.serving, rollout.by_route)
+        return TakeStep(index, 0, min(pods, max(1, limit or workload.replicas)), seen, step)
     if reason := weights.refusal(weight, workload.replicas, limit, rollout.by_route):
         return Reject(WEIGHT_UNREACHABLE, reason, block=False)
     return TakeStep(index, weight, weights.pods_for(weight, workload.serving, rollout.by_route), seen)
@@ -396,7 +411,8 @@ def _is_ordered(rollout: Rollout) -> bool:
 def _next_index(rollout: Rollout) -> int:
     """The step after the decided one, or the later one to which a person ordered the canary."""
     ordered = commands.ordered_weight(rollout.status, rollout.target)
-    there = (index for index, step in enumerate(rollout.steps) if index > rollout.next_index and step.weight == ordered)
+    coming = enumerate(rollout.steps)
+    there = (index for index, step in coming if ordered and index > rollout.next_index and step.weight == ordered)
     return next(there, rollout.next_index)
 
 
@@ -418,8 +434,8 @@ def _stay(builder: ReleaseBuilder, target: Target, outcome: Stay) -> None:
         case Follow(pods):
             mark_pods_ready(builder, True)
             builder.set(target=target)
-            mark_progressing(builder, HOLDING, f"weight {target.weight} is being reached")
-            builder.event(FOLLOWED, f"{target.version}: {pods} canary pods now make weight {target.weight}")
+            mark_progressing(builder, HOLDING, f"{target.step_words} is being reached")
+            builder.event(FOLLOWED, f"{target.version}: {pods} canary pods now make {target.step_words}")
         case Lower():
             mark_pods_ready(builder, True)
             builder.set(target=target)
@@ -492,21 +508,31 @@ def _move(builder: ReleaseBuilder, target: Target, outcome: Move) -> None:
         return
     mark_pods_ready(builder, True)
     match outcome:
-        case TakeStep(index, weight, pods, seen):
+        case TakeStep(index, weight, pods, seen, step):
             _serves(builder, target)
             if target.route is not None:
                 builder.set(route=target.route.name)
+            match, mirror = (step.match, step.mirror) if step else (None, None)
             changes = {"state": "Stepping", "step": index, "weight": weight, "pods": pods, "reached_at": None}
-            changes |= {"served": 0, "lost": 0, "traffic": [*target.traffic, builder.now]}
-            mark_progressing(builder, HOLDING, f"weight {weight} is being reached")
-            text = f"{target.version}: weight {weight} decided, {pods} canary pods"
-            builder.event(f"Weight{weight}", f"{text}; {seen}" if seen else text)
+            changes |= {"match": match, "mirror": mirror, "shown": False}
+            changes |= {"served": 0, "lost": 0, "traffic": [*_judged_so_far(target, weight), builder.now]}
+            words = words_of(weight, match, mirror)
+            mark_progressing(builder, HOLDING, f"{words} is being reached")
+            text = f"{target.version}: {words} decided, {pods} canary pods"
+            reason = TESTERS if match else MIRRORING if mirror else f"Weight{weight}"
+            builder.event(reason, f"{text}; {seen}" if seen else text)
         case Promote(index, seen):
             changes = {"state": "Promoting", "step": index, "weight": 100, "reached_at": builder.now}
+            changes |= {"match": None, "mirror": None, "shown": False}
             mark_progressing(builder, HOLDING, TEMPLATE_GOES)
             text = f"{target.version}: weight 100, the Deployment gets its template"
             builder.event("Promoting", f"{text}; {seen}" if seen else text)
     builder.set(target=target.model_copy(update={**changes, "message": seen[:LONGEST_MESSAGE]}))
+
+
+def _judged_so_far(target: Target, weight: int) -> list[datetime]:
+    """Steps whose events count on: those of testers and of copies do not, once users get a weight."""
+    return [] if target.by_rules and weight else target.traffic
 
 
 def _serves(builder: ReleaseBuilder, target: Target) -> None:

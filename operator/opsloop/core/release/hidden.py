@@ -3,12 +3,17 @@
 Behind an HTTPRoute the canary has a Service of its own: a canary pod that live's Services found too would have more than its
 share, one under the user's PodDisruptionBudget would hold up node drains while it is dark, and one under the Deployment's
 selector would be counted by its HorizontalPodAutoscaler.
+
+Where pods make the weight, dark ones lack them as well if such a budget or autoscaler is there: they come in the write that
+opens the gate, and go in the one that closes it. Without either the labels stay on, so that whatever finds pods to scrape by
+them knows the pod before it serves.
 """
 
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from opsloop.core.facts import ReleaseFacts
+from opsloop.core.facts import CanaryFacts, ReleaseFacts, WorkloadFacts
+from opsloop.core.release.budgets import counts_dark_pods
 from opsloop.core.selectors import selects
 
 
@@ -28,6 +33,20 @@ def hidden_labels(labels: Mapping[str, str], selectors: Iterable[Mapping[str, An
         hidden.append(key)
         left = [selector for selector in left if selects(selector, kept)]
     return tuple(sorted(hidden))
+
+
+def is_counted(facts: ReleaseFacts, workload: WorkloadFacts) -> bool:
+    """True where a budget would allow no eviction beside a dark pod with live's labels, or an autoscaler would count it."""
+    budgets = facts.beside.budgets if facts.beside is not None else ()
+    return bool(counts_dark_pods(budgets)) or bool(workload.scaler)
+
+
+def missing_labels(canary: CanaryFacts | None, template: Mapping[str, Any] | None) -> dict[str, str]:
+    """Labels of the target's template that the canary's pods start without."""
+    labels = ((template or {}).get("metadata") or {}).get("labels") or {}
+    if canary is None or not canary.labels:
+        return {}
+    return {key: value for key, value in sorted(labels.items()) if key not in canary.labels}
 
 
 def hidden_of(facts: ReleaseFacts, labels: Mapping[str, str], selector: Mapping[str, str]) -> tuple[str, ...]:

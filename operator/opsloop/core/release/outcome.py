@@ -162,6 +162,7 @@ class TakeStep:
     weight: int
     pods: int
     finding: str = ""
+    step: Step | None = None  # where it sends requests by rules of its own, and no share
 
 
 @dataclass(frozen=True, slots=True)

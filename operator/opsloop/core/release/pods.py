@@ -7,7 +7,7 @@ from opsloop.core import conditions
 from opsloop.core.actions import DeleteCanary, EnsureCanary, SetGates
 from opsloop.core.facts import PodFacts
 from opsloop.core.release import ReleaseBuilder, checking, commands, route_back, stopped, weights
-from opsloop.core.release.hidden import hidden_of
+from opsloop.core.release.hidden import hidden_of, is_counted, missing_labels
 from opsloop.core.release.outcome import (
     WAITING_FOR_PODS,
     Follow,
@@ -36,13 +36,13 @@ LOSSES = 2  # so many times in one step pods leave the traffic before it is a ho
 
 
 def pods_of_another_revision(rollout: Rollout) -> Outcome | None:
-    """ReplacePods while the canary Deployment still has the template of an earlier target, or its labels: behind a route no
-    Service of live may select it, and without one they must."""
+    """ReplacePods while the canary Deployment still has the template of an earlier target, or, behind a route, live's labels: no
+    Service of live may select its pods."""
     canary, selector = rollout.facts.canary, rollout.workload.selector
     if canary is None:
         return None
     as_live = bool(selector and canary.labels) and serves(selector, canary.labels)
-    other = bool(selector and canary.labels) and as_live == (rollout.target.route is not None)
+    other = as_live and rollout.target.route is not None
     return ReplacePods() if canary.digest != rollout.target.digest or other else None
 
 
@@ -57,7 +57,8 @@ def pods_missing(rollout: Rollout) -> Outcome | None:
         return WaitForPods(_starting(rollout))
     template = template_of(rollout.facts, rollout.status, digest)
     labels = (template.get("metadata") or {}).get("labels") or {}
-    hidden = hidden_of(rollout.facts, labels, workload.selector) if rollout.target.route else ()
+    out_of_sight = rollout.target.route or is_counted(rollout.facts, workload) or rollout.facts.canary is not None
+    hidden = hidden_of(rollout.facts, labels, workload.selector) if out_of_sight else ()
     grow = EnsureCanary(name, workload.name, digest, template, count, hidden)
     return WaitForPods(_starting(rollout), (grow,))
 
@@ -80,8 +81,8 @@ def pods_needed(rollout: Rollout) -> int:
     """Pods of the decided step; in the dark phase those of the first step, so that evals have somebody to ask."""
     if rollout.target.state == "Stepping":
         return rollout.target.pods
-    weight = rollout.next_step.weight
-    return 1 if weight == 100 else weights.pods_for(weight, rollout.workload.serving, rollout.by_route)
+    step = rollout.next_step
+    return 1 if step.weight == 100 else weights.pods_for(step.load, rollout.workload.serving, rollout.by_route)
 
 
 def _started(rollout: Rollout) -> int:
@@ -130,7 +131,7 @@ def followed(rollout: Rollout) -> Target:
     if not rollout.workload.replicas:  # whoever stopped the service stopped all of it
         return target.model_copy(update={"pods": 0, "served": 0, "reached_at": None})
     most, live = rollout.facts.release.spec.strategy.canary.max_canary_replicas, rollout.workload.serving
-    pods = min(weights.pods_for(target.weight, live, rollout.by_route), max(1, live if most is None else most))
+    pods = min(weights.pods_for(target.load, live, rollout.by_route), max(1, live if most is None else most))
     return target.model_copy(update={"pods": pods, "served": min(target.served, pods)})
 
 
@@ -148,7 +149,8 @@ def surplus_in_traffic(rollout: Rollout) -> SetGates | None:
     if not surplus:
         return None
     name = rollout.facts.release.metadata.name
-    return SetGates(name, surplus, open=False, reason="more pods in traffic than decided")
+    labels = missing_labels(rollout.facts.canary, rollout.facts.templates.get(rollout.target.digest))
+    return SetGates(name, surplus, False, "more pods in traffic than decided", labels)
 
 
 def follows_live(rollout: Rollout) -> Outcome | None:
@@ -193,9 +195,16 @@ def weight_being_reached(rollout: Rollout) -> Outcome | None:
     if missing <= 0 and (target.reached_at is not None or all(pod.ready for pod in serving)):
         return None
     dark = [pod.name for pod in rollout.pods if not pod.in_traffic and is_started(pod, rollout)][: max(0, missing)]
-    name, reason = rollout.facts.release.metadata.name, f"weight {target.weight} decided"
-    gates = (SetGates(name, tuple(dark), open=True, reason=reason),) if dark else ()
-    return Progress(f"weight {target.weight} is being reached", actions=gates)
+    name, reason = rollout.facts.release.metadata.name, f"{target.step_words} decided"
+    gates = (SetGates(name, tuple(dark), True, reason, _labels(rollout)),) if dark else ()
+    return Progress(f"{target.step_words} is being reached", actions=gates)
+
+
+def _labels(rollout: Rollout) -> dict[str, str]:
+    """Live's labels that pods have only while they are in traffic; none behind a route, where live's Services never find them."""
+    if rollout.by_route:
+        return {}
+    return missing_labels(rollout.facts.canary, rollout.facts.templates.get(rollout.target.digest))
 
 
 def clear_canary(builder: ReleaseBuilder, reason: str) -> None:
@@ -206,7 +215,9 @@ def clear_canary(builder: ReleaseBuilder, reason: str) -> None:
         return
     serving = tuple(pod.name for pod in canary.pods if pod.in_traffic and not pod.deleting and not pod.ended)
     if serving:
-        builder.safety(SetGates(name, serving, open=False, reason=reason))
+        target = builder.status.target
+        labels = missing_labels(canary, builder.facts.templates.get(target.digest)) if target else {}
+        builder.safety(SetGates(name, serving, False, reason, labels))
     checking.end_all(builder)
     builder.execute(DeleteCanary(name))
     builder.look_again(TICK)

@@ -101,7 +101,7 @@ def _on_its_way(facts: ReleaseFacts, status: ReleaseStatus, target: Target | Non
         return target.reason, target.message
     if held is not None and held.status == "True":
         return held.reason, held.message
-    return target.state, f"{version} is at weight {target.weight}"
+    return target.state, f"{version} is at {target.step_words}"
 
 
 def _healthy(facts: ReleaseFacts, status: ReleaseStatus) -> Finding:

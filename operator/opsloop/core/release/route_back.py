@@ -6,16 +6,17 @@ from typing import Any
 
 from opsloop.api.release import Target
 from opsloop.api.strategy import HttpRoute
-from opsloop.core import http_route
+from opsloop.core import gateways, http_route
 from opsloop.core.actions import SetRoute
 from opsloop.core.decision import SOONEST_LOOK
 from opsloop.core.facts import ReleaseFacts
 from opsloop.core.http_route import Backends
 from opsloop.core.release import ReleaseBuilder
-from opsloop.names import canary_name
+from opsloop.names import CANARY, canary_name
 
 # Named reasons
 ROUTE_MISSING = "RouteMissing"  # there is no HTTPRoute of that name, or no Gateway API
+ROUTE_CONTESTED = "RouteContested"  # somebody writes the HTTPRoute back again and again: it is left to them
 
 DRAINS = timedelta(seconds=10)  # longest wait for Gateways before pods of a promoted canary end
 
@@ -52,13 +53,20 @@ def put_back(builder: ReleaseBuilder) -> bool:
         return True
     route = target.route if target is not None and target.route is not None and target.route.name == name else None
     backends = backends_of(facts, route or HttpRoute(name=name))
-    if found.reason == ROUTE_MISSING or (found.stored is not None and _is_back(facts, found.stored, backends)):
+    left = _is_left(found.stored, target)
+    if left or found.reason == ROUTE_MISSING or (found.stored is not None and _is_back(facts, found.stored, backends)):
         if not own:  # else its weight is written again when its pods are back, and has to be put back again
             builder.set(route="")
         return False
     builder.safety(SetRoute(facts.release.metadata.name, name, backends, 0, None, target.digest if target else ""))
     builder.look_again(SOONEST_LOOK)
     return True
+
+
+def _is_left(stored: Mapping[str, Any] | None, target: Target | None) -> bool:
+    """True where somebody writes it again and again: once opsloop's marks are off, it was put back, and what is there is theirs."""
+    over = target is not None and (target.state, target.reason) == ("Cancelled", ROUTE_CONTESTED)
+    return over and stored is not None and CANARY not in (stored["metadata"].get("labels") or {})
 
 
 def is_of(target: Target, name: str) -> bool:
@@ -77,6 +85,6 @@ def still_sends(builder: ReleaseBuilder, target: Target) -> bool:
     if put_back(builder):
         return True
     found = builder.facts.routes.get(target.route.name) if target.route else None
-    if found is None or found.stored is None or http_route.is_taken(found.stored):
+    if found is None or found.stored is None or gateways.is_taken(found.stored):
         return False
     return target.ended_at is not None and builder.now - target.ended_at < DRAINS

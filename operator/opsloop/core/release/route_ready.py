@@ -1,14 +1,15 @@
 """Whether the weights of the HTTPRoute that the spec names can be moved, and the Service that the canary has for it."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
-from opsloop.api.strategy import HttpRoute
-from opsloop.core import conditions, http_route
+from opsloop.api.strategy import HttpRoute, Match, Mirror, Step
+from opsloop.core import conditions, gateways, http_route, http_rules
 from opsloop.core.actions import DeleteCanaryService, EnsureCanaryService
 from opsloop.core.decision import SOONEST_LOOK
 from opsloop.core.facts import ReleaseFacts, RouteFacts, WorkloadFacts
 from opsloop.core.http_route import Backends
+from opsloop.core.http_rules import Extra
 from opsloop.core.release import ReleaseBuilder
 from opsloop.core.release.alone import LOOK_AGAIN, UNREADABLE
 from opsloop.core.release.rollout_state import WRITE_REFUSED, Obstacle, refusal_of
@@ -27,6 +28,8 @@ ROUTE_NOT_ACCEPTED = "RouteNotAccepted"  # no Gateway has accepted the HTTPRoute
 REFS_NOT_RESOLVED = "RefsNotResolved"  # a Gateway does not find what the HTTPRoute refers to
 ROUTE_UNREACHABLE = "RouteWeightUnreachable"  # whole numbers cannot say a weight beside the rule's other backends
 WARM_ON_ROUTE = "WarmOnRoute"  # warm pods have the HTTPRoute's traffic until the Deployment is available
+RULE_UNFIT = "RuleUnfit"  # the HTTPRoute cannot have the rule that a step with match or mirror adds
+MIRROR_UNSUPPORTED = "MirrorUnsupported"  # a Gateway does not say that it can copy requests, so it may answer errors
 ROUTE_READY = "RouteReady"  # the weights of the HTTPRoute can be moved
 BY_PODS = "ByPods"  # the number of canary pods makes the weights, no HTTPRoute
 
@@ -61,10 +64,35 @@ def hindered(facts: ReleaseFacts, workload: WorkloadFacts, route: HttpRoute) -> 
             " Service of the live pods in strategy.httpRoute.service"
         )
         return Obstacle(RULE_MISSING, text)
-    steps = (step.weight for step in facts.release.spec.strategy.steps if step.weight < 100)
-    if text := http_route.unreachable(found.stored, backends, steps):
+    steps = facts.release.spec.strategy.steps
+    if text := http_route.unreachable(found.stored, backends, (step.weight for step in steps if 0 < step.weight < 100)):
         return Obstacle(ROUTE_UNREACHABLE, f"HTTPRoute {route.name}: {text}")
+    if (unfit := _unfit(found, backends, steps)) is not None:
+        return unfit
     return _services(facts, workload, backends) or _not_taken_in(found.stored, route)
+
+
+def extra_of(match: Match | None, mirror: Mirror | None) -> Extra | None:
+    """The rules that a step adds to the route; None where it has a weight."""
+    if match is not None:
+        return Extra(headers=tuple((header.name, header.value) for header in match.headers))
+    return Extra(percent=mirror.percent, methods=tuple(mirror.methods)) if mirror is not None else None
+
+
+def _unfit(found: RouteFacts, backends: Backends, steps: Iterable[Step]) -> Obstacle | None:
+    """Why the rules of a step cannot be added to the route; None where those of all steps can."""
+    for step in steps:
+        extra = extra_of(step.match, step.mirror)
+        if extra is None or found.stored is None:
+            continue
+        if extra.percent:
+            needed = {gateways.MIRROR, gateways.METHODS} | ({gateways.PERCENT} if extra.percent < 100 else set())
+            if text := gateways.lacking(found.features, needed):
+                text = f"{step.words} on HTTPRoute {found.name}: {text}; leave the step out, or use another Gateway"
+                return Obstacle(MIRROR_UNSUPPORTED, text)
+        if text := http_rules.unfit(found.stored, backends, extra):
+            return Obstacle(RULE_UNFIT, f"{step.words} on HTTPRoute {found.name}: {text}")
+    return None
 
 
 def _missing(name: str) -> str:
@@ -90,7 +118,7 @@ def _services(facts: ReleaseFacts, workload: WorkloadFacts, backends: Backends) 
 
 
 def _not_taken_in(stored: Mapping[str, Any], route: HttpRoute) -> Obstacle | None:
-    told = http_route.refusals(stored)
+    told = gateways.refusals(stored)
     if not told:
         return None
     kind, text = told[0]

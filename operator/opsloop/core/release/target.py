@@ -324,7 +324,7 @@ def _weights_out_of_reach(facts: ReleaseFacts, workload: WorkloadFacts) -> str:
     """The arithmetic for the first weight of the spec that canary pods cannot reach; empty where all can be reached."""
     canary = facts.release.spec.strategy.canary
     by_route = asked_route(facts) is not None
-    steps = (s.weight for s in facts.release.spec.strategy.steps)
+    steps = (s.load for s in facts.release.spec.strategy.steps if s.load)
     return weights.first_refusal(steps, workload.replicas, canary.max_canary_replicas, by_route)
 
 
@@ -392,7 +392,9 @@ def _obeyed_before(status: ReleaseStatus, digest: str) -> str:
 def _start(builder: ReleaseBuilder, target: Target, template: dict[str, Any], revision: Revision) -> None:
     """Ends the target before, records this one and has its template stored. Its pods start at a later look."""
     workload = builder.facts.workload
-    message = too_little_traffic(builder.facts, workload.replicas) if workload and not (target.back or target.direct) else ""
+    message = (
+        too_little_traffic(builder.facts, workload.replicas) if workload and not (target.back or target.direct) else ""
+    )
     target = target.model_copy(update={"message": message[:LONGEST_MESSAGE]})
     give_way(builder)
     cancel(builder, NEW_TARGET, f"the spec asks for {target.version}")
@@ -426,7 +428,8 @@ def ended(
 ) -> Target:
     """The target in a final state, with no pods in traffic."""
     changes = {"state": state, "reason": reason, "message": message[:LONGEST_MESSAGE], "ended_at": now}
-    return target.model_copy(update={**changes, "weight": 0, "pods": 0, "checks": checks.closed(target)})
+    changes |= {"match": None, "mirror": None, "shown": False, "checks": checks.closed(target)}
+    return target.model_copy(update={**changes, "weight": 0, "pods": 0})
 
 
 def cancel(builder: ReleaseBuilder, reason: str, message: str) -> None:

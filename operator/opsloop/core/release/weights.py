@@ -16,7 +16,12 @@ def share(canary: int, live: int) -> int:
 
 
 def pods_for(weight: int, live: int, by_route: bool = False) -> int:
-    """Canary pods for a weight of 1 to 99 percent beside `live` pods. Raises ValueError for other weights."""
+    """Canary pods for a weight of 1 to 99 percent beside `live` pods. Raises ValueError for other weights.
+
+    Behind a route also for 100 percent, of copied requests, and for 0: testers' requests, which one pod carries.
+    """
+    if by_route and weight in (0, 100):
+        return max(1, live * weight // 100)
     if not 1 <= weight <= 99:
         raise ValueError(f"weight {weight} is not reached by pods; 100 is the promotion")
     if by_route:

@@ -38,7 +38,7 @@ async def promote(arguments: argparse.Namespace, cluster: Cluster) -> int:
         raise Invalid(f"{target.version} is being promoted already: opsloop rollout wait {arguments.release}")
     if release.spec.paused:
         raise Invalid(f"{arguments.release} is paused: opsloop resume {arguments.release}, then promote")
-    step = release.spec.strategy.steps[step_of(target) + 1 :][:1]
+    step = [step for step in release.spec.strategy.steps[step_of(target) + 1 :] if step.weight][:1]
     weight = 100 if arguments.full or not step else step[0].weight
     return await _order(arguments, cluster, "promote", f"{target.digest}/{weight}")
 

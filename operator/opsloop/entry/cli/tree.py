@@ -60,7 +60,10 @@ def picture(seen: Seen, now: datetime, width: int) -> list[str]:
 
 def _wants(release: Release) -> str:
     spec = release.spec
-    steps = " → ".join(str(step.weight) + ("?" if step.approve else "") for step in spec.strategy.steps)
+    steps = " → ".join(
+        (str(step.weight) if step.weight else step.words) + ("?" if step.approve else "")
+        for step in spec.strategy.steps
+    )
     if spec.strategy.type == "direct":
         steps = "none, shipped directly"
     asks = " (? wants an approval)" if any(step.approve for step in spec.strategy.steps) else ""
@@ -141,7 +144,7 @@ def _progress(seen: Seen, target: Target, now: datetime) -> str:
     steps, status = seen.release.spec.strategy.steps, seen.release.status
     text = f"{target.version} {target.state}"
     if target.state == "Stepping":
-        text += f", step {step_of(target) + 1} of {len(steps)}: weight {target.weight}, actual {status.weight.actual}"
+        text += f", step {step_of(target) + 1} of {len(steps)}: {target.step_words}, actual {status.weight.actual}"
         if status.weight.requests is not None:
             text += f" by pods and {status.weight.requests} by requests"
         if target.reached_at and target.step < len(steps):

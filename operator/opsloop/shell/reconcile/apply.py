@@ -387,7 +387,8 @@ async def _set_gates(runtime: Runtime, namespace: str, action: SetGates) -> None
         "message": action.reason,
         "lastTransitionTime": runtime.now().strftime("%Y-%m-%dT%H:%M:%SZ"),
     }
-    writes = (runtime.writer.patch_pod_condition(namespace, pod, "", condition) for pod in action.pods)
+    labels = {key: value if action.open else None for key, value in action.labels.items()}
+    writes = (runtime.writer.patch_pod_condition(namespace, pod, "", condition, labels) for pod in action.pods)
     for failure in await asyncio.gather(*writes, return_exceptions=True):
         if isinstance(failure, BaseException) and not isinstance(failure, NotFound):
             raise failure

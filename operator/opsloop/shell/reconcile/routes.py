@@ -5,7 +5,7 @@ from collections.abc import Collection, Sequence
 from typing import Any, Protocol
 
 from opsloop.api.release import Release
-from opsloop.core import http_route
+from opsloop.core import http_route, http_rules
 from opsloop.core.actions import DeleteCanaryService, EnsureCanaryService, SetRoute
 from opsloop.core.facts import RouteFacts
 from opsloop.core.release.route_back import ROUTE_MISSING
@@ -14,6 +14,7 @@ from opsloop.errors import Conflict, Forbidden, Invalid, LeadershipLost, NotFoun
 from opsloop.names import CANARY
 from opsloop.shell.ports import HTTPROUTES, SERVICES, NamespacedName, Object, ObjectKey, Reader, Resource
 from opsloop.shell.reconcile import manifests
+from opsloop.shell.reconcile.gateways import features
 from opsloop.shell.runtime import Runtime
 from opsloop.shell.watch.cache import Cache
 
@@ -37,14 +38,15 @@ async def routes(runtime: Runtime, release: Release) -> dict[str, RouteFacts]:
     under_way = status.target.route if status.target is not None and status.target.is_active else None
     warm = status.warm.route if status.warm is not None else None
     named = [route.name for route in (strategy.http_route, under_way, warm) if route is not None]
-    return {
-        name: await _route(runtime, release.metadata.namespace, name) for name in sorted({*named, status.route} - {""})
-    }
+    return {name: await _route(runtime, release, name) for name in sorted({*named, status.route} - {""})}
 
 
-async def _route(runtime: Runtime, namespace: str, name: str) -> RouteFacts:
+async def _route(runtime: Runtime, release: Release, name: str) -> RouteFacts:
+    namespace = release.metadata.namespace
     try:
-        return RouteFacts(name, await runtime.reader.get(HTTPROUTES, namespace, name))
+        stored = await runtime.reader.get(HTTPROUTES, namespace, name)
+        copies = any(step.mirror for step in release.spec.strategy.canary.steps)
+        return RouteFacts(name, stored, features=await features(runtime, stored) if copies else {})
     except NotFound:
         return RouteFacts(name, None, ROUTE_MISSING)
     except Forbidden as error:
@@ -78,17 +80,18 @@ def _operations(live: Object, action: SetRoute) -> list[dict[str, Any]]:
         if action.expect is None:
             return []  # its own weights are not on it
         raise Conflict(f"the canary of Release {other} has weights on HTTPRoute {action.route}")
-    if action.weight == 0:
+    if action.extra is None and action.weight == 0:
         return http_route.put_back(live, action.backends)
-    if action.expect is not None and http_route.shares(live, action.backends) != action.expect:
-        operations = http_route.moved(live, action.release, action.backends, action.weight)
-        if operations:
-            raise Conflict(f"HTTPRoute {action.route} has other weights than those that were decided on")
-        return []
     try:
-        return http_route.moved(live, action.release, action.backends, action.weight, action.expect is None)
+        if action.extra is not None:
+            operations = http_rules.shown(live, action.release, action.backends, action.extra)
+        else:
+            operations = http_route.moved(live, action.release, action.backends, action.weight, action.expect is None)
     except ValueError as error:
         raise Invalid(str(error)) from error
+    if operations and action.expect is not None and http_route.shares(live, action.backends) != action.expect:
+        raise Conflict(f"HTTPRoute {action.route} has other weights than those that were decided on")
+    return operations
 
 
 async def _patch(writer: Patcher, live: Object, operations: list[dict[str, Any]]) -> None:

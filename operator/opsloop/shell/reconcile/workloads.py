@@ -36,6 +36,7 @@ def workload(obj: Object, ignored: Sequence[str] = ()) -> WorkloadFacts:
         selector=spec["selector"].get("matchLabels", {}),
         settled=state.replaced and _available(status) >= replicas - most_unavailable(spec.get("strategy"), replicas),
         manager=manager.get("name", ""),
+        scaler=obj.get("opsloop", {}).get("scaler", ""),
         written_at=parse_time(written_at) if written_at else None,
         available=_available(status),
         below_minimum=_condition(status, "Available").get("status") == "False",

@@ -15,7 +15,7 @@ from opsloop.api.meta import format_time
 from opsloop.errors import AlreadyExists, Conflict, Forbidden, Invalid, NotFound
 from opsloop.names import FIELD_MANAGER
 from opsloop.shell import ports
-from opsloop.shell.ports import DEPLOYMENTS, PODS, Object, Resource
+from opsloop.shell.ports import DEPLOYMENTS, PODS, Labels, Object, Resource
 from opsloop.simulator.fakes.clock import FakeClock
 
 T = TypeVar("T")
@@ -258,7 +258,9 @@ class FakeCluster:
 
         return self._write("replace_status", resource, namespace, body["metadata"]["name"], body, effect)
 
-    async def patch_pod_condition(self, namespace: str, pod: str, uid: str, condition: Object) -> Object:
+    async def patch_pod_condition(
+        self, namespace: str, pod: str, uid: str, condition: Object, labels: Labels | None = None
+    ) -> Object:
         def effect() -> Object:
             new = self._existing(PODS, namespace, pod)
             if uid not in ("", new["metadata"]["uid"]):
@@ -269,6 +271,9 @@ class FakeCluster:
                 conditions.append(clone(condition))
             else:
                 old.update(clone(condition))
+            if labels:
+                found = {**(new["metadata"].get("labels") or {}), **labels}
+                new["metadata"]["labels"] = {key: value for key, value in found.items() if value is not None}
             return self._store(PODS, namespace, new)
 
         return self._write("patch_pod_condition", PODS, namespace, pod, condition, effect)

@@ -8,7 +8,7 @@ from random import Random
 from typing import TypeVar
 
 from opsloop.errors import Conflict, LeadershipLost, TimedOut, Unavailable
-from opsloop.shell.ports import Object, Resource
+from opsloop.shell.ports import Labels, Object, Resource
 from opsloop.simulator.fakes.cluster import FakeCluster
 
 T = TypeVar("T")
@@ -91,9 +91,11 @@ class Gateway:
         """As the port says."""
         return await self._write(lambda: self._cluster.replace_status(resource, namespace, body))
 
-    async def patch_pod_condition(self, namespace: str, pod: str, uid: str, condition: Object) -> Object:
+    async def patch_pod_condition(
+        self, namespace: str, pod: str, uid: str, condition: Object, labels: Labels | None = None
+    ) -> Object:
         """As the port says."""
-        return await self._write(lambda: self._cluster.patch_pod_condition(namespace, pod, uid, condition))
+        return await self._write(lambda: self._cluster.patch_pod_condition(namespace, pod, uid, condition, labels))
 
     async def _read(self, answer: Awaitable[T]) -> T:
         found = await answer

@@ -27,6 +27,29 @@ def receivers(rule: Object, services: Mapping[str, Object], pods: Iterable[Objec
     return found or {NOBODY: 1.0}
 
 
+def chosen(route: Object, path: str, method: str = "GET", headers: Mapping[str, str] | None = None) -> Object | None:
+    """The rule that takes a request: the one with the most specific match, of equals the first; None where none fits.
+
+    By path, then method, then number of headers, as the Gateway API says. Header names of `headers` are in lower case.
+    """
+    found: tuple[tuple[int, int, int, int], Object] | None = None
+    for at, rule in enumerate(route["spec"]["rules"]):
+        for match in rule.get("matches") or [{}]:
+            prefix = (match.get("path") or {}).get("value", "/")
+            wanted = {h["name"].lower(): h["value"] for h in match.get("headers") or ()}
+            fits = path.startswith(prefix) and match.get("method", method) == method
+            if fits and wanted.items() <= (headers or {}).items():
+                rank = (len(prefix), "method" in match, len(wanted), -at)
+                found = max(found or (rank, rule), (rank, rule), key=lambda one: one[0])
+    return found[1] if found else None
+
+
+def copied(rule: Object) -> dict[str, float]:
+    """Service → share of the rule's requests that are copied to it."""
+    mirrors = [one["requestMirror"] for one in rule.get("filters") or () if one["type"] == "RequestMirror"]
+    return {mirror["backendRef"]["name"]: mirror.get("percent", 100) / 100 for mirror in mirrors}
+
+
 def accept(cluster: WatchedCluster) -> None:
     """The Gateway `edge` takes every route as it is, and says whether it finds the Services."""
     services = {service["metadata"]["name"] for service in cluster.all("services")}
