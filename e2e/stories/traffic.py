@@ -230,7 +230,9 @@ def _dark_by_pods(shift: Shift) -> None:
     shift.progress.say(f"   {live} was evicted beside a dark canary, as a node's drain would")
     wait_available(shift.api, shift.progress, shift.namespace, NAME, 60)
     _annotate(shift, "approve=again/25")
-    shift.progress.wait("a canary pod to serve", 60, lambda: (len(_counted(shift)) == 4, _counted(shift)), every=0.3)
+    shift.progress.wait(
+        "a canary pod to serve", 60, lambda: (len(_counted(shift)) == 4, str(_counted(shift))), every=0.3
+    )
     _annotate(shift, "abort=again")
     shift.progress.wait("the canary to go", 30, lambda: (shift.api.get("deployments", shift.namespace, f"{NAME}-canary") is None, ""))  # fmt: skip
     back = {"spec": {**_release("good", "opsloop/podinfo:good")["spec"]}}
