@@ -210,7 +210,7 @@ def put_back(route: Object, backends: Backends | None = None) -> Operations:
     backends, weights, wrote = _before(meta, backends)
     operations: Operations = []
     if backends is not None:
-        found = [split for split in splits(route, backends) if split.canary is not None]
+        found = [split for split in moving(route, backends) if split.canary is not None]
         known = weights if len(weights) == len(found) else [None] * len(found)
         written = wrote if len(wrote) == len(found) else [None] * len(found)
         for split, before, last in zip(found, known, written, strict=True):
