@@ -4,7 +4,7 @@ import copy
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from opsloop.core import gateways, http_route
@@ -137,6 +137,7 @@ def drawn(rules: Any) -> Object:
 
 
 @given(rules, st.lists(st.sampled_from([5, 10, 20, 50, 95]), min_size=1, max_size=3))
+@example([([], 0, 0, False), ([], 20, None, False)], [20])  # a rule that sends nobody anywhere
 def test_whatever_was_written_the_route_is_as_it_was_when_it_is_put_back(rules: Any, steps: list[int]) -> None:
     before = drawn(rules)
     now = copy.deepcopy(before)
