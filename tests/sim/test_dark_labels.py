@@ -46,7 +46,8 @@ class Counted(Shift):
                 self.seen |= counted
                 target = self.release().status.target
                 open_now = len(self.shop.open_canaries())
-                assert not open_now or ((target is not None and open_now <= target.pods) or target.state == "Promoting")
+                decided = target is not None and (open_now <= target.pods or target.state == "Promoting")
+                assert decided or not open_now
 
         self.shop.cluster.on_store = see
 

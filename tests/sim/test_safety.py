@@ -8,7 +8,7 @@ import pytest
 from opsloop.api.eval_request import EvalRequest
 from opsloop.core.facts import ProbeReply
 from opsloop.errors import Unavailable
-from opsloop.shell.ports import CONTROLLERREVISIONS, DEPLOYMENTS, EVALCASES, RELEASES, Object, Resource
+from opsloop.shell.ports import CONTROLLERREVISIONS, DEPLOYMENTS, EVALCASES, RELEASES, Labels, Object, Resource
 from tests.builders.objects import template
 from tests.sim.shift import Shift, release_object, seconds, story
 from tests.sim.shop import NS
@@ -60,10 +60,10 @@ async def test_one_gate_that_cannot_be_closed_keeps_no_bad_canary(shift: Shift) 
     close: Any = shift.shop.cluster.patch_pod_condition
     stuck = list[str]()
 
-    async def refusing(namespace: str, pod: str, uid: str, condition: Object) -> Object:
+    async def refusing(namespace: str, pod: str, uid: str, condition: Object, labels: Labels | None = None) -> Object:
         if condition["status"] == "False" and pod in stuck:
             raise Unavailable("the API server does not answer for this pod")
-        stored: Object = await close(namespace, pod, uid, condition)
+        stored: Object = await close(namespace, pod, uid, condition, labels)
         return stored
 
     found = shift.release_object()
