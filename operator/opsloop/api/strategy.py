@@ -257,6 +257,14 @@ DIRECT_HAS_NO_WEIGHTS = (
     "strategy: type: direct moves no weights; leave traffic and httpRoute out, or write type: canary",
 )
 
+DIRECT_KEEPS_NONE_WARM = (
+    "!has(self.type) || self.type != 'direct' || !has(self.keepWarm)",
+    "strategy: type: direct is for Deployments beside which no other pods may run; leave keepWarm out, or write type: canary",
+)
+DIRECT_HAS_NO_CHECKS = (
+    "!has(self.type) || self.type != 'direct' || !has(self.canary) || !has(self.canary.checks)",
+    "strategy: type: direct has no canary that checks could ask; leave canary.checks out, or write type: canary",
+)
 RULES_NEED_A_ROUTE = (
     "(has(self.traffic) && self.traffic == 'httpRoute') || !has(self.canary) || !has(self.canary.steps)"
     " || self.canary.steps.all(s, !has(s.match) && !has(s.mirror))",
@@ -268,7 +276,11 @@ RULES_NEED_A_ROUTE = (
 class Strategy(Model):
     """Rollout strategy of a new version."""
 
-    model_config = ConfigDict(json_schema_extra=rules(ROUTE_IS_NAMED, DIRECT_HAS_NO_WEIGHTS, RULES_NEED_A_ROUTE))
+    model_config = ConfigDict(
+        json_schema_extra=rules(
+            ROUTE_IS_NAMED, DIRECT_HAS_NO_WEIGHTS, DIRECT_KEEPS_NONE_WARM, DIRECT_HAS_NO_CHECKS, RULES_NEED_A_ROUTE
+        )
+    )
 
     type: Literal["canary", "direct"] = Field(
         default="canary",

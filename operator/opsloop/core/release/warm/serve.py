@@ -5,7 +5,7 @@ from datetime import timedelta
 from opsloop.api.release import ReleaseStatus
 from opsloop.api.strategy import HttpRoute
 from opsloop.api.warm import WarmPods
-from opsloop.core import http_route
+from opsloop.core import gateways, http_route
 from opsloop.core.actions import SetRoute, SetTemplate, SetWarm
 from opsloop.core.facts import PodFacts, ReleaseFacts, WorkloadFacts
 from opsloop.core.http_route import Backends
@@ -133,7 +133,7 @@ def _route(builder: ReleaseBuilder, route: HttpRoute) -> None:
             builder.safety(SetRoute(name, route.name, backends, 0, None, record.digest))
         builder.set(warm=record.model_copy(update={"routed": 0}))
     elif low >= 100 - EXACT:
-        if http_route.is_taken(stored) and (rollback := builder.status.rollback) and rollback.effect_at is None:
+        if gateways.is_taken(stored) and (rollback := builder.status.rollback) and rollback.effect_at is None:
             _on_rollback(builder, effect_at=builder.now)
     elif record.served_at is not None and facts.stop is None and _may_move(builder, route):
         builder.set(warm=record.model_copy(update={"routed": 100}))
@@ -163,7 +163,7 @@ def is_off_route(builder: ReleaseBuilder, record: WarmPods) -> bool:
     if stored is not None and http_route.is_moved(stored, name) and http_route.put_back(stored, backends):
         builder.safety(SetRoute(name, record.route.name, backends, 0, None, record.digest))
         return False
-    taken = found.stored is None or http_route.is_taken(found.stored)
+    taken = found.stored is None or gateways.is_taken(found.stored)
     return taken or record.ended_at is None or builder.now - record.ended_at >= route_back.DRAINS
 
 
