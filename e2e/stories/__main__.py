@@ -23,6 +23,7 @@ from e2e.stories import (
     chart,
     checked,
     commands,
+    console,
     contracts,
     drilled,
     guard,
@@ -68,6 +69,7 @@ SOAK["learn-13"] = (learn.learn, 13)
 SOAK["shopdrill-1"] = (drilled.shop_drilled, 1)
 SOAK["underload-21"] = (underload.underload, 21)
 SOAK["back-20"] = (back.back, 20)
+SOAK["console-20"] = (console.console, 20)
 SOAK["kills-19"] = (accidents.kills, 19)
 SOAK["chart-20"] = (chart.chart, 20)
 

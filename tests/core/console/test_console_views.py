@@ -56,6 +56,7 @@ def test_incidents_are_open_or_over_and_a_merged_one_is_told_where_it_went_only(
         ("nothing is spent", verdict(0.0), SPENT, "0.0×", "75 %", "not being spent"),
         ("at burn 3 a quarter of the period is left", verdict(0.03), SPENT, "3.0×", "75 %", "8 days"),
         ("all is spent", verdict(0.2), Spent(1.2, 1.0), "20×", "−20 %", "spent"),
+        ("far too much is spent", verdict(0.2), Spent(5.4737, 0.001), "20×", "−447 % (under 1 % of the period known)", "spent"),
         ("little of the period is known", verdict(0.0), Spent(0.004, 0.5), "0.0×", "99.6 % (50 % of the period known)", "not being spent"),
     ],
 )  # fmt: skip

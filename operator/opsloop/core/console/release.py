@@ -26,7 +26,28 @@ _ORIGINS = {
     "Drifted": "put there by hand",
     "Remembered": "remembered",
 }
-_GOOD = ("Healthy", "Ready", "Available", "TelemetryKnown", "RolledOut", "Promoted", "SpecResolved", "StoredAsDecided")
+_WELL = frozenset(  # conditions that are well while they are True; of all others False is
+    [
+        "Healthy",
+        "Ready",
+        "Available",
+        "TelemetryKnown",
+        "RolledOut",
+        "Promoted",
+        "SpecResolved",
+        "StoredAsDecided",
+        "RevisionsTold",
+        "TiersReachable",
+        "BudgetMet",
+        "CanaryFits",
+        "CanaryPodsReady",
+        "RouteReady",
+        "Told",
+        "Guarded",
+        "Shipped",
+        "Progressing",
+    ]
+)
 _TONES: dict[str, words.Tone] = {"passed": "good", "failed": "bad"}
 
 
@@ -232,8 +253,8 @@ def _eval(result: CaseResult) -> EvalRow:
 
 
 def _condition(condition: Condition) -> ConditionRow:
-    fine = "True" if condition.type in _GOOD else "False"
-    tone: words.Tone = "plain" if condition.status == fine else "watch"
+    asks = condition.status == ("False" if condition.type in _WELL else "True")
+    tone: words.Tone = "watch" if asks else "plain"
     return ConditionRow(
         type=condition.type,
         status=Mark(condition.status, tone),

@@ -9,6 +9,7 @@ from opsloop.core.slo.standing import Standing
 
 Tone = Literal["good", "watch", "bad", "plain"]
 UNKNOWN = "unknown"
+NEARLY_ALL = 0.95  # of a period: what is known of it is not told
 _PHASES: dict[str, Tone] = {
     "Healthy": "good", "Resolved": "good", "Mitigated": "watch", "Dark": "watch", "Stepping": "watch", "Promoting": "watch",
     "Held": "watch", "NotShipped": "watch", "Pending": "plain", "Unknown": "watch", "Breaching": "bad", "RollingBack": "bad",
@@ -51,8 +52,8 @@ def severity(word: str) -> Mark:
 
 
 def percent(share: float) -> str:
-    """A share of one in percent, with a decimal where it says something."""
-    return markdown.percent(share).replace("-", "−")
+    """A share of one in percent, with a decimal where it says something; a debt without one."""
+    return f"−{-share * 100:.0f} %" if share <= -0.005 else markdown.percent(max(share, 0.0))
 
 
 def burn(rate: float | None) -> str:
@@ -64,8 +65,10 @@ def left(one: Standing) -> str:
     """What is left of the error budget; with the share of the period that is known, where that is not nearly all."""
     if one.spent is None:
         return UNKNOWN
-    covered = f" ({percent(one.spent.coverage)} of the period known)" if one.spent.coverage < 0.95 else ""
-    return percent(one.spent.left) + covered
+    if one.spent.coverage >= NEARLY_ALL:
+        return percent(one.spent.left)
+    covered = "under 1 %" if one.spent.coverage < 0.01 else percent(one.spent.coverage)
+    return f"{percent(one.spent.left)} ({covered} of the period known)"
 
 
 def lasts(one: Standing) -> str:
