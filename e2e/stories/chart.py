@@ -23,6 +23,7 @@ NAME = "catalog"
 OWNER = "owner"  # may do anything in the two namespaces, and nothing elsewhere
 SECOND = "chart-20-second"  # namespace of the install that is refused
 OF_KUBERNETES = {"configmap/kube-root-ca.crt", "serviceaccount/default"}  # in each namespace
+LEASE = "lease.coordination.k8s.io/opsloop"  # of the process, not of the chart: the next install takes it over; docs/install.md
 INSTANCE = "app.kubernetes.io/name=opsloop"
 
 
@@ -163,7 +164,7 @@ def _left(shift: Shift) -> list[str]:
     """What an install leaves: all of its namespace, and what carries the chart's label in that of the Release."""
     kinds = shift.api.kubectl("api-resources", "--verbs=list", "--namespaced", "-o", "name").split()
     asked = ",".join(kind for kind in kinds if not kind.startswith("events"))
-    own = set(shift.api.kubectl("get", asked, "-n", shift.ops, "-o", "name").split()) - OF_KUBERNETES
+    own = set(shift.api.kubectl("get", asked, "-n", shift.ops, "-o", "name").split()) - {*OF_KUBERNETES, LEASE}
     labelled = shift.api.kubectl("get", asked, "-n", shift.namespace, "-l", INSTANCE, "-o", "name").split()
     return sorted([one for one in own if not one.endswith(f"/{OWNER}")] + labelled)
 
