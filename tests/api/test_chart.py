@@ -121,7 +121,7 @@ def test_in_chosen_namespaces_nothing_namespaced_is_granted_cluster_wide() -> No
         for rule in role["rules"]
     ]
     assert {name for rule in wide for name in rule["resources"]} == {
-        "tokenreviews", "namespaces", "customresourcedefinitions",
+        "tokenreviews", "namespaces", "customresourcedefinitions", "gatewayclasses",
     }  # fmt: skip
     assert {role["metadata"]["namespace"] for role in of_kind(documents, "Role")} == {"shop", "billing", "ops"}
     bindings = of_kind(documents, "ValidatingAdmissionPolicyBinding")

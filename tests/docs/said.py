@@ -77,6 +77,8 @@ FREE = {
     "sed",
     "grep",
     "hey",
+    "cosign",  # docs/releasing.md says that it was not tried here
+    "gh",
 }
 
 

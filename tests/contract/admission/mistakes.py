@@ -217,7 +217,7 @@ STRATEGIES = [
     Mistake("testers without a route", release(**{STEPS: [{"match": {"headers": [{"name": "x", "value": "y"}]}}, {"weight": 100}]}), "spec.strategy", "steps with match or mirror need an HTTPRoute"),
     Mistake("copies after a weight", release(**{STEPS: [{"weight": 5}, {"mirror": {"percent": 10}}, {"weight": 100}]}), "strategy.canary.steps", "steps with match or mirror come first"),
     Mistake("an approval of testers", release(**{STEPS: [{"match": {"headers": [{"name": "x", "value": "y"}]}, "approve": True}, {"weight": 100}]}), "strategy.canary.steps", "approve belongs to a step with a weight"),
-    Mistake("a header twice", release(**{STEPS: [{"match": {"headers": [{"name": "x", "value": "y"}, {"name": "X", "value": "z"}]}}, {"weight": 100}]}), "strategy.canary.steps", "match.headers has each header once"),
+    Mistake("testers told by one header twice", release(**{STEPS: [{"match": {"headers": [{"name": "x", "value": "y"}, {"name": "X", "value": "z"}]}}, {"weight": 100}]}), "strategy.canary.steps", "match.headers has each header once"),
     Mistake("a header of testers with a colon", release(**{STEPS: [{"match": {"headers": [{"name": "x: y", "value": "y"}]}}, {"weight": 100}]}), "strategy.canary.steps[0].match.headers[0].name", "write the name of a header, for example x-canary"),
     Mistake("a weight as a percentage", release(**{STEPS: [{"weight": "20%"}, {"weight": 100}]}), "spec.strategy.canary.steps[0].weight", "must be of type integer"),
     Mistake("a weight above 100", release(**{STEPS: [{"weight": 120}]}), "spec.strategy.canary.steps[0].weight", "should be less than or equal to 100"),
