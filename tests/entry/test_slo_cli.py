@@ -28,7 +28,7 @@ def test_a_file_of_rules(capsys: pytest.CaptureFixture[str]) -> None:
         "opsloop-shop-answers-sli-1h-5m-14.4",
         "opsloop-shop-answers-sli-6h-30m-6",
     ]
-    assert 'pod=~"(answers|answers-canary)-' in groups[0]["rules"][1]["expr"]
+    assert 'pod=~"answers(-canary|-warm)?-' in groups[0]["rules"][1]["expr"]
     assert [rule["labels"]["opsloop_severity"] for group in groups for rule in group["rules"] if "alert" in rule] == [
         "sev1",
         "sev2",

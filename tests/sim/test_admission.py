@@ -123,13 +123,13 @@ async def test_a_process_that_dies_at_a_write_that_is_rewritten_ends_the_same(af
         cluster.admission = rewriting(pin)
         write = cluster.json_patch
 
-        async def die(*arguments: Any, dry_run: bool = False) -> Any:
+        async def die(*arguments: Any, dry_run: bool = False, strict: bool = False) -> Any:
             if not dry_run:
                 cluster.json_patch = write
                 if after:
                     await write(*arguments)
                 raise FakeDeath
-            return await write(*arguments, dry_run=True)
+            return await write(*arguments, dry_run=True, strict=strict)
 
         cluster.json_patch = die
         shift.shop.set_image("v2")

@@ -98,9 +98,7 @@ def test_half_of_live_is_kept_by_default() -> None:
             {"workload": replace(workload("shop:v1"), strategy="Recreate")}, "RunsAlone", id="pods are recreated"
         ),
         pytest.param({"claims": {"disk": ("ReadWriteOnce",)}}, "SingleVolume", id="a volume is for one pod"),
-        pytest.param(
-            {"beside": Beside()}, "NoService", id="no Service has the pods: a worker would work at once"
-        ),
+        pytest.param({"beside": Beside()}, "NoService", id="no Service has the pods: a worker would work at once"),
         pytest.param({"stop": Stop("opsloop", "now", "alice", at(0), True)}, "Stopped", id="opsloop is stopped"),
         pytest.param({"templates": {**TEMPLATES, V4: UNSAFE}}, "RollbackUnsafe", id="nothing goes back across it"),
     ],

@@ -70,7 +70,7 @@ def test_gauges_have_no_resets() -> None:
 def test_a_structured_sli_is_asked_by_its_own_label() -> None:
     sli = Sli(requests=Requests(counter="requests_total", bad='code=~"5.."', pod_label="host"))
     text = vanished.query(sli, Scope("shop", "web", Labels("host")), 5 * MINUTE, None, SCRAPE)
-    assert 'requests_total{code=~"5..",host=~"(web|web-canary)-[a-z0-9]{1,10}-[a-z0-9]{5}"}[1h5m]' in text
+    assert 'requests_total{code=~"5..",host=~"web(-canary|-warm)?-[a-z0-9]{1,10}-[a-z0-9]{5}"}[1h5m]' in text
     assert "by (host, pod," in text
     own = {"host": A["pod"]}
     assert vanished.lost(answer(lost=[own], now=[own], ever=[own]), Scope("shop", "web", Labels("host"))) is True

@@ -11,17 +11,18 @@ from opsloop.shell.ports import DEPLOYMENTS, Object
 from opsloop.shell.reconcile import admission
 from opsloop.shell.reconcile.observe import release_facts
 from opsloop.shell.reconcile.reconciler import reconcile
-from tests.builders.objects import digest
+from tests.builders.objects import digest, template
 from tests.fakes.runtime import Bench, bench
 from tests.sim.shop import NS
 
 KEY = ("Release", NS, "answers")
 V4 = digest("shop:v4")
+LABELS = template("shop:v1")["metadata"]["labels"]
 
 
 async def shipping() -> Bench:
     """v1 is adopted, and the spec asks for v4."""
-    world = bench()
+    world = bench({"kind": "Service", "metadata": {"name": "answers", "namespace": NS}, "spec": {"selector": LABELS}})
     for _ in range(2):
         await reconcile(world.runtime, KEY)
         world.see()

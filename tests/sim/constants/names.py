@@ -175,6 +175,7 @@ NOT_JUDGED: Mapping[str, tuple[str, str]] = {
         "LIMIT",
     ),
     "release.outcome": ("an index", "DARK"),
+    "release.patched": (_SIZE, "LONGEST_PATCH"),
     "release.pods": (_AGAIN, "TICK"),
     "release.restart": (_AGAIN, "WRITTEN_WITHIN"),
     "release.revisions": (_SIZE, "LONGEST_VERSION MOST_REPLICA_SETS"),
