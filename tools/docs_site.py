@@ -33,6 +33,8 @@ def place(source: Path) -> PurePosixPath:
     """Path in the site of a file of the repository, both relative to their roots."""
     if source == FIRST:
         return PurePosixPath("index.md")
+    if source.name == "README.md":  # the page of its folder; the generator finds no other name of it in a navigation
+        source = source.with_name("index.md")
     if source.parts[0] == "docs":
         return PurePosixPath(*source.parts[1:])
     return OUTSIDE / PurePosixPath(*(part.removeprefix(".") for part in source.parts))

@@ -122,7 +122,7 @@ def drawn(figure: Figure) -> str:
             raise ValueError(f"{figure.title}: the lane {name} does not fill {count} columns")
         top = HEAD + row * LANE
         parts.append(f'  <line class="rule" x1="8" y1="{top}" x2="{width - 8}" y2="{top}"/>')
-        parts += _lines("lane", name, 10, top, 17)
+        parts += _lines("lane", name, 10, top, 15)
         column = 0
         for cell in cells:
             parts += _box(cell, column, top) if cell else []

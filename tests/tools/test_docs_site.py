@@ -53,8 +53,8 @@ def test_no_page_of_the_site_has_a_diagram_that_a_script_would_draw() -> None:
     [
         pytest.param("README.md", "[a](docs/gate.md#rows)", "[a](gate.md#rows)", id="a link of the README into docs"),
         pytest.param("docs/gate.md", "[a](../README.md)", "[a](index.md)", id="a link to the README"),
-        pytest.param("docs/drill.md", "[a](decisions/README.md)", "[a](decisions/README.md)", id="a link within docs"),
-        pytest.param("docs/gate.md", "[a](../charts/opsloop/README.md)", "[a](repository/charts/opsloop/README.md)", id="a link out of docs"),
+        pytest.param("docs/drill.md", "[a](decisions/README.md)", "[a](decisions/index.md)", id="a link within docs"),
+        pytest.param("docs/gate.md", "[a](../charts/opsloop/README.md)", "[a](repository/charts/opsloop/index.md)", id="a link out of docs"),
         pytest.param("docs/gate.md", "[a](../.github/SECURITY.md)", "[a](repository/github/SECURITY.md)", id="a link into a hidden folder"),
         pytest.param("docs/gate.md", "[a](https://x.example) [b](#rows)", "[a](https://x.example) [b](#rows)", id="the web, and an anchor"),
         pytest.param("docs/gate.md", "`[a](../README.md)`", "`[a](../README.md)`", id="code"),
