@@ -63,7 +63,7 @@ cluster: ## a working kind cluster, from public images or built offline
 cluster-delete: ## delete it, and stop the container engine that we started
 	@$(PYTHON) -m e2e.cluster down
 
-images: cluster ## build the operator's and the demo's images and load them on the node
+images: $(STAMP) cluster ## build the operator's and the demo's images and load them on the node
 	@$(PYTHON) -m e2e.cluster images
 
 install: images ## the operator by its Helm chart, for all namespaces (PROMETHEUS=http://service.namespace:9090)

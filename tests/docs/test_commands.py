@@ -1,6 +1,6 @@
 """Every command of every page: `opsloop` by its own parser, kubectl by verbs, flags, kinds, fields, conditions and annotations that there are.
 
-What is run on kind besides: docs/tutorial.md (e2e/stories/tutorial.py), docs/operator-down.md (e2e/stories/down.py), `make drill` and
+What is run on kind besides: docs/tutorial.md (e2e/stories/podinfo.py), docs/operator-down.md (e2e/stories/down.py), `make drill` and
 `make test` themselves.
 """
 

@@ -12,6 +12,7 @@ from tests.docs.fenced import ROOT
 PAGE = (ROOT / "docs" / "security.md").read_text()
 ROW = re.compile(r"^\| (`[^|]*`)(?: \(own namespace\))?: ([a-z, ]+?)(?: \(own namespace\))? \|", re.MULTILINE)
 HELPERS = (ROOT / "charts" / "opsloop" / "templates" / "_helpers.tpl").read_text()
+RBAC = (ROOT / "charts" / "opsloop" / "templates" / "rbac.yaml").read_text()
 MANIFESTS = [d for d in yaml.safe_load_all((ROOT / "manifests" / "opsloop.yaml").read_text()) if d]
 SHORT = {"", "apps", "opsloop.dev"}  # groups that the page does not write out
 Rule = tuple[frozenset[str], frozenset[str]]  # resources with their group, verbs
@@ -34,7 +35,12 @@ def elsewhere() -> set[Rule]:
     names = ("opsloop-opsloop-system-reviews", "opsloop-lease")
     roles = [d for d in MANIFESTS if d["kind"] in ("Role", "ClusterRole") and d["metadata"]["name"] in names]
     assert len(roles) == 2
-    return {rule(one) for one in chain.from_iterable(role["rules"] for role in roles)}
+    console = re.findall(
+        r"\{\{- if \.Values\.console\.enabled \}\}\n(.*?)\{\{- end \}\}", RBAC, re.DOTALL
+    )  # off in manifests/
+    assert len(console) == 2
+    switched_on = chain.from_iterable(yaml.safe_load(block) for block in console)
+    return {rule(one) for one in chain(switched_on, *(role["rules"] for role in roles))}
 
 
 def on_the_page() -> list[Rule]:

@@ -29,6 +29,7 @@ _REFUSED = (401, 403)
 MOST_RULES = (
     8 * 1024 * 1024
 )  # bytes of all rules; decoding more holds up the event loop, and takes several times as much memory
+MOST_ANSWER = 16 * 1024 * 1024  # bytes of any answer; a person's query may have every series of Prometheus come back
 _SHOWN = 300  # characters of a foreign message that are passed on
 
 
@@ -66,7 +67,7 @@ class Prometheus:
                 server_hostname=server_name,
                 allow_redirects=False,
             ) as answer:
-                body = await answer.read()
+                body = await _read_up_to(answer.content, MOST_ANSWER)
                 return answer.status, body if answer.status == 200 else presented.hide(body)
 
         return cls(fetch, name)
@@ -114,6 +115,16 @@ class Prometheus:
         body = _decode(raw)
         _refuse(self._name, status, body, raw)
         return body
+
+
+async def _read_up_to(content: aiohttp.StreamReader, most: int) -> bytes:
+    """The whole body. Raises Unavailable, without reading on, where it is longer."""
+    body = bytearray()
+    async for chunk in content.iter_chunked(64 * 1024):
+        body += chunk
+        if len(body) > most:
+            raise Unavailable(f"the answer has more than {most} bytes; no more are read: ask for fewer series")
+    return bytes(body)
 
 
 class NoPrometheus:

@@ -162,7 +162,7 @@ class CanaryFacts:
 class Refusal:
     """The API server refused a write of opsloop's: what it said, and when the same write is worth another try."""
 
-    write: Literal["canary", "warm", "template", "scale", "route", "service"]
+    write: Literal["canary", "warm", "template", "scale", "route", "service", "warm-service"]
     digest: str
     message: str
     again_at: datetime

@@ -90,7 +90,7 @@ def test_a_canary_in_traffic_is_told_with_its_step_and_weights() -> None:
         status_with(target("Stepping"), phase="Stepping", weight={"wanted": 20, "actual": 18, "requests": 15})
     )
     told = {fact.name: fact.text for fact in view.canary}
-    assert told["Step"] == "1 of 3" and told["Weight"] == "20 % (actual 18 %, 15 % of the requests)"
+    assert told["Step"] == "1 of 3: weight 20" and told["Weight"] == "20 % (actual 18 %, 15 % of the requests)"
     assert [row.name for row in view.incidents] == ["answers-1"], "those of another Release are not its own"
 
 
@@ -140,3 +140,23 @@ def test_services_beyond_the_most_are_summed_up() -> None:
     view = incident_view(incident(status={"alerts": {"count": 9, "byService": counts}}), None, None)
     assert len(view.alerts) == MOST_SERVICES + 1
     assert (view.alerts[-1].service, view.alerts[-1].count) == ("2 other services", 50 + 49)
+
+
+@pytest.mark.parametrize(
+    ("strategy", "steps"),
+    [
+        pytest.param({"type": "direct"}, "none, shipped directly", id="a direct strategy has no steps"),
+        pytest.param(
+            {
+                "traffic": "httpRoute",
+                "httpRoute": {"name": "shop"},
+                "canary": {"steps": [{"match": {"headers": [{"name": "x", "value": "y"}]}}, {"weight": 100}]},
+            },
+            "testers (x: y), 100 %",
+            id="testers first: no step says 0 %",
+        ),
+    ],
+)
+def test_steps_are_told_as_the_command_line_does(strategy: dict[str, Any], steps: str) -> None:
+    told = {fact.name: fact.text for fact in viewed(status_with(None), strategy=strategy).facts}
+    assert told["Steps"] == steps

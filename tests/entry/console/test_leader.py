@@ -3,6 +3,7 @@
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
+import pytest
 from aiohttp import ClientSession
 
 from opsloop.entry.console.leader import Leader
@@ -16,12 +17,13 @@ class Pods:
 
     def __init__(self, address: str) -> None:
         self.address, self.asked = address, list[str]()
+        self.uid, self.phase = "uid", "Running"
 
     async def get(self, resource: Resource, namespace: str, name: str) -> Object:
         self.asked.append(f"{namespace}/{name}")
         if not self.address:
             raise NotFound(name)
-        return {"status": {"podIP": self.address}}
+        return {"metadata": {"uid": self.uid}, "status": {"podIP": self.address, "phase": self.phase}}
 
 
 @asynccontextmanager
@@ -47,6 +49,21 @@ async def test_the_page_is_that_of_the_one_that_leads_by_the_viewers_own_token()
         async with session.get(f"{base}/namespaces/bank", headers={"Authorization": "Bearer bob-token"}) as answer:
             assert answer.status == 403
     assert leading.api.reviewed == ["ann-token", "bob-token"] and pods.asked == ["ops/opsloop-1"]
+
+
+@pytest.mark.parametrize(
+    ("uid", "phase"),
+    [
+        pytest.param("another", "Running", id="another pod has its name"),
+        pytest.param("uid", "Failed", id="it has ended, and its address may be somebody else's"),
+    ],
+)
+async def test_a_viewers_token_goes_to_no_other_pod(uid: str, phase: str) -> None:
+    async with two() as (base, leading, pods), ClientSession() as session:
+        pods.uid, pods.phase = uid, phase
+        async with session.get(base, headers={"Authorization": "Bearer ann-token"}) as answer:
+            assert answer.status == 200 and "does not lead" in await answer.text()
+        assert leading.api.reviewed == []
 
 
 async def test_where_its_pod_is_gone_this_replica_shows_what_it_has() -> None:

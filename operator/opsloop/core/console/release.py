@@ -23,6 +23,7 @@ MOST_INCIDENTS = 10
 _ORIGINS = {
     "Adopted": "adopted",
     "Canaried": "by a canary",
+    "Direct": "directly, without a canary",
     "Drifted": "put there by hand",
     "Remembered": "remembered",
 }
@@ -45,6 +46,7 @@ _WELL = frozenset(  # conditions that are well while they are True; of all other
         "Told",
         "Guarded",
         "Shipped",
+        "LastGoodWarm",
         "Progressing",
     ]
 )
@@ -161,8 +163,11 @@ def _active(target: Target | None) -> bool:
 def _facts(release: Release) -> Iterable[Fact]:
     spec, status = release.spec, release.status
     steps = ", ".join(
-        f"{step.weight} %" + (" (approval)" if step.approve else "") for step in spec.strategy.canary.steps
+        (f"{step.weight} %" if step.weight else step.words) + (" (approval)" if step.approve else "")
+        for step in spec.strategy.steps
     )
+    if spec.strategy.type == "direct":
+        steps = "none, shipped directly"
     live = revisions.find(status.revisions, status.live)
     yield Fact("Live", f"{line(live.version)}, revision {live.number}" if live else "nothing yet")
     yield Fact("Wanted", line(version_asked(release)) + (" (paused)" if spec.paused else ""))
@@ -174,25 +179,33 @@ def _facts(release: Release) -> Iterable[Fact]:
     if record is not None:
         known = {r.digest: r.version for r in status.revisions}
         ways = " to ".join(line(known.get(d, d[:10])) for d in (record.from_digest, record.to_digest))
-        why = f" for {record.incident}" if record.incident else " by a person"
+        cause = f" because {record.case} failed" if record.case else " by a person"
+        why = f" for {record.incident}" if record.incident else cause
         yield Fact(
             "Last rollback", f"{ways}{why}: {record.state}{f', {line(record.message)}' if record.message else ''}"
         )
+    warm = status.warm
+    if warm is not None and (warm.state != "Over" or warm.beside == status.live):
+        yield Fact("Kept warm", line(f"{warm.version} {warm.state}: {warm.message or warm.reason}"))
     for command in status.commands:
         yield Fact(f"Command {command.name}", line(f"{command.reason} {command.message}".strip()))
 
 
 def _canary(release: Release, target: Target) -> Iterable[Fact]:
-    steps = release.spec.strategy.canary.steps
+    steps = release.spec.strategy.steps
     yield Fact("Version", line(target.version))
     yield Fact("State", target.state + (f", {target.reason}" if target.reason else ""))
     if target.message:
         yield Fact("Why", line(target.message))
     if target.state == "Stepping":
-        yield Fact("Step", f"{min(step_of(target) + 1, len(steps))} of {len(steps)}")
+        yield Fact("Step", line(f"{min(step_of(target) + 1, len(steps))} of {len(steps)}: {target.step_words}"))
     if target.is_active:
         yield Fact("Weight", weight(release))
         yield Fact("Pods in traffic", str(target.pods))
+    for check in target.checks:
+        where = f"at {check.weight} %" if check.weight else "in the dark"
+        said = f"{check.result} {where}{', only watched' if check.dry_run else ''}"
+        yield Fact(f"Check {line(check.name)}", line(f"{said}: {check.message}" if check.message else said))
     held = conditions.get(release.status.conditions, "Held")
     if target.is_active and held is not None and held.status == "True":
         yield Fact("Held", line(f"{held.reason}: {held.message}"))

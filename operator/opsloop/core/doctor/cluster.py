@@ -37,6 +37,7 @@ RIGHTS: Sequence[tuple[str, str, str, str]] = (
     ("apps", "replicasets", "list", "pods of revisions"),
     ("", "pods", "list", "pods of the canary"),
     ("", "pods/status", "patch", "gates of canary pods"),
+    ("", "pods", "get", "labels of warm pods"),
     ("", "pods", "patch", "labels of warm pods"),
     ("", "services", "list", "is a dark canary dark"),
     ("policy", "poddisruptionbudgets", "list", "budgets"),

@@ -177,7 +177,8 @@ def _restart(facts: IncidentFacts, root: ReleaseView, attempt: int, now: datetim
     if facts.deployed is None:
         return _refused(NO_WORKLOAD, f"Deployment {name} is not there")
     target, rollback = release.status.target, release.status.rollback
-    if (target is not None and target.state == "Promoting") or (rollback is not None and rollback.is_active):
+    promoting = target is not None and target.state == "Promoting" and target.digest != release.status.live
+    if promoting or (rollback is not None and rollback.is_active):
         return _refused(ROLLOUT_IN_PROGRESS, f"Deployment {name} replaces its pods already")
     if (other := release.status.act) is not None and other.is_active:
         return _refused(ROLLOUT_IN_PROGRESS, f"the {other.type} of {other.incident} on Deployment {name} is under way")

@@ -38,7 +38,7 @@ _FIELD = re.compile(
     r'"((?:[^"\\]|\\.)*+)(?:(")(\s*:\s*)("(?:[^"\\]|\\.)*+(?:"|\\?\Z)|[^\s,"{}\[\]]+))?+(?:"|\\?\Z)?', re.DOTALL
 )
 _SECRET_VALUES = re.compile(
-    r"(?<![A-Za-z0-9])eyJ[\w-]{8,}+\.[\w-]++\.?[\w-]*+"  # a JSON Web Token
+    r"(?<![A-Za-z0-9])eyJ[\w-]{8,1024}+\.[\w-]++\.?[\w-]*+"  # a JSON Web Token; bounded, for each eyJ begins a search
     r"|(?i:bearer|basic)(?: |%20|\+)[\w.~+/=-]{8,}"
     r"|(?<![A-Za-z0-9_-])(?=[A-Za-z_-]*[0-9][A-Za-z_-]*[0-9])(?=[0-9A-Z_-]*[a-z])(?=[0-9a-z_-]*[A-Z])[A-Za-z0-9_-]{20,}"  # random
     r"|(?<![A-Za-z0-9-])(?=[a-f]*[0-9])(?=[0-9]*[a-f])[0-9a-f]{32,}(?![A-Za-z0-9-])"  # a key in hexadecimal digits

@@ -29,6 +29,7 @@ from opsloop.core.release import (
 )
 from opsloop.core.release.admission import ADMISSION_CHANGED, without_effect
 from opsloop.core.release.analysis import (
+    EVAL_FAILED,
     UNDECIDABLE,
     WAITING_FOR_EVALS,
     analysis_failed,
@@ -481,7 +482,8 @@ def _end(builder: ReleaseBuilder, target: Target, outcome: End) -> None:
         case Reject(reason, message, block):
             target = _with_evals(target, outcome.evals)
             if block:
-                incident = _incident_of_failed_case(builder.facts.cases, target.evals)
+                known = builder.facts.cases if reason == EVAL_FAILED else ()
+                incident = _incident_of_failed_case(known, target.evals)
                 blocked = Blocked(reason=reason, message=message[:1000], incident=incident, at=builder.now)
                 builder.set(revisions=revisions.block(builder.status.revisions, target.digest, blocked))
             builder.set(target=ended(target, "Rejected", reason, message, builder.now))

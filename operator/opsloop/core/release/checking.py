@@ -10,6 +10,7 @@ from opsloop.core.actions import Action, CallWebhook, EndJob, StartJob
 from opsloop.core.decision import EventType
 from opsloop.core.errands import job as jobs
 from opsloop.core.release import ReleaseBuilder, checks
+from opsloop.core.release.check_rights import refusal
 from opsloop.core.release.outcome import Hold, Outcome, Progress, Rollout, WaitForPods
 from opsloop.names import RELEASE, canary_name
 
@@ -46,14 +47,19 @@ def may_begin(rollout: Rollout, outcome: Outcome) -> bool:
 
 def running(release: Release, target: Target | None) -> dict[str, str]:
     """Errands of the checks that run, by name; with the name of their Job, or empty for a call."""
-    found = {check.name: check for check in release.spec.strategy.canary.checks}
     if target is None or not target.is_active:
         return {}
     return {
-        checks.errand_of(result): _job_name(release, result) if found[result.name].job is not None else ""
+        checks.errand_of(result): _job_name(release, result) if _may_have_a_job(release, target, result) else ""
         for result in target.checks
-        if result.is_running and result.name in found
+        if result.is_running
     }
+
+
+def _may_have_a_job(release: Release, target: Target, result: CheckResult) -> bool:
+    """Of a check that was changed or taken out of the spec nothing tells any more whether it had one."""
+    check = next((one for one in release.spec.strategy.canary.checks if one.name == result.name), None)
+    return check is None or check.job is not None or result.id != checks.mark(release, target, check, result.weight)
 
 
 def end_all(builder: ReleaseBuilder) -> None:
@@ -76,8 +82,8 @@ def _acts(rollout: Rollout, target: Target, result: CheckResult) -> Iterator[Act
         if check.job is not None and errand is not None and errand.state == "Going":
             yield EndJob(facts.release.metadata.name, _job_name(facts.release, result))
         return
-    if now < result.since:
-        return
+    if now < result.since or refusal(facts, check) is not None:
+        return  # a right that was taken away meanwhile; its time ends the check
     if check.job is not None and errand is None and facts.canary is not None:  # which owns it
         yield _start(rollout, target, check, result)
     elif check.webhook is not None and (errand is None or _asks_again(rollout, errand.at)):

@@ -47,7 +47,8 @@ def weight_of(rollout: Rollout) -> int:
 def mark(release: Release, target: Target, check: RolloutCheck, weight: int) -> str:
     """Tells this try of the target, and what the check asks, from every other one: ten hexadecimal digits."""
     asked = check.model_dump(mode="json", exclude={"at", "dry_run", "inconclusive"})
-    told = [release.metadata.uid, target.digest, format_time(target.started_at), weight, asked]
+    account = release.spec.service_account_name  # another one has to be asked about anew
+    told = [release.metadata.uid, target.digest, format_time(target.started_at), weight, account, asked]
     return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()[:10]
 
 

@@ -31,7 +31,13 @@ def strategy_changed(rollout: Rollout) -> Outcome | None:
 def asks_before(facts: ReleaseFacts, workload: WorkloadFacts) -> bool:
     """True where one dark pod is asked before the template is written: it stands beside live, and may run without traffic."""
     evals = facts.release.spec.evals
-    return evals is not None and evals.quarantine != "never" and alone.refusal(facts, workload, canary=False) is None
+    known = facts.beside is not None  # else a queue worker's pod could work at once
+    return (
+        evals is not None
+        and known
+        and evals.quarantine != "never"
+        and alone.refusal(facts, workload, canary=False) is None
+    )
 
 
 def needs_pods(rollout: Rollout) -> bool:
@@ -47,11 +53,20 @@ def answers_missing(rollout: Rollout) -> Outcome | None:
     cases = [case for case in gating.select(facts.cases, facts.release) if case.spec.load is None]
     if not cases:
         return Hold(EVALS_INCONCLUSIVE, "no eval case gates this Release: zero cases run is never a pass")
-    told = _told(cases, target)
-    results = tuple(_result(one.case, one.live) for one in told)
+    every = _told(cases, target)
+    results = tuple(_result(one.case, one.live) for one in every)
+    cases = [
+        case for case in cases if not case.is_flaky
+    ]  # what is set aside gates nothing, and is waited for by nobody
+    if not cases:
+        return Hold(EVALS_INCONCLUSIVE, "all eval cases of this Release are flaky: none says anything", evals=results)
+    told = [one for one in every if not one.case.is_flaky]
     if failed := [one for one in told if one.live.result == "Failed" and one.case.spec.must_pass]:
         said = "; ".join(f"{one.case.metadata.name}: {one.live.message}" for one in failed)
-        return Reject(EVAL_FAILED, f"on live pods, after it was shipped directly: {said}", evals=results)
+        text = f"on live pods, after it was shipped directly: {said}"
+        if facts.stop is not None:  # the way back is decided with it, and a Stop would refuse that for good
+            return Hold(facts.stop.named_reason, f"{text}; {facts.stop.sentence}", evals=results)
+        return Reject(EVAL_FAILED, text, evals=results)
     if len(told) < len(cases):
         text = f"{len(told)} of {len(cases)} eval cases are answered by live pods of {target.version}"
         return Hold(WAITING_FOR_EVALS, text, evals=results)

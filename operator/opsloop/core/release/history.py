@@ -48,11 +48,18 @@ def _rollout(builder: ReleaseBuilder, before: ReleaseStatus, after: ReleaseStatu
         version=target.version,
         digest=target.digest,
         began_at=target.started_at,
-        served_since=target.traffic_since,
+        served_since=target.traffic_since or _live_since(after, target),
         committed_at=_committed(builder, target.digest, target) if target.state == "Promoted" else None,
         reason="" if target.state == "Promoted" else target.reason,
         cases=_failed_cases(target),
     )
+
+
+def _live_since(status: ReleaseStatus, target: Target) -> datetime | None:
+    """Since when a version that was shipped without a canary served everybody; None where it never did."""
+    shipped = revisions.find(status.revisions, target.digest) if target.direct else None
+    since = shipped.live_since if shipped is not None else None
+    return since if since is not None and since >= target.started_at else None
 
 
 def _failed_cases(target: Target) -> list[str]:

@@ -14,7 +14,7 @@ from opsloop.core.release import ReleaseBuilder, compared
 from opsloop.core.release.asked import asked
 from opsloop.core.release.compared import Finding
 from opsloop.core.release.spared import NOT_THE_CANARY
-from opsloop.core.release.target import BASE_CHANGED, NEW_TARGET, ROLLED_BACK, UNDONE, asked_retry
+from opsloop.core.release.target import BASE_CHANGED, NEW_TARGET, ROLLED_BACK, TRAFFIC_CHANGED, UNDONE, asked_retry
 from opsloop.core.slo import burn_rate
 
 # Named reasons
@@ -28,6 +28,7 @@ STARTS_AGAIN = (
     ROLLED_BACK,
     NOT_THE_CANARY,
     NEW_TARGET,
+    TRAFFIC_CHANGED,
 )  # a target that was cancelled for these is tried again by itself
 
 

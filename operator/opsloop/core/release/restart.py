@@ -54,7 +54,7 @@ def _take(builder: ReleaseBuilder, workload: WorkloadFacts, value: str) -> None:
         refuse(builder, "restart", value, NOTHING_TO_RESTART, f"{order(value)}: {now}")
     elif status.rollback is not None and status.rollback.is_active:
         refuse(builder, "restart", value, ROLLBACK_UNDER_WAY, "live is being rolled back, which starts new pods anyway")
-    elif status.target is not None and status.target.state == "Promoting":
+    elif status.target is not None and status.target.state == "Promoting" and status.target.digest != status.live:
         text = f"{status.target.version} is being promoted, which starts new pods anyway"
         refuse(builder, "restart", value, NOTHING_TO_RESTART, text)
     elif workload.rollout.paused:

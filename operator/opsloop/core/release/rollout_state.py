@@ -27,7 +27,9 @@ class Obstacle:
 
 
 def refusal_of(
-    facts: ReleaseFacts, write: Literal["canary", "warm", "template", "scale", "route", "service"], digest: str
+    facts: ReleaseFacts,
+    write: Literal["canary", "warm", "template", "scale", "route", "service", "warm-service"],
+    digest: str,
 ) -> Refusal | None:
     """The standing refusal of this very write."""
     return next((r for r in facts.refusals if (r.write, r.digest) == (write, digest)), None)

@@ -17,7 +17,7 @@ HEADERS: Mapping[str, str] = {
     " form-action 'self'; base-uri 'none'; frame-ancestors 'none'",
     "X-Content-Type-Options": "nosniff",
     "X-Frame-Options": "DENY",
-    "Referrer-Policy": "no-referrer",
+    "Referrer-Policy": "same-origin",
     "Cross-Origin-Opener-Policy": "same-origin",
     "Cross-Origin-Resource-Policy": "same-origin",
     "Permissions-Policy": "camera=(), geolocation=(), microphone=()",
@@ -63,7 +63,7 @@ async def sign_out(request: web.Request) -> web.StreamResponse:
 
 def without_cookie(answer: web.Response) -> web.Response:
     """The answer, after which the browser has no token any more."""
-    answer.del_cookie(COOKIE, path="/", httponly=True, samesite="Strict")
+    answer.del_cookie(COOKIE, path="/", httponly=True, samesite="Lax")
     return answer
 
 

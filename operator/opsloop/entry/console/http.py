@@ -117,7 +117,8 @@ class Console:
             sent = COOKIE in request.cookies or "Authorization" in request.headers
             if request.headers.get("Sec-Fetch-Mode") == "navigate":
                 query = {"to": request.path_qs, **({"why": "invalid"} if sent else {})}
-                return without_cookie(web.Response(status=303, headers={"Location": f"/login?{urlencode(query)}"}))
+                answer = web.Response(status=303, headers={"Location": f"/login?{urlencode(query)}"})
+                return without_cookie(answer) if COOKIE in request.cookies else answer
             return self._login(str(error) if sent else "", request.path_qs)
         headers = {}
         if status == 503:
@@ -151,5 +152,7 @@ class Console:
             return self._login(str(error), to) if isinstance(error, Refused) else self._refusal(request, error)
         answer = web.Response(status=303, headers={"Location": to})
         secure = request.secure or request.headers.get("X-Forwarded-Proto", "") == "https"
-        answer.set_cookie(COOKIE, token, path="/", httponly=True, samesite="Strict", secure=secure)
+        answer.set_cookie(
+            COOKIE, token, path="/", httponly=True, samesite="Lax", secure=secure
+        )  # a link in a chat leads to the page; nothing here changes by a GET
         return answer

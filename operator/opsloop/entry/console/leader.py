@@ -11,13 +11,22 @@ from multidict import CIMultiDict
 
 from opsloop.entry.console.http import HANDED_ON
 from opsloop.errors import OpsloopError
-from opsloop.shell.ports import PODS, Reader
+from opsloop.shell.ports import PODS, Object, Reader
 
 SECONDS = 5.0  # for an answer; after that this replica shows what it has
+KEPT = 5.0  # seconds: a pod may come back with another address, and somebody else then has this one
+MOST_BYTES = 8 * 1024 * 1024  # of an answer
 _ASKED = ("Authorization", "Cookie", "If-None-Match", "Accept")
 _ANSWERED = ("Content-Type", "ETag", "Retry-After", "WWW-Authenticate", "Set-Cookie")
 
 log = logging.getLogger("opsloop.console")
+
+
+def _address_of(pod: Object, uid: str) -> str:
+    """Of this very pod while it runs; else ""."""
+    meta, status = pod.get("metadata") or {}, pod.get("status") or {}
+    runs = meta.get("uid") == uid and status.get("phase") == "Running" and not meta.get("deletionTimestamp")
+    return str(status.get("podIP") or "") if runs else ""
 
 
 class Leader:
@@ -35,7 +44,7 @@ class Leader:
         """`holder`: POD_UID as the Lease has it, "" = nobody."""
         self._pods, self._session, self._namespace, self._port = pods, session, namespace, port
         self._leads, self._holder = leads, holder
-        self._known = ("", "")  # holder, its address
+        self._known = ("", "", 0.0)  # holder, its address, until when that is taken for granted
 
     async def __call__(self, request: web.Request) -> web.Response | None:
         """Its answer; None where this process leads, or that one does not answer."""
@@ -45,13 +54,16 @@ class Leader:
             address = await self._address(holder)
             return await self._ask(address, request) if address else None
         except (OpsloopError, aiohttp.ClientError, TimeoutError, OSError) as error:
+            self._known = ("", "", 0.0)
             log.info("the console of %s does not answer: %s", holder, str(error) or type(error).__name__)
             return None
 
     async def _address(self, holder: str) -> str:
-        if self._known[0] != holder or not self._known[1]:
-            pod = await self._pods.get(PODS, self._namespace, holder.rpartition("_")[0])
-            self._known = (holder, str((pod.get("status") or {}).get("podIP") or ""))
+        now = asyncio.get_running_loop().time()
+        if self._known[0] != holder or not self._known[1] or now >= self._known[2]:
+            name, _, uid = holder.rpartition("_")
+            pod = await self._pods.get(PODS, self._namespace, name)
+            self._known = (holder, _address_of(pod, uid), now + KEPT)
         return self._known[1]
 
     async def _ask(self, address: str, request: web.Request) -> web.Response:

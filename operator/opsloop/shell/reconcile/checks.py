@@ -1,5 +1,6 @@
 """Gathers what is known of a Release's checks: their errands, and while one is due the rights of its account."""
 
+import logging
 from datetime import timedelta
 
 from opsloop.api.release import Release
@@ -7,9 +8,11 @@ from opsloop.core.facts import CanaryFacts, CheckFacts
 from opsloop.core.release import checking
 from opsloop.core.release.check_rights import right_of
 from opsloop.core.runbook.rights import CREATE_JOBS, Right
-from opsloop.errors import Forbidden, NotFound
+from opsloop.errors import Forbidden, NotFound, Retryable
 from opsloop.shell.ports import ACCOUNTS
 from opsloop.shell.runtime import Runtime
+
+log = logging.getLogger("opsloop.checks")
 
 ASKED_AGAIN = timedelta(seconds=15)  # a right that is given or taken away tells nobody
 
@@ -26,7 +29,11 @@ async def facts(runtime: Runtime, release: Release, canary: CanaryFacts | None) 
     known, now = runtime.owned.rights.get(release.key), runtime.now()
     account, rights = release.spec.service_account_name, tuple(dict.fromkeys(right_of(check) for check in checks))
     if known is None or known[0] != (account, rights) or now - known[1] >= ASKED_AGAIN:
-        asked = await _asked(runtime, release.metadata.namespace, account, rights)
+        try:
+            asked = await _asked(runtime, release.metadata.namespace, account, rights)
+        except Retryable as error:  # a review that has no answer keeps no canary from being judged
+            log.warning("%s/%s: what the account of its checks may do: %s", *release.key, error)
+            asked = known[2] if known is not None and known[0] == (account, rights) else ({}, None, True)
         known = runtime.owned.rights[release.key] = ((account, rights), now, asked)
     allowed, exists, runs_jobs = known[2]
     return CheckFacts(errands, runtime.errands.addresses, allowed, exists, runs_jobs)

@@ -83,7 +83,7 @@ async def release_facts(runtime: Runtime, namespace: str, name: str) -> ReleaseF
         eval_outcome=runtime.evals.outcome(namespace, name),
         refusals=runtime.refusals.of((namespace, name)),
         replica_sets=sets,
-        addresses=await addresses(runtime, release, stored, sets, canary) if stored else None,
+        addresses=await addresses(runtime, release, stored, sets, canary, kept) if stored else None,
         written=runtime.owned.written.get((namespace, name)),
         claims=await _claims(runtime, namespace, stored["spec"]["template"]) if stored else {},
         neighbours=tuple(

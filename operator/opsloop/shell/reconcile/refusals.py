@@ -18,6 +18,7 @@ from opsloop.core.actions import (
 )
 from opsloop.core.facts import Refusal
 from opsloop.errors import Permanent
+from opsloop.names import WARM
 from opsloop.shell.ports import NamespacedName
 
 FIRST_PAUSE = timedelta(seconds=2)
@@ -56,7 +57,7 @@ class Refusals:
         self._by_release.pop(release, None)
 
 
-def kind_of(action: Refusable) -> Literal["canary", "warm", "template", "scale", "route", "service"]:
+def kind_of(action: Refusable) -> Literal["canary", "warm", "template", "scale", "route", "service", "warm-service"]:
     """What is written."""
     match action:
         case ScaleDeployment():
@@ -66,7 +67,7 @@ def kind_of(action: Refusable) -> Literal["canary", "warm", "template", "scale",
         case EnsureWarm():
             return "warm"
         case EnsureCanaryService():
-            return "service"
+            return "warm-service" if action.key == WARM else "service"
         case SetRoute():
             return "route"
     return "template"

@@ -138,7 +138,8 @@ def _ensure(builder: ReleaseBuilder, workload: WorkloadFacts) -> None:
         builder.execute(EnsureWarm(name, workload.name, record.digest, template, record.replicas, hidden))
     if (route := record.route or route_back.asked(facts)) is not None:
         service = route_ready.service_of(facts, route.service or workload.name, warm_name(workload.name), WARM)
-        if service is not None and refusal_of(facts, "service", "") is None:
+        refused = refusal_of(facts, "warm-service", service.digest) if service is not None else None
+        if service is not None and (refused is None or builder.now >= refused.again_at):
             builder.execute(service)
 
 

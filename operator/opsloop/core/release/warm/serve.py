@@ -12,10 +12,11 @@ from opsloop.core.http_route import Backends
 from opsloop.core.release import ReleaseBuilder, route_back
 from opsloop.core.release.pods import TICK
 from opsloop.core.release.rollout_state import refusal_of
+from opsloop.core.release.route_ready import has_own
 from opsloop.core.release.routing import EXACT
 from opsloop.core.release.wanted import template_of
 from opsloop.core.release.warm.leave import NO_ROOM, no_room
-from opsloop.names import warm_name
+from opsloop.names import WARM, warm_name
 
 # Named reasons
 WARM_SERVES = "WarmServes"  # warm pods of last-good take traffic until the Deployment is available with it
@@ -128,7 +129,10 @@ def _route(builder: ReleaseBuilder, route: HttpRoute) -> None:
         return  # a canary's own weights are put back first
     name, stored, backends = facts.release.metadata.name, found.stored, backends_of(facts, route)
     low, high = http_route.shares(stored, backends)
-    if not any(pod.in_traffic and pod.ready for pod in of(facts, record)):
+    if record.routed and any(kind == "ResolvedRefs" for kind, _ in gateways.refusals(stored)):
+        is_off_route(builder, record)  # the Service is gone: every request would fail
+        builder.set(warm=record.model_copy(update={"routed": 0}))
+    elif not any(pod.in_traffic and pod.ready for pod in of(facts, record)):
         if high > 0:
             builder.safety(SetRoute(name, route.name, backends, 0, None, record.digest))
         builder.set(warm=record.model_copy(update={"routed": 0}))
@@ -146,6 +150,8 @@ def _may_move(builder: ReleaseBuilder, route: HttpRoute) -> bool:
     refusal = refusal_of(facts, "route", builder.status.warm.digest if builder.status.warm else "")
     if refusal is not None and builder.now < refusal.again_at:
         return False
+    if not has_own(facts, backends_of(facts, route).canary, WARM):
+        return False  # it was refused, or somebody else has a Service of that name
     free = not http_route.marked_by_other(found, facts.release.metadata.name)
     return free and bool(http_route.moving(found, backends_of(facts, route)))
 
@@ -205,8 +211,12 @@ def close_surplus(builder: ReleaseBuilder, record: WarmPods) -> bool:
         pod for pod in (facts.warm.pods if facts.warm else ()) if pod.in_traffic and not pod.deleting and not pod.ended
     ]
     allowed = {pod.name for pod in [p for p in of(facts, record) if p.in_traffic][: record.pods]}
+    labels, name = labels_of(builder, record), facts.release.metadata.name
     surplus = tuple(pod.name for pod in pods if pod.name not in allowed)
+    if record.state != "Serving":  # a process that ended between gate and label left it behind
+        every = facts.warm.pods if facts.warm else ()
+        left = (p.name for p in every if not p.in_traffic and not p.ended and any(key in p.labels for key in labels))
+        surplus += tuple(left)
     if surplus:
-        labels, name = labels_of(builder, record), facts.release.metadata.name
         builder.safety(SetWarm(name, surplus, False, labels, "more warm pods in traffic than decided"))
     return bool(surplus)

@@ -6,18 +6,16 @@ from opsloop.api.keep_warm import KeepWarm
 from opsloop.api.release import Target
 from opsloop.api.warm import WarmPods
 from opsloop.core.conditions import ROLLBACK_UNSAFE, TEMPLATE_MISSING
-from opsloop.core.facts import ReleaseFacts, WorkloadFacts
+from opsloop.core.facts import WorkloadFacts
 from opsloop.core.release import ReleaseBuilder, alone, revisions, stopped
 from opsloop.core.release.outcome import WAITING_FOR_PODS, Outcome, Progress, Rollout
 from opsloop.core.release.pods import TICK
 from opsloop.core.release.rollout_state import Obstacle
-from opsloop.core.selectors import serves
 from opsloop.core.stop import STOPPED
 
 # Named reasons
 WARM_STARTING = "WarmStarting"  # pods of last-good are starting, to be kept warm
 NOTHING_TO_KEEP = "NothingToKeepWarm"  # no revision is known to which a rollback would go
-NOT_BEHIND_SERVICE = "NotBehindService"  # no Service selects the pods: they would work as soon as they start
 SINGLE_VOLUME = "SingleVolume"  # a volume of last-good's is for the pods of one node
 
 CONDITION = "LastGoodWarm"  # condition: pods of last-good are ready beside a promoted version
@@ -77,21 +75,13 @@ def _refusal(builder: ReleaseBuilder, workload: WorkloadFacts, target: Target, d
     if (unsafe := revisions.unsafe_between(history, target.digest, digest)) is not None:
         text = f'{unsafe.version} says opsloop.dev/rollback-safe: "false": no Runbook goes back across it'
         return Obstacle(ROLLBACK_UNSAFE, text)
-    if hindered := alone.refusal(facts, workload):
+    if hindered := alone.refusal(
+        facts, workload, canary=False
+    ):  # consent to a canary without a Service is none to these
         return hindered
     if name := next((c for c, modes in facts.claims.items() if not set(modes) & set(alone.SHARED)), ""):
         return Obstacle(SINGLE_VOLUME, f"PersistentVolumeClaim {name} is for the pods of one node")
-    if not _is_behind_service(facts, workload):
-        text = f"no Service selects the pods of Deployment {workload.name}: they would work as soon as they start"
-        return Obstacle(NOT_BEHIND_SERVICE, text)
     return None
-
-
-def _is_behind_service(facts: ReleaseFacts, workload: WorkloadFacts) -> bool:
-    """False where every Service is known and none has the live pods behind it."""
-    labels = (workload.template.get("metadata") or {}).get("labels") or {}
-    services = facts.beside.services.values() if facts.beside is not None else None
-    return services is None or any(serves(s["spec"].get("selector") or {}, labels) for s in services)
 
 
 def starting(rollout: Rollout) -> Outcome | None:
