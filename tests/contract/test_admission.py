@@ -364,6 +364,8 @@ SHIPPING = [
     pytest.param({"spec": {"paused": False}}, id="going on after a stop"),
     pytest.param({"spec": {"paused": None}}, id="going on by leaving paused out"),
     pytest.param({"spec": {"evals": {"quarantine": "auto"}}}, id="pods of a known bad revision without being asked"),
+    pytest.param({"spec": {"strategy": {"keepWarm": {"replicas": 1000}}}}, id="pods that are kept warm"),
+    pytest.param({"spec": {"strategy": {"type": "direct"}}}, id="no canary any more"),
     pytest.param({"metadata": {"annotations": {"opsloop.dev/retry": "2"}}}, id="a retry"),
     pytest.param({"metadata": {"annotations": {"opsloop.dev/approve": "v1"}}}, id="an approval"),
     pytest.param({"metadata": {"annotations": {"opsloop.dev/unblock": "0123456789abcdef"}}}, id="an unblock"),
@@ -407,6 +409,9 @@ def test_naming_a_route_needs_the_right_to_patch_that_route(api: Api, guarded: s
     assert edit(routed("shop"), "shipper") == 200
     assert edit(routed("pay"), "router") == 403
     assert edit({"strategy": {"httpRoute": {"name": "shop", "service": "web"}}}, "shipper") == 403
+    testers = {"match": {"headers": [{"name": "x-canary", "value": "yes"}]}}
+    rules = {"strategy": {"canary": {"steps": [testers, {"weight": 100}]}}}
+    assert (edit(rules, "shipper"), edit(rules, "router")) == (403, 200), "steps that add rules to the route"
     assert edit({"strategy": {"traffic": None, "httpRoute": None}}, "shipper") == 200, "weights by pods again"
 
 
