@@ -99,6 +99,7 @@ soak: $(STAMP) cluster images ## longer stories: more weathers and seeds, the op
 	@failed=0; \
 	$(PY) -m tests.sim --episodes 1000 --first 100001 || failed=1; \
 	$(PY) -m tests.poison || failed=1; \
+	HYPOTHESIS_PROFILE=soak $(PY) -m pytest -n auto --dist worksteal tests/sim -k "dying or killed" || failed=1; \
 	$(PYTHON) -m e2e.cluster images traefik || failed=1; \
 	$(PY) -m e2e.stories --soak || failed=1; \
 	exit $$failed

@@ -8,6 +8,7 @@ import pytest
 from opsloop.core.selectors import serves
 from opsloop.names import CANARY, GATE
 from opsloop.shell.ports import RELEASES, Object
+from tests.sim import deaths
 from tests.sim.shift import Shift, release_object, runbook_object, seconds
 from tests.sim.shop import NS, Shop
 
@@ -84,7 +85,7 @@ async def test_dying_at_any_write_it_ends_the_same(version: str) -> None:
     whole = await _played(None, version)
     writes = whole.shop.cluster.writes
     first = next(n for n, w in enumerate(writes, 1) if w.resource.plural == "deployments")
-    for n in range(first - 1, len(writes) + 1):
+    for n in deaths.tried(first - 1, len(writes), ["v4", "v3"].index(version) * 2):
         assert _end(await _played(n, version)) == _end(whole), f"died at write {n}: {writes[n - 2 : n]}"
 
 
