@@ -28,12 +28,10 @@ class Seen:
 
 
 def expression(measured: Measured, pod: str, window: timedelta) -> str:
-    """The PromQL that is sent; `window` is rounded up to whole seconds. Two series tell that it is not one number: of a query that
-    matches every series of Prometheus no more come back."""
+    """The PromQL that is sent; `window` is rounded up to whole seconds."""
     whole = format_duration(timedelta(seconds=max(1, math.ceil(window.total_seconds()))))
     filled = re.sub(r"\{\{\s*pod\s*\}\}", lambda _: pod, measured.query)
-    filled = re.sub(r"\{\{\s*window\s*\}\}", lambda _: whole, filled)
-    return f"topk(2, {filled})"
+    return re.sub(r"\{\{\s*window\s*\}\}", lambda _: whole, filled)
 
 
 def judged(measured: Measured, values: Sequence[float]) -> Seen:
@@ -41,7 +39,7 @@ def judged(measured: Measured, values: Sequence[float]) -> Seen:
     if len(values) != 1:
         return Seen(
             "NoAnswer",
-            f"{measured.name}: the query gives {'more than one' if values else 'no'} series; put max() or sum() around it",
+            f"{measured.name}: the query gives {len(values)} series and not one; put max() or sum() around it",
         )
     (value,) = values
     if not math.isfinite(value):
