@@ -41,12 +41,12 @@ def is_counted(facts: ReleaseFacts, workload: WorkloadFacts) -> bool:
     return bool(counts_dark_pods(budgets)) or bool(workload.scaler)
 
 
-def missing_labels(canary: CanaryFacts | None, template: Mapping[str, Any] | None) -> dict[str, str]:
-    """Labels of the target's template that the canary's pods start without."""
+def missing_labels(own: CanaryFacts | None, template: Mapping[str, Any] | None) -> dict[str, str]:
+    """Labels of the template that the pods of a canary, or those that are kept warm, start without."""
     labels = ((template or {}).get("metadata") or {}).get("labels") or {}
-    if canary is None or not canary.labels:
+    if own is None or not own.labels:
         return {}
-    return {key: value for key, value in sorted(labels.items()) if key not in canary.labels}
+    return {key: value for key, value in sorted(labels.items()) if key not in own.labels}
 
 
 def hidden_of(facts: ReleaseFacts, labels: Mapping[str, str], selector: Mapping[str, str]) -> tuple[str, ...]:

@@ -53,6 +53,12 @@ UNLIMITED = ("wait", "escalate", "freeze", "abortCanary")
 """Steps that use up no limit and wait for none: they read, call a person, or only lower what users are exposed to."""
 
 
+def identity(namespace: str, account: str) -> tuple[str, list[str]]:
+    """User name and groups of a ServiceAccount, as its token has them."""
+    groups = ["system:serviceaccounts", f"system:serviceaccounts:{namespace}", "system:authenticated"]
+    return f"system:serviceaccount:{namespace}:{account}", groups
+
+
 def rights_of(runbook: Runbook) -> tuple[Right, ...]:
     """Rights that the steps of a Runbook need, each once, in the order of the steps. dryRun does nothing and needs none."""
     if runbook.spec.safety.mode == "dryRun":

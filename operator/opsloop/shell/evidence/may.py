@@ -2,6 +2,7 @@
 
 import json
 
+from opsloop.core.runbook.rights import identity
 from opsloop.errors import OpsloopError
 from opsloop.shell.evidence.sources import Raw
 
@@ -25,9 +26,10 @@ async def may(
         "namespace": namespace,
         "name": name,
     }
+    name_of, groups = identity(home, user)
     spec = {
-        "user": f"system:serviceaccount:{home}:{user}",
-        "groups": ["system:serviceaccounts", f"system:serviceaccounts:{home}", "system:authenticated"],
+        "user": name_of,
+        "groups": groups,
         "resourceAttributes": {key: value for key, value in wanted.items() if value},
     }
     review = {"apiVersion": "authorization.k8s.io/v1", "kind": "SubjectAccessReview", "spec": spec}

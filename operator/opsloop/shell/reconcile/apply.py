@@ -66,11 +66,10 @@ from opsloop.core.evalcase.quarantine import pod_from_template
 from opsloop.core.text import line
 from opsloop.core.tickets.correcting import CORRECTED, REFUSED
 from opsloop.errors import AlreadyExists, Conflict, Forbidden, Invalid, LeadershipLost, NotFound, OpsloopError
-from opsloop.names import CANARY, GATE, canary_name
+from opsloop.names import CANARY, GATE, WARM, canary_name, warm_name
 from opsloop.shell.ports import (
     CONFIGMAPS,
     CONTROLLERREVISIONS,
-    DEPLOYMENTS,
     EVALCASES,
     INCIDENTS,
     PODS,
@@ -81,7 +80,7 @@ from opsloop.shell.ports import (
     Object,
     Resource,
 )
-from opsloop.shell.reconcile import counts, deployments, manifests, postmortems, routes, warm
+from opsloop.shell.reconcile import counts, deployments, manifests, own, postmortems, routes, warm
 from opsloop.shell.reconcile.cached import store_in_cache
 from opsloop.shell.reconcile.refusals import Refusable, kind_of
 from opsloop.shell.runtime import Runtime
@@ -275,11 +274,15 @@ async def execute(runtime: Runtime, namespace: str, obj: Object, action: Action)
         case EnsureRevision():
             await _ensure_revision(runtime, namespace, action)
         case EnsureCanary():
-            await _unless_refused(runtime, obj, action, _ensure_canary(runtime, namespace, obj, action))
+            body = manifests.canary_deployment(obj, action)
+            ensured = own.ensure(runtime, namespace, body, CANARY, action.release, "the canary")
+            await _unless_refused(runtime, obj, action, ensured)
         case EnsureWarm():
-            await _unless_refused(runtime, obj, action, warm.ensure(runtime, namespace, obj, action))
+            body = manifests.warm_deployment(obj, action)
+            ensured = own.ensure(runtime, namespace, body, WARM, action.release, "keepWarm")
+            await _unless_refused(runtime, obj, action, ensured)
         case DeleteWarm():
-            await warm.delete(runtime, namespace, obj, action)
+            await own.delete(runtime, namespace, warm_name(obj["spec"]["workloadRef"]["name"]), WARM, action.release)
         case SetWarm():
             await warm.set_traffic(runtime, namespace, action)
         case SetRoute(expect=None):
@@ -291,7 +294,9 @@ async def execute(runtime: Runtime, namespace: str, obj: Object, action: Action)
         case DeleteCanaryService():
             await routes.delete_service(runtime, namespace, action)
         case DeleteCanary():
-            await _delete_canary(runtime, namespace, obj, action)
+            name = canary_name(obj["spec"]["workloadRef"]["name"])
+            if await own.delete(runtime, namespace, name, CANARY, action.release):
+                runtime.evals.forget(namespace, action.release)
         case RunEvals():
             runtime.evals.start_run(namespace, action)
         case AskLive():
@@ -400,34 +405,6 @@ async def _ensure_revision(runtime: Runtime, namespace: str, action: EnsureRevis
         body = manifests.controller_revision(namespace, action)
         await _create_if_absent(runtime, CONTROLLERREVISIONS, namespace, body)
     templates[action.digest] = action.template
-
-
-async def _ensure_canary(runtime: Runtime, namespace: str, obj: Object, action: EnsureCanary) -> None:
-    """Raises Invalid where a user's Deployment has the canary's name: an apply by force would take it over."""
-    body = manifests.canary_deployment(obj, action)
-    name = body["metadata"]["name"]
-    present = runtime.cache.get("Deployment", namespace, name)
-    if present is not None and not _is_canary_of(present, action.release):
-        raise Invalid(
-            f"Deployment {namespace}/{name} is not opsloop's; rename it, the canary of {action.release} needs the name"
-        )
-    runtime.cache.put("Deployment", await runtime.writer.apply(DEPLOYMENTS, namespace, body))
-
-
-async def _delete_canary(runtime: Runtime, namespace: str, obj: Object, action: DeleteCanary) -> None:
-    """Deletes that very Deployment; a user's Deployment of the same name stays."""
-    name = canary_name(obj["spec"]["workloadRef"]["name"])
-    present = runtime.cache.get("Deployment", namespace, name)
-    if present is None or not _is_canary_of(present, action.release):
-        return
-    uid = present["metadata"].get("uid", "")
-    await runtime.writer.delete(DEPLOYMENTS, namespace, name, uid)
-    runtime.cache.drop("Deployment", namespace, name, uid)
-    runtime.evals.forget(namespace, action.release)
-
-
-def _is_canary_of(deployment: Object, release: str) -> bool:
-    return bool(deployment["metadata"].get("labels", {}).get(CANARY) == release)
 
 
 # an Incident, and what is filed to it

@@ -7,7 +7,7 @@ from opsloop.api.release import Release
 from opsloop.core.facts import CanaryFacts, CheckFacts
 from opsloop.core.release import checking
 from opsloop.core.release.check_rights import right_of
-from opsloop.core.runbook.rights import CREATE_JOBS, Right
+from opsloop.core.runbook.rights import CREATE_JOBS, Right, identity
 from opsloop.errors import Forbidden, NotFound, Retryable
 from opsloop.shell.ports import ACCOUNTS
 from opsloop.shell.runtime import Runtime
@@ -43,8 +43,7 @@ async def _asked(
     runtime: Runtime, namespace: str, account: str, rights: tuple[Right, ...]
 ) -> tuple[dict[str, bool], bool | None, bool]:
     """Rights of the account by plural, whether it exists (None: opsloop may not ask), and whether opsloop may create Jobs."""
-    user = f"system:serviceaccount:{namespace}:{account}"
-    groups = ["system:serviceaccounts", f"system:serviceaccounts:{namespace}", "system:authenticated"]
+    user, groups = identity(namespace, account)
     allowed = {
         right.plural: await runtime.access.allowed(user, groups, right.verb, right.group, right.plural, namespace, "")
         for right in rights

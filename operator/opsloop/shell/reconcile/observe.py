@@ -34,11 +34,11 @@ from opsloop.core.release import revisions
 from opsloop.core.release.alone import claims_of
 from opsloop.core.release.rollout_state import trouble_of
 from opsloop.core.reported import Asked, InboxEntry, Ledger, Looked, Taught
-from opsloop.core.runbook.rights import CREATE_JOBS, concerned, rights_of
+from opsloop.core.runbook.rights import CREATE_JOBS, concerned, identity, rights_of
 from opsloop.errors import Forbidden, NotFound
-from opsloop.names import CANARY, QUARANTINE, RELEASE, REVISION, SUBJECT, WARM, canary_name, postmortem_name
+from opsloop.names import CANARY, QUARANTINE, RELEASE, REVISION, SUBJECT, WARM, canary_name, postmortem_name, warm_name
 from opsloop.shell.ports import CLAIMS, CONFIGMAPS, CONTROLLERREVISIONS, PODS, SERVICES, Object
-from opsloop.shell.reconcile import admission, comparing, guarded, warm
+from opsloop.shell.reconcile import admission, comparing, guarded, own
 from opsloop.shell.reconcile.addresses import addresses
 from opsloop.shell.reconcile.beside import beside
 from opsloop.shell.reconcile.checks import account_exists
@@ -64,11 +64,11 @@ async def release_facts(runtime: Runtime, namespace: str, name: str) -> ReleaseF
         return None
     deployment = release.spec.workload_ref.name
     stored = runtime.cache.get("Deployment", namespace, deployment)
-    canary = _own_canary(runtime, namespace, name, deployment)
+    canary = own.find(runtime, namespace, canary_name(deployment), CANARY, name)
     known = await templates(runtime, namespace, name)
     stored, guard = await guarded.seen(runtime, release, stored, known) if stored else (None, None)
     seen = await _workload(runtime, release, stored, guard) if stored else None
-    kept = warm.own(runtime, namespace, name, deployment)
+    kept = own.find(runtime, namespace, warm_name(deployment), WARM, name)
     sets = await replica_sets(runtime, release, stored, canary, kept)
     canary_facts = await _own(runtime, namespace, {CANARY: name}, canary) if canary else None
     facts = ReleaseFacts(
@@ -135,13 +135,6 @@ async def templates(runtime: Runtime, namespace: str, release: str) -> dict[str,
         owned = {o["metadata"]["labels"][REVISION]: o["data"] for o in stored if REVISION in o["metadata"]["labels"]}
         runtime.owned.templates[namespace, release] = owned
     return dict(owned)
-
-
-def _own_canary(runtime: Runtime, namespace: str, release: str, deployment: str) -> Object | None:
-    """The canary Deployment, where it is this Release's."""
-    stored = runtime.cache.get("Deployment", namespace, canary_name(deployment))
-    mine = stored is not None and stored["metadata"].get("labels", {}).get(CANARY) == release
-    return stored if mine else None
 
 
 async def _own(runtime: Runtime, namespace: str, labels: dict[str, str], stored: Object) -> CanaryFacts:
@@ -327,8 +320,7 @@ async def runbook_facts(runtime: Runtime, namespace: str, name: str) -> RunbookF
     asked = {i.spec.release for i in requesting}
     reviewed = [r for r in releases if r.metadata.name in asked]
     reviewed += [r for r in concerned(runbook, releases) if r not in reviewed][:MOST_REVIEWS]
-    account = f"system:serviceaccount:{namespace}:{runbook.spec.service_account_name}"
-    groups = ["system:serviceaccounts", f"system:serviceaccounts:{namespace}", "system:authenticated"]
+    account, groups = identity(namespace, runbook.spec.service_account_name)
     needed = [(right, r.metadata.name, right.object_of(r)) for right in rights_of(runbook) for r in reviewed]
     absent = asked - {release.metadata.name for release in releases}  # what is nobody's Deployment needs no Release
     needed += [(right, name, "") for right in rights_of(runbook) if not right.is_on_object for name in sorted(absent)]

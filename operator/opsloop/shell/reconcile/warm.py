@@ -1,44 +1,15 @@
-"""Pods of last-good that are kept warm: their Deployment, and the two locks that keep them dark (labels and gate)."""
+"""The two locks that keep warm pods dark: labels and gate."""
 
 import asyncio
 from collections.abc import Coroutine, Mapping
 from typing import Any
 
-from opsloop.core.actions import DeleteWarm, EnsureWarm, SetWarm
-from opsloop.errors import Invalid, NotFound
-from opsloop.names import GATE, WARM, warm_name
-from opsloop.shell.ports import DEPLOYMENTS, PODS, Object
-from opsloop.shell.reconcile import manifests
+from opsloop.core.actions import SetWarm
+from opsloop.errors import NotFound
+from opsloop.names import GATE
+from opsloop.shell.ports import PODS, Object
 from opsloop.shell.reconcile.workloads import CLOSED
 from opsloop.shell.runtime import Runtime
-
-
-def own(runtime: Runtime, namespace: str, release: str, deployment: str) -> Object | None:
-    """Their Deployment, where it is this Release's."""
-    stored = runtime.cache.get("Deployment", namespace, warm_name(deployment))
-    return stored if stored is not None and _is_of(stored, release) else None
-
-
-async def ensure(runtime: Runtime, namespace: str, obj: Object, action: EnsureWarm) -> None:
-    """Raises Invalid where a user's Deployment has the name: an apply by force would take it over."""
-    body = manifests.warm_deployment(obj, action)
-    name = body["metadata"]["name"]
-    present = runtime.cache.get("Deployment", namespace, name)
-    if present is not None and not _is_of(present, action.release):
-        raise Invalid(
-            f"Deployment {namespace}/{name} is not opsloop's; rename it, keepWarm of {action.release} needs the name"
-        )
-    runtime.cache.put("Deployment", await runtime.writer.apply(DEPLOYMENTS, namespace, body))
-
-
-async def delete(runtime: Runtime, namespace: str, obj: Object, action: DeleteWarm) -> None:
-    """Deletes that very Deployment; a user's Deployment of the same name stays."""
-    present = own(runtime, namespace, action.release, obj["spec"]["workloadRef"]["name"])
-    if present is None:
-        return
-    name, uid = present["metadata"]["name"], present["metadata"].get("uid", "")
-    await runtime.writer.delete(DEPLOYMENTS, namespace, name, uid)
-    runtime.cache.drop("Deployment", namespace, name, uid)
 
 
 async def set_traffic(runtime: Runtime, namespace: str, action: SetWarm) -> None:
@@ -88,7 +59,3 @@ async def _label(runtime: Runtime, namespace: str, pod: str, op: str, labels: Ma
     ]
     if operations:
         await runtime.writer.json_patch(PODS, namespace, pod, operations)
-
-
-def _is_of(deployment: Object, release: str) -> bool:
-    return bool((deployment["metadata"].get("labels") or {}).get(WARM) == release)

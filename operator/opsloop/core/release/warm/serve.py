@@ -10,6 +10,7 @@ from opsloop.core.actions import SetRoute, SetTemplate, SetWarm
 from opsloop.core.facts import PodFacts, ReleaseFacts, WorkloadFacts
 from opsloop.core.http_route import Backends
 from opsloop.core.release import ReleaseBuilder, route_back
+from opsloop.core.release.hidden import missing_labels
 from opsloop.core.release.pods import TICK
 from opsloop.core.release.rollout_state import refusal_of
 from opsloop.core.release.route_ready import has_own
@@ -199,9 +200,7 @@ def labels_of(builder: ReleaseBuilder, record: WarmPods) -> dict[str, str]:
     facts = builder.facts
     if record.route is not None or facts.warm is None or record.digest not in facts.templates:
         return {}
-    template = template_of(facts, builder.status, record.digest)
-    labels = (template.get("metadata") or {}).get("labels") or {}
-    return {key: value for key, value in labels.items() if key not in facts.warm.labels}
+    return missing_labels(facts.warm, template_of(facts, builder.status, record.digest))
 
 
 def close_surplus(builder: ReleaseBuilder, record: WarmPods) -> bool:
