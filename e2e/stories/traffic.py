@@ -178,8 +178,7 @@ def _nobody_else(shift: Shift) -> None:
 
 def _drains_and_scalers(shift: Shift) -> None:
     budget = shift.api.get("poddisruptionbudgets", shift.namespace, NAME) or {"status": {}}
-    pods = shift.api.items("pods", shift.namespace, f"app={NAME}")
-    names = [p["metadata"]["name"] for p in pods]
+    names = _counted(shift)
     status = budget["status"]
     _expect(
         shift,
@@ -241,8 +240,9 @@ def _dark_by_pods(shift: Shift) -> None:
 
 
 def _counted(shift: Shift) -> list[str]:
-    """Pods that a budget or an autoscaler of live's finds, and no dark one among them."""
-    return [p["metadata"]["name"] for p in shift.api.items("pods", shift.namespace, f"app={NAME}")]
+    """Pods that an autoscaler of live's counts, which are no pods on their way out, and no dark one among them."""
+    pods = [p["metadata"] for p in shift.api.items("pods", shift.namespace, f"app={NAME}")]
+    return [pod["name"] for pod in pods if "deletionTimestamp" not in pod]
 
 
 def _deleted(shift: Shift, found: list[Object]) -> None:

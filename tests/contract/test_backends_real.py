@@ -5,7 +5,6 @@ away), and what Thanos and Mimir say, is imitated in test_backends.py.
 """
 
 import asyncio
-import os
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
@@ -29,7 +28,6 @@ from tests.contract.test_backtest import ERAS, MINUTES, found, said
 MOMENTS = [START + timedelta(minutes=minute, seconds=7) for minute in (60, 92, 110, 135, 200)]
 NEAR = 0.03  # of an hour's events and more: VictoriaMetrics does not extrapolate to the ends of a window
 SCRAPE = timedelta(seconds=15)
-EVERYTHING = bool(os.environ.get("OPSLOOP_ALL_QUESTIONS"))
 
 
 @pytest.fixture(scope="module")
@@ -92,7 +90,7 @@ async def test_raw_samples_have_their_own_times(server: real.Server) -> None:
         assert gaps == {15.0}
 
 
-@pytest.mark.skipif(not EVERYTHING, reason="half a minute; OPSLOOP_ALL_QUESTIONS=1 runs it")
+@pytest.mark.simulation  # half a minute
 async def test_a_backtest_finds_what_it_finds_in_prometheus(server: real.Server) -> None:
     """Who was paged and when, for how long, what would have been stopped, and the deploys."""
     async with asking(server) as there:

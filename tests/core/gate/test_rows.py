@@ -93,6 +93,13 @@ def test_a_good_shift_passes_with_a_sentence_and_evidence_in_each_row() -> None:
     assert all(fact.value and fact.source for row in report.rows for fact in row.evidence)
 
 
+def test_a_victim_that_was_read_first_and_merged_is_no_incident_of_its_own() -> None:
+    web = incident("web-1", "web", 20, severity="sev1", mergedInto=INCIDENT)
+    row = row_of(judge(shift(incidents=(incident(), web))), PAGE)
+    assert row.verdict == "passed", row
+    assert any(fact.value == "web-1 (merged into it)" for fact in row.evidence)
+
+
 def fired(*alerts: dict[str, str]) -> tuple[FiredAlert, ...]:
     return tuple(FiredAlert(each) for each in alerts)
 
@@ -115,6 +122,8 @@ FAILS: list[Any] = [
     pytest.param(PAGE, {"pages": (page(severity="sev2"),)}, "sent as sev2", id="the page was not sev1"),
     pytest.param(PAGE, {"pages": (page(second=-300),)}, "outside the shift", id="the page is of another day"),
     pytest.param(PAGE, {"incidents": (incident(), incident("web-1", "web", 20, severity="sev2"))}, "web-1", id="the victim got its own page-worthy incident"),
+    pytest.param(PAGE, {"incidents": (incident(), incident("web-1", "web", 20, severity="sev2", mergedInto="other-1"), incident("other-1", "other", 20))}, "web-1", id="the victim's incident was merged into another one than this"),
+    pytest.param(PAGE, {"incidents": (incident(), incident("web-1", "web", 20, severity="sev2", mergedInto=INCIDENT)), "pages": (page(), page(f"{NS}/web-1", "web-1"))}, "page(s) went out for services that only suffer", id="the victim's incident called people on an alert of its own before it was merged"),
     pytest.param(TICKET, {"filings": filings(tickets=())}, "no ticket is linked", id="no ticket was linked"),
     pytest.param(TICKET, {"filings": filings(tickets=(linked(route=""),))}, "not triaged: HD-1", id="the linked ticket has no route"),
     pytest.param(TICKET, {"filings": filings(queue=("HD-1",))}, "still in the queue", id="linked and queued at once"),

@@ -63,7 +63,7 @@ OLD = ledger(alert("PoolFailing", "catalog", severity="critical", start=-7200))
     [
         pytest.param(view("catalog", "healthy"), (), "", id="healthy: the caller is called for at once"),
         pytest.param(view("catalog", "unknown"), (), "", id="unknown: that is no sign, and delays nothing"),
-        pytest.param(view("catalog", "unread"), (), "", id="not read yet: no sign either"),
+        pytest.param(view("catalog", "unread"), (), "has an SLO that this process has not read yet", id="not read since the operator took over: the first read tells"),
         pytest.param(None, (), "", id="without a Release and without alerts nothing is known of it"),
         pytest.param(tier_of(view("catalog"), 3.0, 1.0), (), "errs more than it may", id="its SLI gets worse, below every tier"),
         pytest.param(tier_of(view("catalog"), 1.1, 1.1), (), "", id="it smoulders for hours: that tells nothing of now"),

@@ -120,19 +120,31 @@ def _check_victims(evidence: ShiftEvidence, incident: Incident, findings: Findin
         return
     victims = dependents(incident.spec.release, evidence.releases)
     start, end = shift_of(incident, evidence.now)
-    paged = [
-        other.metadata.name
+    theirs = [
+        other
         for other in evidence.incidents
         if other.spec.release in victims and other.status.severity in PAGING
         and start <= (other.metadata.creation_timestamp or other.spec.signal.at) <= end
     ]  # fmt: skip
+    own = [o.metadata.name for o in theirs if not _was_merged_into(o, incident, evidence.incidents)]
+    told = [o.metadata.name if o.metadata.name in own else f"{o.metadata.name} (merged into it)" for o in theirs]
     findings.fact(
-        "incidents of dependents", ", ".join(paged) or "none", f"Incidents of {', '.join(sorted(victims)) or 'none'}"
+        "incidents of dependents", ", ".join(told) or "none", f"Incidents of {', '.join(sorted(victims)) or 'none'}"
     )
-    findings.require(not paged, f"services that only suffer from it got their own incident: {', '.join(paged)}")
+    findings.require(not own, f"services that only suffer from it got their own incident: {', '.join(own)}")
     if isinstance(evidence.pages, Missing):
         return
     names = {other.metadata.name for other in evidence.incidents if other.spec.release in victims}
-    calls = [p for p in evidence.pages if p.action == "trigger"]
+    calls = [p for p in evidence.pages if p.action == "trigger" and not _is_ours(p, incident)]
     extra = [p for p in calls if p.incident in names and start <= p.received_at <= end]
     findings.require(not extra, f"{len(extra)} page(s) went out for services that only suffer from it")
+
+
+def _was_merged_into(other: Incident, incident: Incident, incidents: Sequence[Incident]) -> bool:
+    """True where a caller was read first and its Incident went into this one, by way of others or at once: one fault, one Incident."""
+    into, seen = {i.metadata.name: i.status.merged_into for i in incidents}, set[str]()
+    name = other.metadata.name
+    while name and name != incident.metadata.name and name not in seen:
+        seen.add(name)
+        name = into.get(name, "")
+    return name == incident.metadata.name

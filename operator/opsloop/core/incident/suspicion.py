@@ -2,8 +2,8 @@
 
 The one fault of a dependency is often read on its callers first: they err by all of it, and their objective may be tighter.
 Whoever is woken for the caller looks at the wrong service, and is woken again for the root. So the first call of a burn waits
-while a dependency shows signs of its own: for a few scrapes, in which a harm that is there shows in every SLI that it reaches.
-A healthy or an unknown dependency delays nothing, a sign that lasts delays no longer than that, and pods that are missing for days
+while a dependency shows signs of its own, or was not read yet by a process that just took over: for a few scrapes, in which a harm
+that is there shows in every SLI that it reaches. A healthy dependency, or one that was read and is unknown, delays nothing, a sign that lasts delays no longer than that, and pods that are missing for days
 delay one Incident of a day.
 """
 
@@ -32,6 +32,7 @@ MOST_TAKEOVER = timedelta(seconds=10)  # two looks of two Incidents
 SOONEST = timedelta(seconds=1)
 EPISODE = timedelta(days=1)  # in it missing pods delay one first call of a caller, unless they prove to be its root
 TOO_FEW = "has too few pods"
+UNREAD = "has an SLO that this process has not read yet"
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,7 +151,9 @@ def sign(view: ReleaseView | None, incident: Incident | None, breach: Breach, no
         return TOO_FEW
     if incident is not None and _alerts(incident, breach):
         return "has alerts that fire"
-    return "errs more than it may, and more than before" if view is not None and _worsens(view) else ""
+    if view is not None and _worsens(view):
+        return "errs more than it may, and more than before"
+    return UNREAD if view is not None and view.release.spec.slo is not None and view.readings.verdict is None else ""
 
 
 def _misses_pods(view: ReleaseView, breach: Breach) -> bool:
