@@ -61,7 +61,7 @@ def _helm_upgrade(shift: Shift, chart: Path, ran: set[str]) -> None:
     shift.progress.wait("the canary of good to take traffic", 60, lambda: _target(shift, "good", "Stepping"), every=0.3)
     _expect(shift, "no live pod has it before its canary has passed", GOOD not in ran)
     shift.progress.wait("good to be promoted", 120, lambda: _target(shift, "good", "Promoted"))
-    shift.progress.wait("it to be paused again", 30, lambda: _guarded(shift))
+    shift.progress.wait("it to be paused again", 30, lambda: is_guarded(shift))
     _expect(shift, "every pod has good", {image for _, image in _pods(shift)} == {GOOD})
     shift.progress.say(
         f"`helm upgrade` is canaried and live after {time.monotonic() - began:.0f} s; the template is Helm's own"
@@ -90,7 +90,7 @@ def _self_heal(shift: Shift, ran: set[str]) -> None:
     _expect(
         shift, f"nothing fights: generation {versions} stays", _generation(shift) - versions <= 1
     )  # of the first apply
-    _expect(shift, "self-heal starts no pod", _pods(shift) == before and BAD not in ran and _paused(shift))
+    _expect(shift, "self-heal starts no pod", _pods(shift) == before and BAD not in ran and is_paused(shift))
 
 
 def _to_0_and_back(shift: Shift, ran: set[str]) -> None:
@@ -118,7 +118,7 @@ def _restart_while_it_heals(shift: Shift) -> None:
             writes += 1
         pods = _pods(shift)
         new = not before & {name for name, _ in pods} and {image for _, image in pods} == {GOOD}
-        return new and _guarded(shift)[0] and _serving(shift) == 3, f"{pods}, {said}"
+        return new and is_guarded(shift)[0] and _serving(shift) == 3, f"{pods}, {said}"
 
     shift.progress.wait("every pod to be new and of good", 150, over, every=0.2)
     _expect(shift, f"the tool wrote {writes} times, and the pods moved all the same: {said}", "RollsOutPaused" in said)
@@ -140,7 +140,7 @@ def _while_down(shift: Shift, ran: set[str]) -> None:
     _expect(shift, "nothing moves", _pods(shift) == before)
     shift.api.kubectl("-n", shift.ops, "scale", "deployment/opsloop", "--replicas=1")
     shift.progress.wait("6.9.2 to be promoted", 180, lambda: _target(shift, "6.9.2", "Promoted"))
-    shift.progress.wait("it to be paused again", 30, lambda: _guarded(shift))
+    shift.progress.wait("it to be paused again", 30, lambda: is_guarded(shift))
     _expect(
         shift, "what was written meanwhile was canaried and is live", {image for _, image in _pods(shift)} == {FIRST}
     )
@@ -159,7 +159,7 @@ def _what_kubectl_says(shift: Shift) -> None:
         said = _kubectl(shift, *command)
         _expect(shift, f"kubectl {' '.join(command)}: {said.strip()[-90:]!r}", says in said)
     _kubectl(shift, "rollout", "resume", f"deployment/{NAME}")
-    shift.progress.wait("it to be paused again after `rollout resume`", 30, lambda: _guarded(shift))
+    shift.progress.wait("it to be paused again after `rollout resume`", 30, lambda: is_guarded(shift))
     _expect(shift, "resuming at rest moves nothing", _pods(shift) == before)
     stamp = '{"spec":{"template":{"metadata":{"annotations":{"kubectl.kubernetes.io/restartedAt":"now"}}}}}'
     _kubectl(shift, "patch", "deployment", NAME, "-p", stamp)
@@ -168,7 +168,7 @@ def _what_kubectl_says(shift: Shift) -> None:
         90,
         lambda: (not set(_pods(shift)) & set(before) and _ready(shift) == 3, "old pods"),
     )
-    shift.progress.wait("it to be paused again", 30, lambda: _guarded(shift))
+    shift.progress.wait("it to be paused again", 30, lambda: is_guarded(shift))
 
 
 def _end_of_guard(shift: Shift) -> None:
@@ -178,7 +178,7 @@ def _end_of_guard(shift: Shift) -> None:
     said = _kubectl(shift, "rollout", "status", f"deployment/{NAME}", "--timeout=3s")
     _expect(shift, f"`rollout status` waits while a template is held: {said.strip()[-90:]!r}", "Waiting" in said)
     shift.api.kubectl("-n", shift.namespace, "delete", "release", NAME)
-    shift.progress.wait("it to be unpaused", 30, lambda: (not _paused(shift), "paused"), every=0.3)
+    shift.progress.wait("it to be unpaused", 30, lambda: (not is_paused(shift), "paused"), every=0.3)
     time.sleep(3)
     _expect(shift, "removing the Release ships nothing", _pods(shift) == before and _written(shift) == FIRST)
     _kubectl(shift, "set", "image", f"deployment/{NAME}", f"{NAME}={GOOD}")
@@ -193,7 +193,7 @@ def _uninstall(shift: Shift) -> None:
     time.sleep(1)
     shift.api.helm("uninstall", shift.release_name, "--namespace", shift.ops, seconds=120)
     shift.progress.wait("no canary to be left", 30, lambda: (True, ""))
-    _expect(shift, "an uninstall leaves what ran, unpaused", _pods(shift) == before and not _paused(shift))
+    _expect(shift, "an uninstall leaves what ran, unpaused", _pods(shift) == before and not is_paused(shift))
     _expect(shift, "with its template", _written(shift) == GOOD)
 
 
@@ -204,7 +204,7 @@ def _chart(folder: Path) -> Path:
     """podinfo's manifests as a chart of one value: what a team has."""
     (folder / "templates").mkdir()
     (folder / "Chart.yaml").write_text("apiVersion: v2\nname: podinfo\nversion: 0.1.0\n")
-    deployment, service = _manifests()
+    deployment, service = manifests()
     deployment["spec"]["template"]["spec"]["containers"][0]["image"] = "{{ .Values.image }}"
     (folder / "templates" / "podinfo.yaml").write_text(yaml.safe_dump_all([deployment, service]))
     return folder
@@ -214,14 +214,15 @@ def _helm(shift: Shift, chart: Path, image: str) -> None:
     shift.api.helm("upgrade", "--install", NAME, str(chart), "-n", shift.namespace, "--set", f"image={image}")
 
 
-def _manifests() -> list[Object]:
+def manifests() -> list[Object]:
+    """podinfo's Deployment and Service."""
     objects = [o for o in yaml.safe_load_all((HOME / "manifests" / "podinfo.yaml").read_text()) if o]
     objects[0]["spec"]["progressDeadlineSeconds"] = 60
     return objects
 
 
 def _deployment(image: str) -> Object:
-    deployment = _manifests()[0]
+    deployment = manifests()[0]
     deployment["spec"]["template"]["spec"]["containers"][0]["image"] = image
     return dict(deployment)
 
@@ -251,12 +252,13 @@ def _guard(shift: Shift) -> None:
         },
     }
     shift.apply([case, release])
-    shift.progress.wait("the Deployment to be guarded", 60, lambda: _guarded(shift))
+    shift.progress.wait("the Deployment to be guarded", 60, lambda: is_guarded(shift))
 
 
-def _guarded(shift: Shift) -> tuple[object, str]:
+def is_guarded(shift: Shift) -> tuple[object, str]:
+    """Whether the Release says so and the Deployment is paused, and what it says."""
     found = _condition(shift, "Guarded")
-    return (found.get("status"), found.get("reason")) == ("True", "Guarded") and _paused(shift), str(
+    return (found.get("status"), found.get("reason")) == ("True", "Guarded") and is_paused(shift), str(
         found.get("message")
     )
 
@@ -280,7 +282,8 @@ def _written(shift: Shift) -> str:
     return str(_live(shift)["spec"]["template"]["spec"]["containers"][0]["image"])
 
 
-def _paused(shift: Shift) -> bool:
+def is_paused(shift: Shift) -> bool:
+    """Whether the Deployment is."""
     return bool(_live(shift)["spec"].get("paused"))
 
 
@@ -320,7 +323,7 @@ def _kubectl(shift: Shift, *arguments: str) -> str:
 def _expect(shift: Shift, what: str, holds: bool) -> None:
     if not holds:
         raise StageFailed(
-            f"{what}: no. Pods {_pods(shift)}; template {_written(shift)}; paused {_paused(shift)}; {_condition(shift, 'Guarded')}"
+            f"{what}: no. Pods {_pods(shift)}; template {_written(shift)}; paused {is_paused(shift)}; {_condition(shift, 'Guarded')}"
         )
     shift.progress.say(f"   {what}")
 
