@@ -20,7 +20,7 @@ from typing import Any
 from e2e.harness.audit import Request, gate_patches, select
 from e2e.harness.recorder import Version
 from opsloop import names
-from opsloop.api.release import ACTIVE
+from opsloop.api.target import ACTIVE
 
 Decided = Sequence[tuple[float, int]]  # (from this instant on, so many pods may be in traffic)
 WARM = re.compile(

@@ -9,7 +9,9 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from opsloop.api.incident import Incident
-from opsloop.api.release import CaseResult, Command, Release
+from opsloop.api.records import Command
+from opsloop.api.release import Release
+from opsloop.api.target import CaseResult
 from opsloop.core import conditions
 from opsloop.core.postmortem import stored
 from opsloop.core.postmortem.curve import Curve, Point

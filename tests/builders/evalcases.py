@@ -8,7 +8,8 @@ from opsloop.api.eval_request import EvalRequest
 from opsloop.api.evalcase import EvalCase, EvalCaseSpec, EvalCaseStatus, Origin, ProofPair
 from opsloop.api.incident import LinkedTicket, TicketExample
 from opsloop.api.meta import ObjectMeta
-from opsloop.api.release import Release, ReleaseSpec, ReleaseStatus, Revision, WorkloadRef
+from opsloop.api.release import Release, ReleaseSpec, ReleaseStatus, WorkloadRef
+from opsloop.api.revision import Revision
 from opsloop.api.slo import Sli, Slo
 from opsloop.api.strategy import EvalAsk, Evals
 from opsloop.core.evalcase.quarantine import pod_name

@@ -5,7 +5,8 @@ from datetime import datetime
 from typing import Any
 
 from opsloop.api.incident import Incident, IncidentSpec, IncidentStatus, Play, Signal, TimelineEntry
-from opsloop.api.release import Blocked, Release, ReleaseStatus
+from opsloop.api.release import Release, ReleaseStatus
+from opsloop.api.revision import Blocked
 from opsloop.api.runbook import Grant, Runbook
 from opsloop.core import conditions
 from opsloop.core.actions import Action, StorePostmortem

@@ -4,7 +4,10 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
-from opsloop.api.release import Blocked, CaseResult, Release, ReleaseStatus, Revision, RollbackRecord, Target
+from opsloop.api.records import RollbackRecord
+from opsloop.api.release import Release, ReleaseStatus
+from opsloop.api.revision import Blocked, Revision
+from opsloop.api.target import CaseResult, Target
 from opsloop.core import conditions
 from opsloop.core.actions import Action, SetGates
 from opsloop.core.decision import Decision

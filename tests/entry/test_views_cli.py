@@ -11,7 +11,8 @@ import yaml
 from opsloop.adapters.kube import context_namespace
 from opsloop.api.incident import Incident
 from opsloop.api.meta import Condition
-from opsloop.api.release import Release, ReleaseStatus, RollbackRecord
+from opsloop.api.records import RollbackRecord
+from opsloop.api.release import Release, ReleaseStatus
 from opsloop.api.warm import WarmPods
 from opsloop.entry.cli import rollout
 from opsloop.entry.cli import status as status_cli

@@ -12,8 +12,9 @@ from typing import Any
 
 from opsloop.api.incident import REOPEN_GRACE, Incident
 from opsloop.api.meta import Model
-from opsloop.api.release import CaseResult, Release
+from opsloop.api.release import Release
 from opsloop.api.runbook import Runbook
+from opsloop.api.target import CaseResult
 from opsloop.core.actions import (
     Action,
     CreateEvalCase,

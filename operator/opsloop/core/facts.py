@@ -9,8 +9,9 @@ from opsloop.api.eval_expect import EvalExpect
 from opsloop.api.eval_request import EvalRequest
 from opsloop.api.evalcase import EvalCase
 from opsloop.api.incident import Incident
-from opsloop.api.release import CaseResult, Release
+from opsloop.api.release import Release
 from opsloop.api.runbook import Runbook
+from opsloop.api.target import CaseResult
 from opsloop.core.alert_rules import NO_RULES, AlertRules
 from opsloop.core.notify.routing import Routing
 from opsloop.core.readings import Readings

@@ -6,7 +6,7 @@ import pytest
 
 from opsloop.api.evalcase import EvalCase
 from opsloop.api.history import MOST_CAUGHT, HistoryEntry
-from opsloop.api.release import CaseResult, Target
+from opsloop.api.target import CaseResult, Target
 from opsloop.core.evalcase.decide import decide
 from tests.builders.evalcases import CASE, at, case, facts, release
 

@@ -5,8 +5,8 @@ from typing import Any
 import pytest
 
 from opsloop.api.evalcase import Steadiness
-from opsloop.api.release import CaseResult
 from opsloop.api.strategy import Evals
+from opsloop.api.target import CaseResult
 from opsloop.core.evalcase.gating import is_asked, judge, kept, select, times, with_loads
 from tests.builders.evalcases import T0, case, proven, release
 

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from opsloop.api.evalcase import Measured
-from opsloop.api.release import CaseResult
+from opsloop.api.target import CaseResult
 from opsloop.core.evalcase import gating
 from opsloop.core.evalcase.measured import Seen, ended, expression, judged, together
 

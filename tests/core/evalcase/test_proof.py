@@ -8,8 +8,9 @@ from typing import Any
 import pytest
 
 from opsloop.api.evalcase import EvalCaseStatus, ProofPair
-from opsloop.api.release import CaseResult, Release, Target
+from opsloop.api.release import Release
 from opsloop.api.strategy import Evals
+from opsloop.api.target import CaseResult, Target
 from opsloop.core import conditions
 from opsloop.core.actions import ProbeQuarantine, StartQuarantine, StopQuarantine
 from opsloop.core.decision import Decision

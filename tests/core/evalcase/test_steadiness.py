@@ -10,8 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from opsloop.api.evalcase import Steadiness
-from opsloop.api.release import CaseResult, Release, Target
+from opsloop.api.release import Release
 from opsloop.api.strategy import Evals
+from opsloop.api.target import CaseResult, Target
 from opsloop.core import conditions
 from opsloop.core.actions import AskAgain, ForgetLive
 from opsloop.core.decision import Decision

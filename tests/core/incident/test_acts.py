@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from opsloop.api.release import ActRecord
+from opsloop.api.records import ActRecord
 from opsloop.api.runbook_step import RunbookStep
 from opsloop.core.facts import Address, Deployed
 from opsloop.core.incident.acts import Plan, plan, wanted_pods

@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 
 from opsloop.api.incident import Cause, IncidentStatus
-from opsloop.api.release import Blocked, ReleaseStatus, Revision
+from opsloop.api.release import ReleaseStatus
+from opsloop.api.revision import Blocked, Revision
 from opsloop.core.facts import ReleaseView
 from opsloop.core.incident import cause as causes
 from opsloop.core.readings import Harm, Interval, Readings, SideBySide

@@ -7,7 +7,7 @@ import pytest
 
 from opsloop.api.evalcase import EvalCase, ProofRun, Steadiness
 from opsloop.api.incident import Waiver
-from opsloop.api.release import Promotion
+from opsloop.api.records import Promotion
 from opsloop.core.actions import CreateEvalCase, StorePostmortem
 from opsloop.core.facts import IncidentFacts
 from opsloop.core.reported import Ledger

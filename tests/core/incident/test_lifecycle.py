@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from opsloop.api.incident import Incident, IncidentStatus
-from opsloop.api.release import Blocked
+from opsloop.api.revision import Blocked
 from opsloop.core.facts import IncidentFacts
 from opsloop.core.incident import decide as decisions
 from opsloop.core.readings import Readings

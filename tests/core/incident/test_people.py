@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from opsloop.api.incident import Incident, Note
-from opsloop.api.release import Command
+from opsloop.api.records import Command
 from opsloop.core.decision import Decision
 from opsloop.core.facts import FieldWrite
 from opsloop.core.incident import decide as decisions

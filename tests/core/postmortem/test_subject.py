@@ -6,7 +6,9 @@ import pytest
 
 from opsloop.api.evalcase import EvalCase
 from opsloop.api.incident import Incident
-from opsloop.api.release import Promotion, Release, Revision
+from opsloop.api.records import Promotion
+from opsloop.api.release import Release
+from opsloop.api.revision import Revision
 from opsloop.core.postmortem.subject import PostmortemSubject
 from tests.builders.evalcases import T0, at, ticket
 from tests.builders.postmortems import EPISODES, Episode, closed_loop, fix_open, still_open

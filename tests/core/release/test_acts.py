@@ -6,7 +6,8 @@ from typing import Any
 import pytest
 
 from opsloop.api.meta import format_time
-from opsloop.api.release import Command, ReleaseStatus
+from opsloop.api.records import Command
+from opsloop.api.release import ReleaseStatus
 from opsloop.core.actions import DeleteCanary, SetTemplate
 from opsloop.core.facts import Refusal, RolloutState
 from opsloop.core.release.commands import OBEYED, order

@@ -5,7 +5,8 @@ from typing import Any
 
 import pytest
 
-from opsloop.api.release import CaseResult, Release
+from opsloop.api.release import Release
+from opsloop.api.target import CaseResult
 from opsloop.core.actions import DeleteCanary, RunEvals, SetGates, SetTemplate
 from opsloop.core.facts import EvalOutcome, ReleaseFacts
 from opsloop.core.readings import Unknown

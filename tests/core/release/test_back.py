@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from opsloop.api.release import Revision
+from opsloop.api.revision import Revision
 from opsloop.core.actions import EnsureCanary, EnsureRevision, SetTemplate
 from opsloop.core.release import back
 from tests.builders.objects import V1, at, digest, release, workload

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from opsloop.api.release import Target
+from opsloop.api.target import Target
 from opsloop.core.actions import DeleteCanary, EnsureCanary, SetTemplate
 from opsloop.core.facts import ReleaseFacts
 from opsloop.core.readings import Harm, Readings, SideBySide

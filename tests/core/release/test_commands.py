@@ -4,7 +4,9 @@ from typing import Any
 
 import pytest
 
-from opsloop.api.release import Command, ReleaseStatus, Revision
+from opsloop.api.records import Command
+from opsloop.api.release import ReleaseStatus
+from opsloop.api.revision import Revision
 from opsloop.core.facts import ReleaseFacts
 from opsloop.core.release.commands import NOTHING_TO_APPROVE, NOTHING_TO_UNBLOCK, OBEYED
 from tests.builders.objects import V1, V2, V4, at, digest, release, workload

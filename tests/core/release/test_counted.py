@@ -4,7 +4,8 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from opsloop.api.release import ReleaseStatus, RollbackRecord
+from opsloop.api.records import RollbackRecord
+from opsloop.api.release import ReleaseStatus
 from opsloop.core import conditions
 from opsloop.core.release.counted import Ended, let_go, rolled_back
 

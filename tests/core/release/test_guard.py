@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from opsloop.api.release import Guarding, ReleaseStatus
+from opsloop.api.records import Guarding
+from opsloop.api.release import ReleaseStatus
 from opsloop.core.actions import DeleteReplicaSet, EnsureCanary, EnsureRevision, SetPaused, SetTemplate
 from opsloop.core.facts import GuardFacts, Refusal, ReleaseFacts, SetFacts, WorkloadFacts
 from opsloop.core.release import guarding

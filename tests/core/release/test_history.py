@@ -8,7 +8,10 @@ from typing import Any
 import pytest
 
 from opsloop.api.history import MOST_FAILED_CASES, MOST_HISTORY, HistoryEntry
-from opsloop.api.release import CaseResult, ReleaseStatus, Revision, RollbackRecord, Target
+from opsloop.api.records import RollbackRecord
+from opsloop.api.release import ReleaseStatus
+from opsloop.api.revision import Revision
+from opsloop.api.target import CaseResult, Target
 from opsloop.core.decision import Decision
 from opsloop.core.release import ReleaseBuilder, canary, history
 from opsloop.core.release.history import _failed_cases

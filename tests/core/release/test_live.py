@@ -5,7 +5,8 @@ from typing import Any
 
 import pytest
 
-from opsloop.api.release import ReleaseStatus, Revision
+from opsloop.api.release import ReleaseStatus
+from opsloop.api.revision import Revision
 from opsloop.core.actions import DeleteCanary, EnsureRevision, SetTemplate
 from opsloop.core.facts import ReleaseFacts, TemplateWrite, WorkloadFacts
 from opsloop.core.readings import Unknown

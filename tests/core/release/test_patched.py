@@ -6,7 +6,8 @@ from typing import Any
 import pytest
 import yaml
 
-from opsloop.api.release import Release, Revision, TemplatePatch
+from opsloop.api.release import Release, TemplatePatch
+from opsloop.api.revision import Revision
 from opsloop.core.facts import AdmissionAnswer
 from opsloop.core.release import patched, revisions
 from opsloop.core.release.wanted import wanted

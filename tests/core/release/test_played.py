@@ -8,7 +8,8 @@ import pytest
 
 from opsloop.api.incident import ActDecision, Incident
 from opsloop.api.meta import format_time
-from opsloop.api.release import ActRecord, ReleaseStatus
+from opsloop.api.records import ActRecord
+from opsloop.api.release import ReleaseStatus
 from opsloop.core.actions import ScaleDeployment, SetTemplate
 from opsloop.core.facts import Refusal, RolloutState, WorkloadFacts
 from opsloop.core.release import decide as decisions

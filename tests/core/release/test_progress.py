@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 
 from opsloop.api.meta import Condition
-from opsloop.api.release import Command, ReleaseStatus
+from opsloop.api.records import Command
+from opsloop.api.release import ReleaseStatus
 from opsloop.core.facts import Neighbour
 from opsloop.core.release import counted, progress
 from opsloop.core.stop import Stop

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from opsloop.api.release import Blocked, Revision
+from opsloop.api.revision import Blocked, Revision
 from opsloop.core.release import revisions
 from tests.builders.objects import T0, V1, V2, V3, V4, at, template
 

@@ -5,7 +5,8 @@ from datetime import datetime
 
 import pytest
 
-from opsloop.api.release import ReleaseStatus, Revision
+from opsloop.api.release import ReleaseStatus
+from opsloop.api.revision import Revision
 from opsloop.core.facts import RolloutState, WorkloadFacts
 from opsloop.core.release import revisions
 from opsloop.core.release.serving import serving

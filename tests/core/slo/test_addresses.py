@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from opsloop.api.release import MOST_ADDRESSES, Revision
+from opsloop.api.revision import MOST_ADDRESSES, Revision
 from opsloop.core.slo.addresses import KEPT, known, told, with_addresses
 from opsloop.core.slo.pods import INSTANCE, Labels, Scope, hosts, labels_of, labels_query
 from opsloop.simulator.prometheus.regex import translated

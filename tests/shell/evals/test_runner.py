@@ -12,7 +12,7 @@ import pytest
 from opsloop.api.eval_expect import EvalExpect
 from opsloop.api.eval_request import EvalRequest
 from opsloop.api.evalcase import EvalCase, Steadiness
-from opsloop.api.release import CaseResult
+from opsloop.api.target import CaseResult
 from opsloop.core.actions import AskAgain, AskLive, CompareQuarantine, ProbeQuarantine, RunEvals, SampleRequests
 from opsloop.core.evalcase.gating import judge
 from opsloop.core.facts import LiveOutcome, ProbeReply

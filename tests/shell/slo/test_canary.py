@@ -7,8 +7,10 @@ from typing import Any
 import pytest
 
 from opsloop.api.meta import ObjectMeta
-from opsloop.api.release import Release, ReleaseSpec, Revision, Target, WorkloadRef
+from opsloop.api.release import Release, ReleaseSpec, WorkloadRef
+from opsloop.api.revision import Revision
 from opsloop.api.slo import Sli, Slo
+from opsloop.api.target import Target
 from opsloop.core.readings import CanaryReading, Unknown
 from opsloop.core.slo import burn_rate as slo
 from opsloop.core.slo.pods import Scope

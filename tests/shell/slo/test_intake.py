@@ -11,8 +11,10 @@ import yaml
 
 from opsloop.adapters.prometheus import Prometheus
 from opsloop.api.meta import ObjectMeta, parse_duration
-from opsloop.api.release import Release, ReleaseSpec, Revision, Target, WorkloadRef
+from opsloop.api.release import Release, ReleaseSpec, WorkloadRef
+from opsloop.api.revision import Revision
 from opsloop.api.slo import Sli, Slo, Tier
+from opsloop.api.target import Target
 from opsloop.core.readings import Readings, Value, Verdict
 from opsloop.core.slo import burn_rate as slo
 from opsloop.core.slo import remarks

@@ -6,8 +6,10 @@ from typing import Any
 import pytest
 
 from opsloop.api.meta import ObjectMeta, parse_duration
-from opsloop.api.release import Release, ReleaseSpec, Revision, Target, WorkloadRef
+from opsloop.api.release import Release, ReleaseSpec, WorkloadRef
+from opsloop.api.revision import Revision
 from opsloop.api.slo import Slo, Tier
+from opsloop.api.target import Target
 from opsloop.core.readings import Reading, Readings, Unknown, Value
 from opsloop.core.slo import burn_rate as slo
 from opsloop.core.slo import telling

@@ -14,7 +14,8 @@ from datetime import UTC, datetime, timedelta
 from random import Random
 
 from opsloop.api.meta import ObjectMeta
-from opsloop.api.release import Release, ReleaseSpec, ReleaseStatus, Revision, WorkloadRef
+from opsloop.api.release import Release, ReleaseSpec, ReleaseStatus, WorkloadRef
+from opsloop.api.revision import Revision
 from opsloop.core.facts import ReleaseView
 from opsloop.core.incident.cause import began, explain, is_over_now
 from opsloop.core.incident.side_by_side import Stretch, side_by_side

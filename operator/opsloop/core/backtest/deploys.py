@@ -12,7 +12,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
-from opsloop.api.release import Release, ReleaseStatus, Revision
+from opsloop.api.release import Release, ReleaseStatus
+from opsloop.api.revision import Revision
 from opsloop.api.slo import Sli
 from opsloop.core.release.revisions import version_of
 from opsloop.core.slo import promql

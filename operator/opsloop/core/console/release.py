@@ -6,7 +6,9 @@ from datetime import datetime
 
 from opsloop.api.incident import Incident
 from opsloop.api.meta import Condition
-from opsloop.api.release import CaseResult, Release, Revision, Target
+from opsloop.api.release import Release
+from opsloop.api.revision import Revision
+from opsloop.api.target import CaseResult, Target
 from opsloop.core import conditions
 from opsloop.core.console import words
 from opsloop.core.console.fleet import IncidentRow, incident_row, weight

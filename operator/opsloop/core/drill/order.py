@@ -7,7 +7,8 @@ from typing import Any
 
 from opsloop.api.incident import Incident
 from opsloop.api.meta import API_VERSION
-from opsloop.api.release import Release, Revision
+from opsloop.api.release import Release
+from opsloop.api.revision import Revision
 from opsloop.api.runbook import Runbook
 from opsloop.core.evalcase.capture import case_name
 from opsloop.core.gate.evidence import Missing, SliPoint

@@ -5,7 +5,8 @@ from dataclasses import dataclass
 from typing import Literal
 
 from opsloop.api.evalcase import EvalCase
-from opsloop.api.release import CaseResult, Release
+from opsloop.api.release import Release
+from opsloop.api.target import CaseResult
 from opsloop.core.evalcase import merging
 from opsloop.core.evalcase.expectation import NO_ANSWER
 from opsloop.core.evalcase.loads import with_pod

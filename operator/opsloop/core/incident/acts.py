@@ -9,7 +9,7 @@ from typing import cast
 
 from opsloop.api.incident import ActDecision, FreezeDecision, IncidentStatus, Play, RollbackDecision
 from opsloop.api.meta import format_duration, format_time
-from opsloop.api.release import Revision
+from opsloop.api.revision import Revision
 from opsloop.api.runbook import Runbook
 from opsloop.api.runbook_step import OWN_FIELDS, Freeze, RunbookStep, Scale
 from opsloop.core.conditions import ROLLBACK_UNSAFE

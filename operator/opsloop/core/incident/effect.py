@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from typing import Literal
 
 from opsloop.api.incident import HarmedObjective, Incident, IncidentStatus, Play
-from opsloop.api.release import ActRecord, RollbackRecord
+from opsloop.api.records import ActRecord, RollbackRecord
 from opsloop.core.facts import IncidentFacts, ReleaseView
 from opsloop.core.incident.state import burn_of, harmed_names
 from opsloop.core.readings import SinceAct, Value

@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 
 from opsloop.api.incident import Incident, IncidentStatus, Play
 from opsloop.api.meta import PAGING
-from opsloop.api.release import Revision
+from opsloop.api.revision import Revision
 from opsloop.core.conditions import ROLLBACK_UNSAFE
 from opsloop.core.facts import IncidentFacts
 from opsloop.core.incident import errands, plays, thread, timeline, watching

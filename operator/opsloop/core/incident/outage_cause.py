@@ -9,7 +9,8 @@ from datetime import timedelta
 from math import exp, log
 
 from opsloop.api.incident import Cause, Evidence, IncidentStatus
-from opsloop.api.release import Release, Revision
+from opsloop.api.release import Release
+from opsloop.api.revision import Revision
 from opsloop.core import conditions
 from opsloop.core.facts import ReleaseView
 from opsloop.core.incident import cause as causes

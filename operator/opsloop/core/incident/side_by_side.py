@@ -7,7 +7,8 @@ nothing about which of them is harmed.
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-from opsloop.api.release import ReleaseStatus, Revision
+from opsloop.api.release import ReleaseStatus
+from opsloop.api.revision import Revision
 from opsloop.core.release import revisions
 
 

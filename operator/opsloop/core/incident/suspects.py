@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Literal
 
-from opsloop.api.release import ReleaseStatus, Revision
+from opsloop.api.release import ReleaseStatus
+from opsloop.api.revision import Revision
 from opsloop.core.facts import ObjectChange, ReleaseView
 from opsloop.core.release import revisions
 from opsloop.core.topology import Topology

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 
 from opsloop.api.incident import Play
-from opsloop.api.release import ActRecord, RollbackRecord
+from opsloop.api.records import ActRecord, RollbackRecord
 from opsloop.core import conditions
 from opsloop.core.conditions import ROLLBACK_UNSAFE
 from opsloop.core.facts import IncidentFacts

@@ -13,7 +13,9 @@ from opsloop.api.evalcase import EvalCase
 from opsloop.api.incident import BurnSignal, Incident, IncidentStatus, TimelineEntry
 from opsloop.api.meta import ObjectMeta
 from opsloop.api.page import Page
-from opsloop.api.release import Release, Revision, RollbackRecord
+from opsloop.api.records import RollbackRecord
+from opsloop.api.release import Release
+from opsloop.api.revision import Revision
 from opsloop.core import conditions
 from opsloop.core.postmortem.blameless import Redactor, is_tool, people_of
 from opsloop.core.postmortem.markdown import code

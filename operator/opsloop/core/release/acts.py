@@ -4,8 +4,8 @@ A promotion by order skips what waits for time, approval or more evidence. What 
 is rejected, EvalCases must pass, pods must be ready, and an emergency stop or spec.paused is no person's to overrule here.
 """
 
-from opsloop.api.release import Target
 from opsloop.api.strategy import Step
+from opsloop.api.target import Target
 from opsloop.core.facts import WorkloadFacts
 from opsloop.core.release import ReleaseBuilder
 from opsloop.core.release.commands import new_value, obey, order, refuse

@@ -2,7 +2,7 @@
 
 from datetime import datetime, timedelta
 
-from opsloop.api.release import Revision
+from opsloop.api.revision import Revision
 from opsloop.core import conditions
 from opsloop.core.facts import ReleaseFacts, WorkloadFacts
 from opsloop.core.release import ReleaseBuilder, identity

@@ -5,8 +5,9 @@ from datetime import timedelta
 
 from opsloop.api.evalcase import EvalCase
 from opsloop.api.meta import format_duration
-from opsloop.api.release import CaseResult, Release, Target
+from opsloop.api.release import Release
 from opsloop.api.slo import Slo
+from opsloop.api.target import CaseResult, Target
 from opsloop.core.actions import RunEvals
 from opsloop.core.evalcase import gating
 from opsloop.core.evalcase.addresses import may_ask

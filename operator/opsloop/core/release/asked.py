@@ -3,7 +3,8 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from opsloop.api.release import Release, ReleaseStatus, Target
+from opsloop.api.release import Release, ReleaseStatus
+from opsloop.api.target import Target
 from opsloop.core.facts import ReleaseFacts
 from opsloop.core.release import patched, revisions
 

@@ -7,7 +7,8 @@ that lies beyond a revision across which nothing may be rolled back takes its st
 from collections.abc import Sequence
 from datetime import datetime
 
-from opsloop.api.release import ReleaseStatus, Revision
+from opsloop.api.release import ReleaseStatus
+from opsloop.api.revision import Revision
 from opsloop.core.facts import ReleaseFacts
 from opsloop.core.release import revisions
 

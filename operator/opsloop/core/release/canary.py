@@ -6,8 +6,10 @@ from datetime import datetime, timedelta
 
 from opsloop.api.evalcase import EvalCase
 from opsloop.api.incident import Incident
-from opsloop.api.release import Blocked, CaseResult, Promotion, Target
+from opsloop.api.records import Promotion
+from opsloop.api.revision import Blocked
 from opsloop.api.strategy import words_of
+from opsloop.api.target import CaseResult, Target
 from opsloop.core import conditions
 from opsloop.core.actions import SetTemplate
 from opsloop.core.evalcase import gating, merging

@@ -5,7 +5,8 @@ from datetime import datetime
 
 from opsloop.api.check import CheckResult, RolloutCheck
 from opsloop.api.meta import ObjectMeta
-from opsloop.api.release import Release, Target
+from opsloop.api.release import Release
+from opsloop.api.target import Target
 from opsloop.core.actions import Action, CallWebhook, EndJob, StartJob
 from opsloop.core.decision import EventType
 from opsloop.core.errands import job as jobs

@@ -11,7 +11,8 @@ from datetime import timedelta
 
 from opsloop.api.check import MOST_RESULTS, CheckResult, RolloutCheck
 from opsloop.api.meta import format_duration, format_time
-from opsloop.api.release import Release, Target
+from opsloop.api.release import Release
+from opsloop.api.target import Target
 from opsloop.core.errands.job import NO_POD
 from opsloop.core.facts import Errand
 from opsloop.core.release import stopped

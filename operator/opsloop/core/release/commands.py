@@ -6,8 +6,10 @@ same value is a new command only after the annotation was taken away, or with an
 is not part of what is asked for. The command line writes there when it was given, and by whom.
 """
 
-from opsloop.api.release import Command, CommandName, ReleaseStatus, Target
+from opsloop.api.records import Command, CommandName
+from opsloop.api.release import ReleaseStatus
 from opsloop.api.strategy import Step
+from opsloop.api.target import Target
 from opsloop.core.release import ReleaseBuilder, revisions
 from opsloop.core.release.outcome import step_of
 from opsloop.names import ABORT, APPROVE, PROMOTE, RESTART, UNBLOCK, UNDO

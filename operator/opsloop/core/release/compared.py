@@ -1,6 +1,8 @@
 """Live compared with what the spec asks for now: drifted, blocked, shipped, rolled out. True at this very look, whatever came before."""
 
-from opsloop.api.release import ReleaseStatus, Revision, Target
+from opsloop.api.release import ReleaseStatus
+from opsloop.api.revision import Revision
+from opsloop.api.target import Target
 from opsloop.core.facts import ReleaseFacts, WorkloadFacts
 from opsloop.core.release import patched, revisions, rollout_state
 from opsloop.core.release.asked import answers, asked

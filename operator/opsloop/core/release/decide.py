@@ -7,7 +7,8 @@ from dataclasses import replace
 from datetime import datetime
 
 from opsloop.api.incident import Incident
-from opsloop.api.release import ObjectiveStatus, ReleaseStatus, Revision
+from opsloop.api.release import ObjectiveStatus, ReleaseStatus
+from opsloop.api.revision import Revision
 from opsloop.api.slo import Slo
 from opsloop.core import conditions
 from opsloop.core.decision import SOONEST_LOOK, Decision

@@ -8,7 +8,8 @@ after, and then a must-pass case that fails has the version before written back.
 from dataclasses import dataclass
 
 from opsloop.api.evalcase import EvalCase, LiveResult
-from opsloop.api.release import CaseResult, RollbackRecord, Target
+from opsloop.api.records import RollbackRecord
+from opsloop.api.target import CaseResult, Target
 from opsloop.core.conditions import ROLLBACK_UNSAFE, TEMPLATE_MISSING
 from opsloop.core.evalcase import gating
 from opsloop.core.facts import ReleaseFacts, WorkloadFacts

@@ -1,6 +1,6 @@
 """A rollback gives way to a newer version: the fix may always be shipped."""
 
-from opsloop.api.release import RollbackRecord
+from opsloop.api.records import RollbackRecord
 from opsloop.core.facts import ReleaseFacts, WorkloadFacts
 from opsloop.core.release import ReleaseBuilder
 from opsloop.core.release.rollout_state import Obstacle, obstacle

@@ -7,7 +7,8 @@ each template written go out together with `paused: false`, and pauses again onc
 
 from datetime import timedelta
 
-from opsloop.api.release import Guarding, Revision
+from opsloop.api.records import Guarding
+from opsloop.api.revision import Revision
 from opsloop.core import conditions
 from opsloop.core.actions import DeletePods, DeleteReplicaSet, EnsureRevision, SetPaused, SetTemplate
 from opsloop.core.facts import GuardFacts, WorkloadFacts

@@ -3,7 +3,8 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from opsloop.api.release import Guarding, ReleaseStatus
+from opsloop.api.records import Guarding
+from opsloop.api.release import ReleaseStatus
 from opsloop.core.facts import GuardFacts, ReleaseFacts, SetFacts
 from opsloop.core.release.revisions import canonical
 

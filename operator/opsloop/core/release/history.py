@@ -9,7 +9,8 @@ from datetime import datetime, timedelta
 
 from opsloop.api.history import MOST_FAILED_CASES, MOST_HISTORY, HistoryEntry
 from opsloop.api.meta import parse_time
-from opsloop.api.release import ReleaseStatus, Target
+from opsloop.api.release import ReleaseStatus
+from opsloop.api.target import Target
 from opsloop.core.evalcase import gating
 from opsloop.core.release import ReleaseBuilder, counted, live, revisions
 from opsloop.core.release.analysis import EVAL_FAILED

@@ -8,7 +8,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
-from opsloop.api.release import LONGEST_PATH, MOST_ALSO, Revision
+from opsloop.api.revision import LONGEST_PATH, MOST_ALSO, Revision
 from opsloop.core.release.revisions import canonical, digest, images_of
 
 _WHAT_RUNS = re.compile("/spec|/spec/(containers|initContainers)(/[0-9]+(/name|/image)?)?")

@@ -3,7 +3,8 @@
 from dataclasses import replace
 from datetime import datetime, timedelta
 
-from opsloop.api.release import ReleaseSpec, ReleaseStatus, Revision
+from opsloop.api.release import ReleaseSpec, ReleaseStatus
+from opsloop.api.revision import Revision
 from opsloop.api.slo import Slo
 from opsloop.core.actions import EnsureRevision
 from opsloop.core.facts import ReleaseFacts, WorkloadFacts

@@ -7,7 +7,7 @@ A canary that was rejected without an Incident leaves nothing behind that could 
 from collections.abc import Iterator
 from datetime import datetime
 
-from opsloop.api.release import Blocked, Revision
+from opsloop.api.revision import Blocked, Revision
 from opsloop.core.facts import ReleaseFacts, WorkloadFacts
 from opsloop.core.release import revisions
 

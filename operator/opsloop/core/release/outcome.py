@@ -8,8 +8,9 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from opsloop.api.release import CaseResult, ReleaseStatus, Target
+from opsloop.api.release import ReleaseStatus
 from opsloop.api.strategy import Step
+from opsloop.api.target import CaseResult, Target
 from opsloop.core.actions import Action
 from opsloop.core.facts import PodFacts, ReleaseFacts, WorkloadFacts
 

@@ -8,7 +8,8 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from opsloop.api.release import ReleaseSpec, ReleaseStatus, Revision
+from opsloop.api.release import ReleaseSpec, ReleaseStatus
+from opsloop.api.revision import Revision
 from opsloop.core.facts import ReleaseFacts
 from opsloop.core.release import revisions
 from opsloop.core.release.strategic import PatchInvalid, merge

@@ -9,7 +9,8 @@ from typing import Literal
 
 from opsloop.api.incident import ActDecision, Incident
 from opsloop.api.meta import format_time
-from opsloop.api.release import ActRecord, Target
+from opsloop.api.records import ActRecord
+from opsloop.api.target import Target
 from opsloop.core.actions import ScaleDeployment, SetTemplate
 from opsloop.core.facts import ReleaseFacts, WorkloadFacts
 from opsloop.core.release import ReleaseBuilder, stopped

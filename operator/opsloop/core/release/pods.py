@@ -2,7 +2,7 @@
 
 from datetime import timedelta
 
-from opsloop.api.release import Target
+from opsloop.api.target import Target
 from opsloop.core import conditions
 from opsloop.core.actions import DeleteCanary, EnsureCanary, SetGates
 from opsloop.core.facts import PodFacts

@@ -6,7 +6,8 @@ asks for. `status.observedGeneration` is written with them, and kubectl counts n
 
 from dataclasses import dataclass
 
-from opsloop.api.release import ReleaseStatus, Target
+from opsloop.api.release import ReleaseStatus
+from opsloop.api.target import Target
 from opsloop.core import conditions
 from opsloop.core.facts import ReleaseFacts
 from opsloop.core.readings import Verdict

@@ -2,7 +2,8 @@
 
 from collections.abc import Mapping
 
-from opsloop.api.release import Revision, Target
+from opsloop.api.revision import Revision
+from opsloop.api.target import Target
 from opsloop.core import conditions
 from opsloop.core.release import ReleaseBuilder, identity, revisions
 from opsloop.core.release.admission import ADMISSION_CHANGED, DRY_RUN_REFUSED, STORED_AS_DECIDED, mark

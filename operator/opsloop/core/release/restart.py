@@ -8,7 +8,8 @@ from datetime import timedelta
 from typing import Any
 
 from opsloop.api.meta import format_time
-from opsloop.api.release import Command, ReleaseStatus
+from opsloop.api.records import Command
+from opsloop.api.release import ReleaseStatus
 from opsloop.core.actions import SetTemplate
 from opsloop.core.facts import WorkloadFacts
 from opsloop.core.release import ReleaseBuilder, revisions

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
-from opsloop.api.release import Blocked, Revision
+from opsloop.api.revision import Blocked, Revision
 from opsloop.core.release.stamps import unstamped
 
 LONGEST_VERSION = 128

@@ -3,7 +3,9 @@
 from datetime import datetime
 
 from opsloop.api.incident import Incident, RollbackDecision
-from opsloop.api.release import Blocked, ReleaseStatus, Revision, RollbackRecord
+from opsloop.api.records import RollbackRecord
+from opsloop.api.release import ReleaseStatus
+from opsloop.api.revision import Blocked, Revision
 from opsloop.core.actions import SetTemplate
 from opsloop.core.conditions import ROLLBACK_UNSAFE, TEMPLATE_MISSING
 from opsloop.core.facts import ReleaseFacts, WorkloadFacts

@@ -4,8 +4,8 @@ from collections.abc import Mapping
 from datetime import timedelta
 from typing import Any
 
-from opsloop.api.release import Target
 from opsloop.api.strategy import HttpRoute
+from opsloop.api.target import Target
 from opsloop.core import gateways, http_route
 from opsloop.core.actions import SetRoute
 from opsloop.core.decision import SOONEST_LOOK

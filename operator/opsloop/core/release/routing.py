@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from datetime import timedelta
 from typing import Any
 
-from opsloop.api.release import Target
+from opsloop.api.target import Target
 from opsloop.core import gateways, http_route, http_rules
 from opsloop.core.actions import SetRoute
 from opsloop.core.http_route import Backends

@@ -2,7 +2,8 @@
 
 from datetime import datetime, timedelta
 
-from opsloop.api.release import ReleaseStatus, Revision
+from opsloop.api.release import ReleaseStatus
+from opsloop.api.revision import Revision
 from opsloop.core.facts import WorkloadFacts
 from opsloop.core.release import ReleaseBuilder, revisions
 

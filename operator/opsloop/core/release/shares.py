@@ -4,7 +4,8 @@ Gates share pods. Clients that keep to the pod that they met (sessions, gRPC, HT
 otherwise, and what is judged are requests; so both shares are told.
 """
 
-from opsloop.api.release import ReleaseStatus, Weight
+from opsloop.api.release import ReleaseStatus
+from opsloop.api.target import Weight
 from opsloop.core.facts import ReleaseFacts
 from opsloop.core.readings import Value
 from opsloop.core.release import route_back, weights

@@ -4,7 +4,7 @@ Weight 0 waits for nothing, so it is taken out at the first sight of harm. What 
 began often tells only a few scrapes later which of them erred: that is looked at until the harm is over.
 """
 
-from opsloop.api.release import Target
+from opsloop.api.target import Target
 from opsloop.core.facts import ReleaseFacts
 from opsloop.core.readings import Harm
 from opsloop.core.release import ReleaseBuilder

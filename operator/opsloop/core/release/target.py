@@ -4,7 +4,9 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any, Literal
 
-from opsloop.api.release import ReleaseStatus, Revision, Target
+from opsloop.api.release import ReleaseStatus
+from opsloop.api.revision import Revision
+from opsloop.api.target import Target
 from opsloop.core import conditions
 from opsloop.core.actions import EnsureRevision
 from opsloop.core.conditions import TEMPLATE_MISSING

@@ -4,7 +4,8 @@ The revision that is left is not blocked: who undid it may be wrong about it. It
 on a guarded Deployment when its template is written again, and then as a canary. A revision that is blocked is never gone back to.
 """
 
-from opsloop.api.release import Revision, RollbackRecord
+from opsloop.api.records import RollbackRecord
+from opsloop.api.revision import Revision
 from opsloop.core.conditions import ROLLBACK_UNSAFE, TEMPLATE_MISSING
 from opsloop.core.facts import WorkloadFacts
 from opsloop.core.release import ReleaseBuilder, revisions

@@ -4,7 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from opsloop.api.release import ReleaseStatus, Revision
+from opsloop.api.release import ReleaseStatus
+from opsloop.api.revision import Revision
 from opsloop.core.facts import ReleaseFacts
 from opsloop.core.release import patched, revisions
 from opsloop.core.release.asked import asked

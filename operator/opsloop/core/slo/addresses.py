@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 
-from opsloop.api.release import MOST_ADDRESSES, PodAddress, Revision
+from opsloop.api.revision import MOST_ADDRESSES, PodAddress, Revision
 
 KEPT = timedelta(days=7)  # after its pod has gone; the longest window of a default tier is 3 days
 

@@ -4,7 +4,8 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
 
-from opsloop.api.release import Release, Revision
+from opsloop.api.release import Release
+from opsloop.api.revision import Revision
 from opsloop.api.slo import Sli
 from opsloop.core.readings import Reading, Unknown
 from opsloop.core.slo import addresses

@@ -9,7 +9,10 @@ from datetime import UTC, datetime
 
 from opsloop import names
 from opsloop.api.meta import format_time
-from opsloop.api.release import Command, Release, Revision, Target
+from opsloop.api.records import Command
+from opsloop.api.release import Release
+from opsloop.api.revision import Revision
+from opsloop.api.target import Target
 from opsloop.core.release.asked import version_asked
 from opsloop.core.release.commands import ANNOTATIONS, REMARK
 from opsloop.core.release.outcome import step_of

@@ -5,7 +5,9 @@ import time
 from collections.abc import Callable
 from typing import TypeVar
 
-from opsloop.api.release import Command, CommandName, Release, Target
+from opsloop.api.records import Command, CommandName
+from opsloop.api.release import Release
+from opsloop.api.target import Target
 from opsloop.core import conditions
 from opsloop.core.release.restart import RESTARTING
 from opsloop.core.release.target import LONGEST_RETRY

@@ -9,7 +9,9 @@ from opsloop.api.check import CheckResult
 from opsloop.api.evalcase import EvalCase
 from opsloop.api.incident import Incident
 from opsloop.api.meta import format_duration
-from opsloop.api.release import CaseResult, Release, Revision, Target
+from opsloop.api.release import Release
+from opsloop.api.revision import Revision
+from opsloop.api.target import CaseResult, Target
 from opsloop.core import conditions
 from opsloop.core.evalcase import gating
 from opsloop.core.release import revisions

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from opsloop.api.eval_expect import EvalExpect
 from opsloop.api.eval_request import EvalRequest
 from opsloop.api.evalcase import Load
-from opsloop.api.release import CaseResult
+from opsloop.api.target import CaseResult
 from opsloop.core.evalcase import loads, silence
 from opsloop.core.evalcase.expectation import Answer, flaw, silent
 from opsloop.core.evalcase.loads import Reply

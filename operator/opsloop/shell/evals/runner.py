@@ -8,7 +8,7 @@ from collections.abc import Callable, Container, Coroutine, Mapping, Sequence
 from typing import Any
 
 from opsloop.api.evalcase import EvalCase
-from opsloop.api.release import CaseResult
+from opsloop.api.target import CaseResult
 from opsloop.core.actions import AskAgain, AskLive, CompareQuarantine, ProbeQuarantine, RunEvals, SampleRequests
 from opsloop.core.evalcase import gating, live, silence
 from opsloop.core.evalcase.expectation import GATEWAY_ERRORS, SERVER_ERRORS, TRIES, Answer, silent

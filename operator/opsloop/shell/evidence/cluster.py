@@ -8,7 +8,8 @@ from typing import Any
 from opsloop.api.evalcase import EvalCase
 from opsloop.api.incident import Incident
 from opsloop.api.meta import ObjectMeta
-from opsloop.api.release import Release, Revision
+from opsloop.api.release import Release
+from opsloop.api.revision import Revision
 from opsloop.core.gate.evidence import ReplicaSetSeen, WorkloadSeen
 from opsloop.core.release import identity
 from opsloop.core.release.revisions import digest

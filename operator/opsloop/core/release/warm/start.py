@@ -3,7 +3,7 @@
 from datetime import datetime, timedelta
 
 from opsloop.api.keep_warm import KeepWarm
-from opsloop.api.release import Target
+from opsloop.api.target import Target
 from opsloop.api.warm import WarmPods
 from opsloop.core.conditions import ROLLBACK_UNSAFE, TEMPLATE_MISSING
 from opsloop.core.facts import WorkloadFacts
