@@ -187,10 +187,25 @@ async def _scope(query: SliQuery, release: Release, one: Slo, at: datetime) -> S
     labels: Labels | Unknown | None = await query.labels(sli, plain, at)
     if isinstance(labels, Unknown):
         return labels
-    if labels is None and not (sli.requests or sli.latency).selector:  # type: ignore[union-attr]
+    named = sli.requests or sli.latency
+    assert named is not None
+    if labels is None and named.pod_label:
+        return await _mislabelled(query, one, plain, at)
+    if labels is None and not named.selector:
         text = f"{sli.field}: no series of {promql.expressions(sli).metric} names a living pod of {plain.workload}; write a selector, or podLabel"
         return Unknown("NoSeries", text)
     return replace(plain, labels=labels)
+
+
+async def _mislabelled(query: SliQuery, one: Slo, plain: Scope, at: datetime) -> Unknown:
+    """Of a podLabel that names no living pod: which label does?"""
+    field = "requests" if one.sli.requests is not None else "latency"
+    named = getattr(one.sli, field)
+    bare = one.sli.model_copy(update={field: named.model_copy(update={"pod_label": None})})
+    found = await query.labels(bare, plain, at)
+    does = f"label {found.pod} does" if isinstance(found, Labels) else "no other label that opsloop knows does"
+    text = f"{one.sli.field}.{field}.podLabel: label {named.pod_label} holds the name of no living pod of {plain.workload}; {does}"
+    return Unknown("NoSeries", text)
 
 
 async def _rate(query: SliQuery, looked: Looked, at: datetime) -> float | None:
