@@ -6,9 +6,9 @@ from typing import Any
 from opsloop.api.eval_expect import EvalExpect
 from opsloop.api.eval_request import EvalRequest
 from opsloop.api.evalcase import EvalCase, EvalCaseSpec, EvalCaseStatus, Origin, ProofPair
-from opsloop.api.incident import LinkedTicket, TicketExample
 from opsloop.api.meta import ObjectMeta
 from opsloop.api.release import Release, ReleaseSpec, ReleaseStatus, WorkloadRef
+from opsloop.api.reported import LinkedTicket, TicketExample
 from opsloop.api.revision import Revision
 from opsloop.api.slo import Sli, Slo
 from opsloop.api.strategy import EvalAsk, Evals

@@ -4,7 +4,8 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
-from opsloop.api.incident import Incident, IncidentSpec, IncidentStatus, Play, Signal, TimelineEntry
+from opsloop.api.incident import Incident, IncidentSpec, IncidentStatus, Signal, TimelineEntry
+from opsloop.api.play import Play
 from opsloop.api.release import Release, ReleaseStatus
 from opsloop.api.revision import Blocked
 from opsloop.api.runbook import Grant, Runbook

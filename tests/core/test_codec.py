@@ -4,7 +4,7 @@ import random
 
 import pytest
 
-from opsloop.api.incident import TicketExample
+from opsloop.api.reported import TicketExample
 from opsloop.core.codec import decode_queue, encode_queue
 from opsloop.core.reported import QueuedTicket
 from opsloop.core.tickets.triage import triage

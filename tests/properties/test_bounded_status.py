@@ -10,7 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import BaseModel
 
-from opsloop.api.incident import IncidentStatus, LinkedTicket
+from opsloop.api.incident import IncidentStatus
+from opsloop.api.reported import LinkedTicket
 from opsloop.core.incident import decide as decisions
 from opsloop.core.incident.bounds import LIMIT, cut, folded, size
 from opsloop.core.reported import Alert, Ledger

@@ -11,7 +11,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 
 from opsloop.api.eval_expect import EvalExpect
 from opsloop.api.evalcase import EvalCase
-from opsloop.api.incident import TicketExample
+from opsloop.api.reported import TicketExample
 from opsloop.api.target import CaseResult
 from opsloop.core.actions import ProbeQuarantine, StartQuarantine, StopQuarantine
 from opsloop.core.evalcase.capture import from_ticket

@@ -3,8 +3,9 @@
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-from opsloop.api.incident import Incident, TicketExample
+from opsloop.api.incident import Incident
 from opsloop.api.release import Release
+from opsloop.api.reported import TicketExample
 from opsloop.core import conditions
 from opsloop.core.reported import Alert, Ticket
 from opsloop.entry.settings import Settings

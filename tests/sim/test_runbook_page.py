@@ -9,8 +9,8 @@ from typing import Any, get_args
 import pytest
 import yaml
 
-from opsloop.api.incident import Play
 from opsloop.api.meta import format_time
+from opsloop.api.play import Play
 from opsloop.api.runbook import Runbook
 from opsloop.api.runbook_step import StepType
 from opsloop.core import conditions

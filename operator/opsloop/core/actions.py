@@ -8,9 +8,10 @@ from typing import Any, Literal
 from opsloop.api.eval_expect import EvalExpect
 from opsloop.api.eval_request import EvalRequest
 from opsloop.api.evalcase import EvalCase, Load
-from opsloop.api.incident import Incident, IncidentSpec, LinkedTicket
+from opsloop.api.incident import Incident, IncidentSpec
 from opsloop.api.page import PageMessage
 from opsloop.api.release import Release
+from opsloop.api.reported import LinkedTicket
 from opsloop.core.facts import Experience
 from opsloop.core.http_route import Backends
 from opsloop.core.http_rules import Extra

@@ -9,8 +9,8 @@ from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from typing import Any, cast, get_args
 
-from opsloop.api.incident import LinkedTicket, TicketExample
 from opsloop.api.meta import Severity, parse_time
+from opsloop.api.reported import LinkedTicket, TicketExample
 from opsloop.core.alerts.labels import is_identifying
 from opsloop.core.alerts.pages import MOST_PAGES, page_of, roll
 from opsloop.core.json_parts import split

@@ -5,8 +5,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Literal
 
-from opsloop.api.incident import TicketExample
 from opsloop.api.meta import Severity
+from opsloop.api.reported import TicketExample
 
 
 @dataclass(frozen=True, slots=True)

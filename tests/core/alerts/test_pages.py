@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from opsloop.api.incident import AlertCounts
+from opsloop.api.reported import AlertCounts
 from opsloop.core.alerts import pages
 from opsloop.core.alerts.ledger import counts, episode, merge
 from opsloop.core.alerts.pages import file, join, rolled_alerts

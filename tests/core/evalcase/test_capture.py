@@ -7,7 +7,7 @@ import pytest
 from opsloop.api.eval_expect import EvalExpect, JsonCheck
 from opsloop.api.eval_request import EvalRequest, Tls
 from opsloop.api.evalcase import EvalCaseSpec, Origin, ProofPair
-from opsloop.api.incident import TicketExample
+from opsloop.api.reported import TicketExample
 from opsloop.api.strategy import EvalAsk, Evals
 from opsloop.core.evalcase.capture import case_name, from_ticket, obstacle
 from opsloop.core.evalcase.expectation import compare

@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from opsloop.api.incident import Cause, IncidentStatus
+from opsloop.api.cause import Cause
+from opsloop.api.incident import IncidentStatus
 from opsloop.api.release import ReleaseStatus
 from opsloop.api.revision import Blocked, Revision
 from opsloop.core.facts import ReleaseView

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from opsloop.api.incident import Cause
+from opsloop.api.cause import Cause
 from opsloop.core.facts import ObjectChange, ObjectChanges, ReleaseView
 from opsloop.core.incident import cause as causes
 from opsloop.core.incident.changes import MOST_OBJECTS, Used, scaling, used_by, writes

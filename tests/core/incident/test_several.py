@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from opsloop.api.incident import BurnSignal, HarmedObjective, Incident
+from opsloop.api.incident import BurnSignal, Incident
+from opsloop.api.play import HarmedObjective
 from opsloop.api.release import Release
 from opsloop.api.slo import Objective, Sli
 from opsloop.core.actions import SendPage

@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from opsloop.api.incident import Evidence, TimelineEntry
+from opsloop.api.cause import Evidence
+from opsloop.api.incident import TimelineEntry
 from opsloop.core.postmortem import causes, lessons
 from opsloop.core.postmortem.gaps import RULES, gaps
 from opsloop.core.postmortem.markdown import block, code, length, number, percent, plain, span, text

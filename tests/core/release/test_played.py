@@ -6,8 +6,9 @@ from typing import Any
 
 import pytest
 
-from opsloop.api.incident import ActDecision, Incident
+from opsloop.api.incident import Incident
 from opsloop.api.meta import format_time
+from opsloop.api.play import ActDecision
 from opsloop.api.records import ActRecord
 from opsloop.api.release import ReleaseStatus
 from opsloop.core.actions import ScaleDeployment, SetTemplate

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from opsloop.api.incident import RollbackDecision
+from opsloop.api.play import RollbackDecision
 from opsloop.api.release import ReleaseStatus
 from opsloop.core.release import decide as decisions
 from opsloop.core.release import revisions

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from opsloop.api.incident import TicketExample
+from opsloop.api.reported import TicketExample
 from opsloop.core.tickets.features import cues_of, tokens_of
 from opsloop.core.tickets.model import CATEGORIES, POSSIBLE, weights
 from opsloop.core.tickets.triage import triage

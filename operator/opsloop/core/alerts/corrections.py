@@ -6,7 +6,7 @@ is once, so that a process that ends between two writes leaves nothing that the 
 
 from collections.abc import Iterable, Sequence
 
-from opsloop.api.incident import Corrected, LinkedTicket
+from opsloop.api.reported import Corrected, LinkedTicket
 from opsloop.core.reported import Correction
 
 MOST_RECORDS = 200  # of a ledger; the latest one on each matter of each ticket is kept beyond that

@@ -15,7 +15,7 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from opsloop.api.incident import AlertCounts, AlertSample, LinkedTicket
+from opsloop.api.reported import AlertCounts, AlertSample, LinkedTicket
 from opsloop.core.alerts import corrections as by_people
 from opsloop.core.alerts.labels import name_of, service_of
 from opsloop.core.reported import Alert, Correction, Ledger, Moved, Ticket

@@ -11,7 +11,7 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 
-from opsloop.api.incident import LinkedTicket
+from opsloop.api.reported import LinkedTicket
 from opsloop.core.alerts.labels import loudness_of, name_of, service_of
 from opsloop.core.alerts.ledger import HEARD, episode, firing_now, merge
 from opsloop.core.reported import Alert, Correction, Ledger, Moved, Page, Row, Tally, Ticket

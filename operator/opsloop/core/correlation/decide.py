@@ -9,7 +9,8 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
-from opsloop.api.incident import REOPEN_GRACE, Incident, IncidentSpec, LinkedTicket
+from opsloop.api.incident import REOPEN_GRACE, Incident, IncidentSpec
+from opsloop.api.reported import LinkedTicket
 from opsloop.core.actions import (
     Action,
     CreateIncident,

@@ -7,8 +7,8 @@ from urllib.parse import quote
 from opsloop.api.eval_expect import EvalExpect, JsonCheck
 from opsloop.api.eval_request import EvalRequest
 from opsloop.api.evalcase import EvalCaseSpec, Origin, ProofPair
-from opsloop.api.incident import LinkedTicket
 from opsloop.api.release import Release
+from opsloop.api.reported import LinkedTicket
 from opsloop.api.strategy import EvalAsk
 from opsloop.core.recorded.lines import LONGEST_BODY, LONGEST_PATH, Seen
 

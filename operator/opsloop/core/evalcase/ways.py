@@ -17,8 +17,9 @@ from urllib.parse import urlsplit
 from opsloop.api.eval_expect import EvalExpect
 from opsloop.api.eval_request import EvalRequest
 from opsloop.api.evalcase import EvalCase, EvalCaseSpec, Origin, ProofPair
-from opsloop.api.incident import IncidentStatus, LinkedTicket
+from opsloop.api.incident import IncidentStatus
 from opsloop.api.release import Release
+from opsloop.api.reported import LinkedTicket
 from opsloop.core.alerts.labels import name_of, service_of
 from opsloop.core.evalcase import capture, proof
 from opsloop.core.recorded import redact

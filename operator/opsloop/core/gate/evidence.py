@@ -11,8 +11,9 @@ from datetime import datetime, timedelta
 from typing import Literal
 
 from opsloop.api.evalcase import EvalCase
-from opsloop.api.incident import Incident, TicketExample
+from opsloop.api.incident import Incident
 from opsloop.api.release import Release
+from opsloop.api.reported import TicketExample
 from opsloop.api.slo import Tier
 from opsloop.core.alerts import pages
 from opsloop.core.reported import Ledger

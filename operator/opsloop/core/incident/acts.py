@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import cast
 
-from opsloop.api.incident import ActDecision, FreezeDecision, IncidentStatus, Play, RollbackDecision
+from opsloop.api.incident import IncidentStatus
 from opsloop.api.meta import format_duration, format_time
+from opsloop.api.play import ActDecision, FreezeDecision, Play, RollbackDecision
 from opsloop.api.revision import Revision
 from opsloop.api.runbook import Runbook
 from opsloop.api.runbook_step import OWN_FIELDS, Freeze, RunbookStep, Scale

@@ -9,8 +9,10 @@ import json
 from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
-from opsloop.api.incident import AlertCounts, Cause, Evidence, IncidentStatus, LinkedTicket, TimelineEntry
+from opsloop.api.cause import Cause, Evidence
+from opsloop.api.incident import IncidentStatus, TimelineEntry
 from opsloop.api.meta import Model
+from opsloop.api.reported import AlertCounts, LinkedTicket
 from opsloop.core.alerts.ledger import tickets_of
 from opsloop.core.incident.state import IncidentBuilder
 

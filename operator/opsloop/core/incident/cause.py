@@ -10,7 +10,8 @@ from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from math import exp, log
 
-from opsloop.api.incident import Cause, Evidence, IncidentStatus
+from opsloop.api.cause import Cause, Evidence
+from opsloop.api.incident import IncidentStatus
 from opsloop.core.facts import ReleaseView
 from opsloop.core.incident.exoneration import EXONERATED
 from opsloop.core.incident.suspects import Meeting, Suspect, suspects

@@ -2,7 +2,8 @@
 
 from datetime import datetime, timedelta
 
-from opsloop.api.incident import IncidentStatus, Play
+from opsloop.api.incident import IncidentStatus
+from opsloop.api.play import Play
 from opsloop.api.runbook import Grant, Runbook
 from opsloop.api.runbook_step import RunbookStep
 from opsloop.core.facts import IncidentFacts

@@ -3,7 +3,8 @@
 from dataclasses import replace
 from datetime import datetime, timedelta
 
-from opsloop.api.incident import REOPEN_GRACE, BurnSignal, Cause, Evidence, IncidentSpec, IncidentStatus
+from opsloop.api.cause import Cause, Evidence
+from opsloop.api.incident import REOPEN_GRACE, BurnSignal, IncidentSpec, IncidentStatus
 from opsloop.api.meta import Severity
 from opsloop.core import conditions
 from opsloop.core.alerts import ledger

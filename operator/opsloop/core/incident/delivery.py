@@ -6,7 +6,8 @@ A receiver that is down keeps no other one waiting. What it answered is stored, 
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 
-from opsloop.api.incident import Cause, IncidentStatus
+from opsloop.api.cause import Cause
+from opsloop.api.incident import IncidentStatus
 from opsloop.api.page import Page, PageMessage
 from opsloop.core import conditions
 from opsloop.core.actions import About, KeepPage, SendPage, WithdrawPage

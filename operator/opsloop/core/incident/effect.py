@@ -5,7 +5,8 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Literal
 
-from opsloop.api.incident import HarmedObjective, Incident, IncidentStatus, Play
+from opsloop.api.incident import Incident, IncidentStatus
+from opsloop.api.play import HarmedObjective, Play
 from opsloop.api.records import ActRecord, RollbackRecord
 from opsloop.core.facts import IncidentFacts, ReleaseView
 from opsloop.core.incident.state import burn_of, harmed_names

@@ -10,8 +10,9 @@ from datetime import timedelta
 from typing import Any
 
 from opsloop.api.errand import Job, Webhook
-from opsloop.api.incident import Incident, IncidentStatus, Play
+from opsloop.api.incident import Incident, IncidentStatus
 from opsloop.api.meta import API_VERSION, format_duration
+from opsloop.api.play import Play
 from opsloop.api.runbook import Runbook
 from opsloop.api.runbook_step import RunbookStep
 from opsloop.core.actions import CallWebhook, EndJob, StartJob

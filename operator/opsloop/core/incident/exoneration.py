@@ -3,7 +3,8 @@
 It clears the revision in the ranking, not in its right to ship: its block becomes `NeedsCanary` on the Release.
 """
 
-from opsloop.api.incident import Cause, Evidence, IncidentStatus
+from opsloop.api.cause import Cause, Evidence
+from opsloop.api.incident import IncidentStatus
 from opsloop.core.incident import timeline
 from opsloop.core.incident.effect import Ending
 from opsloop.core.incident.state import IncidentBuilder

@@ -6,8 +6,9 @@
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 
-from opsloop.api.incident import Incident, IncidentStatus, Play
+from opsloop.api.incident import Incident, IncidentStatus
 from opsloop.api.meta import PAGING
+from opsloop.api.play import Play
 from opsloop.api.revision import Revision
 from opsloop.core.conditions import ROLLBACK_UNSAFE
 from opsloop.core.facts import IncidentFacts

@@ -8,7 +8,8 @@ from dataclasses import replace
 from datetime import timedelta
 from math import exp, log
 
-from opsloop.api.incident import Cause, Evidence, IncidentStatus
+from opsloop.api.cause import Cause, Evidence
+from opsloop.api.incident import IncidentStatus
 from opsloop.api.release import Release
 from opsloop.api.revision import Revision
 from opsloop.core import conditions

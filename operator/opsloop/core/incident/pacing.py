@@ -9,7 +9,8 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from math import ceil
 
-from opsloop.api.incident import AlertCounts, Incident, IncidentStatus
+from opsloop.api.incident import Incident, IncidentStatus
+from opsloop.api.reported import AlertCounts
 from opsloop.core.alerts.labels import service_of
 from opsloop.core.alerts.ledger import SAMPLE, SERVICE_NAME
 from opsloop.core.incident.state import IncidentBuilder

@@ -5,9 +5,10 @@ Decided and stored before a receiver is called; `core.incident.delivery` says wh
 
 from collections.abc import Sequence
 
-from opsloop.api.incident import Incident, IncidentStatus, Play
+from opsloop.api.incident import Incident, IncidentStatus
 from opsloop.api.meta import PAGING, Severity
 from opsloop.api.page import PageMessage
+from opsloop.api.play import Play
 from opsloop.core.incident import crowd, handover, suspicion, thread, timeline
 from opsloop.core.incident.state import IncidentBuilder
 from opsloop.core.notify.routing import MOST_RECEIVERS, Subject

@@ -7,8 +7,9 @@ from collections.abc import Sequence
 from datetime import timedelta
 from typing import Any
 
-from opsloop.api.incident import Counts, IncidentStatus, Play
+from opsloop.api.incident import IncidentStatus
 from opsloop.api.meta import PAGING, format_duration
+from opsloop.api.play import Counts, Play
 from opsloop.api.runbook import Grant, Runbook
 from opsloop.core.conditions import ROLLBACK_UNSAFE
 from opsloop.core.facts import IncidentFacts

@@ -4,7 +4,8 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from opsloop.api.incident import IncidentStatus, Play
+from opsloop.api.incident import IncidentStatus
+from opsloop.api.play import Play
 from opsloop.api.slo import Slo
 from opsloop.core import conditions
 from opsloop.core.facts import IncidentFacts

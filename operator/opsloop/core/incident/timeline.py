@@ -4,7 +4,8 @@ import hashlib
 from collections.abc import Iterable, Sequence
 from datetime import datetime
 
-from opsloop.api.incident import Evidence, IncidentStatus, TimelineEntry
+from opsloop.api.cause import Evidence
+from opsloop.api.incident import IncidentStatus, TimelineEntry
 from opsloop.core.incident.state import IncidentBuilder
 from opsloop.core.reported import Moved
 

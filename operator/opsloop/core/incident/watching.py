@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 
-from opsloop.api.incident import Play
+from opsloop.api.play import Play
 from opsloop.api.records import ActRecord, RollbackRecord
 from opsloop.core import conditions
 from opsloop.core.conditions import ROLLBACK_UNSAFE

@@ -4,7 +4,7 @@ import re
 from dataclasses import dataclass
 from math import exp, log10
 
-from opsloop.api.incident import Cause, Evidence
+from opsloop.api.cause import Cause, Evidence
 from opsloop.core.postmortem.markdown import code, number, percent, text
 from opsloop.core.postmortem.subject import PostmortemSubject
 

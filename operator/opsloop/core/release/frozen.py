@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from datetime import datetime
 
-from opsloop.api.incident import FreezeDecision
+from opsloop.api.play import FreezeDecision
 from opsloop.core import conditions
 from opsloop.core.decision import SOONEST_LOOK
 from opsloop.core.facts import ReleaseFacts

@@ -7,8 +7,9 @@ An Incident decides them; a decision holds only while that Incident is open and 
 from datetime import datetime
 from typing import Literal
 
-from opsloop.api.incident import ActDecision, Incident
+from opsloop.api.incident import Incident
 from opsloop.api.meta import format_time
+from opsloop.api.play import ActDecision
 from opsloop.api.records import ActRecord
 from opsloop.api.target import Target
 from opsloop.core.actions import ScaleDeployment, SetTemplate

@@ -2,7 +2,8 @@
 
 from datetime import datetime
 
-from opsloop.api.incident import Incident, RollbackDecision
+from opsloop.api.incident import Incident
+from opsloop.api.play import RollbackDecision
 from opsloop.api.records import RollbackRecord
 from opsloop.api.release import ReleaseStatus
 from opsloop.api.revision import Blocked, Revision

@@ -4,8 +4,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from opsloop.api.incident import Incident, Play
+from opsloop.api.incident import Incident
 from opsloop.api.meta import format_duration
+from opsloop.api.play import Play
 from opsloop.api.runbook import Grant, Runbook, RunbookStatus
 from opsloop.core import conditions
 from opsloop.core.decision import Decision, DecisionBuilder

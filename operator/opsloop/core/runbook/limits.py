@@ -4,7 +4,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from opsloop.api.incident import Incident, Play
+from opsloop.api.incident import Incident
+from opsloop.api.play import Play
 from opsloop.api.runbook import Grant
 from opsloop.core.facts import RunbookFacts
 from opsloop.core.runbook.rights import UNLIMITED

@@ -14,7 +14,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from opsloop.api.incident import TicketExample
+from opsloop.api.reported import TicketExample
 from opsloop.core.intake import parse_json, prose_of, require_object, shown
 from opsloop.core.reported import Ticket
 from opsloop.core.text import line

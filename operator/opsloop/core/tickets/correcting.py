@@ -10,7 +10,9 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import get_args
 
-from opsloop.api.incident import Evidence, Incident, LinkedTicket
+from opsloop.api.cause import Evidence
+from opsloop.api.incident import Incident
+from opsloop.api.reported import LinkedTicket
 from opsloop.core.alerts import corrections
 from opsloop.core.alerts.ledger import merge
 from opsloop.core.facts import CorrelationFacts

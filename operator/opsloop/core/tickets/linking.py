@@ -11,8 +11,9 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 
-from opsloop.api.incident import Evidence, LinkedTicket
+from opsloop.api.cause import Evidence
 from opsloop.api.meta import format_time
+from opsloop.api.reported import LinkedTicket
 from opsloop.core.alerts import corrections
 from opsloop.core.reported import Candidate, HouseWords, Ledger, Looked, QueuedTicket, Ticket, Triage
 from opsloop.core.tickets.corrected import of_queue

@@ -5,7 +5,7 @@ import asyncio
 import uuid
 
 from opsloop import names
-from opsloop.api.incident import LinkedTicket
+from opsloop.api.reported import LinkedTicket
 from opsloop.core.alerts import corrections, ledger
 from opsloop.core.reported import HouseWords, QueuedTicket, Taught
 from opsloop.core.tickets import corrected, taught

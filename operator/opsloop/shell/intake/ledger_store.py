@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import TypeVar
 
-from opsloop.api.incident import LinkedTicket
+from opsloop.api.reported import LinkedTicket
 from opsloop.core.alerts import pages
 from opsloop.core.alerts.pages import MOST_PAGES
 from opsloop.core.codec import decode_ledger_with_pages, decode_page, decode_queue
