@@ -34,6 +34,7 @@ RENDERED = (
     "opsloop.dev/rendered"  # annotation on a postmortem ConfigMap: digest of the Markdown that opsloop wrote there
 )
 WEIGHTS_BEFORE = "opsloop.dev/weights-before"  # annotation on an HTTPRoute in a rollout: whose weights were moved, and how they were found
+LIVE_METADATA = "opsloop.dev/live-metadata"  # label "true" on live pods with labels of one's own, and an annotation: which, and what was there
 SESSION = "opsloop.dev/session"  # annotation on the Lease: which process of the pod holds it
 GATE = "opsloop.dev/in-traffic"  # readiness gate (pod condition type) of canary pods
 EVAL_HEADER = "X-Opsloop-Eval"  # header of eval requests, so that a service can exclude them from its SLI

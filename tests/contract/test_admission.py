@@ -49,6 +49,7 @@ def annotated(body: Object, **annotations: str) -> Object:
         pytest.param(at("Release", slo__sli={"good": "a[{{window}}]", "total": "b[{{window}}]"}), id="good instead of bad"),
         pytest.param(at("Release", strategy__canary__steps=[{"weight": 100}]), id="one step, straight to 100"),
         pytest.param(at("Release", strategy__traffic="httpRoute", strategy__httpRoute={"name": "shop", "service": "answers", "rules": ["ask"]}), id="weights on an HTTPRoute"),
+        pytest.param(at("Release", strategy__canary__canaryMetadata={"labels": {"track": "canary", "example.com/x": ""}, "annotations": {"a.b/c": "d e"}}, strategy__canary__liveMetadata={"labels": {"track": "live"}}), id="labels of one's own"),
         pytest.param(at("Release", slo__tiers__0__long="1d2h", slo__tiers__0__short="25h"), id="days against hours"),
         pytest.param(named("r" * 45, at("Release")), id="a Release with the longest name"),
         pytest.param(at("Runbook", steps=[{"type": "wait"}]), id="a Runbook that leaves escalate to us"),
@@ -111,6 +112,20 @@ REFUSED = [
     pytest.param(at("Release", strategy__traffic="httpRoute", strategy__httpRoute={"name": "shop/web"}), "write the name of the object alone", id="an HTTPRoute of another namespace"),
     pytest.param(at("Release", strategy__traffic="mesh"), "spec.strategy.traffic", id="a way of traffic that is none"),
     pytest.param(at("Release", **{STEPS: []}), "strategy.canary.steps", id="a canary without steps"),
+    *(
+        pytest.param(at("Release", **{f"strategy__canary__{field}": {kind: {key: "x"}}}), says, id=f"{field} with {kind} {key[:40]}")
+        for field, kind, key, says in (
+            ("canaryMetadata", "labels", "opsloop.dev/canary", "are not for you to set"),
+            ("liveMetadata", "labels", "a.opsloop.dev/x", "are not for you to set"),
+            ("liveMetadata", "labels", "app.kubernetes.io/name", "are not for you to set"),
+            ("liveMetadata", "annotations", "prometheus.k8s.io/scrape", "are not for you to set"),
+            ("liveMetadata", "labels", "pod-template-hash", "are not for you to set"),
+            ("canaryMetadata", "labels", "a b", "is a name as Kubernetes takes it"),
+            ("canaryMetadata", "annotations", "/x", "is a name as Kubernetes takes it"),
+            ("canaryMetadata", "labels", "k" * 64, "is a name as Kubernetes takes it"),
+        )
+    ),
+    pytest.param(at("Release", strategy__canary__liveMetadata={"labels": {"track": "a b"}}), "no label has this value", id="a value that no label has"),
     pytest.param(at("Release", dependsOn=["a", "a"]), "dependsOn[1]", id="a dependency twice"),
     pytest.param(at("Release", images={}), "spec.images", id="a version without images"),
     pytest.param(at("Release", weight=5), 'unknown field "spec.weight"', id="a field that is none"),
@@ -365,6 +380,7 @@ SHIPPING = [
     pytest.param({"spec": {"paused": None}}, id="going on by leaving paused out"),
     pytest.param({"spec": {"evals": {"quarantine": "auto"}}}, id="pods of a known bad revision without being asked"),
     pytest.param({"spec": {"strategy": {"keepWarm": {"replicas": 1000}}}}, id="pods that are kept warm"),
+    pytest.param({"spec": {"strategy": {"canary": {"liveMetadata": {"labels": {"track": "live"}}}}}}, id="labels on live pods"),
     pytest.param({"spec": {"strategy": {"type": "direct"}}}, id="no canary any more"),
     pytest.param({"metadata": {"annotations": {"opsloop.dev/retry": "2"}}}, id="a retry"),
     pytest.param({"metadata": {"annotations": {"opsloop.dev/approve": "v1"}}}, id="an approval"),

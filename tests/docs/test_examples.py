@@ -52,6 +52,7 @@ def test_the_readme_shows_no_other_object_of_ours() -> None:
 PLAYED_ELSEWHERE = {
     "release-checks": "tests/sim/test_checks.py",
     "release-direct": "tests/sim/test_direct.py",
+    "release-metadata": "tests/sim/test_pod_metadata.py",
     "release-patch": "tests/sim/test_template_patch.py",
     "release-warm": "tests/sim/test_warm.py",
 }

@@ -1,5 +1,6 @@
 """`opsloop unguard`: unpauses what opsloop left paused, and says what it did."""
 
+import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
@@ -10,7 +11,7 @@ from opsloop.core import http_route
 from opsloop.core.http_route import Backends
 from opsloop.entry.cli import commands
 from opsloop.errors import Conflict, Forbidden
-from opsloop.names import CANARY
+from opsloop.names import CANARY, LIVE_METADATA
 from opsloop.shell.ports import DEPLOYMENTS, HTTPROUTES, PODS, Resource
 from opsloop.simulator.fakes.cluster import FakeCluster, json_patch
 from tests.builders.objects import template
@@ -151,3 +152,19 @@ def test_what_cannot_be_written_keeps_nothing_else_from_being_let_go(
     assert "the admission webhook denied the request" in capsys.readouterr().err
     assert bool(deployment(cluster)["spec"].get("paused")) is (locked == "answers")
     assert cluster.find(DEPLOYMENTS, NS, "answers-canary") is None
+
+
+def test_labels_of_a_canarys_time_go_off_every_pod_and_what_was_there_comes_back(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    notes = {"release": "answers", "labels": {"track": ["live", "before"]}, "annotations": {}}
+    meta = {"name": "a", "namespace": NS, "labels": {"app": "answers", "track": "live", LIVE_METADATA: "true"}}
+    pod = {"kind": "Pod", "metadata": {**meta, "annotations": {LIVE_METADATA: json.dumps(notes)}}}
+    other = {"kind": "Pod", "metadata": {"name": "b", "namespace": NS, "labels": {"track": "live"}}}
+    cluster = FakeCluster(pod, other)
+    assert run(cluster, "unguard") == 0
+    assert cluster.written("json_patch", "pods") == [], "while the operator goes on, they are its own"
+    assert run(cluster, "unguard", "--canaries") == 0
+    stored = [cluster.find(PODS, NS, name) for name in ("a", "b")]
+    assert [p["metadata"]["labels"] for p in stored if p] == [{"app": "answers", "track": "before"}, {"track": "live"}]
+    assert f"Pod {NS}/a has no labels" in capsys.readouterr().out

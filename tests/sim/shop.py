@@ -145,7 +145,7 @@ class Shop:
             labels = pod["metadata"]["labels"]
             owner = sets.get(labels.get("pod-template-hash", ""))
             if labels.get("deployment") == deployment and owner and not pod["metadata"].get("ownerReferences"):
-                self.cluster.seed({**pod, "metadata": {**pod["metadata"], "ownerReferences": [{"name": owner}]}})
+                self.cluster.seed({**pod, "metadata": {**pod["metadata"], "ownerReferences": [_reference(owner)]}})
         pods = [p for p in self.objects("pods") if p["metadata"]["labels"].get("deployment") == deployment]
         return [p for p in pods if p["metadata"].get("ownerReferences")]
 
@@ -277,8 +277,9 @@ class Shop:
     def _start(self, deployment: str, revision: str, pod_template: Object) -> Object:
         meta = pod_template["metadata"]
         labels = {**meta.get("labels", {}), "pod-template-hash": revision, "deployment": deployment}
-        name, owners = f"{deployment}-{revision}-{next(self._ips):05}", [{"name": f"{deployment}-{revision}"}]
-        meta = {"name": name, "namespace": NS, "labels": labels, "ownerReferences": owners}
+        name, owners = f"{deployment}-{revision}-{next(self._ips):05}", [_reference(f"{deployment}-{revision}")]
+        annotations = {"annotations": dict(meta["annotations"])} if meta.get("annotations") else {}
+        meta = {"name": name, "namespace": NS, "labels": labels, "ownerReferences": owners, **annotations}
         return self.cluster.seed({"kind": "Pod", "metadata": meta, "spec": pod_template["spec"]})
 
     def _run(self, pod: Object) -> None:
@@ -361,6 +362,10 @@ class Shop:
             self.served.add(version)
             if not self.silent:
                 self.telemetry.serve(start, seconds, self.rps * count / pods.total(), self.errors[version], version)
+
+
+def _reference(replica_set: str) -> Object:
+    return {"apiVersion": "apps/v1", "kind": "ReplicaSet", "name": replica_set}
 
 
 def _ended(pod: Object) -> bool:

@@ -256,7 +256,7 @@ helm.sh/hook-delete-policy: before-hook-creation,hook-succeeded
   resources: [replicasets]  # their names tell the pods of revisions apart in an SLI; delete: those that no template of a guarded Deployment may scale up
   verbs: [list, delete]
 - apiGroups: [""]
-  resources: [pods]  # create, delete: quarantined pods that prove a regression case; delete: of a guarded Deployment, after their ReplicaSet; get, patch: labels of pods that are kept warm
+  resources: [pods]  # create, delete: quarantined pods that prove a regression case; delete: of a guarded Deployment, after their ReplicaSet; get, patch: labels of pods that are kept warm, and of live pods while a canary runs
   verbs: [get, list, create, patch, delete]
 - apiGroups: [""]
   resources: [pods/status]  # the readiness gate of canary pods

@@ -15,6 +15,7 @@ from opsloop.api.meta import (
     Time,
 )
 from opsloop.api.page import Notice
+from opsloop.api.pod_metadata import PodMetadataRecord
 from opsloop.api.records import ActRecord, Command, Guarding, Promotion, RollbackRecord
 from opsloop.api.revision import Revision
 from opsloop.api.schema import all_rules, free_form, map_list, matches, required_without, rules, says, set_list
@@ -231,6 +232,9 @@ class ReleaseStatus(StatusModel):
     promotion: Promotion | None = Field(default=None, description="Latest promotion.")
     warm: WarmPods | None = Field(
         default=None, description="Pods of last-good that are kept warm, or were last; absent where none ever were."
+    )
+    pod_metadata: PodMetadataRecord | None = Field(
+        default=None, description="Labels and annotations of one's own that pods have while the canary runs."
     )
     guard: Guarding | None = Field(
         default=None, description="What is under way on a guarded Deployment; absent without spec.guard."

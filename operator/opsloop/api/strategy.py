@@ -9,6 +9,7 @@ from opsloop.api.check import MOST_CHECKS, RolloutCheck
 from opsloop.api.eval_request import HEADERS_NAMED, PATH_SAYS, Tls
 from opsloop.api.keep_warm import KeepWarm
 from opsloop.api.meta import Duration, Label, Model, ObjectName, Text
+from opsloop.api.pod_metadata import PodMetadata
 from opsloop.api.schema import longer_than_zero, map_list, rules, says, set_list
 
 RISING = (
@@ -228,6 +229,14 @@ class Canary(Model):
         default=False,
         description="Consent to a canary of a Deployment that no Service selects: its pods work as soon as they start (a queue"
         " worker), so that none is dark, and weights count pods and move no requests.",
+    )
+    canary_metadata: PodMetadata | None = Field(
+        default=None, description="Labels and annotations of the canary's pods, from their creation on."
+    )
+    live_metadata: PodMetadata | None = Field(
+        default=None,
+        description="Labels and annotations of live pods while a canary runs beside them; each pod gets them by a patch and loses"
+        " them at the end of the canary. The Deployment's template stays as it is.",
     )
 
 

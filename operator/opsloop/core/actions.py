@@ -133,6 +133,8 @@ class EnsureCanary:
     without: tuple[
         str, ...
     ] = ()  # labels of the template that its pods do not get, so that nothing of live's selects them
+    labels: Mapping[str, str] = field(default_factory=dict)  # of one's own, in addition
+    annotations: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -225,6 +227,17 @@ class SetGates:
     open: bool
     reason: str
     labels: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class MarkPods:
+    """Gives live pods labels and annotations of one's own (`on`), or takes them off: a JSON patch for each, by name, under the
+    resourceVersion at which the pod was seen. A pod that changed meanwhile is looked at again."""
+
+    release: str
+    patches: tuple[tuple[str, tuple[Mapping[str, Any], ...]], ...]
+    on: bool
+    digest: str  # of the target; what the write is known by
 
 
 @dataclass(frozen=True, slots=True)
@@ -510,7 +523,7 @@ class StopQuarantine:
 
 
 Action = (
-    SetTemplate | EnsureCanaryService | DeleteCanaryService | SetRoute | ScaleDeployment | StartJob | EndJob | CallWebhook | SetPaused | DeleteReplicaSet | DeletePods | EnsureRevision | EnsureCanary | DeleteCanary | EnsureWarm | DeleteWarm | SetWarm | SetGates | RunEvals | AskLive | AskAgain | ForgetLive | StopEvals | CreateIncident | DeleteIncident
+    SetTemplate | EnsureCanaryService | DeleteCanaryService | SetRoute | ScaleDeployment | StartJob | EndJob | CallWebhook | SetPaused | DeleteReplicaSet | DeletePods | EnsureRevision | EnsureCanary | DeleteCanary | EnsureWarm | DeleteWarm | SetWarm | SetGates | MarkPods | RunEvals | AskLive | AskAgain | ForgetLive | StopEvals | CreateIncident | DeleteIncident
     | FileToLedger | MoveAlerts | StoreTicketQueue | TakeTickets | NoteLooked | StoreTaught | TellAnswers | StoreExperience | DeleteInboxEntries | SendPage | KeepPage | WithdrawPage
     | StorePostmortem | CreateEvalCase | StartQuarantine | ProbeQuarantine | SampleRequests | StoreRequests | CompareQuarantine | StopQuarantine
 )  # fmt: skip

@@ -114,6 +114,7 @@ class WorkloadFacts:
     stored_as: str = ""  # digest of the template itself, where `digest` is of the revision that it spells otherwise
     guard: GuardFacts | None = None  # where the Release guards it, or opsloop still has it paused
     scaler: str = ""  # what sets its number of pods by the scale subresource, such as an autoscaler
+    selector_keys: frozenset[str] = frozenset()  # labels that its selector asks for, by whatever operator
 
     @property
     def serving(self) -> int:
@@ -147,6 +148,16 @@ class PodFacts:
 
 
 @dataclass(frozen=True, slots=True)
+class LivePod:
+    """A pod of the user's Deployment, as far as labels of one's own go."""
+
+    name: str
+    version: str  # resourceVersion
+    labels: Mapping[str, str] = field(default_factory=dict)
+    annotations: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
 class CanaryFacts:
     """A Deployment that opsloop owns: the canary, or the pods that are kept warm."""
 
@@ -163,7 +174,7 @@ class CanaryFacts:
 class Refusal:
     """The API server refused a write of opsloop's: what it said, and when the same write is worth another try."""
 
-    write: Literal["canary", "warm", "template", "scale", "route", "service", "warm-service"]
+    write: Literal["canary", "warm", "template", "scale", "route", "service", "warm-service", "pods"]
     digest: str
     message: str
     again_at: datetime
@@ -329,6 +340,7 @@ class ReleaseFacts:
     stop: Stop | None = None  # in effect for the namespace
     freezing: tuple[Incident, ...] = ()  # open Incidents of the namespace that froze something
     checks: CheckFacts = field(default_factory=CheckFacts)
+    live_pods: tuple[LivePod, ...] | None = None  # listed while they may have labels of one's own; None: not known
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,7 +25,7 @@ from opsloop.shell.intake.notices import ALERTS_SET_ASIDE, ALERTS_TRUNCATED, Not
 from opsloop.shell.intake.rules import RuleReader
 from opsloop.shell.notify.pages import PageSender
 from opsloop.shell.ports import Instruments, NamespacedName, Object, ObjectKey, Ports, Source
-from opsloop.shell.reconcile import routes
+from opsloop.shell.reconcile import live_pods, routes
 from opsloop.shell.reconcile.created import created
 from opsloop.shell.reconcile.errands import Errands
 from opsloop.shell.reconcile.garbage import orphaned_releases
@@ -171,6 +171,7 @@ class Operator:
         holder of the Lease only."""
         await self.stops.refresh()
         marked = await routes.of_deleted_releases(self.runtime.reader, self.cache, self.settings.namespaces)
+        marked += await live_pods.of_deleted_releases(self.runtime.reader, self.cache, self.settings.namespaces)
         self.queue.lead([*self.cache.keys(), *sorted(left_paused(self.cache)), *marked])
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self.stops.run())

@@ -9,7 +9,7 @@ from typing import Any
 
 from opsloop.core.alerts.ledger import REPEATS
 from opsloop.core.correlation.method import Method
-from opsloop.core.facts import AdmissionAnswer, Experience, ObjectChanges, ReleaseView, TemplateWrite
+from opsloop.core.facts import AdmissionAnswer, Experience, LivePod, ObjectChanges, ReleaseView, TemplateWrite
 from opsloop.core.notify.routing import Routing
 from opsloop.core.postmortem.curve import Curve
 from opsloop.core.reported import HouseWords, Looked, Taught
@@ -114,6 +114,8 @@ class Runtime:
     """By Release: what they were listed for, and addresses of living pods by digest (`shell.reconcile.addresses`)."""
     guarded: dict[NamespacedName, tuple[str, tuple[Object, ...]]] = field(default_factory=dict)
     """By Release: its guarded Deployment's ReplicaSets, with the version of the Deployment that they were listed for."""
+    live_pods: dict[NamespacedName, tuple[object, tuple[LivePod, ...]]] = field(default_factory=dict)
+    """By Release: what they were listed for, and its live pods, while they may be marked (`shell.reconcile.live_pods`)."""
     replica_sets: dict[NamespacedName, tuple[object, Mapping[str, tuple[str, ...]]]] = field(default_factory=dict)
     """By Release: what they were listed for, and their names by digest (`shell.reconcile.replica_sets`)."""
 

@@ -29,6 +29,7 @@ from opsloop.core.release import (
     notices,
     outages,
     played,
+    pod_metadata,
     progress,
     restart,
     revisions,
@@ -71,6 +72,7 @@ def decide(facts: ReleaseFacts, now: datetime) -> Decision:
     elif compared.taken_by(facts):
         clear_canary(builder, compared.WORKLOAD_TAKEN)
         warm.clear(builder, Obstacle(compared.WORKLOAD_TAKEN, "another Release has the Deployment"))
+        pod_metadata.take_off(builder)
         builder.set(phase="Pending")
     else:
         builder.condition("WorkloadMissing", False, "Found", f"Deployment {workload.name} is there")
@@ -99,10 +101,12 @@ def _decide_on(builder: ReleaseBuilder, workload: WorkloadFacts) -> None:
     acts.abort(builder, workload)
     commands.approve_step(builder)
     acts.promote(builder)
+    pod_metadata.record(builder, workload)
     canary.advance(builder, workload)
     route_ready.keep(builder, workload)
     _clean_up_canary(builder)
     warm.keep(builder, workload)
+    pod_metadata.keep(builder)
     guard.keep(builder, workload)
 
 
@@ -113,6 +117,7 @@ def _workload_missing(builder: ReleaseBuilder) -> None:
     builder.set(phase="Pending")
     clear_canary(builder, compared.WORKLOAD_MISSING)
     warm.clear(builder, Obstacle(compared.WORKLOAD_MISSING, message))
+    pod_metadata.take_off(builder)
     failed = {"state": "Failed", "reason": compared.WORKLOAD_MISSING, "message": message}
     for field in ("act", "rollback"):
         record = getattr(builder.status, field)

@@ -6,7 +6,7 @@ from opsloop.api.target import Target
 from opsloop.core import conditions
 from opsloop.core.actions import DeleteCanary, EnsureCanary, SetGates
 from opsloop.core.facts import PodFacts
-from opsloop.core.release import ReleaseBuilder, checking, commands, route_back, stopped, weights
+from opsloop.core.release import ReleaseBuilder, checking, commands, pod_metadata, route_back, stopped, weights
 from opsloop.core.release.hidden import hidden_of, is_counted, missing_labels
 from opsloop.core.release.outcome import (
     WAITING_FOR_PODS,
@@ -59,7 +59,8 @@ def pods_missing(rollout: Rollout) -> Outcome | None:
     labels = (template.get("metadata") or {}).get("labels") or {}
     out_of_sight = rollout.target.route or is_counted(rollout.facts, workload) or rollout.facts.canary is not None
     hidden = hidden_of(rollout.facts, labels, workload.selector) if out_of_sight else ()
-    grow = EnsureCanary(name, workload.name, digest, template, count, hidden)
+    own = pod_metadata.of_canary(rollout.status, rollout.target)
+    grow = EnsureCanary(name, workload.name, digest, template, count, hidden, own.labels, own.annotations)
     return WaitForPods(_starting(rollout), (grow,))
 
 

@@ -28,7 +28,7 @@ class Obstacle:
 
 def refusal_of(
     facts: ReleaseFacts,
-    write: Literal["canary", "warm", "template", "scale", "route", "service", "warm-service"],
+    write: Literal["canary", "warm", "template", "scale", "route", "service", "warm-service", "pods"],
     digest: str,
 ) -> Refusal | None:
     """The standing refusal of this very write."""

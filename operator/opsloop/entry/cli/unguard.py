@@ -1,5 +1,5 @@
 """`opsloop unguard`: what an operator that is gone would still have to do: unpause what it keeps paused, put HTTPRoutes of
-rollouts back as they were found, and with `--canaries` take its canaries out of traffic."""
+rollouts back as they were found, and with `--canaries` take its canaries out of traffic and their labels off live pods."""
 
 import argparse
 import asyncio
@@ -13,7 +13,7 @@ from opsloop.errors import Conflict, NotFound, OpsloopError
 from opsloop.names import CANARY, FIELD_MANAGER, GATE, WARM
 from opsloop.shell.evidence.sources import Cluster
 from opsloop.shell.ports import DEPLOYMENTS, PODS, RELEASES, Object
-from opsloop.shell.reconcile import guarded, routes
+from opsloop.shell.reconcile import guarded, live_pods, routes
 from opsloop.shell.reconcile.workloads import CLOSED
 from opsloop.shell.watch.cache import paused_manager
 
@@ -36,6 +36,14 @@ async def unguard(arguments: argparse.Namespace, cluster: Cluster) -> int:
             except OpsloopError as error:  # it keeps nothing else from being let go
                 left += 1
                 complain(f"an HTTPRoute could not be put back: {error}")
+            if arguments.canaries:
+                try:
+                    for pod in await live_pods.let_go(cluster, cluster, namespace):
+                        quiet_since = time.monotonic()
+                        say(f"Pod {pod} has no labels of a canary's time any more")
+                except OpsloopError as error:
+                    left += 1
+                    complain(f"labels could not be taken off live pods: {error}")
             deployments = await cluster.list(DEPLOYMENTS, namespace)
             for canary in [d for d in deployments if arguments.canaries and _is_canary(d)]:
                 try:

@@ -36,6 +36,7 @@ from opsloop.core.actions import (
     FileToLedger,
     ForgetLive,
     KeepPage,
+    MarkPods,
     MoveAlerts,
     NoteLooked,
     ProbeQuarantine,
@@ -80,7 +81,7 @@ from opsloop.shell.ports import (
     Object,
     Resource,
 )
-from opsloop.shell.reconcile import counts, deployments, manifests, own, postmortems, routes, warm
+from opsloop.shell.reconcile import counts, deployments, live_pods, manifests, own, postmortems, routes, warm
 from opsloop.shell.reconcile.cached import store_in_cache
 from opsloop.shell.reconcile.refusals import Refusable, kind_of
 from opsloop.shell.runtime import Runtime
@@ -210,7 +211,8 @@ def _is_act(action: Action) -> bool:
         CompareQuarantine,
         SampleRequests,
     )
-    return isinstance(action, acts) or _sends_users(action) or _unpauses(action) or _moves_pods(action)
+    marks = isinstance(action, MarkPods) and action.on
+    return isinstance(action, acts) or _sends_users(action) or _unpauses(action) or _moves_pods(action) or marks
 
 
 def _unpauses(action: Action) -> bool:
@@ -285,6 +287,8 @@ async def execute(runtime: Runtime, namespace: str, obj: Object, action: Action)
             await own.delete(runtime, namespace, warm_name(obj["spec"]["workloadRef"]["name"]), WARM, action.release)
         case SetWarm():
             await warm.set_traffic(runtime, namespace, action)
+        case MarkPods():
+            await _unless_refused(runtime, obj, action, live_pods.mark(runtime, namespace, action))
         case SetRoute(expect=None):
             await _lowered(runtime, obj, action)
         case SetRoute():

@@ -88,6 +88,10 @@ def _gated(release: Object, action: EnsureCanary | EnsureWarm, name: str, key: s
     metadata = template.setdefault("metadata", {})
     metadata.pop("creationTimestamp", None)
     labels = {label: value for label, value in (metadata.get("labels") or {}).items() if label not in action.without}
+    if isinstance(action, EnsureCanary):
+        labels |= action.labels
+        if action.annotations:
+            metadata["annotations"] = {**(metadata.get("annotations") or {}), **action.annotations}
     metadata["labels"] = {**labels, key: action.release, REVISION: action.digest}
     gates = [g for g in template["spec"].get("readinessGates") or [] if g.get("conditionType") != GATE]
     template["spec"]["readinessGates"] = [*gates, {"conditionType": GATE}]

@@ -38,7 +38,7 @@ from opsloop.core.runbook.rights import CREATE_JOBS, concerned, identity, rights
 from opsloop.errors import Forbidden, NotFound
 from opsloop.names import CANARY, QUARANTINE, RELEASE, REVISION, SUBJECT, WARM, canary_name, postmortem_name, warm_name
 from opsloop.shell.ports import CLAIMS, CONFIGMAPS, CONTROLLERREVISIONS, PODS, SERVICES, Object
-from opsloop.shell.reconcile import admission, comparing, guarded, own
+from opsloop.shell.reconcile import admission, comparing, guarded, live_pods, own
 from opsloop.shell.reconcile.addresses import addresses
 from opsloop.shell.reconcile.beside import beside
 from opsloop.shell.reconcile.checks import account_exists
@@ -97,6 +97,7 @@ async def release_facts(runtime: Runtime, namespace: str, name: str) -> ReleaseF
         deliveries=runtime.pages.deliveries(release.metadata.uid or name),
         routing=runtime.routing,
         checks=await check_facts(runtime, release, canary_facts),
+        live_pods=await live_pods.seen(runtime, release, stored),
     )
     return replace(facts, answers=await admission.answers(runtime, facts))
 

@@ -18,7 +18,7 @@ from opsloop.core.release.decide import decide as decide_release
 from opsloop.core.runbook.decide import decide as decide_runbook
 from opsloop.errors import NotFound
 from opsloop.shell.ports import DEPLOYMENTS, PODS, Object, ObjectKey
-from opsloop.shell.reconcile import guarded, observe, routes
+from opsloop.shell.reconcile import guarded, live_pods, observe, routes
 from opsloop.shell.reconcile.apply import KINDS, apply_decision
 from opsloop.shell.reconcile.garbage import collect_garbage
 from opsloop.shell.runtime import Runtime
@@ -46,10 +46,13 @@ async def reconcile(runtime: Runtime, key: ObjectKey) -> timedelta | None:
         if kind == "Release":
             if put_back := await routes.let_go(runtime.reader, runtime.writer, namespace, name):
                 log.info("release %s/%s is gone: httproute %s is as it was found", namespace, name, ", ".join(put_back))
+            if taken_off := await live_pods.let_go(runtime.reader, runtime.writer, namespace, name):
+                log.info("release %s/%s is gone: %d pods are as they were", namespace, name, len(taken_off))
             await collect_garbage(runtime, namespace, name, listed=())
             runtime.refusals.forget((namespace, name))
             runtime.views.pop((namespace, name), None)
             runtime.guarded.pop((namespace, name), None)
+            runtime.live_pods.pop((namespace, name), None)
             runtime.pages.drop(namespace, name)
         if kind == "Incident":
             runtime.ledgers.forget(namespace, name)

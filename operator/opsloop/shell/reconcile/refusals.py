@@ -11,6 +11,7 @@ from opsloop.core.actions import (
     EnsureCanary,
     EnsureCanaryService,
     EnsureWarm,
+    MarkPods,
     ScaleDeployment,
     SetPaused,
     SetRoute,
@@ -25,7 +26,9 @@ FIRST_PAUSE = timedelta(seconds=2)
 LONGEST_PAUSE = timedelta(seconds=60)  # a person mends the cause: it is noticed within a minute
 LONGEST_MESSAGE = 500
 
-Refusable = EnsureCanary | EnsureWarm | EnsureCanaryService | SetTemplate | SetRoute | ScaleDeployment | SetPaused
+Refusable = (
+    EnsureCanary | EnsureWarm | EnsureCanaryService | SetTemplate | SetRoute | ScaleDeployment | SetPaused | MarkPods
+)
 
 
 @dataclass
@@ -57,7 +60,9 @@ class Refusals:
         self._by_release.pop(release, None)
 
 
-def kind_of(action: Refusable) -> Literal["canary", "warm", "template", "scale", "route", "service", "warm-service"]:
+def kind_of(
+    action: Refusable,
+) -> Literal["canary", "warm", "template", "scale", "route", "service", "warm-service", "pods"]:
     """What is written."""
     match action:
         case ScaleDeployment():
@@ -70,4 +75,6 @@ def kind_of(action: Refusable) -> Literal["canary", "warm", "template", "scale",
             return "warm-service" if action.key == WARM else "service"
         case SetRoute():
             return "route"
+        case MarkPods():
+            return "pods"
     return "template"

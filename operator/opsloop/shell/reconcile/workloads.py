@@ -34,6 +34,7 @@ def workload(obj: Object, ignored: Sequence[str] = ()) -> WorkloadFacts:
         digest=revisions.digest(spec["template"], ignored),
         replicas=replicas,
         selector=spec["selector"].get("matchLabels", {}),
+        selector_keys=_keys(spec["selector"]),
         settled=state.replaced and _available(status) >= replicas - most_unavailable(spec.get("strategy"), replicas),
         manager=manager.get("name", ""),
         scaler=obj.get("opsloop", {}).get("scaler", ""),
@@ -45,6 +46,11 @@ def workload(obj: Object, ignored: Sequence[str] = ()) -> WorkloadFacts:
         strategy=(spec.get("strategy") or {}).get("type", "RollingUpdate"),
         rollout=state,
     )
+
+
+def _keys(selector: Object) -> frozenset[str]:
+    asked = (expression["key"] for expression in selector.get("matchExpressions") or [])
+    return frozenset((*(selector.get("matchLabels") or {}), *asked))
 
 
 def _available(status: Object) -> int:
