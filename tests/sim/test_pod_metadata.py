@@ -99,7 +99,7 @@ async def test_a_rejected_canary_leaves_live_pods_as_they_were_two_writes_for_ea
         listed.append(resource)
         return await reads(resource, *more)
 
-    shift.shop.cluster.list = noted  # type: ignore[method-assign]
+    shift.shop.cluster.list = noted  # type: ignore[assignment, method-assign]
     await seconds(shift, 20)
     assert set(shift.patches().values()) == {2} and PODS not in listed, "at rest no pod is looked at"
     await shift.operator.stop()
@@ -229,7 +229,7 @@ async def test_without_the_right_to_patch_pods_the_canary_goes_on_and_it_is_said
             raise Forbidden('pods "a" is forbidden: no patch')
         return await whole(resource, namespace, name, ops, **more)
 
-    shift.shop.cluster.json_patch = refused  # type: ignore[method-assign]
+    shift.shop.cluster.json_patch = refused  # type: ignore[assignment, method-assign]
     shift.shop.ship("v4")
     await shift.until("it is said", lambda: shift.condition() == ("False", "PodsRefused"))
     await shift.until("v4 is promoted", lambda: shift.target() == ("v4", "Promoted"))

@@ -117,7 +117,7 @@ def test_whatever_canaries_came_in_between_a_pod_ends_as_it_began(
 # --- the decision
 
 CANARY_OWN = {"labels": {"track": "canary"}, "annotations": {}}
-UNDER_WAY = {"reached_at": at(95), "served": 1}
+UNDER_WAY: dict[str, Any] = {"reached_at": at(95), "served": 1}
 
 
 def asking(**own: Any) -> Release:

@@ -111,7 +111,7 @@ def patch(pod: LivePod, wanted: Added, release: str) -> tuple[Mapping[str, Any],
     now = {"labels": dict(pod.labels), "annotations": dict(pod.annotations)}
     then = {kind: _restored(now[kind], noted[kind]) for kind in now}
     if not wanted.is_empty:
-        notes = {"release": release}
+        notes: dict[str, Any] = {"release": release}
         for kind, added in (("labels", wanted.labels), ("annotations", wanted.annotations)):
             notes |= {kind: {key: [value, then[kind].get(key)] for key, value in sorted(added.items())}}
             then[kind] |= added
