@@ -380,7 +380,9 @@ SHIPPING = [
     pytest.param({"spec": {"paused": None}}, id="going on by leaving paused out"),
     pytest.param({"spec": {"evals": {"quarantine": "auto"}}}, id="pods of a known bad revision without being asked"),
     pytest.param({"spec": {"strategy": {"keepWarm": {"replicas": 1000}}}}, id="pods that are kept warm"),
-    pytest.param({"spec": {"strategy": {"canary": {"liveMetadata": {"labels": {"track": "live"}}}}}}, id="labels on live pods"),
+    pytest.param(
+        {"spec": {"strategy": {"canary": {"liveMetadata": {"labels": {"track": "live"}}}}}}, id="labels on live pods"
+    ),
     pytest.param({"spec": {"strategy": {"type": "direct"}}}, id="no canary any more"),
     pytest.param({"metadata": {"annotations": {"opsloop.dev/retry": "2"}}}, id="a retry"),
     pytest.param({"metadata": {"annotations": {"opsloop.dev/approve": "v1"}}}, id="an approval"),

@@ -12,7 +12,8 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from opsloop.api.pod_metadata import Added, PodMetadata, PodMetadataRecord
-from opsloop.api.release import ReleaseStatus, Target
+from opsloop.api.release import ReleaseStatus
+from opsloop.api.target import Target
 from opsloop.core import conditions
 from opsloop.core.actions import MarkPods
 from opsloop.core.decision import SOONEST_LOOK
