@@ -42,7 +42,7 @@ unit: $(STAMP) ## unit, property and contract tests against the fakes, on all co
 	@$(PY) -m pytest -n auto --dist worksteal -m "not simulation" tests
 
 weathers: $(STAMP) ## a fixed part of `make sim`, the long laws, deaths at any write: no cluster, some minutes
-	@$(PY) -m pytest -n auto --dist worksteal -m simulation tests
+	@$(PY) -m pytest -n auto --dist worksteal -m simulation $$(grep -rl 'mark\.simulation' tests --include='test_*.py')
 
 check: $(STAMP) ## format, lint, types, import contracts, names and words, generated files
 	@$(VENV)/bin/ruff format --check --quiet .
@@ -95,11 +95,11 @@ bench: $(STAMP) cluster images ## reaction, requests and memory over one shift; 
 sim: $(STAMP) ## how well it judges: a table over EPISODES=400 weathers in fake time; fails where a goal is not met
 	@$(PY) -m tests.sim --episodes $(EPISODES) --toys
 
-soak: $(STAMP) cluster images ## longer stories: more weathers and seeds, the operator killed at more places, wrong bodies and objects
+soak: $(STAMP) cluster images ## longer stories: more weathers and seeds, the operator killed at every write, laws on 2000 examples, wrong bodies and objects
 	@failed=0; \
 	$(PY) -m tests.sim --episodes 1000 --first 100001 || failed=1; \
 	$(PY) -m tests.poison || failed=1; \
-	HYPOTHESIS_PROFILE=soak $(PY) -m pytest -n auto --dist worksteal tests/sim -k "dying or killed" || failed=1; \
+	HYPOTHESIS_PROFILE=soak $(PY) -m pytest -n auto --dist worksteal -m soak tests || failed=1; \
 	$(PYTHON) -m e2e.cluster images traefik || failed=1; \
 	$(PY) -m e2e.stories --soak || failed=1; \
 	exit $$failed

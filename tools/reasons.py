@@ -6,7 +6,6 @@ A reason is a module-level constant with a CamelCase value, such as `NO_EVENTS =
 
 import ast
 import re
-import tokenize
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -80,22 +79,20 @@ def reasons() -> tuple[Reason, ...]:
 
 
 def _of(path: Path) -> Iterator[Reason]:
-    comments, module = _comments(path), ".".join(path.relative_to(CORE).with_suffix("").parts)
-    for node in ast.parse(path.read_text()).body:
+    text, module = path.read_text(), ".".join(path.relative_to(CORE).with_suffix("").parts)
+    lines = text.split("\n")
+    for node in ast.parse(text).body:
         if isinstance(node, ast.Assign) and isinstance(node.value, ast.Constant) and isinstance(node.value.value, str):
             name = node.targets[0]
             public = isinstance(name, ast.Name) and name.id.isupper() and not name.id.startswith("_")
             if public and CAMEL.fullmatch(node.value.value):
-                yield Reason(module, node.value.value, comments.get(node.end_lineno or node.lineno, ""))
+                yield Reason(module, node.value.value, _comment(lines, node))
 
 
-def _comments(path: Path) -> dict[int, str]:
-    with tokenize.open(path) as file:
-        return {
-            token.start[0]: token.string.lstrip("# ").strip()
-            for token in tokenize.generate_tokens(file.readline)
-            if token.type == tokenize.COMMENT
-        }
+def _comment(lines: list[str], node: ast.stmt) -> str:
+    """What follows a statement on its last line; ast counts columns in bytes."""
+    rest = lines[(node.end_lineno or node.lineno) - 1].encode()[node.end_col_offset :].decode().strip()
+    return rest.lstrip("# ").strip() if rest.startswith("#") else ""
 
 
 def page() -> str:

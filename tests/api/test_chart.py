@@ -5,10 +5,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 
 from opsloop.core.facts import Address
 from opsloop.entry.settings import load
+from tests.builders import yamls
 from tools import generate
 
 Object = dict[str, Any]
@@ -17,7 +17,7 @@ needs_helm = pytest.mark.skipif(not HELM, reason="no helm: $HELM, ~/.cache/opslo
 
 
 def rendered() -> list[Object]:
-    return list(yaml.safe_load_all((generate.MANIFESTS / "opsloop.yaml").read_text()))
+    return list(yamls.load_all((generate.MANIFESTS / "opsloop.yaml").read_text()))
 
 
 def render(*settings: str) -> subprocess.CompletedProcess[str]:
@@ -29,7 +29,7 @@ def render(*settings: str) -> subprocess.CompletedProcess[str]:
 def objects(*settings: str) -> list[Object]:
     run = render("crds.install=false", *settings)
     assert run.returncode == 0, run.stderr
-    return [document for document in yaml.safe_load_all(run.stdout) if document]
+    return [document for document in yamls.load_all(run.stdout) if document]
 
 
 def of_kind(documents: list[Object], kind: str) -> list[Object]:
@@ -162,7 +162,7 @@ def test_a_teams_role_can_do(role: str, resource: str, wanted: set[str]) -> None
 def test_two_installs_do_not_share_a_cluster_scoped_name() -> None:
     command = [str(HELM), "template", "opsloop", str(generate.CHART), "-n", "other", "--kube-version", "1.34.0"]
     command += ["--set", "image.repository=r.example/opsloop", "--set", "crds.install=false"]
-    other = list(yaml.safe_load_all(subprocess.run(command, capture_output=True, text=True, check=True).stdout))
+    other = list(yamls.load_all(subprocess.run(command, capture_output=True, text=True, check=True).stdout))
 
     def wide(documents: list[Object]) -> set[str]:
         return {document["metadata"]["name"] for document in documents if "namespace" not in document["metadata"]}

@@ -5,8 +5,8 @@ import subprocess
 from typing import Any
 
 import pytest
-import yaml
 
+from tests.builders import yamls
 from tools import boards, generate
 
 HELM = generate.helm()
@@ -17,7 +17,7 @@ def rendered(*sets: str) -> list[dict[str, Any]]:
     flags = [flag for one in ("image.repository=r.example/opsloop", *sets) for flag in ("--set", one)]
     command = [str(HELM), "template", "opsloop", str(generate.CHART), "-n", "ops", "--kube-version", "1.34.0", *flags]
     out = subprocess.run(command, capture_output=True, text=True, check=True).stdout
-    return [one for one in yaml.safe_load_all(out) if one and "-board-" in one["metadata"]["name"]]
+    return [one for one in yamls.load_all(out) if one and "-board-" in one["metadata"]["name"]]
 
 
 @needs_helm

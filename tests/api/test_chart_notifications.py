@@ -5,9 +5,9 @@ import subprocess
 from typing import Any
 
 import pytest
-import yaml
 
 from tests.api.test_chart import HELM, needs_helm, of_kind, one
+from tests.builders import yamls
 from tools import generate
 
 
@@ -44,7 +44,7 @@ def test_the_secrets_of_receivers_are_mounted_and_never_in_the_file() -> None:
         "am": {"format": "alertmanager", "url": "https://am:9093", "tokenSecret": {"name": "am"}, "tls": {"caSecret": {"name": "ca"}}},
     }  # fmt: skip
     done = render_with({"notifications": {"receivers": receivers, "default": ["oncall"]}})
-    documents = [document for document in yaml.safe_load_all(done.stdout) if document]
+    documents = [document for document in yamls.load_all(done.stdout) if document]
     pod = one(documents, "Deployment")["spec"]["template"]["spec"]
     (volume,) = (v for v in pod["volumes"] if v["name"] == "notifications-access")
     paths = {item["path"]: (s["secret"]["name"], item["key"]) for s in volume["projected"]["sources"] for item in s["secret"]["items"]}  # fmt: skip

@@ -12,10 +12,11 @@ import yaml
 from opsloop.api.crd import crds
 from opsloop.entry.settings import Settings, variable
 from tests.api.test_chart import HELM, Object, needs_helm, objects, of_kind, one, render, rendered, verbs
+from tests.builders import yamls
 from tools import chart_readme, generate
 
 DIGEST = "sha256:" + "a" * 64
-ALERTS = yaml.safe_load((generate.CHART / "files" / "alerts.yaml").read_text())
+ALERTS = yamls.load((generate.CHART / "files" / "alerts.yaml").read_text())
 
 
 def values(text: str) -> subprocess.CompletedProcess[str]:
@@ -28,7 +29,7 @@ def values(text: str) -> subprocess.CompletedProcess[str]:
 def with_values(text: str) -> list[Object]:
     run = values(text)
     assert run.returncode == 0, run.stderr
-    return [document for document in yaml.safe_load_all(run.stdout) if document]
+    return [document for document in yamls.load_all(run.stdout) if document]
 
 
 def pod_of(documents: list[Object]) -> Object:
@@ -128,9 +129,7 @@ def test_on_openshift_nobody_says_which_user_it_is() -> None:
 @needs_helm
 @pytest.mark.parametrize(("keep", "annotation"), [("true", "keep"), ("false", None)])
 def test_the_crds_come_with_the_chart_and_stay_where_that_is_asked(keep: str, annotation: str | None) -> None:
-    found = of_kind(
-        [d for d in yaml.safe_load_all(render(f"crds.keep={keep}").stdout) if d], "CustomResourceDefinition"
-    )
+    found = of_kind([d for d in yamls.load_all(render(f"crds.keep={keep}").stdout) if d], "CustomResourceDefinition")
     generated = {document["metadata"]["name"]: document for document in crds().values()}
     assert {crd["metadata"]["name"] for crd in found} == generated.keys()
     for crd in found:
@@ -275,7 +274,7 @@ def test_the_readme_has_a_row_for_each_value() -> None:
         ]
 
     told = re.findall(r"^\| `([^`]+)`", page, re.MULTILINE)
-    for leaf in leaves(yaml.safe_load((generate.CHART / "values.yaml").read_text())):
+    for leaf in leaves(yamls.load((generate.CHART / "values.yaml").read_text())):
         assert any(leaf == name or leaf.startswith(f"{name}.") for name in told), leaf
     for link in re.findall(r"\]\(([^)#]+)", page):
         assert (generate.CHART / link).exists(), link

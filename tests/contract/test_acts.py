@@ -22,6 +22,7 @@ from opsloop.errors import NotFound
 from opsloop.names import CLI_MANAGER
 from opsloop.shell.evidence.sources import Cluster
 from opsloop.shell.ports import RELEASES, Resource
+from tests.builders import yamls
 from tests.builders.answering import Answered, release_body
 from tests.builders.objects import at
 from tests.builders.rollouts import canary, status_with, target
@@ -41,7 +42,7 @@ async def kube() -> AsyncIterator[Kube]:
     """Connected as the command line is, with the CRDs of this tree."""
     made = await Kube.connect(KUBECONFIG, None, manager=CLI_MANAGER)
     for path in sorted((ROOT / "crds").glob("*.yaml")):
-        crd = yaml.safe_load(path.read_text())
+        crd = yamls.load(path.read_text())
         query = {"fieldManager": "acts-test", "force": "true"}
         headers = {"Content-Type": "application/apply-patch+yaml"}
         code, _ = await made.raw("PATCH", f"{CRDS}/{crd['metadata']['name']}", query, headers, crd)

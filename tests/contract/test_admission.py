@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 
+from tests.builders import yamls
 from tests.contract.admission.objects import GOOD, LATENCY, LOOSE, ORDER, Object, at, named
 from tests.contract.admission.server import GROUP, KUBECONFIG, PLURALS, Api, create, own_namespace, until
 
@@ -237,7 +237,7 @@ def guarded(api: Api, namespace: str) -> Iterator[str]:
     `editor` may edit everything of ours, `shipper` may patch Deployment answers as well, `on-call` has the chart's role and
     no more, `lead` has all of these; OPERATOR is who the chart says.
     """
-    documents = list(yaml.safe_load_all((ROOT / "manifests" / "opsloop.yaml").read_text()))
+    documents = list(yamls.load_all((ROOT / "manifests" / "opsloop.yaml").read_text()))
     on_call = next(found for found in documents if found["metadata"]["name"].endswith("-on-call"))["rules"]
     users = {
         "editor": [EDIT, WRITE_CONFIGMAPS],
@@ -610,7 +610,7 @@ def test_of_two_installs_for_one_namespace_each_is_refused_by_the_name_of_the_ot
     text = (ROOT / "manifests" / "opsloop.yaml").read_text().replace(OPERATOR, other)
     second = [
         found
-        for found in yaml.safe_load_all(text)
+        for found in yamls.load_all(text)
         if found["kind"] in POLICY_PLURALS and found["metadata"]["name"].endswith(("-records", "-incidents"))
     ]
     where = {"matchLabels": {"kubernetes.io/metadata.name": guarded}}

@@ -46,6 +46,7 @@ def said(result: Backtest) -> Any:
     return tried, [(d.version, d.at, d.before) for d in result.deploys.found], result.quality, result.traffic.pods
 
 
+@pytest.mark.simulation
 @pytest.mark.asyncio
 async def test_it_finds_the_same_as_in_the_model(binary: Path) -> None:
     series = history(ERAS, MINUTES)

@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
+
+from tests.builders import yamls
 
 KUBECONFIG = os.environ.get("OPSLOOP_CONTRACT_KUBECONFIG", "")
 pytestmark = pytest.mark.skipif(not KUBECONFIG, reason="OPSLOOP_CONTRACT_KUBECONFIG names no cluster")
@@ -17,7 +18,7 @@ pytestmark = pytest.mark.skipif(not KUBECONFIG, reason="OPSLOOP_CONTRACT_KUBECON
 EXAMPLES = sorted((Path(__file__).resolve().parents[2] / "docs" / "examples").glob("*.yaml"))
 RESOURCES = {"Release": "releases", "Incident": "incidents", "Runbook": "runbooks", "EvalCase": "evalcases",
              "ServiceAccount": "serviceaccounts", "Role": "roles", "RoleBinding": "rolebindings"}  # fmt: skip
-DOCUMENTS = [document for path in EXAMPLES for document in yaml.safe_load_all(path.read_text())]
+DOCUMENTS = [document for path in EXAMPLES for document in yamls.load_all(path.read_text())]
 
 
 @pytest.mark.parametrize("document", [pytest.param(d, id=f"{d['kind']} {d['metadata']['name']}") for d in DOCUMENTS])

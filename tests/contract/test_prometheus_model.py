@@ -265,6 +265,7 @@ def recorded(request: pytest.FixtureRequest) -> tuple[Dialect, dict[int, list[An
     return request.param, recorded_answers(record)
 
 
+@pytest.mark.simulation
 @pytest.mark.parametrize("first", range(0, SETS, PER_TEST))
 def test_a_real_prometheus_gives_the_same_answers(live: tuple[Dialect, dict[int, list[Answer]]], first: int) -> None:
     dialect, answers = live

@@ -68,6 +68,7 @@ def server(binary: Path) -> Iterator[real.Server]:
         yield started
 
 
+@pytest.mark.simulation
 @pytest.mark.parametrize(
     ("name", "form"),
     [

@@ -13,7 +13,6 @@ from typing import Any
 
 import pytest
 import pytest_asyncio
-import yaml
 
 from opsloop.adapters.clock import SystemClock
 from opsloop.adapters.kube import Kube
@@ -28,6 +27,7 @@ from opsloop.core.incident.errands import manifest
 from opsloop.core.runbook.rights import RIGHTS
 from opsloop.shell.ports import INCIDENTS, JOBS, PODS, Object, Resource
 from opsloop.shell.reconcile.errands import Errands
+from tests.builders import yamls
 from tests.builders.objects import at as second
 from tests.builders.objects import release
 from tests.contract.admission.objects import at, named
@@ -42,9 +42,7 @@ NAMESPACES, ACCOUNTS = Resource("v1", "Namespace", "namespaces"), Resource("v1",
 RBAC = "rbac.authorization.k8s.io/v1"
 ROLES, BINDINGS = Resource(RBAC, "Role", "roles"), Resource(RBAC, "RoleBinding", "rolebindings")
 CRDS = Resource("apiextensions.k8s.io/v1", "CustomResourceDefinition", "customresourcedefinitions")
-OURS = [
-    yaml.safe_load(path.read_text()) for path in sorted((Path(__file__).resolve().parents[2] / "crds").glob("*.yaml"))
-]
+OURS = [yamls.load(path.read_text()) for path in sorted((Path(__file__).resolve().parents[2] / "crds").glob("*.yaml"))]
 RULES = [
     {"apiGroups": ["apps"], "resources": ["deployments"], "resourceNames": ["answers"], "verbs": ["patch"]},
     {"apiGroups": ["batch"], "resources": ["jobs"], "verbs": ["create"]},

@@ -4,10 +4,9 @@ import re
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from opsloop.api.release import ReleaseSpec
 from opsloop.core.release import checks
+from tests.builders import yamls
 from tests.builders.objects import release_spec
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -38,7 +37,7 @@ def test_the_page_says_which_status_means_what() -> None:
 
 def test_the_page_shows_checks_as_the_models_read_them() -> None:
     (shown,) = (
-        yaml.safe_load(block)["spec"] for block in re.findall(r"^```yaml\n(.*?)^```$", PAGE, re.DOTALL | re.MULTILINE)
+        yamls.load(block)["spec"] for block in re.findall(r"^```yaml\n(.*?)^```$", PAGE, re.DOTALL | re.MULTILINE)
     )
     spec: dict[str, Any] = release_spec(**shown)
     read = ReleaseSpec.model_validate(spec)

@@ -5,10 +5,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 
 from opsloop.api.kinds import KINDS
 from opsloop.api.meta import API_VERSION
+from tests.builders import yamls
 
 ROOT = Path(__file__).resolve().parents[2]
 EXAMPLES = sorted((ROOT / "docs" / "examples").glob("*.yaml"))
@@ -18,7 +18,7 @@ BLOCK = re.compile(r"^```yaml\n(.*?)^```$", re.DOTALL | re.MULTILINE)
 
 
 def ours() -> list[dict[str, Any]]:
-    return [d for path in EXAMPLES for d in yaml.safe_load_all(path.read_text()) if d["apiVersion"] == API_VERSION]
+    return [d for path in EXAMPLES for d in yamls.load_all(path.read_text()) if d["apiVersion"] == API_VERSION]
 
 
 def test_each_of_the_four_kinds_has_an_example() -> None:

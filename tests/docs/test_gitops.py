@@ -4,12 +4,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 from lupa.lua51 import LuaRuntime  # type: ignore[import-untyped]  # gopher-lua, which Argo CD embeds, is Lua 5.1
 
 from opsloop.api.kinds import KINDS
 from opsloop.core.release import alone, canary, compared, guard, guarding, pods, rollout_state
 from opsloop.core.stop import STOPPED
+from tests.builders import yamls
 
 FOLDER = Path(__file__).resolve().parents[2] / "docs" / "gitops"
 
@@ -125,7 +125,7 @@ def test_what_kstatus_says_of_a_guarded_deployment(obj: dict[str, Any], says: st
 
 
 def _fields() -> list[tuple[str, str]]:
-    rules = yaml.safe_load((FOLDER / "kustomize-configuration.yaml").read_text())
+    rules = yamls.load((FOLDER / "kustomize-configuration.yaml").read_text())
     return [(spec["kind"], spec["path"]) for rule in rules["nameReference"] for spec in rule["fieldSpecs"]]
 
 

@@ -10,12 +10,12 @@ from typing import Any
 
 import aiohttp
 import pytest
-import yaml
 from aiohttp import web
 
 from opsloop.core.notify.formats import FORMATS
 from opsloop.entry.notifications import connect_receivers, load_notifications, sample
 from opsloop.entry.settings import Settings
+from tests.builders import yamls
 from tests.builders.objects import at
 from tests.core.notify.test_formats import schema
 from tools import generate
@@ -46,7 +46,7 @@ def configured(example: str, folder: Path) -> Path:
     ]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
-    documents = [document for document in yaml.safe_load_all(done.stdout) if document]
+    documents = [document for document in yamls.load_all(done.stdout) if document]
     (file,) = (d["data"]["notifications.json"] for d in documents if "notifications.json" in (d.get("data") or {}))
     (pod,) = (d["spec"]["template"]["spec"] for d in documents if d["kind"] == "Deployment")
     mounted = {v["name"]: v for v in pod["volumes"]}

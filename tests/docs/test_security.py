@@ -4,16 +4,15 @@ import re
 from itertools import chain
 from typing import Any
 
-import yaml
-
 from opsloop.api.crd import crds
+from tests.builders import yamls
 from tests.docs.fenced import ROOT
 
 PAGE = (ROOT / "docs" / "security.md").read_text()
 ROW = re.compile(r"^\| (`[^|]*`)(?: \(own namespace\))?: ([a-z, ]+?)(?: \(own namespace\))? \|", re.MULTILINE)
 HELPERS = (ROOT / "charts" / "opsloop" / "templates" / "_helpers.tpl").read_text()
 RBAC = (ROOT / "charts" / "opsloop" / "templates" / "rbac.yaml").read_text()
-MANIFESTS = [d for d in yaml.safe_load_all((ROOT / "manifests" / "opsloop.yaml").read_text()) if d]
+MANIFESTS = [d for d in yamls.load_all((ROOT / "manifests" / "opsloop.yaml").read_text()) if d]
 SHORT = {"", "apps", "opsloop.dev"}  # groups that the page does not write out
 Rule = tuple[frozenset[str], frozenset[str]]  # resources with their group, verbs
 
@@ -28,7 +27,7 @@ def in_each_namespace() -> set[Rule]:
     """The chart's own rules with everything switched on: what its template has between the braces is left out."""
     text = HELPERS.split('define "opsloop.rules"', 1)[1].split("\n", 1)[1].split("{{- end -}}\n{{/*")[0]
     lines = [re.sub(r"\{\{.*?\}\}", "", line) for line in text.splitlines()]
-    return {rule(one) for one in yaml.safe_load("\n".join(line for line in lines if line.strip()))}
+    return {rule(one) for one in yamls.load("\n".join(line for line in lines if line.strip()))}
 
 
 def elsewhere() -> set[Rule]:
@@ -39,7 +38,7 @@ def elsewhere() -> set[Rule]:
         r"\{\{- if \.Values\.console\.enabled \}\}\n(.*?)\{\{- end \}\}", RBAC, re.DOTALL
     )  # off in manifests/
     assert len(console) == 2
-    switched_on = chain.from_iterable(yaml.safe_load(block) for block in console)
+    switched_on = chain.from_iterable(yamls.load(block) for block in console)
     return {rule(one) for one in chain(switched_on, *(role["rules"] for role in roles))}
 
 

@@ -12,11 +12,11 @@ from typing import Any
 
 import jsonschema_rs
 import pytest
-import yaml
 
 from opsloop.api.kinds import ALL
 from opsloop.api.meta import API_VERSION
 from opsloop.entry.settings import Settings
+from tests.builders import yamls
 from tests.contract.admission import validator
 from tests.contract.admission.objects import at
 from tests.docs.fenced import ROOT, Block, blocks, commands
@@ -25,13 +25,13 @@ from tests.docs.said import wrong
 Object = dict[str, Any]
 MODELS = {kind.name: kind.model for kind in ALL}
 CHART = ROOT / "charts" / "opsloop"
-VALUES = yaml.safe_load((CHART / "values.yaml").read_text())
+VALUES = yamls.load((CHART / "values.yaml").read_text())
 DATA = [block for block in blocks() if block.language in ("yaml", "yml")]
 SPECS = {"slo", "strategy", "evals", "workloadRef", "guard", "dependsOn", "paused", "knownAs"}
 
 
 def documents(block: Block) -> list[Any]:
-    return [one for one in yaml.safe_load_all(block.text) if one is not None]
+    return [one for one in yamls.load_all(block.text) if one is not None]
 
 
 def objects(document: Any) -> Iterator[Object]:

@@ -7,13 +7,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 
 from opsloop.api.evalcase import EvalCase
 from opsloop.entry.cli import commands as cli
 from opsloop.errors import Forbidden
 from opsloop.shell.evidence.sources import Cluster
 from opsloop.shell.ports import EVALCASES, INCIDENTS, RELEASES, Object
+from tests.builders import yamls
 from tests.builders.gate_shift import INCIDENT, NS
 from tests.fakes.gate_world import ShopCluster, after_the_shift
 
@@ -108,7 +108,7 @@ def test_it_reads_a_pipe(shop: ShopCluster, monkeypatch: pytest.MonkeyPatch) -> 
 
 def test_as_yaml_it_prints_the_case_and_creates_nothing(shop: ShopCluster, capsys: pytest.CaptureFixture[str]) -> None:
     assert run(shop, BAD, "-o", "yaml") == 0
-    printed = yaml.safe_load(capsys.readouterr().out)
+    printed = yamls.load(capsys.readouterr().out)
     assert EvalCase.model_validate(printed).spec.origin.by == "capture"
     assert shop.find(EVALCASES, NS, printed["metadata"]["name"]) is None
 

@@ -6,10 +6,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 
 from opsloop.entry.cli import commands as cli
 from opsloop.simulator.fakes.cluster import FakeCluster
+from tests.builders import yamls
 from tests.contract.admission.objects import at
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -23,7 +23,7 @@ def run(*argv: object) -> int:
 
 def test_a_file_of_rules(capsys: pytest.CaptureFixture[str]) -> None:
     assert run("rules", "-f", EXAMPLE, "-n", "shop") == 0
-    groups = yaml.safe_load(capsys.readouterr().out)["groups"]
+    groups = yamls.load(capsys.readouterr().out)["groups"]
     assert [group["name"] for group in groups] == [
         "opsloop-shop-answers-sli-1h-5m-14.4",
         "opsloop-shop-answers-sli-6h-30m-6",
@@ -37,7 +37,7 @@ def test_a_file_of_rules(capsys: pytest.CaptureFixture[str]) -> None:
 
 def test_objects_of_the_prometheus_operator(capsys: pytest.CaptureFixture[str]) -> None:
     assert run("rules", "-f", EXAMPLE, "-n", "shop", "-o", "operator", "--only-while-down", "--pod-label", "kubernetes_pod_name") == 0  # fmt: skip
-    made = yaml.safe_load(capsys.readouterr().out)
+    made = yamls.load(capsys.readouterr().out)
     assert (made["kind"], made["metadata"]) == ("PrometheusRule", {"name": "opsloop-slo-answers", "namespace": "shop"})
     rules = made["spec"]["groups"][0]["rules"]
     assert "kubernetes_pod_name=~" in rules[1]["expr"] and "opsloop_leader" in rules[-1]["expr"]
@@ -45,7 +45,7 @@ def test_objects_of_the_prometheus_operator(capsys: pytest.CaptureFixture[str]) 
 
 def test_a_counter_that_names_no_pods_is_counted_by_its_selector(capsys: pytest.CaptureFixture[str]) -> None:
     assert run("rules", "-f", EXAMPLE, "-n", "shop", "--pod-label", "") == 0
-    assert "pod" not in yaml.safe_load(capsys.readouterr().out)["groups"][0]["rules"][1]["expr"]
+    assert "pod" not in yamls.load(capsys.readouterr().out)["groups"][0]["rules"][1]["expr"]
 
 
 def test_a_stored_release(capsys: pytest.CaptureFixture[str]) -> None:
@@ -59,7 +59,7 @@ def test_a_stored_release(capsys: pytest.CaptureFixture[str]) -> None:
         yield cluster
 
     assert cli.main(["slo", "rules", "-n", "shop", "answers"], connect) == 0
-    assert yaml.safe_load(capsys.readouterr().out)["groups"]
+    assert yamls.load(capsys.readouterr().out)["groups"]
 
 
 @pytest.mark.parametrize(
@@ -81,7 +81,7 @@ def test_bad_input_is_named(argv: list[object], sentence: str, capsys: pytest.Ca
 def test_an_import_is_yaml_with_what_was_left_out_as_comments(capsys: pytest.CaptureFixture[str]) -> None:
     assert run("import", SLOTH / "sloth-answers.yaml", SLOTH / "pyrra-two-objects.yaml") == 0
     text = capsys.readouterr().out
-    made = list(yaml.safe_load_all(text))
+    made = list(yamls.load_all(text))
     assert [one["spec"]["slo"]["name"] for one in made] == [
         "answers",
         "edge-errors",
@@ -92,7 +92,7 @@ def test_an_import_is_yaml_with_what_was_left_out_as_comments(capsys: pytest.Cap
 
 def test_an_import_that_leaves_an_slo_out_says_so_in_its_exit_code(capsys: pytest.CaptureFixture[str]) -> None:
     assert run("import", SLOTH / "sloth-raw.yaml") == 1
-    assert yaml.safe_load(capsys.readouterr().out) is None
+    assert yamls.load(capsys.readouterr().out) is None
 
 
 def test_an_import_of_no_slo(capsys: pytest.CaptureFixture[str]) -> None:

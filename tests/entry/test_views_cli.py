@@ -23,6 +23,7 @@ from opsloop.entry.cli.tree import MOST_PODS, NARROWEST, Seen, picture
 from opsloop.errors import Invalid
 from opsloop.names import GATE
 from opsloop.shell.ports import RELEASES
+from tests.builders import yamls
 from tests.builders.answering import NS, Fake, release_body
 from tests.builders.objects import V1, V4, at, incident, template
 from tests.builders.rollouts import ADOPTED, BAD, BLOCK, TRIED, record, result, revision, status_with, target
@@ -68,7 +69,7 @@ async def test_get_of_one_is_that_object_as_json_and_yaml(words: tuple[str, ...]
     assert await call(Fake(stored()), "get", *words, "-o", "json") == 0
     assert json.loads(capsys.readouterr().out)["metadata"]["name"] == "answers"
     assert await call(Fake(stored()), "get", *words, "-o", "yaml") == 0
-    assert yaml.safe_load(capsys.readouterr().out)["spec"]["version"] == "v4"
+    assert yamls.load(capsys.readouterr().out)["spec"]["version"] == "v4"
 
 
 @pytest.mark.parametrize(

@@ -6,9 +6,11 @@ replies to any other query only what it was told in `scripted`.
 
 import asyncio
 import re
+from bisect import bisect_right
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
+from functools import lru_cache
 
 from opsloop.adapters.prometheus import NoPrometheus
 from opsloop.api.meta import parse_duration
@@ -144,12 +146,20 @@ class FakeTelemetry:
 
     def _count(self, kind: str, window: timedelta, at: datetime, version: str | None = None) -> float | None:
         """Events in the window; None where the series do not exist, as a counter that was never incremented."""
-        spans = [s for s in self.spans if version in (None, s.version) and s.seconds(at - window, at) > 0]
-        counted = [s.rps * s.share(kind) * s.seconds(at - window, at) for s in spans if s.share(kind) > 0]
+        start = at - window
+        spans = [(s, s.seconds(start, at)) for s in self.spans if version in (None, s.version)]
+        counted = [s.rps * s.share(kind) * seconds for s, seconds in spans if seconds > 0 and s.share(kind) > 0]
         return sum(counted) if counted else None
 
     def _covered(self, window: timedelta, at: datetime) -> float | None:
-        moments = [at - window * (n + 0.5) / _POINTS for n in range(_POINTS)]
-        spans = [s for s in self.spans if s.seconds(at - window, at) > 0]
-        seen = sum(any(s.start <= moment < s.end for s in spans) for moment in moments)
-        return seen / _POINTS if seen else None
+        ages, seen = _ages(window), set[int]()
+        for span in self.spans:
+            if span.seconds(at - window, at) > 0:  # start <= at - age < end, of ages in ascending order
+                seen.update(range(bisect_right(ages, at - span.end), bisect_right(ages, at - span.start)))
+        return len(seen) / _POINTS if seen else None
+
+
+@lru_cache
+def _ages(window: timedelta) -> list[timedelta]:
+    """How long before the end of the window its points are, the latest first."""
+    return [window * (n + 0.5) / _POINTS for n in range(_POINTS)]

@@ -15,7 +15,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import yaml
 from aiohttp import ClientError, ClientSession, ClientTimeout, web
 
 from opsloop.core.codec import ENTRY, LEDGER, QUEUE, decode_ledger, dump_alert, dump_ticket, pack
@@ -35,6 +34,7 @@ from opsloop.simulator.fakes.clock import FakeClock
 from opsloop.simulator.fakes.cluster import FakeCluster
 from opsloop.simulator.fakes.ports import FakeAccess, FakePorts
 from opsloop.simulator.loop import LeapLoop, run
+from tests.builders import yamls
 from tests.builders.correlation import NOW, alert, ticket
 from tests.fakes.telemetry import FakeTelemetry
 from tests.poison.mutations import mutated, sent
@@ -188,9 +188,7 @@ async def _send(client: ClientSession, path: str, data: bytes, headers: dict[str
 def _examples() -> list[Object]:
     files = ("release", "incident", "runbook", "evalcase")
     texts = ((ROOT / "docs" / "examples" / f"{name}.yaml").read_text() for name in files)
-    kinds = [
-        item for text in texts for item in yaml.safe_load_all(text) if item["apiVersion"].startswith("opsloop.dev")
-    ]
+    kinds = [item for text in texts for item in yamls.load_all(text) if item["apiVersion"].startswith("opsloop.dev")]
     alerts, one = [dump_alert(alert("A", "web"))], dump_ticket(ticket("Wrong answers"))
     queued = one | {"category": "bug", "severity": "sev3", "route": "web"}
     contents = (

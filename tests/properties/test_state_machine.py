@@ -265,4 +265,4 @@ Loop.TestCase.settings = settings(
     print_blob=True,
 )
 TestLoop = Loop.TestCase
-TestLoop.pytestmark = [pytest.mark.simulation]  # type: ignore[attr-defined]
+TestLoop.pytestmark = [pytest.mark.simulation, pytest.mark.soak]  # type: ignore[attr-defined]

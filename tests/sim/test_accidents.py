@@ -192,6 +192,7 @@ async def test_in_mid_canary(play: Play, ends: tuple[Any, ...]) -> None:
 
 
 @pytest.mark.simulation
+@pytest.mark.soak
 @pytest.mark.parametrize(("play", "ends"), [pytest.param(p, e, id=name) for name, p, e in PLAYS])
 async def test_dying_at_any_write_on_the_way_it_ends_the_same(play: Play, ends: tuple[Any, ...]) -> None:
     calm, writes = await _played(play, None)

@@ -4,6 +4,7 @@ import pytest
 
 from opsloop.core import conditions
 from opsloop.shell.ports import RELEASES
+from tests.sim import deaths
 from tests.sim.shift import Shift, seconds
 from tests.sim.test_commands import LONG, answer
 
@@ -41,13 +42,15 @@ def end(shift: Shift) -> object:
     return shift.live, shift.target(), answers, blocked, shift.shop.open_canaries(), shift.wrote()
 
 
+@pytest.mark.simulation
+@pytest.mark.soak
 @pytest.mark.parametrize("after", [False, True], ids=["before the write", "after the write"])
 async def test_killed_at_any_write_the_acts_end_the_same(after: bool) -> None:
     whole = Shift()
     await play(whole)
     await whole.operator.stop()
     count = len(whole.shop.cluster.writes)
-    for n in range(1 + after * 2, count + 1, 4):
+    for n in deaths.tried(1, count, after * deaths.HALF):
         shift = Shift()
         shift.shop.cluster.die_at(n, after)
         await play(shift)

@@ -11,9 +11,9 @@ from opsloop.core import conditions
 from opsloop.errors import Forbidden, Unavailable
 from opsloop.shell.ports import Object
 from opsloop.simulator.fakes.cluster import FakeDeath
+from tests.sim import deaths
 from tests.sim.shift import Shift, seconds, story
 from tests.sim.test_same_revision import edit, set_env
-from tests.sim.test_shift import EVERY
 
 pytestmark = [pytest.mark.asyncio, pytest.mark.looptime]
 
@@ -332,11 +332,12 @@ async def rolled_back_and_shipped(n: int = 0, after: bool = False) -> tuple[int,
         await shift.operator.stop()
 
 
+@pytest.mark.simulation
+@pytest.mark.soak
 @pytest.mark.parametrize("after", [False, True], ids=["before the write", "after the write"])
 async def test_killed_at_any_write_under_a_policy_that_rewrites_it_ends_the_same(after: bool) -> None:
-    """All writes under HYPOTHESIS_PROFILE=soak, else each eighth, as in tests/sim/test_shift.py."""
     count, end = await rolled_back_and_shipped()
     assert end["wrote"] == ["v1", "v4"] and end["by hand"] == ["sha256:v2"] and end["rollback"] == ("Done", 1)
-    for n in range(1 + after * EVERY // 2, count + 1, EVERY):
+    for n in deaths.tried(1, count, after * deaths.HALF):
         _, killed = await rolled_back_and_shipped(n, after)
         assert (n, killed) == (n, end)

@@ -1,6 +1,5 @@
 """Checks of a rollout through the whole operator: Jobs and webhooks that hold, pass and reject a canary, wherever the process dies."""
 
-import os
 from collections import Counter
 from dataclasses import replace
 
@@ -12,11 +11,11 @@ from opsloop.core import conditions
 from opsloop.core.facts import Address
 from opsloop.names import RELEASE
 from opsloop.shell.ports import JOBS, RELEASES, STOPS, Object
+from tests.sim import deaths
 from tests.sim.operator import SETTINGS
 from tests.sim.shift import Shift, release_object
 from tests.sim.shop import NS, Shop
 
-EVERY = 1 if os.environ.get("HYPOTHESIS_PROFILE") == "soak" else 14
 pytestmark = [pytest.mark.asyncio, pytest.mark.looptime]
 
 HOOK = "https://hooks.example.com/opsloop/confirm"
@@ -210,6 +209,8 @@ async def test_without_the_right_of_its_account_nothing_runs_until_it_is_given()
     await shift.operator.stop()
 
 
+@pytest.mark.simulation
+@pytest.mark.soak
 @pytest.mark.parametrize(
     ("failing", "after"),
     [
@@ -226,7 +227,7 @@ async def test_killed_at_any_write_it_ends_the_same_and_each_job_is_created_once
     await whole.operator.stop()
     end = (whole.target(), results(whole))
     first = next(n for n, w in enumerate(whole.shop.cluster.writes) if w.resource == RELEASES and "v4" in str(w.body))
-    for n in range(first + after * EVERY // 2, len(whole.shop.cluster.writes), EVERY):
+    for n in deaths.tried(first, len(whole.shop.cluster.writes) - 1, after * deaths.HALF):
         shift = shift_with(LOAD, CONFIRM)
         shift.shop.cluster.die_at(n, after)
         await shipped(shift)

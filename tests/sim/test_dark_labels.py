@@ -80,6 +80,7 @@ async def test_it_goes_live_and_no_dark_pod_was_ever_counted() -> None:
 
 
 @pytest.mark.simulation
+@pytest.mark.soak
 @pytest.mark.parametrize("version", ["v4", "v3"])
 async def test_dying_at_any_write_it_ends_the_same(version: str) -> None:
     whole = await _played(None, version)

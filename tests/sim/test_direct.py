@@ -9,6 +9,7 @@ from opsloop.core import conditions
 from opsloop.core.facts import ProbeReply
 from opsloop.shell.ports import DEPLOYMENTS, RELEASES
 from tests.builders.objects import V2
+from tests.sim import deaths
 from tests.sim.shift import Shift, seconds, story
 from tests.sim.shop import NS, version_of
 from tests.sim.test_evals import add_case
@@ -113,13 +114,15 @@ def end(shift: Shift) -> Any:
     return blocked, told, shift.wrote(), canaries(shift), shift.live
 
 
+@pytest.mark.simulation
+@pytest.mark.soak
 async def test_where_no_second_pod_may_run_live_pods_are_asked_after_and_killed_anywhere_it_ends_the_same() -> None:
     whole = Shift(runbook=False)
     await after(whole)
     await whole.operator.stop()
     assert end(whole) == ({"v2": "EvalFailed"}, ("refund", "Done", V2, "v4", ["refund"]), ["v2", "v1", "v4"], [], "v4")
     writes = [n for n, w in enumerate(whole.shop.cluster.writes, 1) if w.resource in (DEPLOYMENTS, RELEASES)]
-    for n in writes[5::7]:
+    for n in writes[5 :: deaths.EVERY]:
         shift = Shift(runbook=False)
         shift.shop.cluster.die_at(n, after=n % 2 == 0)
         await after(shift)

@@ -11,6 +11,7 @@ from opsloop.core import conditions
 from opsloop.names import CANARY
 from opsloop.shell.ports import DEPLOYMENTS, RELEASES, REPLICASETS, Object
 from tests.builders.objects import V1, V2, V3, V4
+from tests.sim import deaths
 from tests.sim.shift import Shift, release_object, runbook_object, seconds
 from tests.sim.shop import NS, Shop, version_of
 from tests.sim.test_admission import complete, pin, rewriting
@@ -522,6 +523,8 @@ def _end(shift: Guarded) -> Any:
     return shift.running(), shift.ran, status.live, blocked, shift.paused, shift.written
 
 
+@pytest.mark.simulation
+@pytest.mark.soak
 @pytest.mark.parametrize(
     ("play", "ran"),
     [
@@ -534,7 +537,7 @@ def _end(shift: Guarded) -> Any:
 async def test_dying_at_any_write_it_ends_the_same(play: Callable[[Guarded], Awaitable[None]], ran: set[str]) -> None:
     whole, writes = await _played(None, play)
     assert whole.ran == ran
-    for n in range(1, writes + 1):
+    for n in deaths.tried(1, writes, 2 * [_promoted, _rejected_and_let_go, _rolled_back, _fought].index(play)):
         shift, _ = await _played(n, play)
         assert _end(shift) == _end(whole), f"died at write {n}: {shift.shop.cluster.writes[n - 2 : n]}"
 

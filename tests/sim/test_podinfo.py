@@ -5,10 +5,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 
 from opsloop.entry.settings import Settings
 from opsloop.shell.ports import Object
+from tests.builders import yamls
 from tests.sim.shift import Shift, runbook_object
 from tests.sim.shop import NS
 from tests.sim.test_pods_tell import ScrapedShop
@@ -38,7 +38,7 @@ class PodinfoShop(ScrapedShop):
 
 def readmes_release() -> Object:
     """The README's example over this shop, without the step that asks a person, and with podinfo's counter."""
-    spec = yaml.safe_load(EXAMPLE.read_text())["spec"]
+    spec = yamls.load(EXAMPLE.read_text())["spec"]
     slo: dict[str, Any] = spec["slo"] | {
         "sli": {"requests": {"counter": "http_requests_total", "bad": 'status=~"5.."'}}
     }

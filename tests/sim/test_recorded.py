@@ -201,6 +201,7 @@ async def test_a_users_example_comes_first_and_nothing_is_compared(shift: Shift)
     assert resolved(shift)
 
 
+@pytest.mark.simulation
 @pytest.mark.parametrize("after", [False, True], ids=["before the write", "after the write"])
 @pytest.mark.parametrize("n", range(1, 10))
 async def test_killed_at_any_write_while_it_compares_it_ends_the_same(n: int, after: bool) -> None:

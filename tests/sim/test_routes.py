@@ -9,6 +9,7 @@ import pytest
 from opsloop.errors import Forbidden
 from opsloop.names import WEIGHTS_BEFORE
 from opsloop.shell.ports import HTTPROUTES, PODS, RELEASES, SERVICES, Object, Resource
+from tests.sim import deaths
 from tests.sim.routed import RULES, Routed, story
 from tests.sim.shift import seconds
 from tests.sim.shop import NS
@@ -360,10 +361,12 @@ def _end(shift: Routed) -> Any:
     return shift.as_found(), shift.live, shift.target(), status.route, services, shift.shop.unserved
 
 
+@pytest.mark.simulation
+@pytest.mark.soak
 @pytest.mark.parametrize("play", [_promoted, _rejected, _by_pods_again])
 async def test_dying_at_any_write_it_ends_the_same(play: Callable[[Routed], Awaitable[None]]) -> None:
     whole, writes = await _played(None, play)
     assert whole.as_found()
-    for n in range(1, writes + 1):
+    for n in deaths.tried(1, writes, 3 * [_promoted, _rejected, _by_pods_again].index(play)):
         shift, _ = await _played(n, play)
         assert _end(shift) == _end(whole), f"died at write {n}: {shift.shop.cluster.writes[n - 2 : n]}"

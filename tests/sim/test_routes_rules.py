@@ -182,6 +182,7 @@ def _end(shift: Routed) -> Any:
 
 
 @pytest.mark.simulation
+@pytest.mark.soak
 async def test_dying_at_any_write_from_the_first_rule_to_the_end_it_ends_the_same() -> None:
     whole = await _played(None)
     assert whole.as_found()

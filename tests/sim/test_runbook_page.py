@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any, get_args
 
 import pytest
-import yaml
 
 from opsloop.api.meta import format_time
 from opsloop.api.play import Play
@@ -17,6 +16,7 @@ from opsloop.core import conditions
 from opsloop.core.release.stamps import RESTARTED_AT as RESTARTED
 from opsloop.entry.settings import load
 from opsloop.shell.ports import DEPLOYMENTS, JOBS, RELEASES, Object
+from tests.builders import yamls
 from tests.sim.operator import SETTINGS
 from tests.sim.shift import Shift, release_object, seconds
 from tests.sim.shop import NS, Shop
@@ -26,10 +26,10 @@ pytestmark = [pytest.mark.asyncio, pytest.mark.looptime]
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "runbooks.md"
 BLOCK = re.compile(r"^```yaml\n(.*?)^```$", re.DOTALL | re.MULTILINE)
 BOOKS: dict[str, Object] = {}
-for document in map(yaml.safe_load, BLOCK.findall(PAGE.read_text())):
+for document in map(yamls.load, BLOCK.findall(PAGE.read_text())):
     if "kind" in document:
         BOOKS[document["metadata"]["name"]] = document
-VALUES = next(d["runbooks"] for d in map(yaml.safe_load, BLOCK.findall(PAGE.read_text())) if "runbooks" in d)
+VALUES = next(d["runbooks"] for d in map(yamls.load, BLOCK.findall(PAGE.read_text())) if "runbooks" in d)
 
 
 def shift_of(name: str, version_two: float = 0.8) -> Shift:

@@ -1,6 +1,5 @@
 """Stories of Runbook steps beside the page's: deaths at every write, limits, refusals, migrations, approvals that nobody gives."""
 
-import os
 from dataclasses import replace
 from typing import Any
 
@@ -13,11 +12,11 @@ from opsloop.core.release.stamps import RESTARTED_AT as RESTARTED
 from opsloop.errors import Forbidden, Unavailable
 from opsloop.shell.ports import DEPLOYMENTS, INCIDENTS, JOBS, RUNBOOKS, STOPS, Object
 from opsloop.shell.watch.stops import Stops
+from tests.sim import deaths
 from tests.sim.operator import SETTINGS
 from tests.sim.shift import Shift, release_object, runbook_object, seconds
 from tests.sim.shop import NS, Shop
 
-EVERY = 1 if os.environ.get("HYPOTHESIS_PROFILE") == "soak" else 4
 pytestmark = [pytest.mark.asyncio, pytest.mark.looptime]
 
 SCALE: Object = {"type": "scale", "scale": {"replicas": 6}, "timeout": "20s"}
@@ -93,6 +92,8 @@ ENDS = [
 ]
 
 
+@pytest.mark.simulation
+@pytest.mark.soak
 @pytest.mark.parametrize("after", [pytest.param(False, id="before it"), pytest.param(True, id="after it")])
 @pytest.mark.parametrize(("steps", "written"), ENDS)
 async def test_killed_at_any_write_no_step_acts_twice(
@@ -104,7 +105,7 @@ async def test_killed_at_any_write_no_step_acts_twice(
     await whole.operator.stop()
     first = next(n for n, w in enumerate(whole.shop.cluster.writes) if w.resource == INCIDENTS)
     assert patches(whole) == written
-    for n in range(first + 1 + after * EVERY // 2, len(whole.shop.cluster.writes), EVERY):
+    for n in deaths.tried(first + 1, len(whole.shop.cluster.writes) - 1, after * deaths.HALF + len(written)):
         shift = shift_with(*steps)
         shift.shop.cluster.die_at(n, after)
         await pushed(shift)
@@ -113,6 +114,8 @@ async def test_killed_at_any_write_no_step_acts_twice(
         await shift.operator.stop()
 
 
+@pytest.mark.simulation
+@pytest.mark.soak
 @pytest.mark.parametrize("after", [pytest.param(False, id="before it"), pytest.param(True, id="after it")])
 @pytest.mark.parametrize(
     ("step", "made"), [pytest.param(WEBHOOK, (1, 0), id="webhook"), pytest.param(JOB, (0, 1), id="job")]
@@ -127,7 +130,7 @@ async def test_killed_at_any_write_nothing_is_called_or_created_twice(
     first = next(n for n, w in enumerate(whole.shop.cluster.writes) if w.resource == INCIDENTS)
     assert errands(whole) == made and plays(whole)[0][1:] == ("Done", "InPlace")
     unknown = 0
-    for n in range(first + 1, len(whole.shop.cluster.writes)):
+    for n in deaths.tried(first + 1, len(whole.shop.cluster.writes) - 1, after * deaths.HALF + (step is JOB)):
         shift = shift_with(step)
         shift.shop.cluster.die_at(n, after)
         await pushed(shift)

@@ -4,14 +4,12 @@ A bad release is pushed by hand; opsloop detects, pages, rolls back, resolves, l
 it; the bad answer comes back in v3, which is rejected while it serves nobody; v4 is promoted, and the loop is closed.
 """
 
-import os
-
 import pytest
 
+from tests.sim import deaths
 from tests.sim.shift import Shift
 
 pytestmark = [pytest.mark.asyncio, pytest.mark.looptime]
-DEEP = os.environ.get("HYPOTHESIS_PROFILE") == "soak"
 
 THE_END = {
     "live": ("v4", "v4", "Healthy"),
@@ -54,16 +52,14 @@ async def test_a_watch_that_is_a_second_late_changes_nothing() -> None:
     assert shift.end() == THE_END
 
 
-EVERY = 1 if DEEP else 8
-
-
+@pytest.mark.simulation
+@pytest.mark.soak
 @pytest.mark.parametrize("after", [False, True], ids=["before the write", "after the write"])
 async def test_killed_at_any_write_it_ends_the_same(after: bool) -> None:
-    """All writes under HYPOTHESIS_PROFILE=soak, else each eighth, before and after at different ones."""
     whole = Shift()
     await whole.play()
     count = len(whole.shop.cluster.writes)
-    for n in range(1 + after * EVERY // 2, count + 1, EVERY):
+    for n in deaths.tried(1, count, after * deaths.HALF):
         shift = Shift()
         shift.shop.cluster.die_at(n, after)
         await shift.play()

@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 
+from tests.builders import yamls
 from tests.builders.objects import V4
 from tests.sim.routed import Routed
 from tests.sim.shift import Shift, release_object, runbook_object
@@ -31,7 +31,7 @@ KINDS = {"release": unevaluated, "release-route": Routed, "release-guarded": Gua
 
 
 def strategy_of(example: str) -> dict[str, Any]:
-    strategy: dict[str, Any] = yaml.safe_load((EXAMPLES / f"{example}.yaml").read_text())["spec"]["strategy"]
+    strategy: dict[str, Any] = yamls.load((EXAMPLES / f"{example}.yaml").read_text())["spec"]["strategy"]
     return strategy
 
 

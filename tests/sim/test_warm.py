@@ -177,6 +177,7 @@ def _end(shift: Warm) -> Any:
 
 
 @pytest.mark.simulation
+@pytest.mark.soak
 @pytest.mark.parametrize("make", [pytest.param(Warm, id="by pods"), pytest.param(routed, id="by a route")])
 async def test_dying_at_any_write_it_ends_the_same(make: Any) -> None:
     whole = make()
@@ -186,7 +187,7 @@ async def test_dying_at_any_write_it_ends_the_same(make: Any) -> None:
     begun = next(n for n, w in enumerate(whole.shop.cluster.writes) if w.name == "answers-warm")
     for n in deaths.tried(begun - 1, count):
         shift = make()
-        shift.shop.cluster.die_at(n, n % 8 < 4)
+        shift.shop.cluster.die_at(n, n % 16 < 8)
         await _undone(shift)
         await shift.operator.stop()
         assert (n, _end(shift)) == (n, _end(whole)), shift.shop.cluster.writes[n - 2 : n]

@@ -5,14 +5,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
+
+from tests.builders import yamls
 
 ROOT = Path(__file__).resolve().parents[2]
 WORKFLOWS = sorted((ROOT / ".github" / "workflows").glob("*.yml"))
 
 
 def load(name: str) -> Any:
-    return yaml.safe_load((ROOT / name).read_text())
+    return yamls.load((ROOT / name).read_text())
 
 
 def commands_of_make_check() -> list[str]:
@@ -49,7 +50,7 @@ def test_dependabot_looks_into_folders_that_exist() -> None:
 
 @pytest.mark.parametrize("form", sorted((ROOT / ".github" / "ISSUE_TEMPLATE").glob("[!c]*.yml")), ids=lambda p: p.name)
 def test_an_issue_form_has_a_name_and_labelled_fields(form: Path) -> None:
-    document = yaml.safe_load(form.read_text())
+    document = yamls.load(form.read_text())
     assert document["name"] and document["description"]
     fields = [field for field in document["body"] if field["type"] != "markdown"]
     assert all(field["id"] and field["attributes"]["label"] for field in fields)

@@ -5,8 +5,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 
+from tests.builders import yamls
 from tools import changelog, release
 
 WORKFLOWS = sorted((release.ROOT / ".github" / "workflows").glob("*.yml"))
@@ -106,7 +106,7 @@ def test_a_bump_that_cannot_be_writes_nothing(root: Path, how: str) -> None:
 
 
 def steps(path: Path) -> list[dict[str, Any]]:
-    return [step for job in yaml.safe_load(path.read_text())["jobs"].values() for step in job["steps"]]
+    return [step for job in yamls.load(path.read_text())["jobs"].values() for step in job["steps"]]
 
 
 def test_one_action_has_one_commit_in_all_workflows() -> None:
@@ -120,7 +120,7 @@ def test_one_action_has_one_commit_in_all_workflows() -> None:
 
 @each_workflow
 def test_a_workflow_may_only_read_and_a_job_says_what_more(path: Path) -> None:
-    body = yaml.safe_load(path.read_text())
+    body = yamls.load(path.read_text())
     assert body["permissions"] in ({"contents": "read"}, "read-all")
     assert all("timeout-minutes" in job for job in body["jobs"].values())
     writes = {
@@ -143,7 +143,7 @@ def test_no_script_takes_what_somebody_may_have_written_as_code(path: Path) -> N
 
 def test_the_release_builds_for_both_processors_and_signs_what_it_pushes() -> None:
     text = (release.ROOT / ".github" / "workflows" / "release.yml").read_text()
-    jobs = yaml.safe_load(text)["jobs"]
+    jobs = yamls.load(text)["jobs"]
     assert [one["arch"] for one in jobs["image"]["strategy"]["matrix"]["include"]] == ["amd64", "arm64"]
     assert jobs["image"]["needs"] == "verify" and jobs["publish"]["needs"] == "image"
     assert "id-token" not in jobs["image"]["permissions"]
@@ -152,9 +152,9 @@ def test_the_release_builds_for_both_processors_and_signs_what_it_pushes() -> No
 
 
 def test_each_kubernetes_that_the_chart_allows_is_tried_from_the_oldest_on() -> None:
-    node = yaml.safe_load((release.ROOT / ".github/workflows/kubernetes.yml").read_text())["jobs"]["stories"][
-        "strategy"
-    ]["matrix"]["node"]
+    node = yamls.load((release.ROOT / ".github/workflows/kubernetes.yml").read_text())["jobs"]["stories"]["strategy"][
+        "matrix"
+    ]["node"]
     minors = [int(re.fullmatch(r"kindest/node:v1\.(\d+)\.\d+@sha256:[0-9a-f]{64}", one)[1]) for one in node]  # type: ignore[index]
     least = re.search(r'kubeVersion: ">=1\.(\d+)\.0', (release.ROOT / "charts/opsloop/Chart.yaml").read_text())
     assert least is not None and sorted(minors) == list(range(int(least[1]), max(minors) + 1))

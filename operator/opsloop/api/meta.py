@@ -77,7 +77,7 @@ def as_utc(value: datetime) -> datetime:
 
 def format_time(value: datetime) -> str:
     """Formats a time as RFC 3339 in UTC with milliseconds, so that two times within one tick differ."""
-    return value.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.") + f"{value.microsecond // 1000:03d}Z"
+    return f"{value.astimezone(UTC).isoformat(timespec='milliseconds').removesuffix('+00:00')}Z"
 
 
 def parse_time(text: str) -> datetime:

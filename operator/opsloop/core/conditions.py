@@ -18,13 +18,22 @@ def truth(value: bool | None) -> Truth:
     return "Unknown" if value is None else "True" if value else "False"
 
 
+LONGEST = 2000  # characters of a message
+
+
+def says(conditions: Sequence[Condition], type_: str, status: Truth, reason: str, message: str) -> bool:
+    """True where the condition is there with this status, reason and message already."""
+    old = get(conditions, type_)
+    return old is not None and (old.status, old.reason, old.message) == (status, reason, message[:LONGEST])
+
+
 def put(
     conditions: Sequence[Condition], type_: str, status: Truth, reason: str, message: str, now: datetime
 ) -> list[Condition]:
     """The conditions with this one set; lastTransitionTime moves only when the status does."""
     old = get(conditions, type_)
     since = old.last_transition_time if old and old.status == status else now
-    new = Condition(type=type_, status=status, reason=reason, message=message[:2000], last_transition_time=since)
+    new = Condition(type=type_, status=status, reason=reason, message=message[:LONGEST], last_transition_time=since)
     return [new if c.type == type_ else c for c in conditions] if old else [*conditions, new]
 
 

@@ -68,8 +68,9 @@ class DecisionBuilder(Generic[F, S]):
 
     def condition(self, type_: str, value: bool | None, reason: str, message: str) -> None:
         """Sets one condition; None is Unknown. lastTransitionTime moves only when the value does."""
-        put = conditions.put(self.status.conditions, type_, conditions.truth(value), reason, message, self.now)
-        self.set(conditions=put)
+        known, truth = self.status.conditions, conditions.truth(value)
+        if not conditions.says(known, type_, truth, reason, message):  # as in most looks: a copy of the status is saved
+            self.set(conditions=conditions.put(known, type_, truth, reason, message, self.now))
 
     def safety(self, action: Action) -> None:
         """Adds a weight-0 write, once: it is applied before the status is stored."""

@@ -9,8 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import yaml
-
+from tests.builders import yamls
 from tests.contract.admission.objects import Object
 
 KUBECONFIG = os.environ.get("OPSLOOP_CONTRACT_KUBECONFIG", "")
@@ -54,7 +53,7 @@ class Api:
 def own_namespace(api: Api) -> Iterator[str]:
     """A namespace of its own, with the CRDs served and established."""
     for path in sorted(CRDS.glob("*.yaml")):
-        api.apply("/apis/apiextensions.k8s.io/v1/customresourcedefinitions", yaml.safe_load(path.read_text()))
+        api.apply("/apis/apiextensions.k8s.io/v1/customresourcedefinitions", yamls.load(path.read_text()))
     name = f"admission-{uuid.uuid4().hex[:8]}"
     assert api.call("POST", "/api/v1/namespaces", {"metadata": {"name": name}})[0] == 201
     until(lambda: all(api.call("GET", f"{GROUP}/namespaces/{name}/{plural}")[0] == 200 for plural in PLURALS.values()))

@@ -13,10 +13,9 @@ from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
-import yaml
-
 from e2e.cluster import golang, paths, store
 from e2e.cluster.report import StepFailed, capture
+from tests.builders import yamls
 from tests.contract.admission.objects import Object
 
 HERE = Path(__file__).parent
@@ -39,9 +38,13 @@ class Answer:
 
 def ask(objects: Sequence[Object]) -> Answer:
     """Whether the CRDs would be taken, and the objects under them. Raises NotHere."""
-    documents = [yaml.safe_load(path.read_text()) for path in sorted(CRDS.glob("*.yaml"))]
-    said = _answer({"crds": documents, "objects": list(objects)})
+    said = _answer({"crds": _crds(), "objects": list(objects)})
     return Answer(said["crds"], said["objects"])
+
+
+@lru_cache(maxsize=1)
+def _crds() -> list[Object]:
+    return [yamls.load(path.read_text()) for path in sorted(CRDS.glob("*.yaml"))]
 
 
 def merge(asked: Sequence[tuple[Object, Object]]) -> list[Object]:

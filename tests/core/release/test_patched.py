@@ -4,18 +4,18 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 
 from opsloop.api.release import Release, TemplatePatch
 from opsloop.api.revision import Revision
 from opsloop.core.facts import AdmissionAnswer
 from opsloop.core.release import patched, revisions
 from opsloop.core.release.wanted import wanted
+from tests.builders import yamls
 from tests.builders.objects import V1, V2, V3, V4, at, release, template, workload
 from tests.builders.rollouts import ADOPTED, BLOCK, TEMPLATES, TRIED, end_of, facts, release_asking, status_with
 
 MEMORY = {"spec": {"containers": [{"name": "answers", "resources": {"limits": {"memory": "2Gi"}}}]}}
-EXAMPLE = yaml.safe_load((Path(__file__).resolve().parents[3] / "docs/examples/release-patch.yaml").read_text())
+EXAMPLE = yamls.load((Path(__file__).resolve().parents[3] / "docs/examples/release-patch.yaml").read_text())
 
 
 def containers(*items: Any) -> dict[str, Any]:

@@ -113,6 +113,7 @@ def test_beginnings_are_probabilities_whatever_the_counts(pairs: list[tuple[int,
     assert isclose(sum(began), 1) and all(0 <= p <= 1 for p in began)
 
 
+@pytest.mark.simulation
 @given(st.lists(st.tuples(st.integers(0, 300), st.sampled_from([0, 10, 300, 3000])), min_size=40, max_size=90))
 def test_a_beginning_that_is_not_worked_out_has_no_share(counted: list[tuple[int, int]]) -> None:
     spans = [Span(60.0 * n, 60.0 * (n + 1), min(bad, total), total) for n, (bad, total) in enumerate(counted)]

@@ -1,19 +1,21 @@
 """The manifests as they are rendered: nothing cluster-wide, every placeholder replaced, rules that a team would write."""
 
 import re
+from functools import cache
 from typing import Any
 
 import pytest
-import yaml
 
 from e2e.demo.render import MANIFESTS, files, main, render
+from tests.builders import yamls
 
 PARTS = {"web": 2, "answers": 4, "catalog": 2, "shoppers": 1, "receiver": 1}
 NAMESPACED = {"Deployment", "Service", "ConfigMap", "ServiceAccount", "Role", "RoleBinding"}
 
 
+@cache
 def _rendered() -> list[dict[str, Any]]:
-    return list(yaml.safe_load_all(render("story-7", "ops-3", 12)))
+    return list(yamls.load_all(render("story-7", "ops-3", 12)))
 
 
 def _one(kind: str, name: str) -> dict[str, Any]:
@@ -22,7 +24,7 @@ def _one(kind: str, name: str) -> dict[str, Any]:
 
 
 def _rules() -> list[dict[str, Any]]:
-    groups = yaml.safe_load(_one("ConfigMap", "alert-rules")["data"]["helpdesk.yml"])["groups"]
+    groups = yamls.load(_one("ConfigMap", "alert-rules")["data"]["helpdesk.yml"])["groups"]
     return [rule for group in groups for rule in group["rules"]]
 
 
@@ -48,7 +50,7 @@ def test_the_seed_reaches_the_catalog_and_nobody_else() -> None:
 
 def _variables(load: float, patience: float) -> dict[str, dict[str, str]]:
     """Part → its environment, for a machine of this speed."""
-    items = yaml.safe_load_all(render("story-7", "ops-3", 12, load, patience))
+    items = yamls.load_all(render("story-7", "ops-3", 12, load, patience))
     containers = [i["spec"]["template"]["spec"]["containers"][0] for i in items if i["kind"] == "Deployment"]
     return {c["name"]: {entry["name"]: entry["value"] for entry in c.get("env", ())} for c in containers}
 
@@ -86,7 +88,7 @@ def test_a_part_is_scraped_probed_limited_and_not_root(name: str, replicas: int)
 
 
 def test_prometheus_sees_only_its_own_namespace() -> None:
-    config = yaml.safe_load(_one("ConfigMap", "prometheus")["data"]["prometheus.yml"])
+    config = yamls.load(_one("ConfigMap", "prometheus")["data"]["prometheus.yml"])
     job = next(job for job in config["scrape_configs"] if "kubernetes_sd_configs" in job)
     assert [one["job_name"] for one in config["scrape_configs"] if one is not job] == ["opsloop"], (
         "beside it the operator"
@@ -96,7 +98,7 @@ def test_prometheus_sees_only_its_own_namespace() -> None:
 
 
 def test_alertmanager_sends_all_to_the_intake_as_itself() -> None:
-    config = yaml.safe_load(_one("ConfigMap", "alertmanager")["data"]["alertmanager.yml"])
+    config = yamls.load(_one("ConfigMap", "alertmanager")["data"]["alertmanager.yml"])
     (webhook,) = config["receivers"][0]["webhook_configs"]
     assert webhook["url"] == "http://opsloop-intake.ops-3.svc:8080/v1/namespaces/story-7/alerts"
     assert webhook["send_resolved"] is True

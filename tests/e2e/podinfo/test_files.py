@@ -4,7 +4,6 @@ import asyncio
 from typing import Any
 
 import pytest
-import yaml
 from aiohttp import web
 from aiohttp.test_utils import TestServer
 
@@ -15,6 +14,7 @@ from opsloop.api.release import Release
 from opsloop.api.runbook import Runbook
 from opsloop.core.slo.objectives import objectives
 from opsloop.core.slo.tiers import tiers_of
+from tests.builders import yamls
 
 Object = dict[str, Any]
 BUILT = {image.ref for image in images.IMAGES}
@@ -22,13 +22,13 @@ BUILT = {image.ref for image in images.IMAGES}
 
 def objects() -> list[Object]:
     texts = [path.read_text() for path in sorted((podinfo.HOME / "manifests").glob("*.yaml"))]
-    return [document for text in texts for document in yaml.safe_load_all(text) if document]
+    return [document for text in texts for document in yamls.load_all(text) if document]
 
 
 def opsloops(kind: str) -> Object:
     texts = [path.read_text() for path in sorted((podinfo.HOME / "opsloop").glob("*.yaml"))]
     found: Object
-    (found,) = [o for text in texts for o in yaml.safe_load_all(text) if o["kind"] == kind]
+    (found,) = [o for text in texts for o in yamls.load_all(text) if o["kind"] == kind]
     return found
 
 

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 
 from opsloop.adapters.prometheus import Prometheus
 from opsloop.api.meta import ObjectMeta, parse_duration
@@ -23,6 +22,7 @@ from opsloop.shell.slo.poller import Poller, ReadingStore
 from opsloop.simulator.fakes.clock import START, FakeClock
 from opsloop.simulator.prometheus.store import Store
 from opsloop.simulator.prometheus.telemetry import ModelTelemetry
+from tests.builders import yamls
 from tests.builders.promtool import load
 from tests.fakes.telemetry import FakeTelemetry, only
 
@@ -37,7 +37,7 @@ ONE, TWO = "1" * 16, "2" * 16
 
 def case(name: str) -> Any:
     (path,) = HERE.glob(f"{name}*.yaml")
-    return yaml.safe_load(path.read_text())
+    return yamls.load(path.read_text())
 
 
 def release(

@@ -43,6 +43,7 @@ class Cache:
         self._kinds: dict[str, dict[NamespacedName, _Entry]] = {}
         # Of what every look of an Incident lists: (kind, namespace) → its entries by name, until one of them changes
         self._ordered: dict[tuple[str, str | None], tuple[_Entry, ...]] = {}
+        self._parsed: dict[tuple[str, str | None], tuple[Any, ...]] = {}  # the same as models, where they can be parsed
         self._deleted: dict[str, None] = {}
         self._report = report
 
@@ -145,12 +146,16 @@ class Cache:
         return self._ordered[kind, namespace]
 
     def _disorder(self, kind: str, namespace: str) -> None:
-        self._ordered.pop((kind, namespace), None)
-        self._ordered.pop((kind, None), None)
+        for known in (self._ordered, self._parsed):
+            known.pop((kind, namespace), None)
+            known.pop((kind, None), None)
 
     def _models(self, model: type[M], namespace: str | None) -> tuple[M, ...]:
-        parsed = (self._parse(model, entry) for entry in self._entries(model.__name__, namespace))
-        return tuple(item for item in parsed if isinstance(item, model))
+        key = (model.__name__, namespace)
+        if key not in self._parsed:
+            parsed = (self._parse(model, entry) for entry in self._entries(*key))
+            self._parsed[key] = tuple(item for item in parsed if isinstance(item, model))
+        return self._parsed[key]
 
     def _parse(self, model: type[Model], entry: _Entry) -> Model | None:
         if not entry.tried:

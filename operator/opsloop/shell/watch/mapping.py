@@ -111,10 +111,12 @@ def _looks_at(other: Release, name: str, release: Release | None) -> bool:
     """True for a Release that waits for this one: to appear as its dependency, or to go from the Deployment of both."""
     if other.metadata.name == name:
         return False
+    if name not in other.spec.depends_on and release is not None:
+        return False
     said = {c.reason for c in other.status.conditions if c.type == "SpecResolved"}
     if name in other.spec.depends_on:
         return (release is None) != ("DependencyMissing" in said)
-    return release is None and "WorkloadTaken" in said
+    return "WorkloadTaken" in said
 
 
 def _requests_for_incident(incident: Incident | None, cache: Cache) -> set[ObjectKey]:

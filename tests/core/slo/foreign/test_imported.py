@@ -5,7 +5,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 
 from opsloop.api.release import Release
 from opsloop.api.slo import Slo
@@ -16,6 +15,7 @@ from opsloop.core.slo.objectives import objectives
 from opsloop.core.slo.pods import Labels, Scope
 from opsloop.core.slo.promql import problem
 from opsloop.errors import Invalid
+from tests.builders import yamls
 from tests.contract.admission import validator
 from tests.contract.admission.objects import at
 
@@ -28,7 +28,7 @@ SPEED = {"histogram": "gateway_reply_seconds", "selector": 'route!="/stream"'}
 
 def read(name: str) -> list[Any]:
     path = next(path for path in EXAMPLES if path.stem == name)
-    return imported(yaml.safe_load_all(path.read_text()))
+    return imported(yamls.load_all(path.read_text()))
 
 
 TAKEN: list[Any] = [
@@ -118,7 +118,7 @@ def test_services_of_one_file_are_releases_of_their_own() -> None:
 def test_what_is_taken_over_is_a_right_slo_with_rules(path: Path) -> None:
     """The API server takes it in a Release, the reading finds no mistake, and rules can be written of it."""
     bodies = []
-    for fragment in imported(yaml.safe_load_all(path.read_text())):
+    for fragment in imported(yamls.load_all(path.read_text())):
         if not fragment.slo:
             continue
         assert [problem(one.sli) for one in objectives(Slo.model_validate(fragment.slo))] == [None] * (
