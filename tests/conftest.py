@@ -1,6 +1,7 @@
 """For all tests."""
 
 import asyncio
+import gc
 import os
 
 import pytest
@@ -19,6 +20,15 @@ settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "unit"))
 # Before looptime leaps to the next timer it turns the loop 42 times in vain. Nothing here needs more than a few: what is ready
 # is run before, and a third of the time of a test in fake time went into these turns.
 IDLE_TURNS = 2
+
+
+# Ten thousand tests are collected into memory, and stay. Without this the garbage collector walks over all of them again and again.
+gc.disable()
+
+
+def pytest_collection_finish() -> None:
+    gc.freeze()
+    gc.enable()
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -523,6 +523,9 @@ def _end(shift: Guarded) -> Any:
     return shift.running(), shift.ran, status.live, blocked, shift.paused, shift.written
 
 
+PLAYS: list[Callable[[Guarded], Awaitable[None]]] = [_promoted, _rejected_and_let_go, _rolled_back, _fought]
+
+
 @pytest.mark.simulation
 @pytest.mark.soak
 @pytest.mark.parametrize(
@@ -537,7 +540,7 @@ def _end(shift: Guarded) -> Any:
 async def test_dying_at_any_write_it_ends_the_same(play: Callable[[Guarded], Awaitable[None]], ran: set[str]) -> None:
     whole, writes = await _played(None, play)
     assert whole.ran == ran
-    for n in deaths.tried(1, writes, 2 * [_promoted, _rejected_and_let_go, _rolled_back, _fought].index(play)):
+    for n in deaths.tried(1, writes, 2 * PLAYS.index(play)):
         shift, _ = await _played(n, play)
         assert _end(shift) == _end(whole), f"died at write {n}: {shift.shop.cluster.writes[n - 2 : n]}"
 

@@ -361,12 +361,15 @@ def _end(shift: Routed) -> Any:
     return shift.as_found(), shift.live, shift.target(), status.route, services, shift.shop.unserved
 
 
+PLAYS: list[Callable[[Routed], Awaitable[None]]] = [_promoted, _rejected, _by_pods_again]
+
+
 @pytest.mark.simulation
 @pytest.mark.soak
-@pytest.mark.parametrize("play", [_promoted, _rejected, _by_pods_again])
+@pytest.mark.parametrize("play", PLAYS)
 async def test_dying_at_any_write_it_ends_the_same(play: Callable[[Routed], Awaitable[None]]) -> None:
     whole, writes = await _played(None, play)
     assert whole.as_found()
-    for n in deaths.tried(1, writes, 3 * [_promoted, _rejected, _by_pods_again].index(play)):
+    for n in deaths.tried(1, writes, 3 * PLAYS.index(play)):
         shift, _ = await _played(n, play)
         assert _end(shift) == _end(whole), f"died at write {n}: {shift.shop.cluster.writes[n - 2 : n]}"
