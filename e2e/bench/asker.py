@@ -2,7 +2,9 @@
 
     asker.py new  HOST CLIENTS REQUESTS ROUNDS    a new connection for each request
     asker.py kept HOST CLIENTS REQUESTS ROUNDS    one connection per client for all of its requests of a round
-    asker.py hold HOST CLIENTS SECONDS new|kept   until the time is over; prints `started` when all clients are under way
+    asker.py hold HOST CLIENTS SECONDS new|kept [VERSION QUIET]
+                                                  until the time is over; prints `started` when all clients are under way. With a VERSION
+                                                  also when none of its pods has answered for QUIET seconds
 
 Prints JSON: for new and kept a {version: count} per round, for hold [[Unix time of the request, client, version], …].
 """
@@ -71,23 +73,39 @@ def together(clients: list[Client], work: Callable[[Client], list[Answer]]) -> l
     return sorted(answer for answers in answers for answer in answers)
 
 
-def hold(client: Client, seconds: float, pause: float) -> list[Answer]:
-    """Ask until the time is over."""
+class Seen:
+    """When a version answered last, whoever of all clients it was."""
+
+    def __init__(self, version: str, quiet: float, now: Callable[[], float] = time.time) -> None:
+        self.version, self.quiet, self.now, self.last = version, quiet, now, now()
+
+    def is_over(self, answer: Answer) -> bool:
+        """Note an answer; True where the version has not answered for long enough."""
+        if not self.version or answer[2] == self.version:
+            self.last = self.now()
+        return self.now() - self.last > self.quiet
+
+
+def hold(client: Client, seconds: float, pause: float, seen: Seen) -> list[Answer]:
+    """Ask until the time is over, or what shall end has ended."""
     answers, ends = [], time.time() + seconds
     while time.time() < ends:
         answers.append(client.ask())
+        if seen.is_over(answers[-1]):
+            break
         time.sleep(pause)
     return answers
 
 
-def main(mode: str, host: str, clients: str, amount: str, last: str) -> None:
+def main(mode: str, host: str, clients: str, amount: str, last: str, version: str = "", quiet: str = "0") -> None:
     """See above."""
     numbers = range(int(clients))
     if mode == "hold":
         held = [Client(host, n, keep=last == "kept") for n in numbers]
         together(held, lambda c: [c.ask()])
         print("started", flush=True)
-        print(json.dumps(together(held, lambda c: hold(c, float(amount), len(held) / RATE))))
+        seen = Seen(version, float(quiet))
+        print(json.dumps(together(held, lambda c: hold(c, float(amount), len(held) / RATE, seen))))
         return
     each, rounds = int(amount) // len(numbers) // int(last), []
     for _ in range(int(last)):

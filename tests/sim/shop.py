@@ -175,6 +175,7 @@ class Shop:
             "observedGeneration": deployment["metadata"]["generation"],
             "replicas": len(new) + len(old),
             "updatedReplicas": len(new),
+            "readyReplicas": len([p for p in (*new, *old) if _is(p, "Ready")]),
             "availableReplicas": available,
         }
         if conditions := self._conditions(deployment, status, len(new) < spec["replicas"]):

@@ -124,3 +124,33 @@ async def test_a_template_whose_json_is_spelled_in_two_ways_is_rolled_back_and_p
         await shift.until("v4 is promoted", lambda: shift.target() == ("v4", "Promoted"))
 
     await story(play)()
+
+
+async def test_a_canary_that_holds_asks_the_api_server_for_next_to_nothing() -> None:
+    """All of its pods serve: what changes is watched. Stops are read once a minute, as at rest."""
+    shift = Shift()
+    await shift.adopt()
+    shift.shop.ship("v4", evals=None)
+    held = shift.release_object()
+    held["spec"]["strategy"]["canary"]["steps"] = [{"weight": 50, "hold": "2h"}, {"weight": 100}]
+    shift.shop.cluster.seed(held)
+    await shift.until("v4 holds at 50", lambda: shift.release().status.weight.actual == 50)
+    await seconds(shift, 20)
+    listed, cluster = list[str](), shift.shop.cluster
+    reads = cluster.list
+
+    async def noted(resource: Resource, *more: Any) -> list[Object]:
+        listed.append(resource.plural)
+        return await reads(resource, *more)
+
+    cluster.list = noted  # type: ignore[assignment, method-assign]
+    written = len(cluster.writes)
+    await seconds(shift, 600)
+    assert len(cluster.writes) == written and [kind for kind in listed if kind != "stops"] == []
+    pod = shift.shop.open_canaries()[0]
+    shift.shop.evict(pod)
+    await shift.until(
+        "a pod that is lost is seen, and comes back", lambda: len(shift.shop.open_canaries()) == 4, most=10
+    )
+    assert "pods" in listed
+    await shift.operator.stop()

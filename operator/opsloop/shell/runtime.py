@@ -44,6 +44,8 @@ class OwnedObjects:
     """Gateway: what its class says that it can do, with the time at which it was read."""
     objects: dict[NamespacedName, tuple[datetime, ObjectChanges]] = field(default_factory=dict)
     """Incident: the last writes of what the root's pods use, with the time at which they were read."""
+    trouble: dict[NamespacedName, tuple[datetime, tuple[str, str]]] = field(default_factory=dict)
+    """Release: what keeps its Deployment's pods from starting, with the time at which they were listed."""
     claims: dict[NamespacedName, tuple[str, ...]] = field(
         default_factory=dict
     )  # access modes of claims, which never change
@@ -58,6 +60,7 @@ class OwnedObjects:
             self.written.pop((namespace, name), None)
             self.answers.pop((namespace, name), None)
             self.rights.pop((namespace, name), None)
+            self.trouble.pop((namespace, name), None)
         if kind == "Incident":
             self.postmortems.pop((namespace, name), None)
             self.objects.pop((namespace, name), None)
@@ -114,6 +117,8 @@ class Runtime:
     """By Release: what they were listed for, and addresses of living pods by digest (`shell.reconcile.addresses`)."""
     guarded: dict[NamespacedName, tuple[str, tuple[Object, ...]]] = field(default_factory=dict)
     """By Release: its guarded Deployment's ReplicaSets, with the version of the Deployment that they were listed for."""
+    own_pods: dict[NamespacedName, Any] = field(default_factory=dict)
+    """By Release: its canary's pods while all of them serve (`shell.reconcile.own_pods`)."""
     live_pods: dict[NamespacedName, tuple[object, tuple[LivePod, ...]]] = field(default_factory=dict)
     """By Release: what they were listed for, and its live pods, while they may be marked (`shell.reconcile.live_pods`)."""
     replica_sets: dict[NamespacedName, tuple[object, Mapping[str, tuple[str, ...]]]] = field(default_factory=dict)

@@ -397,6 +397,7 @@ async def _set_gates(runtime: Runtime, namespace: str, action: SetGates) -> None
         "lastTransitionTime": runtime.now().strftime("%Y-%m-%dT%H:%M:%SZ"),
     }
     labels = {key: value if action.open else None for key, value in action.labels.items()}
+    runtime.own_pods.pop((namespace, action.release), None)
     writes = (runtime.writer.patch_pod_condition(namespace, pod, "", condition, labels) for pod in action.pods)
     for failure in await asyncio.gather(*writes, return_exceptions=True):
         if isinstance(failure, BaseException) and not isinstance(failure, NotFound):

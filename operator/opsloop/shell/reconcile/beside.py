@@ -4,6 +4,7 @@ import logging
 from datetime import timedelta
 from typing import Any
 
+from opsloop.api.release import Release
 from opsloop.core.facts import Beside, Budget
 from opsloop.core.selectors import selects, serves
 from opsloop.errors import Forbidden, NotFound
@@ -12,19 +13,24 @@ from opsloop.shell.ports import BUDGETS, SERVICES, Object
 from opsloop.shell.runtime import Runtime
 
 READ_AGAIN = timedelta(seconds=15)  # both are listed once per namespace in this time: they hardly change
+HOLDING = timedelta(
+    minutes=15
+)  # the same for a canary that holds: none of its pods is dark, which is what they could undo
 
 log = logging.getLogger("opsloop.observe")
 
 
-async def beside(runtime: Runtime, release: str, deployment: Object) -> Beside | None:
+async def beside(runtime: Runtime, release: Release, deployment: Object) -> Beside | None:
     """What selects the Deployment's pods, or those of its canary; None where opsloop may not read it."""
     namespace, name = deployment["metadata"]["namespace"], deployment["metadata"]["name"]
-    listed = await _listed(runtime, namespace)
+    target = release.status.target
+    holds = target is not None and target.state == "Stepping" and target.reached_at is not None
+    listed = await _listed(runtime, namespace, HOLDING if holds else READ_AGAIN)
     if listed is None:
         return None
     services, budgets = listed
     labels: dict[str, str] = deployment["spec"]["template"].get("metadata", {}).get("labels") or {}
-    dark = {**labels, CANARY: release}
+    dark = {**labels, CANARY: release.metadata.name}
     return Beside(
         selectors=(
             *(
@@ -52,10 +58,10 @@ async def beside(runtime: Runtime, release: str, deployment: Object) -> Beside |
     )
 
 
-async def _listed(runtime: Runtime, namespace: str) -> tuple[list[Object], list[Object]] | None:
+async def _listed(runtime: Runtime, namespace: str, at_most: timedelta) -> tuple[list[Object], list[Object]] | None:
     """Services and budgets of the namespace, as listed not long ago."""
     now, kept = runtime.now(), runtime.owned.beside.get(namespace)
-    if kept is not None and now - kept[0] < READ_AGAIN:
+    if kept is not None and now - kept[0] < at_most:
         return kept[1]
     try:
         found = (

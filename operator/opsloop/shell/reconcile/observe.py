@@ -2,8 +2,9 @@
 
 import asyncio
 import contextlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
+from datetime import timedelta
 from typing import Any
 
 from opsloop.api.evalcase import EvalCase
@@ -44,6 +45,7 @@ from opsloop.shell.reconcile.beside import beside
 from opsloop.shell.reconcile.checks import account_exists
 from opsloop.shell.reconcile.checks import facts as check_facts
 from opsloop.shell.reconcile.objects import is_explained_by_objects, with_objects
+from opsloop.shell.reconcile.own_pods import own_pods
 from opsloop.shell.reconcile.replica_sets import replica_sets
 from opsloop.shell.reconcile.routes import routes
 from opsloop.shell.reconcile.workloads import pod, replica_failure, workload
@@ -52,6 +54,7 @@ from opsloop.shell.watch.cache import SYNTHETIC
 
 MOST_REVIEWS = 20  # Releases on which a Runbook's access is reviewed before anybody asks for a play
 
+TROUBLE_AGAIN = timedelta(seconds=3)  # between two lists of a Deployment's pods while a rollout is waited for
 TOGETHER = 8  # ledgers that are read beside each other
 
 
@@ -70,12 +73,12 @@ async def release_facts(runtime: Runtime, namespace: str, name: str) -> ReleaseF
     seen = await _workload(runtime, release, stored, guard) if stored else None
     kept = own.find(runtime, namespace, warm_name(deployment), WARM, name)
     sets = await replica_sets(runtime, release, stored, canary, kept)
-    canary_facts = await _own(runtime, namespace, {CANARY: name}, canary) if canary else None
+    canary_facts = await _own(runtime, release, CANARY, canary) if canary else None
     facts = ReleaseFacts(
         release=release,
         workload=await admission.identified(runtime, release, known, seen) if seen else None,
         canary=canary_facts,
-        warm=await _own(runtime, namespace, {WARM: name}, kept) if kept else None,
+        warm=await _own(runtime, release, WARM, kept) if kept else None,
         templates=known,
         incidents=tuple(i for i in runtime.cache.incidents(namespace) if i.spec.release == name),
         readings=runtime.readings.of((namespace, name)),
@@ -90,7 +93,7 @@ async def release_facts(runtime: Runtime, namespace: str, name: str) -> ReleaseF
             Neighbour(r.metadata.name, r.spec.workload_ref.name, r.metadata.creation_timestamp)
             for r in runtime.cache.releases(namespace)
         ),
-        beside=await beside(runtime, name, stored) if stored else None,
+        beside=await beside(runtime, release, stored) if stored else None,
         routes=await routes(runtime, release),
         stop=runtime.stops.of(namespace),
         freezing=tuple(i for i in runtime.cache.incidents(namespace) if i.is_open and i.status.freezes),
@@ -111,10 +114,19 @@ async def _workload(runtime: Runtime, release: Release, stored: Object, guard: G
     waited_for |= status.warm is not None and status.warm.state != "Over"
     if facts.settled or not waited_for or not facts.selector:
         return facts
-    pods = await runtime.reader.list(PODS, release.metadata.namespace, facts.selector)
-    own = [pod(p) for p in pods if not {CANARY, WARM} & set(p["metadata"].get("labels", {}))]
-    unscheduled = next((p.unschedulable for p in own if p.unschedulable and not p.deleting), "")
-    return replace(facts, rollout=replace(facts.rollout, trouble=trouble_of(own), unscheduled=unscheduled))
+    trouble, unscheduled = await _trouble(runtime, release, facts.selector)
+    return replace(facts, rollout=replace(facts.rollout, trouble=trouble, unscheduled=unscheduled))
+
+
+async def _trouble(runtime: Runtime, release: Release, selector: Mapping[str, str]) -> tuple[str, str]:
+    """What keeps live pods from starting, and why one fits no node: for people, so that they are not listed at every look."""
+    now, known = runtime.now(), runtime.owned.trouble.get(release.key)
+    if known is None or now - known[0] >= TROUBLE_AGAIN:
+        pods = await runtime.reader.list(PODS, release.metadata.namespace, selector)
+        own = [pod(p) for p in pods if not {CANARY, WARM} & set(p["metadata"].get("labels", {}))]
+        unscheduled = next((p.unschedulable for p in own if p.unschedulable and not p.deleting), "")
+        known = runtime.owned.trouble[release.key] = (now, (trouble_of(own), unscheduled))
+    return known[1]
 
 
 async def _claims(runtime: Runtime, namespace: str, template: Object) -> dict[str, tuple[str, ...]]:
@@ -138,14 +150,13 @@ async def templates(runtime: Runtime, namespace: str, release: str) -> dict[str,
     return dict(owned)
 
 
-async def _own(runtime: Runtime, namespace: str, labels: dict[str, str], stored: Object) -> CanaryFacts:
-    pods = await runtime.reader.list(PODS, namespace, labels)
+async def _own(runtime: Runtime, release: Release, key: str, stored: Object) -> CanaryFacts:
     return CanaryFacts(
         images=revisions.images_of(stored["spec"]["template"]),
         labels=stored["spec"]["template"]["metadata"]["labels"],
         digest=stored["spec"]["template"]["metadata"]["labels"].get(REVISION, ""),
         replicas=stored["spec"].get("replicas", 1),
-        pods=tuple(pod(p) for p in pods),
+        pods=await own_pods(runtime, release, key, stored),
         failure=replica_failure(stored.get("status", {})),
         uid=stored["metadata"].get("uid", ""),
     )

@@ -53,6 +53,7 @@ async def reconcile(runtime: Runtime, key: ObjectKey) -> timedelta | None:
             runtime.views.pop((namespace, name), None)
             runtime.guarded.pop((namespace, name), None)
             runtime.live_pods.pop((namespace, name), None)
+            runtime.own_pods.pop((namespace, name), None)
             runtime.pages.drop(namespace, name)
         if kind == "Incident":
             runtime.ledgers.forget(namespace, name)
