@@ -281,13 +281,18 @@ async def test_a_service_that_sees_dark_pods_refuses_a_canary_until_it_is_gone(s
 
 
 @story
-async def test_a_service_that_appears_beside_a_canary_takes_it_away(shift: Shift) -> None:
+async def test_a_service_that_appears_beside_a_canary_takes_it_away_before_another_pod_of_it_is_dark(
+    shift: Shift,
+) -> None:
+    """While it holds all of its pods serve, and a Service that finds unready ones finds none of them."""
     shift.shop.ship("v4", evals=None)
     await shift.until("v4 serves", lambda: bool(shift.shop.open_canaries()))
     stored = shift.release_object()
-    stored["spec"]["strategy"]["canary"]["steps"][0]["hold"] = "10m"
+    stored["spec"]["strategy"]["canary"]["steps"][0]["hold"] = "20s"
     shift.shop.cluster.seed(stored)
     spec = {"publishNotReadyAddresses": True, "selector": {"app": "answers"}}
     shift.shop.cluster.seed({"kind": "Service", "metadata": {"name": "peers", "namespace": NS}, "spec": spec})
-    await shift.until("it is taken away", lambda: shift.target() == ("v4", "Rejected"), most=20)
+    await shift.until("it is taken away", lambda: shift.target() == ("v4", "Rejected"), most=40)
+    sizes = [w.body["spec"]["replicas"] for w in shift.shop.cluster.written("apply", "deployments")]
+    assert sizes == [1], "the pods of the next step were never started"
     assert shift.shop.open_canaries() == []
