@@ -177,6 +177,7 @@ NOT_JUDGED: Mapping[str, tuple[str, str]] = {
     "release.outcome": ("an index", "DARK"),
     "release.patched": (_SIZE, "LONGEST_PATCH"),
     "release.pods": (_AGAIN, "TICK"),
+    "release.pod_metadata": (_SIZE, "MOST_AT_ONCE"),
     "release.restart": (_AGAIN, "WRITTEN_WITHIN"),
     "release.revisions": (_SIZE, "LONGEST_VERSION MOST_REPLICA_SETS"),
     "release.route_back": ("how long pods of a promoted canary wait for Gateways before they end", "DRAINS"),
