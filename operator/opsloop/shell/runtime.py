@@ -9,7 +9,7 @@ from typing import Any
 
 from opsloop.core.alerts.ledger import REPEATS
 from opsloop.core.correlation.method import Method
-from opsloop.core.facts import AdmissionAnswer, Experience, LivePod, ObjectChanges, ReleaseView, TemplateWrite
+from opsloop.core.facts import AdmissionAnswer, Experience, LivePod, ObjectChanges, PodFacts, ReleaseView, TemplateWrite
 from opsloop.core.notify.routing import Routing
 from opsloop.core.postmortem.curve import Curve
 from opsloop.core.reported import HouseWords, Looked, Taught
@@ -117,8 +117,8 @@ class Runtime:
     """By Release: what they were listed for, and addresses of living pods by digest (`shell.reconcile.addresses`)."""
     guarded: dict[NamespacedName, tuple[str, tuple[Object, ...]]] = field(default_factory=dict)
     """By Release: its guarded Deployment's ReplicaSets, with the version of the Deployment that they were listed for."""
-    own_pods: dict[NamespacedName, Any] = field(default_factory=dict)
-    """By Release: its canary's pods while all of them serve (`shell.reconcile.own_pods`)."""
+    own_pods: dict[NamespacedName, tuple[object, datetime, tuple[PodFacts, ...]]] = field(default_factory=dict)
+    """By Release: its canary's pods while all of them serve: what they were listed for, and when (`shell.reconcile.own_pods`)."""
     live_pods: dict[NamespacedName, tuple[object, tuple[LivePod, ...]]] = field(default_factory=dict)
     """By Release: what they were listed for, and its live pods, while they may be marked (`shell.reconcile.live_pods`)."""
     replica_sets: dict[NamespacedName, tuple[object, Mapping[str, tuple[str, ...]]]] = field(default_factory=dict)

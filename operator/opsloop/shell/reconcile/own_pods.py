@@ -6,8 +6,7 @@ that status: as long as one is, they are listed. A step that is recorded, a gate
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Any
 
 from opsloop.api.release import Release
@@ -20,26 +19,17 @@ from opsloop.shell.runtime import Runtime
 QUIET = timedelta(minutes=15)  # after which they are listed all the same: a watch may have stopped without a word
 
 
-@dataclass(frozen=True, slots=True)
-class Kept:
-    """Pods that all serve, as they were listed, and what they were listed for."""
-
-    of: tuple[Any, ...]
-    at: datetime
-    pods: tuple[PodFacts, ...]
-
-
 async def own_pods(runtime: Runtime, release: Release, key: str, deployment: Object) -> tuple[PodFacts, ...]:
     """The pods with label `key` of this Release, whose Deployment is `deployment`."""
     namespace, name = release.key
     known, of = runtime.own_pods.get((namespace, name)), _of(release, deployment)
-    if key == CANARY and known is not None and known.of == of and runtime.now() - known.at < QUIET:
-        return known.pods
+    if key == CANARY and known is not None and known[0] == of and runtime.now() - known[1] < QUIET:
+        return known[2]
     found = tuple(pod(one) for one in await runtime.reader.list(PODS, namespace, {key: name}))
     if key == CANARY:
         runtime.own_pods.pop((namespace, name), None)
         if _all_serve(found, deployment):
-            runtime.own_pods[namespace, name] = Kept(of, runtime.now(), found)
+            runtime.own_pods[namespace, name] = (of, runtime.now(), found)
     return found
 
 
