@@ -1,7 +1,7 @@
 """`python -m e2e.bench.idle`: what 1, 100 and 1,000 Releases cost at rest, on the cluster of `make cluster`: requests, CPU and memory.
 
 Each Release has a Deployment of no replicas, so that one node carries them all, and an SLI of a counter of its own (`spec.slo.sli.requests`) that grows by ten
-good requests a second, read from the demo's Prometheus, which scrapes every 5 s. Measured is once nothing but the Lease was written for a while, over
+good requests a second, with one tier of 2m and 30s, which is known soon, read from the demo's Prometheus, which scrapes every 5 s. Measured is once nothing but the Lease was written for a while, over
 `--repeat` minutes, one after the other. Namespaces `bench-idle` and `bench-idle-ops`, which are removed. About a minute to begin, then for each size the time
 that it takes to make the Releases (1,000: three minutes), to come to rest (up to four), and the minutes that are measured.
 """
@@ -19,7 +19,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 from e2e.bench import sampler, share
-from e2e.bench.metered import IMAGE, Metered
+from e2e.bench.metered import IMAGE, SOON, Metered
 from e2e.drill.prepare import clear
 from e2e.drill.shift import Shift
 from e2e.harness import audit
@@ -32,6 +32,7 @@ CHUNK = 100  # objects in one kubectl apply
 QUIET, SETTLE = 20.0, 240.0  # seconds without a write that count as rest, and that this may take
 REST = 60.0
 SCRAPE = "5s"
+TIERS: list[Object] = [{"long": "2m", "short": "30s", "factor": 14.4, "severity": "sev1"}]
 WRITES = ("create", "update", "patch", "delete")
 MEMORY = {1: 80, 100: 92, 1000: 130}  # MiB: the goals
 REQUESTS, CPU = 30, 2.0  # in a minute: the goals, the latter at 1,000 Releases
@@ -56,7 +57,7 @@ def service(number: int, sli: bool) -> list[Object]:
     template = {"metadata": {"labels": {"app": name}}, "spec": {"containers": [container]}}
     deployment = {"replicas": 0, "selector": {"matchLabels": {"app": name}}, "template": template}
     counted = {"counter": "bench_requests_total", "selector": f'service="{name}"', "bad": 'code="500"'}
-    slo = {"slo": {"objective": 0.99, "sli": {"requests": counted}}} if sli else {}
+    slo = {"slo": {**SOON, "tiers": TIERS, "sli": {"requests": counted}}} if sli else {}
     release = {"workloadRef": {"name": name}, "version": "v1", "images": {"app": IMAGE}, **slo}
     return [
         {"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": name}, "spec": deployment},

@@ -205,7 +205,7 @@ def reacted(
     closings = [r for r in gates.closings(requests, NS) if r.name.startswith(f"{name}-canary-") and r.time >= turned]
     metered.require(bool(closings), f"no gate of {name} was closed, by the audit log")
     written = closings[0].time
-    read = [at for at, query in answers if f'"{name}"' in query and turned <= at <= written]
+    read = [at for at, query in answers if name in query and turned <= at <= written]
     metered.require(
         bool(read), f"no answer about {name} was sent before its gate was closed; {len(answers)} about others"
     )
@@ -313,7 +313,10 @@ def measured(bench: Bench, ways: Iterable[str], shown: Callable[[], None]) -> in
     finally:
         if bench.found.counts or bench.found.waits:
             shown()
-        bench.close()
+        try:
+            bench.close()
+        except (StageFailed, RuntimeError) as failure:
+            print(f"not all of it is removed: {failure}", file=sys.stderr)
     return 0
 
 
