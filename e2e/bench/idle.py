@@ -1,9 +1,10 @@
 """`python -m e2e.bench.idle`: what 1, 100 and 1,000 Releases cost at rest, on the cluster of `make cluster`: requests, CPU and memory.
 
-Each Release has a Deployment of no replicas, so that one node carries them all, and an SLI of a counter of its own (`spec.slo.sli.requests`) that grows by ten
-good requests a second, with one tier of 2m and 30s, which is known soon, read from the demo's Prometheus, which scrapes every 5 s. Measured is once nothing but the Lease was written for a while, over
-`--repeat` minutes, one after the other. Namespaces `bench-idle` and `bench-idle-ops`, which are removed. About a minute to begin, then for each size the time
-that it takes to make the Releases (1,000: three minutes), to come to rest (up to four), and the minutes that are measured.
+Each Release has a Deployment of no replicas, so that one node carries them all, and an SLI of a counter of its own (`spec.slo.sli.requests`)
+that grows by ten good requests a second, with one tier of 2m and 30s, which is known soon, read from the demo's Prometheus (scrapes of
+5 s). Measured is once nothing but the Lease was written for a while, over `--repeat` minutes, one after the other. Namespaces
+`bench-idle` and `bench-idle-ops`, which are removed. About a minute to begin, then for each size the time that it takes to make the
+Releases (1,000: three minutes), to come to rest (up to four), and the minutes that are measured.
 """
 
 from __future__ import annotations

@@ -3,14 +3,14 @@
 - promoted: API requests of the operator for a rollout of four steps (10, 25, 50, 100 %) with holds of 10 s, 10 live pods.
 - aborted: for `opsloop abort` at 25 %, from the order until nothing of the canary is left.
 - held: in an hour of a canary that merely holds at 25 %, extrapolated from `--watched` seconds.
-- bad: from the answer of Prometheus that made a canary bad until the write that takes it out of traffic. Twenty Releases of one pod each hold
-  at 50 %; one after the other turns bad, so that each is judged beside the others. The first instant is told by a tap between
-  Prometheus and the operator: the last answer about that Release before the write. The second is when the API server received it (audit log).
-  With so few samples the maximum stands for the 99th percentile, and the table says how many there were.
+- bad: from the answer of Prometheus that made a canary bad until the write that takes it out of traffic. Twenty Releases of one pod each
+  hold at 50 %; one after the other turns bad, so that each is judged beside the others. The first instant is told by a tap between
+  Prometheus and the operator: the last answer about that Release before the write. The second is when the API server received it
+  (audit log). With so few samples the maximum stands for the 99th percentile, and the table says how many there were.
 
-Requests are counted in the audit log, by the operator's user, without those for the Lease. Pods do nothing (`sleep` in the demo's image, 1m CPU and
-4 MiB asked for); the SLI is a counter that the benchmark sets. Namespaces `bench-rollouts` and `bench-rollouts-ops`, which are removed.
-About two minutes to begin and end, then 70 s, 35 s, 3 min and 6 min for a promotion, an abort, the hold and all that turn bad.
+Requests are counted in the audit log, by the operator's user, without those for the Lease. Pods do nothing (`sleep` in the demo's image,
+1m CPU and 4 MiB asked for); the SLI is a counter that the benchmark sets. Namespaces `bench-rollouts` and `bench-rollouts-ops`, which are
+removed. About two minutes to begin and end, then 70 s, 35 s, 3 min and 6 min for a promotion, an abort, the hold and all that turn bad.
 """
 
 from __future__ import annotations
