@@ -1,10 +1,10 @@
 """`python -m e2e.bench.back WAY…`: from the order to go back until half, and all, of the traffic is on last-good.
 
 v4 is live and turns out bad; the order to go back to v1 is given. WAYS are `kubectl` (`kubectl rollout undo`, no opsloop), `plain`
-(opsloop, without keepWarm), `warm` (keepWarm with as many pods as live has), `half` (with half as many) and `route` (as `warm`, behind an HTTPRoute with
-Traefik). Clients inside the cluster ask with a new connection each time, 200 times a second, until v4 has not answered for some seconds. A run takes
-about 50 s (`kubectl`: 40 s), and a way a minute to begin, in a namespace of its own: five runs of one take less than six minutes. Figures are added to
-a file in the cache, and `python -m e2e.bench.back table` prints what is there.
+(opsloop, without keepWarm), `warm` (keepWarm with as many pods as live has), `half` (with half as many) and `route` (as `warm`, behind
+an HTTPRoute with Traefik). Clients inside the cluster ask with a new connection each time, 200 times a second, until v4 has not answered
+for some seconds. A run takes about 50 s (`kubectl`: 40 s), and a way a minute to begin, in a namespace of its own: five runs of one take
+less than six minutes. Figures are added to a file in the cache, and `python -m e2e.bench.back table` prints what is there.
 """
 
 from __future__ import annotations

@@ -182,9 +182,8 @@ class Metered:
 
         def read() -> tuple[object, str]:
             seen = self.answers(since)
-            return any(
-                f'"{name}"' in query for _, query in seen
-            ), f"{len(seen)} answers of Prometheus, none about {name}"
+            about = [query for _, query in seen if name in query]
+            return about, f"{len(seen)} answers of Prometheus, none about {name}"
 
         self.shift.progress.wait(f"the SLI of {name} to be read", 60, read)
 
