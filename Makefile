@@ -38,10 +38,10 @@ demo: $(STAMP) cluster images ## the drill narrated for a person, pausing at eac
 
 test: check unit weathers e2e ## check, unit, a fixed part of the simulator and the stories on kind
 
-unit: $(STAMP) ## unit, property and contract tests against the fakes, on all cores: no cluster, two minutes
+unit: $(STAMP) ## unit, property and contract tests against the fakes, on all cores: no cluster, a few minutes on two
 	@$(PY) -m pytest -n auto --dist worksteal -m "not simulation" tests
 
-weathers: $(STAMP) ## a fixed part of `make sim`, the long laws, deaths at any write: no cluster, some minutes
+weathers: $(STAMP) ## a fixed part of `make sim`, the long laws, whole drills, deaths at every eighth write: no cluster, some minutes
 	@$(PY) -m pytest -n auto --dist worksteal -m simulation $$(grep -rl 'mark\.simulation' tests --include='test_*.py')
 
 check: $(STAMP) ## format, lint, types, import contracts, names and words, generated files

@@ -8,7 +8,7 @@ from tests.sim.shop import NS, Shop
 from tests.sim.test_plays import adopted_for_hours, ordinary
 from tests.sim.test_safety import add_release
 
-pytestmark = [pytest.mark.asyncio, pytest.mark.looptime]
+pytestmark = [pytest.mark.asyncio, pytest.mark.looptime, pytest.mark.simulation]  # hours of a service each
 
 
 @pytest.mark.parametrize("length", [60, 180])

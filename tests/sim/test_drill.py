@@ -21,7 +21,7 @@ from tests.builders.objects import template
 from tests.sim.shift import Shift, release_object, runbook_object, seconds
 from tests.sim.shop import NS, Shop
 
-pytestmark = [pytest.mark.asyncio, pytest.mark.looptime]
+pytestmark = [pytest.mark.asyncio, pytest.mark.looptime, pytest.mark.simulation]
 CASE = {
     "request": {"path": "/ask?q=how%20long%20can%20I%20return%20boots%3F", "port": 8080},
     "expect": {"field": "answer", "equals": "30 days"},

@@ -1,5 +1,6 @@
 """Rules of Prometheus that fire when the operator's tiers do: both on the same samples, by the model of Prometheus."""
 
+import os
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -97,12 +98,14 @@ def model(series: list[dict[str, str]]) -> Model:
     return Model(store)
 
 
+@pytest.mark.soak
 @pytest.mark.parametrize("form", FORMS)
 @pytest.mark.parametrize("name", SERIES)
 def test_an_alert_fires_at_the_moments_of_its_tier(name: str, form: str) -> None:
     item, series = release(FORMS[form]), SERIES[name]
-    by_rules = evaluate(rules.rule_groups(item, SCOPE, SCRAPE), model(series), times())
-    assert by_rules == judged(item, model(series), times())
+    moments = times(30 if os.environ.get("HYPOTHESIS_PROFILE") == "soak" else 60)
+    by_rules = evaluate(rules.rule_groups(item, SCOPE, SCRAPE), model(series), moments)
+    assert by_rules == judged(item, model(series), moments)
 
 
 def test_the_samples_of_the_table_make_tiers_fire_and_end() -> None:
