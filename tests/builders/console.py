@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections import Counter
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -96,6 +98,9 @@ class ApiServer:
     reviewed: list[str] = field(default_factory=list)
     asked: list[tuple[str, str, str]] = field(default_factory=list)
     read: list[str] = field(default_factory=list)
+    pause: asyncio.Event | None = None  # answers about rights wait for it
+    asked_by: Counter[str] = field(default_factory=Counter)  # user → questions since there is a pause
+    pending_of: Counter[str] = field(default_factory=Counter)  # user → those that are not answered
 
     async def review_token(self, token: str, audience: str) -> tuple[str, tuple[str, ...]] | None:
         self.reviewed.append(token)
@@ -108,6 +113,11 @@ class ApiServer:
         self, user: str, groups: Sequence[str], verb: str, group: str, plural: str, namespace: str, name: str = ""
     ) -> bool:
         self.asked.append((verb, plural, namespace))
+        if self.pause is not None:
+            self.asked_by[user] += 1
+            self.pending_of[user] += 1
+            await self.pause.wait()
+            self.pending_of[user] -= 1
         if not namespace and not self.knows_all:
             raise Unavailable("the operator may not create subjectaccessreviews") from Forbidden("403")
         given = self.rights[user]
@@ -202,9 +212,11 @@ def calm() -> World:
 
 
 @asynccontextmanager
-async def served(world: World, elsewhere: Elsewhere = nowhere) -> AsyncIterator[tuple[Listening, str]]:
+async def served(
+    world: World, elsewhere: Elsewhere = nowhere, console: Console | None = None
+) -> AsyncIterator[tuple[Listening, str]]:
     """The console on a free port, and its address."""
-    listening = await listen(world.console(elsewhere).app(), 0, "127.0.0.1")
+    listening = await listen((console or world.console(elsewhere)).app(), 0, "127.0.0.1")
     try:
         yield listening, f"http://127.0.0.1:{listening.port}"
     finally:

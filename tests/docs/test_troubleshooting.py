@@ -46,3 +46,24 @@ def test_what_a_module_can_make_people_wait_for_is_on_a_page(module: str) -> Non
     fine = {"Known", "TiersComplete", "Fits", "WithinObjective", "ToldByPods", "ToldByAddresses", "ToldByVersion", "AsDecided", "Granted", "RouteReady", "ByPods", "NotChecked", "NotRead", "LiveAsWanted", "TierFiring"}  # fmt: skip
     own = {reason.value for reason in reasons.reasons() if reason.module == module} - fine
     assert {value for value in own if f"`{value}`" not in pages} == set()
+
+
+GUIDES = ("operations", "gitops", "traffic", "back-fast", "checks", "evals", "runbooks", "target")
+WAITING = re.compile(r"^(conditions|release\.|runbook\.|slo\.)")
+"""Modules whose reasons make a condition False, or hold something."""
+NOTHING_TO_DO = frozenset({
+    "Known", "TiersComplete", "GoodEnough", "WithinObjective", "TierFiring", "NotRead", "NotChecked", "Approximate",
+    "ToldByPods", "ToldByAddresses", "ToldByVersion", "AsDecided", "Granted", "RouteReady", "ByPods", "Fits", "LiveAsWanted",
+    "WithinBudget", "RollingUpdate", "NoBudget", "PodsAvailable", "Followed", "Adopted", "Thawed", "Restored", "RolledBack", "Undone",
+    "RollingBack", "BurningSlowly", "NotBurning", "Restarting", "WarmStarting", "TookOver", "DarkAgain", "KeepWarmOff", "NoPromotion",
+    "CommittedAtUnreadable",
+})  # fmt: skip
+"""Of these modules: all is well, or something is under way, or over."""
+
+
+def test_every_reason_that_people_may_have_to_act_on_stands_with_its_remedy() -> None:
+    """On this page, or on the guide of its subject."""
+    pages = TEXT + "".join((ROOT / "docs" / f"{name}.md").read_text() for name in GUIDES)
+    asked = {one.value for one in reasons.reasons() if WAITING.match(one.module)}
+    assert asked >= NOTHING_TO_DO, "a name that is gone"
+    assert {value for value in asked - NOTHING_TO_DO if f"`{value}`" not in pages} == set()

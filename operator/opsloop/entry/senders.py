@@ -46,14 +46,14 @@ class Senders:
             raise self._invalid()
         known = bool(self._known.get(digest))
         if not known:
-            self._refusals.check(address)
+            self._refusals.check(address, digest)
         async with self._lanes.place(known):
             if user := self._allowed.get(key):  # another request of this sender was reviewed meanwhile
                 return user
             try:
                 user = await self._review(token, digest, plural, namespace)
-            except Refused:
-                self._refusals.count(address)
+            except Refused as refused:
+                self._refusals.count(address, digest, valid=refused.status == 403)
                 raise
         self._allowed.keep(key, user, REMEMBER)
         self._known.keep(digest, True, KNOWN)

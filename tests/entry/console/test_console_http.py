@@ -1,19 +1,21 @@
 """The console over HTTP: who is let in and sees what, what no page may ever hold, and what a look costs."""
 
+import asyncio
 import re
+from collections.abc import Callable
 from html.parser import HTMLParser
 
 import pytest
 from aiohttp import ClientResponse, ClientSession, web
 
 from opsloop.core.stop import Stop
-from opsloop.entry.bounds import BURST, MOST_WAITING
+from opsloop.entry.bounds import BURST, MOST_OF_ONE, MOST_WAITING
 from opsloop.entry.console.answers import HEADERS
 from opsloop.entry.console.http import HANDED_ON, MOST_COOKIE
 from opsloop.entry.console.shared import FRESH
 from opsloop.entry.console.sight import KEPT
 from opsloop.entry.console.viewers import FORGET, MOST_NAMESPACES
-from opsloop.entry.senders import REMEMBER
+from opsloop.entry.senders import REJECTED, REMEMBER
 from opsloop.errors import Unavailable
 from tests.builders.console import NASTY, World, answers, hostile, served, shop
 
@@ -30,6 +32,14 @@ def of(token: str, **more: str) -> dict[str, str]:
 async def get(session: ClientSession, url: str, token: str = "ann-token", **more: str) -> tuple[int, str]:
     async with session.get(url, headers=of(token, **more), allow_redirects=False) as answer:
         return answer.status, await answer.text()
+
+
+async def until(holds: Callable[[], bool]) -> None:
+    """Lets others go on until it holds."""
+    while True:
+        if holds():
+            return
+        await asyncio.sleep(0)
 
 
 class Elements(HTMLParser):
@@ -236,6 +246,32 @@ async def test_a_flood_of_wrong_tokens_costs_the_api_server_little_and_keeps_nob
         assert found[0] == 401 and found[-1] == 503
         assert len(world.api.reviewed) <= 1 + BURST and MOST_WAITING < 60
         assert (await get(session, base))[0] == 200
+
+
+async def test_one_wrong_token_sent_again_and_again_keeps_no_newcomer_of_its_address_out() -> None:
+    world = shop()
+    async with served(world) as (_, base), ClientSession() as session:
+        for number in range(40):
+            world.ticks[0] = number * (REJECTED + 1)  # it is asked about anew each time
+            assert (await get(session, base, "old-token"))[0] == 401
+        assert (await get(session, base, "bob-token"))[0] == 200
+
+
+async def test_who_may_see_nothing_takes_no_place_of_those_who_may() -> None:
+    world = shop()
+    for number in range(MOST_NAMESPACES):
+        world.put(answers(f"team-{number}"))
+    async with served(world) as (_, base), ClientSession() as session:
+        assert (await get(session, base + SHOP, "bob-token"))[0] == 200
+        world.api.pause, world.ticks[0] = asyncio.Event(), REMEMBER + 1
+        floods = [asyncio.create_task(get(session, base, "eve-token")) for _ in range(4)]
+        await until(lambda: world.api.pending_of["eve"] >= MOST_OF_ONE)
+        bob = asyncio.create_task(get(session, base + SHOP, "bob-token"))
+        await until(lambda: bool(world.api.asked_by["bob"]))
+        assert world.api.pending_of["eve"] == MOST_OF_ONE, "one person, however many pages"
+        world.api.pause.set()
+        assert (await bob)[0] == 200
+        assert {status for status, _ in await asyncio.gather(*floods)} == {200}, "empty pages"
 
 
 async def test_an_api_server_that_gives_no_answer_is_a_503_that_says_so() -> None:

@@ -69,14 +69,22 @@ def account_of(operators: Iterable[Object], namespace: str) -> tuple[str, str] |
     looks after all; None without one. `operators`: their Deployments."""
     found: dict[bool, tuple[str, str]] = {}
     for one in operators:
-        pod = one["spec"]["template"]["spec"]
-        told = {e.get("name"): e.get("value", "") for c in pod.get("containers") or () for e in c.get("env") or ()}
-        watched = [part.strip() for part in str(told.get("OPSLOOP_NAMESPACES") or "").split(",") if part.strip()]
-        if not watched or namespace in watched:
-            found.setdefault(
-                bool(watched), (one["metadata"]["namespace"], str(pod.get("serviceAccountName", "default")))
-            )
+        if watches(one, namespace):
+            account = str(one["spec"]["template"]["spec"].get("serviceAccountName", "default"))
+            found.setdefault(bool(_watched(one)), (one["metadata"]["namespace"], account))
     return found.get(True) or found.get(False)
+
+
+def watches(operator: Object, namespace: str) -> bool:
+    """True where an operator's Deployment looks after a namespace: it names it, or none."""
+    watched = _watched(operator)
+    return not watched or namespace in watched
+
+
+def _watched(operator: Object) -> list[str]:
+    pod = operator["spec"]["template"]["spec"]
+    told = {e.get("name"): e.get("value", "") for c in pod.get("containers") or () for e in c.get("env") or ()}
+    return [part.strip() for part in str(told.get("OPSLOOP_NAMESPACES") or "").split(",") if part.strip()]
 
 
 def rights(answers: Mapping[str, bool | None], account: str) -> Row:

@@ -53,6 +53,7 @@ SMOULDER_RATE = 0.1 / 3600  # such beginnings in a second: one in ten hours
 UNSEEN = 60.0
 # Of the first interval, in which the harm was there already: it begins in one of its quarters.
 PARTS = (0.125, 0.375, 0.625, 0.875)
+_SIZE, _LOG_3 = SPREAD**-2, log(3)
 
 
 @dataclass(frozen=True, slots=True)
@@ -266,15 +267,13 @@ class _Levels:
         "_best",
         "_constant",
         "_more",
-        "_size",
         "_total",
         "_usual",
     )
 
     def __init__(self, span: Span, usual: float, harm: float) -> None:
         self._bad, self._total, self._usual, self._more = span.bad, span.total, usual, harm - usual
-        self._size = SPREAD**-2
-        self._constant = lgamma(span.bad + self._size) - lgamma(self._size) - lgamma(span.bad + 1)
+        self._constant = lgamma(span.bad + _SIZE) - lgamma(_SIZE) - lgamma(span.bad + 1)
         self._at: dict[float, float] = {}
         self._about: dict[float, float] = {}
         self._below, self._above = -inf, inf  # shares from which on outwards all are cut
@@ -306,7 +305,10 @@ class _Levels:
             return -CUT
         known = self._about.get(share)
         if known is None:
-            known = self._about[share] = _log_mean((self.at(half), self.at(share), self.at(twice)))
+            a, b, c = self.at(half), self.at(share), self.at(twice)
+            high = max(a, b, c)
+            # _log_mean, written out: most of the time of an explanation is spent here
+            known = self._about[share] = high + log(exp(a - high) + exp(b - high) + exp(c - high)) - _LOG_3
         return known
 
     def _fit(self, share: float) -> float:
@@ -321,8 +323,11 @@ class _Levels:
 
     def _raw(self, share: float) -> float:
         """log P(bad)."""
-        size, mean = self._size, max(self._total * (self._usual + self._more * share), 1e-9)
-        return self._constant + size * log(size / (size + mean)) + self._bad * log(mean / (size + mean))
+        mean = self._total * (self._usual + self._more * share)
+        if mean < 1e-9:
+            mean = 1e-9
+        both = _SIZE + mean
+        return self._constant + _SIZE * log(_SIZE / both) + self._bad * log(mean / both)
 
 
 def _usual(series: Sequence[Span]) -> float:

@@ -21,6 +21,7 @@ from opsloop.adapters.kube import Kube, context_namespace
 from opsloop.core.gate.report import USAGE
 from opsloop.entry.cli import capture as cli_capture
 from opsloop.entry.cli import completion, releases
+from opsloop.entry.cli import console as cli_console
 from opsloop.entry.cli import correlate as cli_correlate
 from opsloop.entry.cli import drill as cli_drill
 from opsloop.entry.cli import gate as cli_gate
@@ -166,6 +167,7 @@ def parser() -> argparse.ArgumentParser:
     asks = "whether an install answers, asked from inside of the cluster; helm test runs it"
     cli_selftest.add_to(commands.add_parser("selftest", help=asks, description=asks))
     releases.add(commands)
+    cli_console.add_to(commands)
     cli_slo.add_to(commands)
     halt = "stop opsloop in a namespace, or in its own for all: it only watches, tells and lowers"
     stop = reader(commands.add_parser("stop", help=halt, description=halt))

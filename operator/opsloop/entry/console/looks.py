@@ -38,12 +38,14 @@ class Looks:
 
     async def fleet(self, _: web.Request, viewer: Viewer) -> Look:
         """All namespaces of the viewer."""
+        await self._sight.settled()
         releases = await self._viewers.sees(viewer, "releases", self._sight.namespaces)
         incidents = await self._viewers.sees(viewer, "incidents", self._sight.namespaces)
         return Look(await self._fleet("", releases, incidents), [("Fleet", "/")])
 
     async def namespace(self, request: web.Request, viewer: Viewer) -> Look:
         """One of them."""
+        await self._sight.settled()
         namespace = request.match_info["namespace"]
         found = [await self._viewers.may(viewer, "list", plural, namespace) for plural in ("releases", "incidents")]
         if not any(found):
@@ -72,6 +74,7 @@ class Looks:
 
     async def release(self, request: web.Request, viewer: Viewer) -> Look:
         """One Release."""
+        await self._sight.settled()
         namespace, name, hours = request.match_info["namespace"], request.match_info["name"], _hours(request)
         await self._viewers.check(viewer, "list", "releases", namespace)
         release = self._sight.release(namespace, name)

@@ -26,6 +26,7 @@ SPANS = {1: timedelta(minutes=1), 6: timedelta(minutes=2), 24: timedelta(minutes
 PATIENCE = 3.0  # seconds that a page waits for a curve; after that it shows the one before, or none yet
 KEPT = timedelta(seconds=20)  # for which a postmortem is not read again
 MOST = 64  # curves, and postmortems, that are kept
+AT_ONCE = 10  # objects that are parsed before the loop goes on with other things
 
 log = logging.getLogger("opsloop.console")
 ReadCurve = Callable[[NamespacedName, str, tuple[datetime, datetime], bool], Awaitable[Curve | None]]
@@ -54,6 +55,14 @@ class Sight:
         self._reading: dict[tuple[NamespacedName, str, int], asyncio.Task[None]] = {}
         self._one = asyncio.Lock()  # one question to Prometheus at a time, whoever looks
         self._documents: dict[tuple[str, str], tuple[datetime, Document | None]] = {}
+
+    async def settled(self) -> None:
+        """Parses what the watch brought and nobody asked for yet, a few at a time: a replica that does not lead has parsed nothing, and
+        the loop that shows pages also renews the Lease and opens gates."""
+        more = True
+        while more:
+            more = self.parts.cache.parse_some((Release, Incident), AT_ONCE)
+            await asyncio.sleep(0)
 
     def namespaces(self) -> set[str]:
         """Those with a Release or an Incident."""

@@ -56,6 +56,9 @@ class Viewers:
         self._known = Memory[bytes, bool](monotonic)
         self._rejected = Memory[bytes, bool](monotonic)
         self._rights = Memory[tuple[bytes, str, str, str, str], bool](monotonic)
+        self._trusted = Memory[str, bool](
+            monotonic
+        )  # who was found to have a right here: strangers take none of their places
         self._refusals, self._lanes = Refusals(monotonic), Lanes()
 
     async def who(self, token: str, address: str) -> Viewer:
@@ -67,14 +70,14 @@ class Viewers:
             raise invalid(self._audience)
         known = bool(self._known.get(digest))
         if not known:
-            self._refusals.check(address)
+            self._refusals.check(address, digest)
         async with self._lanes.place(known):
             if viewer := self._people.get(digest):
                 return viewer
             identity = await self._access.review_token(token, self._audience)
             if identity is None:
                 self._rejected.keep(digest, True, REJECTED)
-                self._refusals.count(address)
+                self._refusals.count(address, digest)
                 raise invalid(self._audience)
         viewer = Viewer(*identity, digest)
         self._people.keep(digest, viewer, REMEMBER)
@@ -88,10 +91,12 @@ class Viewers:
         key = (viewer.token, f"{verb} {group}", plural, namespace, name)
         if (known := self._rights.get(key)) is not None:
             return known
-        async with self._lanes.place(True):
+        async with self._lanes.place(bool(self._trusted.get(viewer.name)), viewer.name):
             if (known := self._rights.get(key)) is not None:
                 return known
             allowed = await self._access.allowed(viewer.name, viewer.groups, verb, group, plural, namespace, name)
+        if allowed:
+            self._trusted.keep(viewer.name, True, KNOWN)
         self._rights.keep(key, allowed, REMEMBER if allowed else FORGET)
         return allowed
 

@@ -1,7 +1,7 @@
 """An SLI's readings in the past: the operator's own query and parser, window by window, so that each can be read ahead."""
 
 import asyncio
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime, timedelta
 
 from opsloop.api.slo import Sli, Slo
@@ -9,6 +9,7 @@ from opsloop.core.slo import promql
 from opsloop.core.slo.pods import Scope
 from opsloop.errors import OpsloopError
 from opsloop.shell.backtest.ahead import ReadAhead
+from opsloop.shell.ports import Sample
 from opsloop.shell.slo.query import SliQuery
 
 NO_END = timedelta(days=1)  # the time-out of a query is the reader's of the past, not this one
@@ -19,28 +20,37 @@ class PastQuery(SliQuery):
 
     def __init__(self, telemetry: ReadAhead, resolution: timedelta) -> None:
         super().__init__(telemetry, NO_END, resolution)
-        self._texts: dict[tuple[str, timedelta, Scope], str] = {}  # by field of the SLI, which is the same all the time
+        self._ahead = telemetry
+        self._texts: dict[
+            Scope, dict[tuple[str, timedelta], str]
+        ] = {}  # by field of the SLI, which is the same all the time
 
     async def readings(
         self, objective: Slo, scope: Scope, windows: Collection[timedelta], splits: promql.Splits, at: datetime
     ) -> promql.Parsed:
         """As the operator's; each window is an expression of its own, asked at its own regular times."""
-        asked = [self._text(objective.sli, window, scope) for window in windows]
+        texts = self._texts.setdefault(scope, {})
+        asked = [self._text(texts, objective.sli, window, scope) for window in windows]
         asked += [promql.window_query(objective.sli, (), splits, self._resolution, scope)] if splits else []
         try:
-            answers = await asyncio.gather(
-                *(self._in_time(self._telemetry.instant(query, at)) for query in asked if query)
-            )
+            answers = await self._answers([query for query in asked if query], at)
         except OpsloopError as error:
             failure = await self._explain(objective, scope, error, at)
             return promql.Parsed(dict.fromkeys(windows, failure), dict.fromkeys(splits, failure))
         return promql.parse([one for answer in answers for one in answer], objective.sli, windows, splits, scope)
 
-    def _text(self, sli: Sli, window: timedelta, scope: Scope) -> str:
-        key = sli.field, window, scope
-        if key not in self._texts:
-            self._texts[key] = promql.window_query(sli, {window}, {}, self._resolution, scope)
-        return self._texts[key]
+    async def _answers(self, asked: Sequence[str], at: datetime) -> Sequence[list[Sample]]:
+        """Of most looks all is read ahead: then nothing is waited for, which is most of what such a look costs."""
+        ready = [self._ahead.ready(query, at) for query in asked]
+        if not any(one is None for one in ready):
+            return [one for one in ready if one is not None]
+        return await asyncio.gather(*(self._in_time(self._telemetry.instant(query, at)) for query in asked))
+
+    def _text(self, texts: dict[tuple[str, timedelta], str], sli: Sli, window: timedelta, scope: Scope) -> str:
+        key = sli.field, window
+        if key not in texts:
+            texts[key] = promql.window_query(sli, {window}, {}, self._resolution, scope)
+        return texts[key]
 
     async def lag(self, sli: Sli, scope: Scope, at: datetime) -> float | None:
         """Nobody can say: what was late then has arrived."""

@@ -31,7 +31,7 @@ from opsloop.shell.backtest.history import PastQuery
 from opsloop.shell.ports import NamespacedName
 from opsloop.shell.slo.reader import History, SliReader
 
-HARM_AGAIN = 20  # counts around a harm's beginning are read again after this part of its age: they say little more
+HARM_AGAIN = 5  # counts around a harm's beginning are read again after this part of its age, and when a tier fires: they say little more
 LOOKS = 3  # at one Incident at one time: what its own status changes is seen by the next one
 
 

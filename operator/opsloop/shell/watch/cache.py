@@ -6,6 +6,7 @@ with a LIST (kopf reports no deletion that happened during a relist).
 
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any, TypeVar
 
 from pydantic import ValidationError
@@ -126,6 +127,13 @@ class Cache:
     def evalcases(self, namespace: str | None = None) -> tuple[EvalCase, ...]:
         """EvalCases that can be parsed."""
         return self._models(EvalCase, namespace)
+
+    def parse_some(self, kinds: Collection[type[Model]], most: int) -> bool:
+        """Parses up to so many objects of these kinds that nobody has asked for yet; True where there are more."""
+        unread = ((kind, e) for kind in kinds for e in self._kinds.get(kind.__name__, {}).values() if not e.tried)
+        for kind, entry in islice(unread, most):
+            self._parse(kind, entry)
+        return next(unread, None) is not None
 
     def model(self, model: type[M], namespace: str, name: str) -> M | None:
         """One object of the four kinds; None where it is not cached or cannot be parsed."""
