@@ -246,6 +246,80 @@ STRATEGIES = [
     Mistake("a field as a JSONPath", asked(path="/a?q={{asked}}", answerPath="text"), "spec.evals.ask.answerPath", "a JSONPath begins with $"),
 ]  # fmt: skip
 
+STEP = "spec.strategy.canary.steps[0]"
+TESTERS = [{"name": "x-canary", "value": "yes"}]
+
+
+def step(**fields: Any) -> Object:
+    """A first step behind an HTTPRoute."""
+    steps = [fields, {"weight": 100}]
+    return release(strategy={"traffic": "httpRoute", "httpRoute": {"name": "shop"}, "canary": {"steps": steps}})
+
+
+def warm(keep: Any) -> Object:
+    return release(strategy__keepWarm=keep)
+
+
+def loaded(**fields: Any) -> Object:
+    return case(mustPass=True, load={"requestsPerSecond": 20, "duration": "30s", **fields})
+
+
+ONE = {"name": "memory", "query": 'max(max_over_time(rss{pod="{{pod}}"}[{{window}}]))', "max": "200Mi"}
+
+NEWER = [
+    Mistake("a templatePatch as a text", release(templatePatch="spec: {}"), "spec.templatePatch", "must be of type object"),
+    Mistake("a templatePatch as a JSON patch", release(templatePatch=[{"op": "add", "path": "/spec", "value": {}}]), 'unknown field "spec.templatePatch[0].op"', "", Grade.FIELD),
+    Mistake("a templatePatch with its kind", release(templatePatch={"kind": "Deployment", "spec": {"nodeSelector": {"a": "b"}}}), 'unknown field "spec.templatePatch.kind"', "", Grade.FIELD),
+    Mistake("a templatePatch whose spec is a list", release(templatePatch={"spec": []}), "spec.templatePatch.spec", "must be of type object"),
+    Mistake("keepWarm as a yes", warm(True), "spec.strategy.keepWarm", "must be of type object"),
+    Mistake("keepWarm as a time", warm("30m"), "spec.strategy.keepWarm", "must be of type object"),
+    Mistake("keepWarm by another name of its time", warm({"duration": "30m"}), 'unknown field "spec.strategy.keepWarm.duration"', "", Grade.FIELD),
+    Mistake("warm pods for a time in words", warm({"for": "30 min"}), "spec.strategy.keepWarm.for", DURATION),
+    Mistake("warm pods for a number", warm({"for": 30}), "spec.strategy.keepWarm.for", "must be of type string"),
+    Mistake("warm pods as a percentage", warm({"replicas": "50%"}), "spec.strategy.keepWarm.replicas", "must be of type integer"),
+    Mistake("warm pods as a share", warm({"replicas": 0.5}), "spec.strategy.keepWarm.replicas", "must be of type integer"),
+    Mistake("a wait for warm pods in words", warm({"wait": "a minute"}), "spec.strategy.keepWarm.wait", DURATION),
+    Mistake("a negative wait for warm pods", warm({"wait": "-1m"}), "spec.strategy.keepWarm.wait", DURATION),
+    Mistake("thousands of warm pods", warm({"replicas": 5000}), "spec.strategy.keepWarm.replicas", "should be less than or equal to 1000"),
+    Mistake("testers' headers by name", step(match={"headers": {"x-canary": "yes"}}), f'unknown field "{STEP}.match.headers.x-canary"', "", Grade.FIELD),
+    Mistake("a header's value that YAML reads as a yes", step(match={"headers": [{"name": "x", "value": True}]}), f"{STEP}.match.headers[0].value", "must be of type string"),
+    Mistake("a header of testers by an expression", step(match={"headers": [{"name": "x", "value": ".*", "type": "RegularExpression"}]}), f'unknown field "{STEP}.match.headers[0].type"', "", Grade.FIELD),
+    Mistake("testers of no header", step(match={"headers": []}), f"{STEP}.match.headers", "should have at least 1 items"),
+    Mistake("a header of testers without its value", step(match={"headers": [{"name": "x"}]}), f"{STEP}.match.headers[0].value", "Required value"),
+    Mistake("a header of testers with an empty value", step(match={"headers": [{"name": "x", "value": ""}]}), f"{STEP}.match.headers[0].value", "should be at least 1 chars long"),
+    Mistake("testers by the host", step(match={"headers": [{"name": ":authority", "value": "x"}]}), f"{STEP}.match.headers[0].name", "write the name of a header, for example x-canary"),
+    Mistake("testers as a text", step(match="x-canary=yes"), f"{STEP}.match", "must be of type object"),
+    Mistake("testers and copies at once", step(match={"headers": TESTERS}, mirror={"percent": 10}), STEP, "a step has one of weight (1 to 100), match and mirror"),
+    Mistake("nine headers of testers", step(match={"headers": [{"name": f"x{n}", "value": "y"} for n in range(9)]}), f"{STEP}.match.headers", "must have at most 8 items"),
+    Mistake("copies of nothing", step(mirror={"percent": 0}), f"{STEP}.mirror.percent", AT_LEAST_ONE),
+    Mistake("copies as a percentage", step(mirror={"percent": "10%"}), f"{STEP}.mirror.percent", "must be of type integer"),
+    Mistake("copies as a share", step(mirror={"percent": 0.1}), f"{STEP}.mirror.percent", "must be of type integer"),
+    Mistake("more copies than requests", step(mirror={"percent": 200}), f"{STEP}.mirror.percent", "should be less than or equal to 100"),
+    Mistake("copies as a yes", step(mirror=True), f"{STEP}.mirror", "must be of type object"),
+    Mistake("a method of copies in lower case", step(mirror={"methods": ["get"]}), f"{STEP}.mirror.methods[0]", 'supported values: "GET"'),
+    Mistake("copies of any method", step(mirror={"methods": ["*"]}), f"{STEP}.mirror.methods[0]", 'supported values: "GET"'),
+    Mistake("a method of copies as a text", step(mirror={"methods": "GET"}), f"{STEP}.mirror.methods", "must be of type array"),
+    Mistake("a method of copies twice", step(mirror={"methods": ["GET", "GET"]}), f"{STEP}.mirror.methods[1]", "Duplicate value"),
+    Mistake("copies by a weight", step(weight=10, mirror={"percent": 10}), STEP, "a step has one of weight (1 to 100), match and mirror"),
+    Mistake("copies without a route", release(strategy={"canary": {"steps": [{"mirror": {"percent": 10}}, {"weight": 100}]}}), "spec.strategy", "steps with match or mirror need an HTTPRoute"),
+    Mistake("a measure without its name", measured(name=None), "spec.load.measured[0].name", "Required value"),
+    Mistake("a measure's name with a blank", measured(name="peak memory"), "spec.load.measured[0].name", ALONE),
+    Mistake("a measure with a least number", measured(min="1"), 'unknown field "spec.load.measured[0].min"', "", Grade.FIELD),
+    Mistake("a threshold without quotes", measured(max=200), "spec.load.measured[0].max", "must be of type string"),
+    Mistake("a threshold in percent", measured(max="50%"), "spec.load.measured[0].max", "a quantity is a number with or without a unit"),
+    Mistake("a negative threshold", measured(max="-1"), "spec.load.measured[0].max", "a quantity is a number with or without a unit"),
+    Mistake("memory of all pods", measured(query='max(rss{pod=~"{{pods}}"}[{{window}}])'), "load.measured[0].query", "must name the loaded pod by {{pod}}"),
+    Mistake("measures by name", loaded(measured={"memory": "200Mi"}), 'unknown field "spec.load.measured.memory"', "", Grade.FIELD),
+    Mistake("two measures of one name", loaded(measured=[ONE, ONE]), "spec.load.measured[1]", "Duplicate value"),
+    Mistake("six measures", loaded(measured=[{**ONE, "name": f"m{n}"} for n in range(6)]), "spec.load.measured", "must have at most 5 items"),
+    Mistake("a check's weight as a number", checked(**LOAD, at=20), f"{CHECK}.at", "must be of type array"),
+    Mistake("a check's Job without its image", checked(name="load", job={}), f"{CHECK}.job.image", "Required value"),
+    Mistake("a check's command as a text", checked(name="load", job={"image": "k6:1", "command": "k6 run"}), f"{CHECK}.job.command", "must be of type array"),
+    Mistake("a check's address without its scheme", checked(name="a", webhook={"url": "a.example.com/x"}), f"{CHECK}.webhook.url", "write a URL such as"),
+    Mistake("a check that is tried never", checked(name="load", job={"image": "k6:1", "attempts": 0}), f"{CHECK}.job.attempts", AT_LEAST_ONE),
+    Mistake("a check without an answer that promotes", checked(**LOAD, inconclusive="promote"), f"{CHECK}.inconclusive", 'supported values: "hold", "abort"'),
+]  # fmt: skip
+
 RUNBOOKS = [
     Mistake("a cause that there is none of", runbook(match={"causes": ["bad-release"]}), "spec.match.causes[0]", 'supported values: "bad_release", "dependency"'),
     Mistake("a cause of another kind of incident", runbook(match={"causes": ["oom"]}), "spec.match.causes[0]", 'supported values: "bad_release"'),
@@ -351,4 +425,4 @@ INCIDENTS = [
     Mistake("a note as a text", incident(notes=["it was me"]), "spec.notes[0]", "must be of type object"),
 ]  # fmt: skip
 
-MISTAKES = [*RELEASES, *SLOS, *SLIS, *STRATEGIES, *RUNBOOKS, *REQUESTS, *EXPECTATIONS, *INCIDENTS]
+MISTAKES = [*RELEASES, *SLOS, *SLIS, *STRATEGIES, *NEWER, *RUNBOOKS, *REQUESTS, *EXPECTATIONS, *INCIDENTS]

@@ -20,6 +20,7 @@ from opsloop.core.evalcase.measured import expression
 from opsloop.core.release import patched, revisions
 from opsloop.core.slo import promql
 from opsloop.core.slo.objectives import objectives
+from opsloop.entry.cli import patches
 from opsloop.shell.ports import Object
 
 There = Mapping[str, Mapping[str, Mapping[str, Object]]]
@@ -136,6 +137,15 @@ def of_room(document: Document) -> list[Finding]:
     return [Finding(document.place, text, fatal=False)]
 
 
+def of_patch(document: Document) -> list[Finding]:
+    """What a templatePatch shows by itself, whatever the Deployment has."""
+    spec = document.body.get("spec")
+    patch = spec.get("templatePatch") if isinstance(spec, dict) else None
+    if document.kind != "Release" or not isinstance(patch, dict):
+        return []
+    return [Finding(document.place, text) for text in patches.mistakes(patch)]
+
+
 # --- PromQL
 
 
@@ -159,7 +169,11 @@ def of_expressions(document: Document) -> list[Finding]:
 
 def _of_load(load: Load | None) -> Iterator[str]:
     for number, one in enumerate(load.measured if load else ()):
-        yield from _parsed(f"spec.load.measured[{number}].query", expression(one, "pod", ANY_WINDOW))
+        field, query = f"spec.load.measured[{number}].query", expression(one, "pod", ANY_WINDOW)
+        if found := list(_parsed(field, query)):
+            yield from found
+        elif isinstance(promql_parser.parse(query), promql_parser.MatrixSelector):
+            yield f"{field}: gives all samples of a time, not one number; write for example max_over_time({one.query})"
 
 
 def _mistakes(sli: Any) -> Iterator[str]:

@@ -42,7 +42,11 @@ async def lint(arguments: argparse.Namespace, cluster: Cluster | None) -> int:
     if not own and not findings:
         raise Invalid(f"no object of {GROUP} in {', '.join(arguments.files)}")
     for document in own:
-        findings += checks.of_schema(document) or [*checks.of_expressions(document), *checks.of_room(document)]
+        findings += checks.of_schema(document) or [
+            *checks.of_expressions(document),
+            *checks.of_patch(document),
+            *checks.of_room(document),
+        ]
     bad = {finding.place for finding in findings if finding.fatal}
     sound = [document for document in own if document.place not in bad]
     there = None if cluster is None else await _there(cluster, own, arguments.namespace)
