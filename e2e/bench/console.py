@@ -45,7 +45,7 @@ class Longest:
             if spent > self.cpu:
                 self.cpu, self.what = spent, repr(handle)[:300]
 
-        events.Handle._run = timed  # type: ignore[method-assign]
+        events.Handle._run = timed  # type: ignore[method-assign, assignment]
 
     def reset(self) -> None:
         """Begins anew."""

@@ -88,7 +88,7 @@ async def consoles(cluster: Server, *names: str, form: int = 200) -> AsyncIterat
 
 
 async def test_the_port_leads_to_a_pod_that_is_ready_also_after_one_has_ended() -> None:
-    cluster = Server(install(), pod("opsloop-a"), pod("opsloop-b"))
+    cluster: Any = Server(install(), pod("opsloop-a"), pod("opsloop-b"))
     async with consoles(cluster, "opsloop-a", "opsloop-b"):
         where = await console.found(cluster, NS)
         await console.answers(cluster, where)

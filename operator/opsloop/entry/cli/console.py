@@ -123,7 +123,7 @@ def _install(deployment: Object) -> Install | None:
 async def _ready(cluster: Cluster, where: Install) -> str:
     """The name of a pod that is ready. Raises Unavailable."""
     pods = await cluster.list(PODS, where.namespace, where.labels)
-    ready = sorted(one["metadata"]["name"] for one in pods if _is_ready(one))
+    ready = sorted(str(one["metadata"]["name"]) for one in pods if _is_ready(one))
     if not ready:
         look = f"kubectl -n {where.namespace} get pods; docs/operator-down.md has what goes without it"
         raise Unavailable(f"no pod of Deployment {where.namespace}/{where.name} is ready ({len(pods)} there): {look}")
