@@ -21,16 +21,16 @@ class PastQuery(SliQuery):
     def __init__(self, telemetry: ReadAhead, resolution: timedelta) -> None:
         super().__init__(telemetry, NO_END, resolution)
         self._ahead = telemetry
-        self._texts: dict[
-            Scope, dict[tuple[str, timedelta], str]
-        ] = {}  # by field of the SLI, which is the same all the time
+        # By scope, and by field of the SLI and window: the expressions are the same all the time
+        self._texts: dict[Scope, dict[tuple[str, timedelta], str]] = {}
 
     async def readings(
         self, objective: Slo, scope: Scope, windows: Collection[timedelta], splits: promql.Splits, at: datetime
     ) -> promql.Parsed:
         """As the operator's; each window is an expression of its own, asked at its own regular times."""
         texts = self._texts.setdefault(scope, {})
-        asked = [self._text(texts, objective.sli, window, scope) for window in windows]
+        field = objective.sli.field
+        asked = [self._text(texts, field, objective.sli, window, scope) for window in windows]
         asked += [promql.window_query(objective.sli, (), splits, self._resolution, scope)] if splits else []
         try:
             answers = await self._answers([query for query in asked if query], at)
@@ -46,8 +46,10 @@ class PastQuery(SliQuery):
             return [one for one in ready if one is not None]
         return await asyncio.gather(*(self._in_time(self._telemetry.instant(query, at)) for query in asked))
 
-    def _text(self, texts: dict[tuple[str, timedelta], str], sli: Sli, window: timedelta, scope: Scope) -> str:
-        key = sli.field, window
+    def _text(
+        self, texts: dict[tuple[str, timedelta], str], field: str, sli: Sli, window: timedelta, scope: Scope
+    ) -> str:
+        key = field, window
         if key not in texts:
             texts[key] = promql.window_query(sli, {window}, {}, self._resolution, scope)
         return texts[key]
