@@ -190,14 +190,17 @@ class Series:
     def _grown(self, n: int, over: float, best: Sequence[float], least: float) -> float:
         """S_t for harm that all users meet, which begins with interval n and grows over so many seconds.
 
-        Where it cannot reach `least`, by the sums of the `best` shares of each interval, an upper bound of it.
+        Where it cannot reach `least`, by the sums of the `best` shares of the intervals that are left, an upper bound of it.
         """
-        over = self._by_now(n, over)
-        last = bisect_left(self._starts, over, lo=n, key=lambda start: start - self._starts[n])
-        bound = self._well[n] + (best[last] - best[n]) + self._whole[-1] - self._whole[last]
-        return (
-            bound if bound < least else self._well[n] + self._growing(n, over)[0] + self._whole[-1] - self._whole[last]
-        )
+        begin, over, total = self._starts[n], self._by_now(n, over), 0.0
+        last = bisect_left(self._starts, over, lo=n, key=lambda start: start - begin)
+        for i in range(n, last):
+            bound = self._well[n] + total + (best[last] - best[i]) + self._whole[-1] - self._whole[last]
+            if bound < least:
+                return bound
+            grown = min(1.0, (self._middles[i] - begin) / over)
+            total += self._levels[i].about(round(grown, 3))
+        return self._well[n] + total + self._whole[-1] - self._whole[last]
 
     def _growing(self, n: int, over: float, shares: Sequence[float] = ()) -> tuple[float, int]:
         """(log likelihood of the intervals from n on in which harm grows, the first one in which it is whole).
