@@ -9,7 +9,7 @@ import asyncio
 import json
 import os
 import uuid
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -141,13 +141,15 @@ class Subject:
         service = {"metadata": {"name": "answers"}, "spec": {"selector": {"app": "answers"}, "ports": [{"port": 80}]}}
         await api.create(SERVICES, space, service)
         await self._deploy(world)
+        if self.waits:  # a quota that begins while pods are being made counts some of them five minutes later
+            await self._until(self._has_pods)
         for resource, body in world.more:
             await api.create(resource, space, body)
         made = await api.create(RELEASES, space, world.release())
         seen = ReleaseStatus(observed_generation=made["metadata"].get("generation", 0), phase="Healthy")
         await api.replace_status(RELEASES, space, {**made, "status": seen.dump()})
         if self.waits:
-            await self._settled(world)
+            await self._until(lambda: self._is_settled(world))
 
     async def _deploy(self, world: World) -> None:
         """By server-side apply of this field manager, as the tool does it."""
@@ -158,22 +160,24 @@ class Subject:
         code, said = await self.api.raw("PATCH", path, query, {"Content-Type": "application/apply-patch+yaml"}, body)
         assert code in (200, 201), said
 
-    async def _settled(self, world: World) -> None:
-        """Until the pods are there, counted by the quota, and the authorizer knows the account."""
+    async def _until(self, true: Callable[[], Awaitable[bool]]) -> None:
         async with asyncio.timeout(SETTLE_SECONDS):
             while True:
-                if await self._is_settled(world):
+                if await true():
                     return
                 await asyncio.sleep(0.2)
 
+    async def _has_pods(self) -> bool:
+        return len(await self.api.list(PODS, self.namespace, {"app": "answers"})) == PODS_WANTED
+
     async def _is_settled(self, world: World) -> bool:
-        there = await self.api.list(PODS, self.namespace, {"app": "answers"})
+        """The pods are there, counted by the quota, and the authorizer knows the account."""
         quotas = await self.api.list(doctor.QUOTAS, self.namespace)
         used = [one.get("status", {}).get("used", {}).get("pods") for one in quotas]
         known = [right[:3] for right in RIGHTS if right[:3] != world.missing]
         account = (self.namespace, "opsloop")
         return (
-            len(there) == PODS_WANTED
+            await self._has_pods()
             and used == [str(PODS_WANTED)] * len(quotas)
             and all([await may(self.api, self.namespace, account, right) for right in known])
         )
