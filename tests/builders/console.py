@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -17,6 +17,7 @@ from opsloop.api.target import CaseResult
 from opsloop.core import conditions
 from opsloop.core.postmortem import stored
 from opsloop.core.postmortem.curve import Curve, Point
+from opsloop.core.runbook.rights import Identity
 from opsloop.core.slo.budget import Spent
 from opsloop.core.stop import Stop
 from opsloop.entry.console.http import Console, Elsewhere, nowhere
@@ -102,25 +103,23 @@ class ApiServer:
     asked_by: Counter[str] = field(default_factory=Counter)  # user → questions since there is a pause
     pending_of: Counter[str] = field(default_factory=Counter)  # user → those that are not answered
 
-    async def review_token(self, token: str, audience: str) -> tuple[str, tuple[str, ...]] | None:
+    async def review_token(self, token: str, audience: str) -> Identity | None:
         self.reviewed.append(token)
         if self.error:
             raise self.error
         user = self.tokens.get(token)
-        return (user, ()) if user else None
+        return Identity(user) if user else None
 
-    async def allowed(
-        self, user: str, groups: Sequence[str], verb: str, group: str, plural: str, namespace: str, name: str = ""
-    ) -> bool:
+    async def allowed(self, who: Identity, verb: str, group: str, plural: str, namespace: str, name: str = "") -> bool:
         self.asked.append((verb, plural, namespace))
         if self.pause is not None:
-            self.asked_by[user] += 1
-            self.pending_of[user] += 1
+            self.asked_by[who.name] += 1
+            self.pending_of[who.name] += 1
             await self.pause.wait()
-            self.pending_of[user] -= 1
+            self.pending_of[who.name] -= 1
         if not namespace and not self.knows_all:
             raise Unavailable("the operator may not create subjectaccessreviews") from Forbidden("403")
-        given = self.rights[user]
+        given = self.rights[who.name]
         return (verb, plural, namespace) in given or (verb, plural, "") in given
 
     async def get(self, resource: Resource, namespace: str, name: str) -> Object:

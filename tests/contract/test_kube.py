@@ -11,6 +11,7 @@ from typing import Any, Protocol
 import pytest
 
 from opsloop.adapters.kube import Kube
+from opsloop.core.runbook.rights import Identity
 from opsloop.errors import AlreadyExists, Conflict, Invalid, LeadershipLost, NotFound
 from opsloop.shell.ports import CONFIGMAPS, DEPLOYMENTS, INCIDENTS, PODS, Object, Reader, Resource, Watcher, Writer
 from opsloop.shell.watch.cache import paused_manager, template_manager
@@ -413,13 +414,13 @@ async def test_tokens_and_rights_are_reviewed(subject: Subject) -> None:
     await subject.api.create(account, subject.namespace, {"metadata": {"name": "caller"}})
     token = await subject.api.token(subject.namespace, "caller", "opsloop", 600)
     reviewed = await subject.api.review_token(token, "opsloop")
-    assert reviewed and reviewed[0] == f"system:serviceaccount:{subject.namespace}:caller"
-    assert "system:serviceaccounts" in reviewed[1]
+    assert reviewed and reviewed.name == f"system:serviceaccount:{subject.namespace}:caller"
+    assert "system:serviceaccounts" in reviewed.groups
     assert await subject.api.review_token(token, "somebody-else") is None
     assert await subject.api.review_token("nonsense", "opsloop") is None
     asked = ("create", "opsloop.dev", "alerts", subject.namespace)
-    assert not await subject.api.allowed(*reviewed, *asked)
-    assert await subject.api.allowed("root", ("system:masters",), *asked)
+    assert not await subject.api.allowed(reviewed, *asked)
+    assert await subject.api.allowed(Identity("root", ("system:masters",)), *asked)
     # a resource that no CRD serves can be granted all the same
     rbac, rules = (
         "rbac.authorization.k8s.io/v1",
@@ -433,11 +434,11 @@ async def test_tokens_and_rights_are_reviewed(subject: Subject) -> None:
         binding, subject.namespace, {"metadata": {"name": "caller"}, "roleRef": to, "subjects": [who]}
     )
     for _ in range(50):  # the authorizer learns of it by a watch
-        if await subject.api.allowed(*reviewed, *asked):
+        if await subject.api.allowed(reviewed, *asked):
             break
         await asyncio.sleep(0.1)
-    assert await subject.api.allowed(*reviewed, *asked)
-    assert not await subject.api.allowed(*reviewed, "create", "opsloop.dev", "incidents", subject.namespace)
+    assert await subject.api.allowed(reviewed, *asked)
+    assert not await subject.api.allowed(reviewed, "create", "opsloop.dev", "incidents", subject.namespace)
 
 
 async def test_raw_reaches_any_path_and_reports_any_status(subject: Subject) -> None:

@@ -13,6 +13,7 @@ from kubernetes.aio.client import Configuration
 
 from opsloop.adapters.kube.kube import Kube
 from opsloop.adapters.kube.transport import POOL, Transport
+from opsloop.core.runbook.rights import Identity
 from opsloop.errors import (
     AlreadyExists,
     Conflict,
@@ -258,17 +259,22 @@ async def test_a_forbidden_review_tells_nothing_about_the_caller(server: Server,
 
 
 async def test_a_token_for_another_audience_is_nobodys(server: Server, kube: Kube) -> None:
-    user = {"username": "u", "groups": ["g"]}
+    user = {"username": "u", "groups": ["g"], "uid": "7", "extra": {"scopes.example.com": ["read"]}}
     server.script.append((201, {"status": {"authenticated": True, "user": user, "audiences": ["kubernetes"]}}, {}))
     assert await kube.review_token("t", "opsloop") is None
     server.script.append((201, {"status": {"authenticated": True, "user": user, "audiences": ["opsloop"]}}, {}))
-    assert await kube.review_token("t", "opsloop") == ("u", ("g",))
+    assert await kube.review_token("t", "opsloop") == Identity("u", ("g",), {"scopes.example.com": ("read",)}, "7")
 
 
 async def test_rights_on_a_subresource_are_asked_as_such(server: Server, kube: Kube) -> None:
     server.script.append((201, {"status": {"allowed": True}}, {}))
-    assert await kube.allowed("u", ["g"], "update", "opsloop.dev", "releases/status", "shop", "a")
+    assert await kube.allowed(
+        Identity("u", ("g",), {"scopes": ("user:info",)}, "7"), "update", "opsloop.dev", "releases/status", "shop", "a"
+    )
     spec = json.loads(server.asked[0][3])["spec"]
+    assert {key: spec[key] for key in ("user", "groups", "extra", "uid")} == {
+        "user": "u", "groups": ["g"], "extra": {"scopes": ["user:info"]}, "uid": "7",
+    }, "all that a token's limits may hang on"  # fmt: skip
     assert spec["resourceAttributes"] == {
         "verb": "update", "group": "opsloop.dev", "resource": "releases", "subresource": "status", "namespace": "shop", "name": "a",
     }  # fmt: skip
@@ -371,7 +377,7 @@ async def test_a_right_in_all_namespaces_is_asked_of_the_cluster_and_one_in_a_na
 ) -> None:
     for namespace in ("", "shop"):
         server.script.append((201, {"status": {"allowed": True}}, {}))
-        assert await kube.allowed("u", [], "list", "opsloop.dev", "releases", namespace)
+        assert await kube.allowed(Identity("u"), "list", "opsloop.dev", "releases", namespace)
     cluster, local = server.asked
     assert cluster[1] == "/apis/authorization.k8s.io/v1/subjectaccessreviews"
     assert local[1] == "/apis/authorization.k8s.io/v1/namespaces/shop/localsubjectaccessreviews"
@@ -382,5 +388,5 @@ async def test_a_right_in_all_namespaces_is_asked_of_the_cluster_and_one_in_a_na
 
 async def test_a_token_for_the_api_servers_own_audience_is_asked_for_without_one(server: Server, kube: Kube) -> None:
     server.script.append((201, {"status": {"authenticated": True, "user": {"username": "u"}}}, {}))
-    assert await kube.review_token("t", "") == ("u", ())
+    assert await kube.review_token("t", "") == Identity("u")
     assert json.loads(server.asked[0][3])["spec"] == {"token": "t"}

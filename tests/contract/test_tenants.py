@@ -24,7 +24,7 @@ from opsloop.core.actions import CallWebhook, EndJob, StartJob
 from opsloop.core.errands.job import job_name
 from opsloop.core.facts import Address, Errand
 from opsloop.core.incident.errands import manifest
-from opsloop.core.runbook.rights import RIGHTS
+from opsloop.core.runbook.rights import RIGHTS, identity
 from opsloop.shell.ports import INCIDENTS, JOBS, PODS, Object, Resource
 from opsloop.shell.reconcile.errands import Errands
 from tests.builders import yamls
@@ -84,11 +84,8 @@ class Tenant:
 
     async def allowed(self, type_: str, namespace: str, item: Release) -> bool:
         """What opsloop asks the API server of the Runbook's account before it acts."""
-        right, account = RIGHTS[type_], f"system:serviceaccount:{self.own}:runbook"
-        groups = ["system:serviceaccounts", f"system:serviceaccounts:{self.own}", "system:authenticated"]
-        return await self.kube.allowed(
-            account, groups, right.verb, right.group, right.plural, namespace, right.object_of(item)
-        )
+        right, account = RIGHTS[type_], identity(self.own, "runbook")
+        return await self.kube.allowed(account, right.verb, right.group, right.plural, namespace, right.object_of(item))
 
     async def outcome(self, type_: str) -> Errand:
         """What came of the errand, at its end."""

@@ -16,6 +16,7 @@ from aiohttp import ClientResponse, ClientSession, ServerDisconnectedError, web
 
 from opsloop.core.intake import MAX_BODY, Received
 from opsloop.core.reported import Alert, Asked, Ticket
+from opsloop.core.runbook.rights import Identity
 from opsloop.entry import openapi
 from opsloop.entry.http_server import Connections, Listening, in_json, listen
 from opsloop.entry.intake_http import intake_routes
@@ -45,7 +46,7 @@ class Gatekeeper:
         self.pause: asyncio.Event | None = None
         self.running = 0
 
-    async def review_token(self, token: str, audience: str) -> tuple[str, tuple[str, ...]] | None:
+    async def review_token(self, token: str, audience: str) -> Identity | None:
         if self.error:
             raise self.error
         self.running += 1
@@ -53,13 +54,11 @@ class Gatekeeper:
             await self.pause.wait()
         self.running -= 1
         self.reviews.append((token, audience))
-        return {"good": (AM, ("g",)), "weak": ("bob", ())}.get(token)
+        return {"good": Identity(AM, ("g",)), "weak": Identity("bob")}.get(token)
 
-    async def allowed(
-        self, user: str, groups: Sequence[str], verb: str, group: str, plural: str, namespace: str, name: str = ""
-    ) -> bool:
-        self.asked.append((user, verb, group, plural, namespace))
-        return user == AM and namespace == NS and verb == "create" and plural in self.plurals
+    async def allowed(self, who: Identity, verb: str, group: str, plural: str, namespace: str, name: str = "") -> bool:
+        self.asked.append((who.name, verb, group, plural, namespace))
+        return who.name == AM and namespace == NS and verb == "create" and plural in self.plurals
 
 
 class FakeStore:

@@ -53,6 +53,7 @@ class FakeTelemetry:
     """
 
     spans: list[Span] = field(default_factory=list)
+    scrape: timedelta = timedelta(seconds=1)  # between two scrapes of a pod
     failure: OpsloopError | None = None
     stalled: bool = False
     refused: dict[str, OpsloopError] = field(default_factory=dict)
@@ -142,6 +143,8 @@ class FakeTelemetry:
         if kind == "carried":
             return None  # its traffic has no counters that go on while nobody looks (`core.slo.carried`)
         window = parse_duration(span)
+        if kind == "scrapes":
+            return window / self.scrape * (self._covered(window, at) or 0.0)
         return self._covered(window, at) if kind == "covered" else self._count(kind, window, at, *version)
 
     def _count(self, kind: str, window: timedelta, at: datetime, version: str | None = None) -> float | None:

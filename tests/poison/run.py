@@ -19,6 +19,7 @@ from aiohttp import ClientError, ClientSession, ClientTimeout, web
 
 from opsloop.core.codec import ENTRY, LEDGER, QUEUE, decode_ledger, dump_alert, dump_ticket, pack
 from opsloop.core.reported import Alert
+from opsloop.core.runbook.rights import Identity
 from opsloop.entry import openapi
 from opsloop.entry.http_server import in_json, listen
 from opsloop.entry.intake_http import intake_routes
@@ -82,8 +83,8 @@ class Outcome:
 class Anybody(FakeAccess):
     """Every token is valid."""
 
-    async def review_token(self, token: str, audience: str) -> tuple[str, tuple[str, ...]] | None:
-        return "system:serviceaccount:shop:sender", ()
+    async def review_token(self, token: str, audience: str) -> Identity | None:
+        return Identity("system:serviceaccount:shop:sender")
 
 
 class Rig:

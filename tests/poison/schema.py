@@ -12,6 +12,7 @@ from pathlib import Path
 
 from aiohttp import web
 
+from opsloop.core.runbook.rights import Identity
 from opsloop.entry import openapi
 from opsloop.entry.http_server import in_json, listen
 from opsloop.entry.intake_http import intake_routes
@@ -37,8 +38,8 @@ class Report:
 class OneToken(FakeAccess):
     """A token is TOKEN or nobody's."""
 
-    async def review_token(self, token: str, audience: str) -> tuple[str, tuple[str, ...]] | None:
-        return ("system:serviceaccount:shop:sender", ()) if token == TOKEN else None
+    async def review_token(self, token: str, audience: str) -> Identity | None:
+        return Identity("system:serviceaccount:shop:sender") if token == TOKEN else None
 
 
 def intake(cluster: Creator) -> web.Application:

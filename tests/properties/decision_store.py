@@ -19,16 +19,19 @@ from opsloop.core.actions import (
     Action,
     CreateEvalCase,
     DeleteCanary,
+    DeleteWarm,
     EnsureCanary,
     EnsureRevision,
+    EnsureWarm,
     RunEvals,
     SendPage,
     SetGates,
     SetTemplate,
+    SetWarm,
     StorePostmortem,
 )  # fmt: skip
 from opsloop.core.decision import Decision
-from opsloop.core.facts import CanaryFacts, Delivery, EvalOutcome, PodFacts, RunbookFacts, WorkloadFacts
+from opsloop.core.facts import Beside, CanaryFacts, Delivery, EvalOutcome, PodFacts, RunbookFacts, WorkloadFacts
 from opsloop.core.incident.decide import decide as decide_incident
 from opsloop.core.readings import CanaryReading, Readings, Unknown
 from opsloop.core.release.decide import decide as decide_release
@@ -41,6 +44,11 @@ from tests.builders import objects
 from tests.builders.objects import T0, digest, evalcase, incident_facts, release_facts, value, verdict, view, workload
 
 BAD = {digest("shop:v2"), digest("shop:v3")}
+KEEP = {"for": "60s", "replicas": 2, "wait": "10s"}
+BESIDE = Beside(
+    selectors=({"matchLabels": {"app": "answers"}},),
+    services={"answers": {"spec": {"selector": {"app": "answers"}}}},
+)
 EVALS = {"port": 8080, "ask": {"path": "/ask?q={{asked}}"}}
 
 
@@ -57,6 +65,7 @@ class State:
     runbook: Runbook | None = None
     workload: WorkloadFacts = field(default_factory=workload)
     canary: CanaryFacts | None = None
+    warm: CanaryFacts | None = None
     templates: dict[str, Any] = field(default_factory=dict)
     versions: tuple[tuple[str, int], ...] = ()
 
@@ -68,9 +77,12 @@ class Conflict(Exception):
 class DecisionStore:
     """`state` is the truth and `now` the clock; a test changes both, and reconciles one object at a time."""
 
-    def __init__(self, evals: bool = False) -> None:
+    def __init__(self, evals: bool = False, warm: bool = False) -> None:
+        """`warm`: last-good is kept warm."""
         self.now = T0
+        self.beside = BESIDE if warm else None
         spec: dict[str, Any] = {"evals": EVALS} if evals else {}
+        spec |= {"strategy": {"keepWarm": KEEP}} if warm else {}
         self.state = State(release=objects.release(dependsOn=[], **spec), runbook=objects.runbook())
         self.versions: Counter[str] = Counter()
         self.telemetry: float | None = 0.0  # error ratio of what users see; None = unknown
@@ -110,13 +122,7 @@ class DecisionStore:
         self.put(workload=replace(self.state.workload, settled=True))
 
     def run_pods(self) -> None:
-        canary = self.state.canary
-        if canary is not None:
-            pods = tuple(
-                p if p.ended else replace(p, containers_ready=True, ready=p.in_traffic, ip=p.ip or "10.0.0.1")
-                for p in canary.pods
-            )
-            self.put(canary=replace(canary, pods=pods))
+        self.put(canary=_run(self.state.canary), warm=_run(self.state.warm))
 
     def lose_pod(self) -> None:
         """A pod vanishes; its successor starts dark."""
@@ -131,6 +137,12 @@ class DecisionStore:
             ended = replace(canary.pods[0], ended=True, ready=False, containers_ready=False)
             self.put(canary=replace(canary, pods=(ended, *canary.pods[1:], self._pod(canary.digest))))
 
+    def lose_warm_pod(self) -> None:
+        """A pod that is kept warm vanishes; its successor starts dark."""
+        warm = self.state.warm
+        if warm is not None and warm.pods:
+            self.put(warm=replace(warm, pods=(*warm.pods[1:], self._pod(warm.digest))))
+
     def scale(self, replicas: int) -> None:
         """An autoscaler: pods that start or go are not ready at once, or still are."""
         self.put(workload=replace(self.state.workload, replicas=replicas, ready=self.state.workload.serving))
@@ -143,6 +155,11 @@ class DecisionStore:
     def open_gates(self) -> int:
         canary = self.state.canary
         return sum(p.in_traffic and not p.ended for p in canary.pods) if canary else 0
+
+    @property
+    def open_warm(self) -> int:
+        warm = self.state.warm
+        return sum(p.in_traffic and not p.ended for p in warm.pods) if warm else 0
 
     def _pod(self, of: str) -> PodFacts:
         self.pods += 1
@@ -194,7 +211,7 @@ class DecisionStore:
         facts = release_facts(
             observed.release, workload=observed.workload, canary=observed.canary, templates=observed.templates,
             incidents=observed.incidents, readings=self.readings(), cases=cases, eval_outcome=self.outcome,
-            stop=self.stop,
+            stop=self.stop, warm=observed.warm, beside=self.beside,
         )  # fmt: skip
         return observed.release, decide_release(facts, self.now)
 
@@ -310,6 +327,15 @@ class DecisionStore:
                 self.outcome = None
             case SetGates():
                 self._set_gates(action)
+            case EnsureWarm():
+                kept = self.state.warm
+                pods = kept.pods if kept and kept.digest == action.digest else ()
+                more = tuple(self._pod(action.digest) for _ in range(action.replicas - len(pods)))
+                self.put(warm=CanaryFacts(action.digest, action.replicas, (*pods, *more)[: action.replicas]))
+            case DeleteWarm():
+                self.put(warm=None)
+            case SetWarm():
+                self._set_warm(action)
             case RunEvals():
                 wrong = action.digest in BAD
                 result = CaseResult(
@@ -355,6 +381,30 @@ class DecisionStore:
             assert opened <= target.pods, f"{opened} gates are open, {target.pods} pods were decided"
             assert target.lost < LOSSES, "healing raised a weight that was lost twice"
 
+    def _set_warm(self, action: SetWarm) -> None:
+        warm, record = self.state.warm, self.state.release.status.warm
+        if warm is None:
+            return
+        pods = tuple(replace(p, in_traffic=action.open) if p.name in action.pods else p for p in warm.pods)
+        self.put(warm=replace(warm, pods=pods))
+        if action.open:
+            assert record is not None and record.state == "Serving", "a warm pod was opened, and nothing goes back"
+            assert record.digest == warm.digest, "a warm pod of another revision was opened"
+            found = next(r for r in self.state.release.status.revisions if r.digest == record.digest)
+            assert found.blocked is None, "users were sent to a blocked revision that is kept warm"
+            opened = sum(p.in_traffic and not p.ended for p in pods)
+            assert opened <= record.pods, f"{opened} warm pods are open, {record.pods} were decided"
+
+
+def _run(own: CanaryFacts | None) -> CanaryFacts | None:
+    """All its pods that have not ended are started; ready are those whose gate is open."""
+    if own is None:
+        return None
+    pods = (
+        p if p.ended else replace(p, containers_ready=True, ready=p.in_traffic, ip=p.ip or "10.0.0.1") for p in own.pods
+    )
+    return replace(own, pods=tuple(pods))
+
 
 def opened(name: str, at: datetime) -> Incident:
     item = objects.incident(name)
@@ -364,8 +414,8 @@ def opened(name: str, at: datetime) -> Incident:
 
 def _is_act(action: Action) -> bool:
     """What an emergency stop forbids."""
-    return _raises_exposure(action) or isinstance(action, EnsureCanary | RunEvals)
+    return _raises_exposure(action) or isinstance(action, EnsureCanary | EnsureWarm | RunEvals)
 
 
 def _raises_exposure(action: Action) -> bool:
-    return isinstance(action, SetTemplate) or (isinstance(action, SetGates) and action.open)
+    return isinstance(action, SetTemplate) or (isinstance(action, SetGates | SetWarm) and action.open)

@@ -3,6 +3,7 @@
 import copy
 import os
 from collections import Counter
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -85,12 +86,15 @@ class Loop(RuleBasedStateMachine):
 
     pasts = Bundle("pasts")
 
-    @initialize(evals=st.booleans())
-    def begin(self, evals: bool) -> None:
-        self.loop = LawfulStore(evals)
+    @initialize(evals=st.booleans(), warm=st.booleans(), promoted=st.booleans())
+    def begin(self, evals: bool, warm: bool, promoted: bool) -> None:
+        self.loop = LawfulStore(evals, warm)
         for _ in range(4):
             self.loop.reconcile("release")
             self.loop.now += timedelta(seconds=10)
+        if promoted:
+            self.loop.edit(version="v4", images={"answers": "shop:v4"})
+            self._live(5, 60, honest=True)
 
     # opsloop looks
 
@@ -113,6 +117,12 @@ class Loop(RuleBasedStateMachine):
     def time_passes_in_any_weather(self, seconds: int, rounds: int) -> None:
         self._live(seconds, rounds, honest=False)
 
+    @rule(rounds=st.integers(2, 20))
+    def what_is_live_fails(self, rounds: int) -> None:
+        """A version that was proven turns bad: there is an Incident, and a way back."""
+        self.loop.telemetry = 0.5
+        self._live(1, rounds, honest=False)
+
     def _live(self, seconds: int, rounds: int, honest: bool) -> None:
         loop = self.loop
         for _ in range(rounds):
@@ -133,6 +143,9 @@ class Loop(RuleBasedStateMachine):
         target, live = self.loop.state.release.status.target, self.loop.state.workload.serving
         stepping = target is not None and target.state == "Stepping"
         most = pods_for(target.weight, live) if target is not None and stepping else 0
+        kept = self.loop.state.release.status.warm
+        serving = kept.pods if kept is not None and kept.state == "Serving" else 0
+        assert self.loop.open_warm <= serving, f"{self.loop.open_warm} warm pods take traffic, {serving} were decided"
         promoting = target is not None and target.state == "Promoting"
         assert promoting or self.loop.open_gates <= most, f"{self.loop.open_gates} gates are open beside {live} pods"
 
@@ -160,12 +173,17 @@ class Loop(RuleBasedStateMachine):
             names = {i.metadata.name for i in old.incidents}
             mixed = [i for i in now.incidents if i.metadata.name not in names]
             self.loop.reconcile(
-                kind, State(now.release, (*old.incidents, *mixed), now.runbook, old.workload, old.canary, now.templates)
+                kind,
+                replace(
+                    now,
+                    incidents=(*old.incidents, *mixed),
+                    workload=old.workload,
+                    canary=old.canary,
+                    warm=old.warm,
+                ),
             )
         elif kind != "runbook":
-            self.loop.reconcile(
-                kind, State(old.release, now.incidents, old.runbook, now.workload, now.canary, now.templates)
-            )
+            self.loop.reconcile(kind, replace(now, release=old.release, runbook=old.runbook))
         self.loop.fresh = True
 
     @rule(writes=st.integers(1, 4), after=st.booleans(), which=st.integers(0, 3))
@@ -240,6 +258,11 @@ class Loop(RuleBasedStateMachine):
     @rule()
     def a_canary_pod_is_evicted(self) -> None:
         self.loop.evict_pod()
+
+    @precondition(lambda self: self.loop.state.warm is not None)
+    @rule()
+    def a_warm_pod_vanishes(self) -> None:
+        self.loop.lose_warm_pod()
 
     @rule(replicas=st.sampled_from([1, 2, 4, 16]))
     def live_is_scaled(self, replicas: int) -> None:

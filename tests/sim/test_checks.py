@@ -232,6 +232,7 @@ async def test_killed_at_any_write_it_ends_the_same_and_each_job_is_created_once
         shift.shop.cluster.die_at(n, after)
         await shipped(shift)
         await to_the_end(shift, *failing)
+        assert (n, shift.operator.deaths) == (n, 1)
         assert (n, shift.target(), results(shift)) == (n, *end)
         assert len(created(shift)) == 1 and RELEASE in str(shift.shop.cluster.written("create", "jobs")[0].body), n
         await shift.operator.stop()

@@ -79,6 +79,7 @@ def ordinary(sure: float = 0.8) -> Shift:
     book["spec"]["safety"] = {"mode": "auto", "minConfidence": sure}
     book["spec"]["steps"] = [{"type": "rollback", "timeout": "5m"}, {"type": "escalate"}]
     shift = Shift(shop=Shop(release, book), settings=EACH_FIVE)
+    shift.shop.telemetry.scrape = EACH_FIVE.prometheus_resolution
     shift.shop.errors |= {"v1": 0.0005, "v2": 0.8}  # as all services do, v1 errs a little
     return shift
 

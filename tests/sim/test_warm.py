@@ -33,8 +33,8 @@ async def test_a_rollback_sends_users_to_them_before_it_writes_the_template(shif
     written = [(w.verb, w.resource.plural, w.name) for w in shift.shop.cluster.writes[before:]]
     gates = [n for n, w in enumerate(written) if w[0] == "patch_pod_condition"]
     template = written.index(("json_patch", "deployments", "answers"))
-    labels = [n for n, w in enumerate(written) if w[:2] == ("json_patch", "pods")]
-    assert min(labels) < min(gates) and max(gates) < template
+    assert len(gates) == 2 and max(gates) < template and not [w for w in written if w[:2] == ("json_patch", "pods")]
+    assert all(pod["metadata"]["labels"].get("app") == "answers" for pod in shift.shop.open_warm()), "by the same write"
     await seconds(shift, 1)
     assert shift.share("v1") >= 2 / 6
     await shift.until("resolved", lambda: resolved(shift))
@@ -190,4 +190,5 @@ async def test_dying_at_any_write_it_ends_the_same(make: Any) -> None:
         shift.shop.cluster.die_at(n, n % 16 < 8)
         await _undone(shift)
         await shift.operator.stop()
+        assert (n, shift.operator.deaths) == (n, 1)
         assert (n, _end(shift)) == (n, _end(whole)), shift.shop.cluster.writes[n - 2 : n]

@@ -256,10 +256,10 @@ helm.sh/hook-delete-policy: before-hook-creation,hook-succeeded
   resources: [replicasets]  # their names tell the pods of revisions apart in an SLI; delete: those that no template of a guarded Deployment may scale up
   verbs: [list, delete]
 - apiGroups: [""]
-  resources: [pods]  # create, delete: quarantined pods that prove a regression case; delete: of a guarded Deployment, after their ReplicaSet; get, patch: labels of pods that are kept warm, and of live pods while a canary runs
+  resources: [pods]  # create, delete: quarantined pods that prove a regression case; delete: of a guarded Deployment, after their ReplicaSet; get: whether one that answers under load ran out of memory; patch: labels of live pods while a canary runs
   verbs: [get, list, create, patch, delete]
 - apiGroups: [""]
-  resources: [pods/status]  # the readiness gate of canary pods
+  resources: [pods/status]  # the readiness gate of canary and warm pods, with the labels by which those in traffic are found
   verbs: [patch]
 - apiGroups: [""]
   resources: [services]{{ if .Values.httpRoutes }}  # create, patch, delete: the canary's own, behind an HTTPRoute{{ end }}

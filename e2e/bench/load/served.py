@@ -26,6 +26,7 @@ from opsloop.adapters.prometheus import NoPrometheus
 from opsloop.core.alerts.ledger import counts
 from opsloop.core.alerts.pages import rolled_alerts
 from opsloop.core.codec import decode_ledger
+from opsloop.core.runbook.rights import Identity
 from opsloop.entry.collector import keep_responsive
 from opsloop.entry.http_server import Listening, listen
 from opsloop.entry.intake_http import intake_routes
@@ -116,9 +117,9 @@ class Measured(FakeInstruments):
 class Anybody(FakeAccess):
     """Every token is somebody's."""
 
-    async def review_token(self, token: str, audience: str) -> tuple[str, tuple[str, ...]] | None:
+    async def review_token(self, token: str, audience: str) -> Identity | None:
         """As the port."""
-        return "bench", ()
+        return Identity("bench")
 
 
 class Process:

@@ -158,8 +158,8 @@ class DeleteWarm:
 
 @dataclass(frozen=True, slots=True)
 class SetWarm:
-    """Brings pods that are kept warm into traffic (labels, then gate), or takes them out (gate, then labels). Taking out may
-    be a safety action."""
+    """Brings pods that are kept warm into traffic, or takes them out: gate and labels in one write. Taking out may be a safety
+    action."""
 
     release: str
     pods: tuple[str, ...]

@@ -149,6 +149,16 @@ class SinceAct:
     span: timedelta
     just_before: Reading  # of the last stretch before the effect; Unknown where the act was too quick to have one
     scrape: timedelta  # Prometheus' scrape interval
+    at_start: Reading = Unknown("NotRead")  # of the last scrapes before the act began
+    own: Reading | None = None  # of `span`, of the live revision's pods; None where the SLI does not tell them
+    latest: Reading | None = None  # of the later half of `span`; None where it was not asked
+    scrapes: float | None = None  # that a pod had in `span`, on average; None where nobody says
+    late: timedelta = timedelta(0)  # by which samples are known to arrive late
+
+    @property
+    def scraped(self) -> float:
+        """How often a pod was scraped in `span`: as was seen, else as often as the interval and what is late allow."""
+        return (self.span - self.late) / self.scrape if self.scrapes is None else self.scrapes
 
 
 @dataclass(frozen=True, slots=True)

@@ -64,11 +64,10 @@ class Senders:
         if identity is None:
             self._rejected.keep(digest, True, REJECTED)
             raise self._invalid()
-        user, groups = identity
-        if not await self._access.allowed(user, groups, "create", GROUP, plural, namespace):
+        if not await self._access.allowed(identity, "create", GROUP, plural, namespace):
             permission = f"create {plural}.{GROUP} in namespace {namespace}"
-            raise Refused(403, f"{user} may not {permission}: bind a Role with that permission to it")
-        return user
+            raise Refused(403, f"{identity.name} may not {permission}: bind a Role with that permission to it")
+        return identity.name
 
     def _invalid(self) -> Refused:
         return invalid(self._audience)

@@ -14,6 +14,7 @@ from opsloop.core.alert_rules import AlertRule
 from opsloop.core.decision import Event
 from opsloop.core.facts import Address, ProbeReply
 from opsloop.core.notify.routing import Routing
+from opsloop.core.runbook.rights import Identity
 
 Object = dict[str, Any]
 Labels = Mapping[str, str | None]
@@ -148,14 +149,12 @@ class Watcher(Protocol):
 class Access(Protocol):
     """Who is calling, and may they?"""
 
-    async def review_token(self, token: str, audience: str) -> tuple[str, tuple[str, ...]] | None:
-        """(user name, groups) of a token that is valid for the audience ("": the API server's own), else None. Unavailable where the API
+    async def review_token(self, token: str, audience: str) -> Identity | None:
+        """Whose token it is, if it is valid for the audience ("": the API server's own), else None. Unavailable where the API
         server cannot say."""
         ...
 
-    async def allowed(
-        self, user: str, groups: Sequence[str], verb: str, group: str, plural: str, namespace: str, name: str = ""
-    ) -> bool:
+    async def allowed(self, who: Identity, verb: str, group: str, plural: str, namespace: str, name: str = "") -> bool:
         """SubjectAccessReview; namespace "" = in all namespaces."""
         ...
 

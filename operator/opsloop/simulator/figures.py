@@ -8,6 +8,7 @@ from typing import Final
 from opsloop.core.release.weights import pods_for
 from opsloop.simulator.burn import LATENCY, Counts, is_harm, objectives, stretches
 from opsloop.simulator.episode import FIX, Episode
+from opsloop.simulator.helped import not_named, wrongly_unhelped
 from opsloop.simulator.owed import can_ship, can_tell, rollout, seen
 from opsloop.simulator.record import IncidentRun, PageSent
 from opsloop.simulator.scraping import EVERY
@@ -56,6 +57,8 @@ GOALS: Final = (
     Goal("promoted-in-time", "and within hold + 10 %, at 5 requests/s or more", 0.95, "least"),
     Goal("mitigated", "harmful changes to live (2 x the page factor or more) mitigated in time", 0.995, "least"),
     Goal("wrong-acts", "rollbacks or blocks of a revision that did no harm", 1e-4, unit="per service-day"),
+    Goal("unhelped", "rollbacks said not to have helped though they had", 0.0, unit="count"),
+    Goal("unnamed", "rollbacks that did not help and were not said to, within their time", 0.05),
     Goal("unpaged", "outages without a page", 0.0, unit="count"),
     Goal("repeated-pages", "pages that repeat one of the same Incident", 0.0, unit="count"),
     Goal("second-alerts", "faults of a dependency for which people are woken twice", 0.0, unit="count"),
@@ -71,7 +74,7 @@ GOALS: Final = (
 def measure(episode: Episode, perfect: Episode | None = None) -> list[Sample]:
     """All samples of an episode; `perfect` is the same weather with the perfect judge, for the last row."""
     found: list[Sample] = []
-    for part in (_canaries, _mitigations, _wrong_acts, _outages, _pages, _ends):
+    for part in (_canaries, _mitigations, _wrong_acts, _outcomes, _outages, _pages, _ends):
         found += part(episode)
     if perfect is not None:
         found.append(_bad_requests(episode, perfect))
@@ -180,6 +183,13 @@ def _wrong_acts(episode: Episode) -> Iterable[Sample]:
     found = [text for (service, version), text in wrong.items() if not weather.harmful(service, version)]
     days = weather.horizon / DAY * len(weather.services)
     yield Sample("wrong-acts", days, len(found), "; ".join(found))
+
+
+def _outcomes(episode: Episode) -> Iterable[Sample]:
+    wrong, silent = wrongly_unhelped(episode), not_named(episode)
+    yield Sample("unhelped", len(episode.record.plays), len(wrong), "; ".join(wrong))
+    for why in silent:
+        yield Sample("unnamed", 1, bool(why), why)
 
 
 def _outages(episode: Episode) -> Iterable[Sample]:

@@ -51,6 +51,34 @@ def scrapes(seed: int) -> Weather:
     return weather
 
 
+def starved(seed: int) -> Weather:
+    """Too little CPU: pods that are taken back answer on for a while, scrapes begin late and some fail. A bad version is pushed;
+    in a third of the cases all versions err besides, before and after it is taken back."""
+    found = sky(seed, normal=0.3)
+    random = found.random
+    weather = begin(seed, "starved", found, [new_version(found, "v2", _harm(found), harm=True)], FORMS)
+    drain, late, missed = random.uniform(15, 150), random.uniform(1, 15), random.choice((0.0, 0.0, 0.1))
+
+    def starve(world: World) -> None:
+        world.drain, weakness = drain, world.scraper.weakness
+        weakness.held_up, weakness.missed = late, missed
+        world.at(EVENT + 2400, lambda: fed(world))
+
+    def fed(world: World) -> None:
+        world.drain = world.scraper.weakness.held_up = world.scraper.weakness.missed = 0.0
+
+    text = f"pods answer on for {drain:.0f} s, scrapes begin {late:.0f} s late, {missed:.0%} of them fail"
+    happen(weather, EVENT - random.uniform(60, 900), text, starve)
+    push(weather, EVENT, "v2")
+    weather.handicap, weather.last_event, weather.owes = 240.0, EVENT + 2400, frozenset({"mitigated"})
+    if random.random() < 1 / 3:
+        ratio, at = random.uniform(0.6, 1.0), EVENT + random.uniform(30, 90)
+        happen(weather, at, f"every request fails with {ratio:.0%}", lambda w: w.outage("", ratio, 2400))
+        weather.kind, weather.owes = "starved-outage", frozenset()
+        weather.outage, weather.last_event = (at, ratio, 2400.0), at + 2400
+    return weather
+
+
 def autoscaled(seed: int) -> Weather:
     """An autoscaler goes up and down all the time, during a canary or a rollback."""
     weather, random = _shipped(seed, "autoscaled")
@@ -238,6 +266,7 @@ def _harm(found: Sky) -> float:
 
 KINDS: Final[dict[str, tuple[Callable[[int], Weather], int]]] = {
     "scrapes": (scrapes, 3),
+    "starved": (starved, 3),
     "autoscaled": (autoscaled, 3),
     "api": (api, 4),
     "restarted": (restarted, 3),

@@ -18,7 +18,7 @@ def can_tell(weather: Weather, within: float | None = None) -> bool:
     """
     main = weather.main
     release = Release.model_validate(manifests.release(main, "v1", weather.form, HOLDS))
-    analysis, share = release.spec.strategy.canary.analysis, release.spec.strategy.canary.steps[0].weight / 100
+    analysis, share = release.spec.strategy.canary.analysis, release.spec.strategy.steps[0].weight / 100
     rate = main.wave.mean * (1 - main.wave.swing) * share
     assert release.spec.slo is not None
     limit = HOLDS[0] + analysis.patience.total_seconds() if within is None else within

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from math import inf
 from typing import Any, Final
 
+from opsloop.api.meta import parse_time
 from opsloop.shell.ports import Object
 
 ACTIVE: Final = ("Dark", "Stepping", "Promoting")
@@ -39,6 +40,18 @@ class Rollback:
     service: str
     version: str
     to: str
+
+
+@dataclass(frozen=True, slots=True)
+class PlayEnd:
+    """A play on a service is over."""
+
+    at: float
+    service: str
+    type: str
+    state: str
+    reason: str
+    effect: float | None  # when it was in effect
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +106,7 @@ class Record:
     targets: list[TargetRun] = field(default_factory=list)
     rollbacks: list[Rollback] = field(default_factory=list)
     blocks: list[Block] = field(default_factory=list)
+    plays: list[PlayEnd] = field(default_factory=list)
     pages: list[PageSent] = field(default_factory=list)
     incidents: dict[str, IncidentRun] = field(default_factory=dict)
     unrest: list[str] = field(default_factory=list)  # what was not at rest an hour after the last event
@@ -222,4 +236,14 @@ class Watcher:
             key = f"{name} {play['type']} {play['attempt']} {play['step']}"
             if self._seen.get(key) != play["state"]:
                 self._seen[key] = play["state"]
+                self._play(obj["spec"].get("service", ""), play)
                 self.record.tell(f"{name}: {play['type']}-{play['attempt']} {play['state']} {play.get('reason', '')}")
+
+    def _play(self, service: str, play: Object) -> None:
+        """Notes the end of a play."""
+        if play["state"] in ("Requested", "Running"):
+            return
+        now, effect, ended = self.record.now(), play.get("effectAt"), play.get("endedAt")
+        ago = (parse_time(ended) - parse_time(effect)).total_seconds() if effect and ended else None
+        took = None if ago is None else now - ago
+        self.record.plays.append(PlayEnd(now, service, play["type"], play["state"], play.get("reason", ""), took))

@@ -28,6 +28,7 @@ class Weakness:
     blind: set[str] = field(default_factory=set)  # services whose scrapes fail
     missed: float = 0.0  # share of scrapes that fail
     late: float = 0.0  # seconds from a scrape until queries see it
+    held_up: float = 0.0  # mean seconds by which a scrape begins late: the machine is starved
 
 
 def exposed(counter: Counter, threshold: float = 0.0) -> Exposed:
@@ -59,6 +60,7 @@ class Scraper:
         self._store, self._namespace, self._begin, self._random = store, namespace, begin, random
         self._targets: dict[str, tuple[Target, str]] = {}
         self._gone: dict[str, tuple[Target, float]] = {}
+        self._begins: dict[str, float] = {}  # pod → when its scrape that is held up begins
 
     def offset(self, pod: str, step: int) -> int:
         """Seconds from a full scrape interval at which this pod is scraped; a multiple of the world's step."""
@@ -88,7 +90,7 @@ class Scraper:
             return
         visible = self._at(now + self.weakness.late) if self.weakness.late else None
         for name, (service, version, ip, counter) in pods.items():
-            if self.offset(name, step) != due:
+            if not self._is_due(name, now, step):
                 continue
             target = self.target(name, service, version, ip)
             failed = service in self.weakness.blind
@@ -96,6 +98,18 @@ class Scraper:
                 target.fail(self._at(now), visible)
             else:
                 target.scrape(self._at(now), exposed(counter, self._thresholds.get(service, 0.0)), visible)
+
+    def _is_due(self, pod: str, now: float, step: int) -> bool:
+        """The pod is scraped now. A scrape that is held up drops those that come due meanwhile, as Prometheus does."""
+        due = self.offset(pod, step) == int(now) % EVERY
+        if not self.weakness.held_up and pod not in self._begins:
+            return due
+        if due and pod not in self._begins:
+            self._begins[pod] = now + (self._random.expovariate(1 / self.weakness.held_up))
+        if self._begins.get(pod, now + 1) > now:
+            return False
+        del self._begins[pod]
+        return True
 
     def _at(self, seconds: float) -> int:
         return self._begin + round(seconds * 1000)

@@ -82,6 +82,17 @@ class Shared:
     slow: bool = False
 
 
+@dataclass(frozen=True, slots=True)
+class Leaving:
+    """A pod that was deleted and still answers: endpoints are late, clients keep connections, it drains."""
+
+    name: str
+    service: str
+    version: str
+    ip: str
+    until: float
+
+
 @dataclass(slots=True)
 class Later:
     """Something that happens at a time."""
@@ -123,6 +134,8 @@ class World:
         self.on_tell: Callable[[float, str], None] = lambda at, text: None
         self.after_step: list[Callable[[], None]] = []
         self.shared: list[Shared] = []
+        self.drain = 0.0  # seconds for which a deleted pod goes on answering, and is scraped
+        self._leaving: dict[str, Leaving] = {}
         self.api = Weak()
         self.orders: list[str] = []  # what happens to the operator's replicas: "kill", "start", "depose"
         self._later: list[Later] = []
@@ -191,7 +204,12 @@ class World:
     def step(self) -> None:
         """The last `STEP` seconds: users first, then what happens now, controllers, scrapes and alerts."""
         now = self.now()
-        ready = {service.name: self.pods_of(service.name) for service in self.services}
+        self._leaving = {name: pod for name, pod in self._leaving.items() if pod.until > now}
+        leaving = self._leaving.values()
+        ready = {
+            s.name: [*self.pods_of(s.name), *((p.name, p.version) for p in leaving if p.service == s.name)]
+            for s in self.services
+        }
         if now:
             self._serve(now, ready)
         while self._later and self._later[0].at <= now:
@@ -229,6 +247,9 @@ class World:
                 counters = self.traffic[service].counters
                 counter = counters.get(name) or counters.setdefault(name, Counter())
                 found[name] = (service, self._label(pod), self.controllers.ip(name), counter)
+        for gone in self._leaving.values():
+            label, counters = gone.version if self.labelled else "", self.traffic[gone.service].counters
+            found[gone.name] = (gone.service, label, gone.ip, counters.get(gone.name) or Counter())
         return found
 
     def _label(self, pod: Object) -> str:
@@ -311,9 +332,17 @@ class World:
             self._pods = None
             self.controllers.touch()
         if obj["kind"] == "Pod":
+            self._leave(obj)
             self.controllers.forget(obj["metadata"]["name"])
         elif obj["kind"] == "ReplicaSet":
             self.controllers.touch()
+
+    def _leave(self, pod: Object) -> None:
+        """A pod that was in traffic goes on for as long as pods take to leave it; behind an HTTPRoute it does not."""
+        name, service = pod["metadata"]["name"], pod["metadata"].get("labels", {}).get("app", "")
+        if self.drain and service in self.traffic and service not in self._shares and is_ready(pod):
+            ip, until = pod["status"].get("podIP", ""), self.now() + self.drain
+            self._leaving[name] = Leaving(name, service, version_of(pod), ip, until)
 
     # people and tools
 

@@ -43,6 +43,12 @@ def test_it_is_stopped_passes_or_waits(counted: Sequence[Interval | None], objec
     assert outcome(counted, objective).outcome == expected
 
 
+def test_a_direct_release_has_no_canary_that_could_have_stopped_anything() -> None:
+    found = outcome(served(0.25), strategy={"type": "direct"})
+    assert (found.outcome, found.message) == ("passed", "its strategy is direct: nothing is tried as a canary")
+    assert rollouts.needed(release(0.99, strategy={"type": "direct"}), 10.0, 4) == (0.0, 0.0)
+
+
 def test_fewer_users_meet_a_canary() -> None:
     found = outcome(served(0.25))
     assert found.weight == 20 and found.bad == pytest.approx(found.total / 4, rel=0.01)

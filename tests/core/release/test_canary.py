@@ -1,6 +1,7 @@
 """The canary: dark first, then step by step, then promotion."""
 
 from dataclasses import replace
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -229,11 +230,28 @@ def test_an_available_deployment_ends_the_promotion_and_the_canary() -> None:
     assert status.target is not None and (status.target.state, status.target.pods) == ("Promoted", 0)
     assert status.promotion is not None and (status.promotion.digest, status.promotion.at) == (V4, NOW)
     assert status.promotion.cases == ["answers-1-regression"], "only what ran and passed"
-    assert (
-        gates_closed(situation) == {"c0", "c1", "c2", "c3"}
-        and actions_of(situation, DeleteCanary)
-        and not actions_of(situation, SetTemplate)
-    )
+    assert gates_closed(situation) == {"c0", "c1", "c2", "c3"} and not actions_of(situation, SetTemplate)
+
+
+@pytest.mark.parametrize(
+    ("state", "ago", "pods", "closed", "deleted"),
+    [
+        pytest.param("Promoted", 0.0, canary(4, 4), 4, False, id="promoted: gates close, and its pods wait for endpoints to spread"),
+        pytest.param("Promoted", 4.0, canary(4, 0), 0, False, id="they still wait"),
+        pytest.param("Promoted", 5.0, canary(4, 0), 0, True, id="then they end"),
+        pytest.param("Promoted", 5.0, canary(4, 4), 4, True, id="also where no gate could be closed"),
+        pytest.param("Promoted", 0.0, canary(0, 0), 0, True, id="nobody sends to a canary without pods"),
+        pytest.param("Rejected", 0.0, canary(4, 4), 4, True, id="rejected: it ends at once, as kept-alive connections end with its pods only"),
+    ],
+)  # fmt: skip
+def test_pods_of_a_promoted_canary_leave_the_endpoints_before_they_end(
+    state: str, ago: float, pods: Any, closed: int, deleted: bool
+) -> None:
+    goal = target(state, ended_at=NOW - timedelta(seconds=ago))
+    status = status_with(goal, ADOPTED, TRIED, live=V4 if state == "Promoted" else V1)
+    image = "shop:v4" if state == "Promoted" else "shop:v1"
+    situation = facts(release_asking(), status, workload=workload(image), canary=pods)
+    assert (len(gates_closed(situation)), bool(actions_of(situation, DeleteCanary))) == (closed, deleted)
 
 
 def test_an_incident_does_not_stop_a_promotion() -> None:

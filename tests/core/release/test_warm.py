@@ -192,9 +192,3 @@ def test_when_the_deployment_is_available_they_are_closed_and_deleted() -> None:
     assert [(a.pods, a.open) for a in decide(over).safety if isinstance(a, SetWarm)] == [(("w0", "w1"), False)]
     assert actions_of(over, DeleteWarm) and warm_after(over) == ("Over", "TookOver", 0)
     assert not actions_of(over, SetRoute)
-
-
-def test_a_dark_pod_loses_the_label_that_a_process_left_when_it_ended_between_gate_and_label() -> None:
-    labelled = kept(2, labels={"app": "answers"})
-    (taken,) = (one for one in decide(promoted(warm=labelled)).safety if isinstance(one, SetWarm))
-    assert (taken.pods, taken.open, dict(taken.labels)) == (("w0", "w1"), False, {"app": "answers"})

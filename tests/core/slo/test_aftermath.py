@@ -1,6 +1,7 @@
 """What came of an act: it helped, it did not, or nobody can say; and whether the harm had gone by itself."""
 
 from datetime import timedelta
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -14,8 +15,11 @@ BEFORE, LIMIT, FEW = Value(bad=800, total=1000), 0.0144, 5
 SCRAPE = timedelta(seconds=15)
 
 
-def since(reading: Reading, scrapes: int = 4) -> SinceAct:
-    return SinceAct(T0, reading, scrapes * SCRAPE, Unknown("NotRead"), SCRAPE)
+BAD, FADING, GOOD = Value(bad=600, total=1000), Value(bad=200, total=1000), Value(bad=0, total=1000)
+
+
+def since(reading: Reading, intervals: int = 4, **more: Any) -> SinceAct:
+    return SinceAct(T0, reading, intervals * SCRAPE, Unknown("NotRead"), SCRAPE, **more)
 
 
 @pytest.mark.parametrize(
@@ -28,7 +32,20 @@ def since(reading: Reading, scrapes: int = 4) -> SinceAct:
         pytest.param(Value(bad=40, total=1000), since(Value(bad=20, total=5000)), "helped", id="lower than before by enough events"),
         pytest.param(Value(bad=4, total=1000), since(Value(bad=8, total=2000)), "unknown", id="as it was before: no act changed that"),
         pytest.param(BEFORE, since(Value(bad=600, total=1000)), "harmed", id="surely above: it did not help"),
-        pytest.param(BEFORE, since(Value(bad=600, total=1000), scrapes=2), "unknown", id="one difference of counts may be what was still under way"),
+        pytest.param(BEFORE, since(Value(bad=600, total=1000), 2), "unknown", id="one difference of counts may be what was still under way"),
+        pytest.param(BEFORE, since(BAD, 5, late=SCRAPE), "harmed", id="late samples, and time enough"),
+        pytest.param(BEFORE, since(BAD, 3, late=SCRAPE), "unknown", id="the last scrape is not there yet"),
+        pytest.param(BEFORE, since(BAD, 8, scrapes=2.2), "unknown", id="scrapes begin late: only two were seen"),
+        pytest.param(BEFORE, since(BAD, 3, scrapes=3.0), "harmed", id="three were seen"),
+        pytest.param(BEFORE, since(BAD, own=GOOD), "unknown", id="what fails is the former pods, which answer on"),
+        pytest.param(BEFORE, since(BAD, own=Unknown("NoSeries")), "unknown", id="nothing was seen of the pods that run since"),
+        pytest.param(BEFORE, since(BAD, own=Value(bad=4, total=4)), "unknown", id="four bad events of the pods that run since"),
+        pytest.param(BEFORE, since(BAD, own=BAD, latest=BAD), "harmed", id="they fail as well, and still do"),
+        pytest.param(BEFORE, since(BAD, latest=GOOD), "unknown", id="it ended meanwhile: what was counted early was under way"),
+        pytest.param(BEFORE, since(BAD, latest=Unknown("NoEvents")), "unknown", id="nothing was seen of the later half"),
+        pytest.param(BEFORE, since(FADING), "unknown", id="a quarter of the harm is left: it is on its way out"),
+        pytest.param(None, since(FADING), "harmed", id="nothing is known of before: the limit alone"),
+        pytest.param(Value(bad=100, total=1000), since(FADING, at_start=BEFORE), "unknown", id="before it began it was far worse than the window showed"),
         pytest.param(BEFORE, since(Value(bad=4, total=5)), "unknown", id="four bad events are too few to say so"),
         pytest.param(BEFORE, since(Value(bad=16, total=1000)), "unknown", id="just above may be chance"),
         pytest.param(BEFORE, since(Value(bad=0, total=2000, coverage=0.5)), "unknown", id="half the time without data"),

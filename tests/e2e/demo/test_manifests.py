@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from e2e.demo.helpdesk.__main__ import LAME_DUCK
 from e2e.demo.render import MANIFESTS, files, main, render
 from tests.builders import yamls
 
@@ -83,7 +84,9 @@ def test_a_part_is_scraped_probed_limited_and_not_root(name: str, replicas: int)
     assert template["spec"]["securityContext"]["runAsNonRoot"] is True
     assert {"requests", "limits"} <= container["resources"].keys()
     assert container["readinessProbe"]["periodSeconds"] == 1
-    assert template["spec"]["terminationGracePeriodSeconds"] > 3 + 5, "lame duck and drain fit in"
+    assert template["spec"]["terminationGracePeriodSeconds"] > int(LAME_DUCK.get(name, "3")) + 5, (
+        "lame duck and drain fit in"
+    )
     assert _one("Service", name)["spec"]["selector"] == {"app": name}
 
 

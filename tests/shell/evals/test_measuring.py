@@ -9,7 +9,7 @@ import pytest
 from opsloop.adapters.prometheus import NoPrometheus
 from opsloop.api.evalcase import Load
 from opsloop.core.evalcase.measured import PATIENCE, Seen
-from opsloop.errors import Unavailable
+from opsloop.errors import Forbidden, Unavailable
 from opsloop.shell.evals.measuring import Meter, measured_by
 from opsloop.shell.ports import PODS, Sample, Source
 from opsloop.simulator.fakes.cluster import FakeCluster
@@ -73,6 +73,26 @@ class Seconds:
 async def test_samples(samples: Mapping[float, float], fate: str, said: str, most: float) -> None:
     seen, waited = await Seconds(samples).seen()
     assert (seen.fate, seen.message) == (fate, said) and waited <= most
+
+
+@pytest.mark.parametrize(
+    ("samples", "fate"),
+    [
+        pytest.param({15: 120}, "NoAnswer", id="its number is good: that it did not end is still not known"),
+        pytest.param({15: 300}, "Failed", id="its number is bad"),
+    ],
+)
+async def test_a_pod_that_may_not_be_read_is_said_with_the_refusal(samples: Mapping[float, float], fate: str) -> None:
+    world = Seconds(samples)
+
+    async def refused(*_: object) -> Any:
+        raise Forbidden('pods "answers-canary-x" is forbidden')
+
+    world.cluster.get = refused  # type: ignore[method-assign,assignment]
+    seen, _ = await world.seen()
+    assert seen.fate == fate
+    if fate == "NoAnswer":
+        assert "opsloop may not get pods" in seen.message and "is forbidden" in seen.message
 
 
 async def test_an_error_of_prometheus_is_no_answer_and_says_so() -> None:

@@ -266,8 +266,8 @@ async def test_access_is_that_of_the_runbooks_account_to_that_deployment() -> No
     on.access.allowed = allowed  # type: ignore[method-assign,assignment]
     facts = await observe.runbook_facts(on.runtime, NS, "bad-release")
     assert facts is not None and facts.allowed == {("deployments", "answers"): False}
-    ((user, groups, *what),) = asked
-    assert user == "system:serviceaccount:shop:runbook" and f"system:serviceaccounts:{NS}" in groups
+    ((account, *what),) = asked
+    assert account.name == "system:serviceaccount:shop:runbook" and f"system:serviceaccounts:{NS}" in account.groups
     assert what == ["patch", "apps", "deployments", NS, "answers"]
 
 

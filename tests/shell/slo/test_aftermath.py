@@ -1,11 +1,13 @@
 """What the poller reads while an Incident's act is in effect: counts since, and once those of just before."""
 
 from datetime import timedelta
+from typing import Any
 
 import pytest
 
 from opsloop.core.incident.effect import Act
 from opsloop.core.readings import SinceAct, Unknown, Value
+from opsloop.errors import Invalid
 from opsloop.shell.slo.poller import Poller, ReadingStore
 from opsloop.simulator.fakes.clock import START, FakeClock
 from tests.fakes.telemetry import FakeTelemetry, only
@@ -64,6 +66,37 @@ async def test_the_last_quarter_before_the_effect_is_read_as_well() -> None:
     seen = await read(90, ACT, traffic((0, 70, 0.8), (70, 200, 0.0)))
     assert seen is not None and isinstance(seen.just_before, Value)
     assert (seen.just_before.bad, seen.just_before.total) == (0, 250)
+
+
+async def test_pods_that_run_since_the_later_half_and_the_time_before_it_began_are_read_for_themselves() -> None:
+    seen = await read(90, ACT, traffic((0, 80, 0.8), (80, 88, 0.4), (88, 200, 0.0)))
+    assert seen is not None and (seen.span, seen.scrapes) == (timedelta(seconds=5), 5.0)
+    assert [ratio(one) for one in (seen.since, seen.latest, seen.at_start)] == pytest.approx([0.24, 0.0, 0.8])
+    assert isinstance(seen.own, Value) and seen.own.total == seen.since.total, "v1 is live, and all that runs"  # type: ignore[union-attr]
+
+
+@pytest.mark.parametrize(
+    ("every", "scrapes"),
+    [pytest.param(2, 2.5, id="scrapes begin late"), pytest.param(1, 5.0, id="they do not")],
+)
+async def test_how_often_pods_were_scraped_since_is_seen(every: float, scrapes: float) -> None:
+    telemetry = traffic(*HARM)
+    telemetry.scrape = timedelta(seconds=every)
+    seen = await read(90, ACT, telemetry)
+    assert seen is not None and seen.scraped == scrapes
+
+
+async def test_where_nobody_says_how_often_the_interval_and_what_is_late_do() -> None:
+    telemetry = traffic(*HARM)
+    telemetry.refused["scrapes:"] = Invalid("no such function")
+    seen = await read(90, ACT, telemetry)
+    assert seen is not None and seen.scrapes is None and seen.scraped == 5
+    assert isinstance(seen.since, Value), "the counts are read all the same"
+
+
+def ratio(reading: Any) -> float:
+    assert isinstance(reading, Value)
+    return reading.error_ratio
 
 
 async def test_an_act_that_took_effect_at_once_has_nothing_before() -> None:

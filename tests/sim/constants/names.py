@@ -9,7 +9,7 @@ JUDGED: Mapping[str, str] = {
     "statistics.dispersion": "PRIOR LARGEST",
     "statistics.evidence": "RESTART MEMORY SECONDS BOUND",
     "statistics.sequential": "RATE_RATIOS CUT",
-    "slo.aftermath": "ALPHA COVERED SCRAPES_OF_HARM REMAINS",
+    "slo.aftermath": "ALPHA COVERED SCRAPES_OF_HARM STAYS REMAINS",
     "slo.age": "MOST_INTERVALS",
     "slo.anew": "ALPHA",
     "slo.burn_rate": "PROOF_ALPHA",
@@ -72,7 +72,7 @@ PANEL = ("bad-release", "bad-push", "outage", "dependency", "pods-dead", "good-r
 """Kinds of weather in which the judgement decides something."""
 
 EXERCISED: Mapping[str, tuple[str, ...]] = {
-    "slo.aftermath": ("bad-push", "slow-push", "outage"),
+    "slo.aftermath": ("bad-push", "slow-push", "outage", "starved"),
     "slo.age": ("telemetry-gone", "api", "scrapes"),
     "slo.anew": ("bad-push", "outage", "slow-push"),
     "slo.addresses": ("node-lost", "kubernetes", "bad-release"),
@@ -176,7 +176,7 @@ NOT_JUDGED: Mapping[str, tuple[str, str]] = {
     ),
     "release.outcome": ("an index", "DARK"),
     "release.patched": (_SIZE, "LONGEST_PATCH"),
-    "release.pods": (_AGAIN, "TICK"),
+    "release.pods": (f"{_AGAIN}; how long pods of a promoted canary wait for endpoints before they end", "TICK LEAVES"),
     "release.pod_metadata": (_SIZE, "MOST_AT_ONCE"),
     "release.restart": (_AGAIN, "WRITTEN_WITHIN"),
     "release.revisions": (_SIZE, "LONGEST_VERSION MOST_REPLICA_SETS"),

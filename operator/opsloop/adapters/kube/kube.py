@@ -8,6 +8,7 @@ from typing import Any
 from opsloop import names
 from opsloop.adapters.kube.failures import failure
 from opsloop.adapters.kube.transport import JSON_PATCH, Counter, Transport, _nothing, load, load_in_cluster
+from opsloop.core.runbook.rights import Identity, reviewed
 from opsloop.errors import Conflict, Forbidden, Invalid, NotFound, Unavailable
 from opsloop.shell.ports import PODS, Labels, Object, Resource
 
@@ -194,8 +195,8 @@ class Kube:
 
     # Access (asks, stores nothing: no fence)
 
-    async def review_token(self, token: str, audience: str) -> tuple[str, tuple[str, ...]] | None:
-        """(user name, groups) of a token that is valid for the audience ("": the API server's own), else None. Unavailable where nobody can say."""
+    async def review_token(self, token: str, audience: str) -> Identity | None:
+        """Whose token it is, if valid for the audience ("": the API server's own), else None. Unavailable where nobody can say."""
         body = {
             "apiVersion": "authentication.k8s.io/v1",
             "kind": "TokenReview",
@@ -204,12 +205,9 @@ class Kube:
         status = await self._ask("/apis/authentication.k8s.io/v1/tokenreviews", "tokenreviews", body)
         if not status.get("authenticated") or (audience and audience not in (status.get("audiences") or [])):
             return None
-        user = status.get("user") or {}
-        return user.get("username", ""), tuple(user.get("groups") or ())
+        return reviewed(status.get("user") or {})
 
-    async def allowed(
-        self, user: str, groups: Sequence[str], verb: str, group: str, plural: str, namespace: str, name: str = ""
-    ) -> bool:
+    async def allowed(self, who: Identity, verb: str, group: str, plural: str, namespace: str, name: str = "") -> bool:
         """LocalSubjectAccessReview: the right to ask is a namespace's; SubjectAccessReview for "" = all namespaces. `plural` may be `releases/status`.
         Unavailable where nobody can say."""
         resource, _, subresource = plural.partition("/")
@@ -221,7 +219,7 @@ class Kube:
             "namespace": namespace,
             "name": name,
         }
-        spec = {"user": user, "groups": list(groups), "resourceAttributes": {k: v for k, v in attributes.items() if v}}
+        spec = {**who.review, "resourceAttributes": {k: v for k, v in attributes.items() if v}}
         kind = "LocalSubjectAccessReview" if namespace else "SubjectAccessReview"
         body = {
             "apiVersion": "authorization.k8s.io/v1",

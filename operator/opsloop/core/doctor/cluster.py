@@ -37,8 +37,8 @@ RIGHTS: Sequence[tuple[str, str, str, str]] = (
     ("apps", "replicasets", "list", "pods of revisions"),
     ("", "pods", "list", "pods of the canary"),
     ("", "pods/status", "patch", "gates of canary pods"),
-    ("", "pods", "get", "labels of warm pods"),
-    ("", "pods", "patch", "labels of warm pods"),
+    ("", "pods", "get", "did a pod end under load"),
+    ("", "pods", "patch", "labels of live pods while a canary runs"),
     ("", "services", "list", "is a dark canary dark"),
     ("policy", "poddisruptionbudgets", "list", "budgets"),
 )

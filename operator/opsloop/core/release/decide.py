@@ -43,7 +43,7 @@ from opsloop.core.release import (
     undo,
     unsafe,
 )
-from opsloop.core.release.pods import clear_canary
+from opsloop.core.release.pods import clear_canary, let_go
 from opsloop.core.release.rollout_state import Obstacle
 from opsloop.core.release.warm import keep as warm
 from opsloop.core.slo import addresses, age, merged, tiers
@@ -132,6 +132,8 @@ def _clean_up_canary(builder: ReleaseBuilder) -> None:
         target.mark_no_canary(builder)
         if last is not None and last.state == "Promoted" and route_back.still_sends(builder, last):
             builder.look_again(SOONEST_LOOK)
+            return
+        if last is not None and last.state == "Promoted" and let_go(builder, last):
             return
         clear_canary(builder, last.reason if last else "NoTarget")
 

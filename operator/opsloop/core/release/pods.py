@@ -32,6 +32,9 @@ LIVE_AT_ZERO = "LiveAtZero"  # live was scaled to 0 in mid-canary: the canary is
 PODS_READY = "CanaryPodsReady"  # condition: its transition says since when canary pods are missing
 
 TICK = timedelta(seconds=1)
+LEAVES = timedelta(
+    seconds=5
+)  # from a closed gate until nobody sends to the pod: measured up to 2.5 s on a busy node, twice that
 LOSSES = 2  # so many times in one step pods leave the traffic before it is a hold
 
 
@@ -208,17 +211,42 @@ def _labels(rollout: Rollout) -> dict[str, str]:
     return missing_labels(rollout.facts.canary, rollout.facts.templates.get(rollout.target.digest))
 
 
+def let_go(builder: ReleaseBuilder, target: Target) -> bool:
+    """True while users may still be sent to pods of a promoted canary: its gates are closed, and its pods end LEAVES after it.
+
+    Endpoints need a moment to spread, and a pod that ends at once on SIGTERM would refuse what still comes. Harm does not
+    wait for that: a canary that is taken out ends with its gates.
+    """
+    left = LEAVES - (builder.now - target.ended_at) if target.ended_at is not None else timedelta(0)
+    canary = builder.facts.canary
+    if left <= timedelta(0) or target.route is not None or canary is None or canary.digest != target.digest:
+        return False  # behind a route `still_sends` waits, and a canary of another revision was taken out
+    if not close_gates(builder, target.reason):
+        return False
+    builder.look_again(left)
+    return True
+
+
+def close_gates(builder: ReleaseBuilder, reason: str) -> bool:
+    """Closes every open gate as safety; True where the canary has pods that serve, or did until now."""
+    canary, name = builder.facts.canary, builder.facts.release.metadata.name
+    if canary is None:
+        return False
+    there = [pod for pod in canary.pods if not pod.deleting and not pod.ended]
+    if serving := tuple(pod.name for pod in there if pod.in_traffic):
+        target = builder.status.target
+        labels = missing_labels(canary, builder.facts.templates.get(target.digest)) if target else {}
+        builder.safety(SetGates(name, serving, False, reason, labels))
+    return bool(there)
+
+
 def clear_canary(builder: ReleaseBuilder, reason: str) -> None:
     """Puts its route back and closes every gate as safety, and deletes it at once: a kept-alive connection ends only with its pod."""
     route_back.put_back(builder)
     canary, name = builder.facts.canary, builder.facts.release.metadata.name
     if canary is None:
         return
-    serving = tuple(pod.name for pod in canary.pods if pod.in_traffic and not pod.deleting and not pod.ended)
-    if serving:
-        target = builder.status.target
-        labels = missing_labels(canary, builder.facts.templates.get(target.digest)) if target else {}
-        builder.safety(SetGates(name, serving, False, reason, labels))
+    close_gates(builder, reason)
     checking.end_all(builder)
     builder.execute(DeleteCanary(name))
     builder.look_again(TICK)

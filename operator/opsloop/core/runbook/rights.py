@@ -1,7 +1,8 @@
 """Rights that a step's account needs: the operator writes with its own, so it asks for whoever the Runbook acts for."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Any
 
 from opsloop.api.release import Release
 from opsloop.api.runbook import Runbook
@@ -53,10 +54,34 @@ UNLIMITED = ("wait", "escalate", "freeze", "abortCanary")
 """Steps that use up no limit and wait for none: they read, call a person, or only lower what users are exposed to."""
 
 
-def identity(namespace: str, account: str) -> tuple[str, list[str]]:
-    """User name and groups of a ServiceAccount, as its token has them."""
-    groups = ["system:serviceaccounts", f"system:serviceaccounts:{namespace}", "system:authenticated"]
-    return f"system:serviceaccount:{namespace}:{account}", groups
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """Who somebody is to the API server's authorizer. `extra` counts as well: OpenShift keeps the scopes there that a token is
+    limited to, and a webhook may decide by anything in it."""
+
+    name: str
+    groups: tuple[str, ...] = ()
+    extra: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    uid: str = ""
+
+    @property
+    def review(self) -> dict[str, Any]:
+        """Its part of the spec of a SubjectAccessReview."""
+        extra = {key: list(values) for key, values in self.extra.items()}
+        more = {"extra": extra, "uid": self.uid}
+        return {"user": self.name, "groups": list(self.groups), **{key: value for key, value in more.items() if value}}
+
+
+def identity(namespace: str, account: str) -> Identity:
+    """A ServiceAccount without any token: what a token says besides, of the pod and the node that it is for, is not its own."""
+    groups = ("system:serviceaccounts", f"system:serviceaccounts:{namespace}", "system:authenticated")
+    return Identity(f"system:serviceaccount:{namespace}:{account}", groups)
+
+
+def reviewed(user: Mapping[str, Any]) -> Identity:
+    """Whom a TokenReview names (its `status.user`)."""
+    extra = {str(key): tuple(map(str, values or ())) for key, values in (user.get("extra") or {}).items()}
+    return Identity(user.get("username", ""), tuple(user.get("groups") or ()), extra, user.get("uid", ""))
 
 
 def rights_of(runbook: Runbook) -> tuple[Right, ...]:

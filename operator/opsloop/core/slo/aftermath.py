@@ -12,6 +12,7 @@ from opsloop.core.statistics.sequential import lower_bound, surely_above, surely
 ALPHA = 0.01  # of each bound: one act in a hundred is judged wrongly at worst, and a person hears of each
 COVERED = 0.9  # share of the window that must have data: what is missing right after a restart may be the bad part
 SCRAPES_OF_HARM = 3  # "stays above for two scrapes": two differences of counts need three samples
+STAYS = 0.5  # share of the harm that must surely be left to say that an act did not help: less is on its way out
 REMAINS = 1 / 8
 """Share of the harm that is left, on average, over the last quarter of an act that replaces pods evenly. Less than that
 just before the effect means that the harm went by itself."""
@@ -22,8 +23,8 @@ def judge(
 ) -> Literal["helped", "harmed", "unknown"]:
     """Compares the error ratio since the act with `limit` (a tier's factor × budget) and with `before` (None: unknown).
 
-    helped: surely below the limit, and surely lower than before. harmed: surely above the limit, on at least `min_bad`
-    bad events over at least two scrapes. `alpha` is of each bound: an act that several objectives judge gives each its share.
+    helped: surely below the limit, and surely lower than before. harmed: it stays, see `_stays`. `alpha` is of each bound: an
+    act that several objectives judge gives each its share.
     """
     since = act.since
     if isinstance(since, Unknown) or since.coverage < COVERED:
@@ -32,8 +33,23 @@ def judge(
         before is None or surely_below(since.bad, since.total, lower_bound(before.bad, before.total, alpha), alpha)
     ):
         return "helped"
-    enough = since.bad >= min_bad and act.span >= SCRAPES_OF_HARM * act.scrape
-    return "harmed" if enough and surely_above(since.bad, since.total, limit, alpha) else "unknown"
+    return "harmed" if _stays(before, act, limit, min_bad, alpha) else "unknown"
+
+
+def _stays(before: Value | None, act: SinceAct, limit: float, min_bad: int, alpha: float) -> bool:
+    """True where the harm surely stays, after scrapes that were seen: above the limit and above STAYS of what it was.
+
+    Pods of the former revision may answer on for a while after they were replaced, and their share fades. So it must stay
+    for all users, for the pods that run since, and until the end: what was counted early may be what was still under way.
+    """
+    if act.scraped < SCRAPES_OF_HARM:
+        return False
+    was = act.at_start if isinstance(act.at_start, Value) else before
+    least = limit if was is None else max(limit, STAYS * lower_bound(was.bad, was.total, alpha))
+    asked = (act.since, *(one for one in (act.own, act.latest) if one is not None))
+    return all(isinstance(one, Value) and surely_above(one.bad, one.total, least, alpha) for one in asked) and all(
+        isinstance(one, Value) and one.bad >= min_bad for one in (act.since, act.own) if one is not None
+    )
 
 
 def was_over_before(before: Value | None, just_before: Reading, limit: float) -> bool:

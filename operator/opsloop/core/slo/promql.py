@@ -24,7 +24,7 @@ from opsloop.core.readings import Reading, Unknown, Value
 from opsloop.core.slo import burn_rate as slo
 from opsloop.core.slo import structured
 from opsloop.core.slo.expression import Form, Unit, form, in_a_name
-from opsloop.core.slo.pods import ANYTHING, Scope, hash_is_cut, hosts, pattern
+from opsloop.core.slo.pods import ANYTHING, INSTANCE, POD_LABELS, Scope, hash_is_cut, hosts, pattern
 
 LABEL = "opsloop"
 _POINTS = 120  # coverage is measured at up to this many points of a window
@@ -317,6 +317,25 @@ def lag_query(sli: Sli, resolution: timedelta, scope: Scope = ANYWHERE) -> str:
     span = f"[10m:{format_duration(resolution)}]"
     newest = [f"max_over_time(timestamp({one}){span})" for one in bases(expressions(sli, scope).total, scope)]
     return f"time() - max({' or '.join(newest)})" if newest else ""
+
+
+def scrapes_query(sli: Sli, window: timedelta, scope: Scope, split: Split | None) -> str:
+    """PromQL: how many samples of the window a process has, on average; of the pods of `split` where it is given.
+
+    Empty where it cannot be asked.
+    """
+    asked = expressions(sli, scope)
+    version = ANYTHING if split is None or asked.by != "version" else version_pattern(split.version)
+    pods = scope.pods if split is None or asked.by != "pods" else split.pods(scope)
+    found = form(_filled(asked.total, window, version, pods))
+    if found is None or not found.selectors:
+        return ""
+    span, process = format_duration(window), ", ".join((*POD_LABELS, INSTANCE))
+    counted = (
+        f"max by ({process}) (count_over_time({base}[{span}]))"
+        for base in dict.fromkeys(s.base for s in found.selectors)
+    )
+    return named(f"avg({' or '.join(counted)})", "scrapes", window)
 
 
 def bases(query: str, scope: Scope) -> tuple[str, ...]:

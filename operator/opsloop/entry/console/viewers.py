@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from opsloop.api.meta import GROUP
+from opsloop.core.runbook.rights import Identity
 from opsloop.entry.bounds import Lanes, Memory, Refusals
 from opsloop.entry.senders import KNOWN, REJECTED, REMEMBER, Refused, digest_of, invalid
 from opsloop.errors import Unavailable
@@ -26,9 +27,13 @@ log = logging.getLogger("opsloop.console")
 class Viewer:
     """Who was let in."""
 
-    name: str
-    groups: tuple[str, ...]
+    identity: Identity
     token: bytes  # its digest
+
+    @property
+    def name(self) -> str:
+        """The user's name."""
+        return self.identity.name
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +84,7 @@ class Viewers:
                 self._rejected.keep(digest, True, REJECTED)
                 self._refusals.count(address, digest)
                 raise invalid(self._audience)
-        viewer = Viewer(*identity, digest)
+        viewer = Viewer(identity, digest)
         self._people.keep(digest, viewer, REMEMBER)
         self._known.keep(digest, True, KNOWN)
         return viewer
@@ -94,7 +99,7 @@ class Viewers:
         async with self._lanes.place(bool(self._trusted.get(viewer.name)), viewer.name):
             if (known := self._rights.get(key)) is not None:
                 return known
-            allowed = await self._access.allowed(viewer.name, viewer.groups, verb, group, plural, namespace, name)
+            allowed = await self._access.allowed(viewer.identity, verb, group, plural, namespace, name)
         if allowed:
             self._trusted.keep(viewer.name, True, KNOWN)
         self._rights.keep(key, allowed, REMEMBER if allowed else FORGET)

@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 
 from opsloop.api.evalcase import Load, Measured
 from opsloop.core.evalcase.measured import PATIENCE, Seen, ended, expression, judged, together, untold
-from opsloop.errors import OpsloopError
+from opsloop.errors import Forbidden, OpsloopError
 from opsloop.shell.ports import PODS, Clock, Object, Reader, Source
 
 PAUSE = 3.0  # seconds between two looks for a sample
@@ -22,24 +22,28 @@ class Meter:
     def __init__(self, reader: Reader, clock: Clock, source_of: SourceOf) -> None:
         self._reader, self._clock, self._source_of = reader, clock, source_of
 
-    async def before(self, namespace: str, pod: str) -> tuple[datetime, Object]:
-        """The time and the pod; an empty one where it cannot be read."""
+    async def before(self, namespace: str, pod: str) -> tuple[datetime, Object | Seen]:
+        """The time and the pod; an empty one where it cannot be read, and what that says where opsloop may not read it."""
         return self._clock.now(), await self._pod(namespace, pod)
 
-    async def after(self, namespace: str, release: str, pod: str, load: Load, before: tuple[datetime, Object]) -> Seen:
+    async def after(
+        self, namespace: str, release: str, pod: str, load: Load, before: tuple[datetime, Object | Seen]
+    ) -> Seen:
         """How the pod fared since `before`. Waits for samples from after this moment, where the load has something measured."""
         (began, then), over = before, self._clock.now()
-        died = ended(then, await self._pod(namespace, pod)) if then else Seen()
+        now = await self._pod(namespace, pod) if then else {}
+        refused = next((one for one in (then, now) if isinstance(one, Seen)), None)
+        died = refused or (
+            ended(then, now) if then and not isinstance(then, Seen) and not isinstance(now, Seen) else Seen()
+        )
         if died.fate == "Failed" or not load.measured:
             return died
         source = self._source_of(namespace, release)
         if source is None:
-            return together(
-                untold(one, pod, "the Release's spec.slo.source names no source of the operator")
-                for one in load.measured
-            )
+            unnamed = "the Release's spec.slo.source names no source of the operator"
+            return together((died, *(untold(one, pod, unnamed) for one in load.measured)))
         asked = await asyncio.gather(*(self._measure(source, one, pod, began, over) for one in load.measured))
-        return together(asked)
+        return together((died, *asked))
 
     async def _measure(self, source: Source, measured: Measured, pod: str, began: datetime, over: datetime) -> Seen:
         late, why = source.delay or timedelta(0), ""
@@ -55,9 +59,11 @@ class Meter:
                 return untold(measured, pod, why)
             await asyncio.sleep(PAUSE)
 
-    async def _pod(self, namespace: str, name: str) -> Object:
+    async def _pod(self, namespace: str, name: str) -> Object | Seen:
         try:
             return await self._reader.get(PODS, namespace, name)
+        except Forbidden as error:  # at every load: somebody has to know that a container's end would not be seen
+            return Seen("NoAnswer", f"whether pod {name} ran on is not known, opsloop may not get pods: {error}")
         except OpsloopError:
             return {}  # whether it ran on is not known; its replies tell whether it answers
 

@@ -26,12 +26,8 @@ async def may(
         "namespace": namespace,
         "name": name,
     }
-    name_of, groups = identity(home, user)
-    spec = {
-        "user": name_of,
-        "groups": groups,
-        "resourceAttributes": {key: value for key, value in wanted.items() if value},
-    }
+    attributes = {key: value for key, value in wanted.items() if value}
+    spec = {**identity(home, user).review, "resourceAttributes": attributes}
     review = {"apiVersion": "authorization.k8s.io/v1", "kind": "SubjectAccessReview", "spec": spec}
     try:
         code, answer = await reader.raw("POST", REVIEWS, None, None, review)

@@ -43,9 +43,9 @@ async def _asked(
     runtime: Runtime, namespace: str, account: str, rights: tuple[Right, ...]
 ) -> tuple[dict[str, bool], bool | None, bool]:
     """Rights of the account by plural, whether it exists (None: opsloop may not ask), and whether opsloop may create Jobs."""
-    user, groups = identity(namespace, account)
+    who = identity(namespace, account)
     allowed = {
-        right.plural: await runtime.access.allowed(user, groups, right.verb, right.group, right.plural, namespace, "")
+        right.plural: await runtime.access.allowed(who, right.verb, right.group, right.plural, namespace, "")
         for right in rights
     }
     runs_jobs = CREATE_JOBS not in rights or await runtime.access.may("create", "batch", "jobs", namespace)

@@ -332,13 +332,13 @@ async def runbook_facts(runtime: Runtime, namespace: str, name: str) -> RunbookF
     asked = {i.spec.release for i in requesting}
     reviewed = [r for r in releases if r.metadata.name in asked]
     reviewed += [r for r in concerned(runbook, releases) if r not in reviewed][:MOST_REVIEWS]
-    account, groups = identity(namespace, runbook.spec.service_account_name)
+    account = identity(namespace, runbook.spec.service_account_name)
     needed = [(right, r.metadata.name, right.object_of(r)) for right in rights_of(runbook) for r in reviewed]
     absent = asked - {release.metadata.name for release in releases}  # what is nobody's Deployment needs no Release
     needed += [(right, name, "") for right in rights_of(runbook) if not right.is_on_object for name in sorted(absent)]
     allowed = {
         (right.plural, name): await runtime.access.allowed(
-            account, groups, right.verb, right.group, right.plural, namespace, on
+            account, right.verb, right.group, right.plural, namespace, on
         )
         for right, name, on in needed
     }

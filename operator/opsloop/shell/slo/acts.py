@@ -1,13 +1,16 @@
-"""Reads what came of an act: counts since it was in effect, and once those of just before."""
+"""Reads what came of an act: counts since it was in effect, and once those of just before, and of before it began."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
+from opsloop.api.release import Release
 from opsloop.api.slo import Slo
 from opsloop.core.incident.effect import Act
-from opsloop.core.readings import Reading, SinceAct, Unknown
+from opsloop.core.readings import Reading, SinceAct, Told, Unknown, Value
 from opsloop.core.slo import burn_rate as slo
+from opsloop.core.slo import promql
 from opsloop.core.slo.pods import Scope
+from opsloop.core.slo.splits import split_of
 from opsloop.core.slo.tiers import windows_of
 from opsloop.shell.slo.query import NO_ANSWER, SliQuery
 
@@ -18,34 +21,69 @@ class ActReader:
 
     query: SliQuery
     resolution: timedelta  # Prometheus' scrape interval
-    just_before: tuple[datetime, Reading] | None = None  # effect of the act → reading of the last stretch before it
+    kept: dict[tuple[datetime, timedelta], Reading] = field(
+        default_factory=dict
+    )  # (end, window) → a stretch that is over
 
-    async def read(self, objective: Slo, scope: Scope, act: Act, at: datetime) -> SinceAct | None:
+    async def read(
+        self, release: Release, objective: Slo, scope: Scope, act: Act, told: Told | None, late: timedelta, at: datetime
+    ) -> SinceAct | None:
         """Counts since the act, in a window of whole seconds that begins one scrape after it was in effect.
 
-        None while that holds no two scrapes. It grows to the shortest window of the tiers and then moves on.
+        None while that holds no two scrapes. It grows to the shortest window of the tiers and then moves on. `told` is whether
+        the SLI tells revisions apart, `late` how late samples are known to be.
         """
         span = _whole_seconds(min(at - act.effect_at - self.resolution, min(windows_of(objective))))
         if span < 2 * self.resolution:
             return None
-        since = await self._counts(objective, scope, span, at)
-        before = await self._before(objective, scope, act)
-        return SinceAct(act.effect_at, since, span, before, self.resolution)
+        latest = _whole_seconds(max(2 * self.resolution, span / 2))
+        live = _live(release, objective, scope, span)
+        parsed, scrapes = await self.query.aftermath(objective, scope, (span, latest), live, at)
+        own = next(iter(parsed.versions.values()), None)
+        if not isinstance(own, Value) and (told is None or not told.apart):
+            own = None  # its version label, or the names of its pods, may be in no series
+        before, start = await self._before(objective, scope, act), act.started_at
+        return SinceAct(
+            effect_at=act.effect_at,
+            since=parsed.windows[span],
+            span=span,
+            just_before=before,
+            scrape=self.resolution,
+            at_start=await self._stretch(objective, scope, _whole_seconds(4 * self.resolution), start),
+            own=own,
+            latest=parsed.windows[latest],
+            scrapes=scrapes,
+            late=late,
+        )
 
     async def _before(self, objective: Slo, scope: Scope, act: Act) -> Reading:
         """Counts of the last quarter of the act's way to its effect, read once; Unknown where that is too short to have any."""
         stretch = _whole_seconds(max(2 * self.resolution, (act.effect_at - act.started_at) / 4))
         if act.effect_at - act.started_at < 2 * stretch:
             return Unknown(slo.NOT_READ, "the act took effect at once")
-        if self.just_before is None or self.just_before[0] != act.effect_at:
-            reading = await self._counts(objective, scope, stretch, act.effect_at)
+        return await self._stretch(objective, scope, stretch, act.effect_at)
+
+    async def _stretch(self, objective: Slo, scope: Scope, window: timedelta, end: datetime) -> Reading:
+        """Counts of a time that is over; read until there is an answer, and kept."""
+        if (end, window) not in self.kept:
+            reading = (await self.query.readings(objective, scope, {window}, {}, end)).windows[window]
             if isinstance(reading, Unknown) and reading.reason in NO_ANSWER:
                 return reading
-            self.just_before = (act.effect_at, reading)
-        return self.just_before[1]
+            while len(self.kept) > 1:  # two belong to an act
+                self.kept.pop(next(iter(self.kept)))
+            self.kept[end, window] = reading
+        return self.kept[end, window]
 
-    async def _counts(self, objective: Slo, scope: Scope, window: timedelta, at: datetime) -> Reading:
-        return (await self.query.readings(objective, scope, {window}, {}, at)).windows[window]
+
+def _live(release: Release, objective: Slo, scope: Scope, span: timedelta) -> promql.Splits:
+    """The live revision alone, where the SLI tells it: its pods are those that run after the act."""
+    history, live = release.status.revisions, release.status.live
+    revision = next((r for r in history if r.digest == live), None)
+    if revision is None:
+        return {}
+    split = split_of(revision, history, span)
+    fault = promql.not_told(objective.sli, split, scope)
+    return {} if fault is not None and fault.reason == slo.NOT_BY_VERSION else {split.version: split}
 
 
 def _whole_seconds(window: timedelta) -> timedelta:

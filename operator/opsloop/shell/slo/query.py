@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Collection, Mapping
+from collections.abc import Awaitable, Collection, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import TypeVar
 
@@ -45,6 +45,24 @@ class SliQuery:
             failure = await self._explain(objective, scope, error, at)
             return promql.Parsed(dict.fromkeys(windows, failure), dict.fromkeys(splits, failure))
         return promql.parse(samples, objective.sli, windows, splits, scope)
+
+    async def aftermath(
+        self, objective: Slo, scope: Scope, windows: Sequence[timedelta], own: promql.Splits, at: datetime
+    ) -> tuple[promql.Parsed, float | None]:
+        """Readings of these windows and of at most one revision, and how often a pod was scraped in the first one (None: not
+        known)."""
+        sli, span = objective.sli, windows[0]
+        asked = promql.window_query(sli, windows, own, self._resolution, scope)
+        scrapes = promql.scrapes_query(sli, span, scope, next(iter(own.values()), None))
+        try:
+            samples = await self._in_time(self._telemetry.instant("\nor ".join(filter(None, (asked, scrapes))), at))
+        except Invalid:  # perhaps how often is what it cannot say
+            return await self.readings(objective, scope, windows, own, at), None
+        except OpsloopError as error:
+            failure = Unknown(_reason(error), str(error))
+            return promql.Parsed(dict.fromkeys(windows, failure), dict.fromkeys(own, failure)), None
+        seen = (s.value for s in samples if s.labels.get(promql.LABEL, "").startswith("scrapes:"))
+        return promql.parse(samples, sli, windows, own, scope), next(seen, 0.0) if scrapes else None
 
     async def labels(self, sli: Sli, scope: Scope, at: datetime) -> Labels | Unknown | None:
         """The labels of a structured SLI that hold pods and namespace; None where no series names a living pod."""

@@ -142,7 +142,7 @@ class SliReader:
         else:
             history.harm = None
         act = self._act(release.key)
-        return replace(readings, since_act=await self._since(history, scope, act, then)) if act else readings
+        return replace(readings, since_act=await self._since(release, history, scope, act, then)) if act else readings
 
     def _counter(self, history: History) -> CanaryCounter:
         return self._canaries.setdefault(history.slo.name, CanaryCounter(self._query, self._resolution))
@@ -180,11 +180,14 @@ class SliReader:
         history.harm.told(verdict.firing.tier if verdict.firing else None, then)
         return await history.harm.read(history.slo, scope, release.status, history.onset, then)
 
-    async def _since(self, history: History, scope: Scope, act: Act, then: datetime) -> SinceAct | None:
+    async def _since(
+        self, release: Release, history: History, scope: Scope, act: Act, then: datetime
+    ) -> SinceAct | None:
         """What came of an act; what was read of the time before it is kept."""
         if history.acts is None:
             history.acts = ActReader(self._query, self._resolution)
-        return await history.acts.read(history.slo, scope, act, then)
+        late = timedelta(seconds=max(history.lags, default=0.0))
+        return await history.acts.read(release, history.slo, scope, act, history.told, late, then)
 
     async def without_answer(self, release: Release, history: History, failure: Unknown, at: datetime) -> Readings:
         """The readings after a read that was given up."""

@@ -1,7 +1,7 @@
 """One fake of every port, ready for the composition root."""
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from opsloop.api.slo import DEFAULT_SOURCE
@@ -9,6 +9,7 @@ from opsloop.core.alert_rules import AlertRule
 from opsloop.core.decision import Event
 from opsloop.core.facts import Address
 from opsloop.core.notify.routing import Routing
+from opsloop.core.runbook.rights import Identity
 from opsloop.errors import OpsloopError
 from opsloop.shell.ports import Object, ObjectKey, Ports, Source, Telemetry
 from opsloop.simulator.fakes.clock import FakeClock
@@ -24,15 +25,13 @@ class FakeAccess:
     def __init__(self) -> None:
         self.allows = True
 
-    async def review_token(self, token: str, audience: str) -> tuple[str, tuple[str, ...]] | None:
+    async def review_token(self, token: str, audience: str) -> Identity | None:
         return None
 
     async def may(self, verb: str, group: str, plural: str, namespace: str) -> bool:
         return self.allows
 
-    async def allowed(
-        self, user: str, groups: Sequence[str], verb: str, group: str, plural: str, namespace: str, name: str = ""
-    ) -> bool:
+    async def allowed(self, who: Identity, verb: str, group: str, plural: str, namespace: str, name: str = "") -> bool:
         return self.allows
 
 
