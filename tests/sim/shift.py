@@ -9,7 +9,7 @@ from opsloop.api.reported import TicketExample
 from opsloop.core import conditions
 from opsloop.core.reported import Alert, Ticket
 from opsloop.entry.settings import Settings
-from opsloop.names import GATE, WARM
+from opsloop.names import CANARY, GATE, WARM
 from opsloop.shell.ports import DEPLOYMENTS, EVALCASES, INCIDENTS, RELEASES, Object
 from tests.builders.objects import V1, release_spec
 from tests.sim.operator import SETTINGS, OperatorProcess
@@ -176,7 +176,8 @@ class Shift:
         return (target.version, target.state) if target else ("", "")
 
     def quiet(self) -> bool:
-        left = self.shop.quarantined() + self.shop.open_canaries() + self.shop.open_warm()
+        canary = [p for p in self.shop.objects("pods") if CANARY in p["metadata"].get("labels", {})]
+        left = self.shop.quarantined() + canary + self.shop.open_warm()
         return not left and self._find(DEPLOYMENTS, "answers-canary") is None
 
     def _state(self) -> str:
