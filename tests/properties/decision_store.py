@@ -44,7 +44,7 @@ from tests.builders import objects
 from tests.builders.objects import T0, digest, evalcase, incident_facts, release_facts, value, verdict, view, workload
 
 BAD = {digest("shop:v2"), digest("shop:v3")}
-KEEP = {"for": "60s", "replicas": 2, "wait": "10s"}
+KEEP = {"for": "10m", "replicas": 2, "wait": "10s"}
 BESIDE = Beside(
     selectors=({"matchLabels": {"app": "answers"}},),
     services={"answers": {"spec": {"selector": {"app": "answers"}}}},

@@ -94,7 +94,7 @@ class Loop(RuleBasedStateMachine):
             self.loop.now += timedelta(seconds=10)
         if promoted:
             self.loop.edit(version="v4", images={"answers": "shop:v4"})
-            self._live(5, 60, honest=True)
+            self._live(5, 12, honest=True)
 
     # opsloop looks
 
