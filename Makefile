@@ -95,7 +95,7 @@ bench: $(STAMP) cluster images ## reaction, requests and memory over one shift; 
 sim: $(STAMP) ## how well it judges: a table over EPISODES=400 weathers in fake time; fails where a goal is not met
 	@$(PY) -m tests.sim --episodes $(EPISODES) --toys
 
-soak: $(STAMP) cluster images ## longer stories: more weathers and seeds, the operator killed at every write, laws on 2000 examples, wrong bodies and objects
+soak: $(STAMP) cluster images ## longer stories: more weathers and seeds, the operator killed at every write, laws on up to 2000 examples, wrong bodies and objects
 	@failed=0; \
 	$(PY) -m tests.sim --episodes 1000 --first 100001 || failed=1; \
 	$(PY) -m tests.poison || failed=1; \

@@ -177,6 +177,7 @@ def play(desk: Desk, steps: list[tuple[str, str, str]]) -> None:
                     desk.watch(known) if what == "watch" else desk.look(known, how)
 
 
+@pytest.mark.simulation
 @given(st.lists(_steps(), max_size=60))
 @settings(deadline=None, max_examples=50)
 def test_whoever_burns_has_an_open_alert_within_the_bound_and_none_is_left_over(

@@ -168,6 +168,7 @@ LOOKS = st.builds(
 )
 
 
+@pytest.mark.simulation
 @settings(max_examples=300, deadline=None, suppress_health_check=list(HealthCheck))
 @given(st.sampled_from(["burn", "alerts"]), st.lists(LOOKS, min_size=1, max_size=15))
 def test_the_four_times_are_in_order_and_none_is_of_an_earlier_phase(opened_by: str, looks: list[Look]) -> None:

@@ -10,6 +10,8 @@ from opsloop.simulator.figures import Row, measure, table
 from opsloop.simulator.judges import Perfect
 from opsloop.simulator.kinds import weather
 
+pytestmark = pytest.mark.simulation  # each lives through whole weathers
+
 TENFOLD = (7, 18)  # seeds whose canary is 10 times as bad as live
 
 

@@ -12,6 +12,7 @@ from opsloop.simulator.kinds import KINDS
 from opsloop.simulator.stage import GOOD
 
 
+@pytest.mark.simulation
 def test_a_bad_push_is_told_from_the_harm_to_the_fix(capsys: pytest.CaptureFixture[str]) -> None:
     cli.main(["simulate", "--story", "bad-push", "--seed", "5"])
     lines = capsys.readouterr().out.splitlines()
