@@ -86,8 +86,8 @@ class Loop(RuleBasedStateMachine):
 
     pasts = Bundle("pasts")
 
-    @initialize(evals=st.booleans(), warm=st.booleans(), promoted=st.booleans())
-    def begin(self, evals: bool, warm: bool, promoted: bool) -> None:
+    @initialize(evals=st.booleans(), warm=st.booleans(), promoted=st.sampled_from(["", "well", "and bad"]))
+    def begin(self, evals: bool, warm: bool, promoted: str) -> None:
         self.loop = LawfulStore(evals, warm)
         for _ in range(4):
             self.loop.reconcile("release")
@@ -95,6 +95,9 @@ class Loop(RuleBasedStateMachine):
         if promoted:
             self.loop.edit(version="v4", images={"answers": "shop:v4"})
             self._live(5, 12, honest=True)
+        if promoted == "and bad":  # its rollback is under way
+            self.loop.telemetry = 0.5
+            self._live(1, 4, honest=False)
 
     # opsloop looks
 
