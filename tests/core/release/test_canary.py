@@ -31,8 +31,10 @@ from tests.builders.rollouts import (
     facts,
     gates_closed,
     gates_opened,
+    incident_with_rollback,
     release_asking,
     result,
+    revision,
     status_after,
     status_with,
     step,
@@ -252,6 +254,14 @@ def test_pods_of_a_promoted_canary_leave_the_endpoints_before_they_end(
     image = "shop:v4" if state == "Promoted" else "shop:v1"
     situation = facts(release_asking(), status, workload=workload(image), canary=pods)
     assert (len(gates_closed(situation)), bool(actions_of(situation, DeleteCanary))) == (closed, deleted)
+
+
+def test_a_promoted_canary_that_is_rolled_back_meanwhile_ends_at_once() -> None:
+    known = (ADOPTED, revision("v4", "Canaried", live_since=at(60)))
+    status = status_with(target("Promoted", ended_at=NOW - timedelta(seconds=1)), *known, live=V4)
+    decided = incident_with_rollback(from_=V4)
+    situation = facts(release_asking(), status, workload=workload("shop:v4"), canary=canary(4, 4), incidents=(decided,))
+    assert actions_of(situation, DeleteCanary) and len(gates_closed(situation)) == 4
 
 
 def test_an_incident_does_not_stop_a_promotion() -> None:

@@ -153,6 +153,13 @@ def test_dark_pods_that_somebody_opened_are_closed_before_all_else() -> None:
     assert [(a.pods, a.open) for a in closing] == [(("w0",), False)]
 
 
+def test_dark_pods_on_which_labels_were_left_behind_lose_them() -> None:
+    """A gate that somebody closed by hand, and versions that wrote gate and labels apart."""
+    closing = [a for a in decide(promoted(warm=kept(2, 0, labels={"app": "answers"}))).safety if isinstance(a, SetWarm)]
+    assert [(a.pods, a.open) for a in closing] == [(("w0", "w1"), False)]
+    assert not [a for a in decide(promoted()).safety if isinstance(a, SetWarm)], "and at rest there is no write"
+
+
 def test_a_rollback_records_the_number_and_opens_them_ahead_of_the_template() -> None:
     decided = incident_with_rollback(from_=V4)
     situation = promoted(incidents=(decided,))

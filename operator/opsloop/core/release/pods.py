@@ -221,6 +221,10 @@ def let_go(builder: ReleaseBuilder, target: Target) -> bool:
     canary = builder.facts.canary
     if left <= timedelta(0) or target.route is not None or canary is None or canary.digest != target.digest:
         return False  # behind a route `still_sends` waits, and a canary of another revision was taken out
+    if builder.status.live != target.digest or (
+        builder.status.rollback is not None and builder.status.rollback.is_active
+    ):
+        return False  # it was found bad meanwhile: a kept-alive connection ends only with its pod
     if not close_gates(builder, target.reason):
         return False
     builder.look_again(left)

@@ -212,6 +212,10 @@ def close_surplus(builder: ReleaseBuilder, record: WarmPods) -> bool:
     allowed = {pod.name for pod in [p for p in of(facts, record) if p.in_traffic][: record.pods]}
     labels, name = labels_of(builder, record), facts.release.metadata.name
     surplus = tuple(pod.name for pod in pods if pod.name not in allowed)
+    if record.state != "Serving":  # a gate that somebody closed by hand, and an earlier version, left the labels on
+        every = facts.warm.pods if facts.warm else ()
+        left = (p.name for p in every if not p.in_traffic and not p.ended and any(key in p.labels for key in labels))
+        surplus += tuple(left)
     if surplus:
         builder.safety(SetWarm(name, surplus, False, labels, "more warm pods in traffic than decided"))
     return bool(surplus)
