@@ -123,7 +123,11 @@ def test_a_canary_that_is_worse_is_never_judged_better(intervals: list[tuple[int
     assert order.index(second) <= order.index(first)
 
 
-@given(st.lists(CANARY, min_size=1, max_size=10), st.integers(1, 5000))
+NEARLY_GOOD = st.tuples(st.integers(1, 400), st.integers(0, 4), st.integers(0, 3))
+"""The same, with so few bad ones that many of the canaries are judged good."""
+
+
+@given(st.lists(NEARLY_GOOD, min_size=1, max_size=10), st.integers(1, 800))
 def test_a_good_canary_served_enough_and_its_own_ratio_is_below_what_pages(
     intervals: list[tuple[int, int, int]], least: int
 ) -> None:

@@ -28,6 +28,8 @@ GOOD: Final = {
     "unrest": "an hour later everything is at rest, or says what it needs",
     "flaps": "no Incident came and went for nothing",
     "fix-stuck": "the fix was shipped",
+    "unhelped": "no rollback that helped was said not to have helped",
+    "unnamed": "every rollback that did not help was said so within its time",
     "bad-requests": "users saw at most half more bad requests than with a judge who knows all",
 }
 """What a figure says of one episode that went well."""
