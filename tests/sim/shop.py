@@ -145,7 +145,7 @@ class Shop:
             labels = pod["metadata"]["labels"]
             owner = sets.get(labels.get("pod-template-hash", ""))
             if labels.get("deployment") == deployment and owner and not pod["metadata"].get("ownerReferences"):
-                self.cluster.seed({**pod, "metadata": {**pod["metadata"], "ownerReferences": [_reference(owner)]}})
+                self.cluster.seed({**pod, "metadata": {**pod["metadata"], "ownerReferences": [self._reference(owner)]}})
         pods = [p for p in self.objects("pods") if p["metadata"]["labels"].get("deployment") == deployment]
         return [p for p in pods if p["metadata"].get("ownerReferences")]
 
@@ -278,10 +278,15 @@ class Shop:
     def _start(self, deployment: str, revision: str, pod_template: Object) -> Object:
         meta = pod_template["metadata"]
         labels = {**meta.get("labels", {}), "pod-template-hash": revision, "deployment": deployment}
-        name, owners = f"{deployment}-{revision}-{next(self._ips):05}", [_reference(f"{deployment}-{revision}")]
+        name, owners = f"{deployment}-{revision}-{next(self._ips):05}", [self._reference(f"{deployment}-{revision}")]
         annotations = {"annotations": dict(meta["annotations"])} if meta.get("annotations") else {}
         meta = {"name": name, "namespace": NS, "labels": labels, "ownerReferences": owners, **annotations}
         return self.cluster.seed({"kind": "Pod", "metadata": meta, "spec": pod_template["spec"]})
+
+    def _reference(self, replica_set: str) -> Object:
+        owner = self.cluster.find(REPLICASETS, NS, replica_set)
+        uid = owner["metadata"]["uid"] if owner is not None else ""
+        return {"apiVersion": "apps/v1", "kind": "ReplicaSet", "name": replica_set, "uid": uid}
 
     def _run(self, pod: Object) -> None:
         """An address, ready containers a second later, Ready when its gates say so."""
@@ -363,10 +368,6 @@ class Shop:
             self.served.add(version)
             if not self.silent:
                 self.telemetry.serve(start, seconds, self.rps * count / pods.total(), self.errors[version], version)
-
-
-def _reference(replica_set: str) -> Object:
-    return {"apiVersion": "apps/v1", "kind": "ReplicaSet", "name": replica_set}
 
 
 def _ended(pod: Object) -> bool:

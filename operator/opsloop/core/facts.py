@@ -341,6 +341,7 @@ class ReleaseFacts:
     freezing: tuple[Incident, ...] = ()  # open Incidents of the namespace that froze something
     checks: CheckFacts = field(default_factory=CheckFacts)
     live_pods: tuple[LivePod, ...] | None = None  # listed while they may have labels of one's own; None: not known
+    live_pods_due: timedelta | None = None  # until they are listed anew, where their Deployment has changed since
 
 
 @dataclass(frozen=True, slots=True)

@@ -159,11 +159,14 @@ class Operator:
     async def resync(self) -> int:
         """Lists everything and requests what an earlier process left undone; the number of objects pruned from the cache.
 
-        Left undone may be: stored templates whose Release was deleted.
+        Left undone may be: stored templates whose Release was deleted, and live pods that it had marked.
         """
         pruned = await resync(self.runtime.reader, self.cache, self.changed, self.settings.namespaces)
         for key in await orphaned_releases(self.runtime, self.settings.namespaces):
             self.queue.enqueue(("Release", *key))
+        if self.queue.leads:  # who begins to lead asks by itself
+            for gone in await live_pods.of_deleted_releases(self.runtime.reader, self.cache, self.settings.namespaces):
+                self.queue.enqueue(gone)
         return pruned
 
     async def lead(self) -> None:

@@ -119,8 +119,8 @@ class Runtime:
     """By Release: its guarded Deployment's ReplicaSets, with the version of the Deployment that they were listed for."""
     own_pods: dict[NamespacedName, tuple[object, datetime, tuple[PodFacts, ...]]] = field(default_factory=dict)
     """By Release: its canary's pods while all of them serve: what they were listed for, and when (`shell.reconcile.own_pods`)."""
-    live_pods: dict[NamespacedName, tuple[object, tuple[LivePod, ...]]] = field(default_factory=dict)
-    """By Release: what they were listed for, and its live pods, while they may be marked (`shell.reconcile.live_pods`)."""
+    live_pods: dict[NamespacedName, tuple[tuple[str, str], datetime, tuple[LivePod, ...]]] = field(default_factory=dict)
+    """By Release: what its live pods were listed for, and when, while they may be marked (`shell.reconcile.live_pods`)."""
     replica_sets: dict[NamespacedName, tuple[object, Mapping[str, tuple[str, ...]]]] = field(default_factory=dict)
     """By Release: what they were listed for, and their names by digest (`shell.reconcile.replica_sets`)."""
 

@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import replace
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -9,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from opsloop.api.pod_metadata import Added, PodMetadataRecord
-from opsloop.api.release import Release
+from opsloop.api.release import Release, ReleaseStatus
 from opsloop.core import conditions
 from opsloop.core.actions import EnsureCanary, MarkPods
 from opsloop.core.facts import LivePod, Refusal, ReleaseFacts
@@ -20,11 +21,13 @@ from opsloop.shell.reconcile import manifests
 from opsloop.simulator.fakes.cluster import json_patch
 from tests.builders.objects import T0, at, digest, template
 from tests.builders.rollouts import (
+    NOW,
     TEMPLATES,
     actions_of,
     canary,
     condition_of,
     dark,
+    decide,
     facts,
     release_asking,
     status_after,
@@ -52,7 +55,9 @@ def patched(pod: LivePod, wanted: Added, release: str = "answers") -> LivePod:
     [
         pytest.param({"app": "a"}, {}, id="a pod without annotations"),
         pytest.param({"app": "a"}, {"x": "y"}, id="a pod with another annotation"),
-        pytest.param({"app": "a", "track": "mine"}, {"example.com/note": "b"}, id="a pod that has both keys already"),
+        pytest.param(
+            {"app": "a", "track": "mine"}, {}, id="a pod that has one of the keys from elsewhere, which stays"
+        ),
         pytest.param({"app": "a", "track": "live"}, {}, id="a pod that has the very value"),
         pytest.param({}, {}, id="a pod without labels"),
     ],
@@ -60,10 +65,15 @@ def patched(pod: LivePod, wanted: Added, release: str = "answers") -> LivePod:
 def test_a_pod_gets_them_and_is_afterwards_what_it_was(labels: dict[str, str], annotations: dict[str, str]) -> None:
     pod = LivePod("a", "7", labels, annotations)
     marked = patched(pod, ADDED)
-    assert marked.labels == {**labels, "track": "live", LIVE_METADATA: "true"}
+    assert marked.labels == {"track": "live", **labels, LIVE_METADATA: "true"}
     assert {**marked.annotations, LIVE_METADATA: ""} == {**annotations, **LIVE["annotations"], LIVE_METADATA: ""}
     assert patch(marked, ADDED, "answers") == (), "once is enough"
     assert patched(marked, Added()) == pod
+
+
+def test_a_pod_that_has_all_of_the_keys_from_elsewhere_is_left_alone() -> None:
+    pod = LivePod("a", "7", {"app": "a", "track": "mine"}, {"example.com/note": "b"})
+    assert patch(pod, ADDED, "answers") == ()
 
 
 @pytest.mark.parametrize(
@@ -82,11 +92,16 @@ def test_what_people_change_on_a_marked_pod_is_theirs(labels: dict[str, str | No
     assert patched(by_hand, Added()).labels == {**POD.labels, **then}
 
 
-@pytest.mark.parametrize("text", ["", "no JSON", "[]", '{"labels": 3}', '{"labels": {"track": "live"}}'])
+@pytest.mark.parametrize(
+    "text",
+    ["", "no JSON", "[]", '{"labels": 3}', '{"labels": {"track": "live"}}', '{"labels": {"track": ["live", 3]}}',
+     '{"labels": {"track": [["live"], null]}}'],
+)  # fmt: skip
 def test_a_record_that_somebody_has_overwritten_keeps_no_pod_marked(text: str) -> None:
     marked = patched(POD, ADDED)
     broken = LivePod("a", "8", marked.labels, {**marked.annotations, LIVE_METADATA: text})
-    assert not is_marked(patched(broken, Added()))
+    left = patched(broken, Added())
+    assert not is_marked(left) and all(isinstance(value, str) for value in left.labels.values())
 
 
 def test_a_patch_is_for_the_pod_as_it_was_seen_and_says_what_was_there() -> None:
@@ -110,7 +125,9 @@ def test_whatever_canaries_came_in_between_a_pod_ends_as_it_began(
     before = pod = LivePod("a", "7", labels, annotations)
     for own in canaries:
         pod = patched(pod, Added(labels=own[0], annotations=own[1]))
-        assert own[0].items() <= pod.labels.items() and own[1].items() <= pod.annotations.items()
+        assert (own[0] | labels).items() <= pod.labels.items() and (
+            own[1] | annotations
+        ).items() <= pod.annotations.items()
     assert patched(pod, Added()) == before
 
 
@@ -221,15 +238,70 @@ def test_a_key_in_use_is_left_out_by_name(own: dict[str, Any], left_out: str) ->
     assert (record.live.labels if record else {}) == given
 
 
+@pytest.mark.parametrize(
+    ("labels", "told"),
+    [
+        pytest.param({"track": "stable"}, ("False", "KeyInUse"), id="another value, by which a Service may select it"),
+        pytest.param({"track": "live"}, ("True", "AsWritten"), id="the very value"),
+        pytest.param(patched(POD, ADDED).labels, ("True", "AsWritten"), id="opsloop's own"),
+    ],
+)
+def test_a_key_that_a_live_pod_has_from_elsewhere_is_left_and_named(
+    labels: dict[str, str], told: tuple[str, str]
+) -> None:
+    annotations = patched(POD, ADDED).annotations if LIVE_METADATA in labels else {}
+    situation = running(live_pods=(replace(POD, name="b"), LivePod("c", "8", {**POD.labels, **labels}, annotations)))
+    found = conditions.get(status_after(situation).conditions, CONDITION)
+    assert found is not None and (found.status, found.reason) == told
+    assert ("such as c: label track" in found.message) == (told[0] == "False")
+
+
+@pytest.mark.parametrize(
+    ("started", "given"),
+    [
+        pytest.param(
+            {"retry": "1"}, CANARY_OWN["labels"], id="one that is tried again: the canary that is there is deleted"
+        ),
+        pytest.param({}, {}, id="one that was there before opsloop knew of labels keeps its pods as they are"),
+    ],
+)
+def test_what_pods_of_a_canary_get_that_is_there_already(started: dict[str, str], given: dict[str, str]) -> None:
+    item = release_asking(annotations=started, canary={"canaryMetadata": CANARY_OWN, "liveMetadata": LIVE})
+    known = recorded() if started else None
+    situation = facts(item, status_with(target("Stepping", **UNDER_WAY), pod_metadata=known), canary=canary(1, 1))
+    record = status_after(situation).pod_metadata
+    assert record is not None and record.canary.labels == given
+    assert (record.since == NOW) == bool(started)
+
+
+@pytest.mark.parametrize(
+    ("found", "record"),
+    [
+        pytest.param((patched(POD, ADDED),), True, id="whatever the Release asks for"),
+        pytest.param((), False, id="unless there are none"),
+    ],
+)
+def test_pods_that_an_earlier_release_of_its_name_left_marked_are_put_back(
+    found: tuple[LivePod, ...], record: bool
+) -> None:
+    adopting = facts(release_asking(), ReleaseStatus(), live_pods=found)
+    assert [(action.on, len(action.patches)) for action in marks(adopting)] == ([(False, 1)] if record else [])
+    assert (status_after(adopting).pod_metadata is not None) == record
+
+
+def test_a_list_that_is_put_off_is_looked_at_when_it_is_due() -> None:
+    situation = running(live_pods=(patched(POD, ADDED),), live_pods_due=timedelta(milliseconds=300))
+    assert decide(situation).look_again == timedelta(milliseconds=300)
+
+
+def test_gates_and_the_guard_come_before_live_pods_are_patched() -> None:
+    assert isinstance(decide(running()).actions[-1], MarkPods)
+
+
 def test_who_asks_for_nothing_hears_nothing_and_nothing_is_kept() -> None:
     status = status_after(step())
     assert conditions.get(status.conditions, CONDITION) is None and status.pod_metadata is None
     assert not marks(step())
-
-
-def test_a_canary_from_before_an_upgrade_keeps_its_pods_as_they_are() -> None:
-    record = status_after(step(asking())).pod_metadata
-    assert record is not None and record.canary.is_empty and record.live == ADDED
 
 
 def test_the_canary_s_pods_carry_them_beside_the_labels_of_the_template() -> None:

@@ -14,6 +14,7 @@ from opsloop.core.actions import (
     DeleteCanary,
     EnsureCanary,
     EnsureRevision,
+    MarkPods,
     SendPage,
     SetGates,
     SetTemplate,
@@ -22,7 +23,7 @@ from opsloop.core.actions import (
 from opsloop.core.decision import Decision, Event  # fmt: skip
 from opsloop.core.facts import CanaryFacts
 from opsloop.core.release.revisions import digest
-from opsloop.errors import Conflict, Forbidden, Invalid, LeadershipLost, NotFound, Unavailable
+from opsloop.errors import Conflict, Forbidden, Invalid, LeadershipLost, NotFound, OpsloopError, Unavailable
 from opsloop.names import CANARY, GATE, RELEASE, REVISION
 from opsloop.shell.ports import CONFIGMAPS, CONTROLLERREVISIONS, DEPLOYMENTS, EVALCASES, PODS, RELEASES
 from opsloop.shell.reconcile import apply, observe
@@ -33,6 +34,7 @@ from tests.sim.shop import NS
 
 CLOSE = SetGates("answers", ("c0",), open=False, reason="it is rejected")
 OPEN = SetGates("answers", ("c0",), open=True, reason="weight 20 decided")
+MARK = MarkPods("answers", (("c0", ({"op": "add", "path": "/metadata/labels/track", "value": "live"},)),), True, V4)
 BACK = SetTemplate("answers", V1, template("shop:v2"), V2)
 REMEMBER = EnsureRevision("answers", V1, 1, template())
 CANARY_ = EnsureCanary("answers", "answers", V4, template("shop:v4"), 2)
@@ -71,7 +73,12 @@ async def test_a_stale_read_changes_nothing_but_lowers_weights_all_the_same(on: 
 
 
 @pytest.mark.parametrize(
-    "action", [pytest.param(OPEN, id="opens no gate"), pytest.param(BACK, id="writes no template")]
+    "action",
+    [
+        pytest.param(OPEN, id="opens no gate"),
+        pytest.param(BACK, id="writes no template"),
+        pytest.param(MARK, id="marks no live pod"),
+    ],
 )
 async def test_where_no_status_is_stored_a_stale_read(on: Bench, action: Action) -> None:
     old = on.cached("Release")
@@ -108,6 +115,19 @@ async def test_a_failed_action_leaves_later_ones_undone_but_posts_the_events(on:
     with pytest.raises(NotFound):
         await carry(on, BACK, REMEMBER, events=(Event("X", "x"),))
     assert verbs(on) == [] and on.events.posted == [("answers", "X")]
+
+
+@pytest.mark.parametrize("error", [Unavailable("no answer"), Forbidden("no")], ids=["no answer", "refused"])
+async def test_live_pods_that_cannot_be_marked_fail_no_look_and_are_tried_again_later(
+    on: Bench, error: OpsloopError
+) -> None:
+    on.cluster.fail_next = [error]
+    await apply.execute(on.runtime, NS, on.cached("Release"), MARK)
+    (refusal,) = on.runtime.refusals.of((NS, "answers"))
+    assert (refusal.write, refusal.message) == ("pods", str(error)) and refusal.again_at > on.runtime.now()
+    on.cluster.fail_next = [LeadershipLost("another one leads")]
+    with pytest.raises(LeadershipLost):
+        await apply.execute(on.runtime, NS, on.cached("Release"), MARK)
 
 
 # --- the user's Deployment

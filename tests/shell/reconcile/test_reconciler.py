@@ -1,11 +1,14 @@
 """One name: observed, decided, carried out."""
 
 from datetime import timedelta
+from unittest.mock import AsyncMock
 
 import pytest
 
-from opsloop.errors import Conflict, NotFound
-from opsloop.shell.ports import RELEASES
+from opsloop.errors import Conflict, Invalid, NotFound
+from opsloop.names import LIVE_METADATA, RELEASE, REVISION
+from opsloop.shell.ports import CONTROLLERREVISIONS, RELEASES
+from opsloop.shell.reconcile.manifests import MANAGED
 from opsloop.shell.reconcile.reconciler import reconcile
 from tests.builders.objects import V1, evalcase, incident, runbook
 from tests.fakes.runtime import bench, release
@@ -60,6 +63,26 @@ async def test_what_is_being_deleted_is_let_go() -> None:
     going["metadata"]["deletionTimestamp"] = "2026-01-05T09:00:00Z"
     on.seed(going)
     assert await reconcile(on.runtime, KEY) is None and on.cluster.writes == []
+
+
+async def test_what_cannot_be_put_back_of_a_deleted_release_keeps_nothing_else_of_it() -> None:
+    labels = {RELEASE: "gone", REVISION: V1, **MANAGED}
+    stored = {
+        "kind": "ControllerRevision",
+        "metadata": {"name": f"gone-{V1}", "namespace": NS, "labels": labels},
+        "data": {},
+    }
+    meta = {
+        "name": "a",
+        "namespace": NS,
+        "labels": {LIVE_METADATA: "true"},
+        "annotations": {LIVE_METADATA: '{"release": "gone"}'},
+    }
+    on = bench(stored, {"kind": "Pod", "metadata": meta, "spec": {}})
+    on.cluster.json_patch = AsyncMock(side_effect=Invalid("a webhook says no"))  # type: ignore[method-assign]
+    with pytest.raises(Invalid):
+        await reconcile(on.runtime, ("Release", NS, "gone"))
+    assert on.cluster.find(CONTROLLERREVISIONS, NS, f"gone-{V1}") is None
 
 
 async def test_what_was_deleted_while_it_was_decided_on_is_no_failure() -> None:

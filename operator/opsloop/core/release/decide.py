@@ -106,8 +106,8 @@ def _decide_on(builder: ReleaseBuilder, workload: WorkloadFacts) -> None:
     route_ready.keep(builder, workload)
     _clean_up_canary(builder)
     warm.keep(builder, workload)
-    pod_metadata.keep(builder)
     guard.keep(builder, workload)
+    pod_metadata.keep(builder)
 
 
 def _workload_missing(builder: ReleaseBuilder) -> None:

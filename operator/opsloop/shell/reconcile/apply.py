@@ -66,7 +66,17 @@ from opsloop.core.decision import Decision, Event, EventType
 from opsloop.core.evalcase.quarantine import pod_from_template
 from opsloop.core.text import line
 from opsloop.core.tickets.correcting import CORRECTED, REFUSED
-from opsloop.errors import AlreadyExists, Conflict, Forbidden, Invalid, LeadershipLost, NotFound, OpsloopError
+from opsloop.errors import (
+    AlreadyExists,
+    Conflict,
+    Forbidden,
+    Invalid,
+    LeadershipLost,
+    NotFound,
+    OpsloopError,
+    Permanent,
+    Retryable,
+)
 from opsloop.names import CANARY, GATE, WARM, canary_name, warm_name
 from opsloop.shell.ports import (
     CONFIGMAPS,
@@ -185,9 +195,10 @@ def _sends_users(action: Action) -> bool:
 
 
 def _raises_exposure(action: Action) -> bool:
-    """True if it brings a version to users, or moves live pods. Such an action follows from a status that an earlier reconcile stored."""
+    """True if it brings a version to users, or moves or marks live pods. Such an action follows from a status that an earlier reconcile stored."""
     return (
         isinstance(action, SetTemplate | ScaleDeployment | StartJob | CallWebhook)
+        or (isinstance(action, MarkPods) and action.on)
         or _sends_users(action)
         or _unpauses(action)
     )
@@ -288,7 +299,8 @@ async def execute(runtime: Runtime, namespace: str, obj: Object, action: Action)
         case SetWarm():
             await warm.set_traffic(runtime, namespace, action)
         case MarkPods():
-            await _unless_refused(runtime, obj, action, live_pods.mark(runtime, namespace, action))
+            marked = live_pods.mark(runtime, namespace, action)
+            await _unless_refused(runtime, obj, action, marked, (Permanent, Retryable))
         case SetRoute(expect=None):
             await _lowered(runtime, obj, action)
         case SetRoute():
@@ -363,12 +375,18 @@ async def execute(runtime: Runtime, namespace: str, obj: Object, action: Action)
 # a Release's Deployment, revisions and canary
 
 
-async def _unless_refused(runtime: Runtime, obj: Object, action: Refusable, write: Coroutine[Any, Any, None]) -> None:
-    """Writes; what the API server refuses for good is no failure of the look but a fact of the next one, which says it."""
+async def _unless_refused(
+    runtime: Runtime,
+    obj: Object,
+    action: Refusable,
+    write: Coroutine[Any, Any, None],
+    noted: tuple[type[OpsloopError], ...] = (Forbidden, Invalid),
+) -> None:
+    """Writes; what the API server refuses for good (`noted`) is no failure of the look but a fact of the next one, which says it."""
     namespace, name = obj["metadata"]["namespace"], obj["metadata"]["name"]
     try:
         await write
-    except (Forbidden, Invalid) as error:
+    except noted as error:
         if runtime.refusals.note((namespace, name), action, error, runtime.now()):
             log.warning("%s/%s: the %s was refused: %s", namespace, name, kind_of(action), error)
         runtime.enqueue(("Release", namespace, name))

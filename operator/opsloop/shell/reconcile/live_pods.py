@@ -1,23 +1,29 @@
-"""Live pods while they have labels of one's own: listed when their Deployment has changed, patched one by one."""
+"""Live pods while they have labels of one's own: listed when their Deployment has changed, patched one by one.
+
+Only pods whose ReplicaSet the Deployment owns: who writes a Release labels no pod but those that its Deployment makes.
+"""
 
 import asyncio
 import logging
-from collections.abc import Mapping, Sequence
-from typing import Protocol
+from collections.abc import Collection, Mapping, Sequence
+from datetime import timedelta
+from typing import Any, Protocol
 
 from opsloop.api.pod_metadata import Added
 from opsloop.api.release import Release
 from opsloop.core.actions import MarkPods
 from opsloop.core.facts import LivePod
 from opsloop.core.release import pod_metadata
-from opsloop.core.selectors import serves
-from opsloop.errors import Conflict, Forbidden, NotFound, OpsloopError
+from opsloop.core.selectors import selects
+from opsloop.errors import Conflict, Forbidden, NotFound, OpsloopError, Permanent, Retryable, TimedOut
 from opsloop.names import CANARY, LIVE_METADATA, WARM
-from opsloop.shell.ports import PODS, Object, ObjectKey, Reader, Resource
+from opsloop.shell.ports import PODS, REPLICASETS, NamespacedName, Object, ObjectKey, Reader, Resource
 from opsloop.shell.runtime import Runtime
 from opsloop.shell.watch.cache import Cache
 
 TOGETHER = 8  # patches that go on beside each other
+SECONDS = 5.0  # for the lists, or for the patches, of one look: its next one may have a gate to close
+LISTED_AGAIN = timedelta(seconds=3)  # between two lists while a Deployment's pods come and go
 TRIES = 5  # for a pod that changes between the reading and the patch
 
 log = logging.getLogger("opsloop")
@@ -31,55 +37,102 @@ class Patcher(Protocol):
         ...
 
 
-async def seen(runtime: Runtime, release: Release, deployment: Object | None) -> tuple[LivePod, ...] | None:
-    """The Deployment's pods while a canary runs that marks them, the marked ones after that; None where none may be marked.
+async def seen(
+    runtime: Runtime, release: Release, deployment: Object | None
+) -> tuple[tuple[LivePod, ...] | None, timedelta | None]:
+    """The Deployment's pods while a canary runs that marks them, the marked ones after that and before a Release is adopted
+    (one of its name may have left them); None where none may be marked, or they cannot be listed. Then, where it is due: the
+    time until they are listed anew.
 
-    Listed once for each version of the Deployment: its status changes whenever one of its pods comes or goes. While it gets the
-    canary's template, once.
+    Listed when the Deployment has changed, whose status changes whenever one of its pods comes or goes, but no more often than
+    once per LISTED_AGAIN. While it gets the canary's template, and before it is adopted, once.
     """
     key, status = release.key, release.status
-    if status.pod_metadata is None or not status.pod_metadata.marked:
+    marked = status.pod_metadata is not None and status.pod_metadata.marked
+    if not marked and status.live:
         runtime.live_pods.pop(key, None)
-        return None
-    target = status.target
-    state = target.state if target is not None and target.is_active else ""
-    version = deployment["metadata"].get("resourceVersion", "") if deployment else ""
-    wanted = (state in ("Dark", "Stepping"), state or "over", "" if state == "Promoting" else version)
-    before = runtime.live_pods.get(key)
-    if before is not None and before[0] == wanted:
-        return before[1]
-    selector = (deployment["spec"]["selector"].get("matchLabels") if deployment else None) or {}
-    by_selector = bool(selector) and wanted[0]
+        return None, None
+    state = "over" if marked else "new"
+    if marked and status.target is not None and status.target.is_active:
+        state = status.target.state
+    once = deployment is None or state in ("Promoting", "new")
+    version = "" if once or deployment is None else str(deployment["metadata"].get("resourceVersion", ""))
+    now, before = runtime.now(), runtime.live_pods.get(key)
+    if before is not None and before[0][0] == state:
+        if before[0][1] == version:
+            return before[2], None
+        if timedelta(0) <= now - before[1] < LISTED_AGAIN:
+            return before[2], before[1] + LISTED_AGAIN - now
     try:
-        listed = await runtime.reader.list(PODS, key[0], selector if by_selector else {LIVE_METADATA: "true"})
-    except OpsloopError as error:  # labels keep no canary from being taken out of traffic
-        log.warning("live pods of %s/%s cannot be listed: %s", *key, error)
-        return None
-    pods = [one for one in listed if not _leaves(one)]
-    mine = [one for one in pods if (_is_live(one) if by_selector else _is_marked_by(one, key[1], selector))]
-    found = tuple(map(_pod, mine))
-    runtime.live_pods[key] = (wanted, found)
-    return found
+        async with asyncio.timeout(SECONDS):
+            found = await _listed(runtime.reader, key, state, deployment)
+    except (OpsloopError, TimeoutError) as error:  # labels keep no canary from being taken out of traffic
+        if state == "new" and not isinstance(error, Forbidden):
+            raise  # there is no canary yet, and nobody asks again once it is adopted
+        log.warning("live pods of %s/%s cannot be listed: %s", *key, error or "no answer")
+        return None, None
+    runtime.live_pods[key] = ((state, version), now, found)
+    return found, None
+
+
+async def _listed(reader: Reader, key: NamespacedName, state: str, deployment: Object | None) -> tuple[LivePod, ...]:
+    if deployment is not None and state in ("Dark", "Stepping"):
+        whole = deployment["spec"]["selector"]
+        plain = whole.get("matchLabels") or {}  # of none, all are listed: its expressions are asked here
+        sets = await reader.list(REPLICASETS, key[0], plain)
+        owners = {one["metadata"]["uid"] for one in sets if _is_of(one, {deployment["metadata"]["uid"]})}
+        pods = [one for one in await reader.list(PODS, key[0], plain) if _is_of(one, owners)]
+        pods = [one for one in pods if selects(whole, _labels(one)) and not {CANARY, WARM} & set(_labels(one))]
+    else:
+        selector = deployment["spec"]["selector"] if deployment is not None else None
+        pods = await reader.list(PODS, key[0], {LIVE_METADATA: "true"})
+        pods = [one for one in pods if _is_marked_by(one, key[1], selector)]
+    return tuple(_pod(one) for one in pods if not _leaves(one))
 
 
 async def mark(runtime: Runtime, namespace: str, action: MarkPods) -> None:
-    """Patches all of these pods before it raises. One that is gone needs nothing; one that has changed is looked at again."""
-    runtime.live_pods.pop((namespace, action.release), None)
+    """Patches all of these pods before it raises, or as many as SECONDS allow. One that is gone needs nothing; one that has
+    changed is looked at again. Raises TimedOut."""
+    key = (namespace, action.release)
+    before = runtime.live_pods.pop(key, None)
+    known = {pod.name: pod for pod in before[2]} if before else {}
     failure: OpsloopError | None = None
-    for first in range(0, len(action.patches), TOGETHER):
-        writes = (
-            runtime.writer.json_patch(PODS, namespace, pod, [dict(op) for op in operations])
-            for pod, operations in action.patches[first : first + TOGETHER]
-        )
-        for outcome in await asyncio.gather(*writes, return_exceptions=True):
-            if isinstance(outcome, Conflict | NotFound):
-                runtime.enqueue(("Release", namespace, action.release))
-            elif isinstance(outcome, OpsloopError):
-                failure = failure or outcome
-            elif isinstance(outcome, BaseException):
-                raise outcome
+    try:
+        async with asyncio.timeout(SECONDS):
+            for first in range(0, len(action.patches), TOGETHER):
+                some = action.patches[first : first + TOGETHER]
+                outcomes = await asyncio.gather(
+                    *(_patched(runtime, namespace, pod, operations) for pod, operations in some), return_exceptions=True
+                )
+                for (pod, _), outcome in zip(some, outcomes, strict=True):
+                    if isinstance(outcome, Permanent | Retryable):
+                        failure = failure or outcome
+                    elif isinstance(outcome, BaseException):
+                        raise outcome
+                    elif outcome is None:
+                        known.pop(pod, None)
+                    else:
+                        known[pod] = outcome
+    except TimeoutError as error:
+        raise TimedOut(f"live pods were not patched within {SECONDS:.0f} s") from error
+    if before is not None:  # what was written is known: no list is needed for it
+        runtime.live_pods[key] = (*before[:2], tuple(known.values()))
     if failure is not None:
         raise failure
+
+
+async def _patched(
+    runtime: Runtime, namespace: str, name: str, operations: Sequence[Mapping[str, Any]]
+) -> LivePod | None:
+    """The pod as it is after its patch, or as somebody else has changed it; None where it is gone."""
+    try:
+        try:
+            stored = await runtime.writer.json_patch(PODS, namespace, name, [dict(op) for op in operations])
+        except Conflict:
+            stored = await runtime.reader.get(PODS, namespace, name)
+    except NotFound:
+        return None
+    return None if _leaves(stored) else _pod(stored)
 
 
 async def let_go(reader: Reader, writer: Patcher, namespace: str, release: str = "") -> list[str]:
@@ -101,7 +154,7 @@ async def let_go(reader: Reader, writer: Patcher, namespace: str, release: str =
         try:
             await _take_off(reader, writer, stored)
             done.append(name)
-        except (Forbidden, Conflict) as error:  # it keeps no other pod from being put back
+        except (Permanent, Retryable) as error:  # it keeps no other pod from being put back
             log.warning("pod %s is not put back: %s", name, error)
             failure = failure or error
     if failure is not None:
@@ -146,11 +199,15 @@ def _pod(stored: Object) -> LivePod:
     return LivePod(meta["name"], version, meta.get("labels") or {}, meta.get("annotations") or {})
 
 
-def _is_marked_by(stored: Object, release: str, selector: Mapping[str, str]) -> bool:
+def _is_marked_by(stored: Object, release: str, selector: Mapping[str, Any] | None) -> bool:
     """True for a pod that this Release has marked, or one of its Deployment whose record somebody has overwritten."""
     whose = pod_metadata.marked_by(_pod(stored))
-    own = bool(selector) and serves(selector, stored["metadata"].get("labels") or {})
+    own = selector is not None and selects(selector, _labels(stored))
     return whose == release or (not whose and own)
+
+
+def _labels(stored: Object) -> Mapping[str, str]:
+    return stored["metadata"].get("labels") or {}
 
 
 def _leaves(stored: Object) -> bool:
@@ -159,8 +216,6 @@ def _leaves(stored: Object) -> bool:
     return ended or "deletionTimestamp" in stored["metadata"]
 
 
-def _is_live(stored: Object) -> bool:
-    """True for a pod of the user's Deployment that a ReplicaSet keeps: not of the canary, kept warm, or somebody's own."""
-    meta = stored["metadata"]
-    kept = any(owner.get("kind") == "ReplicaSet" for owner in meta.get("ownerReferences") or ())
-    return kept and not {CANARY, WARM} & set(meta.get("labels") or {})
+def _is_of(stored: Object, owners: Collection[str]) -> bool:
+    """True where an object with one of these uids owns it. Labels alone would not tell: a selector may fit anybody's pods."""
+    return any(owner.get("uid") in owners for owner in stored["metadata"].get("ownerReferences") or ())

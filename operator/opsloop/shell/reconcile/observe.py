@@ -74,6 +74,7 @@ async def release_facts(runtime: Runtime, namespace: str, name: str) -> ReleaseF
     kept = own.find(runtime, namespace, warm_name(deployment), WARM, name)
     sets = await replica_sets(runtime, release, stored, canary, kept)
     canary_facts = await _own(runtime, release, CANARY, canary) if canary else None
+    of_live, due = await live_pods.seen(runtime, release, stored)
     facts = ReleaseFacts(
         release=release,
         workload=await admission.identified(runtime, release, known, seen) if seen else None,
@@ -100,7 +101,8 @@ async def release_facts(runtime: Runtime, namespace: str, name: str) -> ReleaseF
         deliveries=runtime.pages.deliveries(release.metadata.uid or name),
         routing=runtime.routing,
         checks=await check_facts(runtime, release, canary_facts),
-        live_pods=await live_pods.seen(runtime, release, stored),
+        live_pods=of_live,
+        live_pods_due=due,
     )
     return replace(facts, answers=await admission.answers(runtime, facts))
 

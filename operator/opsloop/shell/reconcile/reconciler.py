@@ -16,7 +16,7 @@ from opsloop.core.facts import CorrelationFacts
 from opsloop.core.incident.decide import decide as decide_incident
 from opsloop.core.release.decide import decide as decide_release
 from opsloop.core.runbook.decide import decide as decide_runbook
-from opsloop.errors import NotFound
+from opsloop.errors import NotFound, OpsloopError, Permanent, Retryable
 from opsloop.shell.ports import DEPLOYMENTS, PODS, Object, ObjectKey
 from opsloop.shell.reconcile import guarded, live_pods, observe, routes
 from opsloop.shell.reconcile.apply import KINDS, apply_decision
@@ -43,11 +43,9 @@ async def reconcile(runtime: Runtime, key: ObjectKey) -> timedelta | None:
         return await _let_go(runtime, namespace, name)
     obj = _namespace(name) if kind == "Namespace" else runtime.cache.get(kind, namespace, name)
     if obj is None or "deletionTimestamp" in obj["metadata"]:
+        failures: list[OpsloopError] = []
         if kind == "Release":
-            if put_back := await routes.let_go(runtime.reader, runtime.writer, namespace, name):
-                log.info("release %s/%s is gone: httproute %s is as it was found", namespace, name, ", ".join(put_back))
-            if taken_off := await live_pods.let_go(runtime.reader, runtime.writer, namespace, name):
-                log.info("release %s/%s is gone: %d pods are as they were", namespace, name, len(taken_off))
+            failures = await _put_back(runtime, namespace, name)
             await collect_garbage(runtime, namespace, name, listed=())
             runtime.refusals.forget((namespace, name))
             runtime.views.pop((namespace, name), None)
@@ -60,6 +58,8 @@ async def reconcile(runtime: Runtime, key: ObjectKey) -> timedelta | None:
             runtime.pages.end(namespace, name)
         runtime.errands.forget(kind, namespace, name)
         runtime.owned.forget(kind, namespace, name)
+        if failures:
+            raise failures[0]
         return None
     async with runtime.one_at_a_time(kind, namespace):
         decision = await _decide(runtime, kind, namespace, name)
@@ -74,6 +74,22 @@ async def reconcile(runtime: Runtime, key: ObjectKey) -> timedelta | None:
     if isinstance(decision.status, ReleaseStatus):
         await collect_garbage(runtime, namespace, name, listed=[r.digest for r in decision.status.revisions])
     return decision.look_again
+
+
+async def _put_back(runtime: Runtime, namespace: str, name: str) -> list[OpsloopError]:
+    """Puts back what a Release that is gone had on objects of others; what failed keeps nothing else of it from being let go."""
+    failures: list[OpsloopError] = []
+    try:
+        if put_back := await routes.let_go(runtime.reader, runtime.writer, namespace, name):
+            log.info("release %s/%s is gone: httproute %s is as it was found", namespace, name, ", ".join(put_back))
+    except (Permanent, Retryable) as error:
+        failures.append(error)
+    try:
+        if taken_off := await live_pods.let_go(runtime.reader, runtime.writer, namespace, name):
+            log.info("release %s/%s is gone: %d pods are as they were", namespace, name, len(taken_off))
+    except (Permanent, Retryable) as error:
+        failures.append(error)
+    return failures
 
 
 async def _is_gone(runtime: Runtime, kind: str, namespace: str, name: str) -> bool:

@@ -18,7 +18,7 @@ from opsloop.core.actions import (
     SetTemplate,
 )
 from opsloop.core.facts import Refusal
-from opsloop.errors import Permanent
+from opsloop.errors import OpsloopError
 from opsloop.names import WARM
 from opsloop.shell.ports import NamespacedName
 
@@ -41,7 +41,7 @@ class Refusals:
         """The refusals that stand."""
         return tuple(refusal for refusal, _ in self._by_release.get(release, {}).values())
 
-    def note(self, release: NamespacedName, action: Refusable, error: Permanent, now: datetime) -> bool:
+    def note(self, release: NamespacedName, action: Refusable, error: OpsloopError, now: datetime) -> bool:
         """Notes a refusal; False where the server said the same before."""
         write, stored = kind_of(action), self._by_release.setdefault(release, {})
         before, count = stored.get(write, (None, 0))

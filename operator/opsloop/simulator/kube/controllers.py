@@ -118,9 +118,10 @@ class Controllers:
                 life.deployment, life.left = "", life.deployment
                 self._dirty = True
 
-    @staticmethod
-    def _reference(owner: str) -> Object:
-        return {"apiVersion": "apps/v1", "kind": "ReplicaSet", "name": owner, "controller": True, "uid": owner}
+    def _reference(self, owner: str) -> Object:
+        stored = self._cluster._objects.get((REPLICASETS.plural, self._namespace, owner))
+        uid = stored["metadata"]["uid"] if stored is not None else ""
+        return {"apiVersion": "apps/v1", "kind": "ReplicaSet", "name": owner, "controller": True, "uid": uid}
 
     # pods
     def _run(self, pod: Object) -> None:
