@@ -7,12 +7,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from opsloop.api.pod_metadata import PodMetadataRecord
 from opsloop.api.records import Guarding
 from opsloop.api.release import ReleaseStatus
-from opsloop.core.actions import DeleteReplicaSet, EnsureCanary, EnsureRevision, SetPaused, SetTemplate
-from opsloop.core.facts import GuardFacts, Refusal, ReleaseFacts, SetFacts, WorkloadFacts
+from opsloop.core.actions import DeleteReplicaSet, EnsureCanary, EnsureRevision, MarkPods, SetPaused, SetTemplate
+from opsloop.core.facts import GuardFacts, LivePod, Refusal, ReleaseFacts, SetFacts, WorkloadFacts
 from opsloop.core.release import guarding
 from opsloop.core.stop import Stop
+from opsloop.names import LIVE_METADATA
 from tests.builders.objects import V1, V2, V3, V4, at, digest, release, release_spec, template, workload
 from tests.builders.rollouts import (
     ADOPTED,
@@ -308,3 +310,10 @@ def test_nothing_but_live_a_promotion_or_a_rollback_is_ever_unpaused_for(
             or write.digest == digest(f"shop:{asks}")
         )
     assert decide(given_) == decide(given_) and actions_of(given_, SetTemplate) == []
+
+
+def test_the_guard_writes_before_live_pods_are_patched() -> None:
+    marked = LivePod("a", "7", {LIVE_METADATA: "true"}, {LIVE_METADATA: '{"release": "answers"}'})
+    left = at_rest(pod_metadata=PodMetadataRecord(since=at(1), marked=True))
+    actions = decide(situation(seen(paused=False), left, live_pods=(marked,))).actions
+    assert [type(one) for one in actions if isinstance(one, SetPaused | MarkPods)] == [SetPaused, MarkPods]

@@ -294,10 +294,6 @@ def test_a_list_that_is_put_off_is_looked_at_when_it_is_due() -> None:
     assert decide(situation).look_again == timedelta(milliseconds=300)
 
 
-def test_gates_and_the_guard_come_before_live_pods_are_patched() -> None:
-    assert isinstance(decide(running()).actions[-1], MarkPods)
-
-
 def test_who_asks_for_nothing_hears_nothing_and_nothing_is_kept() -> None:
     status = status_after(step())
     assert conditions.get(status.conditions, CONDITION) is None and status.pod_metadata is None
