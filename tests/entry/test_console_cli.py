@@ -2,8 +2,11 @@
 
 import asyncio
 import json
+import threading
+import webbrowser
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from queue import SimpleQueue
 from typing import Any
 
 import pytest
@@ -122,6 +125,52 @@ async def test_it_prints_the_address_and_what_signs_in_and_ends_when_it_is_inter
     lines = out.splitlines()
     assert lines[0].startswith("http://127.0.0.1:") and lines[0].endswith("/namespaces/shop") and "t0ken" in lines
     assert cluster.asked == [{"audiences": ["opsloop-console"], "expirationSeconds": console.TOKEN_SECONDS}]
+
+
+async def test_a_browser_that_does_not_return_stops_neither_the_port_nor_the_end(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    asked: SimpleQueue[str] = SimpleQueue()
+    closed = threading.Event()
+
+    def browser(address: str) -> bool:
+        asked.put(address)
+        return closed.wait(30)
+
+    monkeypatch.setattr(webbrowser, "open", browser)
+    cluster = Server(install(), pod("opsloop-a"))
+    arguments = parser().parse_args(["console", "-n", NS, "--port", "0", "--open"])
+    async with consoles(cluster, "opsloop-a"), ClientSession() as session:
+        running = asyncio.create_task(console.console(arguments, cluster))  # type: ignore[arg-type]
+        try:
+            address = await asyncio.to_thread(asked.get, timeout=20)
+            async with session.get(address, headers={"Connection": "close"}) as answer:
+                assert await answer.text() == "opsloop-a /namespaces/shop"
+        finally:
+            running.cancel()
+            await asyncio.gather(running, return_exceptions=True)
+        assert not closed.is_set() and running.cancelled(), "it ended while the browser was open"
+        closed.set()
+
+
+@pytest.mark.parametrize(
+    ("answer", "says"),
+    [
+        pytest.param(True, "", id="one was found"),
+        pytest.param(False, "no browser was found; open the address yourself", id="none was found"),
+        pytest.param(webbrowser.Error("could not locate runnable browser"), "no browser could be started (could not locate runnable browser)", id="none can be started"),
+    ],
+)  # fmt: skip
+def test_what_is_said_of_a_browser(answer: bool | Exception, says: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:  # fmt: skip
+    def browser(address: str) -> bool:
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+    monkeypatch.setattr(webbrowser, "open", browser)
+    console._open("http://127.0.0.1:1/")
+    err = capsys.readouterr().err
+    assert says in err and bool(err) == bool(says)
 
 
 @pytest.mark.parametrize(

@@ -144,6 +144,8 @@ class FakeTelemetry:
             return None  # its traffic has no counters that go on while nobody looks (`core.slo.carried`)
         window = parse_duration(span)
         if kind == "scrapes":
+            if version and self._count("total", window, at, *version) is None:
+                return None
             return window / self.scrape * (self._covered(window, at) or 0.0)
         return self._covered(window, at) if kind == "covered" else self._count(kind, window, at, *version)
 

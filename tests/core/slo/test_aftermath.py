@@ -70,6 +70,40 @@ def test_whether_the_harm_had_gone_by_itself(just_before: Reading, over: bool) -
     assert aftermath.was_over_before(BEFORE, just_before, LIMIT) == over
 
 
+@pytest.mark.parametrize(
+    ("own", "scrapes", "minutes", "never"),
+    [
+        pytest.param(Unknown("NoSeries"), 0.0, 2, True, id="for two minutes nothing was seen of them"),
+        pytest.param(Unknown("NotRead"), None, 2, True, id="nobody knows which pods they are"),
+        pytest.param(Unknown("NoSeries"), 0.0, 1, False, id="they may be found yet"),
+        pytest.param(Unknown("NoSeries"), 2.0, 5, False, id="they are scraped"),
+        pytest.param(Unknown("NoEvents"), 0.0, 5, False, id="they are there, and serve nobody"),
+        pytest.param(Unknown("QueryFailed"), None, 5, False, id="no answer"),
+        pytest.param(BAD, 3.0, 5, False, id="they were seen"),
+    ],
+)
+def test_pods_that_nobody_sees(own: Reading, scrapes: float | None, minutes: float, never: bool) -> None:
+    assert aftermath.never_seen(own, scrapes, timedelta(minutes=minutes)) is never
+
+
+@given(shortest=st.integers(1, 1200), scrape=st.integers(1, 120), real=st.integers(1, 180), looks=st.integers(30, 60))
+def test_the_window_ends_with_three_scrapes_or_at_its_longest(
+    shortest: int, scrape: int, real: int, looks: int
+) -> None:
+    first = aftermath.window_of(timedelta(seconds=shortest), timedelta(seconds=scrape), timedelta(0))
+    window = first
+    for _ in range(looks):
+        seen = SinceAct(T0, BAD, window, Unknown("NotRead"), SCRAPE, scrapes=window / timedelta(seconds=real))
+        window = aftermath.widened(seen, window)
+    enough = window / timedelta(seconds=real) >= aftermath.SCRAPES_OF_HARM
+    assert enough or window == max(first, aftermath.LONGEST)
+    assert window == first or window <= aftermath.LONGEST
+
+
+def test_a_window_that_is_not_full_yet_does_not_grow() -> None:
+    assert aftermath.widened(since(BAD, 4, scrapes=1.0), 5 * SCRAPE) == 5 * SCRAPE
+
+
 @given(bad=st.integers(0, 400), total=st.integers(400, 5000), more=st.integers(1, 50))
 def test_more_bad_events_never_make_it_look_more_helpful(bad: int, total: int, more: int) -> None:
     order = {"helped": 0, "unknown": 1, "harmed": 2}

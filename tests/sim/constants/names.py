@@ -9,7 +9,7 @@ JUDGED: Mapping[str, str] = {
     "statistics.dispersion": "PRIOR LARGEST",
     "statistics.evidence": "RESTART MEMORY SECONDS BOUND",
     "statistics.sequential": "RATE_RATIOS CUT",
-    "slo.aftermath": "ALPHA COVERED SCRAPES_OF_HARM STAYS REMAINS",
+    "slo.aftermath": "ALPHA COVERED SCRAPES_OF_HARM LONGEST UNSEEN STAYS REMAINS",
     "slo.age": "MOST_INTERVALS",
     "slo.anew": "ALPHA",
     "slo.burn_rate": "PROOF_ALPHA",

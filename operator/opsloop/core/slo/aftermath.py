@@ -3,15 +3,23 @@
 Bounds are anytime-valid (`core.statistics.sequential`), so that looking at every scrape costs nothing.
 """
 
+from datetime import timedelta
 from math import exp, lgamma, log
 from typing import Literal
 
 from opsloop.core.readings import Reading, SinceAct, Unknown, Value
+from opsloop.core.slo import burn_rate as slo
 from opsloop.core.statistics.sequential import lower_bound, surely_above, surely_below
 
 ALPHA = 0.01  # of each bound: one act in a hundred is judged wrongly at worst, and a person hears of each
 COVERED = 0.9  # share of the window that must have data: what is missing right after a restart may be the bad part
 SCRAPES_OF_HARM = 3  # "stays above for two scrapes": two differences of counts need three samples
+LONGEST = timedelta(
+    minutes=10
+)  # of the time since the act that is looked at, where scrapes are rare: five minutes apart at most
+UNSEEN = timedelta(
+    minutes=2
+)  # after which pods that nobody sees are no others that may do well: discovery and an end take less
 STAYS = 0.5  # share of the harm that must surely be left to say that an act did not help: less is on its way out
 REMAINS = 1 / 8
 """Share of the harm that is left, on average, over the last quarter of an act that replaces pods evenly. Less than that
@@ -50,6 +58,26 @@ def _stays(before: Value | None, act: SinceAct, limit: float, min_bad: int, alph
     return all(isinstance(one, Value) and surely_above(one.bad, one.total, least, alpha) for one in asked) and all(
         isinstance(one, Value) and one.bad >= min_bad for one in (act.since, act.own) if one is not None
     )
+
+
+def window_of(shortest: timedelta, scrape: timedelta, wider: timedelta) -> timedelta:
+    """How much of the time since an act is looked at: the shortest window of the tiers, but what three scrapes need. `wider` is
+    what was found to be needed."""
+    return max(shortest, SCRAPES_OF_HARM * scrape, wider)
+
+
+def widened(seen: SinceAct, window: timedelta) -> timedelta:
+    """The window for the next look: longer where this one was full and held too few scrapes to say that the harm stays."""
+    if seen.span < window - timedelta(seconds=1) or seen.scraped >= SCRAPES_OF_HARM:
+        return window
+    return max(window, min(2 * window, LONGEST))
+
+
+def never_seen(own: Reading | None, scrapes: float | None, since_effect: timedelta) -> bool:
+    """True where the pods that run since the act show nothing, for so long that the others' errors are no longer those of pods
+    on their way out: what everybody gets is all that can be judged."""
+    nothing = isinstance(own, Unknown) and own.reason in (slo.NO_SERIES, slo.NOT_READ)
+    return nothing and not scrapes and since_effect >= UNSEEN
 
 
 def was_over_before(before: Value | None, just_before: Reading, limit: float) -> bool:

@@ -319,12 +319,15 @@ def lag_query(sli: Sli, resolution: timedelta, scope: Scope = ANYWHERE) -> str:
     return f"time() - max({' or '.join(newest)})" if newest else ""
 
 
-def scrapes_query(sli: Sli, window: timedelta, scope: Scope, split: Split | None) -> str:
-    """PromQL: how many samples of the window a process has, on average; of the pods of `split` where it is given.
-
-    Empty where it cannot be asked.
+def scrapes_query(
+    sli: Sli, window: timedelta, scope: Scope, split: Split | None = None, name: str | None = None
+) -> str:
+    """PromQL: how many samples of the window a process has, on average; of the pods of `split` the process that has most, as
+    one that did not live for long says nothing of the others. Empty where it cannot be asked.
     """
     asked = expressions(sli, scope)
+    if split is not None and not_told(sli, split, scope):
+        return ""
     version = ANYTHING if split is None or asked.by != "version" else version_pattern(split.version)
     pods = scope.pods if split is None or asked.by != "pods" else split.pods(scope)
     found = form(_filled(asked.total, window, version, pods))
@@ -335,7 +338,7 @@ def scrapes_query(sli: Sli, window: timedelta, scope: Scope, split: Split | None
         f"max by ({process}) (count_over_time({base}[{span}]))"
         for base in dict.fromkeys(s.base for s in found.selectors)
     )
-    return named(f"avg({' or '.join(counted)})", "scrapes", window)
+    return named(f"{'avg' if split is None else 'max'}({' or '.join(counted)})", "scrapes", window, name)
 
 
 def bases(query: str, scope: Scope) -> tuple[str, ...]:

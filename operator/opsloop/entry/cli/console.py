@@ -8,6 +8,7 @@ import argparse
 import asyncio
 import contextlib
 import json
+import threading
 import webbrowser
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -68,10 +69,20 @@ async def console(arguments: argparse.Namespace, cluster: Cluster) -> int:
         address = f"http://{LOCAL}:{port}/namespaces/{arguments.namespace}"
         for line in told(where, address, token):
             say(line)
-        if arguments.open and not webbrowser.open(address):
-            complain("no browser was found; open the address yourself")
+        if arguments.open:  # a browser of a terminal returns when it ends, and nothing waits for that
+            threading.Thread(target=_open, args=(address,), daemon=True).start()
         await asyncio.Event().wait()
     return 0
+
+
+def _open(address: str) -> None:
+    try:
+        found = webbrowser.open(address)
+    except (webbrowser.Error, OSError) as error:
+        complain(f"no browser could be started ({error}); open the address yourself")
+        return
+    if not found:
+        complain("no browser was found; open the address yourself")
 
 
 def told(where: Install, address: str, token: str) -> list[str]:

@@ -4,7 +4,7 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Collection, Mapping, Sequence
 from datetime import datetime, timedelta
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 from opsloop.api.meta import PAGING
 from opsloop.api.slo import Sli, Slo
@@ -25,6 +25,13 @@ NO_ANSWER = frozenset({slo.QUERY_FAILED, slo.UNREACHABLE, slo.TIMEOUT, slo.PARTI
 _RANGE_POINTS = 5000  # Prometheus refuses more than 11000
 
 log = logging.getLogger(__name__)
+
+
+class Scraped(NamedTuple):
+    """How many samples a process has, of all on average and of one revision at most; None where nobody says."""
+
+    everybody: float | None = None
+    own: float | None = None
 
 
 class SliQuery:
@@ -48,21 +55,28 @@ class SliQuery:
 
     async def aftermath(
         self, objective: Slo, scope: Scope, windows: Sequence[timedelta], own: promql.Splits, at: datetime
-    ) -> tuple[promql.Parsed, float | None]:
-        """Readings of these windows and of at most one revision, and how often a pod was scraped in the first one (None: not
-        known)."""
+    ) -> tuple[promql.Parsed, Scraped]:
+        """Readings of these windows and of at most one revision, and how often pods were scraped in the first one."""
         sli, span = objective.sli, windows[0]
         asked = promql.window_query(sli, windows, own, self._resolution, scope)
-        scrapes = promql.scrapes_query(sli, span, scope, next(iter(own.values()), None))
+        every = promql.scrapes_query(sli, span, scope)
+        of_own = [promql.scrapes_query(sli, span, scope, split, name) for name, split in own.items()]
         try:
-            samples = await self._in_time(self._telemetry.instant("\nor ".join(filter(None, (asked, scrapes))), at))
+            samples = await self._in_time(
+                self._telemetry.instant("\nor ".join(filter(None, (asked, every, *of_own))), at)
+            )
         except Invalid:  # perhaps how often is what it cannot say
-            return await self.readings(objective, scope, windows, own, at), None
+            return await self.readings(objective, scope, windows, own, at), Scraped()
         except OpsloopError as error:
             failure = Unknown(_reason(error), str(error))
-            return promql.Parsed(dict.fromkeys(windows, failure), dict.fromkeys(own, failure)), None
-        seen = (s.value for s in samples if s.labels.get(promql.LABEL, "").startswith("scrapes:"))
-        return promql.parse(samples, sli, windows, own, scope), next(seen, 0.0) if scrapes else None
+            return promql.Parsed(dict.fromkeys(windows, failure), dict.fromkeys(own, failure)), Scraped()
+        seen = {
+            label.count(":") > 1: s.value
+            for s in samples
+            if (label := s.labels.get(promql.LABEL, "")).startswith("scrapes:")
+        }
+        scraped = Scraped(seen.get(False, 0.0) if every else None, seen.get(True, 0.0) if any(of_own) else None)
+        return promql.parse(samples, sli, windows, own, scope), scraped
 
     async def labels(self, sli: Sli, scope: Scope, at: datetime) -> Labels | Unknown | None:
         """The labels of a structured SLI that hold pods and namespace; None where no series names a living pod."""
