@@ -1,8 +1,11 @@
 """What bounds the cost of callers who may be anybody, and whom it keeps out."""
 
+import asyncio
+from collections import Counter
+
 import pytest
 
-from opsloop.entry.bounds import BURST, MOST, OWN_BURST, OWN_REFILL, Refusals
+from opsloop.entry.bounds import BURST, LANES, MOST, OWN_BURST, OWN_REFILL, Lanes, Refusals
 from opsloop.errors import Unavailable
 
 AT, ELSEWHERE = "10.0.0.1", "10.0.0.2"
@@ -52,6 +55,57 @@ def test_time_gives_both_back() -> None:
     assert let_in(refusals, AT, token(99)) and not let_in(refusals, AT, token(0))
     now[0] = 2 / OWN_REFILL
     assert let_in(refusals, AT, token(0))
+
+
+@pytest.mark.parametrize(
+    ("tokens", "expected"),
+    [
+        pytest.param(60, False, id="an address that sends the same sixty in turn guesses, though each is known to be wrong"),
+        pytest.param(4, True, id="a few that have expired cost less than comes back"),
+    ],
+)  # fmt: skip
+def test_tokens_that_were_refused_before_cost_their_address_again(tokens: int, expected: bool) -> None:
+    now = [0.0]
+    refusals = Refusals(lambda: now[0])
+    for _ in range(20):
+        for number in range(tokens):
+            if let_in(refusals, AT, token(number)):
+                refusals.count(AT, token(number))
+        now[0] += 10
+    for number in range(tokens):
+        refusals.count(AT, token(number))
+    assert let_in(refusals, AT, token(-1)) is expected
+
+
+async def test_who_is_found_to_be_known_while_they_wait_behind_themselves_takes_a_place_of_the_known() -> None:
+    lanes, known, held = Lanes(), [False], asyncio.Event()
+    inside = Counter[str]()
+
+    async def ask(name: str) -> None:
+        async with lanes.place(lambda: known[0], name):
+            inside[name] += 1
+            await held.wait()
+
+    strangers = [asyncio.create_task(lanes_full(lanes, held)) for _ in range(LANES[False])]
+    for _ in range(5):
+        await asyncio.sleep(0)
+    first = asyncio.create_task(ask("bob"))
+    for _ in range(5):
+        await asyncio.sleep(0)
+    assert not inside["bob"], "strangers have all places of strangers"
+    known[0] = True
+    second = asyncio.create_task(ask("bob"))
+    for _ in range(5):
+        await asyncio.sleep(0)
+    assert inside["bob"] == 1
+    held.set()
+    await asyncio.gather(first, second, *strangers)
+    assert inside["bob"] == 2
+
+
+async def lanes_full(lanes: Lanes, held: asyncio.Event) -> None:
+    async with lanes.place(False):
+        await held.wait()
 
 
 def test_what_is_remembered_is_bounded_and_a_flood_of_tokens_forgets_no_address() -> None:

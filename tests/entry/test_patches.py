@@ -39,6 +39,7 @@ def replaced(**container: Any) -> dict[str, Any]:
         pytest.param(pod(recources={}), "spec.containers[0].recources: there is no such field; did you mean resources?", id="a field of a container misspelt"),
         pytest.param({"spec": {"nodeselector": {}}}, "spec.nodeselector: there is no such field; did you mean nodeSelector?", id="a field of the pod misspelt"),
         pytest.param({"spec": {"$patch": "remove"}}, "spec.$patch: 'remove' is none of replace, delete", id="a directive that there is none of"),
+        pytest.param({"spec": {"$setElementOrder/containers": [{"name": "a"}], "containers": [{"name": "a", "$setElementOrder/args": ["x"], "args": ["y"]}]}}, "$setElementOrder/args: an item of args is not in this list", id="an order that leaves out what is new"),
         pytest.param({"metadata": {"labels": {1: "a"}}}, 'spec.templatePatch.metadata.labels.1: must be a text: write "1"', id="a name that YAML reads as a number"),
         pytest.param({True: {}}, 'spec.templatePatch.true: must be a text: write "true"', id="a name that YAML reads as a yes"),
         pytest.param(pod(env=[{"name": "A", "valueFrom": {7: 8}}]), 'containers[0].env[0].valueFrom.7: must be a text', id="one deep inside"),

@@ -64,12 +64,13 @@ class Refusals:
             raise Unavailable("too many different tokens of this address were refused; try again soon", after=2.0)
 
     def count(self, address: str, token: bytes, valid: bool = False) -> None:
-        """Notes one refusal. `valid`: the API server knows whose token it is, so that the address is not guessing."""
+        """Notes one refusal. `valid`: the API server knows whose token it is, so that the address is not guessing. What it has sent
+        before costs the address again once the token has all of its own refusals back."""
         key = address, token
         if valid:
             self._valid[key] = None
             bound(self._valid)
-        elif key not in self._tokens:
+        elif key not in self._tokens or self._left(self._tokens[key], OWN_BURST, OWN_REFILL) >= OWN_BURST:
             self._take(self._addresses, address, BURST, REFILL)
         self._take(self._tokens, key, OWN_BURST, OWN_REFILL)
 
@@ -100,9 +101,10 @@ class Lanes:
         self._own: dict[str, _Own] = {}  # by person, while one of their reviews goes on
 
     @asynccontextmanager
-    async def place(self, known: bool, whose: str = "") -> AsyncIterator[None]:
-        """Waits for a place; a person behind their own reviews first. Raises Unavailable where too many wait already."""
-        async with self._turn(whose), self._lane(known):
+    async def place(self, known: bool | Callable[[], bool], whose: str = "") -> AsyncIterator[None]:
+        """Waits for a place; a person behind their own reviews first, which may find meanwhile that they are known. Raises
+        Unavailable where too many wait already."""
+        async with self._turn(whose), self._lane(known() if callable(known) else known):
             yield
 
     @asynccontextmanager

@@ -138,7 +138,10 @@ def _ordered(old: Item, patch: Item, name: str, keys: Keys, path: str) -> None:
     if key and isinstance(values, list):
         stood = _stood(stood, values, key)
     if old.get(field):
-        old[field] = _in_order(old[field], [of(one) for one in order], stood, of)
+        wanted = [of(one) for one in order]
+        if not all(of(one) in wanted or of(one) in stood for one in old[field]):
+            raise PatchInvalid(f"{_join(path, name)}: an item of {field} is not in this list")
+        old[field] = _in_order(old[field], wanted, stood, of)
 
 
 def _stood(stood: list[Any], patch: list[Item], key: str) -> list[Any]:

@@ -16,7 +16,10 @@ from opsloop.entry.console.viewers import Sees, Viewer, Viewers
 from opsloop.entry.senders import Refused
 
 ALONE = "This replica does not lead, and the one that does gives no answer: burn rates, budgets and charts are not known here."
-UNASKED = "There are more namespaces than this page asks your rights of one by one: open yours as /namespaces/NAME."
+UNASKED = (
+    "There are namespaces of which your rights are not known here, as they are too many or nobody could say now: open yours as"
+    " /namespaces/NAME."
+)
 NOT_RELEASES, NOT_INCIDENTS = "You may not list Releases here.", "You may not list Incidents here."
 NO_CHART = "Nothing was measured in this time, or Prometheus has not answered yet."
 Trail = list[tuple[str, str]]

@@ -38,7 +38,8 @@ class Viewer:
 
 @dataclass(frozen=True, slots=True)
 class Sees:
-    """Namespaces of which a viewer may list one kind; None: all. `unasked`: there are more, of which nobody asked."""
+    """Namespaces of which a viewer may list one kind; None: all. `unasked`: there are more, of which nobody asked, or
+    nobody could say now."""
 
     namespaces: frozenset[str] | None
     unasked: bool = False
@@ -65,6 +66,7 @@ class Viewers:
             monotonic
         )  # who was found to have a right here: strangers take none of their places
         self._refusals, self._lanes = Refusals(monotonic), Lanes()
+        self._right_lanes = Lanes()  # of those who are somebody: who sends guesses takes no place of theirs
 
     async def who(self, token: str, address: str) -> Viewer:
         """Raises Refused (401), or Unavailable where the API server cannot say, or not now."""
@@ -96,12 +98,12 @@ class Viewers:
         key = (viewer.token, f"{verb} {group}", plural, namespace, name)
         if (known := self._rights.get(key)) is not None:
             return known
-        async with self._lanes.place(bool(self._trusted.get(viewer.name)), viewer.name):
+        async with self._right_lanes.place(lambda: bool(self._trusted.get(viewer.name)), viewer.name):
             if (known := self._rights.get(key)) is not None:
                 return known
             allowed = await self._access.allowed(viewer.identity, verb, group, plural, namespace, name)
-        if allowed:
-            self._trusted.keep(viewer.name, True, KNOWN)
+            if allowed:  # before the next of their own questions takes its lane
+                self._trusted.keep(viewer.name, True, KNOWN)
         self._rights.keep(key, allowed, REMEMBER if allowed else FORGET)
         return allowed
 
@@ -113,9 +115,14 @@ class Viewers:
         except Unavailable as error:  # in a few namespaces opsloop has no right to ask about all
             log.debug("asking about each namespace: %s", error)
         every = sorted(set(namespaces()))
-        answers = await asyncio.gather(*(self.may(viewer, "list", plural, one) for one in every[:MOST_NAMESPACES]))
-        allowed = frozenset(one for one, may in zip(every, answers, strict=False) if may)
-        return Sees(allowed, unasked=len(every) > MOST_NAMESPACES)
+        asked = (self.may(viewer, "list", plural, one) for one in every[:MOST_NAMESPACES])
+        answers = await asyncio.gather(*asked, return_exceptions=True)
+        allowed = frozenset(one for one, may in zip(every, answers, strict=False) if may is True)
+        failed = [error for error in answers if isinstance(error, BaseException)]
+        for error in failed:
+            if not allowed or not isinstance(error, Unavailable):
+                raise error
+        return Sees(allowed, unasked=bool(failed) or len(every) > MOST_NAMESPACES)
 
     async def check(
         self, viewer: Viewer, verb: str, plural: str, namespace: str, group: str = GROUP, name: str = ""
