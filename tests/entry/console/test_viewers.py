@@ -44,7 +44,7 @@ async def test_who_sends_guesses_takes_no_place_of_somebody_who_signed_in() -> N
     guesses = [
         asyncio.create_task(viewers.who(f"guess-{n}", f"10.1.0.{n}")) for n in range(LANES[False] + MOST_WAITING)
     ]
-    while access.guesses < LANES[False]:
+    while access.guesses < LANES[False]:  # noqa: ASYNC110
         await asyncio.sleep(0)
     seen = await asyncio.wait_for(viewers.sees(bob, "releases", lambda: NAMESPACES), 20)
     assert seen == Sees(frozenset(NAMESPACES))

@@ -31,7 +31,7 @@ from opsloop.shell.backtest.history import PastQuery
 from opsloop.shell.ports import NamespacedName
 from opsloop.shell.slo.reader import History, SliReader
 
-HARM_AGAIN = 5  # counts around a harm's beginning are read again after this part of its age, and when a tier fires: they say little more
+HARM_AGAIN = 5  # counts around a harm's beginning are read again after this part of its age, or of that of a deploy since, and when a tier fires: they say little more
 LOOKS = 3  # at one Incident at one time: what its own status changes is seen by the next one
 
 
@@ -45,11 +45,17 @@ class _Reader(SliReader):
         if history.harm is None or self.harm_since is None:
             self.harm_read, self.harm_since = None, then
         tier, known = verdict.firing.tier if verdict.firing else None, self.harm_read
-        if known is not None and known[2] == tier and then - known[0] < (then - self.harm_since) / HARM_AGAIN:
+        since = max([self.harm_since, *_changes(release.status)])
+        if known is not None and known[2] == tier and then - known[0] < (then - since) / HARM_AGAIN:
             return known[1]
         found = await super()._harm(release, history, scope, verdict, then)
         self.harm_read = then, found, tier
         return found
+
+
+def _changes(status: ReleaseStatus) -> list[datetime]:
+    """When deploys began and were through."""
+    return [at for one in status.revisions for at in (one.live_since, one.rolled_out_at) if at is not None]
 
 
 class Walk:
