@@ -118,10 +118,10 @@ class Viewers:
         asked = (self.may(viewer, "list", plural, one) for one in every[:MOST_NAMESPACES])
         answers = await asyncio.gather(*asked, return_exceptions=True)
         allowed = frozenset(one for one, may in zip(every, answers, strict=False) if may is True)
-        failed = [error for error in answers if isinstance(error, BaseException)]
-        for error in failed:
-            if not allowed or not isinstance(error, Unavailable):
-                raise error
+        failed = [one for one in answers if isinstance(one, BaseException)]
+        for one in failed:
+            if not allowed or not isinstance(one, Unavailable):
+                raise one
         return Sees(allowed, unasked=bool(failed) or len(every) > MOST_NAMESPACES)
 
     async def check(
