@@ -100,8 +100,18 @@ def test_the_window_ends_with_three_scrapes_or_at_its_longest(
     assert window == first or window <= aftermath.LONGEST
 
 
-def test_a_window_that_is_not_full_yet_does_not_grow() -> None:
-    assert aftermath.widened(since(BAD, 4, scrapes=1.0), 5 * SCRAPE) == 5 * SCRAPE
+@pytest.mark.parametrize(
+    ("seen", "grows"),
+    [
+        pytest.param(since(BAD, 5, scrapes=1.0), True, id="full, and too few scrapes"),
+        pytest.param(since(BAD, 5, scrapes=3.0), False, id="scrapes enough"),
+        pytest.param(since(BAD, 4, scrapes=1.0), False, id="not full yet"),
+        pytest.param(since(Unknown("NoSeries"), 5, scrapes=0.0), False, id="no data"),
+        pytest.param(since(Value(bad=6, total=9, coverage=0.8), 5, scrapes=2.0), False, id="a gap, which would be in it for longer"),
+    ],
+)  # fmt: skip
+def test_when_the_window_grows(seen: SinceAct, grows: bool) -> None:
+    assert (aftermath.widened(seen, 5 * SCRAPE) > 5 * SCRAPE) is grows
 
 
 @given(bad=st.integers(0, 400), total=st.integers(400, 5000), more=st.integers(1, 50))

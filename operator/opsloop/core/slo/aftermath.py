@@ -67,8 +67,10 @@ def window_of(shortest: timedelta, scrape: timedelta, wider: timedelta) -> timed
 
 
 def widened(seen: SinceAct, window: timedelta) -> timedelta:
-    """The window for the next look: longer where this one was full and held too few scrapes to say that the harm stays."""
-    if seen.span < window - timedelta(seconds=1) or seen.scraped >= SCRAPES_OF_HARM:
+    """The window for the next look: longer where this one was full, had data all the time, and held too few scrapes to say that
+    the harm stays. Over a gap it does not grow: the gap would be in it for longer."""
+    gap = isinstance(seen.since, Unknown) or seen.since.coverage < COVERED
+    if gap or seen.span < window - timedelta(seconds=1) or seen.scraped >= SCRAPES_OF_HARM:
         return window
     return max(window, min(2 * window, LONGEST))
 
