@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import subprocess
 
-from e2e.cluster import paths
+from e2e.cluster import golang, paths
 from e2e.drill.prepare import apply_crds, clear, manifests, wait_available
 from e2e.drill.shift import Shift
 from e2e.harness.client import Client, environment
@@ -26,6 +26,7 @@ def real_world(api: Client, name: str, seed: int) -> None:
     api.kubectl("apply", "-f", "-", text=manifests(shift))
     wait_available(api, shift.progress, shift.namespace, "prometheus", 120)
     _promtool(shift)
+    golang.build("victoriametrics")  # a minute, the first time: its suite runs only where that was done
     variables = {
         **environment(),
         "OPSLOOP_CONTRACT_KUBECONFIG": str(paths.KUBECONFIG),
