@@ -81,6 +81,7 @@ PROMOTING = target("Promoting", reached_at=at(90))
 CONTEST = guarding.LIMIT + 1
 STAMPED = template("shop:v1")
 STAMPED["metadata"] = {**STAMPED["metadata"], "annotations": {"kubectl.kubernetes.io/restartedAt": "now"}}
+RESTARTED = replace(one_set("v1", 0, created=91, uid="uid-restarted"), template=STAMPED, revision=3)
 RECREATED = replace(one_set("v1", 4), template=TEMPLATES[V1])
 
 
@@ -108,6 +109,7 @@ RECREATED = replace(one_set("v1", 4), template=TEMPLATES[V1])
         pytest.param(situation(seen("v3", one_set("v3", 3), runs="v3", replicas=3), at_rest(known=(ADOPTED, revision("v3", "Canaried", blocked=BLOCK)))), [(False, "v1", V1)], ("True", "GuardRollsOut"), id="pods of a rejected revision alone are answered in the same way"),
         pytest.param(situation(seen("v3", one_set("v3", 0), replicas=3), at_rest(known=(ADOPTED, revision("v3", "Canaried", blocked=BLOCK)))), [(False, "v1", V1)], ("True", "GuardRollsOut"), id="no ReplicaSet of live is left to start its pods"),
         pytest.param(situation(seen("v1", asked=STAMPED)), [(False, "", V1)], ("True", "GuardRollsOut"), id="a restart stamp lets live roll out anew"),
+        pytest.param(situation(seen("v3", one_set("v1"), RESTARTED), at_rest(known=(ADOPTED, revision("v3", "Canaried", blocked=BLOCK)), guard=Guarding(rolling=V1, since=at(90), held=V3, answered=1))), [(False, "v1", V1)], ("True", "GuardRollsOut"), id="a restart of which Kubernetes took the only new pod back, as another template came, goes on"),
         pytest.param(situation(seen("v1", asked=STAMPED), stop=Stop("shop", "emergency", "halt")), [], ("True", "Stopped"), id="not while opsloop is stopped"),
     ],
 )  # fmt: skip

@@ -36,9 +36,12 @@ def running(sets: Sequence[SetFacts], live: str = "", rolling: str = "") -> SetF
 
 
 def is_done(guard: GuardFacts, digest: str) -> bool:
-    """True where every pod is of this revision, by one ReplicaSet."""
-    owned = len(guard.with_pods) <= 1 and all(one.digest == digest for one in guard.with_pods)
-    return owned and not guard.orphans
+    """True where every pod is of this revision, by the ReplicaSet that was rolled out last.
+
+    Of a restart that another template broke off the pods are those of before, of the same revision without its stamp.
+    """
+    last = rolled(guard, digest)
+    return not guard.orphans and all(one.digest == digest and one is last for one in guard.with_pods)
 
 
 def rolled(guard: GuardFacts, digest: str) -> SetFacts | None:
