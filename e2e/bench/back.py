@@ -191,7 +191,7 @@ class Bench:
             asking.stdin.close()
             if asking.stdout.readline() != b"started\n":
                 raise StageFailed("the clients did not start")
-            time.sleep(BEFORE)
+            time.sleep(BEFORE)  # what the bad version gives them, to compare with
             ordered = time.time()
             if self.way == "kubectl":
                 self.kubectl("rollout", "undo", f"deployment/{NAME}")

@@ -113,7 +113,7 @@ class Bench:
             busy[0] = len(found)
             return not found or now > end, f"{len(found)} writes in the last {QUIET:.0f} s"
 
-        time.sleep(QUIET)
+        time.sleep(QUIET)  # so long nothing may be written, to count as rest
         self.shift.progress.wait("the operator to be at rest", SETTLE + 60, quiet, every=2)
         return busy[0]
 

@@ -131,7 +131,7 @@ class Bench:
             version = self.ship(STEPS)
             self.over(NAME, version, ["Promoted"], 240 + 12 * self.options.pods)
             wait_available(self.shift.api, self.shift.progress, NS, NAME, 60 + 6 * self.options.pods)
-            time.sleep(AFTER)
+            time.sleep(AFTER)  # what follows from it is counted as well
             self.count("promoted", began, time.time())
 
     def aborted(self) -> None:
@@ -139,11 +139,11 @@ class Bench:
         for _ in range(self.options.repeat):
             version = self.ship(HELD)
             self.at_weight(NAME, version, 25)
-            time.sleep(AFTER)
+            time.sleep(AFTER)  # what follows from it is counted as well
             began = time.time()
             _kubectl(self.shift, "annotate", "--overwrite", "release", NAME, f"opsloop.dev/abort={version}")
             self.over(NAME, version, ["Cancelled"], 60)
-            time.sleep(AFTER)
+            time.sleep(AFTER)  # what follows from it is counted as well
             found = self.count("aborted", began, time.time())
             self.found.gates.append(len(gates.closings(found, NS)))
 
@@ -153,7 +153,7 @@ class Bench:
         self.at_weight(NAME, version, 25)
         time.sleep(4 * AFTER)  # what follows from its last step
         began = time.time()
-        time.sleep(self.options.watched)
+        time.sleep(self.options.watched)  # the measurement
         self.found.watched = time.time() - began
         self.count("held", began, began + self.found.watched)
         _kubectl(self.shift, "annotate", "--overwrite", "release", NAME, f"opsloop.dev/abort={version}")

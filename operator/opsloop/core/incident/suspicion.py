@@ -3,8 +3,8 @@
 The one fault of a dependency is often read on its callers first: they err by all of it, and their objective may be tighter.
 Whoever is woken for the caller looks at the wrong service, and is woken again for the root. So the first call of a burn waits
 while a dependency shows signs of its own, or was not read yet by a process that just took over: for a few scrapes, in which a harm
-that is there shows in every SLI that it reaches. A healthy dependency, or one that was read and is unknown, delays nothing, a sign that lasts delays no longer than that, and pods that are missing for days
-delay one Incident of a day.
+that is there shows in every SLI that it reaches. A healthy dependency, or one that was read and is unknown, delays nothing, a sign
+that lasts delays no longer than that, and pods that are missing for days delay one Incident of a day.
 """
 
 from collections.abc import Sequence

@@ -198,7 +198,7 @@ def _raises_exposure(action: Action) -> bool:
     """True if it brings a version to users, or moves or marks live pods. Such an action follows from a status that an earlier reconcile stored."""
     return (
         isinstance(action, SetTemplate | ScaleDeployment | StartJob | CallWebhook)
-        or (isinstance(action, MarkPods) and action.on)
+        or _marks_pods(action)
         or _sends_users(action)
         or _unpauses(action)
     )
@@ -222,12 +222,16 @@ def _is_act(action: Action) -> bool:
         CompareQuarantine,
         SampleRequests,
     )
-    marks = isinstance(action, MarkPods) and action.on
-    return isinstance(action, acts) or _sends_users(action) or _unpauses(action) or _moves_pods(action) or marks
+    moves = _unpauses(action) or _moves_pods(action) or _marks_pods(action)
+    return isinstance(action, acts) or _sends_users(action) or moves
 
 
 def _unpauses(action: Action) -> bool:
     return isinstance(action, SetPaused) and not action.paused
+
+
+def _marks_pods(action: Action) -> bool:
+    return isinstance(action, MarkPods) and action.on
 
 
 def _moves_pods(action: Action) -> bool:

@@ -19,6 +19,7 @@ from opsloop.core.runbook.ready import ADDRESS_NOT_ALLOWED
 from opsloop.core.stop import STOPPED
 from opsloop.errors import AlreadyExists, Forbidden, Invalid, NotFound, OpsloopError
 from opsloop.shell.ports import JOBS, PODS, Caller, Clock, Logs, Object, ObjectKey, Reader, Writer
+from opsloop.shell.reconcile.manifests import is_owned
 
 log = logging.getLogger(__name__)
 
@@ -156,7 +157,7 @@ class Errands:
             return None
         except Forbidden as error:  # the right was taken away meanwhile: that must not keep the Incident from going on
             return Errand("Failed", f"Job {name} cannot be read: {error}"[:500], self.clock.now())
-        if owner not in {one.get("uid") for one in job["metadata"].get("ownerReferences") or []}:
+        if not is_owned(job, {owner}):
             text = f"Job {name} is somebody else's: it was there before opsloop's"
             return Errand("Refused", text, self.clock.now(), reason=WRITE_REFUSED)
         for condition in job.get("status", {}).get("conditions") or []:

@@ -13,6 +13,7 @@ from opsloop.core.release import guarding, identity, revisions
 from opsloop.core.release.availability import most_unavailable
 from opsloop.names import CANARY, FIELD_MANAGER
 from opsloop.shell.ports import DEPLOYMENTS, PODS, RELEASES, REPLICASETS, Object, Reader
+from opsloop.shell.reconcile.manifests import is_owned
 from opsloop.shell.runtime import Runtime
 from opsloop.shell.watch.cache import paused_by, paused_manager
 
@@ -96,11 +97,7 @@ async def _owned(reader: Reader, deployment: Object) -> list[Object]:
     meta = deployment["metadata"]
     selector = deployment["spec"]["selector"].get("matchLabels") or {}
     listed = await reader.list(REPLICASETS, meta["namespace"], selector)
-    own = [
-        one
-        for one in listed
-        if any(ref.get("uid") == meta["uid"] for ref in one["metadata"].get("ownerReferences") or ())
-    ]
+    own = [one for one in listed if is_owned(one, {meta["uid"]})]
     return sorted(own, key=lambda one: (str(one["metadata"].get("creationTimestamp", "")), one["metadata"]["name"]))
 
 

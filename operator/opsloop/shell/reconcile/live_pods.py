@@ -5,7 +5,7 @@ Only pods whose ReplicaSet the Deployment owns: who writes a Release labels no p
 
 import asyncio
 import logging
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from typing import Any, Protocol
 
@@ -18,6 +18,7 @@ from opsloop.core.selectors import selects
 from opsloop.errors import Conflict, Forbidden, NotFound, OpsloopError, Permanent, Retryable, TimedOut
 from opsloop.names import CANARY, LIVE_METADATA, WARM
 from opsloop.shell.ports import PODS, REPLICASETS, NamespacedName, Object, ObjectKey, Reader, Resource
+from opsloop.shell.reconcile.manifests import is_owned
 from opsloop.shell.runtime import Runtime
 from opsloop.shell.watch.cache import Cache
 
@@ -80,8 +81,8 @@ async def _listed(reader: Reader, key: NamespacedName, state: str, deployment: O
         whole = deployment["spec"]["selector"]
         plain = whole.get("matchLabels") or {}  # of none, all are listed: its expressions are asked here
         sets = await reader.list(REPLICASETS, key[0], plain)
-        owners = {one["metadata"]["uid"] for one in sets if _is_of(one, {deployment["metadata"]["uid"]})}
-        pods = [one for one in await reader.list(PODS, key[0], plain) if _is_of(one, owners)]
+        owners = {one["metadata"]["uid"] for one in sets if is_owned(one, {deployment["metadata"]["uid"]})}
+        pods = [one for one in await reader.list(PODS, key[0], plain) if is_owned(one, owners)]
         pods = [one for one in pods if selects(whole, _labels(one)) and not {CANARY, WARM} & set(_labels(one))]
     else:
         selector = deployment["spec"]["selector"] if deployment is not None else None
@@ -214,8 +215,3 @@ def _leaves(stored: Object) -> bool:
     """True for a pod that goes, or has ended: whatever it has goes with it."""
     ended = (stored.get("status") or {}).get("phase") in ("Failed", "Succeeded")
     return ended or "deletionTimestamp" in stored["metadata"]
-
-
-def _is_of(stored: Object, owners: Collection[str]) -> bool:
-    """True where an object with one of these uids owns it. Labels alone would not tell: a selector may fit anybody's pods."""
-    return any(owner.get("uid") in owners for owner in stored["metadata"].get("ownerReferences") or ())

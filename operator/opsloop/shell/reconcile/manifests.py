@@ -1,7 +1,7 @@
 """Bodies of the objects that opsloop creates or applies."""
 
 import copy
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from typing import Any
 
 from opsloop.api.meta import API_VERSION
@@ -50,6 +50,11 @@ def owner(obj: Object) -> Object:
         "uid": meta["uid"],
     }
     return {"ownerReferences": [reference]}
+
+
+def is_owned(obj: Object, uids: Container[str | None]) -> bool:
+    """True where an object with one of these UIDs owns it. Labels alone would not tell: a selector may fit anybody's objects."""
+    return any(owner.get("uid") in uids for owner in obj["metadata"].get("ownerReferences") or ())
 
 
 def controller_revision(namespace: str, action: EnsureRevision) -> Object:

@@ -8,6 +8,7 @@ from opsloop.core.slo import promql
 from opsloop.core.slo.objectives import objectives
 from opsloop.names import CANARY, REVISION, WARM
 from opsloop.shell.ports import REPLICASETS, Object
+from opsloop.shell.reconcile.manifests import is_owned
 from opsloop.shell.runtime import Runtime
 
 _HASH = "pod-template-hash"
@@ -39,10 +40,10 @@ async def _listed(
 ) -> dict[str, tuple[str, ...]]:
     namespace, name = release.key
     own = await runtime.reader.list(REPLICASETS, namespace, deployment["spec"]["selector"].get("matchLabels", {}))
-    pairs = [(_digest(one, release), one) for one in own if _is_of(one, deployment)]
+    pairs = [(_digest(one, release), one) for one in own if is_owned(one, {deployment["metadata"].get("uid")})]
     for key, other in others.items():
         ours = await runtime.reader.list(REPLICASETS, namespace, {key: name}) if other else []
-        pairs += [(_recorded(one), one) for one in ours if other and _is_of(one, other)]
+        pairs += [(_recorded(one), one) for one in ours if other and is_owned(one, {other["metadata"].get("uid")})]
     found: dict[str, tuple[str, ...]] = {}
     for digest, one in sorted(pairs, key=lambda pair: str(pair[1]["metadata"].get("creationTimestamp", ""))):
         found[digest] = (*found.get(digest, ()), one["metadata"]["name"])
@@ -51,10 +52,6 @@ async def _listed(
 
 def _generation(obj: Object | None) -> tuple[str, int] | None:
     return (obj["metadata"].get("uid", ""), obj["metadata"].get("generation", 0)) if obj else None
-
-
-def _is_of(obj: Object, owner: Object) -> bool:
-    return any(ref.get("uid") == owner["metadata"].get("uid") for ref in obj["metadata"].get("ownerReferences", ()))
 
 
 def _recorded(obj: Object) -> str:
